@@ -1,0 +1,1 @@
+"""From the run store to tables and findings. Nothing here needs torch, a model or a dataset."""

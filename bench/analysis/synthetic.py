@@ -1,0 +1,64 @@
+"""Test results that never happened, with a known truth: correct or not, by model, replicate and image.
+
+A model classifies an image correctly when a sum of normal effects is positive: how good the model is at this
+size, how hard the image is (for every model, and for this one), how lucky the draw of training images was
+(for every model and size at once, as subsets are shared and nested), how lucky this training run was, and a
+rest. Normal effects make the expected accuracy exact: Phi(mean / sd of the sum). Unlike the analysis, the
+model is not additive in accuracy, and its errors are neither normal nor of equal variance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+SHARED_DIFFICULTY, OWN_DIFFICULTY, REST = np.sqrt([0.6, 0.15, 0.25])
+"""Standard deviations of the effects of images, common and of one model, and of the rest; 1 together."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The truth: expected accuracies of M models in C cells (sizes, datasets, resolutions), as fractions.
+
+    `replicate_sd` and `draw_sd` are standard deviations of the accuracy, to first order, over training runs
+    (of each model, or one for all) and over draws of training images. A run diverges with probability
+    `diverged` (of each model, or one for all) and then scores 1 / classes on every image.
+    """
+
+    accuracy: tuple[tuple[float, ...], ...]
+    replicate_sd: float | tuple[float, ...] = 0.01
+    draw_sd: float = 0.0
+    diverged: float | tuple[float, ...] = 0.0
+    classes: int = 100
+
+    @property
+    def truth(self) -> NDArray:
+        """Expected scores (C, M), diverged runs included."""
+        lost = np.asarray(self.diverged)
+        return np.array(self.accuracy) * (1 - lost) + lost / self.classes
+
+    def scores(self, suites: int, replicates: int, images: int, rng: np.random.Generator) -> NDArray:
+        """Scores of independent suites (suites, C, M, R, N). All cells of a suite share their test images."""
+        quantile = norm.ppf(np.array(self.accuracy))
+        slope = norm.pdf(quantile)
+        run_sd = np.broadcast_to(np.asarray(self.replicate_sd) / slope, quantile.shape)
+        draw_sd = self.draw_sd / slope
+        mean = quantile * np.sqrt(1 + run_sd**2 + draw_sd**2)
+        cells, models = quantile.shape
+
+        def normal(*shape: int) -> NDArray:
+            return rng.standard_normal(shape, dtype=np.float32)
+
+        luck = run_sd[..., None] * normal(suites, cells, models, replicates)
+        luck += draw_sd[..., None] * normal(suites, 1, 1, replicates)
+        level = ((mean[..., None] + luck) / REST).astype(np.float32)
+        difficulty = np.float32(SHARED_DIFFICULTY / REST) * normal(suites, 1, 1, 1, images)
+        difficulty = difficulty + np.float32(OWN_DIFFICULTY / REST) * normal(suites, 1, models, 1, images)
+        rest = normal(suites, cells, models, replicates, images)
+        rest += difficulty
+        rest += level[..., None]
+        scores = (rest > 0).astype(np.float32)
+        lost = rng.random((suites, cells, models, replicates)) < np.asarray(self.diverged)[..., None]
+        scores[lost] = 1 / self.classes
+        return scores

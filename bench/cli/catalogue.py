@@ -1,0 +1,114 @@
+"""vcbench models, datasets, suites, recipes: what there is, one a line."""
+
+import typer
+
+from bench.cli.common import Json, print_columns, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (models, datasets, suites, recipes):
+        app.command()(command)
+
+
+def models(as_json: Json = False) -> None:
+    """List the model cards.
+
+    Any other timm model name works too; it is marked as having no card.
+
+    Example: vcbench models
+    """
+    from models import find_card, list_cards
+
+    cards = [find_card(name) for name in list_cards()]
+    if as_json:
+        print_json([card.model_dump(mode="json") for card in cards])
+        return
+    print_columns(
+        [
+            (
+                card.name,
+                card.family,
+                f"{card.input_size} px",
+                f"patch {card.patch}" if card.patch else "-",
+                card.pretraining if card.pretraining != "none" else "no weights",
+                card.tag or "-",
+                f"{100 * card.upstream_top1:.1f} %" if card.upstream_top1 is not None else "-",
+                card.licence,
+            )
+            for card in cards
+        ],
+        ("MODEL", "FAMILY", "INPUT", "PATCH", "PRETRAINING", "TAG", "UPSTREAM TOP-1", "LICENCE"),
+    )
+
+
+def datasets(as_json: Json = False) -> None:
+    """List the datasets with their split ids and counts.
+
+    A folder of images works too: dataset = "folder:PATH" in a suite (see: vcbench new).
+
+    Example: vcbench datasets
+    """
+    from dataclasses import asdict
+
+    from bench.data import dataset_facts
+
+    facts = dataset_facts().values()
+    if as_json:
+        print_json([asdict(fact) for fact in facts])
+        return
+    rows = []
+    for fact in facts:
+        for split_id, counts in fact.splits.items():
+            numbers = [f"{counts[split]:,}" if counts else "yours" for split in ("train", "val", "test")]
+            name = f"{fact.name}:PATH" if fact.takes_path else fact.name
+            rows.append((name, split_id, fact.classes or "yours", *numbers, fact.image, fact.source))
+    print_columns(rows, ("DATASET", "SPLIT ID", "CLASSES", "TRAIN", "VAL", "TEST", "IMAGES", "SOURCE"))
+
+
+def suites(as_json: Json = False) -> None:
+    """List the suites with their numbers of trials.
+
+    Example: vcbench suites
+    """
+    from bench.plan import plan
+    from bench.suite import load_suite, suite_names
+
+    found = [load_suite(name) for name in suite_names()]
+    if as_json:
+        print_json([suite.model_dump(mode="json") | {"trials": len(plan(suite))} for suite in found])
+        return
+    print_columns(
+        [
+            (
+                suite.name,
+                len(plan(suite)),
+                ", ".join(sorted({c.dataset for c in suite.comparison})),
+                suite.title,
+            )
+            for suite in found
+        ],
+        ("SUITE", "TRIALS", "DATASETS", "WHAT"),
+    )
+
+
+def recipes(as_json: Json = False) -> None:
+    """List the recipes with their budgets and the accuracy to expect.
+
+    Example: vcbench recipes
+    """
+    from bench.recipe import load_recipe, recipe_names
+
+    found = [load_recipe(name) for name in recipe_names()]
+    if as_json:
+        print_json([recipe.model_dump(mode="json") for recipe in found])
+        return
+    rows = []
+    for recipe in found:
+        if recipe.budget is None:
+            budget = "frozen features"
+        else:
+            at_least = f", at least {recipe.budget.min_steps} steps" if recipe.budget.min_steps else ""
+            budget = f"{recipe.budget.epochs} epochs of batch {recipe.budget.batch_size}{at_least}"
+        rows.append((recipe.name, recipe.protocol, budget, recipe.title))
+    print_columns(rows, ("RECIPE", "PROTOCOL", "BUDGET", "WHAT"))

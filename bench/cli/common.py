@@ -1,0 +1,81 @@
+"""Options that several commands share, and plain columns of text."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.errors import InputError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Results = Annotated[Path, typer.Option("--results", help="The run store.", show_default=True)]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Where datasets lie [default: $VCBENCH_DATA, else data/].", show_default=False
+    ),
+]
+WeightsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights-dir",
+        help="Where weight files lie [default: weights/ in the data folder].",
+        show_default=False,
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+SuiteName = Annotated[
+    str, typer.Argument(metavar="SUITE", help="A suite's name, or the path of a TOML file.")
+]
+DEFAULT_RESULTS = Path("results")
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+def data_folder(given: Path | None) -> Path:
+    """`--data-dir`, else VCBENCH_DATA, else data/."""
+    return given or Path(os.environ.get("VCBENCH_DATA") or "data")
+
+
+def weights_folder(given: Path | None, data: Path) -> Path:
+    """`--weights-dir`, else weights/ in the data folder."""
+    return given or data / "weights"
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration such as 90s, 30m or 1h30m.
+
+    Raises:
+        InputError: the text is no such duration, or is zero.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if not total:
+        raise InputError(f"--budget {text}: should be a duration such as 90s, 30m or 1h30m")
+    return float(total)
+
+
+def spoken(seconds: float) -> str:
+    """A duration as a person says it: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def print_json(value: Any) -> None:
+    """Plain data as indented JSON on standard output."""
+    print(json.dumps(value, indent=2))
+
+
+def print_columns(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> None:
+    """Rows under a header, one a line, in columns that line up."""
+    table = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

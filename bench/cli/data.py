@@ -1,0 +1,63 @@
+"""vcbench data: fetch and verify datasets."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.common import DataDir, Json, data_folder, print_columns, print_json
+from bench.cli.progress import image_bar
+
+app = typer.Typer(help="Fetch and verify datasets.", no_args_is_help=True)
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets [default: all].")]
+
+
+@app.command()
+def fetch(names: Names = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Download datasets through torchvision, then verify them.
+
+    Example: vcbench data fetch flowers102 --data-dir data
+    """
+    from bench.data import dataset_facts
+    from bench.data.fetch import fetch as fetch_one
+
+    folder = data_folder(data_dir)
+    found = []
+    for name in names or [name for name, facts in dataset_facts().items() if facts.files]:
+        with image_bar(f"verifying {name}") as progress:
+            found.append(fetch_one(name, folder, progress=progress))
+    _show(found, as_json)
+
+
+@app.command()
+def verify(names: Names = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Check datasets for integrity: every image is decoded, and checksums are compared.
+
+    Example: vcbench data verify flowers102 cifar100
+    """
+    from bench.data import dataset_facts
+    from bench.data.verify import verify as verify_one
+
+    folder = data_folder(data_dir)
+    found = []
+    for name in names or [name for name, facts in dataset_facts().items() if not facts.takes_path]:
+        with image_bar(f"verifying {name}") as progress:
+            found.append(verify_one(name, folder, progress=progress))
+    _show(found, as_json)
+
+
+def _show(found: list[dict[str, Any]], as_json: bool) -> None:
+    """Print what verification found; exit status 2 where something is damaged."""
+    if as_json:
+        print_json(found)
+    else:
+        rows = [
+            (one["name"], split_id, *counts.values(), one["copy"], one["fingerprint"])
+            for one in found
+            for split_id, counts in one["counts"].items()
+        ]
+        print_columns(rows, ("DATASET", "SPLIT ID", "TRAIN", "VAL", "TEST", "COPY", "FINGERPRINT"))
+    for one in found:
+        for problem in one["problems"]:
+            typer.echo(f"vcbench: error: {one['name']}: {problem}", err=True)
+    if any(one["problems"] for one in found):
+        raise typer.Exit(2)

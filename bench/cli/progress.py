@@ -1,0 +1,124 @@
+"""Progress on the terminal: a bar over the suite and one over the running trial."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from bench.engine import Outcome
+from bench.plan import Resolved
+
+# A bar is redrawn at most this often; observers are called at every batch.
+REDRAW_SECONDS = 0.2
+
+
+class Stop:
+    """Why a run is to end early: the budget, or Ctrl-C (a second one ends it at once)."""
+
+    def __init__(self, budget_seconds: float | None) -> None:
+        self.deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
+        self.interrupted = False
+
+    def __call__(self) -> bool:
+        return self.interrupted or (self.deadline is not None and time.monotonic() > self.deadline)
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Turn the first SIGINT or SIGTERM into a clean stop."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class TrialBar:
+    """Follows one trial and draws its bar."""
+
+    def __init__(self, bars: Progress, task: TaskID, should_stop: Callable[[], bool]) -> None:
+        self.bars, self.task, self._should_stop = bars, task, should_stop
+        self._phase, self._drawn = "", 0.0
+
+    def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
+        """Redraw the trial's bar."""
+        now = time.monotonic()
+        if phase == self._phase and done < total and now - self._drawn < REDRAW_SECONDS:
+            return
+        self._drawn = now
+        words = {"loss": "loss {:.3f}", "val_top1": "val {:.1%}", "images_per_s": "{:.0f} images/s"}
+        shown = ", ".join(text.format(numbers[name]) for name, text in words.items() if name in numbers)
+        if phase != self._phase:
+            self._phase = phase
+            self.bars.reset(self.task, total=total, description=f"  {phase}", numbers=shown)
+        self.bars.update(self.task, completed=done, total=total, numbers=shown)
+
+    def should_stop(self) -> bool:
+        """Whether the run is to end."""
+        return self._should_stop()
+
+
+class SuiteBars:
+    """The two bars of a run, and a line for every trial that ends."""
+
+    def __init__(self, name: str, should_stop: Callable[[], bool]) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}", markup=False),
+            console=self.console,
+        )
+        self.suite = self.bars.add_task(name, total=1, numbers="trials")
+        self.trial = self.bars.add_task("", total=1, numbers="", visible=False)
+        self.should_stop = should_stop
+
+    def began(self, done: int, total: int) -> None:
+        """Show how much of the suite is done."""
+        self.bars.update(self.suite, completed=done, total=total)
+
+    def follow(self, resolved: Resolved) -> TrialBar:
+        """An observer for a trial that begins."""
+        self.bars.update(self.suite, numbers=resolved.trial.where)
+        self.bars.update(self.trial, visible=True)
+        return TrialBar(self.bars, self.trial, self.should_stop)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Print a line for a trial that ended."""
+        if outcome.status == "stopped":
+            return
+        if outcome.status != "errored":
+            self.bars.advance(self.suite)
+        if outcome.status == "finished":
+            metrics = outcome.record["metrics"]
+            val = f", val {metrics['val_top1']:.1%}" if metrics["val_top1"] is not None else ""
+            text = f"top-1 {metrics['top1']:.1%}{val}, {outcome.record['wall_s']:.0f} s"
+        else:
+            text = f"{outcome.status}: {outcome.message or outcome.record['reason']}"
+        self.console.print(f"{outcome.resolved.id}  {outcome.resolved.trial.where}: {text}", markup=False)
+
+
+@contextmanager
+def image_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar over images; gives the function that moves it."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} images"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=1)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

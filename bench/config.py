@@ -1,0 +1,119 @@
+"""Strict TOML, and the canonical text of plain data from which ids are made."""
+
+import hashlib
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import InputError, did_you_mean
+
+
+class Strict(BaseModel):
+    """A schema whose unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Schema = TypeVar("Schema", bound=Strict)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        InputError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+
+
+def load_toml(path: Path, schema: type[Schema], **extra: Any) -> Schema:
+    """The file at `path` as an instance of `schema`; `extra` adds keys that are not in the file.
+
+    Raises:
+        InputError: with the file, the key and the nearest valid key or the type expected.
+    """
+    return parse({**read_toml(path), **extra}, schema, where=str(path))
+
+
+def parse(values: dict[str, Any], schema: type[Schema], *, where: str) -> Schema:
+    """`values` as an instance of `schema`; `where` names their source in an error.
+
+    Raises:
+        InputError: as `load_toml`.
+    """
+    try:
+        # Checked as JSON is: strict about types, with arrays where the schema says tuple.
+        return schema.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_problem(error, schema)}") from None
+
+
+def canonical(value: Any) -> str:
+    """The one text of plain data: sorted keys, no spaces; not-a-number is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the canonical text."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+def cache_dir() -> Path:
+    """The folder of everything that can be made again: decoded images, features, fingerprints."""
+    root = os.environ.get("VCBENCH_CACHE")
+    base = (
+        Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vcbench"
+    )
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cache folder {base} cannot be made ({error.strerror}); set VCBENCH_CACHE to a writable folder"
+        ) from error
+    return base
+
+
+def _first_problem(error: ValidationError, schema: type[BaseModel]) -> str:
+    """The most telling of pydantic's complaints as one clause."""
+    problems = error.errors()
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location) or "the file"
+    if problem["type"] == "extra_forbidden":
+        return f'unknown key "{key}"{did_you_mean(location[-1], _keys(schema, location[:-1]))}'
+    if problem["type"] == "missing":
+        return f'key "{key}" is missing'
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
+    return f'key "{key}": {message[0].lower() + message[1:]}{given}'
+
+
+def _keys(schema: type[BaseModel], location: list[str]) -> list[str]:
+    """The keys that are valid at a place in a schema (all of them where the place is not plain nesting)."""
+    current: Any = schema
+    for part in location:
+        field = current.model_fields.get(part) if _is_schema(current) else None
+        if field is None:
+            continue
+        nested = [t for t in _flatten(field.annotation) if _is_schema(t)]
+        current = nested[0] if nested else current
+    return [field.alias or name for name, field in current.model_fields.items()]
+
+
+def _is_schema(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _flatten(annotation: Any) -> list[Any]:
+    """All types named in an annotation such as dict[str, A] | None."""
+    parts = getattr(annotation, "__args__", ())
+    return [annotation] + [kind for part in parts for kind in _flatten(part)]

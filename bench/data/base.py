@@ -1,0 +1,91 @@
+"""What a dataset is: the facts known without its files, and the opened thing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+SPLITS = ("train", "val", "test")
+
+Copy = Literal["verified", "copy not verified", "own data"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What can be said of a dataset without its files.
+
+    Attributes:
+        name: the dataset's name, which is the name of its module.
+        title: the name as people print it.
+        classes: number of classes; None where the user's own images decide.
+        splits: images of "train", "val" and "test" by split id, the default split id first; a split id
+            whose counts the user's own images decide has an empty dict.
+        image: size and kind of the images, in words.
+        source: who made it, and where it comes from.
+        files: what has to lie in the data directory, and where to get it by hand; empty where nothing has to.
+        takes_path: the user names it as "name:PATH".
+    """
+
+    name: str
+    title: str
+    classes: int | None
+    splits: dict[str, dict[str, int]]
+    image: str
+    source: str
+    files: str = ""
+    takes_path: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a dataset looks for its files.
+
+    Attributes:
+        data_dir: the folder of the downloaded datasets.
+        path: the PATH of "name:PATH", for a dataset that takes one.
+        store: the results folder, where a split made here is frozen; None freezes nothing.
+    """
+
+    data_dir: Path
+    path: Path | None = None
+    store: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """An opened dataset: n images with labels, divided into train, val and test.
+
+    Attributes:
+        class_names: one name a class, in the order of the labels.
+        labels: int64 (n,), the class of every image.
+        splits: int64 positions into the n images for each of "train", "val" (may be empty) and "test".
+        fingerprint: hexadecimal hash of the content of all files (or arrays) used.
+        copy: whether the files are known to be the official ones.
+        read: image i as uint8 (h, w, 3) RGB; raises DataError naming the file when it is damaged.
+        source: where image i comes from, in words: its file, or "train image 17".
+        native_size: the side in px where all images are square and of one size, else None.
+        duplicates: int64 positions within the test split to leave out of a deduplicated score, or None
+            where nobody has looked.
+    """
+
+    name: str
+    split_id: str
+    class_names: list[str] = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    splits: dict[str, np.ndarray] = field(repr=False)
+    fingerprint: str
+    copy: Copy
+    read: Callable[[int], np.ndarray] = field(repr=False)
+    source: Callable[[int], str] = field(repr=False)
+    native_size: int | None = None
+    duplicates: np.ndarray | None = field(default=None, repr=False)
+
+    def split_labels(self, split: str) -> np.ndarray:
+        """Labels of one split, int64 (images of the split,)."""
+        return self.labels[self.splits[split]]
+
+    def counts(self) -> dict[str, int]:
+        """Number of images by split."""
+        return {split: len(self.splits[split]) for split in SPLITS}

@@ -1,0 +1,174 @@
+"""A folder of one's own images, named as "folder:PATH"."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.base import SPLITS, Dataset, Facts, Place
+from bench.data.images import read_image
+from bench.data.own_split import own_split
+from bench.errors import DataError, InputError
+from bench.files import sha256_files
+
+FACTS = Facts(
+    name="folder",
+    title="A folder of images",
+    classes=None,
+    splits={"stratified-70-10-20": {}, "given": {}},
+    image="files of any size and kind that Pillow reads",
+    source="your own images: PATH/CLASS/IMAGE, or PATH/{train,val,test}/CLASS/IMAGE where the split is given",
+    takes_path=True,
+)
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # as torchvision's
+
+
+def load(split_id: str | None, place: Place) -> Dataset:
+    """The images of a folder with one folder a class, or one folder a split with one folder a class in each.
+
+    Class folders are searched to any depth; hidden files and files that are no images are passed over.
+    Without a split of its own the folder is divided 70/10/20 class by class, files with equal bytes on
+    one side; where there is a store the division is frozen in its `splits/` and read from there ever after.
+
+    Raises:
+        InputError: the split id does not fit the folder's layout.
+        DataError: the folder is missing, its layout is unclear or a class is too small.
+    """
+    root = place.path.resolve()
+    if not root.is_dir():
+        raise DataError(f"folder:{place.path}: there is no folder {root}")
+    given, files = _layout(root)
+    actual = "given" if given else "stratified-70-10-20"
+    if split_id not in (None, actual):
+        layout = "train/, val/ and test/" if given else "one folder a class"
+        raise InputError(f'folder:{place.path} has {layout}: its split id is "{actual}", not "{split_id}"')
+    class_names = list(files["train" if given else "all"])
+    if len(class_names) < 2:
+        raise DataError(
+            f"{root}: {len(class_names)} class folder(s); at least 2 are needed: PATH/CLASS/IMAGE"
+        )
+    paths = [path for classes in files.values() for name in class_names for path in classes[name]]
+    sizes = [len(classes[name]) for classes in files.values() for name in class_names]
+    labels = np.repeat(np.tile(np.arange(len(class_names), dtype=np.int64), len(files)), sizes)
+    fingerprint = _fingerprint(paths, root)
+    if given:
+        bounds = np.cumsum([0, *(sum(map(len, files.get(split, {}).values())) for split in SPLITS)])
+        spans = zip(SPLITS, bounds, bounds[1:], strict=False)
+        splits = {split: np.arange(a, b, dtype=np.int64) for split, a, b in spans}
+    else:
+        splits = own_split(root, paths, labels, class_names, fingerprint, place.store)
+    return Dataset(
+        name=root.name,
+        split_id=actual,
+        class_names=class_names,
+        labels=labels,
+        splits=splits,
+        fingerprint=fingerprint,
+        copy="own data",
+        read=lambda i: read_image(paths[i]),
+        source=lambda i: str(paths[i]),
+    )
+
+
+def _fingerprint(paths: list[Path], root: Path) -> str:
+    try:
+        return sha256_files(paths, root)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    except UnicodeEncodeError as error:
+        raise DataError(f"{root}: the file name {error.object!r} is not valid UTF-8; rename it") from error
+
+
+def _layout(root: Path) -> tuple[bool, dict[str, dict[str, list[Path]]]]:
+    """Whether the folder is split already, and its files by split ("all" where it is not) and class."""
+    try:
+        given = _is_given(root)
+        return given, _given_files(root) if given else {"all": _class_files(root)}
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _is_given(root: Path) -> bool:
+    """Whether folders named as splits hold class folders, rather than being classes themselves.
+
+    Raises:
+        DataError: train or test is missing, or another folder lies beside them.
+    """
+    folders = _folders(root)
+    named = [
+        name for name in folders if name in SPLITS and _folders(root / name) and not _images(root / name)
+    ]
+    if not named:
+        return False
+    for needed in ("train", "test"):
+        if not _folders(root / needed):
+            raise DataError(
+                f"{root}: class folders in {', '.join(named)} but not in {needed}; "
+                "a given split has train/ and test/"
+            )
+    others = [name for name in folders if name not in SPLITS]
+    if others:
+        raise DataError(
+            f"{root}: folder {others[0]!r} beside train/ and test/; only train, val and test are read"
+        )
+    return True
+
+
+def _given_files(root: Path) -> dict[str, dict[str, list[Path]]]:
+    """The files of each split by class; a val that is missing or empty is left out.
+
+    Raises:
+        DataError: the splits do not hold the same classes.
+    """
+    files = {split: _class_files(root / split) for split in SPLITS if _folders(root / split)}
+    train = set(files["train"])
+    for split, classes in files.items():
+        lacking, extra = sorted(train - set(classes)), sorted(set(classes) - train)
+        if lacking or extra:
+            name, where = (
+                (lacking[0], f"train but not in {split}")
+                if lacking
+                else (extra[0], f"{split} but not in train")
+            )
+            raise DataError(f"{root}: class {name!r} is in {where}; every split needs the same class folders")
+    return files
+
+
+def _class_files(root: Path) -> dict[str, list[Path]]:
+    """The images of each class folder, in the order of their relative names.
+
+    Raises:
+        DataError: a class folder holds no image.
+    """
+    files = {name: _walk(root / name) for name in _folders(root)}
+    empty = [name for name, paths in files.items() if not paths]
+    if empty:
+        raise DataError(f"{root / empty[0]}: holds no image ({' '.join(EXTENSIONS)}); remove it or fill it")
+    return files
+
+
+def _walk(folder: Path) -> list[Path]:
+    found = _images(folder)
+    for name in _folders(folder):
+        found += _walk(folder / name)
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _images(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return [
+            Path(entry.path)
+            for entry in entries
+            if _visible(entry) and entry.name.lower().endswith(EXTENSIONS)
+        ]
+
+
+def _folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _visible(entry) and entry.is_dir())
+
+
+def _visible(entry: os.DirEntry) -> bool:
+    return not entry.name.startswith(".")

@@ -1,0 +1,61 @@
+"""Which training images a model sees: nested, class-balanced draws that are the same for every model."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.errors import InputError
+
+
+def draw_subset(
+    dataset_name: str,
+    split_id: str,
+    labels: np.ndarray,
+    shots: int | None,
+    draw_seed: int | None,
+    *,
+    class_names: Sequence[str] | None = None,
+) -> np.ndarray:
+    """Positions of `shots` training images of each class, or of all of them.
+
+    The images of a class are put in the order of a hash of (dataset, split id, draw seed, class,
+    position) and the first `shots` are taken: 5 shots contain the 1 shot of the same draw, and no
+    library's random numbers are involved.
+
+    Args:
+        labels: int64 (n,), the classes 0, 1, ... of the training split.
+        shots: images of each class; None for the whole split, which has one draw only.
+        draw_seed: which draw; needed where `shots` is given.
+        class_names: for the message when a class is too small.
+
+    Returns:
+        int64 positions into the training split, ascending.
+
+    Raises:
+        InputError: fewer than one shot, no draw seed, or a class has fewer than `shots` images.
+    """
+    if shots is None:
+        return np.arange(len(labels), dtype=np.int64)
+    if shots < 1:
+        raise InputError(f"shots = {shots}: at least 1 image per class is needed")
+    if draw_seed is None:
+        raise InputError(f"shots = {shots} needs a draw seed")
+    counts = np.bincount(labels, minlength=len(class_names or ()))
+    if shots > counts.min():
+        smallest = int(counts.argmin())
+        name = class_names[smallest] if class_names is not None else str(smallest)
+        raise InputError(
+            f"shots = {shots}, but class {name!r} of {dataset_name} ({split_id}) has {counts.min()} training "
+            f"images; ask for at most {counts.min()}"
+        )
+    chosen = []
+    for label in range(len(counts)):
+        prefix = f"{dataset_name}\0{split_id}\0{draw_seed}\0{label}\0"
+        positions = np.flatnonzero(labels == label).tolist()
+        chosen += sorted(positions, key=lambda position: _rank(f"{prefix}{position}"))[:shots]
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _rank(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

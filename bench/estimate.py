@@ -1,0 +1,117 @@
+"""How long trials will take: from finished ones of the same kind on this machine, else from a short calibration."""
+
+import statistics
+import time
+from typing import Any
+
+from bench.machine import choose_device, device_name, machine_name
+from bench.plan import Resolved
+from bench.store import RunStore
+
+# A training step costs about three forward passes: one forward, two backward.
+BACKWARD = 3
+CALIBRATION_BATCH = 8
+CALIBRATION_STEPS = 2
+
+
+class Estimator:
+    """Expects for each trial the time of its images at the rate of its kind.
+
+    A kind is a model at an input size and precision, trained or probed, on this machine and device. Its rate
+    is in seconds per image passed forward; the median over finished trials where there are any.
+    """
+
+    def __init__(self, store: RunStore, device: str) -> None:
+        self.store, self._requested = store, device
+        self._device: str | None = None
+        self._rates: dict[tuple, float] | None = None
+        self._measured = self._calibrated = False
+
+    @property
+    def device(self) -> str:
+        """Where the trials would run; finding out may import PyTorch."""
+        if self._device is None:
+            self._device = choose_device(self._requested)
+        return self._device
+
+    def seconds(self, resolved: Resolved) -> float:
+        """Expected seconds of a trial from its beginning."""
+        kind = _kind(resolved.identity)
+        if self._rates is None:
+            self._rates = self._finished()
+        if kind in self._rates:
+            self._measured = True
+        else:
+            self._rates[kind] = self._calibrate(resolved)
+            self._calibrated = True
+        return self._rates[kind] * _forward_images(resolved)
+
+    def source(self) -> str:
+        """Where the expectations so far come from."""
+        measured, calibrated = "finished trials of the same kind on this machine", "a short calibration"
+        if self._measured and self._calibrated:
+            return f"{measured}, where there are none from {calibrated}"
+        return calibrated if self._calibrated else measured
+
+    def _finished(self) -> dict[tuple, float]:
+        """The rate of every kind that has finished trials here."""
+        here, rates = machine_name(), {}
+        device = device_name(self.device)
+        for record in self.store.trials():
+            work = _forward_images_of(record)
+            if (
+                record["machine"] == here
+                and record["device"] == device
+                and record["outcome"] == "finished"
+                and work
+            ):
+                rates.setdefault(_kind(record["identity"]), []).append(record["wall_s"] / work)
+        return {kind: statistics.median(found) for kind, found in rates.items()}
+
+    def _calibrate(self, resolved: Resolved) -> float:
+        """Seconds per image passed forward, from a few steps on random images."""
+        import torch
+
+        from bench.training.loop import autocast
+        from models import find_card, make_model, resolve_weights
+
+        trial = resolved.trial
+        card = find_card(trial.model)
+        weights = resolve_weights(card, "none", self.store.root, download=False)
+        network = make_model(card, weights, classes=resolved.classes, input_size=trial.input_size).to(
+            self.device
+        )
+        images = torch.randn(CALIBRATION_BATCH, 3, trial.input_size, trial.input_size, device=self.device)
+        if card.kind == "cnn":
+            network, images = (thing.to(memory_format=torch.channels_last) for thing in (network, images))
+        for step in range(CALIBRATION_STEPS + 1):
+            if step == 1:
+                began = time.perf_counter()
+            with autocast(trial.precision, self.device):
+                loss = network(images).float().square().mean()
+            loss.backward()
+            loss.item()
+        return (time.perf_counter() - began) / (CALIBRATION_STEPS * CALIBRATION_BATCH * BACKWARD)
+
+
+def _kind(identity: dict[str, Any]) -> tuple:
+    probed = identity["recipe"]["probe"] is not None
+    return identity["model"]["name"], identity["input_size"], identity["precision"], probed
+
+
+def _forward_images(resolved: Resolved) -> int:
+    """Images passed forward in a trial, a training step counted as three passes.
+
+    A probe's features are counted for its own subset only: the others of its kind share them.
+    """
+    recipe, images = resolved.trial.recipe, resolved.train_images
+    if recipe.budget is None:
+        return images
+    steps, _ = recipe.budget.steps(images)
+    return BACKWARD * steps * min(recipe.budget.batch_size, images)
+
+
+def _forward_images_of(record: dict[str, Any]) -> int:
+    if record["identity"]["recipe"]["probe"] is not None:
+        return record["data"]["train_images"]
+    return BACKWARD * (record["images_seen"] or 0)

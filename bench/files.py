@@ -1,0 +1,107 @@
+"""Files that are written whole or not at all, and fingerprints that are worked out once."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.config import cache_dir
+from bench.errors import StoreError
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, which takes its place when the block ends well.
+
+    The content reaches the disk before the name changes, so that a reader sees the old file or the
+    whole new one, whatever happens in between.
+
+    Raises:
+        StoreError: the folder cannot be written or the disk is full.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The one line for a write that failed."""
+    if error.errno == errno.ENOSPC:
+        return StoreError(f"{path}: the disk is full; free some space and run the same command again")
+    return StoreError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write all of `data` or nothing."""
+    with staged(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write all of `text` as UTF-8 or nothing."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as indented JSON with sorted keys."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The plain data of a JSON file.
+
+    Raises:
+        StoreError: the file cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise StoreError(f"{path}: not valid JSON ({error})") from error
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, remembered by its path, size and time of change."""
+    return sha256_files([path], path.parent, named=False)
+
+
+def sha256_files(paths: Iterable[Path], root: Path, *, named: bool = True) -> str:
+    """One SHA-256 over the contents of files and, where `named`, their names relative to `root`.
+
+    The answer is remembered by the paths, sizes and times of change of all of them.
+    """
+    paths = list(paths)
+    stats = [(str(path.absolute()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths]
+    signature = hashlib.sha256(json.dumps([named, str(root.absolute()), stats]).encode()).hexdigest()
+    memory = cache_dir() / "fingerprints" / signature
+    if memory.exists():
+        return memory.read_text()
+    if named:
+        whole = hashlib.sha256()
+        for path in paths:
+            whole.update(f"{path.relative_to(root).as_posix()}\0{_content(path)}\n".encode())
+        value = whole.hexdigest()
+    else:
+        (path,) = paths
+        value = _content(path)
+    write_text(memory, value)
+    return value
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

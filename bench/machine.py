@@ -1,0 +1,109 @@
+"""What a number was measured on: machine, device, library versions, commit."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bench.errors import InputError
+
+LIBRARIES = ("torch", "torchvision", "timm", "fvcore", "numpy", "scikit-learn", "pandas")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def commit() -> str:
+    """The git commit the harness runs from, with "+changes" where files differ from it; empty outside git."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        changed = subprocess.run(
+            ["git", "-C", str(root), "status", "--porcelain", "--", "bench", "models"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if head.returncode:
+        return ""
+    return head.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
+
+
+def choose_device(requested: str) -> str:
+    """`cpu` or `cuda`; `auto` takes a GPU where there is one.
+
+    Raises:
+        InputError: CUDA was asked for and there is none.
+    """
+    if requested not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {requested}: should be auto, cpu or cuda")
+    if requested == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if requested == "cuda":
+        raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto")
+    return "cpu"
+
+
+def device_name(device: str) -> str:
+    """A device as a reader knows it: the GPU's product name, or "cpu"."""
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name(0)
+
+
+@cache
+def machine_facts() -> dict[str, str | int | float]:
+    """Processor, cores usable by this process, and memory in GiB."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_gib": round(_memory_bytes() / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def machine_name() -> str:
+    """One readable line; VCBENCH_MACHINE replaces it where a machine has a name of its own."""
+    own = os.environ.get("VCBENCH_MACHINE")
+    if own:
+        return own
+    facts = machine_facts()
+    return f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']:.0f} GiB"
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].replace("(R)", "").replace("(TM)", "").split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

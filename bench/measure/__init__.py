@@ -1,0 +1,1 @@
+"""Measurements: accuracy of predictions, and what a network costs."""

@@ -1,0 +1,37 @@
+"""What a model costs, from its card."""
+
+from pathlib import Path
+from typing import Any
+
+from bench.measure.flops import count
+from models import Card, make_model, resolve_weights
+
+
+def cost(card: Card, *, classes: int = 1000, input_size: int | None = None) -> dict[str, Any]:
+    """Parameters and operations of a model with a head of `classes` outputs, for one image.
+
+    Args:
+        card: the model.
+        classes: outputs of its head.
+        input_size: in px; the card's own where it is None.
+
+    Returns:
+        The fields of `bench.measure.flops.count`, and model, title, family, pretraining, classes and
+        input_size.
+
+    Raises:
+        InputError: the network cannot be made so.
+        CountMismatch: the counters disagree.
+    """
+    size = input_size or card.input_size
+    weights = resolve_weights(card, "none", Path(), download=False)
+    network = make_model(card, weights, classes=classes, input_size=size)
+    return {
+        "model": card.name,
+        "title": card.title,
+        "family": card.family,
+        "pretraining": card.pretraining,
+        "classes": classes,
+        "input_size": size,
+        **count(network, size),
+    }

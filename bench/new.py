@@ -1,0 +1,96 @@
+"""vcbench new: a suite for somebody's own folder of images."""
+
+from itertools import combinations
+from pathlib import Path
+
+from bench.errors import InputError
+from bench.files import write_text
+
+INPUT_SIZE = 224
+SHOTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+def write_suite(folder: Path, models: str, shots: str | None, out: Path | None) -> Path:
+    """Write a suite file that compares `models` on the images in `folder`; returns its path.
+
+    Args:
+        folder: DIR/CLASS/image or DIR/{train,val,test}/CLASS/image.
+        models: names separated by commas.
+        shots: images per class separated by commas; by default those of SHOTS that every class has.
+        out: where to write; by default NAME.toml of the folder, here.
+
+    Raises:
+        DataError: the folder is not a dataset.
+        InputError: an unknown model, shots that are no numbers or more than a class has, or a file that exists.
+    """
+    import numpy as np
+
+    from bench.data import open_dataset
+    from models import find_card
+
+    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
+    if not names:
+        raise InputError("--models: should name at least one model, as in deit_small_patch16_224,resnet50")
+    cards = [find_card(name) for name in names]
+    path = out or Path(f"{folder.resolve().name}.toml")
+    if path.suffix != ".toml":
+        raise InputError(f"--out {path}: should end in .toml")
+    if path.exists():
+        raise InputError(f"{path} exists already; choose another --out")
+    dataset = open_dataset(f"folder:{folder}", None, folder)
+    counts = np.bincount(dataset.split_labels("train"), minlength=len(dataset.class_names))
+    smallest = int(counts.min())
+    chosen = _numbers(shots) if shots else [number for number in SHOTS if number <= smallest]
+    if chosen and max(chosen) > smallest:
+        raise InputError(
+            f"--shots {shots}: class {dataset.class_names[int(counts.argmin())]!r} has {smallest} training images; "
+            f"ask for at most {smallest}"
+        )
+    contestants = [name.replace(".", "-") for name in names]
+    models_text = "\n".join(
+        f"{key} = {{ model = {_quoted(card.name)}, weights = {_quoted('card' if card.tag else 'none')} }}"
+        for key, card in zip(contestants, cards, strict=True)
+    )
+    pairs = ", ".join(f"[{_quoted(a)}, {_quoted(b)}]" for a, b in combinations(contestants, 2))
+    recipe = "finetune" if all(card.tag for card in cards) else "scratch"
+    text = f"""title = {_quoted(f"{', '.join(names)} on {dataset.name}")}
+description = {_quoted(f"{len(dataset.class_names)} classes, {counts.sum()} training images, split {dataset.split_id}.")}
+# A difference within delta (a fraction of 1) is called equivalent.
+delta = 0.01
+
+[models]
+{models_text}
+
+[[comparison]]
+name = "own"
+dataset = {_quoted(f"folder:{folder.resolve()}")}
+split_id = {_quoted(dataset.split_id)}
+contestants = [{", ".join(_quoted(key) for key in contestants)}]
+recipe = {_quoted(recipe)}
+shots = [{", ".join([*map(str, chosen), '"all"'])}]
+replicates = 3
+input_size = {INPUT_SIZE}
+precision = "bf16"
+# Decide now which differences you will make claims about; the others stay exploratory.
+contrasts = [{pairs}]
+
+[[profiles.cost]]
+models = [{", ".join(_quoted(card.name) for card in cards)}]
+classes = [{len(dataset.class_names)}]
+input_size = {INPUT_SIZE}
+"""
+    write_text(path, text)
+    return path
+
+
+def _numbers(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"--shots {text}: should be numbers of images per class, as in 1,5,10")
+    return sorted({int(part) for part in parts})
+
+
+def _quoted(text: str) -> str:
+    """Text as a TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'

@@ -1,0 +1,115 @@
+"""Making a figure: a canvas as wide as a paper's column, labels at the ends of lines, and its files."""
+
+import re
+import textwrap
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Drawing
+from matplotlib.lines import Line2D
+from scipy.optimize import isotonic_regression
+
+from bench.report.blocks import Figure
+from bench.report.style import Look
+
+MM = 1 / 25.4
+WIDTH = 85.0
+LABEL_CHARACTERS = 19
+LABEL_LINES = 2
+
+
+@dataclass(frozen=True)
+class EndLabel:
+    """The name of a line, to be written beside its last point (data coordinates)."""
+
+    text: str
+    x: float
+    y: float
+    look: Look
+
+
+def canvas(height: float, panels: int = 1, below: float = 9.5) -> tuple[Drawing, list[Axes]]:
+    """An empty figure `WIDTH` mm wide and `height` mm high, `below` of it for what stands below the axes.
+
+    Panels stand above one another and share the x axis.
+    """
+    drawing = Drawing(figsize=(WIDTH * MM, height * MM))
+    FigureCanvasAgg(drawing)
+    axes = drawing.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+    drawing.subplots_adjust(
+        left=11.5 / WIDTH, right=1 - 3 / WIDTH, bottom=below / height, top=1 - 3 / height, hspace=0.16
+    )
+    drawing.align_ylabels(axes)
+    return drawing, list(axes)
+
+
+def room_for(labels: int, height: float) -> float:
+    """What axes `height` mm high lack, in mm, for this many labels of two lines to stand beside them."""
+    return max(0.0, 6.0 * labels - height)
+
+
+def label_ends(drawing: Drawing, axes: Axes, labels: list[EndLabel]) -> None:
+    """Write the labels to the right of the axes, moved apart where they would overlap."""
+    if not labels:
+        return
+    renderer = drawing.canvas.get_renderer()
+    to_figure = drawing.transFigure.inverted()
+    texts = [
+        drawing.text(0, 0, _wrapped(label.text), va="center", size=6.5, linespacing=1.05) for label in labels
+    ]
+    boxes = [text.get_window_extent(renderer).transformed(to_figure) for text in texts]
+    right = 1 - max(box.width for box in boxes) - 5.5 / WIDTH
+    drawing.subplots_adjust(right=right)
+    frame = axes.get_position()
+    ends = to_figure.transform(axes.transData.transform([(label.x, label.y) for label in labels]))
+    heights = np.array([box.height for box in boxes]) + 0.8 * MM / drawing.get_figheight()
+    places = spread_out(ends[:, 1], heights, frame.y0, frame.y1 + 0.02)
+    for label, text, (x, y), place in zip(labels, texts, ends, places, strict=True):
+        text.set_position((right + 4.5 / WIDTH, place))
+        span = [x + 0.8 / WIDTH, right + 3.7 / WIDTH]
+        leader = Line2D(span, [y, place], color=label.look.colour, linewidth=0.6)
+        leader.set_transform(drawing.transFigure)
+        drawing.add_artist(leader)
+
+
+def spread_out(targets: np.ndarray, heights: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Centres of labels of the given heights, near their targets, without overlap, within [low, high].
+
+    The sum of squared moves is the least possible in the order of the targets (isotonic regression);
+    labels that cannot all fit run over the upper end.
+    """
+    if not len(targets):
+        return np.empty(0)
+    order = np.argsort(targets, kind="stable")
+    sorted_heights = heights[order]
+    steps = np.concatenate([[0.0], np.cumsum([(a + b) / 2 for a, b in pairwise(sorted_heights)])])
+    free = isotonic_regression(targets[order] - steps).x
+    lowest = low + sorted_heights[0] / 2
+    highest = max(lowest, high - sorted_heights[-1] / 2 - steps[-1])
+    placed = np.empty(len(targets))
+    placed[order] = np.clip(free, lowest, highest) + steps
+    return placed
+
+
+def finish(
+    drawing: Drawing, name: str, *, caption: str, alt: str, data: pd.DataFrame, runs: tuple[str, ...]
+) -> Figure:
+    """The drawing as SVG and PNG; equal drawings give equal bytes."""
+    svg, png = StringIO(), BytesIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    drawing.savefig(svg, format="svg", metadata=nothing)
+    drawing.savefig(png, format="png", metadata={"Software": None})
+    text = re.sub(r"<!--.*?-->\s*", "", svg.getvalue(), flags=re.DOTALL)
+    return Figure(name, caption, alt, text, png.getvalue(), data, runs)
+
+
+def _wrapped(text: str) -> str:
+    """At most `LABEL_LINES` lines of `LABEL_CHARACTERS` characters."""
+    return "\n".join(
+        textwrap.wrap(text, LABEL_CHARACTERS, max_lines=LABEL_LINES, placeholder="…", break_on_hyphens=False)
+    )

@@ -1,0 +1,74 @@
+"""The report as Markdown, for a repository."""
+
+import re
+
+from bench.report import blocks
+from bench.report.blocks import Block, Header, Section, numbered
+
+SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
+
+
+def to_markdown(header: Header, sections: list[Section]) -> str:
+    """The whole report as one document; figures are linked from figures/."""
+    numbers = numbered(sections, blocks.Figure) | numbered(sections, blocks.Table)
+    parts = [f"# {escape(header.title)}", escape(header.description)]
+    parts.append("\n".join(f"- {escape(term)}: {escape(value)}" for term, value in header.facts))
+    for section in sections:
+        parts.append(f"## {escape(section.title)}")
+        parts += [_block(block, numbers) for block in section.blocks]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown and HTML show as it stands, on one line."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", text)
+
+
+def _block(block: Block, numbers: dict[str, int]) -> str:
+    match block:
+        case blocks.Prose(text):
+            return escape(text)
+        case blocks.Heading(text):
+            return f"### {escape(text)}"
+        case blocks.Code(text):
+            return f"```sh\n{text}\n```"
+        case blocks.Table():
+            return _table(block, numbers[block.name])
+        case blocks.Figure():
+            return _figure(block, numbers[block.name])
+        case blocks.Gallery(figures):
+            return "\n\n".join(_figure(figure, numbers[figure.name]) for figure in figures)
+        case blocks.Details(summary, inner):
+            body = "\n\n".join(_block(part, numbers) for part in inner)
+            return _folded(escape(summary), body)
+
+
+def _table(table: blocks.Table, number: int) -> str:
+    lines = [
+        " | ".join(escape(column.title) for column in table.columns),
+        " | ".join("--:" if column.numeric else ":--" for column in table.columns),
+        *(" | ".join(_cell(cell) for cell in row) for row in table.rows),
+    ]
+    body = "\n".join(f"| {line} |" for line in lines)
+    return f"**Table {number}.** {escape(table.caption)}\n\n{body}" + _runs(table.runs)
+
+
+def _cell(cell: blocks.Cell) -> str:
+    text = escape(" ".join(filter(None, [cell.text, cell.spread])))
+    notes = "; ".join(escape(note) for note in cell.notes)
+    return f"{text} ({notes})" if text and notes else text or notes
+
+
+def _figure(figure: blocks.Figure, number: int) -> str:
+    files = ", ".join(f"[{kind}](figures/{figure.name}.{kind.lower()})" for kind in ("SVG", "PNG", "CSV"))
+    picture = f"![{escape(figure.alt)}](figures/{figure.name}.png)"
+    return f"{picture}\n\n**Figure {number}.** {escape(figure.caption)} ({files})" + _runs(figure.runs)
+
+
+def _runs(runs: tuple[str, ...]) -> str:
+    return "\n\n" + _folded(f"Runs behind it ({len(runs)})", ", ".join(runs)) if runs else ""
+
+
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"

@@ -1,0 +1,69 @@
+"""The report as one self-contained web page."""
+
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import bench
+from bench.report.blocks import Figure, Header, Section, Table, numbered
+from bench.report.style import SERIES, VARIABLES, Look
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+# The markers of the figures, drawn in a square from -5 to 5.
+SHAPES = {
+    "o": '<circle r="4.2"/>',
+    "s": '<path d="M-3.8-3.8H3.8V3.8H-3.8Z"/>',
+    "^": '<path d="M0-4.6 4.6 4H-4.6Z"/>',
+    "D": '<path d="M0-4.8 4.8 0 0 4.8-4.8 0Z"/>',
+    "v": '<path d="M0 4.6 4.6-4H-4.6Z"/>',
+    "P": '<path d="M-1.7-4.6H1.7V-1.7H4.6V1.7H1.7V4.6H-1.7V1.7H-4.6V-1.7H-1.7Z"/>',
+    "X": '<path d="M0-2 2-4 4-2 2 0 4 2 2 4 0 2-2 4-4 2-2 0-4-2-2-4Z"/>',
+}
+
+
+def to_html(header: Header, sections: list[Section]) -> str:
+    """The page: style, figures and text in one file that needs no network."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["inline"] = inline_svg
+    environment.filters["swatch"] = swatch
+    return environment.get_template("page.html").render(
+        header=header,
+        sections=sections,
+        figure_numbers=numbered(sections, Figure),
+        table_numbers=numbered(sections, Table),
+        series=SERIES,
+        version=bench.__version__,
+    )
+
+
+def inline_svg(figure: Figure) -> Markup:
+    """A figure as part of the page: its colours follow the page's, its ids are its own."""
+    svg = figure.svg[figure.svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{figure.name}-", svg)
+    svg = re.sub(r"#[0-9a-f]{6}\b", lambda match: _themed(match[0]), svg)
+    opening, rest = svg.split(">", 1)
+    box = re.search(r'viewBox="[^"]*"', opening)
+    attributes = Markup('role="img" aria-label="{}"').format(figure.alt)
+    return Markup(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0]} {attributes}>{rest}')
+
+
+def swatch(look: Look) -> Markup:
+    """A model's marker in its colour, to stand before its name."""
+    shape = SHAPES[look.marker]
+    fill = f'fill="var(--{look.variable})"'
+    return Markup(f'<svg class="swatch" viewBox="-5 -5 10 10" aria-hidden="true" {fill}>{shape}</svg>')
+
+
+def _themed(colour: str) -> str:
+    return f"var(--{VARIABLES[colour]},{colour})" if colour in VARIABLES else colour

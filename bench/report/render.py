@@ -1,0 +1,74 @@
+"""From the run store to the files of a report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bench
+from bench.files import staged, write_bytes, write_text
+from bench.report.blocks import Figure, Header, Section, walk
+from bench.report.evidence import Evidence, gather
+from bench.report.markdown import to_markdown
+from bench.report.page import to_html
+from bench.report.sections import SECTIONS
+from bench.report.style import house_style
+from bench.report.text import NOT_MEASURED, count, listed, split
+
+if TYPE_CHECKING:
+    from bench.store import RunStore
+
+
+def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
+    """Write the report on one suite: index.html, report.md and figures/; returns the files.
+
+    Raises:
+        InputError: the store does not know the suite.
+        StoreError: the store cannot be read or the folder not written.
+    """
+    evidence = gather(store, suite_name)
+    with house_style():
+        sections = [section(evidence) for section in SECTIONS]
+    header = header_of(evidence)
+    out_dir = Path(out_dir)
+    written = [path for figure in _figures(sections) for path in _write_figure(figure, out_dir / "figures")]
+    for name, write in (("index.html", to_html), ("report.md", to_markdown)):
+        write_text(out_dir / name, write(header, sections))
+        written.append(out_dir / name)
+    return written
+
+
+def header_of(evidence: Evidence) -> Header:
+    """Title, description and the facts that a reader needs first."""
+    suite, done = evidence.suite, evidence.done.drop_duplicates("run")
+    planned = evidence.trials["run"].nunique() + int(evidence.trials["run"].isna().sum())
+    diverged = int((done["outcome"] == "diverged").sum())
+    trials = f"{count(len(done))} of {count(planned)} done"
+    missing = planned - len(done)
+    trials += f", {count(missing)} missing" if missing else ", none missing"
+    trials += f", {count(diverged)} diverged" if diverged else ", none diverged"
+    models = dict.fromkeys(contestant["title"] for contestant in suite["contestants"].values())
+    data = dict.fromkeys(split(c["dataset"], c["split_id"]) for c in suite["comparisons"])
+    days = sorted(day[:10] for day in done["finished"].dropna())
+    torch = sorted(set(done["torch"].dropna()))
+    facts = (
+        ("Models", listed(list(models))),
+        ("Data", listed(list(data))),
+        ("Trials", trials),
+        ("Cost profiles", count(len(evidence.cost)) if len(evidence.cost) else NOT_MEASURED),
+        ("Machines", listed(sorted(set(done["machine"].dropna()))) or NOT_MEASURED),
+        ("Dates", " to ".join(dict.fromkeys((days[0], days[-1]))) if days else NOT_MEASURED),
+        ("Versions", f"VCBench {bench.__version__}" + (f", torch {listed(torch)}" if torch else "")),
+    )
+    return Header(evidence.name, suite["title"], suite["description"], facts)
+
+
+def _figures(sections: list[Section]) -> list[Figure]:
+    return [block for section in sections for block in walk(section.blocks) if isinstance(block, Figure)]
+
+
+def _write_figure(figure: Figure, folder: Path) -> list[Path]:
+    paths = [folder / f"{figure.name}{suffix}" for suffix in (".svg", ".png", ".csv")]
+    write_text(paths[0], figure.svg)
+    write_bytes(paths[1], figure.png)
+    with staged(paths[2]) as part:
+        figure.data.to_csv(part, index=False, lineterminator="\n")
+    return paths

@@ -1,0 +1,23 @@
+"""The sections of a report: each file makes one from the evidence, and stands in `SECTIONS`."""
+
+from collections.abc import Callable
+
+from bench.report.blocks import Section
+from bench.report.evidence import Evidence
+from bench.report.sections.accuracy import accuracy
+from bench.report.sections.compared import compared
+from bench.report.sections.cost import cost
+from bench.report.sections.curves import curves
+from bench.report.sections.efficiency import efficiency
+from bench.report.sections.provenance import machines, reproduce
+
+SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
+    compared,
+    accuracy,
+    efficiency,
+    curves,
+    cost,
+    machines,
+    reproduce,
+)
+"""In the order of the page."""

@@ -1,0 +1,74 @@
+"""The accuracy table: one row a model and subset size."""
+
+from bench.report.blocks import Block, Cell, Column, Heading, Prose, Section, Table
+from bench.report.cells import Cell as Measured
+from bench.report.evidence import Evidence
+from bench.report.text import NOT_MEASURED, count, plus_minus, slug, subset
+
+COLUMNS = (
+    Column("Images per class", numeric=True),
+    Column("Model"),
+    Column("Top-1 (%)", numeric=True),
+    Column("n", numeric=True),
+    Column("Pretraining", under="Model", label="pretraining "),
+    Column("Recipe (protocol)", under="Model"),
+    Column("Notes", under="Model"),
+    Column("Per class (%)", numeric=True),
+    Column("NLL", numeric=True),
+    Column("ECE (%)", numeric=True),
+    Column("Dataset (split)"),
+)
+
+
+def accuracy(evidence: Evidence) -> Section:
+    """A table for each comparison, grouped by images per class so that models stand side by side."""
+    blocks: list[Block] = [
+        Prose(
+            "Mean ± standard deviation over n replicates, on the test split. These describe what was "
+            "measured; they are not intervals. Per class is the mean of the accuracies of the classes, NLL "
+            "the mean negative log-likelihood in nats, ECE the expected calibration error over 15 bins. A "
+            "diverged trial counts at chance, and has no ECE."
+        )
+    ]
+    for comparison in evidence.suite["comparisons"]:
+        name = comparison["name"]
+        here = [cell for cell in evidence.cells if cell.comparison == name]
+        blocks.append(Heading(name))
+        if comparison["unmatched"]:
+            blocks.append(Prose(f"Unmatched: {comparison['unmatched']}"))
+        first_of_size = {}
+        for index, cell in enumerate(here):
+            first_of_size.setdefault(cell.shots, index)
+        blocks.append(
+            Table(
+                name=f"accuracy-{slug(name)}",
+                caption=f"Accuracy in {name}, {comparison['input_size']} px.",
+                columns=COLUMNS,
+                rows=tuple(_row(evidence, cell) for cell in here),
+                groups=frozenset(first_of_size.values()),
+                runs=tuple(dict.fromkeys(run for cell in here for run in cell.runs)),
+            )
+        )
+    return Section("accuracy", "Accuracy", tuple(blocks))
+
+
+def _row(evidence: Evidence, cell: Measured) -> tuple[Cell, ...]:
+    done = len(cell.runs)
+    percents = {name: cell.scores[name].as_percent() for name in ("top1", "mean_per_class", "ece")}
+    return (
+        Cell(subset(cell.shots, cell.images_per_class)),
+        Cell(cell.title, look=evidence.looks[cell.contestant]),
+        _score(*percents["top1"]),
+        Cell(count(done) if done == cell.planned else f"{done} of {cell.planned}"),
+        Cell(cell.pretraining or NOT_MEASURED),
+        Cell(f"{cell.recipe} ({cell.protocol})" if cell.protocol else cell.recipe),
+        Cell(notes=cell.notes),
+        _score(*percents["mean_per_class"]),
+        _score(*cell.scores["nll"].as_decimal()),
+        _score(*percents["ece"]),
+        Cell(cell.split),
+    )
+
+
+def _score(mean: str, spread: str) -> Cell:
+    return Cell(mean, spread=plus_minus(spread))

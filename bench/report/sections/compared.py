@@ -1,0 +1,95 @@
+"""What was compared: the comparisons of the suite, and its models."""
+
+from typing import Any
+
+import pandas as pd
+
+from bench.report.blocks import Block, Cell, Column, Prose, Section, Table
+from bench.report.evidence import Evidence
+from bench.report.text import count, listed, percent, split, subset
+
+
+def compared(evidence: Evidence) -> Section:
+    """The comparisons with their primary contrasts, and the models with how they are drawn."""
+    blocks: list[Block] = [_comparisons(evidence)]
+    for comparison in evidence.suite["comparisons"]:
+        if comparison["unmatched"]:
+            blocks.append(Prose(f"Unmatched in {comparison['name']}: {comparison['unmatched']}"))
+    return Section("compared", "What was compared", (*blocks, _models(evidence)))
+
+
+def _comparisons(evidence: Evidence) -> Table:
+    columns = (
+        Column("Comparison"),
+        Column("Dataset (split)"),
+        Column("Input"),
+        Column("Images per class", wide=True),
+        Column("Replicates", numeric=True),
+        Column("Primary contrasts", wide=True),
+    )
+    rows = tuple(
+        (
+            Cell(comparison["name"]),
+            Cell(split(comparison["dataset"], comparison["split_id"])),
+            Cell(f"{comparison['input_size']} px"),
+            Cell(", ".join(_sizes(evidence, comparison["name"]))),
+            Cell(_replicates(evidence.trials, comparison["name"])),
+            Cell("; ".join(_contrast(evidence.suite, pair) for pair in comparison["contrasts"]) or "none"),
+        )
+        for comparison in evidence.suite["comparisons"]
+    )
+    caption = "Comparisons. Within one, every model sees the same images at the same input size."
+    return Table("comparisons", caption, columns, rows)
+
+
+def _models(evidence: Evidence) -> Table:
+    columns = (
+        Column("Model"),
+        Column("Card"),
+        Column("Family"),
+        Column("Pretraining"),
+        Column("Upstream top-1 (%)", numeric=True),
+        Column("Recipe"),
+        Column("Parameters", numeric=True),
+    )
+    rows = tuple(_model(evidence, key) for key in evidence.suite["contestants"])
+    caption = (
+        "Models, as they are drawn in the figures. Upstream top-1 is what the pretrained weights reach on "
+        "the data they were trained on, as published; parameters are those of the network as it was trained."
+    )
+    return Table("models", caption, columns, rows)
+
+
+def _model(evidence: Evidence, key: str) -> tuple[Cell, ...]:
+    contestant = evidence.suite["contestants"][key]
+    rows = evidence.trials[evidence.trials["contestant"] == key]
+    done = rows[rows["outcome"].notna()]
+    notes = () if done["carded"].all() else ("no model card",)
+    return (
+        Cell(contestant["title"], look=evidence.looks[key], notes=notes),
+        Cell(contestant["model"], code=True),
+        Cell(_values(done, "family")),
+        Cell(_values(done, "pretraining")),
+        Cell(listed([percent(value) for value in sorted(done["upstream_top1"].dropna().unique())]) or "none"),
+        Cell(listed(list(dict.fromkeys(rows["recipe"].dropna())))),
+        Cell(listed([count(value) for value in sorted(done["params"].dropna().unique())]) or "not measured"),
+    )
+
+
+def _values(rows: pd.DataFrame, column: str) -> str:
+    return listed(list(dict.fromkeys(rows[column].dropna()))) or "not measured"
+
+
+def _sizes(evidence: Evidence, comparison: str) -> list[str]:
+    here = [cell for cell in evidence.cells if cell.comparison == comparison]
+    return list(dict.fromkeys(subset(cell.shots, cell.images_per_class) for cell in here))
+
+
+def _replicates(trials: pd.DataFrame, comparison: str) -> str:
+    sizes = trials[trials["comparison"] == comparison].groupby(["contestant", "shots"], dropna=False).size()
+    return "0" if sizes.empty else "-".join(dict.fromkeys(str(n) for n in (sizes.min(), sizes.max())))
+
+
+def _contrast(suite: dict[str, Any], pair: list[str]) -> str:
+    first, second = (suite["contestants"][key]["title"] for key in pair)
+    return f"{first} against {second}"

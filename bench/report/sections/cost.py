@@ -1,0 +1,44 @@
+"""What a forward pass costs: parameters and operations."""
+
+from bench.report.blocks import Cell, Column, Prose, Section, Table, not_measured
+from bench.report.evidence import Evidence
+from bench.report.text import count, decimal, listed
+
+COLUMNS = (
+    Column("Model"),
+    Column("Card"),
+    Column("Classes", numeric=True),
+    Column("Input (px)", numeric=True),
+    Column("Parameters", numeric=True),
+    Column("GMACs", numeric=True),
+    Column("FLOPs", numeric=True),
+    Column("Activations (M)", numeric=True),
+)
+
+
+def cost(evidence: Evidence) -> Section:
+    """One row a model, head and input size."""
+    title = "Cost"
+    if evidence.cost.empty:
+        return not_measured("cost", title, "this suite has no cost profile yet")
+    rows = tuple(
+        (
+            Cell(row.title),
+            Cell(row.model, code=True),
+            Cell(count(row.classes)),
+            Cell(str(row.input_size)),
+            Cell(count(row.params)),
+            Cell(decimal(row.gmacs, 3)),
+            Cell(count(row.flops)),
+            Cell(decimal(row.activations_m, 1)),
+        )
+        for row in evidence.cost.itertuples()
+    )
+    counters = listed(sorted(set(evidence.cost["counter"].dropna())))
+    note = (
+        "For one image. FLOPs are 2 × multiply-adds of matrix products and convolutions, attention included; "
+        "a GMAC is a thousand million multiply-adds. Parameters depend on the number of classes. "
+        f"Counted with {counters}."
+    )
+    table = Table("cost", "Cost of one forward pass.", COLUMNS, rows, runs=tuple(evidence.cost["profile"]))
+    return Section("cost", title, (Prose(note), table))

@@ -1,0 +1,140 @@
+"""Learning curves: training loss and val accuracy against the images seen."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from bench.report.blocks import Block, Details, Figure, Gallery, Prose, Section, not_measured
+from bench.report.cells import Cell
+from bench.report.evidence import Evidence
+from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
+from bench.report.style import Look
+from bench.report.text import NOT_MEASURED, percent, slug
+
+POINTS = 100
+DATA = ["contestant", "title", "run", "step", "epoch", "images_seen", "loss", "lr", "val_top1", "val_nll"]
+TITLE = "Learning curves"
+
+
+def curves(evidence: Evidence) -> Section:
+    """For each comparison its largest subset; the others are folded away."""
+    logged = _logged(evidence)
+    if not logged:
+        return not_measured("curves", TITLE, "no trial of this suite has logged its training")
+    shown: list[Figure] = []
+    folded: list[Figure] = []
+    for comparison in evidence.suite["comparisons"]:
+        here = [cell for cell in evidence.cells if cell.comparison == comparison["name"]]
+        by_size: dict[int | None, list[Cell]] = {}
+        for cell in here:
+            if any(run in logged for run in cell.runs):
+                by_size.setdefault(cell.shots, []).append(cell)
+        figures = [_figure(evidence, logged, members) for members in by_size.values()]
+        shown += figures[-1:]
+        folded += figures[:-1]
+    blocks: list[Block] = [
+        Prose(
+            "Thick lines are means over the replicates that finished, thin ones single replicates. The loss "
+            "is the one that was minimised, label smoothing and mixing included, so its level can be "
+            "compared only between models that share a recipe."
+        ),
+        Gallery(tuple(shown)),
+    ]
+    if folded:
+        blocks.append(Details("Learning curves of the smaller subsets", (Gallery(tuple(folded)),)))
+    return Section("curves", TITLE, tuple(blocks))
+
+
+def _logged(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """The history of each run that has one, with the images seen at each step."""
+    totals = evidence.done.drop_duplicates("run")[["run", "images_seen", "steps"]]
+    logged = evidence.histories.merge(totals, on="run", validate="many_to_one")
+    seen = (logged["step"] / logged["steps"] * logged["images_seen"]).astype("float64")
+    by_run = logged.assign(images_seen=seen).groupby("run", sort=True)
+    return {run: history for run, history in by_run}
+
+
+def _figure(evidence: Evidence, logged: dict[str, pd.DataFrame], members: list[Cell]) -> Figure:
+    first = members[0]
+    drawing, (above, below) = canvas(82 + 2 * room_for(len(members), 34), panels=2)
+    labels: dict[str, list[EndLabel]] = {"loss": [], "val_top1": []}
+    parts = []
+    for cell in members:
+        own = [logged[run] for run in cell.runs if run in logged]
+        parts.append(pd.concat(own).assign(contestant=cell.contestant, title=cell.title))
+        look = evidence.looks[cell.contestant]
+        for axes, column, scale in ((above, "loss", 1), (below, "val_top1", 100)):
+            end = _line(axes, own, column, scale, look)
+            if end:
+                labels[column].append(EndLabel(cell.title, *end, look))
+    _axes(above, below)
+    if labels["val_top1"]:
+        label_ends(drawing, below, labels["val_top1"])
+    else:
+        label_ends(drawing, above, labels["loss"])
+    data = pd.concat(parts)
+    return finish(
+        drawing,
+        f"curves-{slug(first.comparison)}-{first.shots or 'all'}",
+        caption=f"{first.comparison}, {_in_words(first)}: training loss and top-1 accuracy on the val split "
+        "while training.",
+        alt=_alt(first, members),
+        data=data[DATA],
+        runs=tuple(dict.fromkeys(data["run"])),
+    )
+
+
+def _line(
+    axes: Axes, own: list[pd.DataFrame], column: str, scale: float, look: Look
+) -> tuple[float, float] | None:
+    """Draw single replicates and their mean; returns the end of the mean, if there is one."""
+    singles = [history[["images_seen", column]].to_numpy() for history in own]
+    singles = [single[np.isfinite(single[:, 1])] * (1, scale) for single in singles]
+    points = np.concatenate(singles)
+    if not len(points):
+        return None
+    axes.add_collection(LineCollection(singles, colors=look.colour, linewidths=0.4, alpha=0.35))
+    places = np.ceil(points[:, 0] / points[:, 0].max() * POINTS).astype(int)
+    counts = np.bincount(places)
+    mean = np.stack([np.bincount(places, weights=values) for values in points.T], axis=1)
+    mean = mean[counts > 0] / counts[counts > 0, None]
+    dots = {"marker": look.marker, "markersize": 2.4} if column == "val_top1" else {}
+    axes.plot(*mean.T, color=look.colour, linestyle=look.dash, **dots)
+    return float(mean[-1, 0]), float(mean[-1, 1])
+
+
+def _axes(above: Axes, below: Axes) -> None:
+    above.set_ylabel("Training loss")
+    above.set_ylim(bottom=0)
+    below.set_ylabel("Val top-1 (%)")
+    below.set_xlabel("Training images seen")
+    below.set_xlim(left=0)
+    below.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    below.xaxis.set_major_formatter(FuncFormatter(_thousands))
+    for axes in (above, below):
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
+    if not below.lines:
+        below.text(0.5, 0.5, NOT_MEASURED, transform=below.transAxes, ha="center", va="center")
+
+
+def _thousands(value: float, _: int) -> str:
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:g}{name}"
+    return f"{value:g}"
+
+
+def _in_words(cell: Cell) -> str:
+    if cell.shots is None:
+        return "the whole training split"
+    return f"{cell.shots} image{'' if cell.shots == 1 else 's'} per class"
+
+
+def _alt(first: Cell, members: list[Cell]) -> str:
+    ends = "; ".join(f"{cell.title} reaches {percent(cell.scores['top1'].mean)} %" for cell in members)
+    return (
+        f"Learning curves of {first.comparison} on {_in_words(first)}: training loss above, val accuracy "
+        f"below, against training images seen. On test, {ends}."
+    )

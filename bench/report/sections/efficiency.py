@@ -1,0 +1,169 @@
+"""Data efficiency: accuracy against the number of training images per class."""
+
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+
+from bench.report.blocks import Figure, Gallery, Section, not_measured
+from bench.report.cells import Cell
+from bench.report.evidence import Evidence
+from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
+from bench.report.style import Look
+from bench.report.text import percent, slug, subset
+
+SIDESTEP = 1.03  # single replicates of neighbouring models are drawn this factor apart on the x axis
+LONE_SIDESTEP = 1.09  # the same for whole models, where there is only one size
+CLOSEST_TICKS = 1.22  # ticks nearer than this factor are not both labelled
+
+
+def efficiency(evidence: Evidence) -> Section:
+    """One figure a comparison."""
+    title = "Data efficiency"
+    figures = []
+    for name, group in groupby(evidence.cells, key=lambda cell: cell.comparison):
+        measured = [cell for cell in group if cell.runs]
+        if measured:
+            figures.append(_figure(evidence, name, measured))
+    if not figures:
+        return not_measured("efficiency", title, "no trial of this suite has an outcome yet")
+    return Section("efficiency", title, (Gallery(tuple(figures)),))
+
+
+def _figure(evidence: Evidence, name: str, measured: list[Cell]) -> Figure:
+    lines: dict[str, list[Cell]] = {}
+    for cell in measured:
+        lines.setdefault(cell.contestant, []).append(cell)
+    order = [key for key in evidence.looks if key in lines]
+    singles = _singles(evidence, measured)
+    drawing, (axes,) = canvas(66 + room_for(len(order), 50), below=12.5)
+    lone = len({cell.images_per_class for cell in measured}) == 1
+    labels = []
+    for number, key in enumerate(order):
+        own = singles[singles["contestant"] == key]
+        aside = (LONE_SIDESTEP if lone else SIDESTEP) ** (number - (len(order) - 1) / 2)
+        labels.append(_line(axes, lines[key], own, evidence.looks[key], aside, lone=lone))
+    _axes(axes, measured)
+    label_ends(drawing, axes, labels)
+    where = measured[0].split
+    diverged, total = sum(cell.diverged for cell in measured), sum(len(cell.runs) for cell in measured)
+    caption = (
+        f"{name}: top-1 accuracy on the test split of {where} against training images per class. Lines: mean "
+        f"over replicates; {'bars' if lone else 'bands'}: ± one standard deviation; small markers: single "
+        "replicates, drawn slightly aside."
+    )
+    if any(cell.shots is None for cell in measured):
+        caption += " (all): the whole training split."
+    if diverged:
+        caption += f" {diverged} of {total} trials diverged (crosses) and count at chance."
+    return finish(
+        drawing,
+        f"efficiency-{slug(name)}",
+        caption=caption,
+        alt=_in_words(name, where, [lines[key] for key in order]),
+        data=singles,
+        runs=tuple(dict.fromkeys(run for cell in measured for run in cell.runs)),
+    )
+
+
+def _line(
+    axes: Axes, points: list[Cell], singles: pd.DataFrame, look: Look, aside: float, *, lone: bool
+) -> EndLabel:
+    """Draw one contestant, its single replicates a factor of `aside` off; returns the label for its end."""
+    points = sorted(points, key=lambda cell: cell.images_per_class)
+    sizes = np.array([cell.images_per_class for cell in points]) * (aside if lone else 1)
+    mean = 100 * np.array([cell.scores["top1"].mean for cell in points])
+    spread = 100 * np.array([cell.scores["top1"].sd for cell in points])
+    if len(points) > 1:
+        band = np.nan_to_num(spread)
+        axes.fill_between(sizes, mean - band, mean + band, color=look.colour, alpha=0.15, linewidth=0)
+    else:
+        axes.errorbar(sizes, mean, yerr=spread, fmt="none", ecolor=look.colour, elinewidth=0.8)
+    for outcome, marker, size in (("finished", look.marker, 6), ("diverged", "x", 9)):
+        some = singles[singles["outcome"] == outcome]
+        shape = {"facecolors": "none"} if marker != "x" else {}
+        axes.scatter(
+            some["images_per_class"] * aside * (SIDESTEP if lone else 1),
+            100 * some["top1"],
+            s=size,
+            marker=marker,
+            linewidths=0.5,
+            alpha=0.75,
+            **(shape | {"edgecolors": look.colour} if shape else {"color": look.colour}),
+        )
+    axes.plot(
+        sizes,
+        mean,
+        color=look.colour,
+        linestyle=look.dash,
+        marker=look.marker,
+        markeredgecolor="#ffffff",
+        markeredgewidth=0.5,
+    )
+    return EndLabel(points[-1].title, sizes[-1], mean[-1], look)
+
+
+def _axes(axes: Axes, measured: list[Cell]) -> None:
+    whole = {cell.images_per_class for cell in measured if cell.shots is None}
+    ticks = sorted({cell.images_per_class for cell in measured})
+    axes.set_xscale("log")
+    margin = 1.25 if len(ticks) > 1 else 2.0
+    axes.set_xlim(ticks[0] / margin, ticks[-1] * margin)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter(_names(ticks, whole)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], min_n_ticks=3))
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -2), min(high, 102))
+    axes.set_xlabel("Training images per class (log scale)")
+    axes.set_ylabel("Top-1 accuracy (%)")
+
+
+def _names(ticks: list[float], whole: set[float]) -> list[str]:
+    """Names of ticks, from the largest down, without those that would run into the one before.
+
+    All have as many lines as that of the `whole` split, so that they stand on one line.
+    """
+    shown: dict[float, str] = {}
+    for tick in reversed(ticks):
+        if not shown or min(shown) / tick >= CLOSEST_TICKS:
+            second = "\n(all)" if tick in whole else "\n " if whole else ""
+            shown[tick] = f"{tick:g}{second}"
+    return [shown.get(tick, "") for tick in ticks]
+
+
+def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
+    """One row a trial: what the figure shows, fractions in 0..1."""
+    top1 = evidence.done.drop_duplicates("run").set_index("run")
+    rows = [
+        {
+            "comparison": cell.comparison,
+            "contestant": cell.contestant,
+            "title": cell.title,
+            "model": cell.model,
+            "images_per_class": cell.images_per_class,
+            "run": run,
+            "outcome": top1.at[run, "outcome"],
+            "top1": top1.at[run, "top1"],
+            "mean": cell.scores["top1"].mean,
+            "sd": cell.scores["top1"].sd,
+            "n": cell.scores["top1"].n,
+        }
+        for cell in measured
+        for run in cell.runs
+    ]
+    return pd.DataFrame(rows)
+
+
+def _in_words(name: str, where: str, lines: list[list[Cell]]) -> str:
+    series = []
+    for points in lines:
+        values = [
+            f"{percent(cell.scores['top1'].mean)} % at {subset(cell.shots, cell.images_per_class)}"
+            for cell in points
+        ]
+        series.append(f"{points[0].title}: {', '.join(values)}.")
+    what = f"Line chart of {name}: mean top-1 accuracy on {where} by training images per class."
+    return " ".join([what, *series])

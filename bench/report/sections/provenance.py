@@ -1,0 +1,79 @@
+"""On what it was measured, and how to do it again."""
+
+import pandas as pd
+
+from bench.report.blocks import Block, Cell, Code, Column, Prose, Section, Table, not_measured
+from bench.report.evidence import Evidence
+from bench.report.text import count, listed
+
+
+def machines(evidence: Evidence) -> Section:
+    """The machines with the library versions and commits that ran on them."""
+    title = "Machines and versions"
+    if not evidence.records:
+        return not_measured("machines", title, "no trial of this suite has an outcome yet")
+    facts = pd.DataFrame(
+        {
+            "machine": record["machine"],
+            "device": record["device"],
+            "versions": ", ".join(f"{name} {number}" for name, number in sorted(record["versions"].items())),
+            "commit": record["commit"] or "",
+            "day": (record["finished"] or "")[:10],
+        }
+        for _, record in sorted(evidence.records.items())
+    )
+    columns = (
+        Column("Machine"),
+        Column("Device"),
+        Column("Trials", numeric=True),
+        Column("Dates"),
+        Column("Versions", wide=True),
+        Column("Commit"),
+    )
+    rows = tuple(
+        (
+            Cell(machine),
+            Cell(device),
+            Cell(count(len(group))),
+            Cell(" to ".join(dict.fromkeys((group["day"].min(), group["day"].max())))),
+            Cell(versions),
+            Cell(listed([short_commit(c) for c in dict.fromkeys(group["commit"])])),
+        )
+        for (machine, device, versions), group in facts.groupby(["machine", "device", "versions"], sort=True)
+    )
+    table = Table("machines", "Where and with what the trials ran.", columns, rows)
+    return Section("machines", title, (table,))
+
+
+def reproduce(evidence: Evidence) -> Section:
+    """The commands, and what they leave where."""
+    base, plus, _ = evidence.name.partition("+")
+    variant = " --set KEY=VALUE" if plus else ""
+    blocks: list[Block] = [
+        Prose(
+            "The first command trains and measures whatever the run store lacks; the second makes this "
+            "report from the store alone, without data, weights or a GPU. Below a table or figure stand the "
+            "ids of the runs behind it; the folder runs/ID of the store holds a run's settings, history and "
+            "predictions."
+        ),
+        Code(f"vcbench run {base}{variant}\nvcbench report {evidence.name}"),
+    ]
+    if plus:
+        text = f"This suite is a variant of {base}; its name follows from the values given with --set."
+        blocks.append(Prose(text))
+    looks = evidence.done.drop_duplicates("run")["test_evaluations"]
+    if len(looks):
+        often = f"at most {count(looks.max())} time{'' if looks.max() == 1 else 's'} in any one of them"
+        text = (
+            f"The test split was evaluated {count(looks.sum())} times in {count(len(looks))} trials, {often}."
+        )
+        blocks.append(Prose(text))
+    return Section("reproduce", "How to reproduce", tuple(blocks))
+
+
+def short_commit(commit: str) -> str:
+    """A commit as git abbreviates it, with what had been changed since."""
+    if not commit:
+        return "not recorded"
+    digits, plus, _ = commit.partition("+")
+    return digits[:9] + (" with changes" if plus else "")

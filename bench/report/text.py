@@ -1,0 +1,53 @@
+"""Numbers and names as the reader sees them."""
+
+import math
+import re
+
+NOT_MEASURED = "not measured"
+NARROW_SPACE = "\u202f"
+
+
+def percent(fraction: float) -> str:
+    """A fraction as percent with one decimal."""
+    return NOT_MEASURED if _missing(fraction) else f"{100 * fraction:.1f}"
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """A number with a fixed number of decimals."""
+    return NOT_MEASURED if _missing(value) else f"{value:.{digits}f}"
+
+
+def count(value: int) -> str:
+    """A whole number in groups of three digits."""
+    return NOT_MEASURED if _missing(value) else f"{int(value):,}".replace(",", NARROW_SPACE)
+
+
+def plus_minus(spread: str) -> str:
+    """The part of a number that follows its mean."""
+    return f"± {spread}" if spread else ""
+
+
+def subset(shots: int | None, images_per_class: float) -> str:
+    """How many images of each class a model was trained on."""
+    if shots is not None:
+        return str(shots)
+    return "all" if _missing(images_per_class) else f"all ({images_per_class:g})"
+
+
+def split(dataset: str, split_id: str | None) -> str:
+    """A dataset with its division into train, val and test."""
+    return f"{dataset} ({split_id or 'default split'})"
+
+
+def slug(text: str) -> str:
+    """A name that is safe in a file name and an address: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
+def listed(items: list[str]) -> str:
+    """Items as in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

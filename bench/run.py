@@ -1,0 +1,125 @@
+"""Running a suite: plan, do what is missing, until nothing is missing."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from bench.engine import Engine, Outcome
+from bench.errors import InputError, did_you_mean
+from bench.plan import Resolved, Resolver, Trial, Unresolved, listing, plan
+from bench.profiles import Profile, planned_profiles, run_profile
+from bench.store import RunStore
+from bench.suite import Suite
+
+if TYPE_CHECKING:
+    from bench.training.fitting import Place
+    from bench.training.observer import Observer
+
+# How long to wait before looking again at trials that another process has in hand.
+HELD_SECONDS = 2.0
+
+
+def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Trial]:
+    """The suite's trials, or those of the comparisons and contestants named in `only`.
+
+    Raises:
+        InputError: a name in `only` that the suite does not have.
+    """
+    only = set(only)
+    names = {comparison.name for comparison in suite.comparison} | set(suite.models)
+    for name in sorted(only - names):
+        raise InputError(
+            f"--only {name}: {suite.name} has no such comparison or model{did_you_mean(name, names)}"
+        )
+    return [
+        trial for trial in plan(suite, replicates) if not only or {trial.comparison, trial.contestant} & only
+    ]
+
+
+def resolve(suite: Suite, trials: list[Trial], resolver: Resolver) -> list[Resolved]:
+    """All trials with their ids.
+
+    Raises:
+        DataError, WeightsError: of the first trial whose data or weights are missing.
+    """
+    found = resolver.resolve_all(trials)
+    for item in found:
+        if isinstance(item, Unresolved):
+            raise item.reason
+    return found
+
+
+def write_listing(
+    suite: Suite, store: RunStore, found: Iterable[Resolved | Unresolved], profiles: Iterable[Profile]
+) -> None:
+    """Store what the suite holds, keeping what earlier runs of the same suite had asked for."""
+    new = listing(suite, found, [profile.id for profile in profiles])
+    old = store.suites().get(suite.name)
+    if old is not None and old["fingerprint"] == new["fingerprint"]:
+        known = {_place(entry): entry for entry in old["trials"]}
+        known |= {
+            _place(entry): entry for entry in new["trials"] if entry["id"] or _place(entry) not in known
+        }
+        new["profiles"] = sorted({*old["profiles"], *new["profiles"]})
+        new["trials"] = sorted(known.values(), key=lambda entry: entry["replicate"])
+        for before, after in zip(old["comparisons"], new["comparisons"], strict=True):
+            if not any(entry["id"] and entry["comparison"] == after["name"] for entry in new["trials"]):
+                after |= {key: before[key] for key in ("dataset", "split_id")}
+    store.write_suite(suite.name, new)
+
+
+def run_suite(
+    suite: Suite,
+    place: "Place",
+    engine: Engine,
+    *,
+    replicates: int | None = None,
+    only: Iterable[str] = (),
+    follow: "Callable[[Resolved], Observer]",
+    should_stop: Callable[[], bool],
+    began: Callable[[int, int], None] = lambda done, total: None,
+    ended: Callable[[Outcome], None] = lambda outcome: None,
+) -> Counter[str]:
+    """Do what is missing of a suite, and return how many trials ended how.
+
+    Args:
+        began: told how many trials are done, and of how many, before the first.
+        ended: told each outcome.
+
+    Raises:
+        BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
+    """
+    trials = chosen(suite, replicates, only)
+    resolver = Resolver(place.data_dir, place.weights_dir, place.results, download=True)
+    store = RunStore(place.results)
+    store.prepare()
+    wanted = resolve(suite, trials, resolver)
+    others = [trial for trial in plan(suite, replicates) if trial not in set(trials)]
+    offline = Resolver(place.data_dir, place.weights_dir, place.results) if others else resolver
+    profiles = planned_profiles(suite, wanted)
+    write_listing(suite, store, [*wanted, *offline.resolve_all(others)], profiles)
+    for profile in profiles:
+        if not store.has_profile(profile.id) and not should_stop():
+            store.finish_profile(profile.id, run_profile(profile))
+
+    counts: Counter[str] = Counter()
+    missing = [item for item in wanted if not store.is_done(item.id)]
+    missing = list({item.id: item for item in missing}.values())
+    began(len({item.id for item in wanted}) - len(missing), len({item.id for item in wanted}))
+    while missing and not should_stop():
+        held = []
+        for outcome in engine.run(missing, place, follow):
+            if outcome.status == "held":
+                held.append(outcome.resolved)
+                continue
+            counts[outcome.status] += 1
+            ended(outcome)
+        if len(held) == len(missing):
+            time.sleep(HELD_SECONDS)
+        missing = held
+    return counts
+
+
+def _place(entry: dict[str, Any]) -> tuple:
+    return entry["comparison"], entry["contestant"], entry["shots"], entry["replicate"]

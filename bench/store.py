@@ -1,0 +1,194 @@
+"""The run store: the folder of everything that was measured, and the one way in and out of it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import StoreError
+from bench.files import cannot_write, read_json, staged, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+FORMAT = 1
+
+
+class RunStore:
+    """Runs, profiles, suites and labels under one folder.
+
+        runs/ID/record.json         written last: it makes the run count
+        runs/ID/checkpoint.safetensors, error.json      while it is not finished
+        profiles/ID/record.json
+        suites/NAME.json            which trials and profiles a suite holds
+        labels/DATASET-SPLIT-DATA.parquet
+        tables/                     made anew from the above
+
+    Raises:
+        StoreError: the folder was written by a newer version, or cannot be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        marker = self.root / "store.json"
+        if marker.exists():
+            found = read_json(marker).get("format")
+            if not isinstance(found, int) or found > FORMAT:
+                raise StoreError(
+                    f"{self.root}: run store of format {found}, newer than the format {FORMAT} this version knows; "
+                    "update vcbench or choose another --results"
+                )
+
+    def prepare(self) -> None:
+        """Make the folder ready for writing.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        marker = self.root / "store.json"
+        if not marker.exists():
+            write_json(marker, {"format": FORMAT})
+        with staged(self.root / "runs" / ".writable") as probe:
+            probe.touch()
+        (self.root / "runs" / ".writable").unlink(missing_ok=True)
+
+    # --- reading
+
+    def folder(self, run: str) -> Path:
+        """The folder of a run or profile."""
+        profile = self.root / "profiles" / run
+        return profile if profile.exists() else self.root / "runs" / run
+
+    def ids(self, kind: str = "runs") -> set[str]:
+        """Ids of the runs (or "profiles") that count."""
+        folder = self.root / kind
+        if not folder.is_dir():
+            return set()
+        return {
+            entry.name
+            for entry in os.scandir(folder)
+            if os.path.exists(os.path.join(entry.path, "record.json"))
+        }
+
+    def trials(self) -> list[dict[str, Any]]:
+        """The records of all finished and diverged trials, in order of their ids."""
+        return [self.record(run) for run in sorted(self.ids())]
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """The records of all profiles, in order of their ids."""
+        return [
+            read_json(self.root / "profiles" / run / "record.json") for run in sorted(self.ids("profiles"))
+        ]
+
+    def record(self, run: str) -> dict[str, Any]:
+        """The record of one finished or diverged trial."""
+        return read_json(self.root / "runs" / run / "record.json")
+
+    def is_done(self, run: str) -> bool:
+        """Whether a trial has an outcome that stands."""
+        return (self.root / "runs" / run / "record.json").exists()
+
+    def has_profile(self, run: str) -> bool:
+        """Whether a profile has been measured."""
+        return (self.root / "profiles" / run / "record.json").exists()
+
+    def error(self, run: str) -> dict[str, Any] | None:
+        """What went wrong when a trial was last tried, if it is still to be done."""
+        path = self.root / "runs" / run / "error.json"
+        return read_json(path) if path.exists() and not self.is_done(run) else None
+
+    def is_begun(self, run: str) -> bool:
+        """Whether a trial has a checkpoint to go on from."""
+        return (self.root / "runs" / run / "checkpoint.safetensors").exists() and not self.is_done(run)
+
+    def suites(self) -> dict[str, dict[str, Any]]:
+        """What was run of each suite, by its name."""
+        folder = self.root / "suites"
+        paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+        return {path.stem: read_json(path) for path in paths}
+
+    def labels(self, record: dict[str, Any]) -> "pd.DataFrame":
+        """True labels of a trial's test images, and which of them are duplicates."""
+        import pandas as pd
+
+        data = record["data"]
+        return pd.read_parquet(self._labels_path(data["dataset"], data["split_id"], data["fingerprint"]))
+
+    # --- writing
+
+    @contextmanager
+    def claim(self, run: str) -> Iterator[bool]:
+        """Hold a run for this process; gives False where another process holds it.
+
+        The operating system lets go of the lock when the process ends, however it ends.
+        """
+        path = self.root / ".locks" / f"{run}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def finish(self, run: str, record: dict[str, Any]) -> None:
+        """Make a run count, then remove what only an unfinished run needs."""
+        folder = self.root / "runs" / run
+        write_json(folder / "record.json", record)
+        for name in ("checkpoint.safetensors", "error.json", "evaluations.json"):
+            (folder / name).unlink(missing_ok=True)
+
+    def finish_profile(self, run: str, record: dict[str, Any]) -> None:
+        """Store a profile's record."""
+        write_json(self.root / "profiles" / run / "record.json", record)
+
+    def note_error(self, run: str, message: str) -> None:
+        """Keep what went wrong with a trial that will be tried again."""
+        path = self.root / "runs" / run / "error.json"
+        earlier = read_json(path)["attempts"] if path.exists() else 0
+        write_json(path, {"format": FORMAT, "attempts": earlier + 1, "message": message})
+
+    def count_evaluation(self, run: str) -> int:
+        """Note that the test set is about to be looked at; returns how often it has been, this time included."""
+        path = self.root / "runs" / run / "evaluations.json"
+        count = (read_json(path)["test"] if path.exists() else 0) + 1
+        write_json(path, {"format": FORMAT, "test": count})
+        return count
+
+    def write_suite(self, name: str, listing: dict[str, Any]) -> None:
+        """Store which trials and profiles a suite holds; unchanged content is left alone."""
+        path = self.root / "suites" / f"{name}.json"
+        if not path.exists() or read_json(path) != listing:
+            write_json(path, listing)
+
+    def write_labels(
+        self,
+        dataset: str,
+        split_id: str,
+        fingerprint: str,
+        labels: "np.ndarray",
+        duplicates: "np.ndarray | None",
+    ) -> None:
+        """Store the test labels of a split once; `duplicates` are positions within it."""
+        import numpy as np
+        import pandas as pd
+
+        path = self._labels_path(dataset, split_id, fingerprint)
+        if path.exists():
+            return
+        frame = pd.DataFrame({"label": labels.astype(np.uint16)})
+        if duplicates is not None:
+            frame["duplicate"] = np.isin(np.arange(len(labels)), duplicates)
+        with staged(path) as part:
+            frame.to_parquet(part, compression="zstd", index=False)
+
+    def _labels_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
+        return self.root / "labels" / f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"

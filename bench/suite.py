@@ -1,0 +1,247 @@
+"""Suites: what to cross, what to contrast, what to profile."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.config import Strict, canonical, digest, parse, read_toml
+from bench.errors import InputError, did_you_mean
+from bench.recipe import Recipe, load_recipe
+
+FOLDER = Path(__file__).parent / "suites"
+
+Precision = Literal["fp32", "bf16"]
+Pair = tuple[str, str]
+
+
+class Contestant(Strict):
+    """A model with its weights and, where it differs from the comparison's, its recipe."""
+
+    model: str
+    weights: str = "none"
+    recipe: str | None = None
+    precision: Precision | None = None
+    title: str | None = None
+
+    @field_validator("weights")
+    @classmethod
+    def _known(cls, weights: str) -> str:
+        if weights not in ("none", "card") and not weights.startswith("file:"):
+            raise ValueError('should be "none", "card" or "file:PATH"')
+        return weights
+
+
+class Comparison(Strict):
+    """Contestants crossed with the subsets of one dataset, under one budget.
+
+    `shots` are images per class; "all" is the whole training split. `contrasts` are the primary ones,
+    fixed before the results are seen; `unmatched` says in words what they do not hold equal.
+    `set` overrides keys of every recipe of the comparison.
+    """
+
+    name: str
+    dataset: str
+    split_id: str | None = None
+    contestants: tuple[str, ...] = Field(min_length=1)
+    recipe: str
+    shots: tuple[int | Literal["all"], ...] = Field(("all",), min_length=1)
+    replicates: int = Field(3, ge=1)
+    input_size: int = Field(ge=8)
+    precision: Precision = "fp32"
+    contrasts: tuple[Pair, ...] = ()
+    exploratory: tuple[Pair, ...] = ()
+    unmatched: str = ""
+    set: dict[str, Any] = {}
+
+    @field_validator("shots")
+    @classmethod
+    def _positive(cls, shots: tuple) -> tuple:
+        if any(isinstance(value, int) and value < 1 for value in shots):
+            raise ValueError('images per class should be at least 1, or "all"')
+        return shots
+
+
+class CostProfiles(Strict):
+    """Costs to count: every model with every number of classes, at one input size."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[int, ...] = (1000,)
+    input_size: int | None = None
+
+
+class Profiles(Strict):
+    """What of the models' cost a suite measures."""
+
+    cost: tuple[CostProfiles, ...] = ()
+
+
+class Suite(Strict):
+    """One file of `bench/suites/`, or of a user's own."""
+
+    name: str
+    title: str
+    description: str
+    delta: float = Field(0.01, gt=0, lt=1)
+    keep_weights: bool = True
+    models: dict[str, Contestant]
+    comparison: tuple[Comparison, ...] = Field(min_length=1)
+    profiles: Profiles = Profiles()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Suite":
+        names = [comparison.name for comparison in self.comparison]
+        if len(set(names)) < len(names):
+            raise ValueError(f"comparison names should differ, found {sorted(names)}")
+        for comparison in self.comparison:
+            known = comparison.contestants
+            for key in known:
+                if key not in self.models:
+                    near = did_you_mean(key, self.models)
+                    raise ValueError(f'comparison "{comparison.name}": no model "{key}" in [models]{near}')
+            for pair in comparison.contrasts + comparison.exploratory:
+                for key in pair:
+                    if key not in known:
+                        near = did_you_mean(key, known)
+                        raise ValueError(f'comparison "{comparison.name}": no contestant "{key}"{near}')
+        return self
+
+    def recipe_of(self, comparison: Comparison, key: str) -> Recipe:
+        """The resolved recipe of one contestant, with the comparison's overrides.
+
+        Raises:
+            InputError: no such recipe, or an override that does not fit it.
+        """
+        recipe = load_recipe(self.models[key].recipe or comparison.recipe)
+        return override(recipe, comparison.set, where=f'{self.name}: comparison "{comparison.name}": set')
+
+
+def suite_names() -> list[str]:
+    """The names of the suites that come with the harness."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
+    """A suite by name or by the path of a TOML file, with `key=value` settings from the command line.
+
+    Settings make a variant with a name of its own, `SUITE+HASH`. A key that starts with `recipe.` goes
+    to every recipe that has it; `comparison.` to every comparison; all others to the suite itself.
+
+    Raises:
+        InputError: no such suite, its file is wrong, or a setting does not fit.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        where = "no such file" if name.endswith(".toml") else "see: vcbench suites"
+        raise InputError(f'no suite "{name}"{did_you_mean(name, suite_names())} ({where})')
+    values = _included(path)
+    if not settings:
+        return parse({**values, "name": path.stem}, Suite, where=str(path))
+    parsed = dict(_setting(text) for text in settings)
+    for key, value in parsed.items():
+        scope, _, rest = key.partition(".")
+        if scope == "recipe" and rest:
+            for comparison in values.get("comparison", []):
+                comparison.setdefault("set", {})[f"?{rest}"] = value
+        elif scope == "comparison" and rest:
+            for comparison in values.get("comparison", []):
+                _assign(comparison, rest, value)
+        else:
+            _assign(values, key, value)
+    variant = f"{path.stem}+{digest(parsed)[:6]}"
+    suite = parse({**values, "name": variant}, Suite, where=f"{path} with --set")
+    _each_setting_fits(suite, parsed)
+    return suite
+
+
+def _included(path: Path) -> dict[str, Any]:
+    """A suite file's tables, with the models and comparisons of the suites it includes before its own.
+
+    Raises:
+        InputError: a file is wrong, an included suite does not exist, or two mean different models by one name.
+    """
+    values = read_toml(path)
+    names = values.pop("include", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f'{path}: key "include": should be a list of suite names, not {names!r}')
+    for name in reversed(names):
+        if name not in suite_names():
+            raise InputError(f'{path}: key "include": no suite "{name}"{did_you_mean(name, suite_names())}')
+        other = read_toml(FOLDER / f"{name}.toml")
+        models = values.setdefault("models", {})
+        for key, model in other.get("models", {}).items():
+            if models.setdefault(key, model) != model:
+                raise InputError(f'{path}: model "{key}" is another one in the included suite {name}')
+        values["comparison"] = other.get("comparison", []) + values.get("comparison", [])
+    return values
+
+
+def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
+    """`recipe` with dotted keys replaced; a key that starts with "?" is for the recipes that have it.
+
+    Raises:
+        InputError: a key the recipe does not have, or a value that does not fit.
+    """
+    if not settings:
+        return recipe
+    values = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        if key.startswith("?") and not _has(values, key[1:]):
+            continue
+        _assign(values, key.removeprefix("?"), value)
+    return parse(values, Recipe, where=f'{where} (recipe "{recipe.name}")')
+
+
+def _each_setting_fits(suite: Suite, settings: dict[str, Any]) -> None:
+    """A recipe setting that no recipe of the suite has is a mistake, not a wish."""
+    for key in settings:
+        scope, _, rest = key.partition(".")
+        if scope != "recipe" or not rest:
+            continue
+        recipes = [
+            load_recipe(suite.models[contestant].recipe or comparison.recipe).model_dump(mode="json")
+            for comparison in suite.comparison
+            for contestant in comparison.contestants
+        ]
+        if not any(_has(recipe, rest) for recipe in recipes):
+            keys = sorted({f"recipe.{name}" for recipe in recipes for name in _dotted(recipe)})
+            raise InputError(f"--set {key}: no recipe of {suite.name} has this key{did_you_mean(key, keys)}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set {text}: should be key=value, as in recipe.budget.epochs=2")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _assign(values: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        if not isinstance(values.get(table), dict):
+            values[table] = {}
+        values = values[table]
+    values[last] = value
+
+
+def _has(values: dict[str, Any], key: str) -> bool:
+    return key in _dotted(values)
+
+
+def _dotted(values: dict[str, Any]) -> list[str]:
+    """The dotted names of all keys, tables included."""
+    names = []
+    for key, value in values.items():
+        names.append(key)
+        if isinstance(value, dict):
+            names += [f"{key}.{name}" for name in _dotted(value)]
+    return names
+
+
+def fingerprint(suite: Suite) -> str:
+    """A short hash of a suite's content, which tells two versions of a suite apart."""
+    return digest(canonical(suite.model_dump(mode="json")))

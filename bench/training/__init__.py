@@ -1,0 +1,1 @@
+"""Training: one trial from its resolved specification to its record."""

@@ -1,0 +1,248 @@
+"""The training loop: a network, images, a recipe; nothing about suites or stores."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bench.data.augment import Pipeline
+from bench.recipe import Recipe
+from bench.training import checkpoint
+from bench.training.checkpoint import Progress
+from bench.training.images import Images
+from bench.training.mix import mix_batch
+from bench.training.observer import Observer, Stopped
+from bench.training.optimizer import make_optimizer, set_rate
+from bench.training.schedule import lr_factor, momentum, position
+from bench.training.seeds import epoch_order, seed_step
+
+CHECKPOINT_SECONDS = 60.0
+HISTORY_ROWS = 100
+EVALUATION_BATCH = 128
+# A mean loss this many times that of guessing means that training has diverged.
+DIVERGED_FACTOR = 10.0
+
+
+class Diverged(Exception):
+    """Training left the range in which it can recover; the text says how it was seen."""
+
+    def __init__(self, message: str, history: list[dict[str, float]] | None = None) -> None:
+        super().__init__(message)
+        self.history = history or []
+
+
+@dataclass
+class Trained:
+    """What training leaves behind, beside the network's weights."""
+
+    history: list[dict[str, float]]
+    steps: int
+    epochs: int
+    images_seen: int
+    seconds: float
+    earlier_seconds: float
+    kept_step: int
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager:
+    """Mixed precision for `bf16`; nothing for `fp32`."""
+    return torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def train(
+    network: nn.Module,
+    images: Images,
+    labels: np.ndarray,
+    recipe: Recipe,
+    pipeline: Pipeline,
+    *,
+    outputs: int,
+    seed: int,
+    precision: str,
+    saved: Path,
+    validate: Callable[[], dict[str, float]] | None,
+    observer: Observer,
+) -> Trained:
+    """Train `network` in place, from its checkpoint at `saved` if there is one.
+
+    Args:
+        labels: class of every image, shape (len(images),).
+        outputs: width of the network's last layer.
+        validate: gives val top1 and nll of the network as it stands; None where there is no val split.
+
+    Raises:
+        Diverged: the loss is not a number or far above that of guessing.
+        Stopped: the observer asked for it; a checkpoint was written.
+    """
+    budget, device = recipe.budget, images.device
+    batch_size = min(budget.batch_size, len(images))
+    total, per_epoch = budget.steps(len(images))
+    optimizer = make_optimizer(network, recipe.optimizer)
+    progress, best = checkpoint.load(saved, network, optimizer) if saved.exists() else (Progress(), None)
+    earlier = progress.seconds
+    targets = torch.from_numpy(labels.astype(np.int64)).to(device)
+    generator = torch.Generator()
+    log_every = max(1, total // HISTORY_ROWS)
+    val_steps = _validation_steps(recipe, total, per_epoch) if validate else set()
+    running = torch.tensor(progress.loss_sum, device=device)
+    window_start, window_steps = time.perf_counter(), 0
+    last_saved = time.perf_counter()
+    last_val: dict[str, float] = {}
+    epoch, order = -1, np.empty(0, np.int64)
+    network.train()
+
+    while progress.step < total:
+        step = progress.step
+        if step // per_epoch != epoch:
+            epoch = step // per_epoch
+            order = epoch_order(seed, epoch, len(images))
+        start = step % per_epoch * batch_size
+        indices = order[start : start + batch_size]
+        place = position(recipe.schedule, step, per_epoch)
+        lr = recipe.optimizer.lr * lr_factor(recipe.schedule, place, total)
+        set_rate(optimizer, lr, momentum(recipe.schedule, place, total))
+        seed_step(seed, step, generator)
+        inputs = pipeline.train(images.batch(indices), generator)
+        inputs, target = mix_batch(
+            inputs, targets[torch.from_numpy(indices).to(device)], outputs, recipe, generator
+        )
+        with autocast(precision, device):
+            output = network(inputs)
+        loss = F.cross_entropy(output.float(), target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if recipe.optimizer.clip_grad is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_grad)
+        optimizer.step()
+        running += loss.detach()
+        progress.loss_steps += 1
+        progress.step = step = step + 1
+        window_steps += 1
+
+        validating = step in val_steps
+        if validating or step % log_every == 0 or step == total:
+            mean_loss = running.item() / progress.loss_steps
+            now = time.perf_counter()
+            rate = window_steps * batch_size / (now - window_start)
+            progress.seconds += now - window_start
+            row = {
+                "step": step,
+                "epoch": step / per_epoch,
+                "loss": mean_loss,
+                "lr": lr,
+                "images_per_s": rate,
+                "val_top1": math.nan,
+                "val_nll": math.nan,
+            }
+            problem = _problem(mean_loss, step, outputs)
+            if problem:
+                raise Diverged(problem, progress.history)
+            if validating:
+                last_val = validate()
+                network.train()
+                row |= {"val_top1": last_val["top1"], "val_nll": last_val["nll"]}
+                if recipe.keep == "best-val" and last_val["top1"] > progress.best_val:
+                    progress.best_val, progress.best_step = last_val["top1"], step
+                    best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+            progress.history.append(row)
+            running.zero_()
+            progress.loss_steps = 0
+            shown = {"loss": mean_loss, "images_per_s": rate}
+            if last_val:
+                shown["val_top1"] = last_val["top1"]
+            observer.progress("training", step, total, **shown)
+            window_start, window_steps = time.perf_counter(), 0
+        stop = observer.should_stop() and step < total
+        if stop or step == total or time.perf_counter() - last_saved > CHECKPOINT_SECONDS:
+            paused = time.perf_counter()
+            progress.loss_sum = running.item()
+            progress.seconds += paused - window_start
+            window_start = paused
+            checkpoint.save(saved, network, optimizer, progress, best)
+            last_saved = time.perf_counter()
+            window_start += last_saved - paused
+        if stop:
+            raise Stopped
+
+    if best is not None:
+        network.load_state_dict(best)
+    return Trained(
+        history=progress.history,
+        steps=total,
+        epochs=total // per_epoch,
+        images_seen=total * batch_size,
+        seconds=progress.seconds,
+        earlier_seconds=earlier,
+        kept_step=progress.best_step if best is not None else total,
+    )
+
+
+def predict(
+    network: nn.Module, images: Images, pipeline: Pipeline, *, precision: str, phase: str, observer: Observer
+) -> np.ndarray:
+    """Logits of every image in evaluation mode, float32, shape (len(images), outputs).
+
+    Raises:
+        Stopped: the observer asked for it.
+    """
+    return forward_all(
+        network, network, images, pipeline, precision=precision, phase=phase, observer=observer
+    )
+
+
+def forward_all(
+    network: nn.Module,
+    forward: Callable[[torch.Tensor], torch.Tensor],
+    images: Images,
+    pipeline: Pipeline,
+    *,
+    precision: str,
+    phase: str,
+    observer: Observer,
+) -> np.ndarray:
+    """What `forward` makes of every image with `network` in evaluation mode, float32, shape (n, width).
+
+    Raises:
+        Stopped: the observer asked for it.
+    """
+    network.eval()
+    rows = []
+    began = time.perf_counter()
+    with torch.inference_mode():
+        for start in range(0, len(images), EVALUATION_BATCH):
+            if observer.should_stop():
+                raise Stopped
+            indices = np.arange(start, min(start + EVALUATION_BATCH, len(images)))
+            with autocast(precision, images.device):
+                output = forward(pipeline.evaluate(images.batch(indices)))
+            rows.append(output.float().cpu())
+            done = indices[-1] + 1
+            rate = done / (time.perf_counter() - began)
+            observer.progress(phase, int(done), len(images), images_per_s=rate)
+    return torch.cat(rows).numpy()
+
+
+def _validation_steps(recipe: Recipe, total: int, per_epoch: int) -> set[int]:
+    """After which steps the val split is looked at: every epoch where the best one is kept."""
+    if recipe.keep == "best-val":
+        return set(range(per_epoch, total + 1, per_epoch))
+    return {round(total * part / recipe.val_times) for part in range(1, recipe.val_times + 1)} - {0}
+
+
+def _problem(loss: float, step: int, outputs: int) -> str | None:
+    """How a mean loss shows that training has diverged, if it does."""
+    if not math.isfinite(loss):
+        return f"loss is {loss} at step {step}"
+    limit = DIVERGED_FACTOR * math.log(outputs)
+    return (
+        f"mean loss {loss:.1f} at step {step} is over {limit:.1f}, ten times that of guessing"
+        if loss > limit
+        else None
+    )

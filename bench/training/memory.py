@@ -1,0 +1,32 @@
+"""Out of memory as an answer: which batch size would have fit."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether PyTorch failed for want of memory, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def largest_fitting_batch(
+    network: nn.Module, batch_size: int, input_size: int, device: str, *, backward: bool = True
+) -> int:
+    """The largest of batch_size / 2, / 4, ... for which one step on random images fits; 0 where none does."""
+    while (batch_size := batch_size // 2) > 0:
+        network.zero_grad(set_to_none=True)
+        if device != "cpu":
+            torch.cuda.empty_cache()
+        try:
+            with torch.set_grad_enabled(backward):
+                output = network(torch.randn(batch_size, 3, input_size, input_size, device=device))
+                if backward:
+                    target = torch.zeros(batch_size, dtype=torch.int64, device=device)
+                    F.cross_entropy(output, target).backward()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            continue
+        return batch_size
+    return 0

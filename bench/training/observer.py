@@ -1,0 +1,43 @@
+"""What a running trial tells the outside, and how the outside stops it."""
+
+from typing import Protocol
+
+
+class Stopped(Exception):
+    """The trial was asked to stop; what it had done is kept and the next run continues."""
+
+
+class Observer(Protocol):
+    """Follows one trial; the command line draws bars from it."""
+
+    def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
+        """`done` of `total` steps or images of a phase, with what is known: loss, val_top1, images_per_s."""
+
+    def should_stop(self) -> bool:
+        """Whether the trial is to stop at the next step."""
+
+
+class Silent:
+    """An observer that neither shows nor stops anything."""
+
+    def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
+        """Shows nothing."""
+
+    def should_stop(self) -> bool:
+        """Never."""
+        return False
+
+
+class Unstoppable:
+    """Passes progress on and never stops: for work whose end is needed before a trial can pause."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
+        """Passed on."""
+        self._observer.progress(phase, done, total, **numbers)
+
+    def should_stop(self) -> bool:
+        """Never."""
+        return False

@@ -1,0 +1,26 @@
+"""Every random number of a trial follows from its seed, what it is for, and the step.
+
+Nothing is carried from one step to the next, so an interrupted trial goes on exactly as it would have.
+"""
+
+import numpy as np
+import torch
+
+ORDER, BATCH, NETWORK = 1, 2, 3
+
+
+def derive(seed: int, purpose: int, number: int) -> int:
+    """A 63-bit seed for one purpose at one step or epoch."""
+    state = np.random.SeedSequence((seed, purpose, number)).generate_state(2, np.uint32)
+    return int(state[0]) << 31 | int(state[1]) >> 1
+
+
+def epoch_order(seed: int, epoch: int, images: int) -> np.ndarray:
+    """The order of the images in one epoch, shape (images,)."""
+    return np.random.default_rng(derive(seed, ORDER, epoch)).permutation(images)
+
+
+def seed_step(seed: int, step: int, generator: torch.Generator) -> None:
+    """Set `generator` (augmentation) and PyTorch's global one (dropout, stochastic depth) for a step."""
+    generator.manual_seed(derive(seed, BATCH, step))
+    torch.manual_seed(derive(seed, NETWORK, step))

@@ -1,0 +1,85 @@
+"""Model cards: one TOML file a model."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+
+from bench.config import Strict, load_toml
+from bench.errors import InputError, did_you_mean
+
+CARDS = Path(__file__).parent
+
+Channels = tuple[float, float, float]
+
+
+class Card(Strict):
+    """What a model is, and what its pretrained weights were trained on."""
+
+    name: str
+    """The file's name without `.toml`: timm's name where timm has one."""
+    title: str
+    """The name for display, such as "ViT-B/16"."""
+    architecture: str
+    """The network in timm that `options` and `stem` start from."""
+    options: dict[str, int | float | bool | str | list[int]] = {}
+    """Keyword arguments of the architecture in timm."""
+    stem: Literal["cifar"] | None = None
+    """"cifar": a 3x3 convolution of stride 1 and no max-pooling, for images of a few dozen pixels."""
+    family: str
+    kind: Literal["transformer", "cnn", "unknown"]
+    input_size: PositiveInt
+    """The side in pixels that the weights were trained at."""
+    patch: PositiveInt | None = None
+    """The side of a patch in pixels; input sizes are multiples of it."""
+    mean: Channels
+    std: Channels
+    tag: str | None = None
+    """timm's tag of the pretrained weights on the Hugging Face hub."""
+    pretraining: str
+    """What the weights were trained on; "none" when there are none."""
+    upstream_top1: Annotated[float, Field(ge=0, le=1)] | None = None
+    """ImageNet-1k validation accuracy at `input_size`, a fraction."""
+    upstream_source: str = ""
+    """Where `upstream_top1` was read."""
+    licence: str
+    """SPDX identifier of the weights' licence, or of timm's code where there are no weights."""
+    note: str = ""
+    carded: bool = True
+    """False when the card was made from timm's own configuration."""
+
+
+def list_cards(folder: Path = CARDS) -> list[str]:
+    """The names that have a card, sorted."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def find_card(name: str, folder: Path = CARDS) -> Card:
+    """The card of a model by its name, or by timm's name and tag of a card's weights.
+
+    Any other model of timm gets a card with `carded=False` made from timm's own configuration.
+
+    Raises:
+        InputError: neither a card nor timm has the name (with the nearest that there is), or a card
+            cannot be read.
+    """
+    names = list_cards(folder)
+    if name in names:
+        return _read(name, folder)
+    if "." in name:
+        for card in (_read(other, folder) for other in names):
+            if name == f"{card.architecture}.{card.tag}":
+                return card
+    from models.uncarded import card_from_timm, timm_names
+
+    card = card_from_timm(name)
+    if card is None:
+        raise InputError(
+            f'model "{name}": neither a card in {folder} nor a model of timm'
+            f"{did_you_mean(name, [*names, *timm_names(name)])}"
+        )
+    return card
+
+
+def _read(name: str, folder: Path) -> Card:
+    return load_toml(folder / f"{name}.toml", Card, name=name)

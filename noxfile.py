@@ -1,0 +1,93 @@
+"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `perf`, `lowest`.
+
+Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
+all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
+it is, and installs nothing. Arguments for the command itself follow `--`.
+"""
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["bench"]
+
+# After Ctrl-C a run finishes its step and writes a checkpoint before it is ended by force.
+PATIENCE_S = 60
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run a suite (quick if none is named), make its tables and report: nox -s bench -- SUITE [OPTIONS]."""
+    install(session, "-e", ".")
+    arguments = with_suite(session.posargs)
+    store = options(arguments, "--results")
+    vcbench(session, "run", *arguments)
+    vcbench(session, "tables", *store)
+    vcbench(session, "report", arguments[0], *store, *options(arguments, "--set"))
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Make the tables and report again: nox -s report -- SUITE [--results DIR] [--out DIR]."""
+    install(session, "-e", ".")
+    arguments = with_suite(session.posargs)
+    vcbench(session, "tables", *options(arguments, "--results"))
+    vcbench(session, "report", *arguments)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests: nox -s tests -- [OPTIONS of pytest]."""
+    install(session, "-e", ".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest versions that the project admits."""
+    if session.venv_backend != "none":
+        session.install("--resolution=lowest-direct", "-e", ".[test]", silent=False)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def perf(session: nox.Session) -> None:
+    """Time the harness itself with pytest-benchmark: nox -s perf -- [OPTIONS of pytest]."""
+    install(session, "-e", ".[perf]")
+    session.run("python", "-m", "pytest", "tests/perf", "-m", "perf", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    install(session, "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+def install(session: nox.Session, *what: str) -> None:
+    """Install into the environment of the session, with its progress shown; with --no-venv do nothing."""
+    if session.venv_backend != "none":
+        session.install("-c", "constraints.txt", *what, silent=False)
+
+
+def vcbench(session: nox.Session, *arguments: str) -> None:
+    """Run a verb of the command line from this folder."""
+    session.run("python", "-m", "bench", *arguments, interrupt_timeout=PATIENCE_S)
+
+
+def with_suite(arguments: list[str]) -> list[str]:
+    """The arguments with the suite as their first; options alone mean the suite `quick`."""
+    return list(arguments) if arguments and not arguments[0].startswith("-") else ["quick", *arguments]
+
+
+def options(arguments: list[str], name: str) -> list[str]:
+    """Every `--name VALUE` and `--name=VALUE` among the arguments."""
+    found = []
+    for place, argument in enumerate(arguments):
+        if argument == name:
+            found += arguments[place : place + 2]
+        elif argument.startswith(f"{name}="):
+            found.append(argument)
+    return found

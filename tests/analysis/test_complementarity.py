@@ -1,0 +1,94 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import accuracy_score, jaccard_score
+
+from bench.analysis.complementarity import ensemble_accuracy, overlap, pairings
+
+masks = st.integers(1, 40).flatmap(lambda n: st.tuples(arrays(bool, n), arrays(bool, n)))
+
+
+@given(masks)
+def test_overlap_matches_counting(pair):
+    a, b = pair
+    found = overlap(a, b)
+    assert found.both_right + found.only_a + found.only_b + found.both_wrong == pytest.approx(1)
+    assert found.oracle == pytest.approx(np.mean([x or y for x, y in zip(a, b, strict=True)]))
+    assert found.independent == pytest.approx((1 - a.mean()) * (1 - b.mean()))
+    if (~a | ~b).any():
+        assert found.error_overlap == pytest.approx(jaccard_score(~a, ~b))
+    else:
+        assert found.error_overlap is None
+
+
+@pytest.fixture
+def runs():
+    """Two models of three replicates each, 60 images, 5 classes."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 60)
+    logits = rng.normal(0, 1, (2, 3, 60, 5)) + 1.2 * np.eye(5)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    return probabilities[0], probabilities[1], labels
+
+
+def test_an_ensemble_averages_probabilities(runs):
+    a, b, labels = runs
+    expected = accuracy_score(labels, ((a[0] + b[1]) / 2).argmax(1))
+    assert ensemble_accuracy([a[0], b[1]], labels) == expected
+    assert ensemble_accuracy(a[:1], labels) == accuracy_score(labels, a[0].argmax(1))
+
+
+def test_pairs_of_two_models_stand_beside_pairs_of_one(runs):
+    a, b, labels = runs
+    found = {pairing.kind: pairing for pairing in pairings(a, b, labels)}
+    assert {kind: p.pairs for kind, p in found.items()} == {
+        "a + b": 6,
+        "a + b, same replicate": 3,
+        "a + a": 3,
+        "b + b": 3,
+    }
+    different = [(r, s) for r, s in product(range(3), repeat=2) if r != s]
+    mixed = found["a + b"]
+    assert mixed.ensemble == pytest.approx(
+        np.mean([accuracy_score(labels, (a[r] + b[s]).argmax(1)) for r, s in different])
+    )
+    assert mixed.oracle == pytest.approx(
+        np.mean([((a[r].argmax(1) == labels) | (b[s].argmax(1) == labels)).mean() for r, s in different])
+    )
+    accuracies = [np.mean([accuracy_score(labels, p.argmax(1)) for p in m]) for m in (a, b)]
+    assert mixed.members == pytest.approx(np.mean(accuracies))
+    assert found["a + a"].members == pytest.approx(accuracies[0])
+    assert mixed.gain == pytest.approx(mixed.ensemble - mixed.members)
+    assert mixed.both_wrong == pytest.approx(1 - mixed.oracle)
+    assert all(p.ensemble <= 1 and p.oracle >= p.members for p in found.values())
+
+
+def test_twins_gain_nothing_from_each_other(runs):
+    a, _, labels = runs
+    same = np.repeat(a[:1], 3, 0)
+    for pairing in pairings(same, same, labels):
+        assert pairing.gain == pytest.approx(0)
+        assert pairing.error_overlap == 1
+
+
+def test_one_replicate_has_no_twins(runs):
+    a, b, labels = runs
+    assert [p.kind for p in pairings(a[:1], b[:1], labels)] == ["a + b, same replicate"]
+
+
+def test_without_errors_there_is_no_overlap_to_speak_of():
+    perfect = np.eye(3)[None]
+    assert pairings(perfect, perfect, np.arange(3))[0].error_overlap is None
+
+
+def test_what_does_not_match_is_refused(runs):
+    a, b, labels = runs
+    for bad in [(a[:2], b, labels), (a, b, labels[:5]), (a[0], b[0], labels), (a[:0], b[:0], labels)]:
+        with pytest.raises(ValueError):
+            pairings(*bad)
+    with pytest.raises(ValueError):
+        overlap([True], [True, False])

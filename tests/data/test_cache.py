@@ -1,0 +1,180 @@
+"""Images decoded once: right, built once, and never half."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as tv
+
+from bench.config import cache_dir
+from bench.data import open_dataset
+from bench.data.base import Dataset
+from bench.data.cache import decoded, fit
+from bench.errors import DataError, StoreError
+
+HOW = {"size": 16, "resize": "crop", "interpolation": "bicubic"}
+
+# A dataset of 40 images that are slow to read; every read leaves a line in a file.
+SLOW = """
+import sys, time
+import numpy as np
+from bench.data.base import Dataset
+from bench.data.cache import decoded
+
+log, pause = sys.argv[1], float(sys.argv[2])
+
+def read(i):
+    time.sleep(pause)
+    with open(log, "a") as file:
+        file.write(f"{i}\\n")
+    return np.full((20, 24, 3), i, dtype=np.uint8)
+
+splits = {"train": np.arange(40), "val": np.arange(0), "test": np.arange(0)}
+dataset = Dataset("slow", "s", ["a"], np.zeros(40, int), splits, sys.argv[3], "own data", read, str)
+print(int(decoded(dataset, "train", size=16, resize="crop", interpolation="bicubic").astype(int).sum()))
+"""
+SUM = sum(range(40)) * 16 * 16 * 3
+
+
+def slow(log, pause, fingerprint):
+    command = [sys.executable, "-c", SLOW, str(log), str(pause), fingerprint]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def noise(sizes, fingerprint, **changes):
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for width, height in sizes]
+    count = len(images)
+    splits = {"train": np.arange(count)[::-1], "val": np.arange(0), "test": np.arange(0)}
+    dataset = Dataset(
+        "noise/%", "s", ["a"], np.zeros(count, int), splits, fingerprint, "own data", images.__getitem__, str
+    )
+    return images, replace(dataset, **changes)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("resize", ["crop", "squash"])
+def test_same_as_torchvision(resize, interpolation):
+    images, dataset = noise([(40, 30), (31, 57), (16, 16), (9, 11), (100, 17)], "t" * 64)
+    result = decoded(dataset, "train", size=16, resize=resize, interpolation=interpolation)
+    mode = InterpolationMode(interpolation)
+    for image, ours in zip(images[::-1], result, strict=True):  # in the order of the split
+        theirs = tv.resize(Image.fromarray(image), 16 if resize == "crop" else [16, 16], mode)
+        np.testing.assert_array_equal(ours, np.asarray(tv.center_crop(theirs, [16, 16])))
+
+
+def test_mapped_read_only_and_reused(monkeypatch):
+    _, dataset = noise([(20, 20)] * 3, "r" * 64)
+    seen = []
+    first = decoded(dataset, "train", **HOW, progress=lambda done, total: seen.append((done, total)))
+    assert isinstance(first, np.memmap) and not first.flags.writeable
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    again = decoded(replace(dataset, read=None), "train", **HOW)
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": 12}, {"resize": "squash"}, {"interpolation": "bilinear"}, {"fingerprint": "2" * 64},
+               {"split_id": "t"}],
+)  # fmt: skip
+def test_whatever_changes_the_pixels_has_a_file_of_its_own(change):
+    _, dataset = noise([(20, 24)], "1" * 64)
+    decoded(dataset, "train", **HOW)
+    how = {**HOW, **{key: value for key, value in change.items() if key in HOW}}
+    other = replace(dataset, **{key: value for key, value in change.items() if key not in HOW})
+    read = []
+    decoded(replace(other, read=lambda i: read.append(i) or dataset.read(i)), "train", **how)
+    assert read == [0]
+
+
+def test_small_squares_are_kept_as_they_are(tmp_path):
+    digits = open_dataset("digits", None, tmp_path)
+    stored = decoded(digits, "val", size=32, resize="crop", interpolation="bicubic")
+    assert stored.shape == (200, 8, 8, 3)
+    np.testing.assert_array_equal(stored, [digits.read(i) for i in digits.splits["val"]])
+    same = decoded(digits, "val", size=224, resize="squash", interpolation="bilinear")
+    assert same.filename == stored.filename
+    assert decoded(digits, "val", size=6, resize="crop", interpolation="bicubic").shape == (200, 6, 6, 3)
+
+
+def test_empty_split():
+    _, dataset = noise([(20, 20)], "e" * 64)
+    assert decoded(dataset, "val", **HOW).shape == (0, 16, 16, 3)
+
+
+def test_a_damaged_image_leaves_nothing(tmp_path):
+    for i in range(3):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{i}.jpg")
+    (tmp_path / "1.jpg").write_bytes((tmp_path / "0.jpg").read_bytes()[:200])
+    from bench.data.images import read_image
+
+    _, dataset = noise([(20, 20)] * 3, "d" * 64, read=lambda i: read_image(tmp_path / f"{i}.jpg"))
+    before = set((cache_dir() / "images").glob("*.npy"))
+    with pytest.raises(DataError, match="1.jpg: cannot be decoded"):
+        decoded(dataset, "train", **HOW)
+    assert set((cache_dir() / "images").glob("*.npy")) == before
+    assert not list((cache_dir() / "images").glob(".*.part"))
+
+
+def test_a_damaged_cache_is_built_again():
+    _, dataset = noise([(20, 20)] * 3, "c" * 64)
+    first = decoded(dataset, "train", **HOW)
+    content, path = np.array(first), first.filename
+    with open(path, "r+b") as file:
+        file.truncate(500)
+    np.testing.assert_array_equal(decoded(dataset, "train", **HOW), content)
+
+
+def test_two_processes_build_one_cache_once(tmp_path):
+    both = [slow(tmp_path / "log", 0.02, "b" * 64) for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert [out.strip() for out, _ in outputs] == [str(SUM)] * 2, outputs
+    assert sorted(map(int, (tmp_path / "log").read_text().split())) == list(range(40))
+
+
+def test_killed_in_the_middle(tmp_path):
+    process = slow(tmp_path / "log", 0.05, "a" * 64)
+    folder = cache_dir() / "images"
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "log").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert list(folder.glob(".slow-train-16-*.part"))
+    read_before = len((tmp_path / "log").read_text().split())
+    assert read_before < 40
+    out, err = slow(tmp_path / "log", 0, "a" * 64).communicate(timeout=60)
+    assert out.strip() == str(SUM), err
+    assert not list(folder.glob(".slow-train-16-*.part"))
+
+
+def test_no_room_is_a_store_error(tmp_path):
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n" + SLOW
+    command = [sys.executable, "-c", limited, str(tmp_path / "log"), "0", "f" * 64]
+    before = set((cache_dir() / "images").iterdir())
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "StoreError" in done.stderr and "cannot be written" in done.stderr
+    left = {path.suffix for path in set((cache_dir() / "images").iterdir()) - before}
+    assert left <= {".lock"}
+
+
+def test_an_unusable_cache_folder(tmp_path, monkeypatch):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "images").touch()
+    monkeypatch.setenv("VCBENCH_CACHE", str(tmp_path / "cache"))
+    _, dataset = noise([(20, 20)], "u" * 64)
+    with pytest.raises(StoreError, match="images"):
+        decoded(dataset, "train", **HOW)
+
+
+def test_crop_is_centred():
+    image = np.zeros((10, 30, 3), dtype=np.uint8)
+    image[:, 10:20] = 255
+    assert np.asarray(fit(Image.fromarray(image), 10, "crop", "bilinear")).min() == 255

@@ -1,0 +1,78 @@
+"""Labels that do not overlap, and one look a model."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from bench.report.figures import spread_out
+from bench.report.style import SERIES, VARIABLES, assign_looks
+
+
+def test_labels_with_room_stay_where_they_are():
+    targets = np.array([0.5, 0.1, 0.9])
+    np.testing.assert_allclose(spread_out(targets, np.full(3, 0.1), 0, 1), targets)
+
+
+def test_no_labels():
+    assert len(spread_out(np.empty(0), np.empty(0), 0, 1)) == 0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 0.1)), min_size=1, max_size=9),
+)
+def test_labels_do_not_overlap_and_stay_inside(labels):
+    targets, heights = np.array(labels).T
+    places = spread_out(targets, heights, 0, 1)
+    order = np.argsort(places)
+    room = (heights[order][1:] + heights[order][:-1]) / 2
+    assert (np.diff(places[order]) >= room - 1e-9).all()
+    assert places.min() >= heights[order][0] / 2 - 1e-9
+    assert places.max() <= 1 - heights[order][-1] / 2 + 1e-9
+
+
+def test_labels_move_as_little_as_possible():
+    targets, heights = np.array([0.3, 0.32, 0.33, 0.6]), np.array([0.1, 0.06, 0.1, 0.1])
+    gaps = (heights[1:] + heights[:-1]) / 2
+    best = minimize(
+        lambda y: ((y - targets) ** 2).sum(),
+        np.linspace(0.1, 0.9, 4),
+        constraints=[{"type": "ineq", "fun": lambda y: np.diff(y) - gaps}],
+        options={"ftol": 1e-12},
+    ).x
+    np.testing.assert_allclose(spread_out(targets, heights, 0, 1), best, atol=1e-4)
+
+
+def test_a_model_has_one_look_and_a_second_way_of_training_another():
+    suite = {
+        "contestants": {
+            "vit-pretrained": {"model": "vit"},
+            "resnet": {"model": "resnet50"},
+            "vit": {"model": "vit"},
+            "deit": {"model": "vit"},
+        },
+        "comparisons": [
+            {"contestants": ["vit-pretrained", "resnet"]},
+            {"contestants": ["vit", "deit", "resnet"]},
+        ],
+    }
+    looks = assign_looks(suite)
+    assert looks["vit-pretrained"] == looks["vit"] != looks["deit"]
+    assert len({look.slot for look in looks.values()}) == 3
+
+
+def test_every_colour_of_a_figure_follows_the_page():
+    assert len(VARIABLES) == len(SERIES) + 4
+
+
+@pytest.mark.parametrize("slot", range(8))
+def test_looks_differ_in_more_than_colour(slot):
+    suite = {
+        "contestants": {str(n): {"model": str(n)} for n in range(20)},
+        "comparisons": [{"contestants": [str(n) for n in range(20)]}],
+    }
+    looks = assign_looks(suite)
+    others = [look for key, look in looks.items() if key != str(slot)]
+    own = looks[str(slot)]
+    assert all((own.colour, own.marker) != (other.colour, other.marker) for other in others)

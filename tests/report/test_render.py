@@ -1,0 +1,251 @@
+"""The report as files: complete, self-contained, escaped, the same every time."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from report.make_store import make_store, run_id, true_top1
+
+from bench.errors import InputError
+from bench.report.markdown import escape
+from bench.report.render import render
+from bench.store import RunStore
+
+ROOT = Path(__file__).parent.parent.parent
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order; collects ids, addresses and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def made(root: Path, **changes) -> Path:
+    store = RunStore(make_store(root / "store", **changes))
+    render(store, "tiny", root / "out")
+    return root / "out"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("report")
+    return made(root, shots=(5, 20, None), diverged=(("vit", 5, 1),), missing=(("resnet", None, 2),))
+
+
+def test_files(report):
+    figures = ["efficiency-from-scratch", *(f"curves-from-scratch-{size}" for size in (5, 20, "all"))]
+    expected = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png", "csv")}
+    found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    assert found == expected | {"index.html", "report.md"}
+
+
+def test_page_is_well_formed_and_self_contained(report):
+    page = Page((report / "index.html").read_text())
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for tag, attrs in page.tags:
+        assert tag not in ("script", "img", "iframe")
+        for name in ("href", "src", "xlink:href"):
+            address = attrs.get(name, "data:,")
+            if address.startswith("#"):
+                assert address[1:] in ids
+            elif address != "data:,":
+                assert (report / address).is_file()
+    assert "url(http" not in (report / "index.html").read_text()
+
+
+def test_figures_have_words(report):
+    page = Page((report / "index.html").read_text())
+    drawn = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
+    assert len(drawn) == 4
+    mean = sum(true_top1("resnet", 20, replicate) for replicate in range(3)) / 3
+    assert f"{100 * mean:.1f} % at 20" in drawn[0]["aria-label"]
+
+
+def test_numbers_of_the_accuracy_table(report):
+    values = pd.Series([true_top1("deit", 20, replicate) for replicate in range(3)])
+    number = f"{100 * values.mean():.1f} ± {100 * values.std():.1f}"
+    lines = [line for line in (report / "report.md").read_text().splitlines() if line.startswith("| 20 |")]
+    assert len(lines) == 3
+    assert lines[1].startswith(f"| 20 | DeiT-Ti/4 | {number} | 3 | none | deit-scratch (shared) |")
+    assert number in " ".join(Page((report / "index.html").read_text()).text.split())
+
+
+def test_what_went_wrong_stands_with_the_number(report):
+    for text in ((report / "report.md").read_text(), Page((report / "index.html").read_text()).text):
+        assert "1 of 3 diverged, at chance" in text
+        assert "fewer than 3 replicates: no interval" in text
+        assert "26 of 27 done, 1 missing, 1 diverged" in text
+
+
+def test_runs_behind_a_figure_and_its_numbers(report):
+    data = pd.read_csv(report / "figures" / "efficiency-from-scratch.csv", dtype={"run": str})
+    assert len(data) == 26
+    found = data.set_index("run").loc[run_id("tiny", "vit", 5, 1)]
+    assert (found["outcome"], found["top1"], found["n"], found["images_per_class"]) == ("diverged", 0.1, 3, 5)
+    page = (report / "index.html").read_text()
+    assert all(f"<code>{run}</code>" in page for run in data["run"])
+
+
+def test_costs_are_exact(report):
+    assert "35\u202f127\u202f656\u202f448" in (report / "index.html").read_text()
+    assert "17.564" in (report / "report.md").read_text()
+
+
+def test_the_same_store_gives_the_same_bytes(report, tmp_path):
+    """In another process, with another seed of Python's hashes and another configuration of matplotlib."""
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 30\n")
+    code = (
+        "import sys; from bench.store import RunStore; from bench.report.render import render; "
+        "render(RunStore(sys.argv[1]), 'tiny', sys.argv[2]); "
+        "print(sorted(m for m in ('torch', 'timm', 'torchvision') if m in sys.modules))"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, report.parent / "store", tmp_path / "out"],
+        env=os.environ | {"PYTHONHASHSEED": "77", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")},
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert again.stdout == "[]\n"
+    files = [path for path in sorted(report.rglob("*")) if path.is_file()]
+    assert len(files) == 14
+    for path in files:
+        assert path.read_bytes() == (tmp_path / "out" / path.relative_to(report)).read_bytes(), path.name
+
+
+def test_text_from_outside_is_escaped(tmp_path):
+    nasty = "<script>alert(1)</script> 100%_of & |more| $x^2$ --> `"
+    out = made(
+        tmp_path,
+        shots=(5,),
+        titles={"vit": nasty},
+        listing={"title": nasty, "description": nasty},
+        comparison={"unmatched": nasty},
+        record={"machine": nasty},
+    )
+    html = (out / "index.html").read_text()
+    page = Page(html)
+    assert not any(tag == "script" for tag, _ in page.tags)
+    assert "<script" not in html
+    assert page.text.count(nasty) >= 6
+    markdown = (out / "report.md").read_text()
+    assert "<script" not in markdown
+    rows = [line for line in markdown.splitlines() if line.startswith("| 5 |")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in rows}) == 1
+    assert "<script" not in (out / "figures" / "efficiency-from-scratch.svg").read_text()
+
+
+def test_names_of_comparisons_stay_inside_the_folder(tmp_path):
+    make_store(tmp_path / "store", shots=(5,))
+    path = tmp_path / "store" / "suites" / "tiny.json"
+    path.write_text(path.read_text().replace("from-scratch", "../../From Scratch"))
+    render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
+    assert (tmp_path / "out" / "figures" / "efficiency-from-scratch.svg").is_file()
+
+
+@pytest.mark.parametrize("text", ["a|b", "<b>", "*a* _b_ `c`", "[x](y)", "two\nlines"])
+def test_markdown_escape_leaves_no_markup(text):
+    escaped = escape(text)
+    assert "\n" not in escaped and "<" not in escaped
+    assert not re.search(r"(?<!\\)[|*_`\[\]]", escaped)
+
+
+def test_nothing_measured(tmp_path):
+    everything = tuple(
+        (name, shots, replicate)
+        for name in ("vit", "deit", "resnet")
+        for shots in (1, 5, 20, None)
+        for replicate in range(3)
+    )
+    out = made(tmp_path, missing=everything, profiles=False)
+    text = (out / "report.md").read_text()
+    assert "0 of 36 done, 36 missing" in text
+    assert text.count("Not measured: ") == 4
+    assert "nan" not in text.lower().replace("finetune", "")
+    Page((out / "index.html").read_text())
+    assert not list(out.rglob("*.svg"))
+
+
+def test_trials_without_an_id_are_missing(tmp_path):
+    make_store(
+        tmp_path / "store", shots=(5, None), missing=(("vit", None, 0), ("vit", None, 1), ("vit", None, 2))
+    )
+    path = tmp_path / "store" / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    for entry in listing["trials"]:
+        if entry["contestant"] == "vit" and entry["shots"] is None:
+            entry |= {"id": None, "draw_seed": None, "seed": None}
+    path.write_text(json.dumps(listing))
+    render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "15 of 18 done, 3 missing" in text
+    assert "| all (80) | ViT-Ti/4 | not measured | 0 of 3 |" in text
+
+
+def test_one_replicate_and_no_history(tmp_path):
+    make_store(tmp_path / "store", replicates=1)
+    for path in (tmp_path / "store" / "runs").glob("*/history.parquet"):
+        path.unlink()
+    render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert text.count("fewer than 3 replicates: no interval") == 12
+    assert "Not measured: no trial of this suite has logged its training." in text
+
+
+def test_history_without_val(tmp_path):
+    make_store(tmp_path / "store", shots=(5,))
+    for path in (tmp_path / "store" / "runs").glob("*/history.parquet"):
+        pd.read_parquet(path).assign(val_top1=float("nan"), val_nll=float("nan")).to_parquet(path)
+    render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
+    assert (tmp_path / "out" / "figures" / "curves-from-scratch-5.svg").is_file()
+
+
+def test_everything_diverged(tmp_path):
+    out = made(
+        tmp_path,
+        shots=(5,),
+        diverged=tuple((name, 5, replicate) for name in ("vit", "deit", "resnet") for replicate in range(3)),
+    )
+    assert "10.0 ± 0.0" in (out / "report.md").read_text()
+
+
+def test_unknown_suite(tmp_path):
+    store = RunStore(make_store(tmp_path, shots=(5,)))
+    with pytest.raises(InputError, match='did you mean "tiny"'):
+        render(store, "tinny", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_variant_says_what_it_is(tmp_path):
+    store = RunStore(make_store(tmp_path / "store", suite="tiny+abc123", shots=(5,)))
+    render(store, "tiny+abc123", tmp_path / "out")
+    assert "This suite is a variant of tiny" in (tmp_path / "out" / "report.md").read_text()

@@ -1,0 +1,203 @@
+"""What is shipped, declared and pinned agrees with what is there."""
+
+import ast
+import os
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import bench
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+PINS = dict(line.partition("==")[::2] for line in CONSTRAINTS)
+
+# What the project never names: hosts of package registries, folders of one machine, data beside the clone.
+HOSTS = re.compile(r"\b(?:pypi|pythonhosted|debian|npmjs|conda)\.org\b")
+PRIVATE = re.compile(r"(?<![\w.~-])/(?:root|home|work|tmp)/")
+BESIDE = re.compile(r"\.\.[/]shared")
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    lines = PROJECT["dependencies"] + [line for extra in extras for line in EXTRAS[extra]]
+    return [Requirement(line) for line in lines]
+
+
+def sources(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def own_files() -> list[Path]:
+    """The files of the project itself: no data, no environments, no results but the published ones."""
+    folders = ("bench", "models", "tests", ".ci", "results/published", "reports/published")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.iterdir())
+    return [path for path in files if path.is_file() and "__pycache__" not in path.parts]
+
+
+def texts() -> dict[str, str]:
+    """The text of each of these files."""
+    binary = {".npy", ".parquet", ".png"}
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+        for path in own_files()
+        if path.suffix not in binary
+    }
+
+
+def test_one_version_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    cited = re.search(r"^version: (\S+)\ndate-released: (\S+)$", citation, re.MULTILINE)
+    newest = re.search(r"^## (\d\S*) \((\d{4}-\d\d-\d\d)\)$", changelog, re.MULTILINE)
+    assert cited.groups() == newest.groups()
+    assert cited[1] == bench.__version__
+    installed = {found.version for found in metadata.distributions(name="vcbench")}
+    assert installed <= {bench.__version__}, "reinstall the project: its version has changed"
+
+
+def test_constraints_are_plain_pins():
+    assert [
+        line for line in CONSTRAINTS if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*==\d[0-9a-z.]*", line)
+    ] == []
+    assert [line.partition("==")[0] for line in CONSTRAINTS] == sorted(PINS)
+
+
+@pytest.mark.parametrize("requirement", requirements(*EXTRAS), ids=str)
+def test_every_dependency_is_pinned_within_its_bounds(requirement: Requirement):
+    assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+@pytest.mark.parametrize(
+    ("folders", "extras"),
+    [(("bench", "models"), ()), (("tests",), ("test", "perf"))],
+    ids=["packages", "tests"],
+)
+def test_every_import_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]):
+    declared = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
+    providers = metadata.packages_distributions()
+    own = {"bench", "models", "noxfile"} | {path.stem for path in sources("tests")}
+    undeclared = {}
+    for path in sources(*folders):
+        for name in imported(path) - sys.stdlib_module_names - own:
+            distributions = {canonicalize_name(found) for found in providers.get(name, [])}
+            if not distributions & declared:
+                undeclared[name] = path.relative_to(ROOT).as_posix()
+    assert undeclared == {}
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of all absolute imports of a file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path):
+    (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with ZipFile(built) as wheel:
+        shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        (entry_points,) = (wheel.read(name) for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in own_files()
+        if path.relative_to(ROOT).parts[0] in ("bench", "models")
+    }
+    assert shipped == expected
+    assert "vcbench = bench.cli:main" in entry_points.decode()
+
+
+def test_pre_commit_uses_the_pinned_ruff():
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"ruff==([\w.]+)", text)) == {PINS["ruff"]}
+
+
+def test_nothing_names_a_registry_or_a_folder_of_one_machine():
+    found = [
+        f"{name}: {line.strip()[:120]}"
+        for name, text in texts().items()
+        for line in text.splitlines()
+        if PRIVATE.search(line) or HOSTS.search(line)
+    ]
+    assert found == []
+
+
+def test_only_the_checks_know_of_data_beside_the_clone():
+    assert [name for name, text in texts().items() if BESIDE.search(text)] == [".ci/run"]
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Runs one of nox's functions without nox's environment; returns what it would install and run."""
+    monkeypatch.syspath_prepend(ROOT)
+    import noxfile
+
+    class Recorder:
+        def __init__(self, posargs: list[str], venv_backend: str) -> None:
+            self.posargs, self.venv_backend = posargs, venv_backend
+            self.installed, self.ran = [], []
+
+        def install(self, *arguments: str, **_: object) -> None:
+            self.installed.append(" ".join(arguments))
+
+        def run(self, *arguments: str, **_: object) -> None:
+            self.ran.append(" ".join(arguments))
+
+    def call(name: str, posargs: str = "", venv_backend: str = "uv") -> Recorder:
+        recorder = Recorder(posargs.split(), venv_backend)
+        getattr(noxfile, name).func(recorder)
+        return recorder
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("given", "run", "tables", "report"),
+    [
+        ("", "run quick", "tables", "report quick"),
+        ("--budget 30m", "run quick --budget 30m", "tables", "report quick"),
+        ("flowers102 --budget 30m", "run flowers102 --budget 30m", "tables", "report flowers102"),
+        (
+            "own.toml --results r",
+            "run own.toml --results r",
+            "tables --results r",
+            "report own.toml --results r",
+        ),
+        (
+            "cpu --set a=1 --set b=2",
+            "run cpu --set a=1 --set b=2",
+            "tables",
+            "report cpu --set a=1 --set b=2",
+        ),
+        ("cpu --results=r", "run cpu --results=r", "tables --results=r", "report cpu --results=r"),
+    ],
+)
+def test_nox_bench_runs_tabulates_and_reports_one_store(commands, given, run, tables, report):
+    done = commands("bench", given)
+    assert done.installed == ["-c constraints.txt -e ."]
+    assert done.ran == [f"python -m bench {verb}" for verb in (run, tables, report)]
+
+
+def test_nox_report_takes_the_folders_of_store_and_report(commands):
+    ran = commands("report", "cpu --results r --out o").ran
+    assert ran == ["python -m bench tables --results r", "python -m bench report cpu --results r --out o"]
+
+
+@pytest.mark.parametrize("name", ["bench", "report", "tests", "lowest", "lint", "perf"])
+def test_nox_without_an_environment_installs_nothing(commands, name):
+    done = commands(name, venv_backend="none")
+    assert done.ran and not done.installed

@@ -1,0 +1,149 @@
+"""Ids: what changes them, and what must not."""
+
+import numpy as np
+import pytest
+
+from bench.data import open_dataset
+from bench.errors import InputError
+from bench.plan import Resolved, Resolver, Unresolved, plan
+from bench.suite import load_suite
+
+SUITE = """
+title = "t"
+description = "d"
+[models]
+a = { model = "vit_digits" }
+b = { model = "resnet_digits" }
+[[comparison]]
+name = "c"
+dataset = "digits"
+contestants = ["a", "b"]
+recipe = "scratch"
+shots = [2, "all"]
+replicates = 2
+input_size = 16
+"""
+
+
+@pytest.fixture
+def resolved(tmp_path):
+    """Resolves the suite with some text replaced."""
+
+    def call(*changes, results="results", replicates=None):
+        text = SUITE
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        resolver = Resolver(tmp_path, tmp_path / "weights", tmp_path / results)
+        return resolver.resolve_all(plan(load_suite(str(path)), replicates))
+
+    return call
+
+
+def ids(items):
+    return [item.id for item in items]
+
+
+def test_ids_are_distinct_and_repeatable(resolved):
+    assert len(set(ids(resolved()))) == 8
+    assert ids(resolved()) == ids(resolved(results="elsewhere"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('title = "t"', 'title = "other"'),
+        ('name = "c"', 'name = "other"'),
+        ("input_size = 16", "input_size = 16\ncontrasts = [['a', 'b']]"),
+        ('"vit_digits" }', '"vit_digits", title = "Other" }'),
+    ],
+)
+def test_words_do_not_change_ids(resolved, change):
+    assert ids(resolved(change)) == ids(resolved())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("input_size = 16", "input_size = 24"),
+        ("input_size = 16", 'input_size = 16\nprecision = "bf16"'),
+        ("input_size = 16", 'input_size = 16\nset = { "budget.epochs" = 3 }'),
+        ("input_size = 16", 'input_size = 16\nset = { "augment.flip" = false }'),
+        ('recipe = "scratch"', 'recipe = "deit-scratch"'),
+    ],
+)
+def test_what_can_change_a_number_changes_every_id(resolved, change):
+    assert not set(ids(resolved(change))) & set(ids(resolved()))
+
+
+def test_more_replicates_keep_the_ids_of_the_first(resolved):
+    assert set(ids(resolved())) < set(ids(resolved(replicates=3)))
+
+
+def test_the_whole_split_has_one_draw_and_as_many_seeds_as_replicates(resolved):
+    whole = [item.identity for item in resolved() if item.trial.shots is None]
+    assert {identity["draw_seed"] for identity in whole} == {None}
+    assert sorted(identity["seed"] for identity in whole) == [0, 0, 1, 1]
+
+
+def test_models_are_given_the_same_draws_and_seeds(resolved):
+    def of(key):
+        return [
+            (i.trial.shots, i.identity["draw_seed"], i.identity["seed"])
+            for i in resolved()
+            if i.trial.contestant == key
+        ]
+
+    assert of("a") == of("b")
+
+
+def test_shots_beyond_a_class_are_refused(resolved):
+    smallest = np.bincount(open_dataset("digits", None, ".").split_labels("train")).min()
+    with pytest.raises(InputError, match=f"has {smallest} training images; ask for at most {smallest}"):
+        resolved(("[2,", f"[{smallest + 1},"))
+    assert resolved(("[2,", f"[{smallest},"))
+
+
+def test_missing_data_and_weights_leave_trials_unresolved(resolved):
+    for change in (
+        ('dataset = "digits"', 'dataset = "flowers102"'),
+        ('"vit_digits" }', '"vit_digits", weights = "file:nowhere.safetensors" }'),
+    ):
+        found = resolved(change)
+        assert any(isinstance(item, Unresolved) for item in found) and len(found) == 8
+        reason = next(str(item.reason) for item in found if isinstance(item, Unresolved))
+        assert "\n" not in reason
+
+
+def test_unknown_models_and_datasets_are_errors(resolved):
+    with pytest.raises(InputError, match='did you mean "vit_digits"'):
+        resolved(('"vit_digits"', '"vit_digit"'))
+    with pytest.raises(InputError, match='did you mean "digits"'):
+        resolved(('"digits"\n', '"digit"\n'))
+
+
+def test_a_probe_needs_pretrained_weights(resolved):
+    with pytest.raises(InputError, match="frozen features"):
+        resolved(('recipe = "scratch"', 'recipe = "linear-probe"'))
+
+
+def test_shots_that_are_the_whole_split_are_it(tmp_path, real_data):
+    """Flowers102 has 10 training images a class: all draws of 10 shots are one, and that of all images."""
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        SUITE.replace("digits\n", "flowers102\n")
+        .replace('"digits"', '"flowers102"')
+        .replace("[2,", "[1, 10,")
+        .replace("input_size = 16", "input_size = 224")
+        .replace('"vit_digits" }', '"deit_tiny_patch16_224_lnq", weights = "card", recipe = "linear-probe" }')
+        .replace('"resnet_digits" }', '"resnet18" }')
+    )
+    resolver = Resolver(real_data, real_data / "weights", tmp_path)
+    found = resolver.resolve_all(plan(load_suite(str(path))))
+    assert all(isinstance(item, Resolved) for item in found)
+    probes = [item for item in found if item.trial.contestant == "a"]
+    assert [item.trial.shots for item in probes] == [1, 10, 1]
+    trained = [item.id for item in found if item.trial.contestant == "b" and item.trial.shots != 1]
+    assert len(trained) == len(set(trained)) == 2

@@ -1,0 +1,224 @@
+"""Whole trials: what is stored, what is repeatable, what is never looked at."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+from sklearn.metrics import accuracy_score, log_loss, recall_score, top_k_accuracy_score
+
+import bench.training.trial as trial_module
+from bench.training.fitting import Setup
+from bench.training.observer import Silent
+
+
+def weights(store, outcome):
+    return load_file(store.folder(outcome.resolved.id) / "weights.safetensors")
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_trial_is_stored_whole(tiny, run):
+    store, outcomes = run(tiny)
+    assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
+    for outcome in outcomes:
+        record = store.record(outcome.resolved.id)
+        folder = store.folder(record["id"])
+        assert record == outcome.record
+        assert record["data"]["train_images"] == 30 and record["test_evaluations"] == 1
+        # 30 images in batches of 8 are 3 steps an epoch; 4 epochs are 12 steps, over the minimum of 8.
+        assert record["steps"] == 12 and record["images_seen"] == 96 and record["epochs"] == 4
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "history.parquet",
+            "predictions.parquet",
+            "probabilities.npy",
+            "record.json",
+            "weights.safetensors",
+        ]
+        history = pd.read_parquet(folder / "history.parquet")
+        assert history["step"].tolist() == list(range(1, 13))
+        assert history["val_top1"].iloc[-1] == pytest.approx(record["metrics"]["val_top1"])
+
+
+def test_metrics_are_those_of_scikit_learn(tiny, run):
+    store, (outcome, _) = run(tiny)
+    record = outcome.record
+    labels = store.labels(record)["label"].to_numpy()
+    probabilities = np.load(store.folder(record["id"]) / "probabilities.npy").astype(np.float64)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    metrics = record["metrics"]
+    assert len(labels) == record["data"]["test_images"] == 600
+    assert metrics["top1"] == pytest.approx(accuracy_score(labels, probabilities.argmax(1)), abs=2e-3)
+    assert metrics["top5"] == pytest.approx(top_k_accuracy_score(labels, probabilities, k=5), abs=2e-3)
+    recall = recall_score(labels, probabilities.argmax(1), average="macro")
+    assert metrics["mean_per_class"] == pytest.approx(recall, abs=2e-3)
+    assert metrics["nll"] == pytest.approx(log_loss(labels, probabilities), abs=2e-3)
+    predictions = pd.read_parquet(store.folder(record["id"]) / "predictions.parquet")
+    assert (predictions["predicted"] == labels).mean() == metrics["top1"]
+    assert ((predictions["rank"] == 0) == (predictions["predicted"] == labels)).all()
+
+
+def test_one_seed_gives_one_result_and_another_gives_another(tiny, run):
+    first, (a, _) = run(tiny, results="first", replicates=2, only=["vit"])
+    second, outcomes = run(tiny, results="second", replicates=2, only=["vit"])
+    assert same(weights(first, a), weights(second, outcomes[0]))
+    folders = [store.folder(a.resolved.id) / "predictions.parquet" for store in (first, second)]
+    assert folders[0].read_bytes() == folders[1].read_bytes()
+    assert not same(weights(second, outcomes[0]), weights(second, outcomes[1]))
+
+
+class StopAt(Silent):
+    """Asks to stop when it has been asked so many times."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def should_stop(self):
+        self.count -= 1
+        return self.count == 0
+
+
+@pytest.mark.parametrize("model", ["vit", "resnet"])
+def test_interrupted_equals_uninterrupted(tiny, run, model):
+    # Mixing, erasing, stochastic depth and RandAugment all draw random numbers.
+    settings = (
+        "comparison.recipe=deit-scratch",
+        "recipe.augment.scale=[0.5, 1.0]",
+        "comparison.precision=bf16",
+    )
+    whole, (uninterrupted,) = run(tiny, results="whole", settings=settings, only=[model])
+    for stops in range(3, 12, 4):
+        run(tiny, results="parts", settings=settings, only=[model], follow=lambda _, n=stops: StopAt(n))
+    parts, (resumed,) = run(tiny, results="parts", settings=settings, only=[model])
+    assert resumed.resolved.id == uninterrupted.resolved.id
+    assert same(weights(whole, uninterrupted), weights(parts, resumed))
+    histories = [
+        pd.read_parquet(store.folder(resumed.resolved.id) / "history.parquet").drop(columns="images_per_s")
+        for store in (whole, parts)
+    ]
+    pd.testing.assert_frame_equal(*histories)
+    assert uninterrupted.record["metrics"] == resumed.record["metrics"]
+    assert not parts.is_begun(resumed.resolved.id)
+
+
+def test_a_stopped_trial_keeps_its_checkpoint_and_does_not_count(tiny, run):
+    store, outcomes = run(tiny, only=["vit"], follow=lambda _: StopAt(4))
+    (outcome,) = outcomes
+    assert outcome.status == "stopped"
+    assert store.is_begun(outcome.resolved.id) and not store.is_done(outcome.resolved.id)
+    assert store.trials() == []
+
+
+def test_the_test_split_is_opened_after_everything_is_chosen(tiny, run, monkeypatch):
+    """Labels of the test split are poisoned until training is over: nothing notices."""
+    opened = []
+    original = Setup.images
+
+    def watched(self, split, positions=None):
+        opened.append(split)
+        return original(self, split, positions)
+
+    monkeypatch.setattr(Setup, "images", watched)
+    seen = []
+
+    def count(self, run):
+        seen.append(list(opened))
+        return 1
+
+    monkeypatch.setattr("bench.store.RunStore.count_evaluation", count)
+    settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
+    run(tiny, only=["vit"], settings=settings)
+    assert "val" in seen[0] and "test" not in seen[0]
+    assert opened[len(seen[0]) :] == ["test"]
+
+
+def test_no_choice_follows_the_test_labels(tiny, run, monkeypatch):
+    """With other test labels and images, the weights kept and all that is known of val stay the same."""
+    settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=3")
+    honest, (first,) = run(tiny, results="honest", only=["vit"], settings=settings)
+    original = Setup.labels
+    monkeypatch.setattr(
+        Setup,
+        "labels",
+        lambda self, split: (original(self, split) + 1) % 10 if split == "test" else original(self, split),
+    )
+    poisoned, (second,) = run(tiny, results="poisoned", only=["vit"], settings=settings)
+    assert same(weights(honest, first), weights(poisoned, second))
+    assert first.record["details"]["kept_step"] == second.record["details"]["kept_step"]
+    assert first.record["metrics"]["val_top1"] == second.record["metrics"]["val_top1"]
+    assert first.record["metrics"]["top1"] != second.record["metrics"]["top1"]
+
+
+def test_best_val_on_few_shots_is_marked(tiny, run):
+    settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
+    _, (outcome,) = run(tiny, only=["vit"], settings=settings)
+    assert outcome.record["selection"] == "val-oracle" and outcome.record["protocol"] == "own"
+
+
+def test_divergence_is_an_outcome_with_its_reason(tiny, run):
+    settings = ("recipe.optimizer.lr=1e30", "recipe.optimizer.clip_grad=1e30")
+    store, (outcome,) = run(tiny, only=["vit"], settings=settings)
+    assert outcome.status == "diverged" and "step" in outcome.record["reason"]
+    assert store.is_done(outcome.resolved.id)
+    assert outcome.record["test_evaluations"] == 0 and outcome.record["metrics"]["top1"] is None
+
+
+def test_out_of_memory_says_which_batch_would_fit(tiny, run, monkeypatch):
+    import torch
+
+    import bench.training.fitting as fitting
+
+    def hungry(network, *args, **kwargs):
+        forward = network.forward
+
+        def limited(images):
+            if len(images) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return forward(images)
+
+        network.forward = limited
+        return train(network, *args, **kwargs)
+
+    train = fitting.train
+    monkeypatch.setattr(fitting, "train", hungry)
+    store, outcomes = run(tiny)
+    assert [outcome.status for outcome in outcomes] == ["errored", "errored"]
+    assert "2 would fit: --set recipe.budget.batch_size=2" in outcomes[0].message
+    assert store.error(outcomes[0].resolved.id)["attempts"] == 1 and not store.trials()
+    monkeypatch.undo()
+    store, outcomes = run(tiny)
+    assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
+    assert store.error(outcomes[0].resolved.id) is None
+
+
+def test_one_replicate_of_every_cell_comes_before_the_second_of_any(tiny, run):
+    settings = ("comparison.shots=[2, 3]", "recipe.budget.epochs=1", "recipe.budget.min_steps=1")
+    _, outcomes = run(tiny, settings=settings, replicates=2)
+    order = [
+        (o.resolved.trial.replicate, o.resolved.trial.shots, o.resolved.trial.contestant) for o in outcomes
+    ]
+    cells = [(shots, key) for shots in (2, 3) for key in ("vit", "resnet")]
+    assert order == [(replicate, *cell) for replicate in (0, 1) for cell in cells]
+
+
+def test_running_again_does_nothing(tiny, run, monkeypatch):
+    run(tiny)
+    monkeypatch.setattr(trial_module, "fit", lambda setup: pytest.fail("trained again"))
+    _, outcomes = run(tiny)
+    assert outcomes == []
+
+
+def test_stopped_is_raised_while_evaluating_too(tiny, run):
+    class StopInEvaluation(Silent):
+        evaluating = False
+
+        def progress(self, phase, done, total, **numbers):
+            self.evaluating = phase.startswith("evaluating") or self.evaluating
+
+        def should_stop(self):
+            return self.evaluating
+
+    store, (outcome,) = run(tiny, only=["vit"], follow=lambda _: StopInEvaluation())
+    assert outcome.status == "stopped" and not store.is_done(outcome.resolved.id)
