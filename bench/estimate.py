@@ -1,4 +1,4 @@
-"""How long trials will take: from finished ones of the same kind on this machine, else from a short calibration."""
+"""How long trials will take: from finished ones of their kind on this machine, else a short calibration."""
 
 import statistics
 import time

@@ -21,7 +21,7 @@ def write_suite(folder: Path, models: str, shots: str | None, out: Path | None) 
 
     Raises:
         DataError: the folder is not a dataset.
-        InputError: an unknown model, shots that are no numbers or more than a class has, or a file that exists.
+        InputError: an unknown model, shots that a class does not have, or a file that exists.
     """
     import numpy as np
 
@@ -43,8 +43,8 @@ def write_suite(folder: Path, models: str, shots: str | None, out: Path | None) 
     chosen = _numbers(shots) if shots else [number for number in SHOTS if number <= smallest]
     if chosen and max(chosen) > smallest:
         raise InputError(
-            f"--shots {shots}: class {dataset.class_names[int(counts.argmin())]!r} has {smallest} training images; "
-            f"ask for at most {smallest}"
+            f"--shots {shots}: class {dataset.class_names[int(counts.argmin())]!r} has {smallest} training "
+            f"images; ask for at most {smallest}"
         )
     contestants = [name.replace(".", "-") for name in names]
     models_text = "\n".join(
@@ -53,8 +53,9 @@ def write_suite(folder: Path, models: str, shots: str | None, out: Path | None) 
     )
     pairs = ", ".join(f"[{_quoted(a)}, {_quoted(b)}]" for a, b in combinations(contestants, 2))
     recipe = "finetune" if all(card.tag for card in cards) else "scratch"
+    size = f"{len(dataset.class_names)} classes, {counts.sum()} training images, split {dataset.split_id}."
     text = f"""title = {_quoted(f"{', '.join(names)} on {dataset.name}")}
-description = {_quoted(f"{len(dataset.class_names)} classes, {counts.sum()} training images, split {dataset.split_id}.")}
+description = {_quoted(size)}
 # A difference within delta (a fraction of 1) is called equivalent.
 delta = 0.01
 

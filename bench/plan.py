@@ -221,8 +221,9 @@ def subset_of(trial: Trial, dataset: "Dataset") -> tuple[int | None, int]:
     if trial.shots > counts.min():
         smallest = dataset.class_names[int(counts.argmin())]
         raise InputError(
-            f"{trial.suite}: {trial.comparison}: shots = {trial.shots}, but class {smallest!r} of {dataset.name} "
-            f"({dataset.split_id}) has {counts.min()} training images; ask for at most {counts.min()}"
+            f"{trial.suite}: {trial.comparison}: shots = {trial.shots}, but class {smallest!r} of "
+            f"{dataset.name} ({dataset.split_id}) has {counts.min()} training images; "
+            f"ask for at most {counts.min()}"
         )
     whole = trial.shots == counts.max()
     return (None if whole else trial.shots), trial.shots * len(counts)

@@ -93,8 +93,8 @@ def run_suite(
     trials = chosen(suite, replicates, only)
     resolver = Resolver(place.data_dir, place.weights_dir, place.results, download=True)
     store = RunStore(place.results)
-    store.prepare()
     wanted = resolve(suite, trials, resolver)
+    store.prepare()
     others = [trial for trial in plan(suite, replicates) if trial not in set(trials)]
     offline = Resolver(place.data_dir, place.weights_dir, place.results) if others else resolver
     profiles = planned_profiles(suite, wanted)

@@ -38,8 +38,8 @@ class RunStore:
             found = read_json(marker).get("format")
             if not isinstance(found, int) or found > FORMAT:
                 raise StoreError(
-                    f"{self.root}: run store of format {found}, newer than the format {FORMAT} this version knows; "
-                    "update vcbench or choose another --results"
+                    f"{self.root}: run store of format {found}, newer than the format {FORMAT} that this "
+                    "version knows; update vcbench or choose another --results"
                 )
 
     def prepare(self) -> None:
@@ -104,6 +104,14 @@ class RunStore:
         """Whether a trial has a checkpoint to go on from."""
         return (self.root / "runs" / run / "checkpoint.safetensors").exists() and not self.is_done(run)
 
+    def state(self, run: str) -> str:
+        """`done`, `begun`, `errored` or `missing`."""
+        if self.is_done(run):
+            return "done"
+        if self.error(run):
+            return "errored"
+        return "begun" if self.is_begun(run) else "missing"
+
     def suites(self) -> dict[str, dict[str, Any]]:
         """What was run of each suite, by its name."""
         folder = self.root / "suites"
@@ -157,7 +165,7 @@ class RunStore:
         write_json(path, {"format": FORMAT, "attempts": earlier + 1, "message": message})
 
     def count_evaluation(self, run: str) -> int:
-        """Note that the test set is about to be looked at; returns how often it has been, this time included."""
+        """Note that the test set is about to be looked at; returns how often it has been by then."""
         path = self.root / "runs" / run / "evaluations.json"
         count = (read_json(path)["test"] if path.exists() else 0) + 1
         write_json(path, {"format": FORMAT, "test": count})

@@ -159,7 +159,7 @@ def _included(path: Path) -> dict[str, Any]:
     """A suite file's tables, with the models and comparisons of the suites it includes before its own.
 
     Raises:
-        InputError: a file is wrong, an included suite does not exist, or two mean different models by one name.
+        InputError: a file is wrong, an included suite does not exist, or two give one name to two models.
     """
     values = read_toml(path)
     names = values.pop("include", [])

@@ -85,7 +85,7 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement: Requirement):
 def test_every_import_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]):
     declared = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
     providers = metadata.packages_distributions()
-    own = {"bench", "models", "noxfile"} | {path.stem for path in sources("tests")}
+    own = {"bench", "models", "noxfile"} | {path.stem for path in (ROOT / "tests").rglob("*")}
     undeclared = {}
     for path in sources(*folders):
         for name in imported(path) - sys.stdlib_module_names - own:

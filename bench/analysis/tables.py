@@ -91,6 +91,8 @@ COST = {
     "flops": "Int64",
     "gmacs": "float64",
     "trainable_params": "Int64",
+    "gmacs_all": "float64",
+    "flops_train_step": "Int64",
     "activations_m": "float64",
     "title": "str",
     "family": "str",
@@ -99,7 +101,8 @@ COST = {
     "by_part": "str",
     "profile": "str",
 }
-"""Columns of the cost table; `flops` is 2 x multiply-adds, exact; `activations_m` is in millions."""
+"""Columns of the cost table: `flops` is 2 x multiply-adds, exact; `gmacs_all` includes what is done element
+by element; `activations_m` is in millions."""
 
 HISTORY = {
     "run": "str",

@@ -3,12 +3,13 @@
 import errno
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from bench import __version__
-from bench.cli import catalogue, data, results, suites
+from bench.cli import catalogue, data, planning, results, suites
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (catalogue, suites, results):
+for module in (catalogue, planning, suites, results):
     module.register(app)
 app.add_typer(data.app, name="data")
 
@@ -45,6 +46,8 @@ def main() -> None:
         return
     # Threads that spin while they wait make small networks many times slower where anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Said by a library about its own code; nobody who reads it here can do anything about it.
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
     debug = "--debug" in arguments
     try:
         app()

@@ -31,6 +31,19 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 SuiteName = Annotated[
     str, typer.Argument(metavar="SUITE", help="A suite's name, or the path of a TOML file.")
 ]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the suite, as in recipe.budget.epochs=2; makes a variant."
+    ),
+]
+Replicates = Annotated[
+    int | None, typer.Option("--replicates", min=1, help="Replicates of every cell, instead of the suite's.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="NAME", help="Only this comparison or model; may be repeated."),
+]
 DEFAULT_RESULTS = Path("results")
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -44,6 +57,11 @@ def data_folder(given: Path | None) -> Path:
 def weights_folder(given: Path | None, data: Path) -> Path:
     """`--weights-dir`, else weights/ in the data folder."""
     return given or data / "weights"
+
+
+def suite_stem(suite: str) -> str:
+    """A suite's name, of the name itself or of the path of its file."""
+    return Path(suite).stem if suite.endswith(".toml") else suite
 
 
 def duration(text: str) -> float:

@@ -107,7 +107,9 @@ class SuiteBars:
             text = f"top-1 {metrics['top1']:.1%}{val}, {outcome.record['wall_s']:.0f} s"
         else:
             text = f"{outcome.status}: {outcome.message or outcome.record['reason']}"
-        self.console.print(f"{outcome.resolved.id}  {outcome.resolved.trial.where}: {text}", markup=False)
+        self.console.print(
+            f"{outcome.resolved.id}  {outcome.resolved.trial.where}: {text}", markup=False, soft_wrap=True
+        )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import DEFAULT_RESULTS, Results, SuiteName
+from bench.cli.common import DEFAULT_RESULTS, Results, Setting, SuiteName, suite_stem
 
 
 def register(app: typer.Typer) -> None:
@@ -32,17 +32,19 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="[default: reports/SUITE]", show_default=False)
     ] = None,
+    settings: Setting = None,
 ) -> None:
     """Render a suite's report from its run store; neither data nor PyTorch is needed.
 
     Example: vcbench report quick --out reports/quick
     """
     from bench.errors import InputError, did_you_mean
-    from bench.report import render
+    from bench.report.render import render
     from bench.store import RunStore
+    from bench.suite import load_suite
 
     store = RunStore(_existing(results))
-    name = Path(suite).stem if suite.endswith(".toml") else suite
+    name = load_suite(suite, tuple(settings)).name if settings else suite_stem(suite)
     known = store.suites()
     if name not in known:
         raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, known)}')

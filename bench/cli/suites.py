@@ -1,4 +1,4 @@
-"""vcbench plan, run, status, new: suites from their file to their results."""
+"""vcbench run, status, new: suites from their file to their results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,149 +10,25 @@ from bench.cli.common import (
     DataDir,
     Device,
     Json,
+    Only,
+    Replicates,
     Results,
+    Setting,
     SuiteName,
     WeightsDir,
     data_folder,
     duration,
     print_columns,
     print_json,
-    spoken,
+    suite_stem,
     weights_folder,
 )
-
-Replicates = Annotated[
-    int | None, typer.Option("--replicates", min=1, help="Replicates of every cell, instead of the suite's.")
-]
-Setting = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change the suite, as in recipe.budget.epochs=2; makes a variant."
-    ),
-]
-Only = Annotated[
-    list[str] | None,
-    typer.Option("--only", metavar="NAME", help="Only this comparison or model; may be repeated."),
-]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (plan, run, status, new):
+    for command in (run, status, new):
         app.command()(command)
-
-
-def plan(
-    suite: SuiteName,
-    results: Results = DEFAULT_RESULTS,
-    data_dir: DataDir = None,
-    weights_dir: WeightsDir = None,
-    device: Device = "auto",
-    replicates: Replicates = None,
-    settings: Setting = None,
-    only: Only = None,
-    as_json: Json = False,
-) -> None:
-    """List every trial and profile of a suite, which are done, and how long the rest will take.
-
-    Example: vcbench plan flowers102 --data-dir data
-    """
-    from bench.estimate import Estimator
-    from bench.plan import Resolved, Resolver
-    from bench.profiles import planned_profiles
-    from bench.run import chosen
-    from bench.store import RunStore
-    from bench.suite import load_suite
-
-    loaded = load_suite(suite, tuple(settings or ()))
-    folder = data_folder(data_dir)
-    store = RunStore(results)
-    found = Resolver(folder, weights_folder(weights_dir, folder), results).resolve_all(
-        chosen(loaded, replicates, only or ())
-    )
-    done = {item.id for item in found if isinstance(item, Resolved) and store.is_done(item.id)}
-    todo = {item.id: item for item in found if isinstance(item, Resolved) and item.id not in done}
-    estimator = Estimator(store, device)
-    expected = {run: estimator.seconds(item) for run, item in todo.items()}
-    rows = []
-    for item in found:
-        resolved = isinstance(item, Resolved)
-        if not resolved:
-            state = "unresolved"
-        elif item.id in done:
-            state = "done"
-        else:
-            state = "errored" if store.error(item.id) else "begun" if store.is_begun(item.id) else "missing"
-        rows.append(
-            {
-                "state": state,
-                "run": item.id if resolved else None,
-                "comparison": item.trial.comparison,
-                "model": item.trial.contestant,
-                "dataset": item.trial.dataset,
-                "recipe": item.trial.recipe.name,
-                "shots": item.trial.shots,
-                "replicate": item.trial.replicate,
-                "expected_s": round(expected[item.id]) if resolved and item.id in expected else None,
-                "reason": None if resolved else str(item.reason),
-            }
-        )
-    profiles = [
-        {
-            "state": "done" if store.has_profile(profile.id) else "missing",
-            "profile": profile.id,
-            "what": "cost",
-            "model": profile.model,
-            "classes": profile.classes,
-            "input_size": profile.input_size,
-        }
-        for profile in planned_profiles(loaded, found)
-    ]
-    total = sum(expected.values())
-    if as_json:
-        print_json(
-            {
-                "suite": loaded.name,
-                "trials": rows,
-                "profiles": profiles,
-                "remaining_s": round(total),
-                "estimate": estimator.source(),
-            }
-        )
-        return
-    print_columns(
-        [
-            (
-                row["state"],
-                row["run"] or "-",
-                row["comparison"],
-                row["model"],
-                row["recipe"],
-                "all" if row["shots"] is None else row["shots"],
-                row["replicate"],
-                "-" if row["expected_s"] is None else spoken(row["expected_s"]),
-            )
-            for row in rows
-        ],
-        ("STATE", "RUN", "COMPARISON", "MODEL", "RECIPE", "SHOTS", "REPLICATE", "EXPECTED"),
-    )
-    print()
-    print_columns(
-        [
-            (row["state"], row["profile"], row["what"], row["model"], row["classes"], row["input_size"])
-            for row in profiles
-        ],
-        ("STATE", "PROFILE", "WHAT", "MODEL", "CLASSES", "PX"),
-    )
-    unresolved = [row for row in rows if row["state"] == "unresolved"]
-    print(
-        f"\n{loaded.name}: {len(rows)} trials, {sum(row['state'] == 'done' for row in rows)} done, {len(todo)} to do, "
-        f"{len(unresolved)} unresolved; {len(profiles)} profiles"
-    )
-    if todo:
-        print(f"The rest takes about {spoken(total)} on {estimator.device} (from {estimator.source()}).")
-    for reason in dict.fromkeys(row["reason"] for row in unresolved):
-        print(f"Unresolved: {reason}")
 
 
 def run(
@@ -174,11 +50,12 @@ def run(
     """
     from bench.cli.progress import Stop, SuiteBars
     from bench.engine import InProcess
-    from bench.run import run_suite
+    from bench.run import chosen, run_suite
     from bench.suite import load_suite
 
     stop = Stop(duration(budget) if budget else None)
     loaded = load_suite(suite, tuple(settings or ()))
+    chosen(loaded, replicates, only or ())  # a wrong name is told before anything slow begins
     folder = data_folder(data_dir)
     bars = SuiteBars(loaded.name, stop)
     with stop.on_signals():
@@ -228,7 +105,7 @@ def status(
 
     store = RunStore(results)
     listings = store.suites()
-    name = Path(suite).stem if suite and suite.endswith(".toml") else suite
+    name = suite_stem(suite) if suite else None
     if name and name not in listings:
         raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, listings)}')
     done = store.ids()
@@ -274,7 +151,7 @@ def new(
 ) -> None:
     """Write a suite for your own folder of images.
 
-    DIR is either DIR/CLASS/image.jpg, which is split once and for all, or DIR/{train,val,test}/CLASS/image.jpg.
+    DIR holds CLASS/image.jpg, which is split once and for all, or {train,val,test}/CLASS/image.jpg.
 
     Example: vcbench new --dataset photos --models deit_small_patch16_224,resnet50 --shots 1,5,10
     """

@@ -34,8 +34,8 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One field of a table.
+class Field:
+    """What stands in one column of one row of a table.
 
     `spread` is printed after `text` in a lighter hand, `notes` are what must be known to read the
     number, `look` shows how a model is drawn in the figures, and `code` marks a name to be typed.
@@ -70,7 +70,7 @@ class Table:
     name: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[Field, ...], ...]
     groups: frozenset[int] = frozenset()
     runs: tuple[str, ...] = ()
     kind: ClassVar[str] = "table"

@@ -28,7 +28,7 @@ class Evidence:
         trials: one row a planned trial, with the columns of the accuracy table; those not run lack
             an outcome and all scores.
         cost: the cost table of its profiles.
-        looks: how each contestant is drawn.
+        looks: how each contestant is drawn, in the order in which the comparisons name them.
     """
 
     store: "RunStore"
@@ -94,4 +94,10 @@ def _trials(suite: dict[str, Any], accuracy: pd.DataFrame) -> pd.DataFrame:
     }
     for column, values in planned.items():
         trials[column] = trials[column].fillna(pd.Series(values, dtype=trials[column].dtype))
+    # A contestant's weights are the same in all of its trials, so that one of them tells for the others.
+    known_weights = trials.groupby("contestant")["pretraining"].transform("first")
+    unpretrained = pd.Series(
+        [contestants[key]["weights"] == "none" for key in trials["contestant"]], dtype=bool
+    )
+    trials["pretraining"] = trials["pretraining"].fillna(known_weights).mask(unpretrained, "none")
     return trials

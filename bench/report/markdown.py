@@ -54,7 +54,7 @@ def _table(table: blocks.Table, number: int) -> str:
     return f"**Table {number}.** {escape(table.caption)}\n\n{body}" + _runs(table.runs)
 
 
-def _cell(cell: blocks.Cell) -> str:
+def _cell(cell: blocks.Field) -> str:
     text = escape(" ".join(filter(None, [cell.text, cell.spread])))
     notes = "; ".join(escape(note) for note in cell.notes)
     return f"{text} ({notes})" if text and notes else text or notes

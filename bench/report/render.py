@@ -45,7 +45,7 @@ def header_of(evidence: Evidence) -> Header:
     missing = planned - len(done)
     trials += f", {count(missing)} missing" if missing else ", none missing"
     trials += f", {count(diverged)} diverged" if diverged else ", none diverged"
-    models = dict.fromkeys(contestant["title"] for contestant in suite["contestants"].values())
+    models = dict.fromkeys(suite["contestants"][key]["title"] for key in evidence.looks)
     data = dict.fromkeys(split(c["dataset"], c["split_id"]) for c in suite["comparisons"])
     days = sorted(day[:10] for day in done["finished"].dropna())
     torch = sorted(set(done["torch"].dropna()))

@@ -94,12 +94,12 @@ class Look:
 
 
 def assign_looks(suite: dict[str, Any]) -> dict[str, Look]:
-    """A look for each contestant of a suite, in the suite's order.
+    """A look for each contestant of a suite, in the order in which its comparisons name them.
 
     A model has one look throughout. Where one comparison has the same model more than once (trained in
     two ways), the second of them has a look of its own, again the same in every comparison.
     """
-    ranks = dict.fromkeys(suite["contestants"], 0)
+    ranks = {key: 0 for comparison in suite["comparisons"] for key in comparison["contestants"]}
     for comparison in suite["comparisons"]:
         seen: dict[str, int] = {}
         for key in comparison["contestants"]:

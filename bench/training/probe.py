@@ -1,4 +1,4 @@
-"""Linear probes: multinomial logistic regression on frozen features, with its L2 strength chosen by cross-validation.
+"""Linear probes: logistic regression on frozen features, its L2 strength chosen by cross-validation.
 
 The objective, over standardised features x (zero mean, unit variance over the subset), is
 

@@ -160,7 +160,7 @@ def _finite(logits: np.ndarray, split: str) -> np.ndarray:
 
 
 def _selection(keep: str, shots: int | None) -> str:
-    """How the weights that count were chosen; on few shots the val split holds more labels than the subset."""
+    """How the weights that count were chosen; on few shots val holds more labels than the subset."""
     if keep == "last":
         return "last"
     return "best-val" if shots is None else "val-oracle"

@@ -37,7 +37,7 @@ def tiny(tmp_path) -> Path:
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a suite file into a store below the test's folder; returns the store and the outcomes by contestant."""
+    """Runs a suite file into a store below the test's folder; returns the store and the outcomes."""
 
     def call(
         path,

@@ -1,7 +1,7 @@
 """The accuracy table: one row a model and subset size."""
 
-from bench.report.blocks import Block, Cell, Column, Heading, Prose, Section, Table
-from bench.report.cells import Cell as Measured
+from bench.report.blocks import Block, Column, Field, Heading, Prose, Section, Table
+from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.text import NOT_MEASURED, count, plus_minus, slug, subset
 
@@ -52,23 +52,23 @@ def accuracy(evidence: Evidence) -> Section:
     return Section("accuracy", "Accuracy", tuple(blocks))
 
 
-def _row(evidence: Evidence, cell: Measured) -> tuple[Cell, ...]:
+def _row(evidence: Evidence, cell: Cell) -> tuple[Field, ...]:
     done = len(cell.runs)
     percents = {name: cell.scores[name].as_percent() for name in ("top1", "mean_per_class", "ece")}
     return (
-        Cell(subset(cell.shots, cell.images_per_class)),
-        Cell(cell.title, look=evidence.looks[cell.contestant]),
+        Field(subset(cell.shots, cell.images_per_class)),
+        Field(cell.title, look=evidence.looks[cell.contestant]),
         _score(*percents["top1"]),
-        Cell(count(done) if done == cell.planned else f"{done} of {cell.planned}"),
-        Cell(cell.pretraining or NOT_MEASURED),
-        Cell(f"{cell.recipe} ({cell.protocol})" if cell.protocol else cell.recipe),
-        Cell(notes=cell.notes),
+        Field(count(done) if done == cell.planned else f"{done} of {cell.planned}"),
+        Field(cell.pretraining or NOT_MEASURED),
+        Field(f"{cell.recipe} ({cell.protocol})" if cell.protocol else cell.recipe),
+        Field(notes=cell.notes),
         _score(*percents["mean_per_class"]),
         _score(*cell.scores["nll"].as_decimal()),
         _score(*percents["ece"]),
-        Cell(cell.split),
+        Field(cell.split),
     )
 
 
-def _score(mean: str, spread: str) -> Cell:
-    return Cell(mean, spread=plus_minus(spread))
+def _score(mean: str, spread: str) -> Field:
+    return Field(mean, spread=plus_minus(spread))

@@ -4,18 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.blocks import Block, Cell, Column, Prose, Section, Table
+from bench.report.blocks import Column, Field, Section, Table
 from bench.report.evidence import Evidence
-from bench.report.text import count, listed, percent, split, subset
+from bench.report.text import NOT_MEASURED, count, listed, percent, split, subset
 
 
 def compared(evidence: Evidence) -> Section:
     """The comparisons with their primary contrasts, and the models with how they are drawn."""
-    blocks: list[Block] = [_comparisons(evidence)]
-    for comparison in evidence.suite["comparisons"]:
-        if comparison["unmatched"]:
-            blocks.append(Prose(f"Unmatched in {comparison['name']}: {comparison['unmatched']}"))
-    return Section("compared", "What was compared", (*blocks, _models(evidence)))
+    return Section("compared", "What was compared", (_comparisons(evidence), _models(evidence)))
 
 
 def _comparisons(evidence: Evidence) -> Table:
@@ -26,15 +22,17 @@ def _comparisons(evidence: Evidence) -> Table:
         Column("Images per class", wide=True),
         Column("Replicates", numeric=True),
         Column("Primary contrasts", wide=True),
+        Column("Unmatched", wide=True),
     )
     rows = tuple(
         (
-            Cell(comparison["name"]),
-            Cell(split(comparison["dataset"], comparison["split_id"])),
-            Cell(f"{comparison['input_size']} px"),
-            Cell(", ".join(_sizes(evidence, comparison["name"]))),
-            Cell(_replicates(evidence.trials, comparison["name"])),
-            Cell("; ".join(_contrast(evidence.suite, pair) for pair in comparison["contrasts"]) or "none"),
+            Field(comparison["name"]),
+            Field(split(comparison["dataset"], comparison["split_id"])),
+            Field(f"{comparison['input_size']} px"),
+            Field(", ".join(_sizes(evidence, comparison["name"]))),
+            Field(_replicates(evidence.trials, comparison["name"])),
+            Field("; ".join(_contrast(evidence.suite, pair) for pair in comparison["contrasts"]) or "none"),
+            Field(comparison["unmatched"] or "nothing stated"),
         )
         for comparison in evidence.suite["comparisons"]
     )
@@ -52,7 +50,7 @@ def _models(evidence: Evidence) -> Table:
         Column("Recipe"),
         Column("Parameters", numeric=True),
     )
-    rows = tuple(_model(evidence, key) for key in evidence.suite["contestants"])
+    rows = tuple(_model(evidence, key) for key in evidence.looks)
     caption = (
         "Models, as they are drawn in the figures. Upstream top-1 is what the pretrained weights reach on "
         "the data they were trained on, as published; parameters are those of the network as it was trained."
@@ -60,24 +58,29 @@ def _models(evidence: Evidence) -> Table:
     return Table("models", caption, columns, rows)
 
 
-def _model(evidence: Evidence, key: str) -> tuple[Cell, ...]:
+def _model(evidence: Evidence, key: str) -> tuple[Field, ...]:
     contestant = evidence.suite["contestants"][key]
     rows = evidence.trials[evidence.trials["contestant"] == key]
     done = rows[rows["outcome"].notna()]
+    no_upstream = "none" if len(done) else NOT_MEASURED
     notes = () if done["carded"].all() else ("no model card",)
     return (
-        Cell(contestant["title"], look=evidence.looks[key], notes=notes),
-        Cell(contestant["model"], code=True),
-        Cell(_values(done, "family")),
-        Cell(_values(done, "pretraining")),
-        Cell(listed([percent(value) for value in sorted(done["upstream_top1"].dropna().unique())]) or "none"),
-        Cell(listed(list(dict.fromkeys(rows["recipe"].dropna())))),
-        Cell(listed([count(value) for value in sorted(done["params"].dropna().unique())]) or "not measured"),
+        Field(contestant["title"], look=evidence.looks[key], notes=notes),
+        Field(contestant["model"], code=True),
+        Field(_values(done, "family")),
+        Field(_values(rows, "pretraining")),
+        Field(listed([percent(value) for value in _numbers(done, "upstream_top1")]) or no_upstream),
+        Field(listed(list(dict.fromkeys(rows["recipe"].dropna())))),
+        Field(listed([count(value) for value in _numbers(done, "params")]) or NOT_MEASURED),
     )
 
 
 def _values(rows: pd.DataFrame, column: str) -> str:
-    return listed(list(dict.fromkeys(rows[column].dropna()))) or "not measured"
+    return listed(list(dict.fromkeys(rows[column].dropna()))) or NOT_MEASURED
+
+
+def _numbers(rows: pd.DataFrame, column: str) -> list[float]:
+    return sorted(rows[column].dropna().unique())
 
 
 def _sizes(evidence: Evidence, comparison: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What a forward pass costs: parameters and operations."""
 
-from bench.report.blocks import Cell, Column, Prose, Section, Table, not_measured
+from bench.report.blocks import Column, Field, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
 from bench.report.text import count, decimal, listed
 
@@ -23,14 +23,14 @@ def cost(evidence: Evidence) -> Section:
         return not_measured("cost", title, "this suite has no cost profile yet")
     rows = tuple(
         (
-            Cell(row.title),
-            Cell(row.model, code=True),
-            Cell(count(row.classes)),
-            Cell(str(row.input_size)),
-            Cell(count(row.params)),
-            Cell(decimal(row.gmacs, 3)),
-            Cell(count(row.flops)),
-            Cell(decimal(row.activations_m, 1)),
+            Field(row.title),
+            Field(row.model, code=True),
+            Field(count(row.classes)),
+            Field(str(row.input_size)),
+            Field(count(row.params)),
+            Field(decimal(row.gmacs, 3)),
+            Field(count(row.flops)),
+            Field(decimal(row.activations_m, 1)),
         )
         for row in evidence.cost.itertuples()
     )

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from bench.report.blocks import Block, Cell, Code, Column, Prose, Section, Table, not_measured
+from bench.report.blocks import Block, Code, Column, Field, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
 from bench.report.text import count, listed
 
@@ -32,12 +32,12 @@ def machines(evidence: Evidence) -> Section:
     )
     rows = tuple(
         (
-            Cell(machine),
-            Cell(device),
-            Cell(count(len(group))),
-            Cell(" to ".join(dict.fromkeys((group["day"].min(), group["day"].max())))),
-            Cell(versions),
-            Cell(listed([short_commit(c) for c in dict.fromkeys(group["commit"])])),
+            Field(machine),
+            Field(device),
+            Field(count(len(group))),
+            Field(" to ".join(dict.fromkeys((group["day"].min(), group["day"].max())))),
+            Field(versions),
+            Field(listed([short_commit(c) for c in dict.fromkeys(group["commit"])])),
         )
         for (machine, device, versions), group in facts.groupby(["machine", "device", "versions"], sort=True)
     )

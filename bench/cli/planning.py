@@ -1,0 +1,144 @@
+"""vcbench plan: what a suite holds, what of it is done, and how long the rest will take."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bench.cli.common import (
+    DEFAULT_RESULTS,
+    DataDir,
+    Device,
+    Json,
+    Only,
+    Replicates,
+    Results,
+    Setting,
+    SuiteName,
+    WeightsDir,
+    data_folder,
+    print_columns,
+    print_json,
+    spoken,
+    weights_folder,
+)
+
+if TYPE_CHECKING:
+    from bench.plan import Resolved, Unresolved
+    from bench.profiles import Profile
+    from bench.store import RunStore
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(plan)
+
+
+def plan(
+    suite: SuiteName,
+    results: Results = DEFAULT_RESULTS,
+    data_dir: DataDir = None,
+    weights_dir: WeightsDir = None,
+    device: Device = "auto",
+    replicates: Replicates = None,
+    settings: Setting = None,
+    only: Only = None,
+    as_json: Json = False,
+) -> None:
+    """List every trial and profile of a suite, which are done, and how long the rest will take.
+
+    Example: vcbench plan flowers102 --data-dir data
+    """
+    from bench.estimate import Estimator
+    from bench.plan import Resolved, Resolver
+    from bench.profiles import planned_profiles
+    from bench.run import chosen
+    from bench.store import RunStore
+    from bench.suite import load_suite
+
+    loaded = load_suite(suite, tuple(settings or ()))
+    folder = data_folder(data_dir)
+    store = RunStore(Path(results))
+    found = Resolver(folder, weights_folder(weights_dir, folder), results).resolve_all(
+        chosen(loaded, replicates, only or ())
+    )
+    todo = {item.id: item for item in found if isinstance(item, Resolved) and not store.is_done(item.id)}
+    estimator = Estimator(store, device)
+    expected = {run: estimator.seconds(item) for run, item in todo.items()}
+    listing = {
+        "suite": loaded.name,
+        "trials": [_trial_row(item, store, expected) for item in found],
+        "profiles": [_profile_row(profile, store) for profile in planned_profiles(loaded, found)],
+        "remaining_s": round(sum(expected.values())),
+        "estimate": f"{estimator.source()}, on {estimator.device}" if todo else None,
+    }
+    if as_json:
+        print_json(listing)
+    else:
+        _print(listing, len(todo))
+
+
+def _trial_row(
+    item: "Resolved | Unresolved", store: "RunStore", expected: dict[str, float]
+) -> dict[str, Any]:
+    run = getattr(item, "id", None)
+    trial = item.trial
+    return {
+        "state": "unresolved" if run is None else store.state(run),
+        "run": run,
+        "comparison": trial.comparison,
+        "model": trial.contestant,
+        "dataset": trial.dataset,
+        "recipe": trial.recipe.name,
+        "shots": trial.shots,
+        "replicate": trial.replicate,
+        "expected_s": round(expected[run]) if run in expected else None,
+        "reason": str(item.reason) if run is None else None,
+    }
+
+
+def _profile_row(profile: "Profile", store: "RunStore") -> dict[str, Any]:
+    return {
+        "state": "done" if store.has_profile(profile.id) else "missing",
+        "profile": profile.id,
+        "what": "cost",
+        "model": profile.model,
+        "classes": profile.classes,
+        "input_size": profile.input_size,
+    }
+
+
+def _print(listing: dict[str, Any], todo: int) -> None:
+    trials, profiles = listing["trials"], listing["profiles"]
+    print_columns(
+        [
+            (
+                row["state"],
+                row["run"] or "-",
+                row["comparison"],
+                row["model"],
+                row["recipe"],
+                "all" if row["shots"] is None else row["shots"],
+                row["replicate"],
+                "-" if row["expected_s"] is None else spoken(row["expected_s"]),
+            )
+            for row in trials
+        ],
+        ("STATE", "RUN", "COMPARISON", "MODEL", "RECIPE", "SHOTS", "REPLICATE", "EXPECTED"),
+    )
+    print()
+    columns = ("state", "profile", "what", "model", "classes", "input_size")
+    print_columns(
+        [[row[column] for column in columns] for row in profiles],
+        ("STATE", "PROFILE", "WHAT", "MODEL", "CLASSES", "PX"),
+    )
+    unresolved = [row for row in trials if row["state"] == "unresolved"]
+    done = sum(row["state"] == "done" for row in trials)
+    print(
+        f"\n{listing['suite']}: {len(trials)} trials, {done} done, {todo} to do, "
+        f"{len(unresolved)} unresolved; {len(profiles)} profiles"
+    )
+    if todo:
+        print(f"The rest takes about {spoken(listing['remaining_s'])} (from {listing['estimate']}).")
+    for reason in dict.fromkeys(row["reason"] for row in unresolved):
+        print(f"Unresolved: {reason}")
