@@ -88,7 +88,7 @@ class Probe(Strict):
     subset has fewer than `folds` images of some class, `l2_fixed` is used.
     """
 
-    l2: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    l2: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
     l2_fixed: float = Field(1e-2, gt=0)
     cv_from: int = Field(5, ge=2)
     folds: int = Field(3, ge=2)
