@@ -242,6 +242,7 @@ def listing(
         "title": suite.title,
         "description": suite.description,
         "fingerprint": fingerprint(suite),
+        "settings": list(suite.settings),
         "delta": suite.delta,
         "contestants": {
             key: {

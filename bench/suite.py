@@ -78,13 +78,14 @@ class Profiles(Strict):
 
 
 class Suite(Strict):
-    """One file of `bench/suites/`, or of a user's own."""
+    """One file of `bench/suites/`, or of a user's own; `settings` are the command line's changes to it."""
 
     name: str
     title: str
     description: str
     delta: float = Field(0.01, gt=0, lt=1)
     keep_weights: bool = True
+    settings: tuple[str, ...] = ()
     models: dict[str, Contestant]
     comparison: tuple[Comparison, ...] = Field(min_length=1)
     profiles: Profiles = Profiles()
@@ -150,7 +151,7 @@ def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
         else:
             _assign(values, key, value)
     variant = f"{path.stem}+{digest(parsed)[:6]}"
-    suite = parse({**values, "name": variant}, Suite, where=f"{path} with --set")
+    suite = parse({**values, "name": variant, "settings": settings}, Suite, where=f"{path} with --set")
     _each_setting_fits(suite, parsed)
     return suite
 

@@ -92,9 +92,10 @@ def intervals(
     """Two-sided intervals for the means of a stack of tables (..., R, N), replicates and images both random.
 
     SE^2 = (a + b) / (R N), with a = max(MS_rep, MS_res) and b = max(MS_img - MS_res, 0), has (a + b)^2 / (a^2
-    / (R - 1) + MS_img^2 / (N - 1)) degrees of freedom: Satterthwaite's approximation with two floors that
-    keep it from being narrow by luck at small R. Each interval has level 1 - alpha / comparisons
-    (Bonferroni), so that all of them hold together with probability 1 - alpha.
+    / (R - 1) + MS_img^2 / (N - 1)) degrees of freedom: Satterthwaite's approximation with two floors against
+    intervals that are narrow by luck. Each interval has level 1 - alpha / comparisons (Bonferroni), for all
+    of them to hold together with probability 1 - alpha. With few replicates they do so less often
+    where the spread over replicates outweighs that over images: `simulation` measures it.
 
     A table of equal values d has no variation to estimate a variance from, and a width of zero would claim
     too much. If a share p of all images is different, N images miss it with probability (1 - p)^N; the

@@ -1,5 +1,7 @@
 """On what it was measured, and how to do it again."""
 
+import shlex
+
 import pandas as pd
 
 from bench.report.blocks import Block, Code, Column, Field, Prose, Section, Table, not_measured
@@ -48,7 +50,7 @@ def machines(evidence: Evidence) -> Section:
 def reproduce(evidence: Evidence) -> Section:
     """The commands, and what they leave where."""
     base, plus, _ = evidence.name.partition("+")
-    variant = " --set KEY=VALUE" if plus else ""
+    variant = "".join(f" --set {shlex.quote(setting)}" for setting in evidence.suite.get("settings", ()))
     blocks: list[Block] = [
         Prose(
             "The first command trains and measures whatever the run store lacks; the second makes this "
