@@ -53,9 +53,10 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def perf(session: nox.Session) -> None:
-    """Time the harness itself with pytest-benchmark: nox -s perf -- [OPTIONS of pytest]."""
+    """Time the harness itself, save it and compare with the last save: nox -s perf -- [OPTIONS of pytest]."""
     install(session, "-e", ".[perf]")
-    session.run("python", "-m", "pytest", "tests/perf", "-m", "perf", *session.posargs)
+    saved = ("--benchmark-autosave", "--benchmark-compare")
+    session.run("python", "-m", "pytest", "tests/perf", "-m", "perf", *saved, *session.posargs)
 
 
 @nox.session

@@ -117,6 +117,7 @@ class Resolver:
     def __init__(self, data_dir: Path, weights_dir: Path, store: Path, *, download: bool = False) -> None:
         self.data_dir, self.weights_dir, self.store, self.download = data_dir, weights_dir, store, download
         self._datasets: dict[tuple[str, str | None], Dataset | BenchError] = {}
+        self._cards: dict[str, Card] = {}
         self._weights: dict[tuple[str, str], Weights | BenchError] = {}
 
     def dataset(self, trial: Trial) -> "Dataset":
@@ -145,7 +146,9 @@ class Resolver:
         """
         from models import find_card, resolve_weights
 
-        card = find_card(trial.model)
+        if trial.model not in self._cards:
+            self._cards[trial.model] = find_card(trial.model)
+        card = self._cards[trial.model]
         key = (trial.model, trial.weights)
         if key not in self._weights:
             try:
@@ -163,8 +166,8 @@ class Resolver:
             InputError: the trial cannot be: more shots than a class has, an unknown model or dataset.
         """
         try:
-            dataset = self.dataset(trial)
             card, weights = self.weights(trial)
+            dataset = self.dataset(trial)
         except (DataError, WeightsError) as error:
             return Unresolved(trial, error)
         shots, images = subset_of(trial, dataset)
@@ -196,11 +199,17 @@ class Resolver:
         }
         return Resolved(digest(identity), trial, identity, images, len(dataset.class_names))
 
-    def resolve_all(self, trials: Iterable[Trial]) -> list[Resolved | Unresolved]:
-        """Every distinct trial: one whose subset is the whole split has no draws to repeat."""
+    def resolve_all(self, trials: Iterable[Trial], *, strict: bool = False) -> list[Resolved | Unresolved]:
+        """Every distinct trial: one whose subset is the whole split has no draws to repeat.
+
+        Raises:
+            DataError, WeightsError: where `strict`, of the first trial whose data or weights are missing.
+        """
         found: dict[tuple[str, str, str] | int, Resolved | Unresolved] = {}
         for number, trial in enumerate(trials):
             resolved = self.resolve(trial)
+            if strict and isinstance(resolved, Unresolved):
+                raise resolved.reason
             known = isinstance(resolved, Resolved)
             key = (resolved.id, trial.comparison, trial.contestant) if known else number
             found.setdefault(key, resolved)

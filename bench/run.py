@@ -37,19 +37,6 @@ def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Tr
     ]
 
 
-def resolve(suite: Suite, trials: list[Trial], resolver: Resolver) -> list[Resolved]:
-    """All trials with their ids.
-
-    Raises:
-        DataError, WeightsError: of the first trial whose data or weights are missing.
-    """
-    found = resolver.resolve_all(trials)
-    for item in found:
-        if isinstance(item, Unresolved):
-            raise item.reason
-    return found
-
-
 def write_listing(
     suite: Suite, store: RunStore, found: Iterable[Resolved | Unresolved], profiles: Iterable[Profile]
 ) -> None:
@@ -93,7 +80,7 @@ def run_suite(
     trials = chosen(suite, replicates, only)
     resolver = Resolver(place.data_dir, place.weights_dir, place.results, download=True)
     store = RunStore(place.results)
-    wanted = resolve(suite, trials, resolver)
+    wanted = resolver.resolve_all(trials, strict=True)
     store.prepare()
     others = [trial for trial in plan(suite, replicates) if trial not in set(trials)]
     offline = Resolver(place.data_dir, place.weights_dir, place.results) if others else resolver

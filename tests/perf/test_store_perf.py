@@ -1,0 +1,60 @@
+"""What a user waits for on a large store: planning, opening, tabulating, reporting."""
+
+import pytest
+from report.make_store import make_store
+
+from bench.analysis.tables import build_tables
+from bench.plan import Resolver, plan
+from bench.report.render import render
+from bench.store import RunStore
+from bench.suite import load_suite
+
+RUNS = 10_000
+SUITE = """
+title = "large"
+description = "for timing"
+[models]
+vit = { model = "vit_digits" }
+resnet = { model = "resnet_digits" }
+[[comparison]]
+name = "digits"
+dataset = "digits"
+contestants = ["vit", "resnet"]
+recipe = "scratch"
+shots = [1, 2, 5, 10, 20]
+replicates = 1000
+input_size = 16
+"""
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A store of 9,999 runs: three networks, one subset, 3,333 replicates."""
+    root = tmp_path_factory.mktemp("large")
+    make_store(root, replicates=RUNS // 3, shots=(5,))
+    return RunStore(root)
+
+
+def test_plan_10_000_trials(benchmark, tmp_path):
+    path = tmp_path / "large.toml"
+    path.write_text(SUITE)
+
+    def planned():
+        trials = plan(load_suite(str(path)))
+        return Resolver(tmp_path, tmp_path, tmp_path).resolve_all(trials)
+
+    assert len(benchmark.pedantic(planned, rounds=3)) == RUNS
+
+
+def test_open_a_store_of_10_000_runs(benchmark, large):
+    assert len(benchmark.pedantic(large.trials, rounds=3)) == RUNS // 3 * 3
+
+
+def test_tables_of_10_000_runs(benchmark, large):
+    tables = benchmark.pedantic(build_tables, args=(large,), rounds=2)
+    assert len(tables["accuracy"]) == RUNS // 3 * 3
+
+
+def test_report_of_10_000_runs(benchmark, large, tmp_path):
+    benchmark.pedantic(render, args=(large, "tiny", tmp_path), rounds=1)
+    assert (tmp_path / "index.html").exists()
