@@ -15,7 +15,7 @@ from bench.errors import InputError, did_you_mean
 class Strict(BaseModel):
     """A schema whose unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Schema = TypeVar("Schema", bound=Strict)
@@ -52,9 +52,15 @@ def parse(values: dict[str, Any], schema: type[Schema], *, where: str) -> Schema
     """
     try:
         # Checked as JSON is: strict about types, with arrays where the schema says tuple.
-        return schema.model_validate_json(json.dumps(values, default=str))
+        return schema.model_validate_json(json.dumps(values, default=_refuse))
+    except TypeError as error:
+        raise InputError(f"{where}: {error}") from None
     except ValidationError as error:
         raise InputError(f"{where}: {_first_problem(error, schema)}") from None
+
+
+def _refuse(value: Any) -> None:
+    raise TypeError(f"{value} is a date or time, which no key takes; put text in quotes")
 
 
 def canonical(value: Any) -> str:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: `held` means that another process has it in hand."""
+    """How a trial ended: another process has it in hand (`held`), or has done it (`elsewhere`)."""
 
     resolved: Resolved
-    status: Literal["finished", "diverged", "errored", "held", "stopped"]
+    status: Literal["finished", "diverged", "errored", "elsewhere", "held", "stopped"]
     record: dict[str, Any] | None = None
     message: str = ""
 
@@ -49,8 +49,7 @@ class InProcess:
                     yield Outcome(resolved, "held")
                     continue
                 if store.is_done(resolved.id):
-                    record = store.record(resolved.id)
-                    yield Outcome(resolved, record["outcome"], record)
+                    yield Outcome(resolved, "elsewhere", store.record(resolved.id))
                     continue
                 observer = follow(resolved)
                 if observer.should_stop():

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 from bench.machine import choose_device, device_name, machine_name
@@ -17,8 +18,9 @@ CALIBRATION_STEPS = 2
 class Estimator:
     """Expects for each trial the time of its images at the rate of its kind.
 
-    A kind is a model at an input size and precision, trained or probed, on this machine and device. Its rate
-    is in seconds per image passed forward; the median over finished trials where there are any.
+    A kind is a model at an input size and precision on this machine and device. Its rate is in seconds per
+    image passed forward; the median over finished trials that trained it, where there are any. The features
+    of a probe are counted with the first trial that needs them.
     """
 
     def __init__(self, store: RunStore, device: str) -> None:
@@ -26,6 +28,7 @@ class Estimator:
         self._device: str | None = None
         self._rates: dict[tuple, float] | None = None
         self._measured = self._calibrated = False
+        self._features: set[Path] = set()
 
     @property
     def device(self) -> str:
@@ -44,7 +47,21 @@ class Estimator:
         else:
             self._rates[kind] = self._calibrate(resolved)
             self._calibrated = True
-        return self._rates[kind] * _forward_images(resolved)
+        return self._rates[kind] * self._forward_images(resolved)
+
+    def _forward_images(self, resolved: Resolved) -> int:
+        """Images that a trial will pass forward, a training step counted as three passes."""
+        recipe, images = resolved.trial.recipe, resolved.train_images
+        if recipe.budget is not None:
+            steps, _ = recipe.budget.steps(images)
+            return BACKWARD * steps * min(recipe.budget.batch_size, images) + resolved.split_images
+        from bench.training.features import features_path
+
+        path = features_path(resolved.identity, "train")
+        if path.exists() or path in self._features:
+            return 0
+        self._features.add(path)
+        return resolved.split_images
 
     def source(self) -> str:
         """Where the expectations so far come from."""
@@ -58,7 +75,7 @@ class Estimator:
         here, rates = machine_name(), {}
         device = device_name(self.device)
         for record in self.store.trials():
-            work = _forward_images_of(record)
+            work = _images_of(record)
             if (
                 record["machine"] == here
                 and record["device"] == device
@@ -95,23 +112,14 @@ class Estimator:
 
 
 def _kind(identity: dict[str, Any]) -> tuple:
-    probed = identity["recipe"]["probe"] is not None
-    return identity["model"]["name"], identity["input_size"], identity["precision"], probed
+    return identity["model"]["name"], identity["input_size"], identity["precision"]
 
 
-def _forward_images(resolved: Resolved) -> int:
-    """Images passed forward in a trial, a training step counted as three passes.
-
-    A probe's features are counted for its own subset only: the others of its kind share them.
-    """
-    recipe, images = resolved.trial.recipe, resolved.train_images
-    if recipe.budget is None:
-        return images
-    steps, _ = recipe.budget.steps(images)
-    return BACKWARD * steps * min(recipe.budget.batch_size, images)
-
-
-def _forward_images_of(record: dict[str, Any]) -> int:
+def _images_of(record: dict[str, Any]) -> int:
+    """Images that a finished trial passed forward in training it, a training step counted as three passes."""
     if record["identity"]["recipe"]["probe"] is not None:
-        return record["data"]["train_images"]
-    return BACKWARD * (record["images_seen"] or 0)
+        return 0
+    data = record["data"]
+    looks = data["val_images"] * record["identity"]["recipe"]["val_times"]
+    evaluated = data["train_images"] + data["val_images"] + data["test_images"] + looks
+    return BACKWARD * (record["images_seen"] or 0) + evaluated

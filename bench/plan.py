@@ -52,6 +52,7 @@ class Resolved:
     trial: Trial
     identity: dict[str, Any] = field(hash=False)
     train_images: int
+    split_images: int
     classes: int
 
 
@@ -110,11 +111,13 @@ class Resolver:
     Args:
         data_dir: where datasets lie.
         weights_dir: where weight files lie.
-        store: the results folder, where the frozen split of a folder of images lies.
+        store: the results folder, where the frozen split of a folder of images lies; None freezes nothing.
         download: whether weights may be fetched from the hub.
     """
 
-    def __init__(self, data_dir: Path, weights_dir: Path, store: Path, *, download: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, weights_dir: Path, store: Path | None, *, download: bool = False
+    ) -> None:
         self.data_dir, self.weights_dir, self.store, self.download = data_dir, weights_dir, store, download
         self._datasets: dict[tuple[str, str | None], Dataset | BenchError] = {}
         self._cards: dict[str, Card] = {}
@@ -171,6 +174,12 @@ class Resolver:
         except (DataError, WeightsError) as error:
             return Unresolved(trial, error)
         shots, images = subset_of(trial, dataset)
+        outputs = trial.recipe.head_outputs
+        if outputs is not None and outputs < len(dataset.class_names):
+            raise InputError(
+                f"{trial.suite}: {trial.comparison}: head_outputs = {outputs} of {trial.recipe.name} "
+                f"is less than the {len(dataset.class_names)} classes of {dataset.name}"
+            )
         if trial.recipe.probe is not None and weights.fingerprint == "none":
             raise InputError(
                 f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" reads frozen features: '
@@ -197,7 +206,14 @@ class Resolver:
             "input_size": trial.input_size,
             "precision": trial.precision,
         }
-        return Resolved(digest(identity), trial, identity, images, len(dataset.class_names))
+        return Resolved(
+            digest(identity),
+            trial,
+            identity,
+            images,
+            sum(dataset.counts().values()),
+            len(dataset.class_names),
+        )
 
     def resolve_all(self, trials: Iterable[Trial], *, strict: bool = False) -> list[Resolved | Unresolved]:
         """Every distinct trial: one whose subset is the whole split has no draws to repeat.

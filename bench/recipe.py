@@ -1,7 +1,7 @@
 """Recipes: everything that decides how a model is trained on a subset."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,9 @@ from bench.errors import InputError, did_you_mean
 FOLDER = Path(__file__).parent / "recipes"
 
 Triple = tuple[float, float, float]
+Share = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class RandAugment(Strict):
@@ -28,8 +31,8 @@ class Augment(Strict):
     crop_pct: float = Field(0.875, gt=0, le=1)
     random_crop: Literal["none", "pad", "resized"] = "none"
     pad: int = Field(4, ge=0)
-    scale: tuple[float, float] = (0.35, 1.0)
-    ratio: tuple[float, float] = (0.75, 4 / 3)
+    scale: tuple[Share, Share] = (0.35, 1.0)
+    ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
     flip: bool = True
     randaugment: RandAugment | None = None
     erase: float = Field(0.0, ge=0, le=1)
@@ -37,7 +40,14 @@ class Augment(Strict):
     cutmix: float = Field(0.0, ge=0)
     mix_prob: float = Field(1.0, ge=0, le=1)
     mean: Triple | None = None
-    std: Triple | None = None
+    std: tuple[Positive, Positive, Positive] | None = None
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Augment":
+        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
+            if low > high:
+                raise ValueError(f"{name} should be [smallest, largest], not [{low}, {high}]")
+        return self
 
     def stored_size(self, input_size: int) -> int:
         """Side in px at which images are decoded for a network input of `input_size` px."""
@@ -49,7 +59,7 @@ class Budget(Strict):
 
     epochs: int = Field(ge=1)
     min_steps: int = Field(0, ge=0)
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
 
     def steps(self, images: int) -> tuple[int, int]:
         """Total steps and steps an epoch for a subset of `images` images.
@@ -67,7 +77,7 @@ class Optimizer(Strict):
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(gt=0)
     weight_decay: float = Field(0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     momentum: float = Field(0.9, ge=0, lt=1)
     clip_grad: float | None = Field(None, gt=0)
 
@@ -88,7 +98,7 @@ class Probe(Strict):
     subset has fewer than `folds` images of some class, `l2_fixed` is used.
     """
 
-    l2: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    l2: tuple[Positive, ...] = Field((1e-5, 1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
     l2_fixed: float = Field(1e-2, gt=0)
     cv_from: int = Field(5, ge=2)
     folds: int = Field(3, ge=2)

@@ -77,13 +77,16 @@ def run_suite(
     Raises:
         BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
     """
+    from bench.training.preflight import check_networks
+
     trials = chosen(suite, replicates, only)
-    resolver = Resolver(place.data_dir, place.weights_dir, place.results, download=True)
     store = RunStore(place.results)
+    resolver = Resolver(place.data_dir, place.weights_dir, store.if_there(), download=True)
     wanted = resolver.resolve_all(trials, strict=True)
+    check_networks(wanted, resolver)
     store.prepare()
     others = [trial for trial in plan(suite, replicates) if trial not in set(trials)]
-    offline = Resolver(place.data_dir, place.weights_dir, place.results) if others else resolver
+    offline = Resolver(place.data_dir, place.weights_dir, place.results)
     profiles = planned_profiles(suite, wanted)
     write_listing(suite, store, [*wanted, *offline.resolve_all(others)], profiles)
     for profile in profiles:

@@ -33,14 +33,15 @@ class RunStore:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"{self.root}: is a file, not a run store; choose another --results")
         marker = self.root / "store.json"
         if marker.exists():
-            found = read_json(marker).get("format")
-            if not isinstance(found, int) or found > FORMAT:
-                raise StoreError(
-                    f"{self.root}: run store of format {found}, newer than the format {FORMAT} that this "
-                    "version knows; update vcbench or choose another --results"
-                )
+            _check_format(read_json(marker), marker)
+
+    def if_there(self) -> Path | None:
+        """The folder where it is a run store already, else None."""
+        return self.root if (self.root / "store.json").exists() else None
 
     def prepare(self) -> None:
         """Make the folder ready for writing.
@@ -85,7 +86,8 @@ class RunStore:
 
     def record(self, run: str) -> dict[str, Any]:
         """The record of one finished or diverged trial."""
-        return read_json(self.root / "runs" / run / "record.json")
+        path = self.root / "runs" / run / "record.json"
+        return _check_format(read_json(path), path)
 
     def is_done(self, run: str) -> bool:
         """Whether a trial has an outcome that stands."""
@@ -153,6 +155,8 @@ class RunStore:
         write_json(folder / "record.json", record)
         for name in ("checkpoint.safetensors", "error.json", "evaluations.json"):
             (folder / name).unlink(missing_ok=True)
+        for abandoned in folder.glob(".*.part"):
+            abandoned.unlink(missing_ok=True)
 
     def finish_profile(self, run: str, record: dict[str, Any]) -> None:
         """Store a profile's record."""
@@ -200,3 +204,20 @@ class RunStore:
 
     def _labels_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
         return self.root / "labels" / f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"
+
+
+def _check_format(content: Any, path: Path) -> dict[str, Any]:
+    """`content` where this version can read it.
+
+    Raises:
+        StoreError: a newer version wrote it, or it is something else.
+    """
+    found = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(found, int):
+        raise StoreError(f"{path}: not a file of a run store (it has no format number)")
+    if found > FORMAT:
+        raise StoreError(
+            f"{path}: run store of format {found}, newer than the format {FORMAT} that this version knows; "
+            "update vcbench or choose another --results"
+        )
+    return content

@@ -102,6 +102,8 @@ class Suite(Strict):
                     near = did_you_mean(key, self.models)
                     raise ValueError(f'comparison "{comparison.name}": no model "{key}" in [models]{near}')
             for pair in comparison.contrasts + comparison.exploratory:
+                if pair[0] == pair[1]:
+                    raise ValueError(f'comparison "{comparison.name}": contrast of "{pair[0]}" with itself')
                 for key in pair:
                     if key not in known:
                         near = did_you_mean(key, known)
@@ -140,11 +142,18 @@ def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
     if not settings:
         return parse({**values, "name": path.stem}, Suite, where=str(path))
     parsed = dict(_setting(text) for text in settings)
+    for key in ("name", "settings", "include"):
+        if key in parsed:
+            raise InputError(f"--set {key}: cannot be set")
+    if not isinstance(values.get("comparison"), list) or not all(
+        isinstance(comparison, dict) for comparison in values["comparison"]
+    ):
+        return parse({**values, "name": path.stem}, Suite, where=str(path))
     for key, value in parsed.items():
         scope, _, rest = key.partition(".")
         if scope == "recipe" and rest:
             for comparison in values.get("comparison", []):
-                comparison.setdefault("set", {})[f"?{rest}"] = value
+                _assign(comparison, "set", {**comparison.get("set", {}), f"?{rest}": value})
         elif scope == "comparison" and rest:
             for comparison in values.get("comparison", []):
                 _assign(comparison, rest, value)
@@ -171,6 +180,8 @@ def _included(path: Path) -> dict[str, Any]:
             raise InputError(f'{path}: key "include": no suite "{name}"{did_you_mean(name, suite_names())}')
         other = read_toml(FOLDER / f"{name}.toml")
         models = values.setdefault("models", {})
+        if not isinstance(models, dict) or not isinstance(values.get("comparison", []), list):
+            raise InputError(f"{path}: should have tables [models] and [[comparison]]")
         for key, model in other.get("models", {}).items():
             if models.setdefault(key, model) != model:
                 raise InputError(f'{path}: model "{key}" is another one in the included suite {name}')

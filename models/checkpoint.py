@@ -19,14 +19,20 @@ def read_tensors(path: Path) -> Tensors:
     """All tensors of a safetensors file, on the CPU.
 
     Raises:
-        WeightsError: the file cannot be read, is cut short or is of another format.
+        WeightsError: the file cannot be read, is cut short, is of another format or holds no numbers.
     """
     try:
-        return load_file(path, device="cpu")
+        tensors = load_file(path, device="cpu")
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error})") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise WeightsError(
+                f'{path}: tensor "{name}" holds values that are not finite; fetch the file again'
+            )
+    return tensors
 
 
 def head_tensors(network: nn.Module, names: Collection[str]) -> set[str]:

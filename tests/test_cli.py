@@ -189,7 +189,7 @@ def test_a_newer_store_is_left_alone(vcbench, tmp_path):
 
 def test_a_store_that_cannot_be_written(vcbench, tmp_path):
     (tmp_path / "results").write_text("a file")
-    told(vcbench("run", "tiny.toml"), "results", "cannot be written")
+    told(vcbench("run", "tiny.toml"), "results", "is a file")
 
 
 def test_missing_weights_are_named_within_seconds(vcbench, tmp_path):

@@ -45,8 +45,8 @@ def test_a_newer_store_is_refused(tmp_path):
 
 def test_a_file_where_the_store_should_be_is_refused(tmp_path):
     (tmp_path / "results").write_text("not a folder")
-    with pytest.raises(StoreError, match="cannot be written"):
-        RunStore(tmp_path / "results").prepare()
+    with pytest.raises(StoreError, match="is a file"):
+        RunStore(tmp_path / "results")
 
 
 def test_only_a_record_makes_a_run_count(tmp_path):

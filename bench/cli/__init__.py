@@ -49,6 +49,7 @@ def main() -> None:
     # Said by a library about its own code; nobody who reads it here can do anything about it.
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
     debug = "--debug" in arguments
+    sys.argv[1:] = [argument for argument in arguments if argument != "--debug"]
     try:
         app()
     except BenchError as error:

@@ -1,5 +1,6 @@
 """vcbench data: fetch and verify datasets."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -36,17 +37,21 @@ def verify(names: Names = None, data_dir: DataDir = None, as_json: Json = False)
     """
     from bench.data import dataset_facts
     from bench.data.verify import verify as verify_one
+    from bench.errors import DataError
 
     folder = data_folder(data_dir)
-    found = []
+    found, missing = [], []
     for name in names or [name for name, facts in dataset_facts().items() if not facts.takes_path]:
-        with image_bar(f"verifying {name}") as progress:
-            found.append(verify_one(name, folder, progress=progress))
-    _show(found, as_json)
+        try:
+            with image_bar(f"verifying {name}") as progress:
+                found.append(verify_one(name, folder, progress=progress))
+        except DataError as error:
+            missing.append(error)
+    _show(found, as_json, missing)
 
 
-def _show(found: list[dict[str, Any]], as_json: bool) -> None:
-    """Print what verification found; exit status 2 where something is damaged."""
+def _show(found: list[dict[str, Any]], as_json: bool, missing: Sequence[Exception] = ()) -> None:
+    """Print what verification found; exit status 2 where something is damaged or missing."""
     if as_json:
         print_json(found)
     else:
@@ -59,5 +64,7 @@ def _show(found: list[dict[str, Any]], as_json: bool) -> None:
     for one in found:
         for problem in one["problems"]:
             typer.echo(f"vcbench: error: {one['name']}: {problem}", err=True)
-    if any(one["problems"] for one in found):
+    for error in missing:
+        typer.echo(f"vcbench: error: {error}", err=True)
+    if missing or any(one["problems"] for one in found):
         raise typer.Exit(2)

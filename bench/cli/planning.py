@@ -59,7 +59,7 @@ def plan(
     loaded = load_suite(suite, tuple(settings or ()))
     folder = data_folder(data_dir)
     store = RunStore(Path(results))
-    found = Resolver(folder, weights_folder(weights_dir, folder), results).resolve_all(
+    found = Resolver(folder, weights_folder(weights_dir, folder), store.if_there()).resolve_all(
         chosen(loaded, replicates, only or ())
     )
     todo = {item.id: item for item in found if isinstance(item, Resolved) and not store.is_done(item.id)}

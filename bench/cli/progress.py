@@ -86,7 +86,8 @@ class SuiteBars:
         self.should_stop = should_stop
 
     def began(self, done: int, total: int) -> None:
-        """Show how much of the suite is done."""
+        """Show how much of the suite is done; nothing is drawn before this."""
+        self.bars.start()
         self.bars.update(self.suite, completed=done, total=total)
 
     def follow(self, resolved: Resolved) -> TrialBar:
@@ -101,6 +102,8 @@ class SuiteBars:
             return
         if outcome.status != "errored":
             self.bars.advance(self.suite)
+        if outcome.status == "elsewhere":
+            return
         if outcome.status == "finished":
             metrics = outcome.record["metrics"]
             val = f", val {metrics['val_top1']:.1%}" if metrics["val_top1"] is not None else ""

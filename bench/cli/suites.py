@@ -53,19 +53,19 @@ def run(
     from bench.run import chosen, run_suite
     from bench.suite import load_suite
 
-    stop = Stop(duration(budget) if budget else None)
+    stop = Stop(duration(budget) if budget is not None else None)
     loaded = load_suite(suite, tuple(settings or ()))
     chosen(loaded, replicates, only or ())  # a wrong name is told before anything slow begins
     folder = data_folder(data_dir)
     bars = SuiteBars(loaded.name, stop)
     with stop.on_signals():
-        with bars.bars:
-            from bench.analysis.tables import write_tables
-            from bench.machine import choose_device
-            from bench.store import RunStore
-            from bench.training.fitting import Place
+        from bench.analysis.tables import write_tables
+        from bench.machine import choose_device
+        from bench.store import RunStore
+        from bench.training.fitting import Place
 
-            place = Place(folder, weights_folder(weights_dir, folder), results, choose_device(device))
+        place = Place(folder, weights_folder(weights_dir, folder), results, choose_device(device))
+        try:
             counts = run_suite(
                 loaded,
                 place,
@@ -77,11 +77,14 @@ def run(
                 began=bars.began,
                 ended=bars.ended,
             )
+        finally:
+            bars.bars.stop()
         write_tables(RunStore(results))
     ended = ", ".join(
         f"{counts[name]} {name}" for name in ("finished", "diverged", "errored") if counts[name]
     )
-    print(f"{loaded.name}: {ended or 'nothing was missing'}; tables are in {results / 'tables'}")
+    nothing = "nothing finished" if stop() else "nothing was missing"
+    print(f"{loaded.name}: {ended or nothing}; tables are in {results / 'tables'}")
     if stop():
         why = "Interrupted" if stop.interrupted else "The budget is spent"
         print(f"{why}: what is done is kept; the same command continues.")

@@ -48,6 +48,11 @@ def open_dataset(
         )
     if split_id is None and not facts.takes_path:
         split_id = next(iter(facts.splits))
+    if path is not None and path.resolve().name in _names():
+        raise InputError(
+            f"{name}: tables would call it by the name of a known dataset; "
+            f"rename the folder {path.resolve().name}"
+        )
     return module.load(split_id, Place(Path(data_dir), path, Path(store) if store is not None else None))
 
 

@@ -15,6 +15,7 @@ from bench.data import Dataset, draw_subset, open_dataset
 from bench.data.augment import Pipeline
 from bench.data.cache import decoded
 from bench.errors import InputError
+from bench.machine import commit, device_name, versions
 from bench.measure.accuracy import score
 from bench.plan import Resolved
 from bench.training import probe
@@ -22,7 +23,7 @@ from bench.training.features import features_path, frozen_features, penultimate
 from bench.training.images import Images
 from bench.training.loop import Diverged, forward_all, predict, train
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
-from bench.training.observer import Observer, Unstoppable
+from bench.training.observer import Observer, Stopped, Unstoppable
 from models import Card, Weights, find_card, make_model, resolve_weights
 
 
@@ -107,9 +108,17 @@ class Setup:
             size=augment.stored_size(trial.input_size),
             resize=augment.resize,
             interpolation=augment.interpolation,
-            progress=lambda done, total: self.observer.progress(f"decoding {split}", done, total),
+            progress=self._decoding(split),
         )
         return Images(array, self.positions_of(split) if positions is None else positions, self.place.device)
+
+    def _decoding(self, split: str) -> Callable[[int, int], None]:
+        def progress(done: int, total: int) -> None:
+            self.observer.progress(f"decoding {split}", done, total)
+            if self.observer.should_stop():
+                raise Stopped
+
+        return progress
 
     def network(self) -> nn.Module:
         """The trial's network on its device, CNNs in channels_last layout.
@@ -171,6 +180,7 @@ def _train(setup: Setup) -> Fitted:
     trial, place, observer = setup.resolved.trial, setup.place, setup.observer
     images = setup.images("train")
     val_labels = setup.labels("val")
+    setup.images("val")  # decoded now, while it may still be stopped
     network = setup.network()
 
     def logits(split: str, watcher: Observer = observer) -> np.ndarray:
@@ -189,6 +199,7 @@ def _train(setup: Setup) -> Fitted:
             raise Diverged("outputs on val are not all finite")
         return score(found, val_labels)
 
+    trained = None
     try:
         trained = train(
             network,
@@ -206,12 +217,15 @@ def _train(setup: Setup) -> Fitted:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
+    if trained is None:  # out of the block: the exception would keep the failed step's memory
         batch = min(trial.recipe.budget.batch_size, len(images))
-        fitting = largest_fitting_batch(network, batch, trial.input_size, place.device)
+        fitting = largest_fitting_batch(
+            network, batch, trial.input_size, place.device, precision=trial.precision
+        )
         advice = (
             f"{fitting} would fit: --set recipe.budget.batch_size={fitting}" if fitting else "not even 1 fits"
         )
-        raise TrialError(f"out of memory at batch size {batch}; {advice}") from error
+        raise TrialError(f"out of memory at batch size {batch}; {advice}")
     return Fitted(
         logits=logits,
         weights=lambda: {name: value.cpu().contiguous() for name, value in network.state_dict().items()},
@@ -231,32 +245,32 @@ def _train(setup: Setup) -> Fitted:
 
 def _probe(setup: Setup) -> Fitted:
     trial, identity = setup.resolved.trial, setup.resolved.identity
-    spent = 0.0
-    began = time.perf_counter()
+    made: dict[str, dict[str, Any]] = {}
+    network = cache(setup.network)
 
     @cache
     def features(split: str) -> np.ndarray:
-        nonlocal spent
+        count = len(setup.dataset.splits[split])
 
-        def compute() -> np.ndarray:
-            network = setup.network()
+        def compute(start: int, stop: int) -> np.ndarray:
             return forward_all(
-                network,
-                penultimate(network),
-                setup.images(split, np.arange(len(setup.dataset.splits[split]))),
+                network(),
+                penultimate(network()),
+                setup.images(split, np.arange(start, stop)),
                 setup.pipeline,
                 precision=trial.precision,
-                phase=f"features of {split}",
+                phase=f"features of {split}, {start} of {count} done",
                 observer=setup.observer,
             )
 
-        found, seconds = frozen_features(features_path(identity, split), compute)
-        spent += seconds
+        facts = {"device": device_name(setup.place.device), "versions": versions(), "commit": commit()}
+        found, made[split] = frozen_features(features_path(identity, split), count, compute, facts)
         return found
 
     subset = np.ascontiguousarray(features("train")[setup.positions])
     if not np.isfinite(subset).all():
         raise TrialError(f"{setup.card.name}: some features are not finite in {trial.precision}; use fp32")
+    began = time.perf_counter()
     fitted = probe.fit(
         subset,
         setup.labels("train"),
@@ -264,6 +278,7 @@ def _probe(setup: Setup) -> Fitted:
         trial.recipe.probe,
         seed=identity["draw_seed"] or 0,
     )
+    probe_s = time.perf_counter() - began
     return Fitted(
         logits=lambda split: fitted.logits(features(split)[setup.positions_of(split)]),
         weights=lambda: {
@@ -276,8 +291,8 @@ def _probe(setup: Setup) -> Fitted:
         details={
             "l2": fitted.l2,
             "cross_validation": fitted.cross_validation,
-            "features_s": round(spent, 3),
-            "probe_s": round(time.perf_counter() - began - spent, 3),
+            "features": made,
+            "probe_s": round(probe_s, 3),
         },
     )
 

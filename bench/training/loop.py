@@ -52,7 +52,8 @@ class Trained:
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager:
-    """Mixed precision for `bf16`; nothing for `fp32`."""
+    """Mixed precision for `bf16`; nothing for `fp32`, which is never TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
@@ -145,7 +146,10 @@ def train(
             if problem:
                 raise Diverged(problem, progress.history)
             if validating:
-                last_val = validate()
+                try:
+                    last_val = validate()
+                except Diverged as error:
+                    raise Diverged(str(error), [*progress.history, row]) from error
                 network.train()
                 row |= {"val_top1": last_val["top1"], "val_nll": last_val["nll"]}
                 if recipe.keep == "best-val" and last_val["top1"] > progress.best_val:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bench.training.loop import autocast
+
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether PyTorch failed for want of memory, on a GPU or on the CPU."""
@@ -11,7 +13,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def largest_fitting_batch(
-    network: nn.Module, batch_size: int, input_size: int, device: str, *, backward: bool = True
+    network: nn.Module, batch_size: int, input_size: int, device: str, *, precision: str = "fp32"
 ) -> int:
     """The largest of batch_size / 2, / 4, ... for which one step on random images fits; 0 where none does."""
     while (batch_size := batch_size // 2) > 0:
@@ -19,11 +21,10 @@ def largest_fitting_batch(
         if device != "cpu":
             torch.cuda.empty_cache()
         try:
-            with torch.set_grad_enabled(backward):
+            with autocast(precision, device):
                 output = network(torch.randn(batch_size, 3, input_size, input_size, device=device))
-                if backward:
-                    target = torch.zeros(batch_size, dtype=torch.int64, device=device)
-                    F.cross_entropy(output, target).backward()
+            target = torch.zeros(batch_size, dtype=torch.int64, device=device)
+            F.cross_entropy(output.float(), target).backward()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

@@ -58,7 +58,6 @@ def fit(features: np.ndarray, labels: np.ndarray, classes: int, recipe: Probe, *
     strengths = sorted(recipe.l2, reverse=True)
     scores: dict[str, float] | None = None
     l2 = recipe.l2_fixed
-    start = None
     if smallest >= max(recipe.cv_from, recipe.folds):
         accuracy = np.zeros(len(strengths))
         folds = StratifiedKFold(recipe.folds, shuffle=True, random_state=seed).split(features, labels)
@@ -71,7 +70,7 @@ def fit(features: np.ndarray, labels: np.ndarray, classes: int, recipe: Probe, *
         best = int(accuracy.argmax())
         l2 = strengths[best]
         scores = {f"{strength:g}": float(value) for strength, value in zip(strengths, accuracy, strict=True)}
-    solution = solve(x, y, classes, l2, start=start).numpy()
+    solution = solve(x, y, classes, l2).numpy()
     return LinearProbe(mean, scale, solution[:, :-1], solution[:, -1], l2, scores)
 
 

@@ -37,7 +37,8 @@ HISTORY = ("step", "epoch", "loss", "lr", "images_per_s", "val_top1", "val_nll")
 def run_trial(resolved: Resolved, place: Place, observer: Observer) -> dict[str, Any]:
     """Run a trial to its outcome, or continue it, and store it; returns its record.
 
-    The test split is opened in `_test` alone, after the weights that count are fixed.
+    The test split is opened once, after the weights that count are fixed, and its labels in `_test` alone;
+    a look at it is counted when outputs meet labels.
 
     Raises:
         Stopped: the observer asked for it; the next call continues.
@@ -55,8 +56,9 @@ def run_trial(resolved: Resolved, place: Place, observer: Observer) -> dict[str,
         fitted = fit(setup)
         _write_history(folder, fitted.history)
         metrics |= _seen(setup, fitted)
+        logits = _finite(fitted.logits("test"), "test")
         tests = store.count_evaluation(resolved.id)
-        metrics |= _test(setup, fitted, store, folder)
+        metrics |= _test(setup, fitted, logits, store)
     except Diverged as error:
         outcome, reason = "diverged", str(error)
         if fitted is None:
@@ -134,11 +136,10 @@ def _seen(setup: Setup, fitted: Fitted) -> dict[str, float]:
     return found
 
 
-def _test(setup: Setup, fitted: Fitted, store: RunStore, folder: Path) -> dict[str, float]:
+def _test(setup: Setup, fitted: Fitted, logits: np.ndarray, store: RunStore) -> dict[str, float]:
     """The one look at the test split: its metrics; predictions and labels are stored."""
-    dataset = setup.dataset
+    dataset, folder = setup.dataset, setup.folder
     labels = setup.labels("test")
-    logits = _finite(fitted.logits("test"), "test")
     found = score(logits, labels)
     if dataset.duplicates is not None:
         kept = np.setdiff1d(np.arange(len(labels)), dataset.duplicates)

@@ -20,6 +20,9 @@ FACTS = Facts(
     source="your own images: PATH/CLASS/IMAGE, or PATH/{train,val,test}/CLASS/IMAGE where the split is given",
     takes_path=True,
 )
+# Other spellings of split folders, which are not to be taken for classes without a word.
+SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+SPELLINGS |= {"test": "test", "testing": "test"}
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # as torchvision's
 
 
@@ -95,6 +98,12 @@ def _is_given(root: Path) -> bool:
         DataError: train or test is missing, or another folder lies beside them.
     """
     folders = _folders(root)
+    for name in folders:
+        if name not in SPLITS and name.lower() in SPELLINGS and _folders(root / name):
+            raise DataError(
+                f"{root}: folder {name!r} holds class folders; name it {SPELLINGS[name.lower()]!r} "
+                "for a given split"
+            )
     named = [
         name for name in folders if name in SPLITS and _folders(root / name) and not _images(root / name)
     ]
