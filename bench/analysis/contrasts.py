@@ -164,7 +164,7 @@ def _finding(
     measured = [records[entry["id"]] for own in entries for entry in own if entry["id"] in records]
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
     notes = [
-        *_certainty(len(common), entries, len(measured)),
+        *_certainty(len(common), entries),
         *standing.notes(pair.comparison, pair.a, pair.b, ratio),
     ]
     titles = tuple(listing["contestants"][key]["title"] for key in (pair.a, pair.b))
