@@ -99,6 +99,24 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """One sentence of the answer: `verdict` in a word, `notes` that qualify it, and the `table` behind it."""
+
+    text: str
+    verdict: str
+    notes: tuple[str, ...]
+    table: str
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The answer: sentences with their evidence."""
+
+    claims: tuple[Claim, ...]
+    kind: ClassVar[str] = "claims"
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks that are folded away until asked for."""
 
@@ -107,7 +125,7 @@ class Details:
     kind: ClassVar[str] = "details"
 
 
-Block = Prose | Heading | Code | Table | Figure | Gallery | Details
+Block = Prose | Heading | Code | Table | Figure | Gallery | Claims | Details
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench.analysis.contrasts import Finding, find_contrasts
+from bench.analysis.predictions import Predictions
 from bench.analysis.tables import accuracy_table, cost_table, history_table
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell, cells
@@ -43,6 +45,16 @@ class Evidence:
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
         return cells(self.trials, self.suite["comparisons"])
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the trained networks said of each test image."""
+        return Predictions(self.store)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """All contrasts, in the order of the suite."""
+        return find_contrasts(self.suite, self.records, self.predictions, self.cost)
 
     @cached_property
     def histories(self) -> pd.DataFrame:
