@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.analysis.contrasts import Finding, find_contrasts
+from bench.analysis.growth import Growth, growths
 from bench.analysis.predictions import Predictions
 from bench.analysis.tables import accuracy_table, cost_table, history_table
 from bench.errors import InputError, did_you_mean
@@ -55,6 +56,11 @@ class Evidence:
     def findings(self) -> list[Finding]:
         """All contrasts, in the order of the suite."""
         return find_contrasts(self.suite, self.records, self.predictions, self.cost)
+
+    @cached_property
+    def growths(self) -> dict[tuple[str, str], Growth]:
+        """Accuracy by size, of each comparison and contestant."""
+        return growths(self.suite, self.records, self.predictions)
 
     @cached_property
     def histories(self) -> pd.DataFrame:
