@@ -53,6 +53,12 @@ def made(root: Path, **changes) -> Path:
     return root / "out"
 
 
+def rows(markdown: str, section: str, start: str) -> list[str]:
+    """The rows of a section's tables that begin so."""
+    body = markdown.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return [line for line in body.splitlines() if line.startswith(start)]
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("report")
@@ -63,6 +69,8 @@ def test_files(report):
     figures = [
         "forest-from-scratch",
         "efficiency-from-scratch",
+        "reliability-from-scratch",
+        "classes-from-scratch-deit-resnet",
         *(f"curves-from-scratch-{size}" for size in (5, 20, "all")),
     ]
     expected = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png", "csv")}
@@ -88,7 +96,7 @@ def test_page_is_well_formed_and_self_contained(report):
 def test_figures_have_words(report):
     page = Page((report / "index.html").read_text())
     drawn = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
-    assert len(drawn) == 5
+    assert len(drawn) == 7
     mean = sum(true_top1("resnet", 20, replicate) for replicate in range(3)) / 3
     assert f"{100 * mean:.1f} % at 20" in drawn[1]["aria-label"]
 
@@ -96,8 +104,7 @@ def test_figures_have_words(report):
 def test_numbers_of_the_accuracy_table(report):
     values = pd.Series([true_top1("deit", 20, replicate) for replicate in range(3)])
     number = f"{100 * values.mean():.1f} ± {100 * values.std():.1f}"
-    lines = [line for line in (report / "report.md").read_text().splitlines() if line.startswith("| 20 |")]
-    lines = [line for line in lines if " against " not in line]
+    lines = rows((report / "report.md").read_text(), "Accuracy", "| 20 |")
     assert len(lines) == 3
     assert lines[1].startswith(f"| 20 | DeiT-Ti/4 | {number} | 3 | none | deit-scratch (shared) |")
     assert number in " ".join(Page((report / "index.html").read_text()).text.split())
@@ -142,7 +149,7 @@ def test_the_same_store_gives_the_same_bytes(report, tmp_path):
     )
     assert again.stdout == "[]\n"
     files = [path for path in sorted(report.rglob("*")) if path.is_file()]
-    assert len(files) == 17
+    assert len(files) == 23
     for path in files:
         assert path.read_bytes() == (tmp_path / "out" / path.relative_to(report)).read_bytes(), path.name
 
@@ -164,8 +171,8 @@ def test_text_from_outside_is_escaped(tmp_path):
     assert page.text.count(nasty) >= 6
     markdown = (out / "report.md").read_text()
     assert "<script" not in markdown
-    rows = [line for line in markdown.splitlines() if line.startswith("| 5 |") and " against " not in line]
-    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in rows}) == 1
+    found = rows(markdown, "Accuracy", "| 5 |")
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in found}) == 1
     assert "<script" not in (out / "figures" / "efficiency-from-scratch.svg").read_text()
 
 
@@ -194,7 +201,7 @@ def test_nothing_measured(tmp_path):
     out = made(tmp_path, missing=everything, profiles=False)
     text = (out / "report.md").read_text()
     assert "0 of 36 done, 36 missing" in text
-    assert text.count("Not measured: ") == 4
+    assert text.count("Not measured: ") == 6
     assert "nan" not in text.lower().replace("finetune", "")
     Page((out / "index.html").read_text())
     assert not list(out.rglob("*.svg"))
@@ -222,7 +229,7 @@ def test_one_replicate_and_no_history(tmp_path):
         path.unlink()
     render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text()
-    assert text.count("fewer than 3 replicates: no interval") == 12
+    assert text.count("fewer than 3 replicates: no interval") == 24
     assert "Not measured: no trial of this suite has logged its training." in text
 
 

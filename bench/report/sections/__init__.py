@@ -6,11 +6,13 @@ from bench.report.blocks import Section
 from bench.report.evidence import Evidence
 from bench.report.sections.accuracy import accuracy
 from bench.report.sections.answer import answer
+from bench.report.sections.calibration import calibration
 from bench.report.sections.compared import compared
 from bench.report.sections.contrasts import contrasts
 from bench.report.sections.cost import cost
 from bench.report.sections.curves import curves
 from bench.report.sections.efficiency import efficiency
+from bench.report.sections.failures import failures
 from bench.report.sections.provenance import machines, reproduce
 
 SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
@@ -19,8 +21,10 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     contrasts,
     accuracy,
     efficiency,
-    curves,
     cost,
+    curves,
+    calibration,
+    failures,
     machines,
     reproduce,
 )
