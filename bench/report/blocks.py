@@ -85,6 +85,7 @@ class Figure:
     alt: str
     svg: str
     png: bytes
+    pdf: bytes
     data: pd.DataFrame
     runs: tuple[str, ...] = ()
     kind: ClassVar[str] = "figure"

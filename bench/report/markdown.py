@@ -72,7 +72,9 @@ def _cell(cell: blocks.Field) -> str:
 
 
 def _figure(figure: blocks.Figure, number: int) -> str:
-    files = ", ".join(f"[{kind}](figures/{figure.name}.{kind.lower()})" for kind in ("SVG", "PNG", "CSV"))
+    files = ", ".join(
+        f"[{kind}](figures/{figure.name}.{kind.lower()})" for kind in ("SVG", "PNG", "PDF", "CSV")
+    )
     picture = f"![{escape(figure.alt)}](figures/{figure.name}.png)"
     return f"{picture}\n\n**Figure {number}.** {escape(figure.caption)} ({files})" + _runs(figure.runs)
 

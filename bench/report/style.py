@@ -61,6 +61,7 @@ RC = {
     "figure.facecolor": PAPER,
     "figure.dpi": 200,
     "savefig.dpi": 220,
+    "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "vcbench",
 }

@@ -71,11 +71,14 @@ def test_files(report):
         "efficiency-from-scratch",
         "reliability-from-scratch",
         "classes-from-scratch-deit-resnet",
+        "pareto-params-from-scratch",
         *(f"curves-from-scratch-{size}" for size in (5, 20, "all")),
     ]
-    expected = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png", "csv")}
+    expected = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png", "pdf", "csv")}
     found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
-    assert found == expected | {"index.html", "report.md"}
+    texts = {name for name in found if name.endswith(".tex")}
+    assert {"numbers.tex", "tables/accuracy-from-scratch.tex"} <= texts
+    assert found == expected | texts | {"index.html", "report.md", "MANIFEST.json"}
 
 
 def test_page_is_well_formed_and_self_contained(report):
@@ -96,7 +99,7 @@ def test_page_is_well_formed_and_self_contained(report):
 def test_figures_have_words(report):
     page = Page((report / "index.html").read_text())
     drawn = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     mean = sum(true_top1("resnet", 20, replicate) for replicate in range(3)) / 3
     assert f"{100 * mean:.1f} % at 20" in drawn[1]["aria-label"]
 
@@ -149,7 +152,7 @@ def test_the_same_store_gives_the_same_bytes(report, tmp_path):
     )
     assert again.stdout == "[]\n"
     files = [path for path in sorted(report.rglob("*")) if path.is_file()]
-    assert len(files) == 23
+    assert len(files) > 40
     for path in files:
         assert path.read_bytes() == (tmp_path / "out" / path.relative_to(report)).read_bytes(), path.name
 
