@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -118,6 +118,14 @@ class Claims:
 
 
 @dataclass(frozen=True)
+class Chooser:
+    """A form that answers from the measured rows; `data` is what its script reads."""
+
+    data: dict[str, Any]
+    kind: ClassVar[str] = "chooser"
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks that are folded away until asked for."""
 
@@ -126,7 +134,7 @@ class Details:
     kind: ClassVar[str] = "details"
 
 
-Block = Prose | Heading | Code | Table | Figure | Gallery | Claims | Details
+Block = Prose | Heading | Code | Table | Figure | Gallery | Claims | Chooser | Details
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ def _block(block: Block, numbers: dict[str, int]) -> str:
             return "\n\n".join(_figure(figure, numbers[figure.name]) for figure in figures)
         case blocks.Claims(claims):
             return "\n".join(_claim(claim, numbers[claim.table]) for claim in claims)
+        case blocks.Chooser():
+            return "A form that answers for a number of images per class stands on the page, index.html."
         case blocks.Details(summary, inner):
             body = "\n\n".join(_block(part, numbers) for part in inner)
             return _folded(escape(summary), body)

@@ -4,6 +4,7 @@ from itertools import groupby
 
 from bench.analysis.contrasts import Finding
 from bench.report.blocks import Block, Claim, Claims, Prose, Section
+from bench.report.chooser import chooser
 from bench.report.evidence import Evidence
 from bench.report.text import NOT_MEASURED, listed, subset
 from bench.report.verdicts import pair_name, sentence, short_notes, table_of, verdict
@@ -17,7 +18,7 @@ def answer(evidence: Evidence) -> Section:
     primary = [finding for finding in evidence.findings if finding.pair.primary]
     if not primary:
         text = "This suite declares no primary contrast, so it claims nothing; the tables describe it."
-        return Section("answer", "The answer", (Prose(text),))
+        return Section("answer", "The answer", (Prose(text), *chooser(evidence)))
     groups = [
         list(group) for _, group in groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
     ]
@@ -35,7 +36,7 @@ def answer(evidence: Evidence) -> Section:
             "the checkpoints. Sentences name models, and speak of no others."
         )
     )
-    return Section("answer", "The answer", tuple(blocks))
+    return Section("answer", "The answer", (*blocks, *chooser(evidence)))
 
 
 def _claim(group: list[Finding]) -> Claim:
