@@ -7,7 +7,7 @@ model.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -159,7 +159,7 @@ def _finding(
     common = [key for key in by_key[0] if key in by_key[1]]
     runs = [[both[key] for key in common] for both in by_key]
     tables = [np.stack([predictions.scores(record) for record in own]) for own in runs] if common else []
-    result = contrast(*tables, comparisons=comparisons, delta=listing["delta"]) if common else None
+    result = _cut(contrast(*tables, comparisons=comparisons, delta=listing["delta"])) if common else None
     diverged = [sum(record["outcome"] == "diverged" for record in own) for own in runs]
     measured = [records[entry["id"]] for own in entries for entry in own if entry["id"] in records]
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
@@ -189,6 +189,14 @@ def _finding(
         tuple(notes),
         *(tuple(record["id"] for record in own) for own in runs),
     )
+
+
+def _cut(found: Contrast) -> Contrast:
+    """The same with its interval cut at -1 and 1, beyond which no difference lies."""
+    if found.low is None or found.high is None:
+        return found
+    low, high = max(found.low, -1.0), min(found.high, 1.0)
+    return replace(found, low=low, high=high, half_width=(high - low) / 2)
 
 
 def contrasts_table(

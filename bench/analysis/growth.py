@@ -82,7 +82,8 @@ def crossover_of(
 
     An exploratory pair is adjusted for its own sizes here, as a claim over all of them needs it.
     """
-    measured = sorted((f for f in findings if f.result), key=lambda f: f.images_per_class)
+    by_size = {f.images_per_class: f for f in findings if f.result}  # 10 shots may be the whole split
+    measured = [by_size[size] for size in sorted(by_size)]
     if len(measured) < 2:
         return None
     results = [

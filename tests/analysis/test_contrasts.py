@@ -69,6 +69,27 @@ def test_replicates_are_paired_by_their_seeds_whatever_their_order(tmp_path):
         assert f.result.replicates == 3
 
 
+def test_no_interval_leaves_the_possible_range(tmp_path):
+    """One of three replicates diverged: a spread so wide that the formula runs over -1."""
+    f = found(tmp_path, shots=(None,), diverged=(("deit", None, 1),), comparison=many())[
+        "deit", "resnet", None
+    ]
+    whole = contrast(diverged_at_chance("deit"), table("resnet", None), comparisons=6)
+    assert whole.low < -1 and f.result.low == -1
+    assert f.result.half_width == pytest.approx((min(whole.high, 1) + 1) / 2)
+    assert f.result.verdict == whole.verdict == "inconclusive"
+
+
+def many():
+    return {"contrasts": [[a, b] for a in NETWORKS for b in NETWORKS if a != b], "exploratory": []}
+
+
+def diverged_at_chance(name):
+    scores = table(name, None)
+    scores[1] = 1 / CLASSES
+    return scores
+
+
 def test_a_diverged_trial_counts_at_chance_and_is_said(tmp_path):
     f = found(tmp_path, diverged=(("vit", 5, 1),))["vit", "resnet", 5]
     scores = table("vit", 5)

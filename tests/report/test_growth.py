@@ -69,6 +69,13 @@ def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
     assert crossover_in_words(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
 
 
+def test_a_whole_split_as_large_as_a_subset_is_one_size(tmp_path):
+    make_store(tmp_path, shots=(5, 80, None))
+    evidence = gather(RunStore(tmp_path), "tiny")
+    models, pairs = growth_tables(evidence, "from-scratch")
+    assert "from 5 to 80 images per class" in models.caption and len(pairs.rows) == 2
+
+
 @pytest.mark.parametrize(
     "needed, words",
     [
