@@ -61,7 +61,6 @@ RC = {
     "figure.facecolor": PAPER,
     "figure.dpi": 200,
     "savefig.dpi": 220,
-    "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "vcbench",
 }

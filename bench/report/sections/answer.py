@@ -42,6 +42,9 @@ def answer(evidence: Evidence) -> Section:
 def _claim(group: list[Finding]) -> Claim:
     """One pair in one comparison: its largest decided subset, and a word on the others."""
     head = max(group, key=lambda f: (-ORDER.index(_rank(f)), group.index(f)))
+    if head.result is None:
+        text = f"{pair_name(head)} in {head.pair.comparison}: not measured at any size."
+        return Claim(text, verdict(head), (), table_of(head.pair.comparison))
     text = sentence(head)
     others = {
         word: [
