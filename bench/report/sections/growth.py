@@ -76,7 +76,7 @@ def _models(evidence: Evidence, name: str, members: list[Growth]) -> Table:
         Column("Model"),
         Column("Area under the curve (%)", numeric=True),
         Column("95 % interval", numeric=True),
-        *(Column(f"Images per class for {100 * target:.0f} %", numeric=True) for target in wanted),
+        *(Column(f"Images per class for {100 * target:.0f} %", wide=True) for target in wanted),
     )
     rows = []
     for member in members:
