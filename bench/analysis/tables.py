@@ -1,7 +1,8 @@
 """The tables: tidy pandas frames of everything in a run store.
 
-`accuracy` has one row a finished or diverged trial and suite, `cost` one row a model, head and input
-size, `history` one row a step that a trial logged. Fractions are in 0..1, units are in the names.
+`accuracy` has one row a finished or diverged trial and suite, `contrasts` one row a pair of models that a
+suite compares on a subset, `cost` one row a model, head and input size, `history` one row a step that a
+trial logged. Fractions are in 0..1, units are in the names.
 """
 
 import math
@@ -15,6 +16,9 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
+from bench.analysis.contrasts import contrasts_table
+from bench.analysis.frames import frame
+from bench.analysis.predictions import Predictions
 from bench.config import canonical
 from bench.errors import StoreError
 from bench.files import staged
@@ -132,10 +136,11 @@ ACCURACY_ORDER = [
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name; an empty store gives empty tables with their columns."""
-    records = store.trials()
+    records, suites, cost = store.trials(), store.suites(), cost_table(store.profiles())
     return {
-        "accuracy": accuracy_table(records, store.suites()),
-        "cost": cost_table(store.profiles()),
+        "accuracy": accuracy_table(records, suites),
+        "contrasts": contrasts_table(suites, records, Predictions(store), cost),
+        "cost": cost,
         "history": history_table(store, (record["id"] for record in records)),
     }
 
@@ -143,8 +148,8 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
 def write_tables(store: "RunStore") -> list[Path]:
     """Write each table as tables/NAME.csv and tables/NAME.parquet, whole; returns the files."""
     written = []
-    for name, frame in build_tables(store).items():
-        table = pa.Table.from_pandas(frame, preserve_index=False)
+    for name, content in build_tables(store).items():
+        table = pa.Table.from_pandas(content, preserve_index=False)
         for suffix, write in ((".csv", _write_csv), (".parquet", pa.parquet.write_table)):
             path = Path(store.root) / "tables" / f"{name}{suffix}"
             with staged(path) as part:
@@ -171,7 +176,7 @@ def accuracy_table(records: Iterable[Record], suites: dict[str, Record]) -> pd.D
                 listed.add(run)
                 rows.append({**measured[run], **_standing(suite, content, places)})
     rows += [measured[run] for run in records.keys() - listed]
-    return _frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
+    return frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
 
 
 def cost_table(profiles: Iterable[Record]) -> pd.DataFrame:
@@ -181,9 +186,7 @@ def cost_table(profiles: Iterable[Record]) -> pd.DataFrame:
         if record["what"] == "cost":
             latest[record["model"], record["classes"], record["input_size"]] = record
     rows = [{**r, "profile": r["id"], "by_part": canonical(r.get("by_part", {}))} for r in latest.values()]
-    return _frame(rows, COST).sort_values(
-        ["model", "classes", "input_size"], kind="stable", ignore_index=True
-    )
+    return frame(rows, COST).sort_values(["model", "classes", "input_size"], kind="stable", ignore_index=True)
 
 
 def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
@@ -198,7 +201,7 @@ def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
         if (path := store.folder(run) / "history.parquet").exists()
     }
     if not files:
-        return _frame([], HISTORY)
+        return frame([], HISTORY)
     logged = [name for name in HISTORY if name != "run"]
     schema = pa.schema([(name, pa.int64() if name == "step" else pa.float64()) for name in logged])
     try:
@@ -210,9 +213,9 @@ def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
     names = pd.Categorical.from_codes(
         origin.indices.to_numpy(), [files[f] for f in origin.dictionary.to_pylist()]
     )
-    frame = table.drop_columns("__filename").to_pandas()
-    frame.insert(0, "run", names.astype("str"))
-    return frame.astype(HISTORY).sort_values(["run", "step"], kind="stable", ignore_index=True)
+    logs = table.drop_columns("__filename").to_pandas()
+    logs.insert(0, "run", names.astype("str"))
+    return logs.astype(HISTORY).sort_values(["run", "step"], kind="stable", ignore_index=True)
 
 
 def at_chance(classes: int) -> dict[str, float]:
@@ -280,13 +283,6 @@ def _standing(name: str, suite: Record, places: list[Record]) -> Record:
         "contestant": "; ".join(keys),
         "title": "; ".join(titles),
     }
-
-
-def _frame(rows: list[Record], columns: dict[str, str]) -> pd.DataFrame:
-    """A frame with exactly `columns`, typed; what a row lacks is missing."""
-    return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in columns.items()}
-    )
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -85,6 +85,7 @@ class Figure:
     alt: str
     svg: str
     png: bytes
+    pdf: bytes
     data: pd.DataFrame
     runs: tuple[str, ...] = ()
     kind: ClassVar[str] = "figure"
@@ -99,6 +100,32 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """One sentence of the answer: `verdict` in a word, `notes` that qualify it, and the `table` behind it."""
+
+    text: str
+    verdict: str
+    notes: tuple[str, ...]
+    table: str
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The answer: sentences with their evidence."""
+
+    claims: tuple[Claim, ...]
+    kind: ClassVar[str] = "claims"
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """A form that answers from the measured rows; `data` is what its script reads."""
+
+    data: dict[str, Any]
+    kind: ClassVar[str] = "chooser"
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks that are folded away until asked for."""
 
@@ -107,7 +134,7 @@ class Details:
     kind: ClassVar[str] = "details"
 
 
-Block = Prose | Heading | Code | Table | Figure | Gallery | Details
+Block = Prose | Heading | Code | Table | Figure | Gallery | Claims | Chooser | Details
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench.analysis.contrasts import Finding, find_contrasts
+from bench.analysis.growth import Growth, growths
+from bench.analysis.predictions import Predictions
 from bench.analysis.tables import accuracy_table, cost_table, history_table
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell, cells
@@ -43,6 +46,21 @@ class Evidence:
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
         return cells(self.trials, self.suite["comparisons"])
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the trained networks said of each test image."""
+        return Predictions(self.store)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """All contrasts, in the order of the suite."""
+        return find_contrasts(self.suite, self.records, self.predictions, self.cost)
+
+    @cached_property
+    def growths(self) -> dict[tuple[str, str], Growth]:
+        """Accuracy by size, of each comparison and contestant."""
+        return growths(self.suite, self.records, self.predictions)
 
     @cached_property
     def histories(self) -> pd.DataFrame:

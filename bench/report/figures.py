@@ -99,13 +99,14 @@ def spread_out(targets: np.ndarray, heights: np.ndarray, low: float, high: float
 def finish(
     drawing: Drawing, name: str, *, caption: str, alt: str, data: pd.DataFrame, runs: tuple[str, ...]
 ) -> Figure:
-    """The drawing as SVG and PNG; equal drawings give equal bytes."""
-    svg, png = StringIO(), BytesIO()
+    """The drawing as SVG, PNG and PDF; equal drawings give equal bytes."""
+    svg, png, pdf = StringIO(), BytesIO(), BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     drawing.savefig(svg, format="svg", metadata=nothing)
     drawing.savefig(png, format="png", metadata={"Software": None})
+    drawing.savefig(pdf, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
     text = re.sub(r"<!--.*?-->\s*", "", svg.getvalue(), flags=re.DOTALL)
-    return Figure(name, caption, alt, text, png.getvalue(), data, runs)
+    return Figure(name, caption, alt, text, png.getvalue(), pdf.getvalue(), data, runs)
 
 
 def _wrapped(text: str) -> str:

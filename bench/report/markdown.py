@@ -39,9 +39,20 @@ def _block(block: Block, numbers: dict[str, int]) -> str:
             return _figure(block, numbers[block.name])
         case blocks.Gallery(figures):
             return "\n\n".join(_figure(figure, numbers[figure.name]) for figure in figures)
+        case blocks.Claims(claims):
+            return "\n".join(_claim(claim, numbers[claim.table]) for claim in claims)
+        case blocks.Chooser():
+            return "A form that answers for a number of images per class stands on the page, index.html."
         case blocks.Details(summary, inner):
             body = "\n\n".join(_block(part, numbers) for part in inner)
             return _folded(escape(summary), body)
+
+
+def _claim(claim: blocks.Claim, number: int) -> str:
+    notes = f" ({'; '.join(map(escape, claim.notes))})" if claim.notes else ""
+    return (
+        f"- **{escape(claim.verdict)}**: {escape(claim.text)}{notes} [Table {number}](#table-{claim.table})"
+    )
 
 
 def _table(table: blocks.Table, number: int) -> str:
@@ -51,7 +62,9 @@ def _table(table: blocks.Table, number: int) -> str:
         *(" | ".join(_cell(cell) for cell in row) for row in table.rows),
     ]
     body = "\n".join(f"| {line} |" for line in lines)
-    return f"**Table {number}.** {escape(table.caption)}\n\n{body}" + _runs(table.runs)
+    return f'<a id="table-{table.name}"></a>**Table {number}.** {escape(table.caption)}\n\n{body}' + _runs(
+        table.runs
+    )
 
 
 def _cell(cell: blocks.Field) -> str:
@@ -61,7 +74,9 @@ def _cell(cell: blocks.Field) -> str:
 
 
 def _figure(figure: blocks.Figure, number: int) -> str:
-    files = ", ".join(f"[{kind}](figures/{figure.name}.{kind.lower()})" for kind in ("SVG", "PNG", "CSV"))
+    files = ", ".join(
+        f"[{kind}](figures/{figure.name}.{kind.lower()})" for kind in ("SVG", "PNG", "PDF", "CSV")
+    )
     picture = f"![{escape(figure.alt)}](figures/{figure.name}.png)"
     return f"{picture}\n\n**Figure {number}.** {escape(figure.caption)} ({files})" + _runs(figure.runs)
 

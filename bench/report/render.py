@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
-from bench.files import staged, write_bytes, write_text
+from bench.files import staged, write_bytes, write_json, write_text
+from bench.report import latex
 from bench.report.blocks import Figure, Header, Section, walk
 from bench.report.evidence import Evidence, gather
+from bench.report.manifest import manifest
 from bench.report.markdown import to_markdown
 from bench.report.page import to_html
 from bench.report.sections import SECTIONS
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
-    """Write the report on one suite: index.html, report.md and figures/; returns the files.
+    """Write the report on one suite; returns the files.
+
+    index.html and report.md for readers, figures/ with the numbers behind each, tables/ and numbers.tex for
+    LaTeX, and MANIFEST.json with the hashes of all of them and of the records they were made from.
 
     Raises:
         InputError: the store does not know the suite.
@@ -33,7 +38,12 @@ def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
     for name, write in (("index.html", to_html), ("report.md", to_markdown)):
         write_text(out_dir / name, write(header, sections))
         written.append(out_dir / name)
-    return written
+    sources = {f"tables/{name}.tex": text for name, text in latex.tables(sections).items()}
+    for name, text in (sources | {"numbers.tex": latex.numbers(evidence, header)}).items():
+        write_text(out_dir / name, text)
+        written.append(out_dir / name)
+    write_json(out_dir / "MANIFEST.json", manifest(evidence, out_dir, written))
+    return [*written, out_dir / "MANIFEST.json"]
 
 
 def header_of(evidence: Evidence) -> Header:
@@ -66,9 +76,10 @@ def _figures(sections: list[Section]) -> list[Figure]:
 
 
 def _write_figure(figure: Figure, folder: Path) -> list[Path]:
-    paths = [folder / f"{figure.name}{suffix}" for suffix in (".svg", ".png", ".csv")]
+    paths = [folder / f"{figure.name}{suffix}" for suffix in (".svg", ".png", ".pdf", ".csv")]
     write_text(paths[0], figure.svg)
     write_bytes(paths[1], figure.png)
-    with staged(paths[2]) as part:
+    write_bytes(paths[2], figure.pdf)
+    with staged(paths[3]) as part:
         figure.data.to_csv(part, index=False, lineterminator="\n")
     return paths

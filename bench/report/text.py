@@ -5,11 +5,25 @@ import re
 
 NOT_MEASURED = "not measured"
 NARROW_SPACE = "\u202f"
+MINUS = "\u2212"
 
 
 def percent(fraction: float) -> str:
     """A fraction as percent with one decimal."""
     return NOT_MEASURED if _missing(fraction) else f"{100 * fraction:.1f}"
+
+
+def points(fraction: float, *, sign: bool = True) -> str:
+    """A difference of fractions in points with one decimal, with its sign or without."""
+    if _missing(fraction):
+        return NOT_MEASURED
+    text = f"{100 * fraction:+.1f}" if sign else f"{100 * abs(fraction):.1f}"
+    return ("0.0" if text in ("+0.0", "-0.0") else text).replace("-", MINUS)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of differences in points."""
+    return f"{points(low)} to {points(high)}" if not (_missing(low) or _missing(high)) else ""
 
 
 def decimal(value: float, digits: int = 2) -> str:
@@ -32,6 +46,15 @@ def subset(shots: int | None, images_per_class: float) -> str:
     if shots is not None:
         return str(shots)
     return "all" if _missing(images_per_class) else f"all ({images_per_class:g})"
+
+
+def at_size(shots: int | None, images_per_class: float) -> str:
+    """The same, within a sentence."""
+    if shots is None:
+        return "the whole training split" + (
+            "" if _missing(images_per_class) else f" ({images_per_class:g} images per class)"
+        )
+    return f"{shots} image{'' if shots == 1 else 's'} per class"
 
 
 def split(dataset: str, split_id: str | None) -> str:

@@ -1,7 +1,8 @@
-"""What a forward pass costs: parameters and operations."""
+"""What a forward pass costs: parameters and operations, and what it buys."""
 
-from bench.report.blocks import Column, Field, Prose, Section, Table, not_measured
+from bench.report.blocks import Column, Field, Gallery, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
+from bench.report.sections.pareto import pareto_figures
 from bench.report.text import count, decimal, listed
 
 COLUMNS = (
@@ -17,7 +18,7 @@ COLUMNS = (
 
 
 def cost(evidence: Evidence) -> Section:
-    """One row a model, head and input size."""
+    """Accuracy against cost, and one row a model, head and input size."""
     title = "Cost"
     if evidence.cost.empty:
         return not_measured("cost", title, "this suite has no cost profile yet")
@@ -41,4 +42,6 @@ def cost(evidence: Evidence) -> Section:
         f"Counted with {counters}."
     )
     table = Table("cost", "Cost of one forward pass.", COLUMNS, rows, runs=tuple(evidence.cost["profile"]))
-    return Section("cost", title, (Prose(note), table))
+    figures = pareto_figures(evidence)
+    gallery = (Gallery(tuple(figures)),) if figures else ()
+    return Section("cost", title, (Prose(note), *gallery, table))

@@ -7,10 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
+from bench.analysis.efficiency import Curve
 from bench.report.blocks import Figure, Gallery, Section, not_measured
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
+from bench.report.sections.growth import growth_tables
 from bench.report.style import Look
 from bench.report.text import percent, slug, subset
 
@@ -20,16 +22,18 @@ CLOSEST_TICKS = 1.22  # ticks nearer than this factor are not both labelled
 
 
 def efficiency(evidence: Evidence) -> Section:
-    """One figure a comparison."""
+    """One figure a comparison, and its tables where there is more than one size."""
     title = "Data efficiency"
-    figures = []
+    figures, tables = [], []
     for name, group in groupby(evidence.cells, key=lambda cell: cell.comparison):
         measured = [cell for cell in group if cell.runs]
         if measured:
             figures.append(_figure(evidence, name, measured))
+            if len({cell.images_per_class for cell in measured}) > 1:
+                tables += growth_tables(evidence, name)
     if not figures:
         return not_measured("efficiency", title, "no trial of this suite has an outcome yet")
-    return Section("efficiency", title, (Gallery(tuple(figures)),))
+    return Section("efficiency", title, (Gallery(tuple(figures)), *tables))
 
 
 def _figure(evidence: Evidence, name: str, measured: list[Cell]) -> Figure:
@@ -44,15 +48,19 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell]) -> Figure:
     for number, key in enumerate(order):
         own = singles[singles["contestant"] == key]
         aside = (LONE_SIDESTEP if lone else SIDESTEP) ** (number - (len(order) - 1) / 2)
-        labels.append(_line(axes, lines[key], own, evidence.looks[key], aside, lone=lone))
+        grown = evidence.growths.get((name, key))
+        band = grown.curve if grown else None
+        labels.append(_line(axes, lines[key], own, evidence.looks[key], aside, band, lone=lone))
     _axes(axes, measured)
     label_ends(drawing, axes, labels)
     where = measured[0].split
     diverged, total = sum(cell.diverged for cell in measured), sum(len(cell.runs) for cell in measured)
+    bands = "bars: ± one standard deviation"
+    if not lone:
+        bands = "bands: 95 % intervals, simultaneous over the sizes of a model, where it has three replicates"
     caption = (
         f"{name}: top-1 accuracy on the test split of {where} against training images per class. Lines: mean "
-        f"over replicates; {'bars' if lone else 'bands'}: ± one standard deviation; small markers: single "
-        "replicates, drawn slightly aside."
+        f"over replicates; {bands}; small markers: single replicates, drawn slightly aside."
     )
     if any(cell.shots is None for cell in measured):
         caption += " (all): the whole training split."
@@ -69,7 +77,14 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell]) -> Figure:
 
 
 def _line(
-    axes: Axes, points: list[Cell], singles: pd.DataFrame, look: Look, aside: float, *, lone: bool
+    axes: Axes,
+    points: list[Cell],
+    singles: pd.DataFrame,
+    look: Look,
+    aside: float,
+    band: Curve | None,
+    *,
+    lone: bool,
 ) -> EndLabel:
     """Draw one contestant, its single replicates a factor of `aside` off; returns the label for its end."""
     points = sorted(points, key=lambda cell: cell.images_per_class)
@@ -77,8 +92,9 @@ def _line(
     mean = 100 * np.array([cell.scores["top1"].mean for cell in points])
     spread = 100 * np.array([cell.scores["top1"].sd for cell in points])
     if len(points) > 1:
-        band = np.nan_to_num(spread)
-        axes.fill_between(sizes, mean - band, mean + band, color=look.colour, alpha=0.15, linewidth=0)
+        if band:
+            ends = np.array([band.sizes, 100 * band.low, 100 * band.high])
+            axes.fill_between(*ends, color=look.colour, alpha=0.13, linewidth=0)
     else:
         axes.errorbar(sizes, mean, yerr=spread, fmt="none", ecolor=look.colour, elinewidth=0.8)
     for outcome, marker, size in (("finished", look.marker, 6), ("diverged", "x", 9)):
@@ -150,11 +166,21 @@ def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
             "mean": cell.scores["top1"].mean,
             "sd": cell.scores["top1"].sd,
             "n": cell.scores["top1"].n,
+            **_band(evidence, cell),
         }
         for cell in measured
         for run in cell.runs
     ]
     return pd.DataFrame(rows)
+
+
+def _band(evidence: Evidence, cell: Cell) -> dict[str, float]:
+    """The simultaneous interval at one size; missing where there is none."""
+    grown = evidence.growths.get((cell.comparison, cell.contestant))
+    if grown is None or cell.images_per_class not in grown.curve.sizes:
+        return {"low": np.nan, "high": np.nan}
+    at = grown.curve.sizes.index(cell.images_per_class)
+    return {"low": grown.curve.low[at], "high": grown.curve.high[at]}
 
 
 def _in_words(name: str, where: str, lines: list[list[Cell]]) -> str:

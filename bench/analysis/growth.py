@@ -1,0 +1,102 @@
+"""Accuracy against the number of images per class, put together from the runs of a suite."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.contrasts import Finding
+from bench.analysis.efficiency import Crossover, Curve, area, area_scores, crossover, curve
+from bench.analysis.predictions import Predictions
+from bench.analysis.statistics import MIN_REPLICATES, Contrast, Estimate, contrast
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One contestant of one comparison: by images per class and then replicate, its scores (N,)."""
+
+    comparison: str
+    contestant: str
+    scores: dict[float, dict[int, NDArray]]
+
+    @cached_property
+    def curve(self) -> Curve:
+        """Its band, simultaneous over its own sizes."""
+        return curve({size: np.stack(list(own.values())) for size, own in self.scores.items()})
+
+    def tables(self, sizes: list[float], replicates: list[int]) -> dict[float, NDArray]:
+        """Scores (R, N) at these sizes, replicates in this order."""
+        return {size: np.stack([self.scores[size][r] for r in replicates]) for size in sizes}
+
+
+def growths(
+    listing: Record, records: Mapping[str, Record], predictions: Predictions
+) -> dict[tuple[str, str], Growth]:
+    """What grew, by comparison and contestant; contestants without a run with predictions are left out."""
+    found: dict[tuple[str, str], Growth] = {}
+    for entry in listing["trials"]:
+        record = records.get(entry["id"])
+        scores = None if record is None else predictions.scores(record)
+        if scores is None:
+            continue
+        data, place = record["data"], (entry["comparison"], entry["contestant"])
+        size = float(entry["shots"] or data["train_images"] / data["classes"])
+        growth = found.setdefault(place, Growth(*place, {}))
+        growth.scores.setdefault(size, {})[entry["replicate"]] = scores
+    return found
+
+
+def shared(members: list[Growth]) -> tuple[list[float], list[int]]:
+    """The sizes at which all members have at least three common replicates, and the replicates that are
+    common to all of these sizes; both empty where that leaves fewer than two sizes."""
+    sizes = sorted(set.intersection(*(set(member.scores) for member in members)))
+    at = {size: set.intersection(*(set(member.scores[size]) for member in members)) for size in sizes}
+    sizes = [size for size in sizes if len(at[size]) >= MIN_REPLICATES]
+    replicates = sorted(set.intersection(*(at[size] for size in sizes))) if len(sizes) > 1 else []
+    return (sizes, replicates) if replicates else ([], [])
+
+
+def area_of(growth: Growth, sizes: list[float], replicates: list[int]) -> Estimate | None:
+    """The area under one curve; None without sizes."""
+    return area(growth.tables(sizes, replicates)) if sizes else None
+
+
+def area_contrast(a: Growth, b: Growth, delta: float) -> tuple[Contrast | None, list[float]]:
+    """The difference of two areas over their common sizes, unadjusted, and those sizes."""
+    sizes, replicates = shared([a, b])
+    if not sizes:
+        return None, []
+    both = [area_scores(member.tables(sizes, replicates)) for member in (a, b)]
+    return contrast(*both, delta=delta), sizes
+
+
+def crossover_of(
+    findings: list[Finding], records: Mapping[str, Record], predictions: Predictions
+) -> Crossover | None:
+    """Whether the better model of one pair changes with the size; None with fewer than two sizes.
+
+    An exploratory pair is adjusted for its own sizes here, as a claim over all of them needs it.
+    """
+    by_size = {f.images_per_class: f for f in findings if f.result}  # 10 shots may be the whole split
+    measured = [by_size[size] for size in sorted(by_size)]
+    if len(measured) < 2:
+        return None
+    results = [
+        f.result if f.pair.primary else _adjusted(f, len(measured), records, predictions) for f in measured
+    ]
+    return crossover([f.images_per_class for f in measured], results)
+
+
+def _adjusted(
+    finding: Finding, comparisons: int, records: Mapping[str, Record], predictions: Predictions
+) -> Contrast:
+    tables = (
+        np.stack([predictions.scores(records[run]) for run in runs])
+        for runs in (finding.runs_a, finding.runs_b)
+    )
+    return contrast(*tables, comparisons=comparisons, delta=finding.result.delta)

@@ -1,0 +1,90 @@
+"""What the chooser on the page reads: every measured row with its words."""
+
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.contrasts import Finding
+from bench.analysis.standing import Standing
+from bench.report.blocks import Chooser
+from bench.report.cells import Cell
+from bench.report.evidence import Evidence
+from bench.report.text import decimal, interval, percent, points, slug, split, subset
+from bench.report.verdicts import level, pair_name, short_notes, table_of, verdict
+
+MATTERS = [
+    ["top1", "Accuracy"],
+    ["gmacs", "Few operations (GMACs)"],
+    ["params", "Few parameters"],
+    ["throughput", "Throughput"],
+    ["memory", "Memory"],
+    ["energy", "Energy"],
+]
+
+
+def chooser(evidence: Evidence) -> tuple[Chooser, ...]:
+    """The form, if anything was measured."""
+    standing = Standing(evidence.suite, evidence.records, evidence.cost)
+    comparisons = [
+        found for c in evidence.suite["comparisons"] if (found := _comparison(evidence, standing, c))["rows"]
+    ]
+    if not comparisons:
+        return ()
+    sizes = [row["size"] for row in comparisons[0]["rows"]]
+    start = float(np.median(sorted(set(sizes)))) if len(set(sizes)) % 2 else sorted(set(sizes))[0]
+    return (Chooser({"comparisons": comparisons, "matters": MATTERS, "start": f"{start:g}"}),)
+
+
+def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, Any]) -> dict[str, Any]:
+    name = comparison["name"]
+    where = split(comparison["dataset"], comparison["split_id"])
+    return {
+        "label": f"{where}, {name}, {comparison['input_size']} px",
+        "accuracy_table": f"accuracy-{slug(name)}",
+        "contrasts_table": table_of(name),
+        "rows": [
+            _row(evidence, standing, cell) for cell in evidence.cells if cell.comparison == name and cell.runs
+        ],
+        "contrasts": [
+            {
+                "size": finding.images_per_class,
+                "a": finding.pair.a,
+                "b": finding.pair.b,
+                "words": f"{pair_name(finding)}: {_contrast(finding)}",
+            }
+            for finding in evidence.findings
+            if finding.pair.comparison == name and finding.result
+        ],
+    }
+
+
+def _contrast(finding: Finding) -> str:
+    result = finding.result
+    words = f"{verdict(finding)}, {points(result.estimate)} points"
+    if finding.decided:
+        words += f" ({level(finding)} {interval(result.low, result.high)})"
+    return "; ".join([words, *short_notes(finding)])
+
+
+def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:
+    flops = standing.flops(cell.comparison, cell.contestant)
+    params = evidence.records[cell.runs[0]]["model"]["params"]
+    score, n = cell.scores["top1"], len(cell.runs)
+    words = f"{percent(score.mean)} % (n = {n}"
+    grown = evidence.growths.get((cell.comparison, cell.contestant))
+    if grown and cell.images_per_class in grown.curve.sizes:
+        point = grown.curve.points[grown.curve.sizes.index(cell.images_per_class)]
+        if point.low is not None:
+            words += f", 95 % interval {percent(point.low)} to {percent(point.high)}"
+    return {
+        "contestant": cell.contestant,
+        "title": cell.title,
+        "size": cell.images_per_class,
+        "size_name": subset(cell.shots, cell.images_per_class),
+        "top1": score.mean,
+        "words": "; ".join([f"{words})", *cell.notes]),
+        "gmacs": flops / 2e9 if flops else None,
+        "gmacs_words": f"{decimal(flops / 2e9, 3)} GMACs" if flops else None,
+        "params": params,
+        "params_words": f"{decimal(params / 1e6, 1)} million parameters" if params else None,
+    }

@@ -1,0 +1,29 @@
+"""What a report consists of, and what it was made from, by hash."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench.report.evidence import Evidence
+
+FORMAT = 1
+
+
+def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str, Any]:
+    """SHA-256 of each file written, and of the record of each run and profile that was used."""
+    root = evidence.store.root
+    profiles = sorted(evidence.cost["profile"])
+    return {
+        "format": FORMAT,
+        "vcbench": bench.__version__,
+        "suite": evidence.name,
+        "listing": _hash(root / "suites" / f"{evidence.name}.json"),
+        "files": {path.relative_to(folder).as_posix(): _hash(path) for path in sorted(written)},
+        "runs": {run: _hash(root / "runs" / run / "record.json") for run in sorted(evidence.records)},
+        "profiles": {run: _hash(root / "profiles" / run / "record.json") for run in profiles},
+    }
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,137 @@
+"""The tables of the data-efficiency section: areas, images needed and crossovers."""
+
+import math
+from itertools import groupby
+
+from bench.analysis.contrasts import Finding
+from bench.analysis.efficiency import Crossover, Needed, images_needed
+from bench.analysis.growth import Growth, area_contrast, area_of, crossover_of, shared
+from bench.report.blocks import Block, Column, Field, Table
+from bench.report.evidence import Evidence
+from bench.report.text import interval, percent, points, slug
+from bench.report.verdicts import pair_name
+
+TARGETS = 4
+NOT_ENOUGH = "needs two sizes with three replicates"
+
+
+def growth_tables(evidence: Evidence, name: str) -> list[Block]:
+    """Area and images needed by model, and what changes with size by pair."""
+    members = [evidence.growths[name, key] for key in evidence.looks if (name, key) in evidence.growths]
+    if not members:
+        return []
+    blocks: list[Block] = [_models(evidence, name, members)]
+    pairs = [
+        list(group)
+        for _, group in groupby(
+            [f for f in evidence.findings if f.pair.comparison == name], key=lambda f: (f.pair.a, f.pair.b)
+        )
+    ]
+    return blocks + ([_pairs(evidence, name, pairs)] if pairs else [])
+
+
+def targets(members: list[Growth]) -> list[float]:
+    """Round accuracies that some model reaches and some size misses, at most `TARGETS` of them."""
+    means = [mean for member in members for mean in member.curve.estimate]
+    low, high = math.floor(10 * min(means)) + 1, math.floor(10 * max(means))
+    tenths = list(range(low, high + 1))
+    step = max(1, math.ceil(len(tenths) / TARGETS))
+    return [tenth / 10 for tenth in tenths[::-1][::step][::-1]]
+
+
+def needed_in_words(needed: Needed) -> str:
+    """Images per class for an accuracy."""
+    low, high, point = needed.low, needed.high, needed.point
+    if needed.status == "not reached":
+        return f"not reached by {low:g}"
+    near = f"about {_round(point)}; " if point else ""
+    if needed.status == "reached":
+        return f"{near}{low:g} to {high:g}" if low else f"{near}at most {high:g}"
+    return f"{near}inconclusive" + (f", over {low:g}" if low else "")
+
+
+def crossover_in_words(found: Crossover | None, titles: tuple[str, str]) -> str:
+    """Where the better model changes, if it does."""
+    if found is None:
+        return "not measured at two sizes"
+    if not found.crossings:
+        return found.status
+    first = found.crossings[0]
+    leader, other = titles if first.leader == "a" else titles[::-1]
+    words = (
+        f"{leader} is better at {first.low:g}, {other} at {first.high:g}; about {_round(first.point)} by "
+        "interpolation"
+    )
+    return words + (f"; {len(found.crossings)} changes in all" if len(found.crossings) > 1 else "")
+
+
+def _round(size: float) -> str:
+    return f"{size:.2g}" if size < 100 else f"{size:.0f}"
+
+
+def _models(evidence: Evidence, name: str, members: list[Growth]) -> Table:
+    sizes, replicates = shared(members)
+    wanted = targets(members)
+    columns = (
+        Column("Model"),
+        Column("Area under the curve (%)", numeric=True),
+        Column("95 % interval", numeric=True),
+        *(Column(f"Images per class for {100 * target:.0f} %", wide=True) for target in wanted),
+    )
+    rows = []
+    for member in members:
+        found = area_of(member, sizes, replicates)
+        contestant = evidence.suite["contestants"][member.contestant]
+        rows.append(
+            (
+                Field(contestant["title"], look=evidence.looks[member.contestant]),
+                Field(percent(found.estimate) if found else NOT_ENOUGH),
+                Field(f"{percent(found.low)} to {percent(found.high)}" if found else "none"),
+                *(Field(_needed(member, target)) for target in wanted),
+            )
+        )
+    span = f" from {sizes[0]:g} to {sizes[-1]:g} images per class" if sizes else ""
+    caption = (
+        f"Data efficiency in {name}. Area: mean accuracy over doublings of the data{span}. Images needed: "
+        "from the size at which the simultaneous band is still below the accuracy to the first at which it "
+        "is not; the number after about is interpolated between the means."
+    )
+    return Table(f"growth-{slug(name)}", caption, columns, tuple(rows))
+
+
+def _needed(member: Growth, target: float) -> str:
+    if not any(point.low is not None for point in member.curve.points):
+        return "needs three replicates"
+    return needed_in_words(images_needed(member.curve, target))
+
+
+def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]]) -> Table:
+    columns = (
+        Column("Contrast"),
+        Column("Crossover", wide=True),
+        Column("Difference in area (points)", numeric=True),
+        Column("95 % interval, unadjusted", numeric=True),
+        Column("Declared"),
+    )
+    rows = []
+    for group in pairs:
+        head = group[0]
+        keys = [(name, key) for key in (head.pair.a, head.pair.b)]
+        measured = all(key in evidence.growths for key in keys)
+        delta = evidence.suite["delta"]
+        found = area_contrast(*(evidence.growths[key] for key in keys), delta)[0] if measured else None
+        change = crossover_of(group, evidence.records, evidence.predictions)
+        rows.append(
+            (
+                Field(pair_name(head)),
+                Field(crossover_in_words(change, head.titles)),
+                Field(points(found.estimate) if found else NOT_ENOUGH),
+                Field(interval(found.low, found.high) if found else "none"),
+                Field("primary" if head.pair.primary else "exploratory"),
+            )
+        )
+    caption = (
+        f"What changes with the amount of data in {name}. A crossover is claimed only where one model is "
+        "better at one size and the other at a larger one."
+    )
+    return Table(f"crossover-{slug(name)}", caption, columns, tuple(rows))

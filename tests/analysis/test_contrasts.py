@@ -1,0 +1,228 @@
+"""The contrasts of a suite against tables put together by hand from a synthetic store."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from report.make_store import CLASSES, NETWORKS, TEST_IMAGES, make_store, run_id, true_top1
+
+from bench.analysis.contrasts import CONTRASTS, find_contrasts, pairs
+from bench.analysis.predictions import Predictions
+from bench.analysis.statistics import contrast
+from bench.analysis.tables import build_tables, cost_table, write_tables
+from bench.errors import StoreError
+from bench.store import RunStore
+
+
+def found(root, **changes):
+    store = RunStore(make_store(root, **changes))
+    records = {record["id"]: record for record in store.trials()}
+    listing = store.suites()["tiny"]
+    cost = cost_table(store.profiles())
+    return {
+        (f.pair.a, f.pair.b, f.pair.shots): f
+        for f in find_contrasts(listing, records, Predictions(store), cost)
+    }
+
+
+def table(contestant, shots, replicates=(0, 1, 2)):
+    """Which images were right, as the synthetic store has them: the first ones."""
+    right = [round(true_top1(contestant, shots, r) * TEST_IMAGES) for r in replicates]
+    return np.stack([(np.arange(TEST_IMAGES) < n).astype(float) for n in right])
+
+
+def test_every_declared_pair_on_every_subset_is_found(tmp_path):
+    contrasts = found(tmp_path)
+    expected = [("deit", "resnet", n) for n in (1, 5, 20, None)] + [
+        ("vit", "resnet", n) for n in (1, 5, 20, None)
+    ]
+    assert list(contrasts) == expected
+    assert [f.pair.primary for f in contrasts.values()] == [True] * 4 + [False] * 4
+
+
+def test_a_primary_contrast_is_adjusted_for_all_that_are_planned(tmp_path):
+    missing = tuple((name, None, r) for name in NETWORKS for r in range(3))
+    result = found(tmp_path, missing=missing)["deit", "resnet", 20].result
+    assert result == contrast(table("deit", 20), table("resnet", 20), comparisons=4, delta=0.01)
+    assert result.verdict == "worse"
+
+
+def test_an_exploratory_contrast_is_not_adjusted(tmp_path):
+    result = found(tmp_path)["vit", "resnet", 5].result
+    assert result == contrast(table("vit", 5), table("resnet", 5), comparisons=1, delta=0.01)
+
+
+def test_replicates_are_paired_by_their_seeds_whatever_their_order(tmp_path):
+    make_store(tmp_path)
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    listing["trials"].reverse()
+    store = RunStore(tmp_path)
+    records = {record["id"]: record for record in store.trials()}
+    cost = cost_table([])
+    for f in find_contrasts(listing, records, Predictions(store), cost):
+        assert [records[run]["identity"]["seed"] for run in f.runs_a] == [
+            records[run]["identity"]["seed"] for run in f.runs_b
+        ]
+        assert f.result.replicates == 3
+
+
+def test_no_interval_leaves_the_possible_range(tmp_path):
+    """One of three replicates diverged: a spread so wide that the formula runs over -1."""
+    f = found(tmp_path, shots=(None,), diverged=(("deit", None, 1),), comparison=many())[
+        "deit", "resnet", None
+    ]
+    whole = contrast(diverged_at_chance("deit"), table("resnet", None), comparisons=6)
+    assert whole.low < -1 and f.result.low == -1
+    assert f.result.half_width == pytest.approx((min(whole.high, 1) + 1) / 2)
+    assert f.result.verdict == whole.verdict == "inconclusive"
+
+
+def many():
+    return {"contrasts": [[a, b] for a in NETWORKS for b in NETWORKS if a != b], "exploratory": []}
+
+
+def diverged_at_chance(name):
+    scores = table(name, None)
+    scores[1] = 1 / CLASSES
+    return scores
+
+
+def test_a_diverged_trial_counts_at_chance_and_is_said(tmp_path):
+    f = found(tmp_path, diverged=(("vit", 5, 1),))["vit", "resnet", 5]
+    scores = table("vit", 5)
+    scores[1] = 1 / CLASSES
+    assert f.result == contrast(scores, table("resnet", 5), delta=0.01)
+    assert f.diverged == (1, 0)
+    assert "1 of 3 runs of ViT-Ti/4 diverged, at chance" in f.notes
+
+
+def test_two_common_replicates_give_neither_interval_nor_verdict(tmp_path):
+    f = found(tmp_path, missing=(("vit", 5, 1),))["vit", "resnet", 5]
+    assert (f.result.low, f.result.verdict, f.result.replicates) == (None, "none", 2)
+    assert f.result.estimate == pytest.approx(
+        np.mean([true_top1("vit", 5, r) - true_top1("resnet", 5, r) for r in (0, 2)])
+    )
+    assert f.notes[0] == "2 common replicates: no interval, no verdict"
+
+
+def test_nothing_in_common_is_not_measured(tmp_path):
+    missing = (("vit", 5, 0), ("vit", 5, 1), ("resnet", 5, 2))
+    f = found(tmp_path, missing=missing)["vit", "resnet", 5]
+    assert f.result is None and np.isnan(f.accuracy).all()
+    assert f.notes[0] == "not measured: no replicate with predictions of both"
+
+
+def test_runs_without_predictions_cannot_be_paired(tmp_path):
+    make_store(tmp_path, shots=(5,))
+    for run in (run_id("tiny", "vit", 5, r) for r in range(3)):
+        (tmp_path / "runs" / run / "predictions.parquet").unlink()
+    contrasts = build_tables(RunStore(tmp_path))["contrasts"]
+    row = contrasts[contrasts["a"] == "vit"].iloc[0]
+    assert row["notes"].startswith("not measured: no replicate with predictions of both")
+    assert row["verdict"] == "none" and pd.isna(row["difference"])
+
+
+def test_a_deterministic_probe_has_one_run_and_says_so(tmp_path):
+    make_store(tmp_path, shots=(None,), replicates=1)
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    listing["trials"] = [entry | {"seed": None} for entry in listing["trials"]]
+    path.write_text(json.dumps(listing))
+    row = build_tables(RunStore(tmp_path))["contrasts"].iloc[0]
+    assert row["notes"].startswith("one deterministic run of each: no interval, no verdict")
+    assert row["replicates"] == 1 and pd.isna(row["low"])
+
+
+def test_what_is_unmatched_is_said(tmp_path):
+    f = found(tmp_path, comparison={"unmatched": "the recipes"}, data={"copy": "copy not verified"})
+    notes = f["deit", "resnet", 5].notes
+    assert notes == ("FLOPs not measured", "unmatched: the recipes", "copy not verified")
+
+
+def test_selection_with_val_and_models_without_card_are_said(tmp_path):
+    f = found(tmp_path, record={"selection": "val-oracle"}, model={"carded": False})
+    notes = f["deit", "resnet", 5].notes
+    assert "val-oracle: chosen with more labels than the subset has" in notes and "no model card" in notes
+
+
+def rewrite(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "flops, said", [((430, 100), ["DeiT-Ti/4 costs 4.3 times the FLOPs"]), ((105, 100), [])]
+)
+def test_flops_that_do_not_match_are_said(tmp_path, flops, said):
+    make_store(tmp_path, shots=(5,))
+    models = ("vit_tiny_patch4_32", "resnet18_cifar")
+    for path, model, n in zip(sorted(tmp_path.glob("profiles/*/record.json")), models, flops, strict=True):
+        own = {"model": model, "classes": CLASSES, "input_size": 32, "flops": n}
+        rewrite(path, lambda record, own=own: record.update(own))
+    row = build_tables(RunStore(tmp_path))["contrasts"].iloc[0]
+    assert [note for note in row["notes"].split("; ") if note] == said
+    assert row["flops_ratio"] == flops[0] / flops[1]
+
+
+def test_unmatched_pretraining_and_precision_are_said(tmp_path):
+    make_store(tmp_path, shots=(5,))
+    for r in range(3):
+        path = tmp_path / "runs" / run_id("tiny", "deit", 5, r) / "record.json"
+        rewrite(path, lambda record: record["model"].update(pretraining="ImageNet-21k"))
+        rewrite(path, lambda record: record["identity"].update(precision="bf16"))
+    notes = build_tables(RunStore(tmp_path))["contrasts"].iloc[0]["notes"]
+    assert "unmatched pretraining: ImageNet-21k against none" in notes
+    assert "mixed precision: bf16 against fp32" in notes
+
+
+def test_the_table_is_written_with_its_columns(tmp_path):
+    store = RunStore(make_store(tmp_path))
+    assert {"contrasts.csv", "contrasts.parquet"} <= {path.name for path in write_tables(store)}
+    written = pd.read_csv(tmp_path / "tables" / "contrasts.csv")
+    assert list(written.columns) == list(CONTRASTS)
+    row = written.iloc[2]
+    assert row["a_top1"] - row["b_top1"] == pytest.approx(row["difference"])
+    assert row["low"] < row["difference"] < row["high"]
+    assert row["a_runs"].split() == [run_id("tiny", "deit", 20, r) for r in range(3)]
+
+
+def test_an_empty_store_has_the_columns(tmp_path):
+    assert list(build_tables(RunStore(tmp_path))["contrasts"].columns) == list(CONTRASTS)
+
+
+def test_a_pair_that_shares_no_subset_is_not_planned():
+    listing = {
+        "comparisons": [{"name": "c", "contrasts": [["a", "b"]], "exploratory": []}],
+        "trials": [
+            {"comparison": "c", "contestant": "a", "shots": 1},
+            {"comparison": "c", "contestant": "b", "shots": 2},
+        ],
+    }
+    assert pairs(listing) == []
+
+
+def test_damaged_predictions_are_named(tmp_path):
+    make_store(tmp_path, shots=(5,))
+    path = tmp_path / "runs" / run_id("tiny", "vit", 5, 0) / "predictions.parquet"
+    path.write_bytes(b"PAR1 nothing")
+    with pytest.raises(StoreError, match="predictions.parquet: cannot be read"):
+        build_tables(RunStore(tmp_path))
+
+
+def test_predictions_of_other_images_are_named(tmp_path):
+    make_store(tmp_path, shots=(5,))
+    path = tmp_path / "runs" / run_id("tiny", "vit", 5, 0) / "predictions.parquet"
+    pd.read_parquet(path).head(7).to_parquet(path)
+    with pytest.raises(StoreError, match="7 predictions for 120 test images"):
+        build_tables(RunStore(tmp_path))
+
+
+def test_missing_labels_are_named(tmp_path):
+    make_store(tmp_path, shots=(5,))
+    shutil.rmtree(tmp_path / "labels")
+    with pytest.raises(StoreError, match="labels of digits"):
+        build_tables(RunStore(tmp_path))

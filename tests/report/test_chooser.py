@@ -1,0 +1,64 @@
+"""What the chooser reads agrees with the tables, and reaches the page whole and escaped."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from report.make_store import make_store, true_top1
+
+from bench.report.chooser import chooser
+from bench.report.evidence import gather
+from bench.report.render import render
+from bench.store import RunStore
+
+NASTY = "</script><script>alert(1)</script> & 100%"
+
+
+class Scripts(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = tag == "script"
+        if self.inside:
+            self.found.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.found[-1] += data
+
+
+def test_rows_and_contrasts_at_a_size(tmp_path):
+    evidence = gather(RunStore(make_store(tmp_path, missing=(("vit", 5, 0),))), "tiny")
+    (block,) = chooser(evidence)
+    (comparison,) = block.data["comparisons"]
+    assert [row["size"] for row in comparison["rows"]] == [n for n in (1, 5, 20, 80) for _ in range(3)]
+    row = next(r for r in comparison["rows"] if (r["contestant"], r["size"]) == ("resnet", 5))
+    assert row["top1"] == pytest.approx(sum(true_top1("resnet", 5, r) for r in range(3)) / 3)
+    assert row["gmacs"] is None and row["params"] == 11_173_962
+    assert "(n = 3, 95 % interval " in row["words"]
+    few = next(r for r in comparison["rows"] if (r["contestant"], r["size"]) == ("vit", 5))
+    assert "interval " not in few["words"].partition(";")[0] and "no interval" in few["words"]
+    words = [c["words"] for c in comparison["contrasts"] if c["size"] == 5]
+    assert words[0].startswith("DeiT-Ti/4 against ResNet-18: ")
+    assert words[1].startswith("ViT-Ti/4 against ResNet-18: no verdict, ")
+
+
+def test_nothing_measured_has_no_chooser(tmp_path):
+    missing = tuple((name, 5, r) for name in ("vit", "deit", "resnet") for r in range(3))
+    assert chooser(gather(RunStore(make_store(tmp_path, shots=(5,), missing=missing)), "tiny")) == ()
+
+
+def test_what_the_page_holds_is_what_was_given(tmp_path):
+    store = RunStore(make_store(tmp_path / "store", shots=(5,), titles={"vit": NASTY}))
+    render(store, "tiny", tmp_path / "out")
+    data, code = Scripts((tmp_path / "out" / "index.html").read_text()).found
+    found = json.loads(data)
+    assert found == json.loads(json.dumps(chooser(gather(store, "tiny"))[0].data))
+    assert NASTY in {row["title"] for row in found["comparisons"][0]["rows"]}
+    assert code.strip().startswith('"use strict"')

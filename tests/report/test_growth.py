@@ -1,0 +1,104 @@
+"""The tables of the data-efficiency section, from a synthetic store and by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from report.make_store import NETWORKS, make_store, true_top1
+
+from bench.analysis.efficiency import Crossing, Crossover, Needed
+from bench.analysis.growth import crossover_of, shared
+from bench.report.evidence import gather
+from bench.report.sections.growth import crossover_in_words, growth_tables, needed_in_words, targets
+from bench.store import RunStore
+
+
+def made(root, **changes):
+    return gather(RunStore(make_store(root, **changes)), "tiny")
+
+
+def texts(table):
+    return [[field.text for field in row] for row in table.rows]
+
+
+def test_area_is_the_trapezium_of_the_means(tmp_path):
+    models, _ = growth_tables(made(tmp_path), "from-scratch")
+    sizes = [1, 5, 20, 80]
+    for row, name in zip(texts(models), ("vit", "deit", "resnet"), strict=True):
+        means = [np.mean([true_top1(name, n if n < 80 else None, r) for r in range(3)]) for n in sizes]
+        area = np.trapezoid(means, np.log2(sizes)) / np.log2(80)
+        assert row[1] == f"{100 * area:.1f}"
+
+
+def test_sizes_without_three_common_replicates_stay_out_of_the_area(tmp_path):
+    evidence = made(tmp_path, missing=(("vit", None, 0), ("resnet", 20, 1)))
+    sizes, replicates = shared(list(evidence.growths.values()))
+    assert (sizes, replicates) == ([1.0, 5.0], [0, 1, 2])
+    models, _ = growth_tables(evidence, "from-scratch")
+    assert "from 1 to 5 images per class" in models.caption
+
+
+def test_two_replicates_say_what_is_needed(tmp_path):
+    models, pairs = growth_tables(made(tmp_path, replicates=2), "from-scratch")
+    assert {row[1] for row in texts(models)} == {"needs two sizes with three replicates"}
+    assert {cell for row in texts(models) for cell in row[3:]} == {"needs three replicates"}
+    assert {row[1] for row in texts(pairs)} == {"inconclusive"}
+
+
+def test_a_contestant_without_runs_is_left_out(tmp_path):
+    missing = tuple(("vit", n, r) for n in (1, 5, 20, None) for r in range(3))
+    models, pairs = growth_tables(made(tmp_path, missing=missing), "from-scratch")
+    assert [row[0] for row in texts(models)] == ["DeiT-Ti/4", "ResNet-18"]
+    assert texts(pairs)[1][1:3] == ["not measured at two sizes", "needs two sizes with three replicates"]
+
+
+def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
+    """At 1 image per class the DeiT gets every image right, at 20 none; the ResNet is as it was."""
+    make_store(tmp_path, shots=(1, 20))
+    store = RunStore(tmp_path)
+    labels = np.arange(120) % 10
+    for record in store.trials():
+        if record["recipe"] == "deit-scratch":
+            path = tmp_path / "runs" / record["id"] / "predictions.parquet"
+            right = record["identity"]["shots"] == 1
+            wanted = (labels if right else (labels + 1) % 10).astype(np.uint16)
+            pd.read_parquet(path).assign(predicted=wanted).to_parquet(path)
+    evidence = gather(store, "tiny")
+    pair = [f for f in evidence.findings if f.pair.a == "deit"]
+    found = crossover_of(pair, evidence.records, evidence.predictions)
+    assert found.status == "crossover" and found.crossings[0].leader == "a"
+    assert crossover_in_words(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
+
+
+def test_a_whole_split_as_large_as_a_subset_is_one_size(tmp_path):
+    make_store(tmp_path, shots=(5, 80, None))
+    evidence = gather(RunStore(tmp_path), "tiny")
+    models, pairs = growth_tables(evidence, "from-scratch")
+    assert "from 5 to 80 images per class" in models.caption and len(pairs.rows) == 2
+
+
+@pytest.mark.parametrize(
+    "needed, words",
+    [
+        (Needed("reached", 5.0, 20.0, 12.34), "about 12; 5 to 20"),
+        (Needed("reached", None, 1.0, None), "at most 1"),
+        (Needed("not reached", 80.0, None, None), "not reached by 80"),
+        (Needed("inconclusive", 20.0, None, 123.4), "about 123; inconclusive, over 20"),
+        (Needed("inconclusive", None, None, None), "inconclusive"),
+    ],
+)
+def test_images_needed_in_words(needed, words):
+    assert needed_in_words(needed) == words
+
+
+def test_crossover_in_words():
+    both = ("A", "B")
+    found = Crossover("crossover", (Crossing(2, 10, 4.5, "b"),))
+    assert crossover_in_words(found, both) == "B is better at 2, A at 10; about 4.5 by interpolation"
+    assert crossover_in_words(Crossover("inconclusive"), both) == "inconclusive"
+
+
+def test_targets_are_round_and_within_what_was_measured(tmp_path):
+    members = list(made(tmp_path).growths.values())
+    means = [true for m in members for true in m.curve.estimate]
+    assert all(min(means) < target <= max(means) for target in targets(members))
+    assert 1 <= len(targets(members)) <= 4 and len(members) == len(NETWORKS)

@@ -1,0 +1,107 @@
+"""LaTeX tables and numbers: escaped, aligned, with every number; the manifest agrees with the files."""
+
+import hashlib
+import json
+import re
+
+import pytest
+from report.make_store import make_store, run_id, true_top1
+
+from bench.report.blocks import Column, Field, Section, Table
+from bench.report.latex import escape, tables
+from bench.report.render import render
+from bench.report.sections.pareto import front
+from bench.store import RunStore
+
+NASTY = "<script>alert(1)</script> 100%_of & $more$ \\input{x} #1 ~^ {} |"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    root = tmp_path_factory.mktemp("latex")
+    store = RunStore(
+        make_store(
+            root / "store",
+            shots=(5, None),
+            missing=(("vit", 5, 0), ("vit", 5, 1), ("vit", 5, 2)),
+            titles={"vit": NASTY},
+        )
+    )
+    written = render(store, "tiny", root / "out")
+    return root, written
+
+
+def unescaped(text):
+    """LaTeX's special signs that stand without a backslash, commands of this module aside."""
+    text = re.sub(r"\\(?:textbackslash|text\w+)\{\}|\\[&%$#_{}]|\$[-]\$|\$\\(?:pm|times|cdot)\$", "", text)
+    return set(text) & set("\\&%$#_{}~^<>|")
+
+
+def test_escape_leaves_no_special_sign():
+    assert not unescaped(escape(NASTY + " ± × · \u2212 \n\x00 end"))
+    assert escape("50 %\n& more") == r"50 \% \& more"
+
+
+def test_a_table_with_numbers_spreads_and_gaps():
+    columns = (Column("Model_x"), Column("Top-1 (%)", numeric=True), Column("n", numeric=True))
+    rows = (
+        (Field("A & B", notes=("1 of 3 diverged",)), Field("\u22129.5", spread="± 0.4"), Field("1\u202f024")),
+        (Field("C"), Field("not measured"), Field("12")),
+    )
+    table = Table("t", "100% of it", columns, rows, frozenset({0, 1}))
+    text = tables([Section("s", "S", (table,))])["t"]
+    assert text.splitlines() == [
+        r"% 100\% of it",
+        r"% Needs \usepackage{booktabs,siunitx}.",
+        r"\begin{tabular}{lS[table-format=+1.1]@{\,}lS[table-format=4.0]}",
+        r"\toprule",
+        r"Model\_x & \multicolumn{2}{c}{Top-1 (\%)} & {n} \\",
+        r"\midrule",
+        r"A \& B (1 of 3 diverged) & -9.5 & $\pm$ 0.4 & 1024 \\",
+        r"\addlinespace",
+        r"C & {not measured} &  & 12 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_every_row_of_every_table_has_the_columns_of_its_layout(report):
+    root, _ = report
+    files = sorted((root / "out" / "tables").glob("*.tex"))
+    assert {"accuracy-from-scratch.tex", "contrasts-from-scratch.tex", "cost.tex"} <= {f.name for f in files}
+    for path in files:
+        text = path.read_text()
+        layout = re.search(r"\\begin\{tabular\}\{(.*)\}", text)[1]
+        width = len(re.findall(r"[lSr]", re.sub(r"\[[^\]]*\]|@\{[^}]*\}", "", layout)))
+        body = text.split("\\midrule\n")[1].split("\\bottomrule")[0]
+        for line in body.splitlines():
+            if line != r"\addlinespace":
+                assert len(re.findall(r"(?<!\\)&", line)) == width - 1, path.name
+
+
+def test_numbers_by_key(report):
+    text = (report[0] / "out" / "numbers.tex").read_text()
+    mean = sum(true_top1("deit", 5, r) for r in range(3)) / 3
+    assert rf"\csname vcnum@from-scratch/deit/5/top1\endcsname{{{100 * mean:.1f}}}" in text
+    assert r"\csname vcnum@from-scratch/vit/5/top1\endcsname{not measured}" in text
+    assert r"\csname vcnum@from-scratch/deit-resnet/all/verdict\endcsname{worse}" in text
+    assert text.isascii()
+
+
+def test_the_manifest_has_the_hash_of_everything(report):
+    root, written = report
+    found = json.loads((root / "out" / "MANIFEST.json").read_text())
+    files = {p.relative_to(root / "out").as_posix() for p in (root / "out").rglob("*") if p.is_file()}
+    assert set(found["files"]) == files - {"MANIFEST.json"}
+    assert files == {p.relative_to(root / "out").as_posix() for p in written}
+    for name, digest in found["files"].items():
+        assert hashlib.sha256((root / "out" / name).read_bytes()).hexdigest() == digest
+    run = run_id("tiny", "deit", 5, 0)
+    record = root / "store" / "runs" / run / "record.json"
+    assert found["runs"][run] == hashlib.sha256(record.read_bytes()).hexdigest()
+    assert len(found["runs"]) == 15 and len(found["profiles"]) == 2
+
+
+def test_pareto_front_against_brute_force():
+    costs, scores = [1, 2, 3, 3, 1], [0.5, 0.4, 0.9, 0.8, 0.5]
+    assert front(costs, scores) == [0, 2, 4]
