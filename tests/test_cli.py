@@ -96,6 +96,7 @@ VERBS = [
     "report",
     "show",
     "reproduce",
+    "compare",
 ]
 
 
