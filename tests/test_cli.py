@@ -97,6 +97,7 @@ VERBS = [
     "show",
     "reproduce",
     "compare",
+    "cite",
 ]
 
 
