@@ -98,6 +98,7 @@ VERBS = [
     "reproduce",
     "compare",
     "cite",
+    "export",
 ]
 
 
