@@ -99,6 +99,7 @@ VERBS = [
     "compare",
     "cite",
     "export",
+    "score",
 ]
 
 

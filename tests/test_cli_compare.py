@@ -134,6 +134,18 @@ def test_what_cannot_be_paired(tmp_path):
     told(vcbench("compare", a, tmp_path / "nowhere"), "nowhere")
 
 
+def test_two_variants_in_one_store(tmp_path):
+    table = {("vit", 5): rows(0.9)}
+    a = write_store(tmp_path / "a", table)
+    b = write_store(tmp_path / "b", {("vit", 5): spoilt(table["vit", 5], 0, 80)}, suite="small+1a2b3c")
+    told(vcbench("compare", a, b), "no suite in common")
+    told(vcbench("compare", a, b, "--variant", "small+1a2b3c"), "needs --suite")
+    told(vcbench("compare", a, b, "--suite", "small", "--variant", "small+1"), '"small+1a2b3c"')
+    cell = compared(a, b, "--suite", "small", "--variant", "small+1a2b3c")["vit", 5]
+    assert (cell["verdict"], cell["suite"]) == ("worse", "small+1a2b3c")
+    assert compared(b, b, "--suite", "small+1a2b3c")["vit", 5]["verdict"] == "identical"
+
+
 def test_costs_that_changed(stores):
     a, b, *_ = stores
     path = b / "profiles" / f"c{0:015d}" / "record.json"

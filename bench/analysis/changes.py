@@ -78,8 +78,15 @@ class _Cell:
         return [key for key in self.before if key in self.after]
 
 
-def find_changes(before: "RunStore", after: "RunStore", suite: str | None = None) -> list[Change]:
-    """Every cell of the suites that both stores hold, or of one of them, in the order of the second store.
+def find_changes(
+    before: "RunStore", after: "RunStore", suite: str | None = None, variant: str | None = None
+) -> list[Change]:
+    """Every cell of the suites that both stores hold, in the order of the second store.
+
+    Args:
+        before, after: the stores; may be one and the same where there is a variant.
+        suite: only this one.
+        variant: what the suite is called in the second store, where it is another name there.
 
     The intervals hold together: Bonferroni over the cells with enough replicates in both.
 
@@ -87,17 +94,17 @@ def find_changes(before: "RunStore", after: "RunStore", suite: str | None = None
         InputError: the stores have no suite in common, or not the one asked for.
         StoreError: a file is damaged.
     """
-    names = _common(before, after, suite)
+    pairs = [(suite, variant or suite)] if suite else [(name, name) for name in _common(before, after)]
+    for store, names in zip((before, after), zip(*pairs, strict=True), strict=True):
+        for name in names:
+            _has(store, name)
     sources = [(Predictions(store), {r["id"]: r for r in store.trials()}) for store in (before, after)]
-    listings = [(before.suites()[name], after.suites()[name]) for name in names]
-    cells = {
-        name: list(_cells(*both, sources[0][1], sources[1][1]))
-        for name, both in zip(names, listings, strict=True)
-    }
+    listings = {new: (before.suites()[old], after.suites()[new]) for old, new in pairs}
+    cells = {name: list(_cells(*both, sources[0][1], sources[1][1])) for name, both in listings.items()}
     comparisons = sum(len(cell.paired) >= MIN_REPLICATES for own in cells.values() for cell in own)
     return [
         _change(name, new, cell, sources[0][0], sources[1][0], max(1, comparisons))
-        for name, (_, new) in zip(names, listings, strict=True)
+        for name, (_, new) in listings.items()
         for cell in cells[name]
     ]
 
@@ -116,22 +123,23 @@ def changed_costs(before: "RunStore", after: "RunStore") -> list[Record]:
     ]
 
 
-def _common(before: "RunStore", after: "RunStore", suite: str | None) -> list[str]:
+def _common(before: "RunStore", after: "RunStore") -> list[str]:
     known = [store.suites() for store in (before, after)]
-    if suite is None:
-        both = [name for name in known[1] if name in known[0]]
-        if not both:
-            have = "; ".join(
-                f"{s.root} has {', '.join(k) or 'none'}" for s, k in zip((before, after), known, strict=True)
-            )
-            raise InputError(f"the stores have no suite in common: {have}")
-        return both
-    for store, names in zip((before, after), known, strict=True):
-        if suite not in names:
-            raise InputError(
-                f'{store.root}: nothing of a suite "{suite}" was run here{did_you_mean(suite, names)}'
-            )
-    return [suite]
+    both = [name for name in known[1] if name in known[0]]
+    if not both:
+        have = "; ".join(
+            f"{s.root} has {', '.join(k) or 'none'}" for s, k in zip((before, after), known, strict=True)
+        )
+        raise InputError(f"the stores have no suite in common: {have}")
+    return both
+
+
+def _has(store: "RunStore", suite: str) -> None:
+    known = store.suites()
+    if suite not in known:
+        raise InputError(
+            f'{store.root}: nothing of a suite "{suite}" was run here{did_you_mean(suite, known)}'
+        )
 
 
 def _cells(old: Record, new: Record, before: dict[str, Record], after: dict[str, Record]) -> Iterator[_Cell]:

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
+from bench.analysis.brought import brought_table
 from bench.config import canonical
 from bench.errors import StoreError
 from bench.files import staged
@@ -131,12 +132,13 @@ ACCURACY_ORDER = [
 
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
-    """Every table of a run store by name; an empty store gives empty tables with their columns."""
+    """Every table of a run store by name, empty ones too; `brought` only where there are such models."""
     records = store.trials()
     return {
         "accuracy": accuracy_table(records, store.suites()),
         "cost": cost_table(store.profiles()),
         "history": history_table(store, (record["id"] for record in records)),
+        **({"brought": brought_table(store)} if (Path(store.root) / "brought").is_dir() else {}),
     }
 
 

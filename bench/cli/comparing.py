@@ -27,6 +27,10 @@ def compare(
     suite: Annotated[
         str | None, typer.Option("--suite", help="Only this suite [default: all that both hold].")
     ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option("--variant", metavar="SUITE+HASH", help="What B calls the suite; A and B may be one."),
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Draw it, as .svg, .png or .pdf.")
     ] = None,
@@ -41,6 +45,8 @@ def compare(
     cells together: better, worse, equivalent within the suite's delta, or inconclusive; identical where
     every prediction is the same. Fewer than three replicates get no verdict, and cannot be a regression.
 
+    Two settings of one suite: vcbench compare results results --suite quick --variant quick+1a2b3c
+
     Example: vcbench compare results/published results --fail-on regression
     """
     from bench.analysis.changes import changed_costs, find_changes
@@ -48,8 +54,10 @@ def compare(
 
     if fail_on not in FAIL_ON:
         raise InputError(f"--fail-on {fail_on}: should be {' or '.join(FAIL_ON)}")
+    if variant and not suite:
+        raise InputError(f"--variant {variant}: needs --suite, the name that A has for it")
     stores = [RunStore(existing_store(path)) for path in (before, after)]
-    changes = find_changes(*stores, suite)
+    changes = find_changes(*stores, suite, variant)
     costs = changed_costs(*stores)
     if figure:
         from bench.report.changes import draw_changes

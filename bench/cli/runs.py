@@ -97,15 +97,19 @@ def reproduce(
     if told["kind"] == "profile":
         agreed = recount(record)
     else:
+        from bench.cli.progress import Stop, SuiteBars, TrialBar
         from bench.machine import choose_device
         from bench.training.fitting import Place, TrialError
-        from bench.training.observer import Silent
 
         folder = data_folder(data_dir)
         wanted = "cpu" if device == "auto" and record["device"] == "cpu" else device
         place = Place(folder, weights_folder(weights_dir, folder), results, choose_device(wanted))
+        bars = SuiteBars(record["id"], Stop(None))
+        bars.bars.update(bars.trial, visible=True)
+        observer = TrialBar(bars.bars, bars.trial, bars.should_stop)
         try:
-            agreed = run_again(store, record, place, Silent(), tolerance=tolerance / 100, dataset=dataset)
+            with bars.bars:
+                agreed = run_again(store, record, place, observer, tolerance=tolerance / 100, dataset=dataset)
         except TrialError as error:
             raise InputError(f"{record['id']}: cannot be run here: {error}") from error
     print_json(vars(agreed)) if as_json else _print(agreed)
