@@ -1,4 +1,4 @@
-"""A run or profile by its id, or by the beginning of it, and all that the store knows of it."""
+"""A run or profile by its id or the beginning of it, and all that the store knows of it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,21 +9,27 @@ from bench.store import RunStore
 
 SHOWN = 5
 
+Kind = Literal["trial", "profile", "brought"]
+
 
 @dataclass(frozen=True)
 class Found:
     """An entry of the store: its full id and which kind it is."""
 
     id: str
-    kind: Literal["trial", "profile"]
+    kind: Kind
 
 
 def find(store: RunStore, text: str) -> Found:
     """The one run or profile whose id begins with `text`; those that are listed but not done count too.
 
+    A model brought from outside is found by its whole name.
+
     Raises:
         InputError: there is none, or more than one.
     """
+    if text in {path.parent.name for path in (store.root / "brought").glob("*/record.json")}:
+        return Found(text, "brought")
     text = text.strip().lower()
     known = _known(store)
     matches = sorted(run for run in known if text and run.startswith(text))
@@ -51,22 +57,19 @@ def places(store: RunStore, run: str) -> list[dict[str, Any]]:
 
 
 def describe(store: RunStore, found: Found) -> dict[str, Any]:
-    """Everything about a run or profile, as plain data.
+    """Everything about a run, a profile or a brought model, as plain data.
 
     Returns:
         id, kind; state (`done`, `begun`, `errored` or `missing`); record, None until it is done; error, what
         went wrong when it was last tried; places, as `places`; files, the size in bytes of each of its files.
     """
-    folder = store.folder(found.id)
+    folder = store.root / "brought" / found.id if found.kind == "brought" else store.folder(found.id)
     record = folder / "record.json"
-    if found.kind == "trial":
-        state = store.state(found.id)
-    else:
-        state = "done" if store.has_profile(found.id) else "missing"
+    done = "done" if record.exists() else "missing"
     return {
         "id": found.id,
         "kind": found.kind,
-        "state": state,
+        "state": store.state(found.id) if found.kind == "trial" else done,
         "record": read_json(record) if record.exists() else None,
         "error": store.error(found.id) if found.kind == "trial" else None,
         "places": places(store, found.id),
@@ -74,9 +77,9 @@ def describe(store: RunStore, found: Found) -> dict[str, Any]:
     }
 
 
-def _known(store: RunStore) -> dict[str, Literal["trial", "profile"]]:
+def _known(store: RunStore) -> dict[str, Kind]:
     """All ids, of folders and of the suites' lists."""
-    known: dict[str, Literal["trial", "profile"]] = {}
+    known: dict[str, Kind] = {}
     for listing in store.suites().values():
         known |= dict.fromkeys((entry["id"] for entry in listing["trials"] if entry["id"]), "trial")
         known |= dict.fromkeys(listing["profiles"], "profile")

@@ -205,6 +205,14 @@ def test_files_names_and_repetition(store, tmp_path, probabilities):
     told(scored(other, store), "--name mine", "other predictions")
 
 
+def test_a_brought_model_can_be_shown(store, tmp_path, probabilities):
+    path = file(tmp_path, image=np.arange(IMAGES), probabilities=list(probabilities))
+    assert scored(path, store).returncode == 0
+    shown = json.loads(vcbench("show", "mine", "--results", store, "--json").stdout)
+    assert (shown["kind"], shown["state"], shown["record"]["id"]) == ("brought", "done", "mine")
+    told(vcbench("reproduce", "mine", "--results", store), "brought from outside")
+
+
 def test_the_compact_form_is_small(store, tmp_path, probabilities):
     path = file(tmp_path, image=np.arange(IMAGES), probabilities=list(probabilities))
     assert scored(path, store).returncode == 0

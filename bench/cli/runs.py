@@ -21,7 +21,9 @@ from bench.cli.common import (
 if TYPE_CHECKING:
     from bench.reproduce import Agreement
 
-RunId = Annotated[str, typer.Argument(metavar="ID", help="A run or profile, or the beginning of its id.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="ID", help="A run or profile, or the beginning of its id; a brought model.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -94,6 +96,8 @@ def reproduce(
     record = told["record"]
     if record is None:
         raise InputError(f"{results}: {told['id']} is {told['state']}: there is nothing to agree with")
+    if told["kind"] == "brought":
+        raise InputError(f"{told['id']}: it was brought from outside and cannot be made again here")
     if told["kind"] == "profile":
         agreed = recount(record)
     else:
@@ -105,6 +109,8 @@ def reproduce(
         wanted = "cpu" if device == "auto" and record["device"] == "cpu" else device
         place = Place(folder, weights_folder(weights_dir, folder), results, choose_device(wanted))
         bars = SuiteBars(record["id"], Stop(None))
+        bars.bars.live.transient = True
+        bars.bars.update(bars.suite, visible=False)
         bars.bars.update(bars.trial, visible=True)
         observer = TrialBar(bars.bars, bars.trial, bars.should_stop)
         try:

@@ -15,7 +15,7 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"{\char34}",
     "\u00b1": r"$\pm$",
     "\u2212": r"$-$",
     "\u202f": r"\,",
@@ -23,5 +23,5 @@ LATEX = {
 
 
 def latex(text: str) -> str:
-    """Text for LaTeX or a field of BibTeX, on one line; needs T1 fonts for a double quote."""
+    """Text for LaTeX or a field of BibTeX, on one line."""
     return "".join(LATEX.get(character, character) for character in " ".join(text.split()))
