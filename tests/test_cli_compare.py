@@ -129,6 +129,9 @@ def test_what_cannot_be_paired(tmp_path):
     assert "1 of 3 runs of the second store have no predictions" in compared(a, c)["vit", 5]["note"]
     (c / "runs" / run_id("vit", 5, 0) / "predictions.parquet").write_bytes(b"spoilt")
     told(vcbench("compare", a, c), "predictions.parquet", "cannot be read")
+    for record in (a / "runs").glob("*/record.json"):
+        record.unlink()
+    assert compared(a, a)["vit", 5]["note"] == "measured in neither store"
     told(vcbench("compare", a, write_store(tmp_path / "d", table, suite="other")), "small", "other")
     told(vcbench("compare", a, b, "--suite", "smal"), '"small"')
     told(vcbench("compare", a, tmp_path / "nowhere"), "nowhere")

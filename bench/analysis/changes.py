@@ -214,7 +214,7 @@ def _not_comparable(
     """Why nothing can be said of a cell, or None."""
     missing = [side for side, own in (("first", cell.before), ("second", cell.after)) if not own]
     if missing:
-        return f"not measured in the {' nor the '.join(missing)} store"
+        return "measured in neither store" if len(missing) == 2 else f"not measured in the {missing[0]} store"
     if not runs[0]:
         return "no replicate has the same seeds in both"
     for old, new in zip(*runs, strict=True):
