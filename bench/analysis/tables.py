@@ -16,6 +16,7 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
+from bench.analysis.brought import brought_table
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.frames import frame
 from bench.analysis.predictions import Predictions
@@ -135,13 +136,14 @@ ACCURACY_ORDER = [
 
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
-    """Every table of a run store by name; an empty store gives empty tables with their columns."""
+    """Every table of a run store by name; empty ones too; `brought` only where there are such models."""
     records, suites, cost = store.trials(), store.suites(), cost_table(store.profiles())
     return {
         "accuracy": accuracy_table(records, suites),
         "contrasts": contrasts_table(suites, records, Predictions(store), cost),
         "cost": cost,
         "history": history_table(store, (record["id"] for record in records)),
+        **({"brought": brought_table(store)} if (Path(store.root) / "brought").is_dir() else {}),
     }
 
 

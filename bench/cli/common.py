@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.errors import InputError
+from bench.errors import InputError, StoreError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Results = Annotated[Path, typer.Option("--results", help="The run store.", show_default=True)]
@@ -57,6 +57,19 @@ def data_folder(given: Path | None) -> Path:
 def weights_folder(given: Path | None, data: Path) -> Path:
     """`--weights-dir`, else weights/ in the data folder."""
     return given or data / "weights"
+
+
+def existing_store(results: Path) -> Path:
+    """`--results`, where there is a run store.
+
+    Raises:
+        StoreError: there is none.
+    """
+    if not (results / "store.json").exists():
+        raise StoreError(
+            f"{results}: no run store here; make one with: vcbench run quick --results {results}"
+        )
+    return results
 
 
 def suite_stem(suite: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import DEFAULT_RESULTS, Results, Setting, SuiteName, suite_stem
+from bench.cli.common import DEFAULT_RESULTS, Results, Setting, SuiteName, existing_store, suite_stem
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def tables(results: Results = DEFAULT_RESULTS) -> None:
     from bench.analysis.tables import write_tables
     from bench.store import RunStore
 
-    for path in write_tables(RunStore(_existing(results))):
+    for path in write_tables(RunStore(existing_store(results))):
         print(path)
 
 
@@ -43,7 +43,7 @@ def report(
     from bench.store import RunStore
     from bench.suite import load_suite
 
-    store = RunStore(_existing(results))
+    store = RunStore(existing_store(results))
     name = load_suite(suite, tuple(settings)).name if settings else suite_stem(suite)
     known = store.suites()
     if name not in known:
@@ -51,13 +51,3 @@ def report(
     folder = out or Path("reports") / name
     render(store, name, folder)
     print(folder / "index.html")
-
-
-def _existing(results: Path) -> Path:
-    from bench.errors import StoreError
-
-    if not (results / "store.json").exists():
-        raise StoreError(
-            f"{results}: no run store here; make one with: vcbench run quick --results {results}"
-        )
-    return results

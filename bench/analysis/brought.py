@@ -1,0 +1,100 @@
+"""Models brought from outside, beside the runs of a store."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bench.analysis.predictions import Predictions
+from bench.analysis.statistics import mcnemar
+from bench.errors import StoreError
+from bench.files import read_json
+
+if TYPE_CHECKING:
+    from bench.store import RunStore
+
+BROUGHT = {
+    "name": "str",
+    "origin": "str",
+    "dataset": "str",
+    "split_id": "str",
+    "data_copy": "str",
+    "classes": "Int64",
+    "test_images": "Int64",
+    "given": "str",
+    "top1": "float64",
+    "top1_low": "float64",
+    "top1_high": "float64",
+    "top5": "float64",
+    "mean_per_class": "float64",
+    "nll": "float64",
+    "ece": "float64",
+    "top1_deduplicated": "float64",
+    "file": "str",
+    "sha256": "str",
+    "vcbench": "str",
+    "scored": "str",
+}
+"""Columns of the table of models brought from outside; `top1_low` and `top1_high` are Wilson's interval, for
+the test images of this one trained network."""
+
+
+def brought_table(store: "RunStore") -> pd.DataFrame:
+    """One row a model brought from outside, by name."""
+    records = [read_json(path) for path in sorted((store.root / "brought").glob("*/record.json"))]
+    rows = []
+    for record in records:
+        row = record | record["data"] | record["metrics"]
+        low, high = record["top1_wilson"]
+        row |= {"name": record["id"], "data_copy": row["copy"], "top1_low": low, "top1_high": high}
+        rows.append(row)
+    return pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in BROUGHT.items()}
+    )
+
+
+def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
+    """A brought model against every finished run on the same test images, the best of them first.
+
+    Each is a description of two particular trained networks, by McNemar's exact test without adjustment for
+    their number; it says nothing of what either would do if trained again.
+
+    Returns:
+        For each run its id, title, recipe, shots, seed and top1; difference, the brought model's top-1 minus
+        the run's; only_brought and only_run, images that one of the two alone has right; and p.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    predictions = Predictions(store)
+    path = store.root / "brought" / brought["id"] / "predictions.parquet"
+    try:
+        predicted = pd.read_parquet(path, columns=["predicted"])["predicted"].to_numpy()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
+    rows = []
+    for record in store.trials():
+        same = all(
+            record["data"][part] == brought["data"][part] for part in ("dataset", "split_id", "fingerprint")
+        )
+        outputs = predictions.outputs(record) if same else None
+        if outputs is None:
+            continue
+        mine = predicted == outputs.labels
+        found = mcnemar(mine, outputs.correct)
+        rows.append(
+            {
+                "run": record["id"],
+                "title": record["model"]["title"],
+                "recipe": record["recipe"],
+                "shots": record["identity"]["shots"],
+                "seed": record["identity"]["seed"],
+                "top1": float(outputs.correct.mean()),
+                "difference": float(np.mean(mine) - np.mean(outputs.correct)),
+                "only_brought": found.only_a,
+                "only_run": found.only_b,
+                "p": found.p,
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["top1"], row["run"]))

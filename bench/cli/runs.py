@@ -1,0 +1,181 @@
+"""vcbench show, reproduce: one run at a time."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.common import (
+    DEFAULT_RESULTS,
+    DataDir,
+    Device,
+    Json,
+    Results,
+    WeightsDir,
+    data_folder,
+    existing_store,
+    print_columns,
+    print_json,
+    weights_folder,
+)
+
+if TYPE_CHECKING:
+    from bench.reproduce import Agreement
+
+RunId = Annotated[
+    str, typer.Argument(metavar="ID", help="A run or profile, or the beginning of its id; a brought model.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (show, reproduce):
+        app.command()(command)
+
+
+def show(run: RunId, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
+    """Show everything about a run or profile: settings, metrics, machine, where it stands in the suites.
+
+    Example: vcbench show 0b8e67 --results results/published
+    """
+    from bench.lookup import describe, find
+    from bench.store import RunStore
+
+    store = RunStore(existing_store(results))
+    told = describe(store, find(store, run))
+    if as_json:
+        print_json(told)
+        return
+    print(f"{told['kind']} {told['id']}: {told['state']}")
+    if told["error"]:
+        print(f"last error: {told['error']['message']} ({told['error']['attempts']} attempts)")
+    for place in told["places"]:
+        print("in " + ", ".join(_placed(name, value) for name, value in place.items()))
+    if told["record"]:
+        print()
+        rows = [(name, _text(value)) for name, value in _flat(told["record"])]
+        print_columns(rows, ("FIELD", "VALUE"))
+    if told["files"]:
+        print()
+        print_columns(list(told["files"].items()), ("FILE", "BYTES"))
+
+
+def reproduce(
+    run: RunId,
+    results: Results = DEFAULT_RESULTS,
+    data_dir: DataDir = None,
+    weights_dir: WeightsDir = None,
+    device: Device = "auto",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="folder:PATH", help="Where the images of a run on your own folder lie now."
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option("--tolerance", min=0, help="Points of accuracy by which the two may differ."),
+    ] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Do a run or profile again in a temporary store, and say whether it agrees: exit status 0, else 1.
+
+    "identical" are equal metrics and equal predictions. Otherwise every accuracy has to be within the
+    tolerance: another machine, device or version of a library rounds differently. NLL and calibration error
+    are shown, not judged. --device auto takes the kind of device that the run had, where there is one.
+
+    Example: vcbench reproduce 0b8e67 --results results/published
+    """
+    from bench.errors import InputError
+    from bench.lookup import describe, find
+    from bench.reproduce import recount
+    from bench.reproduce import reproduce as run_again
+    from bench.store import RunStore
+
+    store = RunStore(existing_store(results))
+    told = describe(store, find(store, run))
+    record = told["record"]
+    if record is None:
+        raise InputError(f"{results}: {told['id']} is {told['state']}: there is nothing to agree with")
+    if told["kind"] == "brought":
+        raise InputError(f"{told['id']}: it was brought from outside and cannot be made again here")
+    if told["kind"] == "profile":
+        agreed = recount(record)
+    else:
+        from bench.cli.progress import Stop, SuiteBars, TrialBar
+        from bench.machine import choose_device
+        from bench.training.fitting import Place, TrialError
+
+        folder = data_folder(data_dir)
+        wanted = "cpu" if device == "auto" and record["device"] == "cpu" else device
+        place = Place(folder, weights_folder(weights_dir, folder), results, choose_device(wanted))
+        bars = SuiteBars(record["id"], Stop(None))
+        bars.bars.live.transient = True
+        bars.bars.update(bars.suite, visible=False)
+        bars.bars.update(bars.trial, visible=True)
+        observer = TrialBar(bars.bars, bars.trial, bars.should_stop)
+        try:
+            with bars.bars:
+                agreed = run_again(store, record, place, observer, tolerance=tolerance / 100, dataset=dataset)
+        except TrialError as error:
+            raise InputError(f"{record['id']}: cannot be run here: {error}") from error
+    print_json(vars(agreed)) if as_json else _print(agreed)
+    if agreed.verdict == "differs":
+        raise typer.Exit(1)
+
+
+def _print(agreed: "Agreement") -> None:
+    rows = [
+        (name, _text(old), _text(new), "equal" if old == new else _difference(old, new))
+        for name, (old, new) in agreed.metrics.items()
+    ]
+    print_columns(rows, ("METRIC", "STORED", "AGAIN", "DIFFERENCE"))
+    print()
+    if agreed.outcomes[0] != agreed.outcomes[1]:
+        print("outcome: stored {}, again {}".format(*agreed.outcomes))
+    if agreed.images is not None:
+        print(f"predictions: {agreed.images_alike} of {agreed.images} images in the same class")
+    for name, pair in agreed.circumstances.items():
+        for key, (old, new) in _differing(name, *pair):
+            print(f"not the same: {key}: {_text(old)}, now {_text(new)}")
+    points = f"{100 * agreed.tolerance:g} points"
+    said = {
+        "identical": "agrees: identical",
+        "within": f"agrees: not identical, but every accuracy within {points}",
+        "differs": f"DIFFERS: in its outcome, or by more than {points}" if agreed.tolerance else "DIFFERS",
+    }
+    print(f"{agreed.id} {said[agreed.verdict]}")
+
+
+def _differing(name: str, old: Any, new: Any) -> list[tuple[str, tuple[Any, Any]]]:
+    """The entries of two dictionaries that differ, or the two values themselves."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return [(name, (old, new))]
+    return [(key, (old.get(key), new.get(key))) for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+def _difference(old: Any, new: Any) -> str:
+    numbers = isinstance(old, int | float) and isinstance(new, int | float)
+    return f"{new - old:+.3g}" if numbers else "differs"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested dictionaries as dotted names with their values."""
+    rows = []
+    for key, value in values.items():
+        nested = isinstance(value, dict) and value
+        rows += _flat(value, f"{prefix}{key}.") if nested else [(prefix + key, value)]
+    return rows
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return " ".join(str(value).split())
+
+
+def _placed(name: str, value: Any) -> str:
+    if name == "shots":
+        return "all images" if value is None else f"{value} per class"
+    return f"{name} {value}"

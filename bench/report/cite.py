@@ -1,0 +1,284 @@
+"""How to cite a suite's results: as BibTeX, LaTeX, Markdown, or metadata of a model card."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import __version__
+from bench.analysis.predictions import Predictions
+from bench.analysis.statistics import Contrast, contrast
+from bench.config import canonical
+from bench.errors import InputError, did_you_mean
+from bench.report.cells import Cell
+from bench.report.escape import latex
+from bench.report.evidence import Evidence, gather
+from bench.report.markdown import escape
+from bench.report.text import listed, percent, slug
+
+if TYPE_CHECKING:
+    from bench.store import RunStore
+
+# As in CITATION.cff, which is not part of an installed package; a test holds them together.
+TITLE = "VCBench: evidence for choosing between Vision Transformers and CNNs"
+AUTHORS = "The VCBench developers"
+RELEASED = "2026-11-22"
+
+HASH_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A suite's results as they are cited: a hash of all its numbers, and what they say in sentences."""
+
+    suite: str
+    results_hash: str
+    sentences: tuple[str, ...]
+    report_hash: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The entry's name in a bibliography."""
+        return f"vcbench-{slug(self.suite)}-{__version__}"
+
+    @property
+    def note(self) -> str:
+        """Version, suite and hash in words."""
+        report = f", report {self.report_hash}" if self.report_hash else ""
+        return f"Version {__version__}, suite {self.suite}, results {self.results_hash}{report}"
+
+
+def citation(store: "RunStore", suite: str, report: Path | None = None) -> Citation:
+    """What to cite of a suite.
+
+    Args:
+        report: the folder of a rendered report, whose hash is to be in the reference.
+
+    Raises:
+        InputError: the store does not know the suite, nothing of it was measured, or there is no report.
+    """
+    evidence = _measured(store, suite)
+    sentences = list(_contrasts(evidence)) or list(_accuracies(evidence))
+    return Citation(suite, results_hash(evidence), tuple(sentences), report and report_hash(report, suite))
+
+
+def results_hash(evidence: Evidence) -> str:
+    """The first digits of a SHA-256 over every run of the suite: its id, outcome and metrics."""
+    runs = [
+        {"id": run, **{part: evidence.records[run][part] for part in ("outcome", "metrics")}}
+        for run in sorted(evidence.records)
+    ]
+    return hashlib.sha256(canonical([evidence.name, runs]).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def report_hash(folder: Path, suite: str) -> str:
+    """The first digits of the SHA-256 of a report's MANIFEST.json, or of its page where it has none.
+
+    Raises:
+        InputError: there is no report.
+    """
+    for name in ("MANIFEST.json", "index.html"):
+        if (folder / name).is_file():
+            return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:HASH_DIGITS]
+    raise InputError(
+        f"--report {folder}: no report here; make one with: vcbench report {suite} --out {folder}"
+    )
+
+
+def to_bibtex(cited: Citation) -> str:
+    """One entry, for BibTeX and biblatex alike."""
+    fields = {
+        "author": f"{{{latex(AUTHORS)}}}",
+        "title": f"{{{latex(TITLE)}}}",
+        "year": RELEASED[:4],
+        "version": latex(__version__),
+        "note": latex(cited.note),
+    }
+    body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return f"@misc{{{cited.key},\n{body}\n}}\n"
+
+
+def to_latex(cited: Citation) -> str:
+    """A sentence a line, each with the citation of `to_bibtex`."""
+    return "".join(
+        f"{latex(sentence).removesuffix('.')}~\\cite{{{cited.key}}}.\n" for sentence in cited.sentences
+    )
+
+
+def to_markdown(cited: Citation) -> str:
+    """The sentences, and the reference below them."""
+    reference = f"{AUTHORS} ({RELEASED[:4]}). {TITLE}. {cited.note}."
+    return "\n\n".join(map(escape, [*cited.sentences, reference])) + "\n"
+
+
+def to_model_index(store: "RunStore", suite: str, model: str | None = None) -> str:
+    """The `model-index` of the hub's model cards, as YAML for the head of a README.
+
+    Args:
+        model: one contestant; all of them otherwise.
+
+    Raises:
+        InputError: as `citation`, or the suite has no such contestant.
+    """
+    from huggingface_hub.repocard_data import eval_results_to_model_index
+    from huggingface_hub.utils import yaml_dump
+
+    evidence = _measured(store, suite)
+    contestants = evidence.suite["contestants"]
+    if model is not None and model not in contestants:
+        raise InputError(f'--model {model}: no model "{model}" in {suite}{did_you_mean(model, contestants)}')
+    found = results_hash(evidence)
+    entries = []
+    for key in contestants if model is None else [model]:
+        results = [_eval_result(evidence, cell, found) for cell in _done(evidence) if cell.contestant == key]
+        if results:
+            entries += eval_results_to_model_index(contestants[key]["title"], results)
+    if not entries:
+        raise InputError(f"--model {model}: nothing of it was measured in {suite}")
+    return yaml_dump({"model-index": entries})
+
+
+def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
+    """One cell. Results on one dataset share an entry, so that what tells them apart stands in the metric."""
+    from huggingface_hub import EvalResult
+
+    data = evidence.records[cell.runs[0]]["data"]
+    score = cell.scores["top1"]
+    return EvalResult(
+        task_type="image-classification",
+        dataset_type=data["dataset"],
+        dataset_name=cell.split,
+        dataset_config=data["split_id"],
+        dataset_split="test",
+        metric_type="accuracy",
+        metric_value=round(float(score.mean), 6),
+        metric_name=f"top-1 accuracy, {_size(cell)}, recipe {cell.recipe}, mean of {_replicates(score.n)}",
+        metric_args={
+            "shots": "all" if cell.shots is None else cell.shots,
+            "comparison": cell.comparison,
+            "recipe": cell.recipe,
+            "protocol": cell.protocol,
+            "replicates": score.n,
+            "standard_deviation": round(float(score.sd), 6) if score.n > 1 else None,
+            "notes": _told(evidence, cell.notes, cell),
+            "vcbench": __version__,
+            "results": found,
+        },
+    )
+
+
+def _contrasts(evidence: Evidence) -> Iterator[str]:
+    """A sentence for each primary contrast, on the largest subset on which both models were measured."""
+    predictions = Predictions(evidence.store)
+    cells = {(cell.comparison, cell.contestant, cell.shots): cell for cell in evidence.cells}
+    planned = [
+        (comparison["name"], a, b, cell.shots)
+        for comparison in evidence.suite["comparisons"]
+        for a, b in comparison["contrasts"]
+        for cell in evidence.cells
+        if (cell.comparison, cell.contestant) == (comparison["name"], a)
+        and (comparison["name"], b, cell.shots) in cells
+    ]
+    largest = {
+        (name, a, b): (cells[name, a, shots], cells[name, b, shots])
+        for name, a, b, shots in planned
+        if cells[name, a, shots].runs and cells[name, b, shots].runs
+    }
+    for a, b in largest.values():
+        yield _contrast(evidence, predictions, a, b, len(planned))
+
+
+def _contrast(evidence: Evidence, predictions: Predictions, a: Cell, b: Cell, comparisons: int) -> str:
+    runs = [
+        {
+            tuple(record["identity"][seed] for seed in ("draw_seed", "seed")): record
+            for record in (evidence.records[run] for run in cell.runs)
+            if predictions.scores(record) is not None
+        }
+        for cell in (a, b)
+    ]
+    common = [seeds for seeds in runs[0] if seeds in runs[1]]
+    if common:
+        tables = [np.stack([predictions.scores(own[seeds]) for seeds in common]) for own in runs]
+        found = contrast(*tables, comparisons=comparisons, delta=evidence.suite["delta"])
+        means, basis = [table.mean() for table in tables], f"paired, {_replicates(len(common))}"
+        difference = f", a difference of {_points(found.estimate)} points"
+        if found.low is None or found.high is None:
+            said = "too few for an interval or a verdict"
+        else:
+            among = f" for all {comparisons} primary contrasts together" if comparisons > 1 else ""
+            interval = f"{_points(found.low)} to {_points(found.high)}"
+            said = f"95 % interval {interval}{among}: {_verdict(a, found)}"
+    else:
+        means, basis = [cell.scores["top1"].mean for cell in (a, b)], "not paired"
+        difference, said = "", "no interval, no verdict"
+    notes = _told(evidence, [note for note in a.notes if note in b.notes], a)
+    for cell, other in ((a, b), (b, a)):
+        own = [note for note in cell.notes if note not in other.notes]
+        notes += [f"{cell.title}: {note}" for note in _told(evidence, own, cell)]
+    return (
+        f"{_where(a)}, {_named(a, b)} reaches {percent(means[0])} % top-1 accuracy and {_named(b, a)} "
+        f"{percent(means[1])} %{difference} ({'; '.join([basis, said, *notes])})."
+    )
+
+
+def _accuracies(evidence: Evidence) -> Iterator[str]:
+    """A sentence for each contestant, on the largest subset of each comparison it was measured on."""
+    for cell in {(cell.comparison, cell.contestant): cell for cell in _done(evidence)}.values():
+        mean, spread = cell.scores["top1"].as_percent()
+        n = cell.scores["top1"].n
+        shown = f"{mean} ± {spread} %" if spread else f"{mean} %"
+        basis = f"mean and standard deviation of {_replicates(n)}" if spread else _replicates(n)
+        said = "; ".join([basis, *_told(evidence, cell.notes, cell)])
+        yield f"{_where(cell)}, {cell.title} reaches {shown} top-1 accuracy ({said})."
+
+
+def _verdict(cell: Cell, found: Contrast) -> str:
+    if found.verdict in ("better", "worse"):
+        return f"{cell.title} is {found.verdict}"
+    within = f" within {100 * found.delta:g} points" if found.verdict == "equivalent" else ""
+    return f"{found.verdict}{within}"
+
+
+def _told(evidence: Evidence, notes: Iterable[str], cell: Cell) -> list[str]:
+    """A cell's notes as a sentence has them, which gives its replicates itself."""
+    unmatched = {comparison["name"]: comparison["unmatched"] for comparison in evidence.suite["comparisons"]}
+    words = {"unmatched": f"unmatched: {unmatched[cell.comparison]}"}
+    return [words.get(note, note) for note in notes if not note.startswith("fewer than")]
+
+
+def _measured(store: "RunStore", suite: str) -> Evidence:
+    evidence = gather(store, suite)
+    if not evidence.records:
+        raise InputError(f"{store.root}: nothing of {suite} was measured yet; run it: vcbench run {suite}")
+    return evidence
+
+
+def _done(evidence: Evidence) -> list[Cell]:
+    return [cell for cell in evidence.cells if cell.runs]
+
+
+def _where(cell: Cell) -> str:
+    return f"On {cell.split}, trained on {_size(cell)}"
+
+
+def _size(cell: Cell) -> str:
+    if cell.shots is None:
+        return "all training images"
+    return f"{cell.shots} image{'' if cell.shots == 1 else 's'} per class"
+
+
+def _named(cell: Cell, other: Cell) -> str:
+    """The title, with the recipe where the two differ in it."""
+    return cell.title if cell.recipe == other.recipe else f"{cell.title} ({listed([cell.recipe])})"
+
+
+def _replicates(n: int) -> str:
+    return f"{n} replicate{'' if n == 1 else 's'}"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f}".replace("-", "\u2212")

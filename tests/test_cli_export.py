@@ -1,0 +1,130 @@
+"""vcbench export: the numbers arrive, under the names that other tools know."""
+
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from console import told, vcbench
+from small_store import run_id, write_store
+
+from bench.analysis.tables import build_tables
+from bench.data import open_dataset
+from bench.store import RunStore
+
+
+@pytest.fixture
+def right():
+    random = np.random.default_rng(0)
+    shares = {("vit", 5): 0.6, ("resnet", 5): 0.7, ("vit", None): 0.8, ("resnet", None): 0.95}
+    return {key: random.random((3, 400)) < share for key, share in shares.items()}
+
+
+@pytest.fixture
+def store(tmp_path, right):
+    return write_store(tmp_path / "store", right)
+
+
+def exported(store, form, out):
+    ran = vcbench("export", "--format", form, "--results", store, "--out", out)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_the_tables(store, tmp_path, form):
+    written = exported(store, form, tmp_path / "out")
+    tables = build_tables(RunStore(store))
+    assert written == [str(tmp_path / "out" / f"{name}.{form}") for name in tables]
+    for path, expected in zip(written, tables.values(), strict=True):
+        kinds = expected.dtypes.to_dict()
+        found = pd.read_csv(path, dtype=kinds) if form == "csv" else pd.read_parquet(path).astype(kinds)
+        pd.testing.assert_frame_equal(found, expected)
+    assert not (store / "tables").exists()
+
+
+def test_columns_of_timm(tmp_path, right):
+    store = write_store(tmp_path / "store", right, diverged=(run_id("vit", 5, 0),))
+    out = tmp_path / "out"
+    assert sorted(path.rpartition("/")[2] for path in exported(store, "timm", out)) == [
+        "benchmark-cost.csv",
+        "results-digits-frozen-small-main-5-shot.csv",
+        "results-digits-frozen-small-main-all.csv",
+    ]
+    frame = pd.read_csv(out / "results-digits-frozen-small-main-5-shot.csv")
+    assert list(frame)[:9] == [
+        "model", "top1", "top1_err", "top5", "top5_err", "param_count", "img_size", "crop_pct",
+        "interpolation",
+    ]  # fmt: skip
+    assert list(frame["model"]) == ["resnet_digits", "vit_digits"]
+    best, other = frame.iloc[0], frame.iloc[1]
+    assert best["top1"] == pytest.approx(100 * right["resnet", 5].mean(), abs=5e-4)
+    assert best["top1_sd"] == pytest.approx(100 * right["resnet", 5].mean(1).std(ddof=1), abs=5e-4)
+    assert other["top1"] == pytest.approx(100 * (right["vit", 5][1:].mean() * 2 + 0.1) / 3, abs=5e-4)
+    assert (best["top1"] + best["top1_err"], best["param_count"]) == pytest.approx((100, 1.23))
+    assert (best["img_size"], best["crop_pct"], best["interpolation"]) == (16, 0.875, "bicubic")
+    cost = pd.read_csv(out / "benchmark-cost.csv")
+    assert list(cost) == [
+        "model", "infer_img_size", "infer_gmacs", "infer_macts", "param_count", "num_classes",
+    ]  # fmt: skip
+    assert list(cost.loc[0, "infer_gmacs":"param_count"]) == [1.0, 2.5, 1.2346]
+
+
+def test_splits_as_croissant(store, tmp_path):
+    """Checked for structure against the specification: names that refer to each other, columns, hash."""
+    exported(store, "croissant", tmp_path / "out")
+    folder = tmp_path / "out" / "digits-frozen"
+    described = json.loads((folder / "croissant.json").read_text())
+    assert described["@type"] == "sc:Dataset" and described["@context"]["cr"] in described["conformsTo"] + "/"
+    assert {"name", "description", "version", "datePublished", "citeAs"} <= described.keys()
+    (file,) = described["distribution"]
+    content = (folder / file["contentUrl"]).read_bytes()
+    assert file["sha256"] == hashlib.sha256(content).hexdigest() and file["encodingFormat"] == "text/csv"
+
+    frame = pd.read_csv(folder / "splits.csv")
+    fields = {field["@id"]: field for part in described["recordSet"] for field in part["field"]}
+    for field in fields.values():
+        if "source" in field:
+            assert field["source"]["fileObject"]["@id"] == file["@id"]
+            assert field["source"]["extract"]["column"] in frame.columns
+        if "references" in field:
+            assert field["references"]["field"]["@id"] in fields
+    splits, images = described["recordSet"]
+    assert splits["dataType"] == "cr:Split" and splits["key"]["@id"] in fields
+    assert {key["@id"] for key in images["key"]} <= fields.keys()
+    assert [row["splits/name"] for row in splits["data"]] == list(frame["split"].unique())
+    assert not frame.duplicated(["split", "position"]).any() and frame["source"].is_unique
+
+    dataset = open_dataset("digits", "frozen", tmp_path)
+    for split, rows in frame.groupby("split"):
+        assert list(rows["label"]) == list(dataset.split_labels(split))
+        assert list(rows["position"]) == list(range(len(rows)))
+
+
+def test_files_are_named_from_the_data_folder(real_data, tmp_path, right):
+    store = write_store(tmp_path / "store", right, dataset="flowers102", split_id="official")
+    out = tmp_path / "out"
+    assert (
+        vcbench(
+            "export", "--format", "croissant", "--results", store, "--out", out, "--data-dir", real_data
+        ).returncode
+        == 0
+    )
+    frame = pd.read_csv(out / "flowers102-official" / "splits.csv")
+    assert frame["source"].str.fullmatch(r"flowers-102/jpg/image_\d{5}\.jpg").all()
+    assert frame["split"].value_counts().to_dict() == {"test": 6149, "train": 1020, "val": 1020}
+
+
+def test_what_cannot_be_exported(tmp_path, right):
+    store = write_store(tmp_path / "store", right, dataset="flowers102", split_id="official")
+    arguments = ("--results", store, "--out", tmp_path / "out")
+    told(vcbench("export", "--format", "croisant", *arguments), '"croissant"')
+    told(
+        vcbench("export", "--format", "croissant", *arguments, "--data-dir", tmp_path / "none"),
+        "vcbench data fetch flowers102",
+    )
+    assert not (tmp_path / "out").exists()
+    for record in (store / "runs").glob("*/record.json"):
+        record.unlink()
+    told(vcbench("export", "--format", "croissant", *arguments), "nothing here to export")

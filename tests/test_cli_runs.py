@@ -1,0 +1,164 @@
+"""vcbench show and reproduce, on a store that this test's own suite fills."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from console import told, vcbench
+from PIL import Image
+
+SUITE = """
+title = "one"
+description = "for tests"
+[models]
+resnet = { model = "resnet_digits" }
+[[comparison]]
+name = "digits"
+dataset = "digits"
+contestants = ["resnet"]
+recipe = "scratch"
+shots = [2]
+replicates = 2
+input_size = 16
+[comparison.set]
+"budget.epochs" = 1
+"budget.min_steps" = 4
+"budget.batch_size" = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a suite that was run; tests only read it."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "one.toml").write_text(SUITE)
+    ran = vcbench("run", folder / "one.toml", "--results", folder / "results", "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    return folder / "results"
+
+
+@pytest.fixture
+def store(made, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(made, tmp_path / "results")
+
+
+def runs(store):
+    return sorted(path.name for path in (store / "runs").glob("[!.]*"))
+
+
+def change(store, run, **parts):
+    path = store / "runs" / run / "record.json"
+    record = json.loads(path.read_text())
+    for part, values in parts.items():
+        record[part] = record[part] | values if isinstance(values, dict) else values
+    path.write_text(json.dumps(record))
+
+
+def test_everything_about_a_run(made):
+    run = runs(made)[0]
+    told_of = json.loads(vcbench("show", run[:9], "--results", made, "--json").stdout)
+    assert told_of["record"] == json.loads((made / "runs" / run / "record.json").read_text())
+    assert (told_of["id"], told_of["kind"], told_of["state"]) == (run, "trial", "done")
+    (place,) = told_of["places"]
+    assert place | {"replicate": 0} == {
+        "suite": "one", "comparison": "digits", "contestant": "resnet", "shots": 2, "replicate": 0,
+    }  # fmt: skip
+    assert told_of["files"]["record.json"] == (made / "runs" / run / "record.json").stat().st_size
+    plain = vcbench("show", run.upper(), "--results", made).stdout
+    assert "in suite one, comparison digits, contestant resnet, 2 per class" in plain
+    assert "metrics.top1" in plain and "identity.recipe.optimizer.lr" in plain
+
+
+def test_a_profile_and_a_run_that_is_not_done(store):
+    (profile,) = [path.name for path in (store / "profiles").iterdir()]
+    shown = json.loads(vcbench("show", profile, "--results", store, "--json").stdout)
+    assert (
+        shown["kind"] == "profile" and shown["record"]["flops"] > 0 and shown["places"] == [{"suite": "one"}]
+    )
+    first, second = runs(store)
+    shutil.rmtree(store / "runs" / first)
+    assert json.loads(vcbench("show", first, "--results", store, "--json").stdout)["state"] == "missing"
+    told(vcbench("reproduce", first, "--results", store), first, "missing")
+    (store / "runs" / second / "record.json").unlink()
+    (store / "runs" / second / "error.json").write_text('{"attempts": 2, "message": "out of memory"}')
+    assert "out of memory (2 attempts)" in vcbench("show", second, "--results", store).stdout
+
+
+def test_ids_that_are_none_or_many(store):
+    told(vcbench("show", "zz", "--results", store), '"zz"')
+    told(vcbench("show", "", "--results", store), "no run")
+    for name in ("ab" + "0" * 14, "ab" + "1" * 14):
+        (store / "runs" / name).mkdir()
+    told(vcbench("show", "ab", "--results", store), "2 ids", "ab" + "0" * 14)
+    told(vcbench("show", "ab", "--results", "nowhere"), "no run store")
+
+
+def test_the_same_again_is_identical_and_leaves_the_store_alone(store, tmp_path):
+    run = runs(store)[1]
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    again = vcbench("reproduce", run, "--results", store, "--json")
+    assert again.returncode == 0, again.stderr
+    said = json.loads(again.stdout)
+    assert said["verdict"] == "identical" and said["predictions_identical"] and said["images_alike"] == 600
+    assert before == {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+def test_tolerance_decides_where_numbers_differ(store):
+    run = runs(store)[0]
+    top1 = json.loads((store / "runs" / run / "record.json").read_text())["metrics"]["top1"]
+    change(store, run, metrics={"top1": top1 + 0.02})
+    path = store / "runs" / run / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    frame.loc[:11, "predicted"] = (frame.loc[:11, "predicted"] + 1) % 10
+    frame.to_parquet(path)
+    differs = vcbench("reproduce", run, "--results", store)
+    assert differs.returncode == 1 and "DIFFERS" in differs.stdout and "588 of 600" in differs.stdout
+    within = vcbench("reproduce", run, "--results", store, "--tolerance", "2.5")
+    assert within.returncode == 0 and "within 2.5 points" in within.stdout
+    change(store, run, outcome="diverged")
+    assert vcbench("reproduce", run, "--results", store, "--tolerance", "100").returncode == 1
+
+
+def test_a_profile_is_counted_again(store):
+    (profile,) = [path.name for path in (store / "profiles").iterdir()]
+    assert vcbench("reproduce", profile, "--results", store).returncode == 0
+    path = store / "profiles" / profile / "record.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"flops": record["flops"] + 2}))
+    differs = vcbench("reproduce", profile, "--results", store)
+    assert differs.returncode == 1 and differs.stdout.strip().endswith("DIFFERS")
+
+
+def test_other_inputs_are_told_by_name(store):
+    run = runs(store)[0]
+    record = json.loads((store / "runs" / run / "record.json").read_text())
+    change(store, run, identity={"data": "f" * 64})
+    told(vcbench("reproduce", run, "--results", store), run, "data: was", "another trial")
+    change(store, run, identity=record["identity"] | {"dataset": "flowers102", "split_id": "official"})
+    told(
+        vcbench("reproduce", run, "--results", store, "--data-dir", "nowhere"), "nowhere", "fetch flowers102"
+    )
+    change(store, run, identity=record["identity"], model={"weights": "file:gone.safetensors"})
+    told(vcbench("reproduce", run, "--results", store), "gone.safetensors")
+
+
+def test_a_run_on_own_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for number, name in enumerate(["plain", "100%_of & more"]):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for image in range(12):
+            pixels = random.integers(0, 120, (20, 24, 3)) + 60 * number
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{image}.png")
+    suite = SUITE.replace('dataset = "digits"', 'dataset = "folder:photos"')
+    (tmp_path / "own.toml").write_text(suite)
+    assert vcbench("run", "own.toml", "--device", "cpu").returncode == 0
+    run = runs(tmp_path / "results")[0]
+    told(vcbench("reproduce", run), '"photos"', "--dataset folder:PATH")
+    again = vcbench("reproduce", run, "--dataset", "folder:photos")
+    assert again.returncode == 0 and "agrees: identical" in again.stdout, again.stderr
+    told(vcbench("reproduce", run, "--dataset", "folder:elsewhere"), "elsewhere")
