@@ -1,7 +1,8 @@
 """The tables: tidy pandas frames of everything in a run store.
 
 `accuracy` has one row a finished or diverged trial and suite, `cost` one row a model, head and input
-size, `history` one row a step that a trial logged. Fractions are in 0..1, units are in the names.
+size, `history` one row a step that a trial logged; those of `bench.analysis.measured` are
+beside them. Fractions are in 0..1, units are in the names.
 """
 
 import math
@@ -15,6 +16,7 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 
+from bench.analysis.measured import measured_tables, typed_frame
 from bench.config import canonical
 from bench.errors import StoreError
 from bench.files import staged
@@ -132,10 +134,11 @@ ACCURACY_ORDER = [
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name; an empty store gives empty tables with their columns."""
-    records = store.trials()
+    records, profiles = store.trials(), store.profiles()
     return {
         "accuracy": accuracy_table(records, store.suites()),
-        "cost": cost_table(store.profiles()),
+        "cost": cost_table(profiles),
+        **measured_tables(profiles),
         "history": history_table(store, (record["id"] for record in records)),
     }
 
@@ -171,7 +174,7 @@ def accuracy_table(records: Iterable[Record], suites: dict[str, Record]) -> pd.D
                 listed.add(run)
                 rows.append({**measured[run], **_standing(suite, content, places)})
     rows += [measured[run] for run in records.keys() - listed]
-    return _frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
+    return typed_frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
 
 
 def cost_table(profiles: Iterable[Record]) -> pd.DataFrame:
@@ -181,7 +184,7 @@ def cost_table(profiles: Iterable[Record]) -> pd.DataFrame:
         if record["what"] == "cost":
             latest[record["model"], record["classes"], record["input_size"]] = record
     rows = [{**r, "profile": r["id"], "by_part": canonical(r.get("by_part", {}))} for r in latest.values()]
-    return _frame(rows, COST).sort_values(
+    return typed_frame(rows, COST).sort_values(
         ["model", "classes", "input_size"], kind="stable", ignore_index=True
     )
 
@@ -198,7 +201,7 @@ def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
         if (path := store.folder(run) / "history.parquet").exists()
     }
     if not files:
-        return _frame([], HISTORY)
+        return typed_frame([], HISTORY)
     logged = [name for name in HISTORY if name != "run"]
     schema = pa.schema([(name, pa.int64() if name == "step" else pa.float64()) for name in logged])
     try:
@@ -280,13 +283,6 @@ def _standing(name: str, suite: Record, places: list[Record]) -> Record:
         "contestant": "; ".join(keys),
         "title": "; ".join(titles),
     }
-
-
-def _frame(rows: list[Record], columns: dict[str, str]) -> pd.DataFrame:
-    """A frame with exactly `columns`, typed; what a row lacks is missing."""
-    return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in columns.items()}
-    )
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import catalogue, data, planning, results, suites
+from bench.cli import catalogue, data, planning, profile, results, suites
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (catalogue, planning, suites, results):
+for module in (catalogue, planning, suites, profile, results):
     module.register(app)
 app.add_typer(data.app, name="data")
 
