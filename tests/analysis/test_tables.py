@@ -216,7 +216,9 @@ def test_a_damaged_history_is_named(store):
 def test_files_hold_the_tables_to_the_last_digit(store):
     written = write_tables(store)
     assert {path.name for path in written} == {
-        f"{name}.{kind}" for name in ("accuracy", "cost", "history") for kind in ("csv", "parquet")
+        f"{name}.{kind}"
+        for name in ("accuracy", "cost", "speed", "memory", "scaling", "history")
+        for kind in ("csv", "parquet")
     }
     for name, frame in build_tables(store).items():
         folder = store.root / "tables"
