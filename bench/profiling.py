@@ -8,7 +8,7 @@ from typing import Any
 from bench.config import digest
 from bench.machine import commit, device_name, machine_facts, machine_name, versions
 from bench.measure.processes import ask, available_memory, job_of, largest_batch
-from bench.measure.rounds import Effort, Row, measure_rows, spoken, summarise
+from bench.measure.rounds import Effort, Row, best_settings, measure_rows, spoken, summarise
 from bench.measure.setting import Setting
 from bench.profiles import PROFILE_FORMAT, Profile, run_profile
 
@@ -73,9 +73,14 @@ def speed_profiles(
     costs: dict[tuple[str, int], dict[str, Any]],
     effort: Effort,
     told: Told,
+    *,
+    find_best: bool = False,
     memory_limit: int | None = None,
 ) -> Iterator[Measured]:
     """The speed of every setting.
+
+    The fastest of several was also the luckiest: what `find_best` finds for a model, mode and input size
+    is measured again, and only that stands.
 
     Args:
         costs: the cost record of every model and input size.
@@ -84,9 +89,17 @@ def speed_profiles(
     begun = _now()
     limit = memory_limit or available_memory()
     rows, peaks = measure_rows(settings, effort, memory_limit=limit, told=told)
+    best = best_settings(rows) if find_best else []
+    if best:
+        again, _ = measure_rows(
+            best, effort, memory_limit=limit, told=lambda text: told(f"best setting, {text}")
+        )
+        anew = {row.setting: row for row in again}
+        rows = [anew.get(row.setting, row) for row in rows]
     for row in rows:
         setting = row.setting
         record = _record("speed", setting.model, setting.facts(), begun) | _state(row)
+        record["best"] = setting in best if find_best else None
         if row.failure:
             yield Measured(record | _failed(row.failure))
             continue

@@ -103,6 +103,36 @@ def test_outputs_that_are_nan_in_bf16_are_a_failed_row(vcbench, here, tmp_path, 
     assert "bf16" in rows["reason"]["bf16"] and pd.isna(rows["images_per_s"]["bf16"])
 
 
+def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):
+    """Batch 4 is the fastest at first, and slower when it is measured again: that is what stands."""
+    jobs = []
+
+    def answer(job):
+        if job["task"] == "matmul":
+            return {"outcome": "measured", "flops_per_s": 1e9, "shape": [1, 1, 1]}
+        jobs.append(job["setting"])
+        again = jobs.count(job["setting"]) > 5
+        facts = {"clock": "", "tolerance": 1, "casting": "", "optimizer": None, "gpu": None, "error": 0.0}
+        load = {"busy": False, "other_cores": 0.0, "load_before": 0.0, "load_after": 0.0}
+        return {
+            "outcome": "measured",
+            "seconds": [0.004 if again else 0.001],
+            "steady": True,
+            "warm_up_steps": 6,
+            **facts,
+            **load,
+        }
+
+    monkeypatch.setattr(rounds, "ask", answer)
+    arguments = ("profile", "vit_digits", *SMALL, "--what", "speed", "--full", "--mode", "infer")
+    arguments += ("--batch-size", "1,2,4", "--precision", "fp32", "--memory-format", "contiguous")
+    assert vcbench(*arguments)[0] == 0
+    rows = tables(tmp_path, "speed")
+    assert len(rows) == 6 and set(rows["compiled"]) == {True, False} and set(rows["processes"]) == {5}
+    (best,) = rows[rows["best"]].to_dict("records")
+    assert best["batch_size"] == 4 and best["latency_ms_median"] == 4.0
+
+
 def test_scaling_of_cost(vcbench, tmp_path):
     assert vcbench("profile", "resnet_digits", *SMALL, "--what", "scaling")[0] == 0
     table = tables(tmp_path, "scaling")

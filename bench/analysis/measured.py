@@ -42,6 +42,7 @@ SPEED = {
     "unstable": "boolean",
     "busy": "boolean",
     "fraction_of_matmul_peak": "float64",
+    "best": "boolean",
     **OUTCOME,
     "images_per_s_low": "float64",
     "images_per_s_high": "float64",
@@ -57,8 +58,9 @@ SPEED = {
     "optimizer": "str",
     **CONTEXT,
 }
-"""Columns of the speed table: one row a setting. Latency is that of a step, whatever its batch; `error` is
-the distance of the outputs from those in fp32, relative; `other_cores` is what other processes kept busy."""
+"""Columns of the speed table: one row a setting. Latency is that of a step, whatever its batch; `best` is
+the fastest setting of the model, mode and input size where it was looked for, measured again; `error` is the
+distance of the outputs from those in fp32, relative; `other_cores` is what other processes kept busy."""
 
 MEMORY = {
     **SETTING,

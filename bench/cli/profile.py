@@ -1,6 +1,7 @@
 """vcbench profile: measure any models here and now."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from bench.cli.common import DEFAULT_RESULTS, Device, Json, Results, print_colum
 from bench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from bench.measure.rounds import Effort
     from bench.measure.setting import Setting
 
 FULL_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -50,7 +52,10 @@ def profile(
         bool, typer.Option("--compile", help="Measure compiled networks beside eager ones.")
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="The whole grid where no list is given, in 5 processes a row.")
+        bool,
+        typer.Option(
+            "--full", help="The whole grid where no list is given, 5 processes a row, best settings anew."
+        ),
     ] = False,
     threads: Annotated[
         int | None,
@@ -112,7 +117,7 @@ def profile(
         threads=threads or default_threads(),
     )
     effort = Effort(processes or (FULL_PROCESSES if full else 3), repeats, seconds)
-    records = _measure(chosen, models, input_sizes, classes, settings, effort, results)
+    records = _measure(chosen, models, input_sizes, classes, settings, effort, full, results)
     if as_json:
         print_json(records)
     else:
@@ -126,8 +131,9 @@ def _measure(
     input_sizes: Sequence[int],
     classes: int,
     settings: "Sequence[Setting]",
-    effort: Any,
-    results: Any,
+    effort: "Effort",
+    find_best: bool,
+    results: Path,
 ) -> list[dict[str, Any]]:
     """Take the measurements, storing each as it is done; returns the records."""
     from bench.analysis.tables import write_tables
@@ -147,7 +153,7 @@ def _measure(
     measurements = {
         "scaling": lambda: scaling_profiles(models, classes, _tell),
         "memory": lambda: memory_profiles(settings, _tell),
-        "speed": lambda: speed_profiles(settings, by_place, effort, _tell),
+        "speed": lambda: speed_profiles(settings, by_place, effort, _tell, find_best=find_best),
     }
     for name, measure in measurements.items():
         for one in measure() if name in what else ():
@@ -214,7 +220,7 @@ def _timed(record: dict[str, Any]) -> tuple[str, ...]:
     if record["outcome"] != "measured":
         return "-", "-", "-", "-", record["reason"]
     fraction = record["fraction_of_matmul_peak"]
-    notes = [name for name in ("unstable", "busy") if record[name]] + (
+    notes = [name for name in ("best", "unstable", "busy") if record[name]] + (
         [] if record["steady"] else ["not steady"]
     )
     return (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,14 @@ from bench.measure.setting import Setting
 ROOT = Path(__file__).parent.parent.parent
 # What the machine keeps of its free memory: a measurement must not take others' processes down.
 RESERVE = 0.1
+EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Failed|Unsupported)\b")
 
 
 def ask(job: dict[str, Any]) -> dict[str, Any]:
     """The result of a job (see `bench.measure.worker`), from a process of its own.
 
     A worker that the system kills counts as out of memory; one that fails otherwise gives "failed" with
-    the last line it wrote.
+    the line that names the exception, or else the last one it wrote.
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
@@ -44,7 +46,9 @@ def ask(job: dict[str, Any]) -> dict[str, Any]:
     if ran.returncode == -signal.SIGKILL:
         return {"outcome": "out_of_memory"}
     lines = ran.stderr.strip().splitlines() or [f"the process ended with status {ran.returncode}"]
-    return {"outcome": "failed", "reason": lines[-1]}
+    # Advice may follow the line that names the exception.
+    named = [line for line in lines if EXCEPTION.match(line)] or lines
+    return {"outcome": "failed", "reason": named[-1]}
 
 
 def job_of(task: str, setting: Setting, memory_limit: int | None, **effort: Any) -> dict[str, Any]:

@@ -88,6 +88,19 @@ def measure_rows(
     return rows, peaks
 
 
+def best_settings(rows: Sequence[Row]) -> list[Setting]:
+    """The setting of the most images/s, for every model, mode and input size."""
+    best: dict[tuple, tuple[float, Setting]] = {}
+    for row in rows:
+        if row.failure is None:
+            setting = row.setting
+            rate = summarise(row.samples, setting.batch_size)["images_per_s"]
+            place = setting.model, setting.mode, setting.input_size
+            if place not in best or rate > best[place][0]:
+                best[place] = rate, setting
+    return [setting for _, setting in best.values()]
+
+
 def summarise(samples: Sequence[Sequence[float]], batch_size: int) -> dict[str, Any]:
     """What the table says of the steps of several processes.
 

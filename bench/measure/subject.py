@@ -14,7 +14,7 @@ from models import find_card, make_model, resolve_weights
 
 # Distance of the outputs from those in fp32, over the length of the latter. Eager and compiled, contiguous
 # and channels_last add up in another order; the others round to 11 (TF32, fp16) and 8 bits (bf16).
-TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
+TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 5e-2}
 CHECKED_IMAGES = 8
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
