@@ -161,6 +161,8 @@ def scaling_table(profiles: Iterable[Record], speed: pd.DataFrame, memory: pd.Da
     measured = timed.merge(held, on=[*PLACE, *HOW], how="outer")
     columns = [name for name in costs if name not in measured or name in PLACE]
     merged = costs[columns].merge(measured, on=PLACE, how="left")
+    counted_with = {record["id"]: record["versions"].get("torch") for record in latest.values()}
+    merged["torch"] = merged["torch"].fillna(merged["profile"].map(counted_with))
     return merged[list(SCALING)].astype(SCALING).sort_values([*PLACE, *HOW], kind="stable", ignore_index=True)
 
 

@@ -108,6 +108,7 @@ def test_scaling_has_cost_with_what_was_measured_at_the_same_size(store):
     assert list(table.columns) == list(SCALING)
     assert list(table["input_size"]) == [96, 224, 224] and list(table["flops"]) == [96**2, 224**2, 224**2]
     assert set(table["attention_outgrows_rest_px"]) == {560}
+    assert set(table["torch"]) == {"2.11.0"}
     assert pd.isna(table["mode"][0]) and list(table["batch_size"][1:]) == [1, 4]
     assert list(table["images_per_s"][1:]) == [125.0, 500.0]
     assert table["peak_rss_mib"][1] == 9.0 and pd.isna(table["peak_rss_mib"][2])
