@@ -22,7 +22,7 @@ class RunStore:
 
         runs/ID/record.json         written last: it makes the run count
         runs/ID/checkpoint.safetensors, error.json      while it is not finished
-        profiles/ID/record.json
+        profiles/ID/record.json, samples.parquet (of speed)
         suites/NAME.json            which trials and profiles a suite holds
         labels/DATASET-SPLIT-DATA.parquet
         tables/                     made anew from the above
@@ -158,9 +158,25 @@ class RunStore:
         for abandoned in folder.glob(".*.part"):
             abandoned.unlink(missing_ok=True)
 
-    def finish_profile(self, run: str, record: dict[str, Any]) -> None:
-        """Store a profile's record."""
-        write_json(self.root / "profiles" / run / "record.json", record)
+    def finish_profile(
+        self, run: str, record: dict[str, Any], samples: "list[list[float]] | None" = None
+    ) -> None:
+        """Store a profile's record, in place of an earlier one of the same id.
+
+        `samples` are the ms of every timed step, by process; they lie beside the record in samples.parquet
+        (process, step, ms).
+        """
+        folder = self.root / "profiles" / run
+        if samples is None:
+            (folder / "samples.parquet").unlink(missing_ok=True)
+        else:
+            import pandas as pd
+
+            steps = [(p, s, ms) for p, process in enumerate(samples) for s, ms in enumerate(process)]
+            frame = pd.DataFrame(steps, columns=["process", "step", "ms"])
+            with staged(folder / "samples.parquet") as part:
+                frame.astype({"process": "int16", "step": "int32"}).to_parquet(part, index=False)
+        write_json(folder / "record.json", record)
 
     def note_error(self, run: str, message: str) -> None:
         """Keep what went wrong with a trial that will be tried again."""

@@ -92,6 +92,7 @@ VERBS = [
     "run",
     "status",
     "new",
+    "profile",
     "tables",
     "report",
     "show",

@@ -2,7 +2,8 @@
 
 `accuracy` has one row a finished or diverged trial and suite, `contrasts` one row a pair of models that a
 suite compares on a subset, `cost` one row a model, head and input size, `history` one row a step that a
-trial logged. Fractions are in 0..1, units are in the names.
+trial logged; those of
+`bench.analysis.measured` are beside them. Fractions are in 0..1, units are in the names.
 """
 
 import math
@@ -19,6 +20,7 @@ import pyarrow.parquet
 from bench.analysis.brought import brought_table
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.frames import frame
+from bench.analysis.measured import measured_tables
 from bench.analysis.predictions import Predictions
 from bench.config import canonical
 from bench.errors import StoreError
@@ -136,12 +138,14 @@ ACCURACY_ORDER = [
 
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
-    """Every table of a run store by name; empty ones too; `brought` only where there are such models."""
-    records, suites, cost = store.trials(), store.suites(), cost_table(store.profiles())
+    """Every table of a run store by name, empty ones too; `brought` only where there are such models."""
+    records, suites, profiles = store.trials(), store.suites(), store.profiles()
+    cost = cost_table(profiles)
     return {
         "accuracy": accuracy_table(records, suites),
         "contrasts": contrasts_table(suites, records, Predictions(store), cost),
         "cost": cost,
+        **measured_tables(profiles),
         "history": history_table(store, (record["id"] for record in records)),
         **({"brought": brought_table(store)} if (Path(store.root) / "brought").is_dir() else {}),
     }

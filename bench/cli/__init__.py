@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from bench import __version__
-from bench.cli import catalogue, citing, comparing, data, exporting, planning, results, runs, scoring, suites
+from bench.cli import (
+    catalogue,
+    citing,
+    comparing,
+    data,
+    exporting,
+    planning,
+    profile,
+    results,
+    runs,
+    scoring,
+    suites,
+)
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -20,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (catalogue, planning, suites, results, runs, comparing, citing, exporting, scoring):
+for module in (catalogue, planning, suites, profile, results, runs, comparing, citing, exporting, scoring):
     module.register(app)
 app.add_typer(data.app, name="data")
 

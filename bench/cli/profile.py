@@ -1,0 +1,267 @@
+"""vcbench profile: measure any models here and now."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.common import DEFAULT_RESULTS, Device, Json, Results, print_columns, print_json
+from bench.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from bench.measure.rounds import Effort
+    from bench.measure.setting import Setting
+
+FULL_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+FULL_CUDA_BATCH_SIZES = (*FULL_BATCH_SIZES, 512, 1024)
+FULL_PROCESSES = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(profile)
+
+
+def profile(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model cards or timm models.")],
+    what: Annotated[
+        str, typer.Option("--what", metavar="A,B", help="Of cost, speed, memory, scaling.")
+    ] = "cost,speed,memory",
+    mode: Annotated[
+        str | None, typer.Option("--mode", metavar="A,B", help="infer, train [default: infer].")
+    ] = None,
+    batch_size: Annotated[
+        str | None, typer.Option("--batch-size", metavar="N,N", help="[default: 1,32]")
+    ] = None,
+    input_size: Annotated[
+        str, typer.Option("--input-size", metavar="PX,PX", help="The same for all models.")
+    ] = "224",
+    classes: Annotated[int, typer.Option("--classes", min=1, help="Outputs of the head.")] = 1000,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", metavar="A,B", help="fp32, bf16; on CUDA tf32, fp16 [default: fp32]."),
+    ] = None,
+    memory_format: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-format", metavar="A,B", help="contiguous, channels_last [default: contiguous]."
+        ),
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Measure compiled networks beside eager ones.")
+    ] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="The whole grid where no list is given, 5 processes a row, best settings anew."
+        ),
+    ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, help="[default: OMP_NUM_THREADS, else all cores]", show_default=False
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=3, help="Fresh processes a row [default: 3].", show_default=False),
+    ] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="At least so many steps in each.")] = 10,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0, help="And at least so many seconds of them.")
+    ] = 1.0,
+    device: Device = "auto",
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Measure cost, speed and memory of models anew, and write the tables.
+
+    Example: vcbench profile deit_tiny_patch16_224 resnet18 --batch-size 1,32 --precision fp32,bf16
+    """
+    from bench.measure.rounds import Effort
+    from bench.measure.setting import CUDA_PRECISIONS, MEMORY_FORMATS, MODES, PRECISIONS, grid
+    from bench.profiling import WHAT
+
+    chosen = _words("--what", what, WHAT)
+    given_modes = _words("--mode", mode, MODES) if mode else None
+    precisions = _words("--precision", precision, PRECISIONS) if precision else None
+    formats = _words("--memory-format", memory_format, MEMORY_FORMATS) if memory_format else None
+    batch_sizes = _numbers("--batch-size", batch_size) if batch_size else None
+    input_sizes = _numbers("--input-size", input_size)
+
+    from bench.machine import choose_device
+    from bench.measure.processes import default_threads
+    from models import find_card
+
+    models = list(dict.fromkeys(find_card(model).name for model in models))
+    device = choose_device(device)
+    for name in precisions or ():
+        if device == "cpu" and name in CUDA_PRECISIONS:
+            raise InputError(f"--precision {name}: only on CUDA; on the CPU fp32 and bf16 are measured")
+    if full:
+        given_modes = given_modes or MODES
+        formats = formats or MEMORY_FORMATS
+        precisions = precisions or [p for p in PRECISIONS if device == "cuda" or p not in CUDA_PRECISIONS]
+        batch_sizes = batch_sizes or (FULL_BATCH_SIZES if device == "cpu" else FULL_CUDA_BATCH_SIZES)
+    settings = grid(
+        models,
+        given_modes or ("infer",),
+        batch_sizes or (1, 32),
+        input_sizes,
+        precisions or ("fp32",),
+        formats or ("contiguous",),
+        (False, True) if compiled or full else (False,),
+        classes=classes,
+        device=device,
+        threads=threads or default_threads(),
+    )
+    effort = Effort(processes or (FULL_PROCESSES if full else 3), repeats, seconds)
+    records = _measure(chosen, models, input_sizes, classes, settings, effort, full, results)
+    if as_json:
+        print_json(records)
+    else:
+        _print(records)
+        print(f"\nTables are in {results / 'tables'}")
+
+
+def _measure(
+    what: Sequence[str],
+    models: Sequence[str],
+    input_sizes: Sequence[int],
+    classes: int,
+    settings: "Sequence[Setting]",
+    effort: "Effort",
+    find_best: bool,
+    results: Path,
+) -> list[dict[str, Any]]:
+    """Take the measurements, storing each as it is done; returns the records."""
+    from bench.analysis.tables import write_tables
+    from bench.profiling import cost_profiles, memory_profiles, scaling_profiles, speed_profiles
+    from bench.store import RunStore
+
+    store = RunStore(results)
+    # Cost is counted whatever was asked for: speed needs it, and it finds what cannot be made.
+    costs = [one.record for one in cost_profiles(models, input_sizes, classes)]
+    store.prepare()
+    records: list[dict[str, Any]] = []
+    if "cost" in what:
+        for record in costs:
+            store.finish_profile(record["id"], record)
+            records.append(record)
+    by_place = {(record["model"], record["input_size"]): record for record in costs}
+    measurements = {
+        "scaling": lambda: scaling_profiles(models, classes, _tell),
+        "memory": lambda: memory_profiles(settings, _tell),
+        "speed": lambda: speed_profiles(settings, by_place, effort, _tell, find_best=find_best),
+    }
+    for name, measure in measurements.items():
+        for one in measure() if name in what else ():
+            store.finish_profile(one.record["id"], one.record, one.samples)
+            records.append(one.record)
+    write_tables(store)
+    return records
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print(records: Sequence[dict[str, Any]]) -> None:
+    """One table a kind of measurement."""
+    rows = [
+        (
+            r["model"],
+            r["input_size"],
+            r["classes"],
+            f"{r['params']:,}",
+            f"{r['flops']:,}",
+            f"{r['gmacs']:.3f}",
+        )
+        for r in records
+        if r["what"] == "cost"
+    ]
+    _section(rows, ("MODEL", "PX", "CLASSES", "PARAMETERS", "FLOPS", "GMACS"))
+    rows = []
+    for r in records:
+        if r["what"] == "scaling":
+            crossing = r["attention_outgrows_rest_px"] or "-"
+            rows += [
+                (r["model"], one["input_size"], one["tokens"] or "-", f"{one['gmacs']:.3f}",
+                 f"{one['attention_share']:.1%}", crossing)
+                for one in r["rows"]
+            ]  # fmt: skip
+    _section(rows, ("MODEL", "PX", "TOKENS", "GMACS", "ATTENTION MATRICES", "OUTGROW THE REST AT PX"))
+    rows = [(*_how(r), *_held(r)) for r in records if r["what"] == "memory"]
+    _section(rows, (*HOW, "PEAK MIB", "NOTE"))
+    rows = [(*_how(r), *_timed(r)) for r in records if r["what"] == "speed"]
+    _section(rows, (*HOW, "IMAGES/S", "MS", "Q1-Q3", "OF PEAK", "NOTE"))
+
+
+HOW = ("MODEL", "MODE", "BATCH", "PX", "PRECISION", "LAYOUT", "COMPILED")
+
+
+def _how(record: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("model", "mode", "batch_size", "input_size", "precision", "memory_format")
+    return *(record[name] for name in names), "yes" if record["compiled"] else "no"
+
+
+def _held(record: dict[str, Any]) -> tuple[str, str]:
+    if record["outcome"] != "measured":
+        return "-", record["reason"]
+    on_cpu = "peak_rss_mib" in record
+    name, note = (
+        ("peak_rss_mib", "resident, over the baseline") if on_cpu else ("peak_allocated_mib", "allocated")
+    )
+    return f"{record[name]:.0f}", note
+
+
+def _timed(record: dict[str, Any]) -> tuple[str, ...]:
+    if record["outcome"] != "measured":
+        return "-", "-", "-", "-", record["reason"]
+    fraction = record["fraction_of_matmul_peak"]
+    notes = [name for name in ("best", "unstable", "busy") if record[name]] + (
+        [] if record["steady"] else ["not steady"]
+    )
+    return (
+        f"{record['images_per_s']:.4g}",
+        f"{record['latency_ms_median']:.4g}",
+        f"{record['latency_ms_q1']:.4g}-{record['latency_ms_q3']:.4g}",
+        "-" if fraction is None else f"{fraction:.0%}",
+        ", ".join(notes),
+    )
+
+
+def _section(rows: Sequence[tuple], header: Sequence[str]) -> None:
+    if rows:
+        print()
+        print_columns(rows, header)
+
+
+def _words(option: str, text: str, known: Sequence[str]) -> list[str]:
+    """Names separated by commas, each once.
+
+    Raises:
+        InputError: one that is not known.
+    """
+    words = list(dict.fromkeys(word.strip() for word in text.split(",")))
+    for word in words:
+        if word not in known:
+            raise InputError(
+                f'{option} {text}: "{word}" should be of {", ".join(known)}{did_you_mean(word, known)}'
+            )
+    return words
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    """Whole numbers from 1, separated by commas, each once.
+
+    Raises:
+        InputError: anything else.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise InputError(
+            f"{option} {text}: should be whole numbers from 1, separated by commas, such as 1,32"
+        )
+    return list(dict.fromkeys(int(word) for word in words))

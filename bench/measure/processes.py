@@ -1,0 +1,91 @@
+"""Worker processes: how each is started, what it is given, and what becomes of one that dies."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.measure.setting import Setting
+
+ROOT = Path(__file__).parent.parent.parent
+# What the machine keeps of its free memory: a measurement must not take others' processes down.
+RESERVE = 0.1
+EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Failed|Unsupported)\b")
+
+
+def ask(job: dict[str, Any]) -> dict[str, Any]:
+    """The result of a job (see `bench.measure.worker`), from a process of its own.
+
+    A worker that the system kills counts as out of memory; one that fails otherwise gives "failed" with
+    the line that names the exception, or else the last one it wrote.
+    """
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": str(job["threads"]),
+        "MKL_NUM_THREADS": str(job["threads"]),
+    }
+    # The way threads wait is PyTorch's default, as it is where a reader repeats the measurement.
+    environment.pop("OMP_WAIT_POLICY", None)
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "bench.measure.worker"],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if ran.returncode == 0:
+        return json.loads(ran.stdout)
+    if ran.returncode == -signal.SIGKILL:
+        return {"outcome": "out_of_memory"}
+    lines = ran.stderr.strip().splitlines() or [f"the process ended with status {ran.returncode}"]
+    # Advice may follow the line that names the exception.
+    named = [line for line in lines if EXCEPTION.match(line)] or lines
+    return {"outcome": "failed", "reason": named[-1]}
+
+
+def job_of(task: str, setting: Setting, memory_limit: int | None, **effort: Any) -> dict[str, Any]:
+    """The job that measures a setting."""
+    limit = memory_limit if setting.device == "cpu" else None
+    return {
+        "task": task,
+        "setting": setting.facts(),
+        "threads": setting.threads,
+        "memory_limit": limit,
+        **effort,
+    }
+
+
+def largest_batch(setting: Setting, memory_limit: int | None) -> int:
+    """The largest of batch_size / 2, / 4, ... that fits, each tried in a process of its own; 0 for none."""
+    batch_size = setting.batch_size
+    while (batch_size := batch_size // 2) > 0:
+        smaller = replace(setting, batch_size=batch_size)
+        if ask(job_of("fits", smaller, memory_limit))["outcome"] == "measured":
+            return batch_size
+    return 0
+
+
+def available_memory() -> int:
+    """Bytes that a worker may take: what the machine and its control group have free, less a reserve."""
+    free = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    limit, used = group / "memory.max", group / "memory.current"
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return int(free * (1 - RESERVE))
+
+
+def default_threads() -> int:
+    """OMP_NUM_THREADS, else the cores that this process may use."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,140 @@
+"""The network of a setting, ready to be timed, and the check that it computes the right thing."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bench.measure.setting import Setting
+from models import find_card, make_model, resolve_weights
+
+# Distance of the outputs from those in fp32, over the length of the latter. Eager and compiled, contiguous
+# and channels_last add up in another order; the others round to 11 (TF32, fp16) and 8 bits (bf16).
+TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 5e-2}
+CHECKED_IMAGES = 8
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+OPTIMIZER = "AdamW, fused"
+LEARNING_RATE = 1e-6
+
+
+class BadOutput(RuntimeError):
+    """The network's outputs are not what fp32 gives: its speed would be that of something else."""
+
+
+def prepare(setting: Setting) -> tuple[Callable[[], torch.Tensor], float]:
+    """One step of the setting, on random images that already lie on the device, and its error.
+
+    The weights are random, from seed 0. The error is the distance of the outputs from those in fp32
+    (eager, contiguous) over the length of the latter, at most `TOLERANCE`.
+
+    Raises:
+        BadOutput: outputs are not finite, of the wrong shape, or far from those in fp32.
+        InputError: the network cannot be made so.
+    """
+    set_tf32(False)
+    network = make_network(setting)
+    images = make_images(setting)
+    with torch.inference_mode():
+        expected = network(images[:CHECKED_IMAGES]).float()
+    set_tf32(setting.precision == "tf32")
+    network = network.to(memory_format=FORMATS[setting.memory_format])
+    images = images.contiguous(memory_format=FORMATS[setting.memory_format])
+    if setting.mode == "train":
+        # No optimizer has been near the weights yet: what autocast gives is checked in evaluation mode.
+        with torch.no_grad(), autocast(setting):
+            error = check(network(images), expected, setting)
+        return _training(setting, network.train(), images), error
+    dtype = HALF.get(setting.precision, torch.float32)
+    network, images = network.to(dtype), images.to(dtype)
+    forward = torch.compile(network) if setting.compiled else network
+
+    def infer() -> torch.Tensor:
+        with torch.inference_mode():
+            return forward(images)
+
+    return infer, check(infer(), expected, setting)
+
+
+def make_network(setting: Setting) -> nn.Module:
+    """The network in fp32 and evaluation mode on its device."""
+    card = find_card(setting.model)
+    weights = resolve_weights(card, "none", Path(), download=False)
+    network = make_model(card, weights, classes=setting.classes, input_size=setting.input_size)
+    return network.eval().to(setting.device)
+
+
+def make_images(setting: Setting) -> torch.Tensor:
+    """Normally distributed images in fp32 on the device, shape (n, 3, size, size)."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (setting.batch_size, 3, setting.input_size, setting.input_size)
+    return torch.randn(shape, generator=generator).to(setting.device)
+
+
+def check(outputs: torch.Tensor, expected: torch.Tensor, setting: Setting) -> float:
+    """The relative error of the first rows of `outputs`, which `expected` holds in fp32.
+
+    Raises:
+        BadOutput: they are not finite, of the wrong shape, or the error is above the tolerance.
+    """
+    shape = (setting.batch_size, setting.classes)
+    if outputs.shape != shape:
+        raise BadOutput(f"the outputs have the shape {tuple(outputs.shape)}, not {shape}")
+    if not torch.isfinite(expected).all():
+        raise BadOutput("outputs in fp32 are not all finite")
+    outputs = outputs.float()
+    if not torch.isfinite(outputs).all():
+        raise BadOutput(f"outputs in {setting.precision} are not all finite")
+    length = expected.norm().clamp_min(torch.finfo(torch.float32).tiny)
+    error = float((outputs[: len(expected)] - expected).norm() / length)
+    if error > TOLERANCE[setting.precision]:
+        raise BadOutput(
+            f"outputs in {setting.precision} are {error:.2g} away from those in fp32, relative to their "
+            f"length; at most {TOLERANCE[setting.precision]:g} would do"
+        )
+    return error
+
+
+def autocast(setting: Setting) -> AbstractContextManager:
+    """Mixed precision as training uses it."""
+    half = HALF.get(setting.precision)
+    return torch.autocast(setting.device, half) if half else nullcontext()
+
+
+def set_tf32(on: bool) -> None:
+    """Let matrix products and convolutions of fp32 numbers on a GPU round to TF32, or not."""
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+
+
+def _training(setting: Setting, network: nn.Module, images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """A training step, after one that showed its loss to be finite."""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.randint(setting.classes, (len(images),), generator=generator).to(setting.device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, fused=True)
+    scaler = torch.amp.GradScaler(setting.device, enabled=setting.precision == "fp16")
+    forward = torch.compile(network) if setting.compiled else network
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(setting):
+            loss = F.cross_entropy(forward(images), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss
+
+    if not torch.isfinite(step()).item():
+        raise BadOutput(f"the loss of a training step in {setting.precision} is not finite")
+    return step
+
+
+def fits(setting: Setting) -> dict[str, bool]:
+    """Whether two steps of the setting can be taken at all; out of memory is raised."""
+    step, _ = prepare(replace(setting, compiled=False))
+    step()
+    return {"fits": True}

@@ -1,0 +1,123 @@
+"""The tables of speed, memory and scaling from records written by hand."""
+
+import pandas as pd
+import pytest
+
+from bench.analysis.measured import MEMORY, SCALING, SPEED, measured_tables
+from bench.analysis.tables import build_tables, write_tables
+from bench.store import RunStore
+
+PROMISED = (
+    "model,mode,device,machine,precision,memory_format,compiled,batch_size,input_size,images_per_s,"
+    "latency_ms_median,latency_ms_q1,latency_ms_q3,samples,processes,unstable,busy,fraction_of_matmul_peak,"
+)
+SETTING = {
+    "format": 1,
+    "kind": "profile",
+    "model": "vit",
+    "title": "ViT",
+    "family": "ViT",
+    "mode": "infer",
+    "device": "cpu",
+    "machine": "Example CPU",
+    "precision": "fp32",
+    "memory_format": "contiguous",
+    "compiled": False,
+    "input_size": 224,
+    "classes": 10,
+    "threads": 2,
+    "versions": {"torch": "2.11.0"},
+    "finished": "2026-01-01T00:00:00+00:00",
+}
+
+
+def speed(run, batch_size, **changes):
+    numbers = {
+        "outcome": "measured",
+        "reason": None,
+        "images_per_s": 1000.0 * batch_size / 8,
+        "latency_ms_median": 8.0,
+        "latency_ms_q1": 7.5,
+        "latency_ms_q3": 9.0,
+        "samples": 30,
+        "processes": 3,
+        "unstable": False,
+        "busy": True,
+        "fraction_of_matmul_peak": 0.4,
+        "matmul_peak": {"flops_per_s": 1e11, "shape": [8, 8, 8]},
+    }
+    return {**SETTING, "what": "speed", "id": run, "batch_size": batch_size, **numbers, **changes}
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = RunStore(tmp_path)
+    store.prepare()
+    return store
+
+
+def put(store, *records):
+    for record in records:
+        store.finish_profile(record["id"], record)
+
+
+def test_without_measurements_the_tables_have_columns_and_no_rows(store, tmp_path):
+    tables = build_tables(store)
+    for name, columns in (("speed", SPEED), ("memory", MEMORY), ("scaling", SCALING)):
+        assert list(tables[name].columns) == list(columns) and tables[name].empty
+    write_tables(store)
+    assert list(pd.read_csv(tmp_path / "tables/speed.csv").columns) == list(SPEED)
+    assert (tmp_path / "tables/scaling.parquet").exists()
+
+
+def test_speed_begins_with_the_promised_columns():
+    assert ",".join(SPEED).startswith(PROMISED)
+
+
+def test_rows_with_and_without_numbers(store):
+    failed = {"outcome": "out_of_memory", "reason": "out of memory", "largest_batch": 16}
+    lost = {**SETTING, "what": "speed", "id": "b", "batch_size": 32, **failed}
+    put(store, lost, speed("a", 1))
+    table = measured_tables(store.profiles())["speed"]
+    first, second = table.to_dict("records")
+    assert (first["batch_size"], first["images_per_s"], first["matmul_peak_flops_per_s"]) == (1, 125.0, 1e11)
+    assert (first["torch"], first["profile"], first["busy"]) == ("2.11.0", "a", True)
+    assert (second["outcome"], second["largest_batch"]) == ("out_of_memory", 16)
+    assert pd.isna(second["images_per_s"]) and pd.isna(second["unstable"])
+
+
+def test_scaling_has_cost_with_what_was_measured_at_the_same_size(store):
+    rows = [
+        {"input_size": size, "tokens": size, "params": 5, "flops": size**2, "gmacs": 0.5,
+         "attention_matrices_flops": size, "attention_share": 1 / size, "activations_m": 1.0, "counter": "c"}
+        for size in (224, 96)
+    ]  # fmt: skip
+    cost = {name: SETTING[name] for name in ("model", "title", "family", "classes", "versions", "finished")}
+    cost |= {"what": "scaling", "id": "s", "rows": rows, "attention_outgrows_rest_px": 560}
+    older = {**cost, "id": "t", "finished": "2025", "rows": [{**rows[0], "flops": 1}]}
+    memory = {
+        **SETTING,
+        "what": "memory",
+        "id": "m",
+        "batch_size": 1,
+        "outcome": "measured",
+        "peak_rss_mib": 9.0,
+    }
+    put(store, cost, older, memory, speed("a", 1), speed("b", 4))
+    table = measured_tables(store.profiles())["scaling"]
+    assert list(table.columns) == list(SCALING)
+    assert list(table["input_size"]) == [96, 224, 224] and list(table["flops"]) == [96**2, 224**2, 224**2]
+    assert set(table["attention_outgrows_rest_px"]) == {560}
+    assert set(table["torch"]) == {"2.11.0"}
+    assert pd.isna(table["mode"][0]) and list(table["batch_size"][1:]) == [1, 4]
+    assert list(table["images_per_s"][1:]) == [125.0, 500.0]
+    assert table["peak_rss_mib"][1] == 9.0 and pd.isna(table["peak_rss_mib"][2])
+
+
+def test_a_record_takes_the_place_of_an_earlier_one(store, tmp_path):
+    store.finish_profile("a", speed("a", 1), [[1.0, 2.0], [3.0]])
+    samples = pd.read_parquet(tmp_path / "profiles/a/samples.parquet")
+    assert samples.to_dict("list") == {"process": [0, 0, 1], "step": [0, 1, 0], "ms": [1.0, 2.0, 3.0]}
+    store.finish_profile("a", speed("a", 1, outcome="failed"))
+    assert not (tmp_path / "profiles/a/samples.parquet").exists()
+    assert list(measured_tables(store.profiles())["speed"]["outcome"]) == ["failed"]

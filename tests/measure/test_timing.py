@@ -1,0 +1,71 @@
+"""Warm-up, sampling and summaries on made-up clocks: no test asserts how long anything takes."""
+
+import statistics
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.measure.rounds import summarise
+from bench.measure.timing import WINDOW, sample, wall_clock, warm_up
+
+
+def clock_of(seconds):
+    """A clock that gives these seconds one after the other, and the last of them for ever."""
+    left = list(seconds)
+
+    def clock(count):
+        return [left.pop(0) if len(left) > 1 else left[0] for _ in range(count)]
+
+    return clock
+
+
+def test_warm_up_goes_on_until_two_windows_agree():
+    steps, steady = warm_up(clock_of([9.0] * WINDOW + [3.0] * WINDOW + [1.0]), 0.0, 1e9)
+    assert (steps, steady) == (4 * WINDOW, True)
+
+
+def test_warm_up_takes_the_seconds_it_is_given():
+    steps, steady = warm_up(clock_of([1.0]), 10.0, 1e9)
+    assert steady and 10 <= steps < 10 + WINDOW
+
+
+def test_warm_up_of_what_never_settles_ends():
+    steps, steady = warm_up(clock_of([2.0**n for n in range(60)]), 0.0, 1e6)
+    assert not steady and steps < 60
+
+
+def test_sampling_needs_both_repeats_and_seconds():
+    assert sample(clock_of([0.5]), 10, 1.0) == [0.5] * 10
+    assert sample(clock_of([0.5]), 1, 4.0) == [0.5] * 8
+    assert len(sample(clock_of([0.5]), 3, 0.0, block=2)) == 4
+
+
+def test_the_wall_clock_gives_one_number_a_step():
+    calls = []
+    begun = time.perf_counter()
+    seconds = wall_clock(lambda: calls.append(time.sleep(0.002)))(4)
+    assert len(seconds) == len(calls) == 4
+    assert min(seconds) >= 0.002 and sum(seconds) <= time.perf_counter() - begun
+
+
+def test_summary_against_numpy_and_scipy():
+    random = np.random.default_rng(0)
+    samples = [(10 + random.random(40)).tolist() for _ in range(3)]
+    found = summarise(samples, batch_size=8)
+    pooled = [value for one in samples for value in one]
+    assert found["latency_ms_median"] == pytest.approx(statistics.median(pooled))
+    assert [found["latency_ms_q1"], found["latency_ms_q3"]] == pytest.approx(np.percentile(pooled, [25, 75]))
+    assert found["images_per_s"] == pytest.approx(8000 / statistics.median(pooled))
+    rates = [8000 / statistics.median(one) for one in samples]
+    interval = stats.t.interval(0.95, 2, loc=np.mean(rates), scale=stats.sem(rates))
+    assert [found["images_per_s_low"], found["images_per_s_high"]] == pytest.approx(interval)
+    assert (found["samples"], found["processes"], found["unstable"]) == (120, 3, False)
+    assert found["latency_ms_p95"] == pytest.approx(np.percentile(pooled, 95))
+    assert found["latency_ms_p99"] is None
+
+
+@pytest.mark.parametrize(("last", "unstable"), [(10.4, False), (10.6, True)])
+def test_processes_that_disagree_make_a_row_unstable(last, unstable):
+    assert summarise([[10.0] * 5, [10.0] * 5, [last] * 5], 1)["unstable"] is unstable
