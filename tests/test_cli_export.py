@@ -40,7 +40,8 @@ def test_the_tables(store, tmp_path, form):
     for path, expected in zip(written, tables.values(), strict=True):
         kinds = expected.dtypes.to_dict()
         found = pd.read_csv(path, dtype=kinds) if form == "csv" else pd.read_parquet(path).astype(kinds)
-        pd.testing.assert_frame_equal(found, expected)
+        # A CSV file does not tell an empty text from a missing one.
+        pd.testing.assert_frame_equal(found, expected.replace("", None) if form == "csv" else expected)
     assert not (store / "tables").exists()
 
 

@@ -139,7 +139,12 @@ def test_classes_may_be_called_train_and_test(tmp_path):
         ({"val/a": 3, "val/b": 3, "test/a": 1}, "class folders in test, val but not in train"),
         ({"train/a": 3, "train/b": 3, "test/a": 3}, "class 'b' is in train but not in test"),
         ({"train/a": 3, "train/b": 3, "test/a": 3, "test/b": 1, "test/c": 1}, "class 'c' is in test but not"),
-        ({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "valid/a": 1}, "folder 'valid' beside train"),
+        ({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "valid/a": 1}, "name it 'val'"),
+        (
+            {"Train/a": 9, "Train/b": 9, "Test/a": 9, "Test/b": 9},
+            "folder 'Test' holds class folders; name it 'test'",
+        ),
+        ({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "more/a": 1}, "folder 'more' beside train"),
         ({"train/a": 1, "train/b": 0, "test/a": 1, "test/b": 1}, "train/b: holds no image"),
         ({"a": 9, "b": 0}, "b: holds no image"),
         ({"a": 9}, "1 class folder"),

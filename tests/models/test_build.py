@@ -90,7 +90,7 @@ def test_the_head_is_new_and_follows_the_seed(digits_file, classes):
         if not key.startswith("head."):
             assert torch.equal(first[key], value) and torch.equal(other[key], value)
     assert all(torch.equal(first[key], same[key]) for key in first)
-    assert first["head.weight"].shape == (classes, 96)
+    assert first["head.weight"].shape == (classes, 80)
     assert not torch.equal(first["head.weight"], other["head.weight"])
     if classes == 10:
         assert not torch.equal(first["head.weight"], tensors["head.weight"])
@@ -150,17 +150,17 @@ def replaced(key, value):
     ("change", "says"),
     [
         (
-            replaced("blocks.1.attn.qkv.weight", torch.zeros(288, 64)),
-            '"blocks.1.attn.qkv.weight" has shape (288, 64), vit_digits needs (288, 96)',
+            replaced("blocks.1.attn.qkv.weight", torch.zeros(240, 64)),
+            '"blocks.1.attn.qkv.weight" has shape (240, 64), vit_digits needs (240, 80)',
         ),
         (
-            replaced("pos_embed", torch.zeros(1, 26, 96)),
-            '"pos_embed" has shape (1, 26, 96), vit_digits needs (1, 17, 96)',
+            replaced("pos_embed", torch.zeros(1, 26, 80)),
+            '"pos_embed" has shape (1, 26, 80), vit_digits needs (1, 17, 80)',
         ),
-        (without("norm.bias"), '"norm.bias" is missing, vit_digits needs it with shape (96,)'),
+        (without("norm.bias"), '"norm.bias" is missing, vit_digits needs it with shape (80,)'),
         (
-            replaced("blocks.4.norm1.bias", torch.zeros(96)),
-            '"blocks.4.norm1.bias" of shape (96,) is not in vit_digits',
+            replaced("blocks.4.norm1.bias", torch.zeros(80)),
+            '"blocks.4.norm1.bias" of shape (80,) is not in vit_digits',
         ),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_tensor_that_does_not_fit_is_named(tmp_path, digits_file, change, says
 
 def test_keeping_a_head_needs_one_that_fits(digits_file):
     with pytest.raises(
-        WeightsError, match=r'"head.weight" has shape \(10, 96\), vit_digits needs \(1000, 96\)'
+        WeightsError, match=r'"head.weight" has shape \(10, 80\), vit_digits needs \(1000, 80\)'
     ):
         make_model(find_card("vit_digits"), of_file(digits_file[0]), classes=None, input_size=16)
 
