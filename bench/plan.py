@@ -162,6 +162,23 @@ class Resolver:
                 self._weights[key] = error
         return card, _value(self._weights[key])
 
+    def require_weights(self, trials: Iterable[Trial]) -> None:
+        """Know before anything slow begins that the weights of all trials are here or can be fetched.
+
+        Raises:
+            WeightsError: of the first that are not here, where the hub cannot be reached.
+            InputError: there is no such model.
+        """
+        from models import hub_answers
+
+        for trial in trials:
+            try:
+                self.weights(trial)
+            except WeightsError:
+                if not hub_answers():
+                    raise
+                return
+
     def resolve(self, trial: Trial) -> Resolved | Unresolved:
         """The trial with its id, or what is missing for it.
 
@@ -169,8 +186,8 @@ class Resolver:
             InputError: the trial cannot be: more shots than a class has, an unknown model or dataset.
         """
         try:
-            card, weights = self.weights(trial)
             dataset = self.dataset(trial)
+            card, weights = self.weights(trial)
         except (DataError, WeightsError) as error:
             return Unresolved(trial, error)
         shots, images = subset_of(trial, dataset)

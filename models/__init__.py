@@ -7,12 +7,12 @@ before a network is made or a name without a card is looked up.
 from typing import TYPE_CHECKING, Any
 
 from models.card import Card, find_card, list_cards
-from models.weights import Weights, resolve_weights
+from models.weights import Weights, hub_answers, resolve_weights
 
 if TYPE_CHECKING:
     from models.build import make_model
 
-__all__ = ["Card", "Weights", "find_card", "list_cards", "make_model", "resolve_weights"]
+__all__ = ["Card", "Weights", "find_card", "hub_answers", "list_cards", "make_model", "resolve_weights"]
 
 
 def __getattr__(name: str) -> Any:

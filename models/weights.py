@@ -69,7 +69,10 @@ def _of_card(card: Card, weights_dir: Path, *, download: bool) -> tuple[Path, st
         f"{card.name}: neither {local} nor {HUB_FILE} of {repository} in the Hugging Face cache is there"
     )
     if not download:
-        raise WeightsError(f"{missing}; put the file in the weights directory or allow the download")
+        raise WeightsError(
+            f"{missing}; put the file in the weights directory, "
+            "or run where the Hugging Face hub can be reached"
+        )
     return _download(repository, missing), f"{repository} on the Hugging Face hub"
 
 
@@ -89,7 +92,7 @@ def _download(repository: str, missing: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     # The hub's own client tries again for half a minute where there is no network.
-    if not _answers(ENDPOINT, HUB_SECONDS):
+    if not hub_answers():
         raise WeightsError(
             f"{missing}, and {ENDPOINT} does not answer; download it on a machine with a network"
         )
@@ -100,6 +103,13 @@ def _download(repository: str, missing: str) -> Path:
         raise WeightsError(
             f"{missing}, and the download failed ({type(error).__name__}: {reason})"
         ) from error
+
+
+def hub_answers() -> bool:
+    """Whether weights can be fetched from here, known within `HUB_SECONDS`."""
+    from huggingface_hub.constants import ENDPOINT
+
+    return _answers(ENDPOINT, HUB_SECONDS)
 
 
 def _answers(address: str, seconds: float) -> bool:

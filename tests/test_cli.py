@@ -176,7 +176,10 @@ def test_a_suite_from_plan_to_report(vcbench, tmp_path):
         (["run", "tiny.toml", "--set", "recipe.budget.epoch=3"], ['"recipe.budget.epochs"']),
         (["run", "tiny.toml", "--only", "vitt"], ['"vit"']),
         (["run", "tiny.toml", "--device", "gpu"], ["--device gpu"]),
-        (["run", "flowers102", "--data-dir", "nowhere"], ["nowhere", "vcbench data fetch flowers102"]),
+        (
+            ["run", "flowers102", "--only", "vit-s-deit", "--data-dir", "nowhere"],
+            ["nowhere", "vcbench data fetch flowers102"],
+        ),
         (["data", "verify", "flower"], ['"flowers102"']),
         (["report", "tiny.toml"], ["no run store"]),
         (["tables", "--results", "nowhere"], ["nowhere"]),
@@ -217,6 +220,13 @@ def test_missing_weights_are_named_within_seconds(vcbench, tmp_path):
     planned = json.loads(vcbench("plan", "tiny.toml", "--json").stdout)
     states = [(row["model"], row["state"]) for row in planned["trials"]]
     assert ("vit", "unresolved") in states and ("resnet", "missing") in states
+
+
+def test_without_a_network_missing_weights_are_told_before_anything_slow(vcbench, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.hub_answers", lambda: False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("bench.machine.choose_device", lambda name: pytest.fail("began something slow"))
+    told(vcbench("run", "full"), "vit_base_patch16_224.safetensors", "augreg_in1k")
 
 
 def start(tmp_path, *arguments):

@@ -50,13 +50,16 @@ def run(
     """
     from bench.cli.progress import Stop, SuiteBars
     from bench.engine import InProcess
+    from bench.plan import Resolver
     from bench.run import chosen, run_suite
     from bench.suite import load_suite
 
     stop = Stop(duration(budget) if budget is not None else None)
     loaded = load_suite(suite, tuple(settings or ()))
-    chosen(loaded, replicates, only or ())  # a wrong name is told before anything slow begins
     folder = data_folder(data_dir)
+    weights = weights_folder(weights_dir, folder)
+    # A wrong name and missing weights are told before anything slow begins.
+    Resolver(folder, weights, None).require_weights(chosen(loaded, replicates, only or ()))
     bars = SuiteBars(loaded.name, stop)
     with stop.on_signals():
         from bench.analysis.tables import write_tables
@@ -64,7 +67,7 @@ def run(
         from bench.store import RunStore
         from bench.training.fitting import Place
 
-        place = Place(folder, weights_folder(weights_dir, folder), results, choose_device(device))
+        place = Place(folder, weights, results, choose_device(device))
         try:
             counts = run_suite(
                 loaded,
