@@ -1,0 +1,321 @@
+"""What the harness costs, as ratios within one run: python tests/perf/overhead.py [--json] [--data-dir DIR]
+
+over_bare       throughput of a whole trial over that of the same step on tensors that are ready in memory
+over_tutorial   throughput of a trial over that of the epoch a tutorial writes: JPEG decoded every time, fp32
+heavy_augmentation   as over_bare, with RandAugment, erasing, mixup and cutmix
+fixed_s         seconds of a trial before its first and after its last step, cache built, model creation aside
+
+Rounds of both sides are interleaved and their medians compared. Images are made on the spot, or, with
+--data-dir, are the training images of Flowers102 there.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.data.augment import Pipeline
+from bench.engine import InProcess
+from bench.plan import Resolver, plan
+from bench.recipe import Augment
+from bench.store import RunStore
+from bench.suite import load_suite
+from bench.training import fitting
+from bench.training.fitting import Place
+from bench.training.images import Images
+from bench.training.loop import EVALUATION_BATCH, autocast, predict
+from bench.training.observer import Silent
+from models import find_card, make_model, resolve_weights
+
+ROUNDS = 3
+CLASSES = 4
+CASES = {  # model: (input size, batch, steps a round, precision of the suites)
+    "resnet18_cifar": (32, 32, 8, "fp32"),
+    "vit_tiny_patch4_32": (32, 32, 8, "fp32"),
+    "tf_efficientnet_lite0": (224, 16, 5, "fp32"),
+    "deit_tiny_patch16_224": (224, 16, 5, "bf16"),
+}
+SUITE = """
+title = "overhead"
+description = "for timing"
+keep_weights = false
+[models]
+it = {{ model = "{model}" }}
+[[comparison]]
+name = "it"
+dataset = "{dataset}"
+contestants = ["it"]
+recipe = "{recipe}"
+replicates = {rounds}
+input_size = {size}
+precision = "{precision}"
+[comparison.set]
+"budget.epochs" = 1
+"budget.min_steps" = {steps}
+"budget.batch_size" = {batch}
+"val_times" = 1
+"""
+
+
+def images_of(folder: Path, side: int, count: int) -> Path:
+    """A folder of JPEGs in train, val and test: noise that compresses like a photograph."""
+    random = np.random.default_rng(0)
+    for split, number in (("train", count), ("val", 2 * CLASSES), ("test", 2 * CLASSES)):
+        for index in range(number):
+            coarse = random.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)
+            path = folder / split / f"class{index % CLASSES}" / f"{index}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC).save(path, quality=92)
+    return folder
+
+
+def flowers(folder: Path, data_dir: Path, count: int) -> Path:
+    """The same folder of links to Flowers102 images; their classes do not matter here."""
+    found = sorted((data_dir / "flowers-102" / "jpg").glob("*.jpg"))
+    wanted = count + 4 * CLASSES
+    if len(found) < wanted:
+        raise SystemExit(f"{data_dir}: {wanted} images of Flowers102 are needed, {len(found)} found")
+    splits = ["train"] * count + ["val"] * (2 * CLASSES) + ["test"] * (2 * CLASSES)
+    for index, (path, split) in enumerate(zip(found[:wanted], splits, strict=True)):
+        link = folder / split / f"class{index % CLASSES}" / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.resolve())
+    return folder
+
+
+class Trials:
+    """Trials of one case, run one at a time."""
+
+    def __init__(self, work: Path, name: str, recipe: str, model: str, data: Path) -> None:
+        size, batch, steps, precision = CASES[model]
+        path = work / f"{name}.toml"
+        path.write_text(
+            SUITE.format(
+                model=model,
+                dataset=f"folder:{data}",
+                recipe=recipe,
+                rounds=ROUNDS + 1,
+                size=size,
+                precision=precision,
+                steps=steps,
+                batch=batch,
+            )
+        )
+        self.place = Place(work, work, work / name, "cpu" if not torch.cuda.is_available() else "cuda")
+        RunStore(self.place.results).prepare()
+        self._todo = iter(Resolver(work, work, self.place.results).resolve_all(plan(load_suite(str(path)))))
+
+    def next(self) -> dict:
+        """The record of the next trial, with its steady images/s and its time outside of training."""
+        resolved = next(self._todo)
+        began = time.perf_counter()
+        with creation_timed() as creation:
+            (outcome,) = InProcess().run([resolved], self.place, lambda _: Silent())
+        wall = time.perf_counter() - began
+        history = pd.read_parquet(self.place.results / "runs" / resolved.id / "history.parquet")
+        steady = float(history["images_per_s"].iloc[1:].median())
+        fixed = wall - outcome.record["details"]["train_s"] - creation[0]
+        return outcome.record | {"steady": steady, "fixed": fixed}
+
+
+@contextmanager
+def creation_timed():
+    """Seconds spent in making models, as a list of one number."""
+    spent, original = [0.0], fitting.make_model
+
+    def timed(*args, **kwargs):
+        began = time.perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            spent[0] += time.perf_counter() - began
+
+    fitting.make_model = timed
+    try:
+        yield spent
+    finally:
+        fitting.make_model = original
+
+
+def network_of(model: str, device: str, work: Path) -> nn.Module:
+    card = find_card(model)
+    weights = resolve_weights(card, "none", work, download=False)
+    network = make_model(card, weights, classes=CLASSES, input_size=CASES[model][0]).to(device)
+    return network.to(memory_format=torch.channels_last) if card.kind == "cnn" else network
+
+
+def bare_step_rate(model: str, device: str, work: Path) -> float:
+    """Images/s of the plain training step on tensors that are ready."""
+    size, batch, steps, precision = CASES[model]
+    network = network_of(model, device, work)
+    layout = torch.channels_last if find_card(model).kind == "cnn" else torch.contiguous_format
+    images = torch.randn(batch, 3, size, size, device=device).contiguous(memory_format=layout)
+    labels = torch.arange(batch, device=device) % CLASSES
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+    times = []
+    for _ in range(steps):
+        began = time.perf_counter()
+        with autocast(precision, device):
+            output = network(images)
+        loss = F.cross_entropy(output.float(), labels, label_smoothing=0.1)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        loss.item()
+        times.append(time.perf_counter() - began)
+    return batch / statistics.median(times[1:])
+
+
+def tutorial_rate(model: str, data: Path, work: Path) -> float:
+    """Images/s of an epoch as tutorials write it: JPEGs decoded anew, fp32, plain Adam, default layout."""
+    size, batch, steps, _ = CASES[model]
+    card = find_card(model)
+    prepare = transforms.Compose(
+        [transforms.Resize((size, size)), transforms.ToTensor(), transforms.Normalize(card.mean, card.std)]
+    )
+    loader = torch.utils.data.DataLoader(
+        ImageFolder(data / "train", prepare), batch, shuffle=True, drop_last=True
+    )
+    network = make_model(
+        card, resolve_weights(card, "none", work, download=False), classes=CLASSES, input_size=size
+    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    times, last = [], time.perf_counter()
+    while len(times) < steps:
+        for images, labels in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network(images), labels)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+            now = time.perf_counter()
+            times.append(now - last)
+            last = now
+            if len(times) == steps:
+                break
+    return batch / statistics.median(times[1:])
+
+
+def evaluation_rates(model: str, work: Path) -> tuple[float, float]:
+    """Images/s of the harness's evaluation of decoded images, and of the bare forward pass."""
+    size, batch, steps, precision = CASES[model]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network_of(model, device, work).eval()
+    card, count = find_card(model), EVALUATION_BATCH * (2 if size > 100 else 4)
+    stored = Augment().stored_size(size)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, stored, stored, 3), dtype=np.uint8)
+    pipeline = Pipeline(Augment(), input_size=size, mean=card.mean, std=card.std)
+    images = Images(pixels, np.arange(count), device)
+    ready = torch.randn(EVALUATION_BATCH, 3, size, size, device=device)
+    if card.kind == "cnn":
+        ready = ready.contiguous(memory_format=torch.channels_last)
+
+    def ours() -> None:
+        predict(network, images, pipeline, precision=precision, phase="evaluating", observer=Silent())
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for _ in range(count // EVALUATION_BATCH):
+                with autocast(precision, device):
+                    network(ready).float().cpu()
+
+    seconds: dict[str, list[float]] = {"ours": [], "bare": []}
+    for _ in range(ROUNDS + 1):
+        for name, run in (("ours", ours), ("bare", bare)):
+            began = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - began)
+    return tuple(count / statistics.median(seconds[name][1:]) for name in ("ours", "bare"))
+
+
+def measure(model: str, work: Path, data_dir: Path | None) -> dict[str, float]:
+    """All figures of one model."""
+    size, batch, steps, precision = CASES[model]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    large = size > 100
+    count = batch * (3 if large else 6)
+    folder = work / f"{model}-images"
+    data = (
+        flowers(folder, data_dir, count)
+        if data_dir and large
+        else images_of(folder, 256 if large else size, count)
+    )
+    light = Trials(work, f"{model}-light", "scratch", model, data)
+    heavy = None if large else Trials(work, f"{model}-heavy", "deit-scratch", model, data)
+    light.next()  # builds the cache
+    rates: dict[str, list[float]] = {"trial": [], "bare": [], "tutorial": [], "heavy": []}
+    fixed = []
+    for _ in range(ROUNDS):
+        rates["bare"].append(bare_step_rate(model, device, work))
+        record = light.next()
+        rates["trial"].append(record["steady"])
+        fixed.append(record["fixed"])
+        if heavy:
+            rates["heavy"].append(heavy.next()["steady"])
+        else:
+            rates["tutorial"].append(tutorial_rate(model, data, work))
+    middle = {name: statistics.median(found) for name, found in rates.items() if found}
+    ours, bare = evaluation_rates(model, work)
+    figures = {
+        "precision": precision,
+        "memory_format": "channels_last" if find_card(model).kind == "cnn" else "contiguous",
+        "trial_images_per_s": middle["trial"],
+        "train_over_bare": middle["trial"] / middle["bare"],
+        "evaluation_over_bare": ours / bare,
+        "fixed_s": statistics.median(fixed),
+    }
+    if heavy:
+        figures["heavy_augmentation"] = middle["heavy"] / middle["bare"]
+    else:
+        figures["train_over_tutorial"] = middle["trial"] / middle["tutorial"]
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--data-dir", type=Path, help="take the larger images from Flowers102 in this folder")
+    parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES))
+    options = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["VCBENCH_CACHE"] = str(Path(folder) / "cache")
+        for model in options.models:
+            found[model] = measure(model, Path(folder), options.data_dir)
+            if not options.json:
+                words = (
+                    f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+                    for name, value in found[model].items()
+                )
+                print(f"{model}: {', '.join(words)}", flush=True)
+    if options.json:
+        print(
+            json.dumps(
+                {"threads": torch.get_num_threads(), "torch": torch.__version__, "models": found}, indent=2
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
