@@ -85,7 +85,8 @@ def run_suite(
     wanted = resolver.resolve_all(trials, strict=True)
     check_networks(wanted, resolver)
     store.prepare()
-    others = [trial for trial in plan(suite, replicates) if trial not in set(trials)]
+    asked = set(trials)
+    others = [trial for trial in plan(suite) if trial not in asked]
     offline = Resolver(place.data_dir, place.weights_dir, place.results)
     profiles = planned_profiles(suite, wanted)
     write_listing(suite, store, [*wanted, *offline.resolve_all(others)], profiles)

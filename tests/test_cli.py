@@ -156,6 +156,11 @@ def test_a_suite_from_plan_to_report(vcbench, tmp_path):
     table = pd.read_csv(tmp_path / "results/tables/accuracy.csv")
     assert len(table) == 6 and set(table["model"].value_counts()) == {4, 2}
 
+    fewer = vcbench("run", "tiny.toml", "--replicates", "1", "--only", "resnet")
+    assert fewer.returncode == 0 and "nothing was missing" in fewer.stdout, fewer.stderr
+    (status,) = json.loads(vcbench("status", "--json").stdout)
+    assert status["trials"] == status["done"] == 6
+
     variant = vcbench("run", "tiny.toml", "--only", "vit", "--set", "recipe.budget.min_steps=5")
     assert variant.returncode == 0, variant.stderr
     table = pd.read_csv(tmp_path / "results/tables/accuracy.csv")
@@ -227,6 +232,16 @@ def test_without_a_network_missing_weights_are_told_before_anything_slow(vcbench
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("bench.machine.choose_device", lambda name: pytest.fail("began something slow"))
     told(vcbench("run", "full"), "vit_base_patch16_224.safetensors", "augreg_in1k")
+
+
+def test_a_part_of_a_changed_suite_leaves_the_rest_in_its_list(vcbench, tmp_path):
+    assert vcbench("run", "tiny.toml", "--only", "vit").returncode == 0
+    (tmp_path / "tiny.toml").write_text(
+        SUITE.replace("replicates = 1", "replicates = 2") + '"val_times" = 2\n'
+    )
+    assert vcbench("run", "tiny.toml", "--only", "resnet", "--replicates", "1").returncode == 0
+    (status,) = json.loads(vcbench("status", "--json").stdout)
+    assert status["trials"] == 8 and status["done"] == 2
 
 
 def start(tmp_path, *arguments):
