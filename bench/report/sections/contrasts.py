@@ -48,8 +48,9 @@ def contrasts(evidence: Evidence) -> Section:
         ),
         Prose(
             "Read intervals from few replicates with care. In 2,000 simulated suites a scenario, this "
-            "interval, stated at 5 % false claims a suite, reached up to 11 % with three replicates, 8 % with five "
-            "and 7 % with ten (python -m bench.analysis.simulation --suites 2000 --out FILE.csv)."
+            "interval, stated at 5 % false claims a suite, reached up to 11 % with three replicates, 8 % "
+            "with five and 7 % with ten "
+            "(python -m bench.analysis.simulation --suites 2000 --out FILE.csv)."
         ),
     ]
     words = {c["name"]: c["unmatched"] for c in evidence.suite["comparisons"]}
