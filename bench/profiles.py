@@ -1,11 +1,23 @@
-"""Profiles: what a suite measures of its models without training them."""
+"""Profiles: what a suite, or the command line, measures of models without training them."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.config import digest
-from bench.machine import versions
+from bench.machine import device_name, machine_name, versions
+from bench.measure.setting import (
+    NO_COUNTER,
+    PATHS,
+    SIZES,
+    Effort,
+    Growth,
+    Loading,
+    Setting,
+    check_precisions,
+    fitting,
+    grid,
+)
 from bench.plan import Resolved, Unresolved
 from bench.suite import Suite
 
@@ -19,19 +31,22 @@ class Profile:
     model: str
     classes: int
     input_size: int
+    what = "cost"
+
+    @property
+    def words(self) -> str:
+        """What is counted, in one line."""
+        return f"{self.model}, {self.classes} classes, {self.input_size} px"
 
     @property
     def id(self) -> str:
         """From everything that can change the counts: the model as its card has it, and the counters."""
-        from models import find_card
-
-        card = find_card(self.model)
         libraries = {name: found for name, found in versions().items() if name in ("torch", "timm", "fvcore")}
         return digest(
             {
                 "profile_format": PROFILE_FORMAT,
                 "what": "cost",
-                "model": [card.name, card.architecture, card.options, card.stem],
+                "model": _identity(self.model),
                 "classes": self.classes,
                 "input_size": self.input_size,
                 "versions": libraries,
@@ -39,9 +54,110 @@ class Profile:
         )
 
 
-def planned_profiles(suite: Suite, trials: Iterable[Resolved | Unresolved]) -> list[Profile]:
-    """The profiles a suite asks for, and the cost of every model as its trials use it."""
-    return list(dict.fromkeys([*_asked(suite), *_trained(trials)]))
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured on this machine: `what` is speed, memory, energy, end_to_end, loading or scaling."""
+
+    what: str
+    setting: Setting | Loading | Growth
+    effort: Effort = field(default=Effort(), compare=False)
+
+    @property
+    def model(self) -> str | None:
+        """The model's name; None for the data path, which has none."""
+        return getattr(self.setting, "model", None)
+
+    @property
+    def words(self) -> str:
+        """What is measured, in one line."""
+        return self.setting.words
+
+    @property
+    def id(self) -> str:
+        """From everything that the numbers depend on: model, setting, machine, device and versions."""
+        return digest(
+            {
+                "profile_format": PROFILE_FORMAT,
+                "what": self.what,
+                "model": _identity(self.model) if self.model else None,
+                "setting": self.setting.facts(),
+                "machine": machine_name(),
+                "device": device_name(getattr(self.setting, "device", "cpu")),
+                "versions": versions(),
+            }
+        )
+
+
+def _identity(model: str) -> list[Any]:
+    from models import find_card
+
+    card = find_card(model)
+    return [card.name, card.architecture, card.options, card.stem]
+
+
+def measurements(
+    what: Iterable[str], settings: Sequence[Setting], effort: Effort, sizes: Sequence[int] = SIZES
+) -> list[Measurement]:
+    """Everything that the words of `what` ask of a grid of settings.
+
+    speed, memory and energy are measured in every setting; end_to_end in those of inference with the smallest
+    and the largest batch, and the data path alone with the largest. scaling counts costs at `sizes`, and
+    where speed or memory are asked for too, measures them there in the first setting of every model.
+    """
+    what = set(what)
+    found = [
+        Measurement(word, setting, effort)
+        for word in ("memory", "speed", "energy")
+        for setting in settings
+        if word in what
+    ]
+    if "end_to_end" in what:
+        found += _end_to_end([s for s in settings if s.mode == "infer"], effort)
+    if "scaling" in what:
+        found += _scaling(what, settings, effort, sizes)
+    return list(dict.fromkeys(found))
+
+
+def _end_to_end(settings: Sequence[Setting], effort: Effort) -> Iterator[Measurement]:
+    batches = [s.batch_size for s in settings]
+    for s in settings:
+        if s.batch_size in (min(batches), max(batches)):
+            yield Measurement("end_to_end", s, effort)
+        if s.batch_size == max(batches):
+            for path in PATHS:
+                yield Measurement(
+                    "loading", Loading(path, s.batch_size, s.input_size, s.device, s.threads), effort
+                )
+
+
+def _scaling(
+    what: set[str], settings: Sequence[Setting], effort: Effort, sizes: Sequence[int]
+) -> Iterator[Measurement]:
+    from models import find_card
+
+    first: dict[str, Setting] = {}
+    for setting in settings:
+        first.setdefault(setting.model, setting)
+    for model, setting in first.items():
+        yield Measurement("scaling", Growth(model, setting.classes, tuple(sizes)), effort)
+        patch = find_card(model).patch
+        for size in dict.fromkeys(fitting(size, patch) for size in sizes):
+            for word in ("memory", "speed"):
+                if word in what:
+                    yield Measurement(word, replace(setting, input_size=size), effort)
+
+
+def planned_profiles(
+    suite: Suite, trials: Iterable[Resolved | Unresolved], device: str
+) -> list[Profile | Measurement]:
+    """What a suite asks for, and the cost of every model as its trials use it; none twice.
+
+    Energy is left out where `device` has no counter of it.
+
+    Raises:
+        InputError: a precision that the device does not have, or an unknown model.
+    """
+    return list(dict.fromkeys([*_asked(suite), *_trained(trials), *_measured(suite, device)]))
 
 
 def _asked(suite: Suite) -> Iterator[Profile]:
@@ -58,6 +174,43 @@ def _trained(trials: Iterable[Resolved | Unresolved]) -> Iterator[Profile]:
         if isinstance(item, Resolved):
             outputs = item.trial.recipe.head_outputs or item.classes
             yield Profile(item.trial.model, outputs, item.trial.input_size)
+
+
+def _measured(suite: Suite, device: str) -> Iterator[Measurement]:
+    from bench.measure.processes import default_threads
+
+    for asked in suite.profiles.measured:
+        check_precisions(asked.precisions, device, where=f"{suite.name}: profiles.measured: precisions")
+        settings = grid(
+            asked.models,
+            asked.modes,
+            asked.batch_sizes,
+            [asked.input_size],
+            asked.precisions,
+            asked.memory_formats,
+            asked.compiled,
+            classes=asked.classes,
+            device=device,
+            threads=default_threads(),
+        )
+        what = set(asked.what) - (set() if can_measure_energy(device) else {"energy"})
+        effort = Effort(asked.processes, asked.repeats, asked.seconds)
+        yield from measurements(what, settings, effort, asked.sizes)
+
+
+def can_measure_energy(device: str) -> bool:
+    """Whether the device counts the energy it takes."""
+    if device != "cuda":
+        return False
+    from bench.measure.board import energy_counter
+
+    return energy_counter(device) is not None
+
+
+def lacks_energy(suite: Suite, device: str) -> str | None:
+    """One line where the suite asks for energy and the device does not count it."""
+    asked = any("energy" in measured.what for measured in suite.profiles.measured)
+    return NO_COUNTER if asked and not can_measure_energy(device) else None
 
 
 def run_profile(profile: Profile) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.engine import Engine, Outcome
 from bench.errors import InputError, did_you_mean
 from bench.plan import Resolved, Resolver, Trial, Unresolved, listing, plan
-from bench.profiles import Profile, planned_profiles, run_profile
+from bench.profiles import Measurement, Profile, planned_profiles, run_profile
 from bench.store import RunStore
 from bench.suite import Suite
 
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 
 # How long to wait before looking again at trials that another process has in hand.
 HELD_SECONDS = 2.0
+# The name in `--only` of what a suite measures without training.
+PROFILES = "profiles"
 
 
 def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Trial]:
     """The suite's trials, or those of the comparisons and contestants named in `only`.
 
+    The name "profiles" stands for what is measured without training: alone, for no trial.
+
     Raises:
         InputError: a name in `only` that the suite does not have.
     """
     only = set(only)
-    names = {comparison.name for comparison in suite.comparison} | set(suite.models)
+    names = {comparison.name for comparison in suite.comparison} | set(suite.models) | {PROFILES}
     for name in sorted(only - names):
         raise InputError(
             f"--only {name}: {suite.name} has no such comparison or model{did_you_mean(name, names)}"
@@ -38,7 +42,10 @@ def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Tr
 
 
 def write_listing(
-    suite: Suite, store: RunStore, found: Iterable[Resolved | Unresolved], profiles: Iterable[Profile]
+    suite: Suite,
+    store: RunStore,
+    found: Iterable[Resolved | Unresolved],
+    profiles: Iterable[Profile | Measurement],
 ) -> None:
     """Store what the suite holds, keeping what earlier runs of the same suite had asked for."""
     new = listing(suite, found, [profile.id for profile in profiles])
@@ -67,18 +74,21 @@ def run_suite(
     should_stop: Callable[[], bool],
     began: Callable[[int, int], None] = lambda done, total: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
+    told: Callable[[str], None] = lambda text: None,
 ) -> Counter[str]:
-    """Do what is missing of a suite, and return how many trials ended how.
+    """Do what is missing of a suite, and return how many trials ended how, and how many were "measured".
 
     Args:
         began: told how many trials are done, and of how many, before the first.
         ended: told each outcome.
+        told: what is being measured.
 
     Raises:
         BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
     """
     from bench.training.preflight import check_networks
 
+    only = set(only)
     trials = chosen(suite, replicates, only)
     store = RunStore(place.results)
     resolver = Resolver(place.data_dir, place.weights_dir, store.if_there(), download=True)
@@ -88,10 +98,10 @@ def run_suite(
     asked = set(trials)
     others = [trial for trial in plan(suite) if trial not in asked]
     offline = Resolver(place.data_dir, place.weights_dir, place.results)
-    profiles = planned_profiles(suite, wanted)
+    profiles = planned_profiles(suite, wanted, place.device)
     write_listing(suite, store, [*wanted, *offline.resolve_all(others)], profiles)
     for profile in profiles:
-        if not store.has_profile(profile.id) and not should_stop():
+        if isinstance(profile, Profile) and not store.has_profile(profile.id) and not should_stop():
             store.finish_profile(profile.id, run_profile(profile))
 
     counts: Counter[str] = Counter()
@@ -109,7 +119,24 @@ def run_suite(
         if len(held) == len(missing):
             time.sleep(HELD_SECONDS)
         missing = held
+    if not only or PROFILES in only:
+        counts["measured"] = _measure(profiles, store, told, should_stop)
     return counts
+
+
+def _measure(
+    profiles: Iterable[Profile | Measurement],
+    store: RunStore,
+    told: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> int:
+    """Measure what is missing, after the trials; returns how many profiles there are more."""
+    wanted = [p for p in profiles if isinstance(p, Measurement) and not store.has_profile(p.id)]
+    if not wanted or should_stop():
+        return 0
+    from bench.profiling import measure
+
+    return sum(1 for _ in measure(wanted, store, told=told, resume=True, should_stop=should_stop))
 
 
 def _place(entry: dict[str, Any]) -> tuple:

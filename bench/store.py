@@ -22,7 +22,8 @@ class RunStore:
 
         runs/ID/record.json         written last: it makes the run count
         runs/ID/checkpoint.safetensors, error.json      while it is not finished
-        profiles/ID/record.json, samples.parquet (of speed)
+        profiles/ID/record.json, samples.parquet (of what is timed)
+        profiles/ID/processes.json                      while it is not finished
         suites/NAME.json            which trials and profiles a suite holds
         labels/DATASET-SPLIT-DATA.parquet
         tables/                     made anew from the above
@@ -96,6 +97,16 @@ class RunStore:
     def has_profile(self, run: str) -> bool:
         """Whether a profile has been measured."""
         return (self.root / "profiles" / run / "record.json").exists()
+
+    def profile(self, run: str) -> dict[str, Any] | None:
+        """The record of a profile, if it has been measured."""
+        path = self.root / "profiles" / run / "record.json"
+        return read_json(path) if path.exists() else None
+
+    def processes(self, run: str) -> list[dict[str, Any]]:
+        """What the processes so far gave for a profile that is not finished."""
+        path = self.root / "profiles" / run / "processes.json"
+        return read_json(path)["results"] if path.exists() else []
 
     def error(self, run: str) -> dict[str, Any] | None:
         """What went wrong when a trial was last tried, if it is still to be done."""
@@ -177,6 +188,11 @@ class RunStore:
             with staged(folder / "samples.parquet") as part:
                 frame.astype({"process": "int16", "step": "int32"}).to_parquet(part, index=False)
         write_json(folder / "record.json", record)
+        (folder / "processes.json").unlink(missing_ok=True)
+
+    def keep_processes(self, run: str, results: list[dict[str, Any]]) -> None:
+        """Keep what a profile's processes gave, for it to go on from if it is not finished now."""
+        write_json(self.root / "profiles" / run / "processes.json", {"format": FORMAT, "results": results})
 
     def note_error(self, run: str, message: str) -> None:
         """Keep what went wrong with a trial that will be tried again."""

@@ -2,12 +2,13 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from bench.config import Strict, canonical, digest, parse, read_toml
 from bench.errors import InputError, did_you_mean
+from bench.measure.setting import SIZES
 from bench.recipe import Recipe, load_recipe
 
 FOLDER = Path(__file__).parent / "suites"
@@ -71,10 +72,43 @@ class CostProfiles(Strict):
     input_size: int | None = None
 
 
+What = Literal["speed", "memory", "energy", "scaling", "end_to_end"]
+
+
+class MeasuredProfiles(Strict):
+    """What to measure on the machine at hand: every model in every combination of the lists.
+
+    `energy` is measured on GPUs that count it, and stays empty elsewhere; `end_to_end` goes from JPEG bytes
+    to labels, and has the data path alone beside it; `scaling` looks at `sizes` in px. A row is made of so
+    many fresh `processes`, each of at least so many `repeats` and `seconds`.
+    """
+
+    what: tuple[What, ...] = Field(min_length=1)
+    models: tuple[str, ...] = Field(min_length=1)
+    modes: tuple[Literal["infer", "train"], ...] = Field(("infer",), min_length=1)
+    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1)
+    input_size: int = Field(224, ge=8)
+    precisions: tuple[Literal["fp32", "tf32", "bf16", "fp16"], ...] = Field(("fp32",), min_length=1)
+    memory_formats: tuple[Literal["contiguous", "channels_last"], ...] = Field(("contiguous",), min_length=1)
+    compiled: tuple[bool, ...] = Field((False,), min_length=1)
+    classes: int = Field(1000, ge=1)
+    sizes: tuple[Annotated[int, Field(ge=8)], ...] = Field(SIZES, min_length=1)
+    processes: int = Field(3, ge=3)
+    repeats: int = Field(10, ge=1)
+    seconds: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _has_inference(self) -> "MeasuredProfiles":
+        if "end_to_end" in self.what and "infer" not in self.modes:
+            raise ValueError('what = "end_to_end" is inference: modes should have "infer"')
+        return self
+
+
 class Profiles(Strict):
-    """What of the models' cost a suite measures."""
+    """What of the models' cost a suite measures: counted, and on the machine at hand."""
 
     cost: tuple[CostProfiles, ...] = ()
+    measured: tuple[MeasuredProfiles, ...] = ()
 
 
 class Suite(Strict):
@@ -86,12 +120,14 @@ class Suite(Strict):
     delta: float = Field(0.01, gt=0, lt=1)
     keep_weights: bool = True
     settings: tuple[str, ...] = ()
-    models: dict[str, Contestant]
-    comparison: tuple[Comparison, ...] = Field(min_length=1)
+    models: dict[str, Contestant] = {}
+    comparison: tuple[Comparison, ...] = ()
     profiles: Profiles = Profiles()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Suite":
+        if not (self.comparison or self.profiles.cost or self.profiles.measured):
+            raise ValueError("a suite should have a [[comparison]], or [profiles]")
         names = [comparison.name for comparison in self.comparison]
         if len(set(names)) < len(names):
             raise ValueError(f"comparison names should differ, found {sorted(names)}")
@@ -145,9 +181,8 @@ def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
     for key in ("name", "settings", "include"):
         if key in parsed:
             raise InputError(f"--set {key}: cannot be set")
-    if not isinstance(values.get("comparison"), list) or not all(
-        isinstance(comparison, dict) for comparison in values["comparison"]
-    ):
+    comparisons = values.get("comparison", [])
+    if not isinstance(comparisons, list) or not all(isinstance(one, dict) for one in comparisons):
         return parse({**values, "name": path.stem}, Suite, where=str(path))
     for key, value in parsed.items():
         scope, _, rest = key.partition(".")

@@ -8,7 +8,7 @@ import pytest
 
 from bench import profiling
 from bench.cli import main
-from bench.measure import processes, rounds, subject, worker
+from bench.measure import bandwidth, processes, rounds, subject, worker
 
 SMALL = ("--input-size", "16", "--classes", "10", "--device", "cpu", "--seconds", "0", "--repeats", "2")
 
@@ -37,6 +37,7 @@ def here(monkeypatch):
     """Workers without processes."""
     from bench.measure import matmul
 
+    monkeypatch.setitem(bandwidth.ARRAY_BYTES, "cpu", 2**12)
     monkeypatch.setitem(matmul.SHAPES, "cpu", ((32, 32, 32), (64, 64, 64)))
     for module in (processes, rounds, profiling):
         monkeypatch.setattr(module, "ask", lambda job: worker.take(job | {"memory_limit": None}))
@@ -110,6 +111,8 @@ def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):
     def answer(job):
         if job["task"] == "matmul":
             return {"outcome": "measured", "flops_per_s": 1e9, "shape": [1, 1, 1]}
+        if job["task"] == "bandwidth":
+            return {"outcome": "measured", "bytes_per_s": 1e9}
         jobs.append(job["setting"])
         again = jobs.count(job["setting"]) > 5
         facts = {"clock": "", "tolerance": 1, "casting": "", "optimizer": None, "gpu": None, "error": 0.0}

@@ -1,4 +1,4 @@
-"""Tables of what was measured by the clock and in bytes: speed, memory, and how both and cost scale."""
+"""Tables of what was measured: speed, memory, how both and cost scale, end to end, and loading."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.frames import frame
+from bench.config import canonical
 
 Record = dict[str, Any]
 
@@ -52,6 +53,12 @@ SPEED = {
     "latency_ms_p99": "float64",
     "flops_per_s": "float64",
     "matmul_peak_flops_per_s": "float64",
+    "memory_bandwidth_bytes_per_s": "float64",
+    "energy_j_per_image": "float64",
+    "energy_net_j_per_image": "float64",
+    "energy_windows": "Int64",
+    "energy_scope": "str",
+    "earlier_images_per_s": "float64",
     "error": "float64",
     "steady": "boolean",
     "other_cores": "float64",
@@ -62,7 +69,69 @@ SPEED = {
 }
 """Columns of the speed table: one row a setting. Latency is that of a step, whatever its batch; `best` is
 the fastest setting of the model, mode and input size where it was looked for, measured again; `error` is the
-distance of the outputs from those in fp32, relative; `other_cores` is what other processes kept busy."""
+distance of the outputs from those in fp32, relative; `other_cores` is what other processes kept busy. Bytes
+per second are those of the machine's memory, energy that of what `energy_scope` names, `net` of what it takes
+when idle. `earlier_images_per_s` is what the store held of the very same setting before: more than 5 % apart,
+the row is `unstable`, as where its processes are."""
+
+STANDING = {
+    "samples": "Int64",
+    "processes": "Int64",
+    "unstable": "boolean",
+    "busy": "boolean",
+}
+CARE = {
+    "earlier_images_per_s": "float64",
+    "steady": "boolean",
+    "other_cores": "float64",
+    "clock": "str",
+}
+
+END_TO_END = {
+    **{name: dtype for name, dtype in SETTING.items() if name != "mode"},
+    "images_per_s": "float64",
+    "latency_ms_median": "float64",
+    "latency_ms_q1": "float64",
+    "latency_ms_q3": "float64",
+    "decode_ms": "float64",
+    "transform_ms": "float64",
+    "model_ms": "float64",
+    "decode_share": "float64",
+    "transform_share": "float64",
+    "model_share": "float64",
+    "jpeg_px": "str",
+    "jpeg_kib": "float64",
+    **STANDING,
+    **OUTCOME,
+    "images_per_s_low": "float64",
+    "images_per_s_high": "float64",
+    **CARE,
+    **CONTEXT,
+}
+"""Columns of the end_to_end table: one row a setting of inference, from JPEG bytes in memory to labels.
+Latency is that of a batch; the phases have medians in ms, and shares of all the time, which add up to 1."""
+
+LOADING = {
+    "path": "str",
+    "device": "str",
+    "machine": "str",
+    "batch_size": "Int64",
+    "input_size": "Int64",
+    "images_per_s": "float64",
+    "latency_ms_median": "float64",
+    "latency_ms_q1": "float64",
+    "latency_ms_q3": "float64",
+    "jpeg_px": "str",
+    "jpeg_kib": "float64",
+    **STANDING,
+    **{name: dtype for name, dtype in OUTCOME.items() if name != "largest_batch"},
+    "images_per_s_low": "float64",
+    "images_per_s_high": "float64",
+    **CARE,
+    **{name: dtype for name, dtype in CONTEXT.items() if name not in ("classes", "title", "family")},
+}
+"""Columns of the loading table: one row a way of images to a network on the device, without one: `jpeg`,
+decoded and scaled from bytes; `cache`, from decoded images, augmented as in training."""
 
 MEMORY = {
     **SETTING,
@@ -111,6 +180,7 @@ SCALING = {
 """Columns of the scaling table: one row a model, input size and setting that was measured at it (none: only
 cost). `attention_outgrows_rest_px` is the model's, the same in all of its rows."""
 
+ENERGY = ("energy_j_per_image", "energy_net_j_per_image", "energy_windows", "energy_scope")
 PLACE = ["model", "classes", "input_size"]
 HOW = [
     "mode",
@@ -126,25 +196,46 @@ HOW = [
 
 
 def measured_tables(profiles: Iterable[Record]) -> dict[str, pd.DataFrame]:
-    """The tables speed, memory and scaling; without measurements they are empty, with their columns."""
+    """The tables of what was measured; without measurements they are empty, with their columns."""
     profiles = list(profiles)
     speed, memory = speed_table(profiles), memory_table(profiles)
-    return {"speed": speed, "memory": memory, "scaling": scaling_table(profiles, speed, memory)}
+    return {
+        "speed": speed,
+        "memory": memory,
+        "scaling": scaling_table(profiles, speed, memory),
+        "end_to_end": _table(profiles, "end_to_end", END_TO_END),
+        "loading": _table(profiles, "loading", LOADING),
+    }
 
 
 def speed_table(profiles: Iterable[Record]) -> pd.DataFrame:
     """One row a setting, machine and versions; those that failed or ran out of memory have no numbers."""
-    rows = [
-        {**_row(r), "matmul_peak_flops_per_s": (r.get("matmul_peak") or {}).get("flops_per_s")}
-        for r in profiles
-        if r["what"] == "speed"
-    ]
+    profiles = list(profiles)
+    spent = {_place(r): r for r in profiles if r["what"] == "energy" and r["outcome"] == "measured"}
+    rows = []
+    for record in profiles:
+        if record["what"] == "speed":
+            energy, bandwidth = spent.get(_place(record), {}), record.get("memory_bandwidth") or {}
+            limits = {
+                "matmul_peak_flops_per_s": (record.get("matmul_peak") or {}).get("flops_per_s"),
+                "memory_bandwidth_bytes_per_s": bandwidth.get("bytes_per_s"),
+            }
+            rows.append({**_row(record), **limits, **{name: energy.get(name) for name in ENERGY}})
     return _sorted(frame(rows, SPEED))
+
+
+def _place(record: Record) -> tuple[Any, ...]:
+    """What a record of speed and one of energy have in common where they are of the same."""
+    return (*(record[name] for name in (*PLACE, *HOW[:-1])), canonical(record["versions"]))
 
 
 def memory_table(profiles: Iterable[Record]) -> pd.DataFrame:
     """One row a setting, machine and versions."""
-    return _sorted(frame([_row(r) for r in profiles if r["what"] == "memory"], MEMORY))
+    return _table(profiles, "memory", MEMORY)
+
+
+def _table(profiles: Iterable[Record], what: str, columns: dict[str, str]) -> pd.DataFrame:
+    return _sorted(frame([_row(r) for r in profiles if r["what"] == what], columns))
 
 
 def scaling_table(profiles: Iterable[Record], speed: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
@@ -173,6 +264,5 @@ def _row(record: Record) -> Record:
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
-    return table.sort_values(
-        [*SETTING, "classes", "threads", "torch", "profile"], kind="stable", ignore_index=True
-    )
+    order = ["path", *SETTING, "classes", "threads", "torch", "profile"]
+    return table.sort_values([name for name in order if name in table], kind="stable", ignore_index=True)

@@ -106,10 +106,11 @@ COST = {
     "pretraining": "str",
     "counter": "str",
     "by_part": "str",
+    "elementwise": "str",
     "profile": "str",
 }
 """Columns of the cost table: `flops` is 2 x multiply-adds, exact; `gmacs_all` includes what is done element
-by element; `activations_m` is in millions."""
+by element, which `elementwise` holds by kind; `activations_m` is in millions."""
 
 HISTORY = {
     "run": "str",
@@ -191,7 +192,10 @@ def cost_table(profiles: Iterable[Record]) -> pd.DataFrame:
     for record in sorted(profiles, key=lambda p: (p.get("finished") or p.get("started") or "", p["id"])):
         if record["what"] == "cost":
             latest[record["model"], record["classes"], record["input_size"]] = record
-    rows = [{**r, "profile": r["id"], "by_part": canonical(r.get("by_part", {}))} for r in latest.values()]
+    rows = [
+        {**r, "profile": r["id"], **{name: canonical(r.get(name, {})) for name in ("by_part", "elementwise")}}
+        for r in latest.values()
+    ]
     return frame(rows, COST).sort_values(["model", "classes", "input_size"], kind="stable", ignore_index=True)
 
 

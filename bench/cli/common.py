@@ -42,7 +42,7 @@ Replicates = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="NAME", help="Only this comparison or model; may be repeated."),
+    typer.Option("--only", metavar="NAME", help="Only this comparison, model, or profiles; may be repeated."),
 ]
 DEFAULT_RESULTS = Path("results")
 

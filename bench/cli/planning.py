@@ -25,7 +25,7 @@ from bench.cli.common import (
 
 if TYPE_CHECKING:
     from bench.plan import Resolved, Unresolved
-    from bench.profiles import Profile
+    from bench.profiles import Measurement, Profile
     from bench.store import RunStore
 
 
@@ -50,9 +50,10 @@ def plan(
     Example: vcbench plan flowers102 --data-dir data
     """
     from bench.estimate import Estimator
+    from bench.machine import choose_device
     from bench.plan import Resolved, Resolver
     from bench.profiles import planned_profiles
-    from bench.run import chosen
+    from bench.run import PROFILES, chosen
     from bench.store import RunStore
     from bench.suite import load_suite
 
@@ -65,10 +66,14 @@ def plan(
     todo = {item.id: item for item in found if isinstance(item, Resolved) and not store.is_done(item.id)}
     estimator = Estimator(store, device)
     expected = {run: estimator.seconds(item) for run, item in todo.items()}
+    # Only what is measured on a device depends on it; finding it may import PyTorch.
+    profiles = planned_profiles(loaded, found, choose_device(device) if loaded.profiles.measured else "cpu")
+    if only and PROFILES not in only:
+        profiles = [profile for profile in profiles if profile.what == "cost"]
     listing = {
         "suite": loaded.name,
         "trials": [_trial_row(item, store, expected) for item in found],
-        "profiles": [_profile_row(profile, store) for profile in planned_profiles(loaded, found)],
+        "profiles": [_profile_row(profile, store) for profile in profiles],
         "remaining_s": round(sum(expected.values())),
         "estimate": f"{estimator.source()}, on {estimator.device}" if todo else None,
     }
@@ -97,15 +102,21 @@ def _trial_row(
     }
 
 
-def _profile_row(profile: "Profile", store: "RunStore") -> dict[str, Any]:
+def _profile_row(profile: "Profile | Measurement", store: "RunStore") -> dict[str, Any]:
     return {
         "state": "done" if store.has_profile(profile.id) else "missing",
         "profile": profile.id,
-        "what": "cost",
+        "what": profile.what,
         "model": profile.model,
-        "classes": profile.classes,
-        "input_size": profile.input_size,
+        **{name: value for name, value in _facts(profile).items() if name != "model"},
+        "words": profile.words,
     }
+
+
+def _facts(profile: "Profile | Measurement") -> dict[str, Any]:
+    if profile.what == "cost":
+        return {"classes": profile.classes, "input_size": profile.input_size}
+    return profile.setting.facts()
 
 
 def _print(listing: dict[str, Any], todo: int) -> None:
@@ -127,16 +138,16 @@ def _print(listing: dict[str, Any], todo: int) -> None:
         ("STATE", "RUN", "COMPARISON", "MODEL", "RECIPE", "SHOTS", "REPLICATE", "EXPECTED"),
     )
     print()
-    columns = ("state", "profile", "what", "model", "classes", "input_size")
+    columns = ("state", "profile", "what", "words")
     print_columns(
-        [[row[column] for column in columns] for row in profiles],
-        ("STATE", "PROFILE", "WHAT", "MODEL", "CLASSES", "PX"),
+        [[row[column] for column in columns] for row in profiles], ("STATE", "PROFILE", "WHAT", "OF")
     )
     unresolved = [row for row in trials if row["state"] == "unresolved"]
     done = sum(row["state"] == "done" for row in trials)
     print(
         f"\n{listing['suite']}: {len(trials)} trials, {done} done, {todo} to do, "
-        f"{len(unresolved)} unresolved; {len(profiles)} profiles"
+        f"{len(unresolved)} unresolved; {len(profiles)} profiles, "
+        f"{sum(row['state'] == 'done' for row in profiles)} done"
     )
     if todo:
         print(f"The rest takes about {spoken(listing['remaining_s'])} (from {listing['estimate']}).")

@@ -10,8 +10,7 @@ from bench.cli.common import DEFAULT_RESULTS, Device, Json, Results, print_colum
 from bench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.measure.rounds import Effort
-    from bench.measure.setting import Setting
+    from bench.profiles import Measurement, Profile
 
 FULL_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 FULL_CUDA_BATCH_SIZES = (*FULL_BATCH_SIZES, 512, 1024)
@@ -26,7 +25,14 @@ def register(app: typer.Typer) -> None:
 def profile(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model cards or timm models.")],
     what: Annotated[
-        str, typer.Option("--what", metavar="A,B", help="Of cost, speed, memory, scaling.")
+        str,
+        typer.Option(
+            "--what",
+            metavar="A,B",
+            help="Of cost, speed, memory, energy (with speed), scaling (costs at 96 to 512 px, and speed and "
+            "memory there in the first setting if they are named too), end_to_end (JPEG bytes to label, and "
+            "the data path alone).",
+        ),
     ] = "cost,speed,memory",
     mode: Annotated[
         str | None, typer.Option("--mode", metavar="A,B", help="infer, train [default: infer].")
@@ -75,12 +81,23 @@ def profile(
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> None:
-    """Measure cost, speed and memory of models anew, and write the tables.
+    """Measure cost, speed, memory and energy of models anew, and write the tables.
+
+    A row that lies more than 5 % from what the store already holds of the same setting is marked unstable.
 
     Example: vcbench profile deit_tiny_patch16_224 resnet18 --batch-size 1,32 --precision fp32,bf16
     """
-    from bench.measure.rounds import Effort
-    from bench.measure.setting import CUDA_PRECISIONS, MEMORY_FORMATS, MODES, PRECISIONS, grid
+    from bench.measure.setting import (
+        CUDA_PRECISIONS,
+        MEMORY_FORMATS,
+        MODES,
+        NO_COUNTER,
+        PRECISIONS,
+        Effort,
+        check_precisions,
+        grid,
+    )
+    from bench.profiles import Profile, can_measure_energy, measurements
     from bench.profiling import WHAT
 
     chosen = _words("--what", what, WHAT)
@@ -96,9 +113,16 @@ def profile(
 
     models = list(dict.fromkeys(find_card(model).name for model in models))
     device = choose_device(device)
-    for name in precisions or ():
-        if device == "cpu" and name in CUDA_PRECISIONS:
-            raise InputError(f"--precision {name}: only on CUDA; on the CPU fp32 and bf16 are measured")
+    check_precisions(precisions or (), device, where="--precision")
+    if "end_to_end" in chosen and given_modes and "infer" not in given_modes:
+        raise InputError(f"--what {what}: end_to_end is inference; give --mode infer too")
+    if "energy" in chosen and not can_measure_energy(device):
+        if len(chosen) == 1:
+            raise InputError(f"--what {what}: {NO_COUNTER}")
+        _tell(NO_COUNTER)
+        chosen.remove("energy")
+    elif "energy" in chosen:
+        chosen.append("speed")  # energy is a column of its table
     if full:
         given_modes = given_modes or MODES
         formats = formats or MEMORY_FORMATS
@@ -117,7 +141,9 @@ def profile(
         threads=threads or default_threads(),
     )
     effort = Effort(processes or (FULL_PROCESSES if full else 3), repeats, seconds)
-    records = _measure(chosen, models, input_sizes, classes, settings, effort, full, results)
+    costs = [Profile(model, classes, size) for model in models for size in input_sizes]
+    asked = measurements(chosen, settings, effort)
+    records = _measure(costs, asked, "cost" in chosen, full, results)
     if as_json:
         print_json(records)
     else:
@@ -126,41 +152,31 @@ def profile(
 
 
 def _measure(
-    what: Sequence[str],
-    models: Sequence[str],
-    input_sizes: Sequence[int],
-    classes: int,
-    settings: "Sequence[Setting]",
-    effort: "Effort",
+    costs: "Sequence[Profile]",
+    asked: "Sequence[Measurement]",
+    store_costs: bool,
     find_best: bool,
     results: Path,
 ) -> list[dict[str, Any]]:
     """Take the measurements, storing each as it is done; returns the records."""
     from bench.analysis.tables import write_tables
-    from bench.profiling import cost_profiles, memory_profiles, scaling_profiles, speed_profiles
+    from bench.profiling import counted, measure
     from bench.store import RunStore
 
     store = RunStore(results)
-    # Cost is counted whatever was asked for: speed needs it, and it finds what cannot be made.
-    costs = [one.record for one in cost_profiles(models, input_sizes, classes)]
+    # Costs are counted whatever was asked for: it finds what cannot be made.
+    found = [counted(cost, cost.id) for cost in costs]
     store.prepare()
-    records: list[dict[str, Any]] = []
-    if "cost" in what:
-        for record in costs:
-            store.finish_profile(record["id"], record)
-            records.append(record)
-    by_place = {(record["model"], record["input_size"]): record for record in costs}
-    measurements = {
-        "scaling": lambda: scaling_profiles(models, classes, _tell),
-        "memory": lambda: memory_profiles(settings, _tell),
-        "speed": lambda: speed_profiles(settings, by_place, effort, _tell, find_best=find_best),
-    }
-    for name, measure in measurements.items():
-        for one in measure() if name in what else ():
-            store.finish_profile(one.record["id"], one.record, one.samples)
-            records.append(one.record)
-    write_tables(store)
-    return records
+    records = {}
+    for record in found if store_costs else ():
+        store.finish_profile(record["id"], record)
+        records[record["id"]] = record
+    try:
+        for record in measure(asked, store, told=_tell, find_best=find_best):
+            records[record["id"]] = record
+    finally:
+        write_tables(store)
+    return list(records.values())
 
 
 def _tell(text: str) -> None:
@@ -196,6 +212,16 @@ def _print(records: Sequence[dict[str, Any]]) -> None:
     _section(rows, (*HOW, "PEAK MIB", "NOTE"))
     rows = [(*_how(r), *_timed(r)) for r in records if r["what"] == "speed"]
     _section(rows, (*HOW, "IMAGES/S", "MS", "Q1-Q3", "OF PEAK", "NOTE"))
+    rows = [(*_how(r), *_spent(r)) for r in records if r["what"] == "energy"]
+    _section(rows, (*HOW, "J PER IMAGE", "NET OF IDLE", "NOTE"))
+    rows = [(*_how(r), *_shared(r)) for r in records if r["what"] == "end_to_end"]
+    _section(rows, (*HOW, "IMAGES/S", "MS", "DECODE", "TRANSFORM", "MODEL", "NOTE"))
+    rows = [
+        (f"from {r['path']}", r["batch_size"], r["input_size"], *_loaded(r))
+        for r in records
+        if r["what"] == "loading"
+    ]
+    _section(rows, ("DATA PATH ALONE", "BATCH", "PX", "IMAGES/S", "NOTE"))
 
 
 HOW = ("MODEL", "MODE", "BATCH", "PX", "PRECISION", "LAYOUT", "COMPILED")
@@ -220,16 +246,46 @@ def _timed(record: dict[str, Any]) -> tuple[str, ...]:
     if record["outcome"] != "measured":
         return "-", "-", "-", "-", record["reason"]
     fraction = record["fraction_of_matmul_peak"]
-    notes = [name for name in ("best", "unstable", "busy") if record[name]] + (
-        [] if record["steady"] else ["not steady"]
-    )
     return (
         f"{record['images_per_s']:.4g}",
         f"{record['latency_ms_median']:.4g}",
         f"{record['latency_ms_q1']:.4g}-{record['latency_ms_q3']:.4g}",
         "-" if fraction is None else f"{fraction:.0%}",
-        ", ".join(notes),
+        _notes(record),
     )
+
+
+def _spent(record: dict[str, Any]) -> tuple[str, ...]:
+    if record["outcome"] != "measured":
+        return "-", "-", record["reason"]
+    return (
+        f"{record['energy_j_per_image']:.4g}",
+        f"{record['energy_net_j_per_image']:.4g}",
+        record["energy_scope"],
+    )
+
+
+def _shared(record: dict[str, Any]) -> tuple[str, ...]:
+    if record["outcome"] != "measured":
+        return "-", "-", "-", "-", "-", record["reason"]
+    shares = (f"{record[f'{name}_share']:.0%}" for name in ("decode", "transform", "model"))
+    return f"{record['images_per_s']:.4g}", f"{record['latency_ms_median']:.4g}", *shares, _notes(record)
+
+
+def _loaded(record: dict[str, Any]) -> tuple[str, str]:
+    if record["outcome"] != "measured":
+        return "-", record["reason"]
+    return f"{record['images_per_s']:.4g}", _notes(record)
+
+
+def _notes(record: dict[str, Any]) -> str:
+    """Why a number is to be read with care; and whether it is the model's best."""
+    notes = [name for name in ("best", "unstable", "busy") if record[name]]
+    if not record["steady"]:
+        notes.append("not steady")
+    if record["unstable"] and record["earlier_images_per_s"]:
+        notes.append(f"{record['earlier_images_per_s']:.4g} images/s before")
+    return ", ".join(notes)
 
 
 def _section(rows: Sequence[tuple], header: Sequence[str]) -> None:

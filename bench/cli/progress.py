@@ -90,6 +90,11 @@ class SuiteBars:
         self.bars.start()
         self.bars.update(self.suite, completed=done, total=total)
 
+    def told(self, what: str) -> None:
+        """Show what is being measured without training."""
+        self.bars.update(self.trial, visible=False)
+        self.bars.update(self.suite, numbers=what)
+
     def follow(self, resolved: Resolved) -> TrialBar:
         """An observer for a trial that begins."""
         self.bars.update(self.suite, numbers=resolved.trial.where)

@@ -51,6 +51,7 @@ def run(
     from bench.cli.progress import Stop, SuiteBars
     from bench.engine import InProcess
     from bench.plan import Resolver
+    from bench.profiles import lacks_energy
     from bench.run import chosen, run_suite
     from bench.suite import load_suite
 
@@ -79,13 +80,15 @@ def run(
                 should_stop=stop,
                 began=bars.began,
                 ended=bars.ended,
+                told=bars.told,
             )
         finally:
             bars.bars.stop()
         write_tables(RunStore(results))
-    ended = ", ".join(
-        f"{counts[name]} {name}" for name in ("finished", "diverged", "errored") if counts[name]
-    )
+    if lacking := lacks_energy(loaded, place.device):
+        print(lacking)
+    kinds = ("finished", "diverged", "errored", "measured")
+    ended = ", ".join(f"{counts[name]} {name}" for name in kinds if counts[name])
     nothing = "nothing finished" if stop() else "nothing was missing"
     print(f"{loaded.name}: {ended or nothing}; tables are in {results / 'tables'}")
     if stop():
@@ -127,15 +130,20 @@ def status(
                 "begun": sum(isinstance(run, str) and store.is_begun(run) for run in entries),
                 "errored": len(errors),
                 "profiles": sum(store.has_profile(profile) for profile in listings[key]["profiles"]),
+                "profiles_asked": len(listings[key]["profiles"]),
                 "errors": {run: error["message"] for run, error in errors.items()},
             }
         )
     if as_json:
         print_json(rows)
         return
-    columns = ("suite", "trials", "done", "begun", "errored", "profiles")
+    columns = ("suite", "trials", "done", "begun", "errored")
     print_columns(
-        [[row[column] for column in columns] for row in rows], [column.upper() for column in columns]
+        [
+            [*(row[column] for column in columns), f"{row['profiles']} of {row['profiles_asked']}"]
+            for row in rows
+        ],
+        [column.upper() for column in (*columns, "profiles")],
     )
     for row in rows:
         for run, message in row["errors"].items():

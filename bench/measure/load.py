@@ -7,6 +7,8 @@ from typing import Any
 import psutil
 import pynvml
 
+from bench.measure.board import board
+
 # A machine is busy when other processes had more than this share of its cores.
 BUSY_SHARE = 0.1
 
@@ -36,12 +38,10 @@ def gpu_state() -> dict[str, int]:
 
     Empty where NVML does not answer.
     """
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    handle = board()
+    if handle is None:
         return {}
     try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
         return {
             "sm_mhz": pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM),
             "memory_mhz": pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM),
@@ -50,8 +50,6 @@ def gpu_state() -> dict[str, int]:
         }
     except pynvml.NVMLError:
         return {}
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def _busy_seconds() -> float:

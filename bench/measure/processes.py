@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from bench.measure.setting import Setting
+from bench.measure.setting import Loading, Setting
 
 ROOT = Path(__file__).parent.parent.parent
 # What the machine keeps of its free memory: a measurement must not take others' processes down.
@@ -40,6 +40,8 @@ def ask(job: dict[str, Any]) -> dict[str, Any]:
         capture_output=True,
         text=True,
         env=environment,
+        # Ctrl-C ends a run after the process that is measuring, not in the middle of it.
+        start_new_session=True,
     )
     if ran.returncode == 0:
         return json.loads(ran.stdout)
@@ -51,7 +53,7 @@ def ask(job: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": "failed", "reason": named[-1]}
 
 
-def job_of(task: str, setting: Setting, memory_limit: int | None, **effort: Any) -> dict[str, Any]:
+def job_of(task: str, setting: Setting | Loading, memory_limit: int | None, **effort: Any) -> dict[str, Any]:
     """The job that measures a setting."""
     limit = memory_limit if setting.device == "cpu" else None
     return {

@@ -1,8 +1,9 @@
-"""Rows of speed: several fresh processes each, in interleaved random order, and what they add up to."""
+"""Rows of what is timed: several fresh processes each, in interleaved random order, and what they give."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from bench.measure.processes import ask, job_of, largest_batch
-from bench.measure.setting import Setting
+from bench.measure.setting import Effort, Loading, Setting
 
 # A row is unstable when the medians of its processes are further apart than this, relative to their median.
 UNSTABLE = 0.05
@@ -21,10 +22,16 @@ CONFIDENCE = 0.95
 
 @dataclass
 class Row:
-    """One setting and the results of its processes; `samples` are the ms of every step of each."""
+    """One row of a table and the results of its processes; `samples` are the ms of every step of each.
 
-    setting: Setting
+    `task` is that of `bench.measure.worker`: speed, end_to_end or loading.
+    """
+
+    task: str
+    setting: Setting | Loading
+    effort: Effort = Effort()
     results: list[dict[str, Any]] = field(default_factory=list)
+    begun: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
     def failure(self) -> dict[str, Any] | None:
@@ -32,60 +39,94 @@ class Row:
         return next((one for one in self.results if one["outcome"] != "measured"), None)
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more will be measured of it."""
+        return self.failure is not None or len(self.results) >= self.effort.processes
+
+    @property
     def samples(self) -> list[list[float]]:
         return [[1000 * value for value in one["seconds"]] for one in self.results if "seconds" in one]
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How long to measure: processes a row; in each, at least so many steps and so many seconds of them."""
+@dataclass
+class Limits:
+    """The best that the machine itself reached: products of matrices by precision, and memory."""
 
-    processes: int = 3
-    repeats: int = 10
-    seconds: float = 1.0
+    matmul: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bandwidth: dict[str, Any] | None = None
+
+    def note(self, precision: str | None, found: dict[str, Any]) -> None:
+        """Keep a result where it is the best of its kind; `precision` is None for that of memory."""
+        if found["outcome"] != "measured":
+            return
+        if precision is None:
+            if self.bandwidth is None or found["bytes_per_s"] > self.bandwidth["bytes_per_s"]:
+                self.bandwidth = found
+        elif found["flops_per_s"] > self.matmul.get(precision, {"flops_per_s": 0.0})["flops_per_s"]:
+            self.matmul[precision] = found
 
 
 def measure_rows(
-    settings: Sequence[Setting],
-    effort: Effort,
+    rows: Sequence[Row],
     *,
     memory_limit: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     told: Callable[[str], None] = lambda text: None,
-) -> tuple[list[Row], dict[str, dict[str, Any]]]:
-    """Measure the speed of every setting, and the peak of matrix products in each of their precisions.
+    keep: Callable[[Row], None] = lambda row: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[Row, Limits]]:
+    """Measure every row, and for those of speed the limits of the machine in each of their precisions.
 
-    Every round is one process of every row and peak, in an order of its own. A row that failed is not
-    tried again; that of one which ran out of memory has "largest_batch".
+    Every round is one process of every row that wants more, in an order of its own, after one of every
+    limit. A row that failed is not tried again; that of one which ran out of memory has "largest_batch".
 
-    Returns:
-        A row a setting, in order, and the best peak by precision (absent where it could not be measured).
+    Args:
+        rows: those with results go on from there.
+        seed: of the orders.
+        keep: told a row after each of its processes.
+        should_stop: asked before each process.
+
+    Yields:
+        Each row as it ends, with the limits so far.
     """
-    rows = [Row(setting) for setting in settings]
-    peaks: dict[str, dict[str, Any]] = {}
-    shuffled = random.Random(seed)
-    limits = {"repeats": effort.repeats, "seconds": effort.seconds}
-    precisions = list(dict.fromkeys(setting.precision for setting in settings))
-    for turn in range(effort.processes):
-        work: list[Row | str] = [row for row in rows if not row.failure] + precisions
+    limits, shuffled = Limits(), random.Random(seed)
+    count = max((row.effort.processes for row in rows), default=0)
+    for turn in range(count):
+        work = [row for row in rows if not row.ended]
+        if not work:
+            return
         shuffled.shuffle(work)
-        for item in work:
-            label = item if isinstance(item, str) else spoken(item.setting)
-            told(f"round {turn + 1} of {effort.processes}: {label}")
+        speed = [row for row in work if row.task == "speed"]
+        own_limits = [*dict.fromkeys(row.setting.precision for row in speed), None] if speed else []
+        for number, item in enumerate([*own_limits, *work], 1):
+            if should_stop():
+                return
+            place = f"round {turn + 1}, {number} of {len(own_limits) + len(work)}"
             if isinstance(item, Row):
-                item.results.append(ask(job_of("speed", item.setting, memory_limit, **limits)))
-                continue
-            device, threads = settings[0].device, settings[0].threads
-            job = {"task": "matmul", "device": device, "precision": item, "threads": threads, **limits}
-            found = ask(job)
-            best = peaks.get(item, {"flops_per_s": 0.0})
-            if found["outcome"] == "measured" and found["flops_per_s"] > best["flops_per_s"]:
-                peaks[item] = found
-    for row in rows:
-        if row.failure and row.failure["outcome"] == "out_of_memory":
-            told(f"largest batch that fits: {spoken(row.setting)}")
-            row.failure["largest_batch"] = largest_batch(row.setting, memory_limit)
-    return rows, peaks
+                told(f"{place}: {item.task}, {item.setting.words}")
+                effort = {"repeats": item.effort.repeats, "seconds": item.effort.seconds}
+                item.results.append(ask(job_of(item.task, item.setting, memory_limit, **effort)))
+                _find_largest(item, memory_limit, told)
+                keep(item)
+                if item.ended:
+                    yield item, limits
+            else:
+                told(f"{place}: {'matrix products in ' + item if item else 'memory bandwidth'}")
+                limits.note(item, ask(_limit_job(item, speed[0])))
+
+
+def _limit_job(precision: str | None, like: Row) -> dict[str, Any]:
+    """The job that measures a limit on the device and with the threads of a row."""
+    kind = {"task": "matmul", "precision": precision} if precision else {"task": "bandwidth"}
+    effort = {"repeats": like.effort.repeats, "seconds": like.effort.seconds}
+    return {**kind, "device": like.setting.device, "threads": like.setting.threads, **effort}
+
+
+def _find_largest(row: Row, memory_limit: int | None, told: Callable[[str], None]) -> None:
+    """Where a model's row has run out of memory, add the largest batch that fits to its result."""
+    if row.failure and row.failure["outcome"] == "out_of_memory" and isinstance(row.setting, Setting):
+        told(f"largest batch that fits: {row.setting.words}")
+        row.failure["largest_batch"] = largest_batch(row.setting, memory_limit)
 
 
 def best_settings(rows: Sequence[Row]) -> list[Setting]:
@@ -136,15 +177,6 @@ def summarise(samples: Sequence[Sequence[float]], batch_size: int) -> dict[str, 
         "process_medians_ms": medians,
         "unstable": (max(medians) - min(medians)) / median(medians) > UNSTABLE,
     }
-
-
-def spoken(setting: Setting) -> str:
-    """A setting in one line."""
-    layout = f"{setting.memory_format}, {'compiled' if setting.compiled else 'eager'}"
-    return (
-        f"{setting.model} {setting.mode}, batch {setting.batch_size}, {setting.input_size} px, "
-        f"{setting.precision}, {layout}"
-    )
 
 
 def _percentile(pooled: np.ndarray, percent: int) -> float | None:

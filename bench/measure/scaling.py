@@ -1,20 +1,29 @@
 """How the cost of a model grows with the size of its input, and where attention outgrows the rest."""
 
+from collections.abc import Callable
 from typing import Any
 
 from bench.measure.cost import cost
+from bench.measure.setting import SIZES, fitting
 from models import Card, make_model
 
-SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+Count = Callable[[Card, int, int], dict[str, Any]]
 
 
-def scaling(card: Card, *, classes: int = 1000, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
+def _counted(card: Card, classes: int, input_size: int) -> dict[str, Any]:
+    return cost(card, classes=classes, input_size=input_size)
+
+
+def scaling(
+    card: Card, *, classes: int = 1000, sizes: tuple[int, ...] = SIZES, count: Count = _counted
+) -> dict[str, Any]:
     """Costs at several input sizes.
 
     Args:
         card: the model; a transformer takes the sizes that are multiples of its patches, or the nearest.
         classes: outputs of its head.
         sizes: in px.
+        count: gives the cost of a card, classes and input size.
 
     Returns:
         rows, one a size: input_size, tokens (None where the network has no sequence of patches), params,
@@ -27,8 +36,8 @@ def scaling(card: Card, *, classes: int = 1000, sizes: tuple[int, ...] = SIZES) 
         InputError: the network cannot be made for a size.
     """
     rows = []
-    for size in dict.fromkeys(_fitting(card, size) for size in sizes):
-        found = cost(card, classes=classes, input_size=size)
+    for size in dict.fromkeys(fitting(size, card.patch) for size in sizes):
+        found = count(card, classes, size)
         attention = found["by_part"]["attention_matrices"]
         rows.append(
             {
@@ -54,10 +63,6 @@ def tokens(card: Card, input_size: int) -> int | None:
     patches = getattr(getattr(network, "patch_embed", None), "num_patches", None)
     prefix = getattr(network, "num_prefix_tokens", None)
     return None if patches is None or prefix is None else patches + prefix
-
-
-def _fitting(card: Card, size: int) -> int:
-    return size if card.patch is None else max(round(size / card.patch), 1) * card.patch
 
 
 def _crossing(card: Card, rows: list[dict[str, Any]]) -> int | None:

@@ -1,19 +1,28 @@
-"""What is measured: a model and everything in how it is run that its speed and memory depend on."""
+"""What is measured: a model, or the data path, and everything in how it is run that the numbers depend on."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
+from bench.errors import InputError
+
 MODES = ("infer", "train")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 CUDA_PRECISIONS = ("tf32", "fp16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
+# Input sizes in px at which the growth of a model's cost is looked at.
+SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+# Ways of an image to a network: decoded from JPEG bytes, or taken from the decoded cache as in training.
+PATHS = ("jpeg", "cache")
+NO_COUNTER = (
+    "energy: NVML has no energy counter for this device, so energy is not measured and its columns stay empty"
+)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of a speed or memory table, before it is measured.
+    """One row of a table of speed, memory, energy or end to end, before it is measured.
 
     Attributes:
         mode: "infer", a forward pass; "train", forward, backward and a step of the optimizer.
@@ -38,6 +47,62 @@ class Setting:
     def facts(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
+
+    @property
+    def words(self) -> str:
+        """The setting in one line."""
+        layout = f"{self.memory_format}, {'compiled' if self.compiled else 'eager'}"
+        return (
+            f"{self.model} {self.mode}, batch {self.batch_size}, {self.input_size} px, "
+            f"{self.precision}, {layout}"
+        )
+
+
+@dataclass(frozen=True)
+class Loading:
+    """One row of the loading table, before it is measured; `path` is of `PATHS`."""
+
+    path: str
+    batch_size: int
+    input_size: int
+    device: str
+    threads: int
+
+    def facts(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    @property
+    def words(self) -> str:
+        """The setting in one line."""
+        return f"loading from {self.path}, batch {self.batch_size}, {self.input_size} px"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The costs of a model at several input sizes in px."""
+
+    model: str
+    classes: int
+    sizes: tuple[int, ...] = SIZES
+
+    def facts(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"classes": self.classes, "sizes": list(self.sizes)}
+
+    @property
+    def words(self) -> str:
+        """The setting in one line."""
+        return f"{self.model} from {self.sizes[0]} to {self.sizes[-1]} px"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: processes a row; in each, at least so many steps and so many seconds of them."""
+
+    processes: int = 3
+    repeats: int = 10
+    seconds: float = 1.0
 
 
 def grid(
@@ -72,3 +137,19 @@ def grid(
             combinations
         )
     ]
+
+
+def check_precisions(precisions: Sequence[str], device: str, *, where: str) -> None:
+    """Refuse a precision that only a GPU has on a CPU.
+
+    Raises:
+        InputError: with `where` it was asked for.
+    """
+    for name in precisions:
+        if device == "cpu" and name in CUDA_PRECISIONS:
+            raise InputError(f"{where} {name}: only on CUDA; on the CPU fp32 and bf16 are measured")
+
+
+def fitting(size: int, patch: int | None) -> int:
+    """The multiple of a transformer's patch nearest to `size` in px; `size` where there is no patch."""
+    return size if patch is None else max(round(size / patch), 1) * patch

@@ -36,28 +36,44 @@ def prepare(setting: Setting) -> tuple[Callable[[], torch.Tensor], float]:
         BadOutput: outputs are not finite, of the wrong shape, or far from those in fp32.
         InputError: the network cannot be made so.
     """
+    if setting.mode == "train":
+        network, images, expected = _placed(setting)
+        # No optimizer has been near the weights yet: what autocast gives is checked in evaluation mode.
+        with torch.no_grad(), autocast(setting):
+            error = check(network(images), expected, setting)
+        return _training(setting, network.train(), images), error
+    infer, images, error = inference(setting)
+    return lambda: infer(images), error
+
+
+def inference(setting: Setting) -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor, float]:
+    """The forward pass of the setting, random images in its type and layout, and its error on them.
+
+    Raises:
+        BadOutput, InputError: as `prepare`.
+    """
+    network, images, expected = _placed(setting)
+    dtype = HALF.get(setting.precision, torch.float32)
+    network, images = network.to(dtype), images.to(dtype)
+    forward = torch.compile(network) if setting.compiled else network
+
+    def infer(batch: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return forward(batch)
+
+    return infer, images, check(infer(images), expected, setting)
+
+
+def _placed(setting: Setting) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """Network and images in fp32 in the setting's layout, and the outputs of the first images before that."""
     set_tf32(False)
     network = make_network(setting)
     images = make_images(setting)
     with torch.inference_mode():
         expected = network(images[:CHECKED_IMAGES]).float()
     set_tf32(setting.precision == "tf32")
-    network = network.to(memory_format=FORMATS[setting.memory_format])
-    images = images.contiguous(memory_format=FORMATS[setting.memory_format])
-    if setting.mode == "train":
-        # No optimizer has been near the weights yet: what autocast gives is checked in evaluation mode.
-        with torch.no_grad(), autocast(setting):
-            error = check(network(images), expected, setting)
-        return _training(setting, network.train(), images), error
-    dtype = HALF.get(setting.precision, torch.float32)
-    network, images = network.to(dtype), images.to(dtype)
-    forward = torch.compile(network) if setting.compiled else network
-
-    def infer() -> torch.Tensor:
-        with torch.inference_mode():
-            return forward(images)
-
-    return infer, check(infer(), expected, setting)
+    layout = FORMATS[setting.memory_format]
+    return network.to(memory_format=layout), images.contiguous(memory_format=layout), expected
 
 
 def make_network(setting: Setting) -> nn.Module:

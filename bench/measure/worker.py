@@ -1,7 +1,8 @@
 """A fresh process that takes one measurement: a JSON job on standard input, a JSON result on standard output.
 
-`python -m bench.measure.worker`. The job holds "task" (speed, memory, fits or matmul), "threads", optionally
-"memory_limit" (bytes of data, on the CPU), and what the task needs; the result has "outcome".
+`python -m bench.measure.worker`. The job holds "task" (matmul, bandwidth, loading, or what is measured of a
+model: speed, end_to_end, memory, energy, fits), "threads", optionally "memory_limit" (bytes of data, on the
+CPU), and what the task needs; the result has "outcome".
 """
 
 import json
@@ -45,21 +46,47 @@ def take(job: Job) -> dict[str, Any]:
 
 
 def _numbers(job: Job) -> dict[str, Any]:
-    from bench.measure.matmul import measure_matmul
-    from bench.measure.memory import measure_memory
-    from bench.measure.setting import Setting
-    from bench.measure.speed import measure_speed
-    from bench.measure.subject import fits
+    """What the task's own function gives; only its module is imported."""
+    effort = {name: job[name] for name in ("repeats", "seconds") if name in job}
+    match job["task"]:
+        case "matmul":
+            from bench.measure.matmul import measure_matmul
 
-    if job["task"] == "matmul":
-        effort = {"repeats": job["repeats"], "seconds": job["seconds"]}
-        return measure_matmul(job["device"], job["precision"], **effort)
+            return measure_matmul(job["device"], job["precision"], **effort)
+        case "bandwidth":
+            from bench.measure.bandwidth import measure_bandwidth
+
+            return measure_bandwidth(job["device"], **effort)
+        case "loading":
+            from bench.measure.loading import measure_loading
+            from bench.measure.setting import Loading
+
+            return measure_loading(Loading(**job["setting"]), **effort)
+    from bench.measure.setting import Setting
+
     setting = Setting(**job["setting"])
-    if job["task"] == "memory":
-        return measure_memory(setting)
-    if job["task"] == "fits":
-        return fits(setting)
-    return measure_speed(setting, repeats=job["repeats"], seconds=job["seconds"])
+    match job["task"]:
+        case "speed":
+            from bench.measure.speed import measure_speed
+
+            return measure_speed(setting, **effort)
+        case "end_to_end":
+            from bench.measure.end_to_end import measure_end_to_end
+
+            return measure_end_to_end(setting, **effort)
+        case "memory":
+            from bench.measure.memory import measure_memory
+
+            return measure_memory(setting)
+        case "energy":
+            from bench.measure.energy import measure_energy
+
+            return measure_energy(setting)
+        case "fits":
+            from bench.measure.subject import fits
+
+            return fits(setting)
+    raise ValueError(f"no task {job['task']!r}")
 
 
 if __name__ == "__main__":

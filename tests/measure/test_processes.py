@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bench.measure import processes, rounds
-from bench.measure.rounds import Effort, measure_rows
-from bench.measure.setting import Setting
+from bench.measure.rounds import Row, measure_rows
+from bench.measure.setting import Effort, Setting
 
 SMALL = Setting("vit_digits", "infer", 2, 16, 10, "fp32", "contiguous", False, "cpu", 1)
 
@@ -21,6 +21,8 @@ def asked(monkeypatch):
         jobs.append(job)
         if job["task"] == "matmul":
             return {"outcome": "measured", "flops_per_s": 1e9 * len(jobs), "shape": [1, 1, 1]}
+        if job["task"] == "bandwidth":
+            return {"outcome": "measured", "bytes_per_s": 1e9 / len(jobs)}
         if job["setting"]["batch_size"] > 8:
             return {"outcome": "out_of_memory"}
         return {"outcome": "measured", "seconds": [0.001]}
@@ -31,22 +33,43 @@ def asked(monkeypatch):
 
 
 def test_every_round_has_every_row_once_in_an_order_of_its_own(asked):
-    settings = [replace(SMALL, batch_size=size) for size in range(1, 9)]
-    rows, peaks = measure_rows(settings, Effort(processes=3))
-    assert [row.setting for row in rows] == settings
+    rows = [Row("speed", replace(SMALL, batch_size=size), Effort(processes=3)) for size in range(1, 9)]
+    ended = list(measure_rows(rows, seed=0))
+    assert {id(row) for row, _ in ended} == {id(row) for row in rows}
     assert [len(row.results) for row in rows] == [3] * 8
-    order = [job["setting"]["batch_size"] if "setting" in job else 0 for job in asked]
-    turns = [order[start : start + 9] for start in (0, 9, 18)]
-    assert len(order) == 27 and all(sorted(turn) == list(range(9)) for turn in turns)
+    order = [job["setting"]["batch_size"] if "setting" in job else job["task"] for job in asked]
+    turns = [order[start : start + 10] for start in (0, 10, 20)]
+    assert len(order) == 30 and all(turn[:2] == ["matmul", "bandwidth"] for turn in turns)
+    assert all(sorted(turn[2:]) == list(range(1, 9)) for turn in turns)
     assert len({tuple(turn) for turn in turns}) == 3
-    assert peaks["fp32"]["flops_per_s"] == 1e9 * (
-        max(n for n, job in enumerate(asked) if "device" in job) + 1
-    )
+    _, limits = ended[0]
+    assert limits.matmul["fp32"]["flops_per_s"] == 1e9 * 21 and limits.bandwidth["bytes_per_s"] == 1e9 / 2
+
+
+def test_rows_end_one_by_one_in_the_last_round_and_go_on_from_what_they_have(asked):
+    half = Row("speed", SMALL, results=[{"outcome": "measured", "seconds": [0.002]}] * 2)
+    whole = Row("speed", replace(SMALL, batch_size=4))
+    done = Row("speed", replace(SMALL, batch_size=8), results=[{"outcome": "measured"}] * 3)
+    kept, found = [], []
+    for row, _ in measure_rows([half, whole, done], keep=lambda row: kept.append(len(row.results))):
+        found.append((row.setting.batch_size, len([job for job in asked if "setting" in job])))
+    assert [size for size, _ in found] == [2, 4] and found[0][1] <= 2 and found[1][1] == 4
+    assert sorted(kept) == [1, 2, 3, 3]
+    assert half.samples == [[2.0], [2.0], [1.0]]
+
+
+def test_a_stop_is_heeded_between_two_processes(asked):
+    rows = [Row("speed", replace(SMALL, batch_size=size)) for size in range(1, 5)]
+    assert not list(measure_rows(rows, should_stop=lambda: len(asked) == 5))
+    assert len(asked) == 5 and sum(len(row.results) for row in rows) == 3
 
 
 def test_out_of_memory_is_a_result_with_the_largest_batch(asked):
-    settings = [replace(SMALL, batch_size=size) for size in (4, 64)]
-    small, large = measure_rows(settings, Effort(processes=3))[0]
+    small, large = (Row("speed", replace(SMALL, batch_size=size)) for size in (4, 64))
+    assert next(measure_rows([large]))[0] is large
+    large.results.clear()
+    asked.clear()
+    list(measure_rows([small, large]))
     assert len(small.samples) == 3 and small.failure is None
     assert large.failure == {"outcome": "out_of_memory", "largest_batch": 8}
     tried = Counter((job["task"], job["setting"]["batch_size"]) for job in asked if "setting" in job)
