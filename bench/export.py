@@ -11,8 +11,8 @@ from bench.files import staged, write_text
 if TYPE_CHECKING:
     from bench.store import RunStore
 
-# The columns of results-*.csv and benchmark-infer-*.csv in the folder `results` of timm's repository, in
-# order; those that a run store holds no values for (throughput among them) are left out.
+# The columns of results-*.csv in the folder `results` of timm's repository, in order; those that a run store
+# holds no values for are left out.
 TIMM_RESULTS = (
     "model",
     "top1",
@@ -24,7 +24,22 @@ TIMM_RESULTS = (
     "crop_pct",
     "interpolation",
 )
-TIMM_BENCHMARK = ("model", "infer_img_size", "infer_gmacs", "infer_macts", "param_count")
+# What a file of speeds has in common: one machine, precision, layout and batch, and images of one size, for
+# rows of one file are read as the same work.
+ONE_FILE = (
+    "mode",
+    "device",
+    "machine",
+    "threads",
+    "precision",
+    "memory_format",
+    "compiled",
+    "batch_size",
+    "input_size",
+    "classes",
+    "torch",
+)
+LAYOUTS = {"contiguous": "nchw", "channels_last": "nhwc"}
 
 
 def export_tables(store: "RunStore", kind: str, out: Path) -> list[Path]:
@@ -51,7 +66,8 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
     results-DATASET-SPLIT-SUITE-COMPARISON-SHOTS.csv has a row a model and recipe of one cell: means over
     replicates in percent, diverged ones at chance, with what timm has no column for at the end
     (recipe, pretraining, replicates, and top1_sd in points). benchmark-cost.csv has the costs of each model,
-    per head (`num_classes`).
+    per head (`num_classes`). benchmark-infer-*.csv and benchmark-train-*.csv have the speeds of one machine,
+    precision, layout, batch and input size each, which their names and last columns state.
 
     Raises:
         StoreError: as `export_tables`.
@@ -71,7 +87,48 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
         written.append(_write(_timm_results(rows), path))
     if len(tables["cost"]):
         written.append(_write(_timm_benchmark(tables["cost"]), out / "benchmark-cost.csv"))
+    speed = tables["speed"][tables["speed"]["outcome"] == "measured"]
+    for key, rows in speed.groupby(list(ONE_FILE), dropna=False, sort=True):
+        own = dict(zip(ONE_FILE, key, strict=True))
+        written.append(_write(_timm_speed(rows, tables["cost"]), out / f"{_speed_name(own)}.csv"))
     return written
+
+
+def _speed_name(own: dict[str, Any]) -> str:
+    """A file's name, from what its rows have in common."""
+    from bench.report.text import slug
+
+    words = [own["precision"], LAYOUTS[own["memory_format"]], *(["compiled"] if own["compiled"] else [])]
+    words += [f"{own['input_size']}px", f"batch{own['batch_size']}", f"{own['classes']}classes"]
+    place = own["machine"] if own["device"] == "cpu" else f"{own['device']} {own['machine']}"
+    words += [slug(place), f"{own['threads']}threads", f"torch{own['torch']}"]
+    return "-".join(["benchmark", own["mode"], *words])
+
+
+def _timm_speed(speed: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """Speeds with timm's names and units, fastest first: a step takes ms, counts are in millions.
+
+    Operations and activations are those of a forward pass, and stand only in files of inference, as there.
+    """
+    place = ["model", "classes", "input_size"]
+    rows = speed.merge(cost[[*place, "gmacs", "activations_m", "params"]], on=place, how="left")
+    mode = speed["mode"].iloc[0]
+    columns = {
+        "model": rows["model"],
+        f"{mode}_samples_per_sec": rows["images_per_s"].round(2),
+        f"{mode}_step_time": rows["latency_ms_median"].round(3),
+        f"{mode}_batch_size": rows["batch_size"],
+        f"{mode}_img_size": rows["input_size"],
+    }
+    if mode == "infer":
+        columns |= {
+            "infer_gmacs": rows["gmacs"].round(4),
+            "infer_macts": rows["activations_m"].round(4),
+        }
+    columns["param_count"] = (rows["params"].astype("Float64") / 1e6).round(4)
+    stated = {name: rows[name] for name in ("precision", "memory_format", "compiled", "device", "machine")}
+    frame = pd.DataFrame(columns | stated | {name: rows[name] for name in ("unstable", "busy")})
+    return frame.sort_values(f"{mode}_samples_per_sec", ascending=False, kind="stable")
 
 
 _SETTINGS = ("crop_pct", "interpolation")

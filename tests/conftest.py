@@ -1,6 +1,7 @@
 """What every test shares: a private cache, and the real data where it is."""
 
 import os
+import sys
 from pathlib import Path
 
 # Small networks on two threads are slower than on one, many times so on a busy machine.
@@ -26,3 +27,47 @@ def real_data() -> Path:
         if folder and (Path(folder) / "flowers-102" / "setid.mat").is_file():
             return Path(folder)
     pytest.skip("the real datasets are not here")
+
+
+@pytest.fixture
+def vcbench(tmp_path, monkeypatch, capsys):
+    """Runs the command line in this process, in an empty folder; gives status, stdout, stderr."""
+    from bench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vcbench", *arguments])
+        capsys.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """A few JPEG files, made once."""
+    from bench.measure.jpegs import make_jpegs
+
+    return make_jpegs(3)
+
+
+@pytest.fixture
+def here(monkeypatch, pictures):
+    """What `vcbench profile` asks of worker processes is done in this process, on small matrices."""
+    from bench import profiling
+    from bench.measure import bandwidth, end_to_end, loading, matmul, processes, rounds, worker
+
+    monkeypatch.setitem(matmul.SHAPES, "cpu", ((32, 32, 32), (64, 64, 64)))
+    monkeypatch.setitem(bandwidth.ARRAY_BYTES, "cpu", 2**12)
+    monkeypatch.setattr(loading, "CACHED", 8)
+    for module in (end_to_end, loading):
+        monkeypatch.setattr(module, "make_jpegs", lambda: pictures)
+    for module in (processes, rounds, profiling):
+        monkeypatch.setattr(module, "ask", lambda job: worker.take(job | {"memory_limit": None}))

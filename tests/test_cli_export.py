@@ -72,6 +72,50 @@ def test_columns_of_timm(tmp_path, right):
     assert list(cost.loc[0, "infer_gmacs":"param_count"]) == [1.0, 2.5, 1.2346]
 
 
+def test_speeds_under_timms_names(tmp_path, right):
+    """Names, order and units as in the benchmark files of timm's repository; batches are never mixed."""
+    store = write_store(tmp_path / "store", right)
+    cost = build_tables(RunStore(store))["cost"].iloc[0]
+    shared = {
+        "format": 1, "kind": "profile", "what": "speed", "device": "cpu", "machine": "My CPU, 2 cores",
+        "compiled": False, "input_size": int(cost["input_size"]), "classes": int(cost["classes"]),
+        "threads": 2, "versions": {"torch": "2.11.0"}, "outcome": "measured", "samples": 30, "processes": 3,
+        "unstable": False, "busy": True, "matmul_peak": None, "memory_format": "channels_last",
+    }  # fmt: skip
+    rows = [
+        ("a", "other", "infer", 1, "fp32", 5.0),
+        ("b", cost["model"], "infer", 1, "fp32", 4.0),
+        ("c", cost["model"], "infer", 8, "fp32", 16.0),
+        ("d", cost["model"], "infer", 8, "bf16", 8.0),
+        ("e", cost["model"], "train", 8, "fp32", 50.0),
+    ]
+    for run, model, mode, batch, precision, ms in rows:
+        own = {"id": run, "model": model, "mode": mode, "batch_size": batch, "precision": precision}
+        times = {"latency_ms_median": ms, "images_per_s": 1000 * batch / ms}
+        RunStore(store).finish_profile(run, shared | own | times)
+    lost = shared | {"id": "f", "model": "vit", "mode": "infer", "batch_size": 8, "precision": "fp32"}
+    RunStore(store).finish_profile("f", lost | {"outcome": "failed", "reason": "NaN"})
+    exported(store, "timm", tmp_path / "out")
+    files = {path.name: pd.read_csv(path) for path in (tmp_path / "out").glob("benchmark-*px*.csv")}
+    assert len(files) == 4
+    place = f"{cost['input_size']}px-batch1-{cost['classes']}classes-my-cpu-2-cores-2threads-torch2.11.0"
+    single = files[f"benchmark-infer-fp32-nhwc-{place}.csv"]
+    assert list(single)[:8] == [
+        "model", "infer_samples_per_sec", "infer_step_time", "infer_batch_size", "infer_img_size",
+        "infer_gmacs", "infer_macts", "param_count",
+    ]  # fmt: skip
+    assert list(single["model"]) == [cost["model"], "other"] and list(single["infer_step_time"]) == [4.0, 5.0]
+    assert list(single["infer_samples_per_sec"]) == [250.0, 200.0] and set(single["infer_batch_size"]) == {1}
+    assert single["infer_gmacs"][0] == cost["gmacs"] and pd.isna(single["infer_gmacs"][1])
+    assert single["param_count"][0] == pytest.approx(cost["params"] / 1e6, abs=1e-4)
+    (training,) = (frame for name, frame in files.items() if name.startswith("benchmark-train-fp32-nhwc"))
+    assert list(training)[:6] == [
+        "model", "train_samples_per_sec", "train_step_time", "train_batch_size", "train_img_size",
+        "param_count",
+    ]  # fmt: skip
+    assert list(training["train_samples_per_sec"]) == [160.0]
+
+
 def test_splits_as_croissant(store, tmp_path):
     """Checked for structure against the specification: names that refer to each other, columns, hash."""
     exported(store, "croissant", tmp_path / "out")

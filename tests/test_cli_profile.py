@@ -1,46 +1,14 @@
-"""vcbench profile as a user meets it; its workers run in this process, but for one test."""
+"""vcbench profile as a user meets it; its workers run in this process, but for one test (see conftest.py)."""
 
 import json
-import sys
 
 import pandas as pd
 import pytest
 
 from bench import profiling
-from bench.cli import main
-from bench.measure import bandwidth, processes, rounds, subject, worker
+from bench.measure import rounds, subject, worker
 
 SMALL = ("--input-size", "16", "--classes", "10", "--device", "cpu", "--seconds", "0", "--repeats", "2")
-
-
-@pytest.fixture
-def vcbench(tmp_path, monkeypatch, capsys):
-    """Runs the command line in this process, in an empty folder; gives status, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vcbench", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Workers without processes."""
-    from bench.measure import matmul
-
-    monkeypatch.setitem(bandwidth.ARRAY_BYTES, "cpu", 2**12)
-    monkeypatch.setitem(matmul.SHAPES, "cpu", ((32, 32, 32), (64, 64, 64)))
-    for module in (processes, rounds, profiling):
-        monkeypatch.setattr(module, "ask", lambda job: worker.take(job | {"memory_limit": None}))
 
 
 def tables(tmp_path, name):
@@ -81,6 +49,84 @@ def test_measured_anew_it_replaces_the_record(vcbench, here, tmp_path):
     assert first == second and json.loads(second.read_text())["process_medians_ms"] != before
     assert vcbench(*arguments, "--threads", "2")[0] == 0
     assert len(list((tmp_path / "results/profiles").glob("*/record.json"))) == 2
+
+
+def test_two_profiles_that_disagree_are_unstable(vcbench, here, tmp_path, monkeypatch):
+    """The same clock twice agrees; one that is 7 % slower does not, and says what stood there before."""
+    pace = {"seconds": 0.010}
+    measured = worker.take
+
+    def paced(job):
+        found = measured(job | {"memory_limit": None})
+        return found | {"seconds": [pace["seconds"]] * 5} if job["task"] == "speed" else found
+
+    monkeypatch.setattr(rounds, "ask", paced)
+    arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "2", "--what", "speed")
+    for seconds, before, unstable in ((0.010, None, False), (0.0103, 200.0, False), (0.011, 194.2, True)):
+        pace["seconds"] = seconds
+        status, out, _ = vcbench(*arguments)
+        (row,) = tables(tmp_path, "speed").to_dict("records")
+        assert (
+            status == 0 and row["unstable"] is unstable and row["images_per_s"] == pytest.approx(2 / seconds)
+        )
+        if before is None:
+            assert pd.isna(row["earlier_images_per_s"])
+        else:
+            assert row["earlier_images_per_s"] == pytest.approx(before, abs=0.05)
+    assert "unstable" in out and "194.2 images/s before" in out
+
+
+def test_end_to_end_fills_its_table_and_that_of_loading(vcbench, here, tmp_path):
+    arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "1,2,4", "--what", "end_to_end")
+    status, out, err = vcbench(*arguments, "--threads", "1")
+    assert status == 0 and "DECODE" in out and "DATA PATH ALONE" in out, err
+    table = tables(tmp_path, "end_to_end")
+    assert list(table["batch_size"]) == [1, 4] and set(table["processes"]) == {3}
+    shares = table[["decode_share", "transform_share", "model_share"]]
+    assert list(shares.sum(axis=1)) == pytest.approx([1, 1]) and (shares > 0).all(axis=None)
+    phases = table[["decode_ms", "transform_ms", "model_ms"]]
+    assert (phases > 0).all(axis=None)
+    loading = tables(tmp_path, "loading")
+    assert list(loading["path"]) == ["cache", "jpeg"] and set(loading["batch_size"]) == {4}
+    assert tables(tmp_path, "speed").empty
+
+
+def test_energy_without_a_counter(vcbench, here, tmp_path):
+    arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "1", "--what")
+    status, _, err = vcbench(*arguments, "energy")
+    assert status == 2 and err.count("energy counter") == 1 and not list(tmp_path.iterdir())
+    status, out, err = vcbench(*arguments, "speed,energy")
+    assert status == 0 and err.count("energy counter") == 1 and "J PER IMAGE" not in out
+    (row,) = tables(tmp_path, "speed").to_dict("records")
+    assert row["outcome"] == "measured" and pd.isna(row["energy_j_per_image"])
+
+
+def test_a_busy_machine_marks_its_rows(vcbench, here, tmp_path, monkeypatch):
+    from bench.measure import load
+
+    others = iter(range(0, 10**9, 10**6))
+    monkeypatch.setattr(load, "_busy_seconds", lambda: next(others))
+    status, out, _ = vcbench("profile", "vit_digits", *SMALL, "--batch-size", "1", "--what", "speed")
+    (row,) = tables(tmp_path, "speed").to_dict("records")
+    assert status == 0 and row["busy"] and row["other_cores"] > 1 and "busy" in out
+
+
+def test_a_card_written_on_the_spot(vcbench, here, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    import models.card
+
+    folder = tmp_path / "cards"
+    folder.mkdir()
+    text = (Path(models.card.__file__).parent / "vit_digits.toml").read_text()
+    (folder / "vit_mine.toml").write_text(text.replace('title = "', 'title = "My '))
+    for function in (models.card.find_card, models.card.list_cards):
+        monkeypatch.setattr(function, "__defaults__", (folder,))
+    arguments = ("profile", "vit_mine", *SMALL, "--batch-size", "1", "--what", "cost,speed,memory")
+    status, _, err = vcbench(*arguments)
+    assert status == 0, err
+    assert list(tables(tmp_path, "speed")["title"]) == list(tables(tmp_path, "cost")["title"])
+    assert tables(tmp_path, "speed")["title"][0].startswith("My ")
 
 
 def test_outputs_that_are_nan_in_bf16_are_a_failed_row(vcbench, here, tmp_path, monkeypatch):
@@ -136,6 +182,18 @@ def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):
     assert best["batch_size"] == 4 and best["latency_ms_median"] == 4.0
 
 
+def test_scaling_with_speed_and_memory(vcbench, here, tmp_path, monkeypatch):
+    from bench import profiles
+
+    monkeypatch.setattr(profiles.measurements, "__defaults__", ((16, 32),))
+    what = ("--what", "scaling,speed,memory", "--batch-size", "2,4")
+    assert vcbench("profile", "vit_digits", *SMALL, *what)[0] == 0
+    table = tables(tmp_path, "scaling")
+    at = list(zip(table["input_size"], table["batch_size"], strict=True))
+    assert at == [(16, 2), (16, 4), (32, 2)] and table["images_per_s"].notna().all()
+    assert table["peak_rss_mib"].notna().all() and table["tokens"].is_monotonic_increasing
+
+
 def test_scaling_of_cost(vcbench, tmp_path):
     assert vcbench("profile", "resnet_digits", *SMALL, "--what", "scaling")[0] == 0
     table = tables(tmp_path, "scaling")
@@ -153,6 +211,7 @@ def test_scaling_of_cost(vcbench, tmp_path):
         (["vit_digits", "--precision", "fp16", "--device", "cpu"], ["fp16", "CUDA"]),
         (["vit_digits", "--batch-size", "1,x"], ["--batch-size 1,x", "1,32"]),
         (["vit_digits", "--batch-size", "0"], ["--batch-size 0"]),
+        (["vit_digits", "--what", "end_to_end", "--mode", "train"], ["--what end_to_end", "--mode infer"]),
         (["vit_digits", "--device", "gpu"], ["--device gpu"]),
         (["vit_base_patch16_224", "--input-size", "225"], ["225", "224"]),
     ],

@@ -241,20 +241,24 @@ def _table(profiles: Iterable[Record], what: str, columns: dict[str, str]) -> pd
 def scaling_table(profiles: Iterable[Record], speed: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
     """Cost against input size, with what `speed` and `memory` have at the same sizes.
 
-    Where a model was counted more than once the latest count stands.
+    Where a model was counted more than once at a size the latest count stands.
     """
-    latest: dict[tuple[str, int], Record] = {}
+    latest: dict[tuple[str, int, int], Record] = {}
+    crossing: dict[tuple[str, int], int | None] = {}
+    counted_with: dict[str, str | None] = {}
     for record in sorted(profiles, key=lambda r: (r.get("finished") or "", r["id"])):
         if record["what"] == "scaling":
-            latest[record["model"], record["classes"]] = record
-    rows = [{**_row(record), **row} for record in latest.values() for row in record["rows"]]
+            model = record["model"], record["classes"]
+            crossing[model] = record["attention_outgrows_rest_px"] or crossing.get(model)
+            counted_with[record["id"]] = record["versions"].get("torch")
+            latest |= {(*model, row["input_size"]): {**_row(record), **row} for row in record["rows"]}
+    rows = [{**row, "attention_outgrows_rest_px": crossing[place[:2]]} for place, row in latest.items()]
     costs = frame(rows, {name: dtype for name, dtype in SCALING.items() if name not in HOW})
     timed = speed.loc[speed["outcome"] == "measured", [*PLACE, *HOW, "images_per_s", "latency_ms_median"]]
     held = memory.loc[memory["outcome"] == "measured", [*PLACE, *HOW, "peak_allocated_mib", "peak_rss_mib"]]
     measured = timed.merge(held, on=[*PLACE, *HOW], how="outer")
     columns = [name for name in costs if name not in measured or name in PLACE]
     merged = costs[columns].merge(measured, on=PLACE, how="left")
-    counted_with = {record["id"]: record["versions"].get("torch") for record in latest.values()}
     merged["torch"] = merged["torch"].fillna(merged["profile"].map(counted_with))
     return merged[list(SCALING)].astype(SCALING).sort_values([*PLACE, *HOW], kind="stable", ignore_index=True)
 

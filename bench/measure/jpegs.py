@@ -15,7 +15,7 @@ from bench.recipe import Augment
 
 WIDTH, HEIGHT = 500, 375
 QUALITY = 90
-PICTURES = 32
+PICTURES = 16
 
 
 def make_jpegs(count: int = PICTURES, seed: int = 0) -> list[bytes]:

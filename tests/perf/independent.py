@@ -1,0 +1,53 @@
+"""Images/s of a timm model by the plainest means, with nothing of the harness: timm, a loop and a clock.
+
+python tests/perf/independent.py MODEL MODE BATCH PX PRECISION LAYOUT THREADS SECONDS; prints ms of every step.
+"""
+
+import json
+import sys
+import time
+
+import timm
+import torch
+
+
+def main() -> None:
+    model, mode, batch, size, precision, layout, threads, seconds = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    torch.manual_seed(0)
+    network = timm.create_model(model, pretrained=False, num_classes=1000)
+    images = torch.randn(int(batch), 3, int(size), int(size))
+    if layout == "channels_last":
+        network, images = (thing.to(memory_format=torch.channels_last) for thing in (network, images))
+    if mode == "infer":
+        network.eval()
+        if precision == "bf16":
+            network, images = network.bfloat16(), images.bfloat16()
+
+        def step() -> None:
+            with torch.inference_mode():
+                network(images)
+    else:
+        network.train()
+        labels = torch.randint(1000, (int(batch),))
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                loss = torch.nn.functional.cross_entropy(network(images), labels)
+            loss.backward()
+            optimizer.step()
+
+    for _ in range(6):
+        step()
+    times = []
+    while len(times) < 5 or sum(times) < float(seconds):
+        began = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - began)
+    print(json.dumps([1000 * value for value in times]))
+
+
+if __name__ == "__main__":
+    main()
