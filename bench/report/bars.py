@@ -7,10 +7,11 @@ from matplotlib.patches import Patch
 
 from bench.report.blocks import Figure
 from bench.report.figures import WIDTH, canvas, finish
-from bench.report.style import INK
 
 BAR = 6.2  # mm, with the room between two
-SHADES = ("#56b4e9", "#e69f00", "#f3e9c9", "#009e73", "#cc79a7", "#8a8f94", "#d9dde0", "#d55e00")
+# Light, and none of the colours that change on a dark page, so that the hatching stands out on both.
+SHADES = ("#7cc4ee", "#f0b73a", "#f3e9c9", "#3fbf97", "#dba0c0", "#a7adb3", "#e1e4e7", "#e98a4a")
+EDGE = "#10151a"
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "", "----", "||||")
 
 
@@ -42,7 +43,7 @@ def stacked_bars(
         style = {
             "facecolor": SHADES[number % len(SHADES)],
             "hatch": HATCHES[number % len(HATCHES)],
-            "edgecolor": INK,
+            "edgecolor": EDGE,
             "linewidth": 0.4,
         }
         axes.barh(places, values, left=left, height=0.66, **style)

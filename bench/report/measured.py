@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.frames import frame
-from bench.analysis.measured import MEMORY, SPEED, measured_tables
-from bench.report.text import count, slug
+from bench.analysis.measured import measured_tables
+from bench.report.text import NOT_MEASURED, count, decimal, slug
 
 Record = dict[str, Any]
 
@@ -55,7 +55,7 @@ class Place:
     @property
     def name(self) -> str:
         """The device with its machine, as a reader sees it."""
-        return f"CPU of {self.machine}" if self.kind == "CPU" else f"{self.device} in {self.machine}"
+        return f"{'CPU' if self.kind == 'CPU' else self.device} ({self.machine})"
 
     @property
     def speed(self) -> pd.DataFrame:
@@ -169,16 +169,25 @@ def state(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def brief(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.3g}" if abs(value) < 999.5 else count(round(value))
+
+
+def rate(value: float) -> str:
+    """Images/s with three digits at least."""
+    if pd.isna(value):
+        return NOT_MEASURED
+    return (
+        count(round(value)) if value >= 1000 else decimal(value, 2 if value < 10 else 1 if value < 100 else 0)
+    )
+
+
 def memory_column(place: Place) -> tuple[str, str]:
     """The column that tells peak memory at a place, and what it is."""
     if place.kind == "GPU":
         return "peak_allocated_mib", "peak allocated memory"
     return "peak_rss_mib", "peak resident memory over the baseline"
-
-
-def empty_table(what: str) -> pd.DataFrame:
-    """A speed or memory table without rows."""
-    return frame([], {"speed": SPEED, "memory": MEMORY}[what])
 
 
 def ordered(models: Iterable[str], looks: Sequence[str]) -> list[str]:

@@ -5,10 +5,20 @@ from typing import Any
 import pandas as pd
 
 from bench.report.bars import stacked_bars
-from bench.report.blocks import Block, Column, Field, Figure, Heading, Prose, Section, Table, not_measured
+from bench.report.blocks import (
+    Block,
+    Column,
+    Field,
+    Figure,
+    Gallery,
+    Heading,
+    Prose,
+    Section,
+    Table,
+    not_measured,
+)
 from bench.report.evidence import Evidence
-from bench.report.measured import Place, how, ordered, state
-from bench.report.sections.speed import rate
+from bench.report.measured import Place, how, ordered, rate, state
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 STAGES = {"decode": "decoding", "transform": "transform", "model": "model"}
@@ -31,7 +41,7 @@ def end_to_end(evidence: Evidence) -> Section:
         rows = place.tables["end_to_end"]
         done = rows[rows["outcome"] == "measured"] if len(rows) else rows
         if len(done):
-            blocks.append(_figure(evidence, place, done))
+            blocks.append(Gallery((_figure(evidence, place, done),)))
         if len(rows):
             blocks.append(_table(evidence, place, rows))
         else:
@@ -63,7 +73,7 @@ def _figure(evidence: Evidence, place: Place, done: pd.DataFrame) -> Figure:
     kept += [f"{stage}_{unit}" for stage in STAGES for unit in ("ms", "share")]
     sizes = sorted({f"{row['jpeg_px']} px" for row in rows if not pd.isna(row.get("jpeg_px"))})
     return stacked_bars(
-        f"end-to-end-{place.key}",
+        f"stages-{place.key}",
         titles,
         shares,
         x_label="Share of the time from JPEG to label (%)",

@@ -18,9 +18,9 @@ from bench.report.blocks import (
 )
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Alike, Place, alike, memory_column, ordered, state
+from bench.report.measured import Alike, Place, alike, brief, memory_column, ordered, state
 from bench.report.sections.speed import MODES
-from bench.report.text import NOT_MEASURED, count, decimal
+from bench.report.text import NOT_MEASURED, count, listed
 
 UNIT = "MiB"
 
@@ -71,7 +71,8 @@ def _figure(evidence: Evidence, place: Place, mode: str, found: Alike) -> Figure
             )
         )
     points = "; ".join(
-        f"{line.title}: {line.y[0]:.4g} {UNIT} at batch {line.x[0]:g}, {line.y[-1]:.4g} at {line.x[-1]:g}"
+        f"{line.title}: {brief(line.y[0])} {UNIT} at batch {line.x[0]:g}, "
+        f"{brief(line.y[-1])} at {line.x[-1]:g}"
         for line in lines
     )
     crosses = " A cross marks the first batch that ran out of memory." if any(x.failed for x in lines) else ""
@@ -82,7 +83,7 @@ def _figure(evidence: Evidence, place: Place, mode: str, found: Alike) -> Figure
         x_label="Batch size (images)",
         y_label=f"Peak memory ({UNIT})",
         caption=f"Memory against batch size on the {place.name}: {words}, {found.words}.{crosses}",
-        alt=f"{words[0].upper()}{words[1:]} of the {MODES[mode]} against batch size on the {place.name}. "
+        alt=f"{words[0].upper()}{words[1:]} ({MODES[mode]}) against batch size on the {place.name}. "
         f"{points}.",
         data=found.rows[[*kept, "input_size", column, "outcome", "largest_batch"]],
         runs=found.rows["profile"],
@@ -120,7 +121,7 @@ def _table(evidence: Evidence, place: Place, found: dict[str, Alike]) -> Table:
                 else iter(()),
                 None,
             )
-            notes = tuple(f"batch {count(row['batch_size'])}: {note}" for row in own for note in state(row))
+            notes = _notes(own)
             rows.append(
                 (
                     Field(evidence.titles[model], look=evidence.model_looks[model]),
@@ -133,17 +134,25 @@ def _table(evidence: Evidence, place: Place, found: dict[str, Alike]) -> Table:
                 )
             )
             runs += [row["profile"] for row in own]
-    said = "; ".join(f"{MODES[mode]}: {rows_of.words}" for mode, rows_of in found.items())
-    caption = f"Memory on the {place.name}. {said[0].upper()}{said[1:]}."
+    caption = f"Memory on the {place.name}: {'; '.join(rows_of.words for rows_of in found.values())}."
     return Table(
         f"memory-{place.key}", caption, columns, tuple(rows), frozenset(groups), tuple(dict.fromkeys(runs))
     )
 
 
+def _notes(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Each note once, with the batches that it holds for."""
+    batches: dict[str, list[str]] = {}
+    for row in rows:
+        for note in state(row):
+            batches.setdefault(note, []).append(count(row["batch_size"]))
+    return tuple(f"batch {listed(sizes)}: {note}" for note, sizes in batches.items())
+
+
 def _mib(row: dict[str, Any] | None, column: str) -> Field:
     if row is None or pd.isna(row[column]):
         return Field(NOT_MEASURED)
-    return Field(decimal(row[column], 0))
+    return Field(count(round(row[column])))
 
 
 def _largest(rows: list[dict[str, Any]]) -> str:

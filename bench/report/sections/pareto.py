@@ -1,7 +1,6 @@
 """Accuracy against what a model costs, with the models that no other one beats at both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,36 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.standing import Standing
+from bench.report.axes import Axis, measured_axes
 from bench.report.blocks import Figure
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
-from bench.report.measured import Place, alike, memory_column
+from bench.report.measured import brief
 from bench.report.style import MUTED
 from bench.report.text import at_size, count, listed, percent, slug
 
 SIDESTEP = 1.015  # models of the same cost are drawn this factor apart
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A cost to draw accuracy against.
-
-    Attributes:
-        key: its part of the figure's name, and its column in the data.
-        values: by contestant; those that are not known are left out.
-        runs: ids of the profiles behind the values.
-        where: the place and setting of what was measured there, in words.
-        more_is_better: whether the front lies at the upper end.
-    """
-
-    key: str
-    column: str
-    words: str
-    values: dict[str, float]
-    runs: tuple[str, ...] = ()
-    where: str = ""
-    more_is_better: bool = False
 
 
 def pareto_figures(evidence: Evidence) -> tuple[list[Figure], list[str]]:
@@ -71,53 +50,6 @@ def front(costs: Sequence[float], scores: Sequence[float], *, more_is_better: bo
         for k, (cost, score) in enumerate(entries)
         if not any(c <= cost and s >= score and (c, s) != (cost, score) for c, s in entries)
     ]
-
-
-def measured_axes(place: Place, models: dict[str, str], input_size: int) -> dict[str, Axis]:
-    """Throughput, memory and energy of contestants at one setting of a place, by name; without those that
-    nothing is known of.
-
-    Args:
-        models: by contestant.
-        input_size: in px; only what was measured at this size is used.
-    """
-    wanted = set(models.values())
-    memory, memory_words = memory_column(place)
-    speed_rows = place.speed[place.speed["model"].isin(wanted)]
-    speed = alike(speed_rows, input_size=input_size)
-    energetic = (
-        speed_rows[speed_rows["energy_j_per_image"].notna()] if "energy_j_per_image" in speed_rows else None
-    )
-    found = {
-        "throughput": (speed, "images_per_s", "throughput (images/s)"),
-        "memory": (
-            alike(place.memory[place.memory["model"].isin(wanted)], input_size=input_size),
-            memory,
-            f"{memory_words} (MiB)",
-        ),
-        "energy": (
-            alike(energetic, input_size=input_size) if energetic is not None else None,
-            "energy_j_per_image",
-            "energy per image (J)",
-        ),
-    }
-    axes = {}
-    for name, (alike_rows, column, words) in found.items():
-        if alike_rows is None:
-            continue
-        rows = alike_rows.rows[alike_rows.rows[column].notna()].set_index("model")
-        axes[name] = Axis(
-            key=f"{name}-{place.key}",
-            column=column,
-            words=words,
-            values={
-                key: float(rows.at[model, column]) for key, model in models.items() if model in rows.index
-            },
-            runs=tuple(sorted(rows["profile"])),
-            where=f"{place.name}: {alike_rows.words}",
-            more_is_better=name == "throughput",
-        )
-    return axes
 
 
 def _axes(evidence: Evidence, here: list[Cell], input_size: int) -> list[tuple[str, Axis]]:
@@ -173,7 +105,7 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
     where = f" on the {axis.where}" if axis.where else ""
     upwards = " More is better on both axes." if axis.more_is_better else ""
     points = "; ".join(
-        f"{cell.title}: {percent(mean)} % at {x:.3g}"
+        f"{cell.title}: {percent(mean)} % at {brief(x)}"
         for cell, x, mean in zip(cells, costs, means, strict=True)
     )
     return finish(

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.bars import stacked_bars
-from bench.report.blocks import Block, Column, Details, Field, Figure, Table
+from bench.report.blocks import Block, Column, Details, Field, Figure, Gallery, Table
 from bench.report.evidence import Evidence
 from bench.report.measured import ordered
 from bench.report.text import NOT_MEASURED, count, decimal
@@ -33,7 +33,10 @@ def parts_blocks(evidence: Evidence) -> list[Block]:
         max(by_model[model].to_dict("records"), key=lambda row: (row["classes"], row["input_size"]))
         for model in ordered(by_model, list(evidence.model_looks))
     ]
-    return [_figure(evidence, rows), Details("Operations by part, in numbers", (_table(evidence, rows),))]
+    return [
+        Gallery((_figure(evidence, rows),)),
+        Details("Operations by part, in numbers", (_table(evidence, rows),)),
+    ]
 
 
 def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
@@ -57,7 +60,7 @@ def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
         for k, title in enumerate(titles)
     )
     return stacked_bars(
-        "cost-parts",
+        "parts",
         titles,
         shares,
         x_label="Share of multiply-adds (%)",

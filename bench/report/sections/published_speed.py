@@ -31,8 +31,15 @@ def published_table(evidence: Evidence) -> list[Block]:
     table = published_speed()
     models = set(evidence.measured["speed"]["model"])
     theirs = [row for row in table.to_dict("records") if row["model"] in models]
+    kinds = {place.kind for place in evidence.places}
+    elsewhere = [
+        Prose(f"{number} published figures are of a {kind}; no speed was measured on a {kind} here.")
+        for kind in ("CPU", "GPU")
+        if kind not in kinds and (number := sum(row["device"] == kind for row in theirs))
+    ]
+    theirs = [row for row in theirs if row["device"] in kinds]
     if not theirs:
-        return [Prose("No speed is published of these models that could stand beside ours.")]
+        return elsewhere or [Prose("No published speed of these models is known to this report.")]
     order = {model: place for place, model in enumerate(ordered(models, list(evidence.model_looks)))}
     rows, runs = [], []
     for row in sorted(theirs, key=lambda row: order[row["model"]]):
@@ -56,7 +63,7 @@ def published_table(evidence: Evidence) -> list[Block]:
         tuple(rows),
         runs=tuple(dict.fromkeys(runs)),
     )
-    return [Prose(note), table]
+    return [Prose(note), *elsewhere, table]
 
 
 def _nearest(place: Place, row: dict[str, Any]) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ import pandas as pd
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Place, alike, memory_column, ordered
+from bench.report.measured import Place, alike, brief, memory_column, ordered
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 PX = "Input size (px)"
@@ -106,8 +106,8 @@ def _share(evidence: Evidence, attending: pd.DataFrame) -> Figure:
 
 def _ends(lines: list[Line], unit: str) -> str:
     parts = (
-        f"{line.title}: {line.y[0]:.3g}{unit} at {line.x[0]:g} px, "
-        f"{line.y[-1]:.3g}{unit} at {line.x[-1]:g} px"
+        f"{line.title}: {brief(line.y[0])}{unit} at {line.x[0]:g} px, "
+        f"{brief(line.y[-1])}{unit} at {line.x[-1]:g} px"
         for line in lines
     )
     return "; ".join(parts) + "."

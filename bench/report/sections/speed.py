@@ -19,7 +19,7 @@ from bench.report.blocks import (
 )
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Place, alike, how, in_words, ordered, state
+from bench.report.measured import Place, alike, brief, how, in_words, ordered, rate, state
 from bench.report.sections.published_speed import published_table
 from bench.report.text import NOT_MEASURED, count, decimal, listed, percent
 
@@ -88,7 +88,7 @@ def _limits(place: Place) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    first, last = (f"{value:.3g}" if value < 1000 else count(round(value)) for value in (low, high))
+    first, last = brief(low), brief(high)
     return first if first == last else f"{first} to {last}"
 
 
@@ -125,7 +125,8 @@ def _throughput(evidence: Evidence, place: Place, mode: str) -> Figure | None:
     disturbed = sorted({note.split(" (")[0] for row in done.to_dict("records") for note in state(row)})
     caption += f" Some rows are marked: {'; '.join(disturbed)}." if disturbed else ""
     points = "; ".join(
-        f"{line.title}: {line.y[0]:.3g} images/s at batch {line.x[0]:g}, {line.y[-1]:.3g} at {line.x[-1]:g}"
+        f"{line.title}: {brief(line.y[0])} images/s at batch {line.x[0]:g}, "
+        f"{brief(line.y[-1])} at {line.x[-1]:g}"
         for line in lines
     )
     kept = ["model", "mode", "device", "machine", "precision", "memory_format", "compiled", "batch_size"]
@@ -136,7 +137,7 @@ def _throughput(evidence: Evidence, place: Place, mode: str) -> Figure | None:
         x_label="Batch size (images)",
         y_label="Throughput (images/s)",
         caption=caption,
-        alt=f"Throughput of the {MODES[mode]} against batch size on the {place.name}. {points}.",
+        alt=f"Throughput ({MODES[mode]}) against batch size on the {place.name}. {points}.",
         data=found.rows[[*kept, "busy"]],
         runs=found.rows["profile"],
     )
@@ -151,23 +152,27 @@ def _table(evidence: Evidence, place: Place) -> Table:
             "batch 1": alike(place.speed, mode=mode, batch_size=1),
             "common": alike(place.speed, mode=mode),
         }
-        said += [f"{mode_words}, {row}: {found.words}" for row, found in chosen.items() if found]
+        said += [f"{row}: {found.words}" for row, found in chosen.items() if found]
         here = place.speed[place.speed["mode"] == mode]
+        sought = here["best"].notna().any()
+        said += [] if sought or here.empty else [f"best: not looked for in {mode_words}"]
         for model in ordered(here["model"], list(evidence.model_looks)):
             groups.add(len(rows))
             picked = {
                 row: _one(found.rows[found.rows["model"] == model] if found else here.iloc[:0])
                 for row, found in chosen.items()
             }
-            picked["best"] = _one(here[(here["model"] == model) & here["best"].fillna(value=False)])
+            if sought:
+                picked["best"] = _one(here[(here["model"] == model) & here["best"].fillna(value=False)])
             if picked["batch 1"] and picked["common"] and picked["common"]["batch_size"] == 1:
                 del picked["batch 1"]
             for row, values in picked.items():
                 rows.append(_row(evidence, model, mode_words, row, values))
                 runs += [values["profile"]] if values else []
     caption = (
-        f"Speed on the {place.name}. Rows of one kind share everything but the model ({'; '.join(said)}); "
-        "the best row is the fastest setting of a model's own, measured again after it was chosen."
+        f"Speed on the {place.name}. Rows of one kind share everything but the model: "
+        f"{'; '.join(said)}. A best row is the fastest setting of a model's own, measured again "
+        "after it was chosen."
     )
     return Table(
         f"speed-{place.key}",
@@ -193,7 +198,7 @@ def _row(
 ) -> tuple[Field, ...]:
     head = (Field(evidence.titles[model], look=evidence.model_looks[model]), Field(mode), Field(kind))
     if values is None:
-        reason = "not looked for" if kind == "best" else NOT_MEASURED
+        reason = "none found" if kind == "best" else NOT_MEASURED
         return (
             *head,
             Field(),
@@ -218,17 +223,10 @@ def _row(
     )
 
 
-def rate(value: float) -> str:
-    """Images/s with three digits at least."""
+def _ms(value: float) -> str:
     if pd.isna(value):
         return NOT_MEASURED
-    return (
-        count(round(value)) if value >= 1000 else decimal(value, 2 if value < 10 else 1 if value < 100 else 0)
-    )
-
-
-def _ms(value: float) -> str:
-    return NOT_MEASURED if pd.isna(value) else decimal(value, 2 if value < 100 else 0)
+    return decimal(value, 2 if value < 10 else 1) if value < 100 else count(round(value))
 
 
 def _energy(values: dict[str, Any]) -> Field:
