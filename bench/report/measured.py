@@ -163,7 +163,9 @@ def state(row: dict[str, Any]) -> tuple[str, ...]:
         known = isinstance(cores, float) and not pd.isna(cores)
         notes.append("machine busy" + (f" ({cores:.1f} cores of other work)" if known else ""))
     if _is(row, "unstable", True):
-        notes.append("unstable: its processes differ by over 5 %")
+        earlier, now = row.get("earlier_images_per_s"), row.get("images_per_s")
+        known = earlier is not None and not pd.isna(earlier)
+        notes.append("unstable" + (f": {rate(now)} images/s now, {rate(earlier)} earlier" if known else ""))
     if _is(row, "steady", False):
         notes.append("warm-up did not settle")
     return tuple(notes)

@@ -71,14 +71,14 @@ def _figure(evidence: Evidence, place: Place, done: pd.DataFrame) -> Figure:
     )
     kept = ["model", "device", "machine", "precision", "batch_size", "input_size", "images_per_s"]
     kept += [f"{stage}_{unit}" for stage in STAGES for unit in ("ms", "share")]
-    sizes = sorted({f"{row['jpeg_px']} px" for row in rows if not pd.isna(row.get("jpeg_px"))})
+    sizes = sorted(set(done.get("jpeg_px", pd.Series(dtype=str)).dropna().astype(str)))
     return stacked_bars(
         f"stages-{place.key}",
         titles,
         shares,
         x_label="Share of the time from JPEG to label (%)",
         caption=f"Where the time goes from JPEG to label on the {place.name}; at the end of each bar, the "
-        f"throughput." + (f" JPEGs of {', '.join(sizes)}." if sizes else ""),
+        f"throughput." + (f" JPEGs of {', '.join(sizes).replace('x', ' × ')} px." if sizes else ""),
         alt=f"Shares of the time from JPEG to label on the {place.name}. {said}.",
         data=pd.DataFrame(rows)[kept],
         runs=[row["profile"] for row in rows],

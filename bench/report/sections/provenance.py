@@ -49,9 +49,8 @@ def machines(evidence: Evidence) -> Section:
         )
         for (machine, device, versions), group in facts.groupby(["machine", "device", "versions"], sort=True)
     )
-    table = Table(
-        "machines", "Where and with what trials ran, and speed and memory were measured.", columns, rows
-    )
+    caption = "Where and with what trials ran, and speed and memory were measured."
+    table = Table("machines", caption, columns, rows)
     return Section("machines", title, (table,))
 
 

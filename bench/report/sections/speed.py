@@ -49,7 +49,8 @@ def speed(evidence: Evidence) -> Section:
     blocks: list[Block] = [
         Prose(
             "Every row is made of several fresh processes in interleaved order; the process is the unit of "
-            "its 95 % interval. Latency is that of one step on a whole batch. Median and interquartile range "
+            "its 95 % interval. Unstable is a row whose processes, or which from an earlier time, are more "
+            "than 5 % apart. Latency is that of one step on a whole batch. Median and interquartile range "
             "are over all steps. The fraction of the matmul peak is the rate of multiply-adds over the best "
             "that the same machine reached with matrix products in the same precision and run. Numbers of "
             "different machines are not comparable."
