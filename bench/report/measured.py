@@ -161,7 +161,7 @@ def state(row: dict[str, Any]) -> tuple[str, ...]:
     if _is(row, "busy", True):
         cores = row.get("other_cores")
         known = isinstance(cores, float) and not pd.isna(cores)
-        notes.append("machine busy" + (f" ({cores:.1f} cores of other work)" if known else ""))
+        notes.append("machine busy" + (f": {cores:.1f} cores of other work" if known else ""))
     if _is(row, "unstable", True):
         earlier, now = row.get("earlier_images_per_s"), row.get("images_per_s")
         known = earlier is not None and not pd.isna(earlier)

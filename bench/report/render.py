@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 import bench
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.report import latex
@@ -58,7 +60,8 @@ def header_of(evidence: Evidence) -> Header:
     titles = [suite["contestants"][key]["title"] for key in evidence.looks]
     models = dict.fromkeys(titles or (evidence.titles[model] for model in evidence.model_looks))
     data = dict.fromkeys(split(c["dataset"], c["split_id"]) for c in suite["comparisons"])
-    days = sorted(day[:10] for day in done["finished"].dropna())
+    ran = done["finished"] if evidence.trains else pd.Series([p.get("finished") for p in evidence.profiles])
+    days = sorted(day[:10] for day in ran.dropna())
     torch = sorted(set(done["torch"].dropna()))
     machines = {*done["machine"].dropna(), *(place.machine for place in evidence.places)}
     facts = (

@@ -23,6 +23,9 @@ CARDS = {
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 PEAK = 1e11  # FLOP/s
+BANDWIDTH = 2e10  # bytes/s
+DECODE_MS, TRANSFORM_MS = 4.0, 3.0
+WATTS, IDLE_WATTS = 300.0, 80.0
 
 
 def images_per_s(gmacs: float, batch_size: int, speedup: float = 1.0) -> float:
@@ -44,6 +47,7 @@ def add_profiles(
     speedup: float = 1.0,
     titles: dict[str, str] | None = None,
     fits: dict[str, int] | None = None,
+    more: bool = False,
     modes: tuple[str, ...] = ("infer",),
     **changes,
 ) -> list[str]:
@@ -53,6 +57,7 @@ def add_profiles(
         place: device, machine and threads.
         speedup: factor on all throughputs.
         fits: the largest batch that fits, of the models that run out of memory.
+        more: whether there are energy, memory bandwidth, end-to-end and loading too.
         changes: what to replace in the records of speed.
     """
     place, ids = place or CPU, []
@@ -77,6 +82,8 @@ def add_profiles(
         ids.append(f"{model}-cost-{classes}")
         _put(root, ids[-1], base | cost | {"what": "cost", "input_size": 224, "params": params})
         _put(root, f"{model}-scaling", base | {"what": "scaling"} | _scaling(model, flops, params))
+        if more:
+            _add_more(root, base | place, model, images_per_s(gmacs, 1, speedup))
         limit = (fits or {}).get(model)
         for mode in modes:
             factor = 1.0 if mode == "infer" else 0.3
@@ -103,6 +110,8 @@ def add_profiles(
                 speed = _speed(images_per_s(gmacs, batch, speedup * factor), batch, flops)
                 memory = _memory(peak_mib(gmacs, batch) / factor, place)
                 measured = fate["outcome"] == "measured"
+                if more:
+                    speed["memory_bandwidth"] = {"bytes_per_s": BANDWIDTH}
                 name = f"{model}-{mode}-{batch}-{place['device'].replace(' ', '')}"
                 _put(
                     root,
@@ -132,6 +141,38 @@ def make_profiled_suite(root: Path, models: list[str], suite: str = "backbones",
     _json(root / "store.json", {"format": 1})
     _json(root / "suites" / f"{suite}.json", listing)
     return root
+
+
+def _add_more(root: Path, base: dict, model: str, rate: float) -> None:
+    """Batch 1 from JPEG to label and its energy (of GPUs), and the data path alone."""
+    plain = {"mode": "infer", "precision": "fp32", "memory_format": "contiguous", "compiled": False}
+    sure = {"samples": 30, "processes": 3, "unstable": False, "busy": False, "steady": True}
+    at = base | plain | sure | {"batch_size": 1, "input_size": 224, "outcome": "measured", "reason": None}
+    stages = {"decode": DECODE_MS, "transform": TRANSFORM_MS, "model": 1000 / rate}
+    total = sum(stages.values())
+    times = {f"{name}_ms": ms for name, ms in stages.items()}
+    times |= {f"{name}_share": ms / total for name, ms in stages.items()}
+    times |= {"images_per_s": 1000 / total, "latency_ms_median": total, "latency_ms_q1": 0.98 * total}
+    times |= {"latency_ms_q3": 1.04 * total, "jpeg_px": "500x375", "jpeg_kib": 60.0}
+    name = f"{model}-{base['device'].replace(' ', '')}"
+    _put(root, f"{name}-end-to-end", at | times | {"what": "end_to_end"})
+    if base["device"] != "cpu":
+        spent = {"energy_j_per_image": WATTS / rate, "energy_net_j_per_image": (WATTS - IDLE_WATTS) / rate}
+        _put(
+            root,
+            f"{name}-energy",
+            at | spent | {"what": "energy", "energy_windows": 5, "energy_scope": "board"},
+        )
+    nobody = {key: value for key, value in at.items() if key not in ("model", "title", "family", "classes")}
+    for path, speed in (("jpeg", 150.0), ("cache", 9000.0)):
+        loaded = {
+            "what": "loading",
+            "path": path,
+            "images_per_s": speed,
+            "jpeg_px": "500x375",
+            "batch_size": 32,
+        }
+        _put(root, f"loading-{path}-{base['device'].replace(' ', '')}", nobody | loaded)
 
 
 def _cost(model: str, flops: int) -> dict:

@@ -5,9 +5,20 @@ import json
 import pandas as pd
 import pytest
 import torchvision
-from report.make_profiles import CARDS, CPU, GPU, add_profiles, images_per_s, make_profiled_suite, peak_mib
+from report.make_profiles import (
+    CARDS,
+    CPU,
+    GPU,
+    IDLE_WATTS,
+    WATTS,
+    add_profiles,
+    images_per_s,
+    make_profiled_suite,
+    peak_mib,
+)
 from report.make_store import make_store
 
+from bench.analysis.measured import measured_tables
 from bench.report.blocks import Figure, Table, walk
 from bench.report.evidence import gather
 from bench.report.published import published_cost, published_speed
@@ -194,6 +205,28 @@ def test_end_to_end_shares_and_loading(evidence, tmp_path):
     assert float(column(table, "Model alone (images/s)")[0]) == pytest.approx(images_per_s(4.089, 1), 0.01)
     assert column(blocks(section, Table)["loading-cpu"], "Images/s") == ["300"]
     assert "500 × 375 px" in blocks(section, Figure)["stages-cpu"].caption
+
+
+@pytest.mark.skipif("end_to_end" not in measured_tables([]), reason="these tables do not exist yet")
+def test_energy_bandwidth_and_end_to_end_from_the_store(tmp_path):
+    make_profiled_suite(tmp_path, ["resnet50", "resnet18"], place=GPU, more=True)
+    evidence = gather(RunStore(tmp_path), "backbones")
+    with house_style():
+        timed, staged = speed(evidence), end_to_end(evidence)
+    text = " ".join(block.text for block in timed.blocks if hasattr(block, "text"))
+    assert "Memory bandwidth: 20 GB/s." in text and "Energy is that of the board" in text
+    table = blocks(timed, Table)["speed-example-gpu"]
+    rows = dict(zip(zip(column(table, "Model"), column(table, "Row"), strict=True), table.rows, strict=True))
+    energy = rows["ResNet-18", "batch 1"][-1]
+    rate = images_per_s(1.814, 1)
+    assert energy.text == f"{WATTS / rate:.3g}"
+    assert energy.notes == (f"net {(WATTS - IDLE_WATTS) / rate:.3g}", "5 windows")
+    assert rows["ResNet-18", "common"][-1].text == NOT_MEASURED
+    shares = blocks(staged, Figure)["stages-example-gpu"].data
+    assert list(shares[["decode_share", "transform_share", "model_share"]].sum(axis=1)) == pytest.approx(
+        [1, 1]
+    )
+    assert column(blocks(staged, Table)["loading-example-gpu"], "Images/s") == ["9\u202f000", "150"]
 
 
 @pytest.mark.parametrize("more_is_better", [False, True])

@@ -105,7 +105,7 @@ def test_state_says_what_disturbed_a_row():
     missing = {"unstable": pd.NA, "busy": pd.NA, "steady": pd.NA}
     assert state({"outcome": "measured", **missing}) == ()
     disturbed = {"outcome": "measured", "busy": True, "other_cores": 0.74, "unstable": True}
-    assert state(disturbed) == ("machine busy (0.7 cores of other work)", "unstable")
+    assert state(disturbed) == ("machine busy: 0.7 cores of other work", "unstable")
     apart = {"outcome": "measured", "unstable": True, "images_per_s": 10.0, "earlier_images_per_s": 12.5}
     assert state(apart) == ("unstable: 10.0 images/s now, 12.5 earlier",)
     assert state({"outcome": "failed", "reason": "output is not finite"}) == ("output is not finite",)

@@ -49,9 +49,9 @@ def speed(evidence: Evidence) -> Section:
     blocks: list[Block] = [
         Prose(
             "Every row is made of several fresh processes in interleaved order; the process is the unit of "
-            "its 95 % interval. Unstable is a row whose processes, or which from an earlier time, are more "
-            "than 5 % apart. Latency is that of one step on a whole batch. Median and interquartile range "
-            "are over all steps. The fraction of the matmul peak is the rate of multiply-adds over the best "
+            "its 95 % interval. A row is unstable if its processes, or it and an earlier measurement of the "
+            "same, are more than 5 % apart. Latency is that of one step on a whole batch; median and "
+            "interquartile range are over all steps. The fraction of the matmul peak is the rate of multiply-adds over the best "
             "that the same machine reached with matrix products in the same precision and run. Numbers of "
             "different machines are not comparable."
         )
@@ -123,7 +123,7 @@ def _throughput(evidence: Evidence, place: Place, mode: str) -> Figure | None:
     )
     if any(line.failed for line in lines):
         caption += " A cross marks the first batch that ran out of memory."
-    disturbed = sorted({note.split(" (")[0] for row in done.to_dict("records") for note in state(row)})
+    disturbed = sorted({note.split(":")[0] for row in done.to_dict("records") for note in state(row)})
     caption += f" Some rows are marked: {'; '.join(disturbed)}." if disturbed else ""
     points = "; ".join(
         f"{line.title}: {brief(line.y[0])} images/s at batch {line.x[0]:g}, "
