@@ -51,9 +51,9 @@ def speed(evidence: Evidence) -> Section:
             "Every row is made of several fresh processes in interleaved order; the process is the unit of "
             "its 95 % interval. A row is unstable if its processes, or it and an earlier measurement of the "
             "same, are more than 5 % apart. Latency is that of one step on a whole batch; median and "
-            "interquartile range are over all steps. The fraction of the matmul peak is the rate of multiply-adds over the best "
-            "that the same machine reached with matrix products in the same precision and run. Numbers of "
-            "different machines are not comparable."
+            "interquartile range are over all steps. The fraction of the matmul peak is the rate of "
+            "multiply-adds over the best that the same machine reached with matrix products in the same "
+            "precision and run. Numbers of different machines are not comparable."
         )
     ]
     for place in places:
