@@ -68,10 +68,8 @@ def test_accuracy_leads_with_another_model(ask):
 
 @pytest.mark.parametrize(("matters", "device"), [("Energy", "CPU"), ("Throughput", "GPU"), ("Memory", "GPU")])
 def test_what_was_not_measured_is_said(ask, matters, device):
-    assert GPU["device"] not in ask(matters, device)
-    assert ask(matters, device).startswith(
-        f"Not measured: the {matters.lower()} of these models on a {device}"
-    )
+    said = ask(matters, device)
+    assert said.startswith(f"Not measured: the {matters.lower()} of these models on a {device}")
 
 
 def test_outside_the_measured_range(ask):
