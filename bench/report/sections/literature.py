@@ -55,10 +55,10 @@ def literature(evidence: Evidence) -> Section:
             rows += [_row(evidence, theirs, cell) for cell in ours] or [_row(evidence, theirs, None)]
             runs += [run for cell in ours for run in cell.runs]
     note = (
-        "Nothing here is matched: others split, tune, crop and choose epochs in their own ways; what is known "
-        "to differ stands in each row. A difference is no verdict. Ours stands beside theirs "
-        "only for the same architecture and dataset, both from scratch or both pretrained, and with numbers "
-        f"of training images within a factor of {COMPARABLE:g}; otherwise it was not measured here."
+        "Nothing here is matched: others split, tune, crop and choose epochs in their own ways; what is "
+        "known to differ stands in each row. A difference is no verdict. Ours stands beside theirs only for "
+        "the same architecture and dataset, both from scratch or both pretrained, and with numbers of "
+        f"training images within a factor of {COMPARABLE:g}; otherwise it was not measured here."
     )
     blocks: list[Block] = [
         Prose(note),
