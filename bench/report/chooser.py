@@ -6,11 +6,15 @@ import numpy as np
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.standing import Standing
+from bench.report.axes import Axis, measured_axes
 from bench.report.blocks import Chooser
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
+from bench.report.measured import Place, rate
 from bench.report.text import decimal, interval, percent, points, slug, split, subset
 from bench.report.verdicts import level, pair_name, short_notes, table_of, verdict
+
+TABLES = {"throughput": "speed", "memory": "memory", "energy": "speed"}
 
 MATTERS = [
     ["top1", "Accuracy"],
@@ -38,6 +42,7 @@ def chooser(evidence: Evidence) -> tuple[Chooser, ...]:
 def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, Any]) -> dict[str, Any]:
     name = comparison["name"]
     where = split(comparison["dataset"], comparison["split_id"])
+    models = {key: evidence.suite["contestants"][key]["model"] for key in comparison["contestants"]}
     return {
         "label": f"{where}, {name}, {comparison['input_size']} px",
         "accuracy_table": f"accuracy-{slug(name)}",
@@ -45,6 +50,7 @@ def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, An
         "rows": [
             _row(evidence, standing, cell) for cell in evidence.cells if cell.comparison == name and cell.runs
         ],
+        "places": [_place(place, models, comparison["input_size"]) for place in evidence.places],
         "contrasts": [
             {
                 "size": finding.images_per_class,
@@ -55,6 +61,40 @@ def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, An
             for finding in evidence.findings
             if finding.pair.comparison == name and finding.result
         ],
+    }
+
+
+def _place(place: Place, models: dict[str, str], input_size: int) -> dict[str, Any]:
+    """What was measured at a place of the contestants, each at one setting for all of them."""
+    return {
+        "kind": place.kind,
+        "name": place.name,
+        "measured": {
+            name: {
+                "table": f"{TABLES[name]}-{place.key}",
+                "where": axis.where,
+                "rows": {key: _value(name, axis, key) for key in axis.values},
+            }
+            for name, axis in measured_axes(place, models, input_size).items()
+        },
+    }
+
+
+def _value(name: str, axis: Axis, contestant: str) -> dict[str, Any]:
+    """A number with its interval, in words too."""
+    value, ends = axis.values[contestant], axis.intervals.get(contestant)
+    show, unit = {
+        "throughput": (rate, "images/s"),
+        "memory": (lambda number: decimal(number, 0), "MiB"),
+        "energy": (lambda number: f"{number:.3g}", "J per image"),
+    }[name]
+    words = f"{show(value)} {unit}"
+    words += f" (95 % interval {show(ends[0])} to {show(ends[1])})" if ends else " (no interval)"
+    return {
+        "value": value,
+        "low": ends[0] if ends else None,
+        "high": ends[1] if ends else None,
+        "words": "; ".join([words, *axis.notes[contestant]]),
     }
 
 

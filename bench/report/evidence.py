@@ -12,6 +12,7 @@ from bench.analysis.predictions import Predictions
 from bench.analysis.tables import accuracy_table, cost_table, history_table
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell, cells
+from bench.report.measured import Place, places, tables_of
 from bench.report.style import Look, assign_looks
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class Evidence:
         records: the records of its finished and diverged trials, by id.
         trials: one row a planned trial, with the columns of the accuracy table; those not run lack
             an outcome and all scores.
-        cost: the cost table of its profiles.
+        profiles: the records of what it asked to be profiled, and of whatever else was measured of its
+            models.
+        cost: the cost table of the profiles that it lists.
         looks: how each contestant is drawn, in the order in which the comparisons name them.
     """
 
@@ -39,6 +42,7 @@ class Evidence:
     suite: dict[str, Any]
     records: dict[str, dict[str, Any]]
     trials: pd.DataFrame
+    profiles: list[dict[str, Any]]
     cost: pd.DataFrame
     looks: dict[str, Look]
 
@@ -67,6 +71,46 @@ class Evidence:
         """The history table of the suite's trials."""
         return history_table(self.store, self.records)
 
+    @cached_property
+    def measured(self) -> dict[str, pd.DataFrame]:
+        """The tables speed, memory, scaling, end_to_end and loading of the suite's models."""
+        return tables_of(self.profiles)
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """The machines, device by device, that its models were measured on."""
+        return places(self.measured)
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """The title of each of its models: the contestant's where it has one, else the card's."""
+        contestants: dict[str, set[str]] = {}
+        for contestant in self.suite["contestants"].values():
+            contestants.setdefault(contestant["model"], set()).add(contestant["title"])
+        found = {profile["model"]: profile["title"] for profile in self._of_models}
+        return found | {model: next(iter(own)) for model, own in contestants.items() if len(own) == 1}
+
+    @cached_property
+    def model_looks(self) -> dict[str, Look]:
+        """How each measured model is drawn: as its contestants are, those only profiled after them."""
+        looks: dict[str, Look] = {}
+        for key, look in self.looks.items():
+            looks.setdefault(self.suite["contestants"][key]["model"], look)
+        free = 1 + max((look.slot for look in self.looks.values()), default=-1)
+        families = {profile["model"]: profile["family"] for profile in self._of_models}
+        others = sorted(families.keys() - looks.keys(), key=lambda model: (families[model], model))
+        return looks | {model: Look(free + place) for place, model in enumerate(others)}
+
+    @property
+    def _of_models(self) -> list[dict[str, Any]]:
+        """The profiles that are of a model; the rate of loading images is of none."""
+        return [profile for profile in self.profiles if profile.get("model")]
+
+    @property
+    def trains(self) -> bool:
+        """Whether the suite trains anything; one that only profiles says nothing of accuracy."""
+        return bool(self.suite["comparisons"])
+
     @property
     def done(self) -> pd.DataFrame:
         """The trials that have an outcome."""
@@ -86,9 +130,18 @@ def gather(store: "RunStore", name: str) -> Evidence:
     suite = suites[name]
     ids = {entry["id"] for entry in suite["trials"]}
     records = {record["id"]: record for record in store.trials() if record["id"] in ids}
-    profiles = [profile for profile in store.profiles() if profile["id"] in set(suite["profiles"])]
+    stored, listed = store.profiles(), set(suite["profiles"])
+    models = {contestant["model"] for contestant in suite["contestants"].values()}
+    models |= {profile["model"] for profile in stored if profile["id"] in listed}
+    profiles = [
+        profile
+        for profile in stored
+        if profile["id"] in listed
+        or (profile["what"] != "cost" and (profile.get("model") or "any") in {*models, "any"})
+    ]
+    cost = cost_table(profile for profile in profiles if profile["id"] in listed)
     trials = _trials(suite, accuracy_table(records.values(), {name: suite}))
-    return Evidence(store, name, suite, records, trials, cost_table(profiles), assign_looks(suite))
+    return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite))
 
 
 def _trials(suite: dict[str, Any], accuracy: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 import bench
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.report import latex
@@ -11,7 +13,7 @@ from bench.report.evidence import Evidence, gather
 from bench.report.manifest import manifest
 from bench.report.markdown import to_markdown
 from bench.report.page import to_html
-from bench.report.sections import SECTIONS
+from bench.report.sections import sections_of
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED, count, listed, split
 
@@ -31,7 +33,7 @@ def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
     """
     evidence = gather(store, suite_name)
     with house_style():
-        sections = [section(evidence) for section in SECTIONS]
+        sections = sections_of(evidence)
     header = header_of(evidence)
     out_dir = Path(out_dir)
     written = [path for figure in _figures(sections) for path in _write_figure(figure, out_dir / "figures")]
@@ -55,16 +57,19 @@ def header_of(evidence: Evidence) -> Header:
     missing = planned - len(done)
     trials += f", {count(missing)} missing" if missing else ", none missing"
     trials += f", {count(diverged)} diverged" if diverged else ", none diverged"
-    models = dict.fromkeys(suite["contestants"][key]["title"] for key in evidence.looks)
+    titles = [suite["contestants"][key]["title"] for key in evidence.looks]
+    models = dict.fromkeys(titles or (evidence.titles[model] for model in evidence.model_looks))
     data = dict.fromkeys(split(c["dataset"], c["split_id"]) for c in suite["comparisons"])
-    days = sorted(day[:10] for day in done["finished"].dropna())
+    ran = done["finished"] if evidence.trains else pd.Series([p.get("finished") for p in evidence.profiles])
+    days = sorted(day[:10] for day in ran.dropna())
     torch = sorted(set(done["torch"].dropna()))
+    machines = {*done["machine"].dropna(), *(place.machine for place in evidence.places)}
     facts = (
         ("Models", listed(list(models))),
-        ("Data", listed(list(data))),
-        ("Trials", trials),
+        ("Data", listed(list(data)) or "none"),
+        ("Trials", trials if evidence.trains else "none: this suite trains nothing"),
         ("Cost profiles", count(len(evidence.cost)) if len(evidence.cost) else NOT_MEASURED),
-        ("Machines", listed(sorted(set(done["machine"].dropna()))) or NOT_MEASURED),
+        ("Machines", listed(sorted(machines)) or NOT_MEASURED),
         ("Dates", " to ".join(dict.fromkeys((days[0], days[-1]))) if days else NOT_MEASURED),
         ("Versions", f"VCBench {bench.__version__}" + (f", torch {listed(torch)}" if torch else "")),
     )

@@ -4,6 +4,7 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from report.make_profiles import GPU, add_profiles, images_per_s, peak_mib
 from report.make_store import make_store, true_top1
 
 from bench.report.chooser import chooser
@@ -47,6 +48,34 @@ def test_rows_and_contrasts_at_a_size(tmp_path):
     words = [c["words"] for c in comparison["contrasts"] if c["size"] == 5]
     assert words[0].startswith("DeiT-Ti/4 against ResNet-18: ")
     assert words[1].startswith("ViT-Ti/4 against ResNet-18: no verdict, ")
+
+
+def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
+    networks = {
+        "deit": ("deit_tiny_patch16_224", "DeiT-Ti", "DeiT", "transformer", "scratch", 0.6, 0.5),
+        "resnet": ("resnet18", "ResNet-18", "ResNet", "cnn", "scratch", 0.8, 0.7),
+    }
+    monkeypatch.setattr("report.make_store.NETWORKS", networks)
+    pair = {"contrasts": [["deit", "resnet"]], "exploratory": []}
+    make_store(tmp_path, shots=(5,), comparison=pair | {"input_size": 224})
+    add_profiles(tmp_path, ["deit_tiny_patch16_224", "resnet18"], fits={"resnet18": 32}, busy=True)
+    add_profiles(tmp_path, ["resnet18"], place=GPU, speedup=100)
+    (block,) = chooser(gather(RunStore(tmp_path), "tiny"))
+    cpu, gpu = block.data["comparisons"][0]["places"]
+    assert (cpu["kind"], gpu["kind"]) == ("CPU", "GPU") and set(gpu["measured"]["memory"]["rows"]) == {
+        "resnet"
+    }
+    found = cpu["measured"]["throughput"]
+    assert found["table"] == "speed-cpu" and "batch 32" in found["where"]
+    row, rate = found["rows"]["deit"], images_per_s(1.254, 32)
+    assert (row["value"], row["low"]) == (pytest.approx(rate), pytest.approx(0.97 * rate))
+    assert row["words"].startswith(f"{rate:.1f} images/s (95 % interval ") and "machine busy" in row["words"]
+    assert cpu["measured"]["memory"]["rows"]["resnet"]["value"] == pytest.approx(peak_mib(1.814, 32))
+    assert not cpu["measured"].get("energy", {}).get("rows")
+    # Nothing was measured at another input size.
+    make_store(tmp_path, shots=(5,), comparison=pair | {"input_size": 32})
+    (block,) = chooser(gather(RunStore(tmp_path), "tiny"))
+    assert all(place["measured"] == {} for place in block.data["comparisons"][0]["places"])
 
 
 def test_nothing_measured_has_no_chooser(tmp_path):

@@ -1,48 +1,50 @@
 """Accuracy against what a model costs, with the models that no other one beats at both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.standing import Standing
+from bench.report.axes import Axis, measured_axes
 from bench.report.blocks import Figure
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
+from bench.report.measured import brief
 from bench.report.style import MUTED
-from bench.report.text import at_size, listed, percent, slug
+from bench.report.text import at_size, count, listed, percent, slug
 
 SIDESTEP = 1.015  # models of the same cost are drawn this factor apart
-AXES = {"gmacs": ("GMACs of a forward pass", 1.0), "params": ("parameters (millions)", 1e6)}
 
 
-def pareto_figures(evidence: Evidence) -> list[Figure]:
-    """For the largest subset of each comparison: accuracy against GMACs and against parameters."""
-    standing = Standing(evidence.suite, evidence.records, evidence.cost)
+def pareto_figures(evidence: Evidence) -> tuple[list[Figure], list[str]]:
+    """For the largest subset of each comparison: accuracy against every cost that is known of two models.
+
+    Returns:
+        The figures, and the names of the costs that could be drawn for no comparison.
+    """
+    names = dict.fromkeys(("operations", "parameters", "throughput", "memory", "energy"), False)
     figures = []
     for comparison in evidence.suite["comparisons"]:
-        name = comparison["name"]
-        here = [cell for cell in evidence.cells if cell.comparison == name and cell.runs]
+        here = [cell for cell in evidence.cells if cell.comparison == comparison["name"] and cell.runs]
         here = [cell for cell in here if cell.shots == here[-1].shots]
-
-        def gmacs(cell: Cell, name: str = name) -> float | None:
-            flops = standing.flops(name, cell.contestant)
-            return flops / 2e9 if flops else None
-
-        def params(cell: Cell) -> float | None:
-            return evidence.records[cell.runs[0]]["model"]["params"]
-
-        for axis, cost in (("gmacs", gmacs), ("params", params)):
-            figure = _figure(evidence, axis, here, cost)
+        for kind, axis in _axes(evidence, here, comparison["input_size"]):
+            figure = _figure(evidence, axis, here)
             figures += [figure] if figure else []
-    return figures
+            names[kind] |= figure is not None
+    return figures, [name for name, drawn in names.items() if not drawn]
 
 
-def front(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
-    """Which entries no other beats: none has at most the cost and at least the score, one of them better."""
-    entries = list(zip(costs, scores, strict=True))
+def front(costs: Sequence[float], scores: Sequence[float], *, more_is_better: bool = False) -> list[int]:
+    """Which entries no other beats: none has at most the cost and at least the score, one of them better.
+
+    With `more_is_better` the first is not a cost but a second score.
+    """
+    sign = -1 if more_is_better else 1
+    entries = [(sign * cost, score) for cost, score in zip(costs, scores, strict=True)]
     return [
         k
         for k, (cost, score) in enumerate(entries)
@@ -50,17 +52,36 @@ def front(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
     ]
 
 
-def _figure(
-    evidence: Evidence, axis: str, here: list[Cell], cost: Callable[[Cell], float | None]
-) -> Figure | None:
-    known = [(cell, found) for cell in here if (found := cost(cell))]
-    if len(known) < 2:
+def _axes(evidence: Evidence, here: list[Cell], input_size: int) -> list[tuple[str, Axis]]:
+    if not here:
+        return []
+    standing = Standing(evidence.suite, evidence.records, evidence.cost)
+    flops = {cell.contestant: standing.flops(cell.comparison, cell.contestant) for cell in here}
+    params = {cell.contestant: evidence.records[cell.runs[0]]["model"]["params"] for cell in here}
+    axes = [
+        (
+            "operations",
+            Axis("gmacs", "gmacs", "GMACs of a forward pass", {k: v / 2e9 for k, v in flops.items() if v}),
+        ),
+        (
+            "parameters",
+            Axis("params", "params_m", "parameters (millions)", {k: v / 1e6 for k, v in params.items() if v}),
+        ),
+    ]
+    models = {cell.contestant: cell.model for cell in here}
+    for place in evidence.places:
+        axes += measured_axes(place, models, input_size).items()
+    return axes
+
+
+def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
+    cells = [cell for cell in here if cell.contestant in axis.values]
+    if len(cells) < 2:
         return None
-    words, unit = AXES[axis]
-    cells = [cell for cell, _ in known]
-    costs = [found / unit for _, found in known]
+    words = axis.words
+    costs = [axis.values[cell.contestant] for cell in cells]
     means = [cell.scores["top1"].mean for cell in cells]
-    best = front(costs, means)
+    best = front(costs, means, more_is_better=axis.more_is_better)
     drawing, (axes,) = canvas(60 + room_for(len(cells), 46))
     order = sorted(best, key=lambda k: (costs[k], means[k]))
     axes.plot(
@@ -75,24 +96,22 @@ def _figure(
             axes.plot([x, x], [100 * low, 100 * high], color=look.colour, linewidth=0.9)
         axes.plot([x], [100 * mean], color=look.colour, marker=look.marker, linestyle="none", markersize=5)
         labels.append(EndLabel(cell.title, x, 100 * mean, look))
-    axes.set_xscale("log")
-    axes.set_xlim(min(costs) / 1.6, max(costs) * 1.6)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _x_axis(axes, costs)
     axes.set_xlabel(f"{words[0].upper()}{words[1:]} (log scale)")
     axes.set_ylabel("Top-1 accuracy (%)")
     label_ends(drawing, axes, labels)
     first, place = cells[0], at_size(cells[0].shots, cells[0].images_per_class)
     unbeaten = f"Not beaten at both: {listed([cells[k].title for k in order])}."
+    where = f" on the {axis.where}" if axis.where else ""
+    upwards = " More is better on both axes." if axis.more_is_better else ""
     points = "; ".join(
-        f"{cell.title}: {percent(mean)} % at {x:.3g}"
+        f"{cell.title}: {percent(mean)} % at {brief(x)}"
         for cell, x, mean in zip(cells, costs, means, strict=True)
     )
     return finish(
         drawing,
-        f"pareto-{axis}-{slug(first.comparison)}",
-        caption=f"{first.comparison}, {place}: mean top-1 accuracy against {words}. "
+        f"pareto-{axis.key}-{slug(first.comparison)}",
+        caption=f"{first.comparison}, {place}: mean top-1 accuracy against {words}{where}.{upwards} "
         "Vertical lines: 95 % intervals, simultaneous over the sizes of a model, drawn slightly aside. "
         f"Dashed: the Pareto front of the means, which claims nothing. {unbeaten}",
         alt=f"Accuracy against {words} in {first.comparison}: {points}. {unbeaten}",
@@ -102,13 +121,26 @@ def _figure(
                 "contestant": [cell.contestant for cell in cells],
                 "title": [cell.title for cell in cells],
                 "images_per_class": [cell.images_per_class for cell in cells],
-                axis if axis == "gmacs" else "params_m": costs,
+                axis.column: costs,
                 "top1": means,
                 "on_front": [k in best for k in range(len(cells))],
             }
         ),
-        runs=tuple(dict.fromkeys(run for cell in cells for run in cell.runs)),
+        runs=tuple(dict.fromkeys([*(run for cell in cells for run in cell.runs), *axis.runs])),
     )
+
+
+def _x_axis(axes: Axes, costs: list[float]) -> None:
+    """A log axis with at least two numbers on it."""
+    low, high = min(costs), max(costs)
+    pad = max(1.6, np.sqrt(4 * low / high))
+    axes.set_xscale("log")
+    axes.set_xlim(low / pad, high * pad)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 60 else (1, 3)))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: count(value) if value >= 1000 else f"{value:g}")
+    )
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _ends(evidence: Evidence, cell: Cell) -> tuple[float | None, float | None]:

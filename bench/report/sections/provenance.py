@@ -12,22 +12,27 @@ from bench.report.text import count, listed
 def machines(evidence: Evidence) -> Section:
     """The machines with the library versions and commits that ran on them."""
     title = "Machines and versions"
-    if not evidence.records:
+    ran = [record for _, record in sorted(evidence.records.items())]
+    timed = [profile for profile in evidence.profiles if profile.get("machine")]
+    if not ran and not timed:
         return not_measured("machines", title, "no trial of this suite has an outcome yet")
     facts = pd.DataFrame(
         {
             "machine": record["machine"],
             "device": record["device"],
             "versions": ", ".join(f"{name} {number}" for name, number in sorted(record["versions"].items())),
-            "commit": record["commit"] or "",
-            "day": (record["finished"] or "")[:10],
+            "commit": record.get("commit") or "",
+            "day": (record.get("finished") or "")[:10],
+            "trial": record["kind"] == "trial",
         }
-        for _, record in sorted(evidence.records.items())
+        for record in [*ran, *timed]
+        if record.get("device")
     )
     columns = (
         Column("Machine"),
         Column("Device"),
         Column("Trials", numeric=True),
+        Column("Rows of speed and memory", numeric=True),
         Column("Dates"),
         Column("Versions", wide=True),
         Column("Commit"),
@@ -36,14 +41,16 @@ def machines(evidence: Evidence) -> Section:
         (
             Field(machine),
             Field(device),
-            Field(count(len(group))),
+            Field(count(group["trial"].sum())),
+            Field(count((~group["trial"]).sum())),
             Field(" to ".join(dict.fromkeys((group["day"].min(), group["day"].max())))),
             Field(versions),
             Field(listed([short_commit(c) for c in dict.fromkeys(group["commit"])])),
         )
         for (machine, device, versions), group in facts.groupby(["machine", "device", "versions"], sort=True)
     )
-    table = Table("machines", "Where and with what the trials ran.", columns, rows)
+    caption = "Where and with what trials ran, and speed and memory were measured."
+    table = Table("machines", caption, columns, rows)
     return Section("machines", title, (table,))
 
 

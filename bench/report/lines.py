@@ -1,0 +1,107 @@
+"""Figures of one line a model, on log axes, with the models' names at the ends."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from bench.report.blocks import Figure
+from bench.report.figures import WIDTH, EndLabel, canvas, finish, label_ends, room_for
+from bench.report.style import Look
+from bench.report.text import count
+
+AXES_HEIGHT = 46.0
+APART = 0.085  # of the axis, between two ticks
+
+
+@dataclass(frozen=True)
+class Line:
+    """One model's values; `low` and `high` are the ends of their intervals, where there are any.
+
+    `failed` are places on the x axis where there is no value because memory ran out.
+    """
+
+    title: str
+    look: Look
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    failed: Sequence[float] = ()
+
+
+def line_figure(
+    name: str,
+    lines: Sequence[Line],
+    *,
+    x_label: str,
+    y_label: str,
+    caption: str,
+    alt: str,
+    data: pd.DataFrame,
+    runs: Iterable[str] = (),
+    percent: bool = False,
+) -> Figure:
+    """The lines on a log x axis with ticks where there are values, and a log y axis (`percent`: from 0)."""
+    drawing, (axes,) = canvas(60 + room_for(len(lines), AXES_HEIGHT))
+    labels = []
+    for line in lines:
+        style = {"color": line.look.colour, "linewidth": 1.1}
+        axes.plot(line.x, line.y, marker=line.look.marker, linestyle=line.look.dash, **style)
+        for x, low, high in zip(line.x, line.low, line.high, strict=False):
+            if not (math.isnan(low) or math.isnan(high)):
+                axes.plot([x, x], [low, high], color=line.look.colour, linewidth=0.8)
+        for x in line.failed:
+            axes.plot([line.x[-1], x], [line.y[-1]] * 2, linestyle=(0, (1, 1.5)), **style)
+            axes.plot([x], [line.y[-1]], marker="x", linestyle="none", color=line.look.colour, markersize=4.5)
+        labels.append(EndLabel(line.title, max([line.x[-1], *line.failed]), line.y[-1], line.look))
+    _x_axis(axes, sorted({x for line in lines for x in (*line.x, *line.failed)}))
+    if percent:
+        axes.set_ylim(0, None)
+    else:
+        _y_axis(axes, [y for line in lines for y in line.y])
+    axes.set_xlabel(f"{x_label} (log scale)")
+    axes.set_ylabel(y_label if percent else f"{y_label} (log scale)")
+    renderer = drawing.canvas.get_renderer()
+    over = 1.0 - axes.yaxis.get_tightbbox(renderer).x0 / drawing.dpi * 25.4
+    if over > 0:  # long numbers push the label of the axis towards the edge
+        drawing.subplots_adjust(left=drawing.subplotpars.left + over / WIDTH)
+    label_ends(drawing, axes, labels)
+    return finish(drawing, name, caption=caption, alt=alt, data=data, runs=tuple(dict.fromkeys(sorted(runs))))
+
+
+def _x_axis(axes: Axes, values: list[float]) -> None:
+    axes.set_xscale("log", base=2)
+    first, last = values[0], values[-1]
+    pad = (last / first) ** 0.04 if last > first else 1.5
+    axes.set_xlim(first / pad, last * pad)
+    axes.xaxis.set_major_locator(FixedLocator(ticks(values)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _y_axis(axes: Axes, values: list[float]) -> None:
+    """A log axis that spans a factor of four at least, so that noise does not look like a difference."""
+    axes.set_yscale("log")
+    low, high = min(values), max(values)
+    pad = max(1.25, math.sqrt(4 * low / high))
+    axes.set_ylim(low / pad, high * pad)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 150 else (1,)))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: count(value) if value >= 1000 else f"{value:g}")
+    )
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def ticks(values: Sequence[float]) -> list[float]:
+    """Those of the sorted, positive values that stand far enough apart on a log axis to be printed."""
+    span = math.log(values[-1] / values[0]) or 1.0
+    kept = [values[-1]]
+    for value in values[-2::-1]:
+        if math.log(kept[-1] / value) >= APART * span:
+            kept.append(value)
+    return kept[::-1]

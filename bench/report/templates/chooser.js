@@ -1,0 +1,108 @@
+(() => {
+  // The chooser: what was measured at the sizes around the number that is asked for.
+
+  const form = document.getElementById("chooser");
+  if (!form) return;
+  const data = JSON.parse(form.querySelector("script").textContent);
+  const said = form.querySelector(".said");
+  const ofTraining = ["top1", "gmacs", "params"];
+  const leads = {
+    top1: "has the highest mean accuracy",
+    gmacs: "needs the fewest operations",
+    params: "has the fewest parameters",
+    throughput: "has the highest throughput",
+    memory: "takes the least memory",
+    energy: "takes the least energy",
+  };
+  const larger = ["top1", "throughput"];
+
+  const make = (name, text, parent) => {
+    const element = document.createElement(name);
+    if (text) element.textContent = text;
+    if (parent) parent.append(element);
+    return element;
+  };
+  const link = (parent, table, text) => {
+    const anchor = make("a", text, parent);
+    anchor.href = `#table-${table}`;
+  };
+
+  // The number that matters of a row, with its words; null where it was not measured.
+  const valueOf = (row, matters, measured) => {
+    if (measured) return measured.rows[row.contestant] || null;
+    if (row[matters] === null) return null;
+    return { value: row[matters], words: matters === "top1" ? "" : row[`${matters}_words`] };
+  };
+  const inWords = (row, found) => `${found && found.words ? `${found.words}; accuracy ` : ""}${row.words}. `;
+
+  const atSize = (comparison, size, matters, place) => {
+    const measured = place ? place.measured[matters] : null;
+    const rows = comparison.rows.filter((row) => row.size === size);
+    const known = rows.map((row) => [row, valueOf(row, matters, measured)]).filter(([, found]) => found);
+    const text = make("p", "", said);
+    const where = place ? ` on the ${place.name}` : "";
+    if (!known.length) {
+      text.textContent = `At ${rows[0].size_name} images per class${where}: not measured.`;
+      return;
+    }
+    const sign = larger.includes(matters) ? -1 : 1;
+    known.sort(([a, x], [b, y]) => sign * (x.value - y.value) || b.top1 - a.top1);
+    const [[best, its], second] = known;
+    text.textContent = `At ${best.size_name} images per class${where}, ${best.title} ${leads[matters]}: ${inWords(best, its)}`;
+    if (measured && second && its.low !== null && second[1].low !== null &&
+        its.low <= second[1].high && second[1].low <= its.high) {
+      text.append(`Its interval and that of ${second[0].title} overlap, so their order is not certain. `);
+    }
+    text.append("Rows used: ");
+    link(text, comparison.accuracy_table, `accuracy at ${best.size_name} images per class`);
+    if (measured) {
+      text.append(" and ");
+      link(text, measured.table, measured.where);
+    }
+    text.append(".");
+    const list = make("ul", "", said);
+    const unknown = rows.filter((row) => !valueOf(row, matters, measured)).map((row) => [row, null]);
+    [...known.slice(1), ...unknown].forEach(([row, other]) => {
+      const found = comparison.contrasts.find(
+        (c) => c.size === size && [c.a, c.b].includes(row.contestant) && [c.a, c.b].includes(best.contestant));
+      const item = make("li", `${row.title}: ${other ? "" : "not measured; accuracy "}${inWords(row, other)}` +
+        (found ? `${found.words}. ` : "This pair is not a declared contrast, so there is no verdict. "), list);
+      if (found) link(item, comparison.contrasts_table, "the contrast");
+    });
+  };
+
+  const answer = () => {
+    said.replaceChildren();
+    const fields = form.elements;
+    const comparison = data.comparisons[fields.comparison.value];
+    const wanted = parseFloat(fields.images.value);
+    const matters = fields.matters.value;
+    const device = fields.device.value;
+    const sizes = [...new Set(comparison.rows.map((row) => row.size))].sort((a, b) => a - b);
+    const places = ofTraining.includes(matters) ? [null] : comparison.places.filter(
+      (place) => place.kind === device && place.measured[matters] && Object.keys(place.measured[matters].rows).length);
+    if (!sizes.length) {
+      make("p", "Not measured.", said);
+      return;
+    }
+    if (!(wanted >= sizes[0] && wanted <= sizes[sizes.length - 1])) {
+      const range = `${sizes[0]} to ${sizes[sizes.length - 1]}`;
+      make("p", `Outside the measured range of ${range} images per class: no answer.`, said);
+      return;
+    }
+    if (!places.length) {
+      const words = fields.matters.selectedOptions[0].textContent.toLowerCase();
+      make("p", `Not measured: the ${words} of these models on a ${device} at the input size of this comparison.`, said);
+      return;
+    }
+    const below = sizes.filter((size) => size <= wanted).pop();
+    const above = sizes.find((size) => size >= wanted);
+    if (below !== above) make("p", `${wanted} was not measured; these are the sizes next to it.`, said);
+    places.forEach((place) =>
+      [...new Set([below, above])].forEach((size) => atSize(comparison, size, matters, place)));
+    if (places[0] === null) make("p", "Accuracy, operations and parameters do not depend on the device.", said);
+  };
+  form.addEventListener("input", answer);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  answer();
+})();

@@ -1,0 +1,78 @@
+"""The chooser asked for throughput, memory and energy, on a report whose machines are known."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("browser.conftest")
+
+from report import make_store
+from report.make_profiles import CPU, add_profiles, images_per_s, peak_mib
+
+from bench.report.measured import rate
+from bench.report.render import render
+from bench.store import RunStore
+
+NETWORKS = {
+    "vit": ("deit_tiny_patch16_224", "DeiT-Ti", "DeiT", "transformer", "scratch", 0.6, 0.5),
+    "resnet": ("resnet18", "ResNet-18", "ResNet", "cnn", "scratch", 0.8, 0.7),
+}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    """Takes the place of the other tests' report."""
+    root = tmp_path_factory.mktemp("chooser")
+    comparison = {"input_size": 224, "contrasts": [["vit", "resnet"]], "exploratory": []}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make_store, "NETWORKS", NETWORKS)
+        make_store.make_store(root / "store", shots=(5, 20), comparison=comparison)
+    add_profiles(root / "store", [network[0] for network in NETWORKS.values()])
+    render(RunStore(root / "store"), "tiny", root / "out")
+    return root / "out" / "index.html"
+
+
+@pytest.fixture
+def ask(open_page):
+    """Fills in the form; returns what it says, and the page."""
+    page = open_page()
+
+    def asked(matters: str, device: str = "CPU", images: str = "5") -> str:
+        page.get_by_label("Runs on").select_option(label=device)
+        page.get_by_label("What matters most").select_option(label=matters)
+        page.get_by_label("Images per class", exact=True).fill(images)
+        return page.locator("#chooser .said").inner_text()
+
+    asked.page = page
+    return asked
+
+
+def test_throughput_with_its_interval_and_rows(ask):
+    said = ask("Throughput")
+    best = images_per_s(1.254, 128)
+    assert f"DeiT-Ti has the highest throughput: {rate(best)} images/s" in said
+    assert f"(95 % interval {rate(0.97 * best)} to {rate(1.03 * best)})" in said
+    assert CPU["machine"] in said and "fp32, contiguous, eager, batch 128, 224 px" in said
+    tables = [link.get_attribute("href") for link in ask.page.locator("#chooser .said a").all()]
+    assert {"#table-accuracy-from-scratch", "#table-speed-cpu"} <= set(tables)
+    assert all(ask.page.locator(table).count() == 1 for table in tables)
+
+
+def test_the_least_memory_leads(ask):
+    assert f"DeiT-Ti takes the least memory: {peak_mib(1.254, 128):.0f} MiB (no interval)" in ask("Memory")
+
+
+def test_accuracy_leads_with_another_model(ask):
+    assert "ResNet-18 has the highest mean accuracy" in ask("Accuracy")
+
+
+@pytest.mark.parametrize(("matters", "device"), [("Energy", "CPU"), ("Throughput", "GPU"), ("Memory", "GPU")])
+def test_what_was_not_measured_is_said(ask, matters, device):
+    said = ask(matters, device)
+    assert said.startswith(f"Not measured: the {matters.lower()} of these models on a {device}")
+
+
+def test_outside_the_measured_range(ask):
+    assert ask("Throughput", images="21").startswith("Outside the measured range of 5 to 20")
+    said = ask("Throughput", images="10")
+    assert "10 was not measured" in said and "At 5 images" in said and "At 20 images" in said

@@ -1,0 +1,265 @@
+"""Sections on cost, speed, memory and scaling: numbers as in the records, conditions beside them."""
+
+import json
+
+import pandas as pd
+import pytest
+import torchvision
+from report.make_profiles import (
+    CARDS,
+    CPU,
+    GPU,
+    IDLE_WATTS,
+    WATTS,
+    add_profiles,
+    images_per_s,
+    make_profiled_suite,
+    peak_mib,
+)
+from report.make_store import make_store
+
+from bench.analysis.measured import measured_tables
+from bench.report.blocks import Figure, Table, walk
+from bench.report.evidence import gather
+from bench.report.published import published_cost, published_speed
+from bench.report.sections.cost import cost
+from bench.report.sections.end_to_end import end_to_end
+from bench.report.sections.memory import memory
+from bench.report.sections.pareto import front
+from bench.report.sections.scaling import scaling
+from bench.report.sections.speed import speed
+from bench.report.sections.tradeoffs import tradeoffs
+from bench.report.style import house_style
+from bench.report.text import NOT_MEASURED
+from bench.store import RunStore
+
+MODELS = ["vit_base_patch16_224", "resnet50", "tf_efficientnet_lite0"]
+
+
+def blocks(section, kind):
+    return {block.name: block for block in walk(section.blocks) if isinstance(block, kind)}
+
+
+def column(table, title):
+    place = [column.title for column in table.columns].index(title)
+    return [row[place].text for row in table.rows]
+
+
+def notes(table):
+    return [" ".join(note for field in row for note in field.notes) for row in table.rows]
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    root = tmp_path_factory.mktemp("profiled")
+    make_profiled_suite(root, MODELS, modes=("infer", "train"), fits={"vit_base_patch16_224": 8}, busy=True)
+    add_profiles(root, MODELS[:2], place=GPU, speedup=100)
+    return gather(RunStore(root), "backbones")
+
+
+@pytest.fixture(scope="module")
+def drawn(evidence):
+    with house_style():
+        return {make.__name__: make(evidence) for make in (cost, scaling, speed, memory, end_to_end)}
+
+
+def test_published_figures_are_those_of_their_source():
+    names = {"vit_base_patch16_224": "ViT_B_16", "vit_large_patch32_224": "ViT_L_32"} | {
+        "resnet18": "ResNet18",
+        "resnet50": "ResNet50",
+        "convnext_tiny": "ConvNeXt_Tiny",
+        "convnext_base": "ConvNeXt_Base",
+    }
+    table = published_cost().set_index("model")
+    for model, name in names.items():
+        meta = getattr(torchvision.models, f"{name}_Weights").IMAGENET1K_V1.meta
+        assert table.at[model, "params_m"] * 1e6 == pytest.approx(meta["num_params"], abs=0.5)
+        assert table.at[model, "gmacs"] == meta["_ops"]
+    assert set(published_speed()["device"]) == {"CPU", "GPU"}
+    assert (published_speed()["source"] != "").all() and (published_cost()["source"] != "").all()
+
+
+def test_the_published_cost_stands_beside_ours(drawn):
+    table = blocks(drawn["cost"], Table)["cost"]
+    by_model = dict(zip(column(table, "Model"), column(table, "Published GMACs"), strict=True))
+    assert by_model == {"ViT-B/16": "17.564", "ResNet-50": "4.089", "EfficientNet-Lite0": "0.4"}
+    assert dict(zip(column(table, "Model"), column(table, "Difference in GMACs (%)"), strict=True)) == {
+        "ViT-B/16": "0.00",
+        "ResNet-50": "0.00",
+        "EfficientNet-Lite0": "+1.75",
+    }
+
+
+def test_a_head_that_nobody_published_has_no_figure(tmp_path):
+    make_profiled_suite(tmp_path, MODELS[:1], classes=102)
+    table = blocks(cost(gather(RunStore(tmp_path), "backbones")), Table)["cost"]
+    assert column(table, "Published parameters (M)") == ["no published figure"]
+
+
+def test_parts_sum_to_the_whole(drawn):
+    data = blocks(drawn["cost"], Figure)["parts"].data
+    sums = data[[name for name in data if name.endswith("_flops")]].sum(axis=1)
+    assert list(sums) == [round(2e9 * CARDS[model][2]) for model in data["model"]]
+
+
+def test_the_speed_table_has_latency_and_common_rows(drawn):
+    table = blocks(drawn["speed"], Table)["speed-cpu"]
+    head = list(zip(*(column(table, name) for name in ("Model", "Mode", "Row", "Batch")), strict=True))
+    assert head.count(("ViT-B/16", "inference", "batch 1", "1")) == 1
+    assert head.count(("ResNet-50", "training step", "common", "8")) == 1
+    shown = column(table, "Images/s")[head.index(("ResNet-50", "inference", "common", "8"))]
+    assert float(shown) == pytest.approx(images_per_s(4.089, 8), rel=0.01)
+    assert all("machine busy" in note for note in notes(table))
+    assert "best: not looked for in inference" in table.caption and CPU["machine"] in table.caption
+
+
+def test_a_setting_that_failed_says_why(drawn):
+    table = blocks(drawn["speed"], Table)["speed-failures-cpu"]
+    assert len(table.rows) == 8  # batches 16 to 128, in inference and training
+    assert set(column(table, "What happened")) == {"out of memory; the largest batch that fits is 8"}
+
+
+def test_the_best_setting_stands_beside_the_common_one(tmp_path):
+    make_profiled_suite(tmp_path, ["resnet50", "resnet18"], best=False)
+    for path in tmp_path.glob("profiles/resnet50-infer-64-*-speed/record.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"best": True, "precision": "bf16"}))
+    section = speed(gather(RunStore(tmp_path), "backbones"))
+    table = blocks(section, Table)["speed-cpu"]
+    rows = list(zip(*(column(table, name) for name in ("Model", "Row", "Setting", "Batch")), strict=True))
+    assert ("ResNet-50", "best", "bf16, contiguous, eager, 224 px", "64") in rows
+    assert ("ResNet-18", "best", "", "none found") in rows
+
+
+def test_no_figure_mixes_machines(drawn):
+    figures = [f for name in ("speed", "memory") for f in blocks(drawn[name], Figure).values()]
+    assert len(figures) == 6
+    for figure in figures:
+        assert len(figure.data[["machine", "device"]].drop_duplicates()) == 1
+        assert figure.data["machine"].iloc[0] in figure.caption
+        assert figure.name.endswith("example-gpu") == (figure.data["device"].iloc[0] == GPU["device"])
+
+
+def test_memory_tells_the_largest_batch_that_fits(drawn):
+    table = blocks(drawn["memory"], Table)["memory-cpu"]
+    largest = dict(zip(column(table, "Model"), column(table, "Largest batch that fits"), strict=True))
+    assert largest == {"ViT-B/16": "8", "ResNet-50": "at least 128", "EfficientNet-Lite0": "at least 128"}
+    place = column(table, "Model").index("ViT-B/16")
+    assert column(table, "Peak resident at batch 1 (MiB)")[place] == f"{peak_mib(17.564, 1):.0f}"
+    gpu = blocks(drawn["memory"], Table)["memory-example-gpu"]
+    assert "Peak reserved at batch 1 (MiB)" in [column.title for column in gpu.columns]
+
+
+def test_ours_beside_published_speed_of_the_same_kind_of_device(drawn):
+    table = blocks(drawn["speed"], Table)["speed-published"]
+    for ours, theirs in zip(
+        column(table, "Our hardware and setting"), column(table, "Their hardware and setting"), strict=True
+    ):
+        if ours.startswith("CPU"):
+            assert theirs.startswith("Intel")
+        elif not ours.startswith(NOT_MEASURED):
+            assert ours.startswith(GPU["device"]) and not theirs.startswith("Intel")
+    assert "compiled" in " ".join(column(table, "What differs"))
+
+
+def test_the_size_at_which_attention_outgrows_the_rest(drawn):
+    table = blocks(drawn["scaling"], Table)["scaling"]
+    found = dict(zip(column(table, "Model"), column(table, "They outgrow the rest from (px)"), strict=True))
+    assert found == {"ViT-B/16": "752", "ResNet-50": "no attention", "EfficientNet-Lite0": "no attention"}
+    share = blocks(drawn["scaling"], Figure)["scaling-attention"].data
+    assert set(share["model"]) == {"vit_base_patch16_224"}
+    assert list(share["attention_share"]) == list(share["attention_matrices_flops"] / share["flops"])
+
+
+def test_energy_and_end_to_end_say_not_measured(drawn):
+    text = " ".join(block.text for block in drawn["speed"].blocks if hasattr(block, "text"))
+    assert "Energy: not measured." in text and "Memory bandwidth: not measured." in text
+    assert drawn["end_to_end"].blocks[0].text.startswith("Not measured: ")
+
+
+def test_end_to_end_shares_and_loading(evidence, tmp_path):
+    other = gather(evidence.store, "backbones")
+    at = {"device": "cpu", "machine": CPU["machine"], "batch_size": 1, "input_size": 224} | {
+        "outcome": "measured",
+        "busy": False,
+        "unstable": False,
+    }
+    setting = {"precision": "fp32", "memory_format": "contiguous", "compiled": False, "jpeg_px": "500x375"}
+    latency = {"images_per_s": 20.0, "latency_ms_median": 50.0, "latency_ms_q1": 49.0, "latency_ms_q3": 52.0}
+    stages = {"decode": 10.0, "transform": 5.0, "model": 35.0}
+    stages = {f"{name}_ms": ms for name, ms in stages.items()} | {
+        f"{name}_share": ms / 50 for name, ms in stages.items()
+    }
+    row = {"model": "resnet50", "profile": "e"} | at | setting | latency | stages
+    other.__dict__["measured"] = evidence.measured | {
+        "end_to_end": pd.DataFrame([row]),
+        "loading": pd.DataFrame([at | {"path": "jpeg", "images_per_s": 300.0, "profile": "l"}]),
+    }
+    with house_style():
+        section = end_to_end(other)
+    table = blocks(section, Table)["end-to-end-cpu"]
+    assert [column(table, f"{name} (%)") for name in ("Decoding", "Transform", "Model")] == [
+        ["20.0"],
+        ["10.0"],
+        ["70.0"],
+    ]
+    assert float(column(table, "Model alone (images/s)")[0]) == pytest.approx(images_per_s(4.089, 1), 0.01)
+    assert column(blocks(section, Table)["loading-cpu"], "Images/s") == ["300"]
+    assert "500 × 375 px" in blocks(section, Figure)["stages-cpu"].caption
+
+
+@pytest.mark.skipif("end_to_end" not in measured_tables([]), reason="these tables do not exist yet")
+def test_energy_bandwidth_and_end_to_end_from_the_store(tmp_path):
+    make_profiled_suite(tmp_path, ["resnet50", "resnet18"], place=GPU, more=True)
+    evidence = gather(RunStore(tmp_path), "backbones")
+    with house_style():
+        timed, staged = speed(evidence), end_to_end(evidence)
+    text = " ".join(block.text for block in timed.blocks if hasattr(block, "text"))
+    assert "Memory bandwidth: 20 GB/s." in text and "Energy is that of the board" in text
+    table = blocks(timed, Table)["speed-example-gpu"]
+    rows = dict(zip(zip(column(table, "Model"), column(table, "Row"), strict=True), table.rows, strict=True))
+    energy = rows["ResNet-18", "batch 1"][-1]
+    rate = images_per_s(1.814, 1)
+    assert energy.text == f"{WATTS / rate:.3g}"
+    assert energy.notes == (f"net {(WATTS - IDLE_WATTS) / rate:.3g}", "5 windows")
+    assert rows["ResNet-18", "common"][-1].text == NOT_MEASURED
+    shares = blocks(staged, Figure)["stages-example-gpu"].data
+    assert list(shares[["decode_share", "transform_share", "model_share"]].sum(axis=1)) == pytest.approx(
+        [1, 1]
+    )
+    assert column(blocks(staged, Table)["loading-example-gpu"], "Images/s") == ["9\u202f000", "150"]
+
+
+@pytest.mark.parametrize("more_is_better", [False, True])
+def test_front_against_brute_force(more_is_better):
+    costs, scores = [1.0, 2.0, 3.0, 3.0, 1.0, 4.0], [0.5, 0.4, 0.9, 0.8, 0.5, 0.9]
+
+    def beats(a, b):
+        cheaper = costs[a] >= costs[b] if more_is_better else costs[a] <= costs[b]
+        differs = (costs[a], scores[a]) != (costs[b], scores[b])
+        return cheaper and scores[a] >= scores[b] and differs
+
+    expected = [k for k in range(6) if not any(beats(j, k) for j in range(6))]
+    assert front(costs, scores, more_is_better=more_is_better) == expected
+    assert expected == ([5] if more_is_better else [0, 2, 4])
+
+
+def test_accuracy_against_throughput_and_memory(tmp_path, monkeypatch):
+    networks = {
+        "vit": ("deit_tiny_patch16_224", "DeiT-Ti", "DeiT", "transformer", "scratch", 0.6, 0.5),
+        "resnet": ("resnet18", "ResNet-18", "ResNet", "cnn", "scratch", 0.8, 0.7),
+    }
+    monkeypatch.setattr("report.make_store.NETWORKS", networks)
+    make_store(
+        tmp_path,
+        shots=(5,),
+        comparison={"input_size": 224, "contrasts": [["vit", "resnet"]], "exploratory": []},
+    )
+    add_profiles(tmp_path, ["deit_tiny_patch16_224", "resnet18"])
+    with house_style():
+        section = tradeoffs(gather(RunStore(tmp_path), "tiny"))
+    data = blocks(section, Figure)["pareto-throughput-cpu-from-scratch"].data.set_index("contestant")
+    assert data.at["vit", "images_per_s"] == pytest.approx(images_per_s(1.254, 128))
+    assert data["on_front"].all()  # one is faster, the other more accurate
+    held = blocks(section, Figure)["pareto-memory-cpu-from-scratch"].data.set_index("contestant")
+    assert held.at["resnet", "peak_rss_mib"] == pytest.approx(peak_mib(1.814, 128))
+    assert "energy" in section.blocks[-1].text
