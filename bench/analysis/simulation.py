@@ -190,9 +190,7 @@ def _estimates(found: Intervals, shape: tuple[int, int]) -> Iterator[tuple[Estim
     """The rows of a stack of intervals, as curves hold them."""
     for row in zip(*found, strict=True):
         values = zip(*(column.tolist() for column in row), strict=True)
-        yield tuple(
-            Estimate(e, low, high, (high - low) / 2, se, df, *shape) for e, low, high, se, df in values
-        )
+        yield tuple(Estimate(e, low, high, (high - low) / 2, se, *shape) for e, low, high, se in values)
 
 
 def _stack(found: Intervals) -> Intervals:
