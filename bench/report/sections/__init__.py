@@ -13,6 +13,7 @@ from bench.report.sections.cost import cost
 from bench.report.sections.curves import curves
 from bench.report.sections.efficiency import efficiency
 from bench.report.sections.failures import failures
+from bench.report.sections.protocol import protocol
 from bench.report.sections.provenance import machines, reproduce
 
 SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
@@ -25,6 +26,7 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     curves,
     calibration,
     failures,
+    protocol,
     machines,
     reproduce,
 )
