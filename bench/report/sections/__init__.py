@@ -8,6 +8,7 @@ from bench.report.sections.accuracy import accuracy
 from bench.report.sections.answer import answer
 from bench.report.sections.calibration import calibration
 from bench.report.sections.compared import compared
+from bench.report.sections.complementarity import complementarity
 from bench.report.sections.contrasts import contrasts
 from bench.report.sections.cost import cost
 from bench.report.sections.curves import curves
@@ -25,6 +26,7 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     cost,
     curves,
     calibration,
+    complementarity,
     failures,
     protocol,
     machines,

@@ -109,11 +109,11 @@ def _intervals(evidence: Evidence) -> str:
         "analysis of variance; each part is taken with Student's t at its own degrees of freedom, and the "
         "half-widths add up like standard errors (Howe, 1974). With fewer than three replicates there is "
         f"no interval and no verdict. Primary intervals hold together over {primary} contrasts and sizes "
-        f"that the suite plans (Bonferroni, 95 %); ±{delta} points were declared negligible beforehand. Bands "
-        "of a curve hold together over its sizes. All intervals are about new training runs and new test "
-        "images of the same kind. They condition on the pool of training images (and on all of them where "
-        "the whole split is used), on the values that were tuned, and on the checkpoint of a pretrained "
-        "model."
+        f"that the suite plans (Bonferroni, 95 %); ±{delta} points were declared negligible beforehand. "
+        "Bands of a curve hold together over its sizes. All intervals are about new training runs and new "
+        "test images of the same kind. They condition on the pool of training images (and on all of them "
+        "where the whole split is used), on the values that were tuned, and on the checkpoint of a "
+        "pretrained model."
     )
 
 
