@@ -77,7 +77,7 @@ def complementarity(evidence: Evidence) -> Section:
             "probabilities. Averaging any two networks helps, so two models stand beside two runs of one "
             "model: all of these pairs are of different replicates, which on subsets saw different training "
             "images too. A pair costs what both of its models cost. These numbers describe the networks that "
-            "were trained; runs that diverged are left out. n counts replicates; with one there are no twins, "
+            "were trained; diverged runs are left out. n counts replicates; with one there are no twins, "
             "and the two models are from the same replicate."
         )
     ]
@@ -220,8 +220,8 @@ def _figure(evidence: Evidence, name: str, members: list[Complement]) -> Figure:
     return finish(
         drawing,
         f"complementarity-{slug(name)}",
-        caption=f"{name}: how often two networks fail on the same test images. Left of the marks of its "
-        "models, a pair of different models shares fewer errors than two runs of one model do.",
+        caption=f"{name}: how often two networks fail on the same test images: of the two models, and of two "
+        "runs of each. The bar is the most that the two models could share, given their accuracies.",
         alt=_in_words(name, members),
         data=_data(members),
         runs=tuple(dict.fromkeys(run for found in members for run in found.runs)),
