@@ -81,8 +81,9 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
     if not lone:
         bands = "bands: 95 % intervals, simultaneous over the sizes of a model, where it has three replicates"
     caption = (
-        f"{', '.join(filter(None, [name, kind]))}: top-1 accuracy on the test split of {where} against training "
-        f"images per class. Lines: mean over replicates; {bands}; small markers: single replicates, drawn slightly aside."
+        f"{', '.join(filter(None, [name, kind]))}: top-1 accuracy on the test split of {where} against "
+        f"training images per class. Lines: mean over replicates; {bands}; small markers: single replicates, "
+        "drawn slightly aside."
     )
     if any(cell.shots is None for cell in measured):
         caption += " (all): the whole training split."

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.efficiency import MAX_EXTRAPOLATION, MIN_POWER_LAW_SIZES, PowerLaw, power_law
@@ -11,7 +12,10 @@ from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.sections.sizes import size_axis
+from bench.report.style import Look
 from bench.report.text import percent, slug
+
+SIDESTEP = 1.06  # bars of neighbouring models are drawn this factor apart on the x axis
 
 COLUMNS = (
     Column("Model"),
@@ -71,11 +75,10 @@ def _figure(
 ) -> Figure:
     drawing, (axes,) = canvas(66 + room_for(len(fitted), 50), below=12.5)
     labels, parts = [], []
-    for member, fit in fitted:
+    for place, (member, fit) in enumerate(fitted):
         look = evidence.looks[member.contestant]
         sizes, error = np.array(member.curve.sizes), 100 * (1 - member.curve.estimate)
-        ends = 100 * np.stack([error / 100 - (1 - member.curve.high), (1 - member.curve.low) - error / 100])
-        axes.errorbar(sizes, error, yerr=np.nan_to_num(ends), fmt="none", ecolor=look.colour, elinewidth=0.7)
+        _held_out(axes, member, fit.held_out * SIDESTEP ** (place - (len(fitted) - 1) / 2), look)
         face = [look.colour] * (len(sizes) - 1) + ["#ffffff"]
         axes.scatter(
             sizes, error, s=12, marker=look.marker, c=face, edgecolors=look.colour, linewidths=0.8, zorder=3
@@ -88,6 +91,9 @@ def _figure(
         parts.append(_data(member, fit, title))
     size_axis(axes, measured, beyond=MAX_EXTRAPOLATION)
     axes.set_yscale("log")
+    drawn = np.concatenate([np.concatenate([part["error"], part["fitted"]]) for part in parts])
+    lowest = min(drawn.min(), *(float(fit.error([fit.limit])[0]) for _, fit in fitted))
+    axes.set_ylim(max(70 * lowest, 0.05), min(130 * drawn.max(), 110))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -103,11 +109,19 @@ def _figure(
         f"powerlaw-{slug(name)}",
         caption=f"{name}: test error against training images per class with its power law. Solid: fitted to "
         "the filled points. Dashed: extrapolated, over the open point that was held out and to twice its "
-        "size. Bars: simultaneous 95 % intervals.",
+        "size. Bars: its simultaneous 95 % intervals, drawn slightly aside.",
         alt=f"Power laws of the test error in {name}. {words}.",
         data=pd.concat(parts),
         runs=tuple(dict.fromkeys(run for cell in measured for run in cell.runs)),
     )
+
+
+def _held_out(axes: Axes, member: Growth, at: float, look: Look) -> None:
+    """The interval at the largest size, by which the fit is judged, a little aside."""
+    last = member.curve.points[-1]
+    if last.low is not None and last.high is not None:
+        ends = 100 * (1 - last.high), 100 * (1 - last.low)
+        axes.plot([at, at], np.maximum(ends, 0.01), color=look.colour, linewidth=0.7)
 
 
 def _data(member: Growth, fit: PowerLaw, title: str) -> pd.DataFrame:
