@@ -7,6 +7,7 @@ from bench.analysis.contrasts import Finding
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH, canvas, finish
+from bench.report.sections.networks import two_networks
 from bench.report.sections.simulated import rates_in_words
 from bench.report.style import INK, MUTED
 from bench.report.text import interval, percent, points, slug, subset
@@ -57,6 +58,7 @@ def contrasts(evidence: Evidence) -> Section:
         if any(finding.result for finding in findings):
             blocks.append(Gallery((_forest(evidence, name, findings),)))
         blocks.append(_table(name, findings))
+        blocks += two_networks(evidence, name, findings)
     return Section("contrasts", TITLE, tuple(blocks))
 
 
