@@ -1,4 +1,4 @@
-"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `perf`, `lowest`.
+"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `perf`, `simulate`, `lowest`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
@@ -57,6 +57,13 @@ def perf(session: nox.Session) -> None:
     install(session, "-e", ".[perf]")
     saved = ("--benchmark-autosave", "--benchmark-compare")
     session.run("python", "-m", "pytest", "tests/perf", "-m", "perf", *saved, *session.posargs)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Print how often claims are wrong in 2,000 suites a scenario: nox -s simulate -- [--out CSV]."""
+    install(session, "-e", ".")
+    session.run("python", "-m", "bench.analysis.simulation", *session.posargs)
 
 
 @nox.session

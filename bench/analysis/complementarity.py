@@ -6,14 +6,17 @@ are therefore formed from different replicates too, or the twins would have seen
 they are compared with. Pairs from one replicate, which share their training images, are reported separately.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 Kind = Literal["a + b", "a + b, same replicate", "a + a", "b + b"]
+Network = tuple[Literal["a", "b"], int]
+"""A model and the place of its replicate."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,13 @@ class Overlap:
         return self.both_wrong / wrong if wrong > 0 else None
 
     @property
+    def largest_overlap(self) -> float | None:
+        """What `error_overlap` would be if the errors of one were all errors of the other as well: two
+        networks of unequal accuracy cannot share all of them."""
+        few, many = sorted((self.only_a + self.both_wrong, self.only_b + self.both_wrong))
+        return few / many if many > 0 else None
+
+    @property
     def independent(self) -> float:
         """The share that both would get wrong if their errors had nothing to do with each other."""
         return (self.only_b + self.both_wrong) * (self.only_a + self.both_wrong)
@@ -44,20 +54,22 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Means over all pairs of one kind; `members` is the mean accuracy of the networks in them."""
+    """Means over all pairs of one kind; `members` is the mean accuracy of the networks in them, `ensemble`
+    that of the averages of two, None where it was not measured."""
 
     kind: Kind
     pairs: int
     members: float
-    ensemble: float
+    ensemble: float | None
     oracle: float
     both_wrong: float
     error_overlap: float | None
+    largest_overlap: float | None
 
     @property
-    def gain(self) -> float:
+    def gain(self) -> float | None:
         """What averaging adds to the mean accuracy of its members."""
-        return self.ensemble - self.members
+        return None if self.ensemble is None else self.ensemble - self.members
 
 
 def overlap(correct_a: ArrayLike, correct_b: ArrayLike) -> Overlap:
@@ -74,36 +86,49 @@ def ensemble_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> float:
     return float((mean.argmax(-1) == np.asarray(labels)).mean())
 
 
-def pairings(a: ArrayLike, b: ArrayLike, labels: ArrayLike) -> list[Pairing]:
+def pairings(
+    a: ArrayLike, b: ArrayLike, averaged: Callable[[Network, Network], float | None]
+) -> list[Pairing]:
     """Every kind of pair that the replicates allow, of models a and b.
 
-    `a` and `b` are probabilities (R, N, C), replicates in the same order, without those that diverged in
-    either model; labels (N,). With one replicate there is only the pair from the same replicate. Raises
-    ValueError for shapes that do not match.
+    `a` and `b` say which images were classified correctly (R, N), replicates in the same order, without those
+    that diverged in either model; `averaged` gives the accuracy of the averaged probabilities of two
+    networks, None where it was not measured. With one replicate there is only the pair from the same
+    replicate. Raises ValueError for shapes that do not match.
     """
-    a, b, labels = np.asarray(a), np.asarray(b), np.asarray(labels)
-    if a.shape != b.shape or a.ndim != 3 or labels.shape != a.shape[1:2] or not a.size:
-        raise ValueError(f"probabilities {a.shape}, {b.shape} and labels {labels.shape} do not match")
-    runs = range(len(a))
-    kinds: dict[Kind, tuple[NDArray, NDArray, list[tuple[int, int]]]] = {
-        "a + b": (a, b, list(permutations(runs, 2))),
-        "a + b, same replicate": (a, b, [(r, r) for r in runs]),
-        "a + a": (a, a, list(combinations(runs, 2))),
-        "b + b": (b, b, list(combinations(runs, 2))),
+    correct = {"a": np.asarray(a, bool), "b": np.asarray(b, bool)}
+    if correct["a"].shape != correct["b"].shape or correct["a"].ndim != 2 or not correct["a"].size:
+        raise ValueError(f"runs {correct['a'].shape} and {correct['b'].shape} do not match")
+    runs = range(len(correct["a"]))
+    kinds: dict[Kind, list[tuple[Network, Network]]] = {
+        "a + b": [(("a", i), ("b", j)) for i, j in permutations(runs, 2)],
+        "a + b, same replicate": [(("a", i), ("b", i)) for i in runs],
+        "a + a": [(("a", i), ("a", j)) for i, j in combinations(runs, 2)],
+        "b + b": [(("b", i), ("b", j)) for i, j in combinations(runs, 2)],
     }
-    return [_mean(kind, first, second, ij, labels) for kind, (first, second, ij) in kinds.items() if ij]
 
+    def right(network: Network) -> np.ndarray:
+        return correct[network[0]][network[1]]
 
-def _mean(kind: Kind, first: NDArray, second: NDArray, ij: list[tuple[int, int]], labels: NDArray) -> Pairing:
-    right_first, right_second = ((x.argmax(-1) == labels) for x in (first, second))
-    overlaps = [overlap(right_first[i], right_second[j]) for i, j in ij]
-    shared = [o.error_overlap for o in overlaps if o.error_overlap is not None]
-    return Pairing(
-        kind=kind,
-        pairs=len(ij),
-        members=float(np.mean([(right_first[i].mean() + right_second[j].mean()) / 2 for i, j in ij])),
-        ensemble=float(np.mean([ensemble_accuracy([first[i], second[j]], labels) for i, j in ij])),
-        oracle=float(np.mean([o.oracle for o in overlaps])),
-        both_wrong=float(np.mean([o.both_wrong for o in overlaps])),
-        error_overlap=float(np.mean(shared)) if shared else None,
-    )
+    found = []
+    for kind, pairs in kinds.items():
+        if not pairs:
+            continue
+        overlaps = [overlap(right(one), right(other)) for one, other in pairs]
+        wrong = [o for o in overlaps if o.error_overlap is not None]
+        both = [averaged(one, other) for one, other in pairs]
+        found.append(
+            Pairing(
+                kind=kind,
+                pairs=len(pairs),
+                members=float(
+                    np.mean([(right(one).mean() + right(other).mean()) / 2 for one, other in pairs])
+                ),
+                ensemble=None if None in both else float(np.mean(both)),
+                oracle=float(np.mean([o.oracle for o in overlaps])),
+                both_wrong=float(np.mean([o.both_wrong for o in overlaps])),
+                error_overlap=float(np.mean([o.error_overlap for o in wrong])) if wrong else None,
+                largest_overlap=float(np.mean([o.largest_overlap for o in wrong])) if wrong else None,
+            )
+        )
+    return found

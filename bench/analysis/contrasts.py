@@ -43,7 +43,6 @@ CONTRASTS = {
     "high": "float64",
     "half_width": "float64",
     "se": "float64",
-    "df": "float64",
     "alpha": "float64",
     "comparisons": "Int64",
     "delta": "float64",
@@ -56,7 +55,8 @@ CONTRASTS = {
     "b_runs": "str",
 }
 """Columns of the contrasts table: fractions in 0..1, a minus b; each interval has level 1 - alpha /
-comparisons; `flops_ratio` is a over b; runs are those that were paired, in the same order."""
+comparisons; `se` is the standard error of the difference; `flops_ratio` is a over b; runs are those that
+were paired, in the same order."""
 
 
 @dataclass(frozen=True)

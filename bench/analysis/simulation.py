@@ -1,17 +1,20 @@
 """How often the analysis is wrong where the truth is known.
 
-    python -m bench.analysis.simulation --suites 2000 --out simulation.csv
+    nox -s simulate
 
-Suites are simulated (`synthetic`), analysed by the functions that analyse real ones, and compared with the
-truth. A false claim is *better* or *worse* where the difference is zero or has the other sign, or
-*equivalent* where it is delta or more; a suite counts once, however many it makes. Coverage is the share of
-suites in which all intervals hold their true values. Power is the share of true differences that were found
-(of crossings that were claimed and right, of target accuracies that were found reached).
+Suites are simulated (`scenarios`, `synthetic`), analysed by the functions that analyse real ones, and
+compared with the truth. A false claim is *better* or *worse* where the difference is zero or has the other
+sign, or *equivalent* where it is delta or more; a suite counts once, however many it makes. Coverage is the
+share of suites in which all intervals hold their true values. Power is the share of true differences that
+were found (of crossings that were claimed and right, of target accuracies that were found reached).
+
+What came of 2,000 suites a scenario stands in simulated.csv beside this file, and in every report.
 """
 
 import argparse
+import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,22 +22,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+import bench
 from bench.analysis.efficiency import Curve, area_scores, crossover, images_needed
+from bench.analysis.scenarios import SCENARIOS, SIZES, Scenario
 from bench.analysis.statistics import Contrast, Estimate, Intervals, intervals, verdicts
 from bench.analysis.synthetic import World
 
 ALPHA, DELTA, TARGET = 0.05, 0.01, 0.55
-SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-CHUNK = 1_000_000  # scores held at once
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A world, analysed cell by cell (the first model against each other one) or as curves of two models."""
-
-    name: str
-    world: World
-    curves: bool = False
+SUITES = 2000
+CHUNK = 250_000  # scores held at once: they stay in a processor's cache
+SLACK = 3.0
+"""Monte Carlo standard errors by which a rate may miss what is stated: with two, one row in forty would fail
+by chance, and there are nearly two hundred."""
+STORED = Path(__file__).with_name("simulated.csv")
 
 
 @dataclass(frozen=True)
@@ -50,57 +50,36 @@ class Outcome:
     half_width: NDArray | None = None
 
 
-def _cells(*below: float, base: Sequence[float] = (0.6, 0.8, 0.9)) -> tuple[tuple[float, ...], ...]:
-    """Three cells with the first model at `base` and the others this much below."""
-    return tuple((p, *(p - difference for difference in below)) for p in base)
-
-
-def _lines(*models: tuple[float, float]) -> tuple[tuple[float, ...], ...]:
-    """Accuracies that rise in a line over log2(size), from (start, slope) of each model."""
-    return tuple(tuple(start + slope * float(np.log2(n)) for start, slope in models) for n in SIZES)
-
-
-SCENARIOS = (
-    Scenario("one contrast, equal", World(((0.8, 0.8),))),
-    Scenario("equal models", World(_cells(0, 0))),
-    Scenario("equal models, no spread over replicates", World(_cells(0, 0), replicate_sd=0.0)),
-    Scenario("equal models, spread of 4 points", World(_cells(0, 0), replicate_sd=0.04)),
-    Scenario("equal models, unequal spreads", World(_cells(0, 0), replicate_sd=(0.002, 0.04, 0.01))),
-    Scenario("equal models, shared draws of 5 points", World(_cells(0, 0), draw_sd=0.05)),
-    Scenario("equal models near 1", World(_cells(0, 0, base=[0.99, 0.995, 0.998]), replicate_sd=0.001)),
-    Scenario("one of two different by delta", World(_cells(0.01, 0), replicate_sd=0.003)),
-    Scenario("one of two different by 3 points", World(_cells(0.03, 0))),
-    Scenario("one run in ten diverges, all models", World(_cells(0, 0), diverged=0.1)),
-    Scenario("one run in twenty diverges, one model", World(_cells(0, 0), diverged=(0.0, 0.05, 0.0))),
-    Scenario("curves that cross at 8", World(_lines((0.35, 0.07), (0.26, 0.10)), draw_sd=0.02), curves=True),
-    Scenario("curves that are equal", World(_lines((0.35, 0.07), (0.35, 0.07)), draw_sd=0.02), curves=True),
-    Scenario("curves 2 points apart", World(_lines((0.35, 0.07), (0.33, 0.07)), draw_sd=0.02), curves=True),
-)
-
-
 def study(
-    suites: int = 2000,
+    suites: int = SUITES,
     seed: int = 0,
     *,
     replicates: Sequence[int] = (3, 5, 10),
     images: Sequence[int] = (600, 6149),
     scenarios: Sequence[Scenario] = SCENARIOS,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Simulate `suites` suites of every scenario at each number of replicates and test images.
 
     One row a scenario, kind of claim, R and N: rates with their Monte Carlo standard errors; `holds` and
-    `covers` say whether false claims and coverage are within two of them of what is stated, or better. A row
-    depends on the seed and on nothing else that is simulated.
+    `covers` say whether false claims and coverage are within `SLACK` of them of what is stated, or better. A
+    row depends on the seed and on nothing else that is simulated. `progress` is told of each scenario.
     """
     rows = []
     for scenario in scenarios:
         for r in replicates:
             for n in images:
+                progress(f"{scenario.name}, {r} replicates, {n} images")
                 rng = np.random.default_rng([seed, zlib.crc32(scenario.name.encode()), r, n])
                 for outcome in _outcomes(scenario, suites, r, n, rng):
                     measured = _summary(outcome, suites)
                     rows.append({"scenario": scenario.name, "replicates": r, "images": n, **measured})
     return pd.DataFrame(rows)
+
+
+def stored() -> pd.DataFrame:
+    """The study as it stands beside this file, with the version and the command that made it."""
+    return pd.read_csv(STORED)
 
 
 def _outcomes(
@@ -190,9 +169,7 @@ def _estimates(found: Intervals, shape: tuple[int, int]) -> Iterator[tuple[Estim
     """The rows of a stack of intervals, as curves hold them."""
     for row in zip(*found, strict=True):
         values = zip(*(column.tolist() for column in row), strict=True)
-        yield tuple(
-            Estimate(e, low, high, (high - low) / 2, se, df, *shape) for e, low, high, se, df in values
-        )
+        yield tuple(Estimate(e, low, high, (high - low) / 2, se, *shape) for e, low, high, se in values)
 
 
 def _stack(found: Intervals) -> Intervals:
@@ -222,7 +199,7 @@ def _summary(outcome: Outcome, suites: int) -> dict[str, object]:
     false, coverage, power, equivalent = map(
         rate, (outcome.false.astype(float), outcome.covered, outcome.found, outcome.equivalent)
     )
-    slack = 2 * np.sqrt(ALPHA * (1 - ALPHA) / suites)
+    slack = SLACK * np.sqrt(ALPHA * (1 - ALPHA) / suites)
     return {
         "claim": outcome.claim,
         "statements": outcome.statements,
@@ -243,17 +220,18 @@ def _summary(outcome: Outcome, suites: int) -> dict[str, object]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the study and write its table."""
+    """Run the study, print its table, and write it where asked."""
     parser = argparse.ArgumentParser(prog="python -m bench.analysis.simulation", description=study.__doc__)
-    parser.add_argument("--suites", type=int, default=2000, help="simulated suites of each kind")
+    parser.add_argument("--suites", type=int, default=SUITES, help="simulated suites of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="CSV to write; printed if absent")
+    parser.add_argument("--out", type=Path, help="CSV to write")
     options = parser.parse_args(arguments)
-    table = study(options.suites, options.seed)
-    if options.out is None:
-        print(table.to_string(index=False))
-    else:
-        table.to_csv(options.out, index=False)
+    table = study(options.suites, options.seed, progress=lambda place: print(place, file=sys.stderr))
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+    if options.out:
+        command = f"python -m bench.analysis.simulation --suites {options.suites} --seed {options.seed}"
+        made = table.assign(vcbench=bench.__version__, command=command)
+        made.to_csv(options.out, index=False, float_format="%.6g", lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ class Estimate:
     high: float | None
     half_width: float | None
     se: float | None
-    df: float | None
     replicates: int
     images: int
 
@@ -54,7 +53,6 @@ class Intervals(NamedTuple):
     low: NDArray
     high: NDArray
     se: NDArray
-    df: NDArray
 
 
 def chance_scores(classes: int, images: int) -> NDArray:
@@ -91,16 +89,24 @@ def intervals(
 ) -> Intervals:
     """Two-sided intervals for the means of a stack of tables (..., R, N), replicates and images both random.
 
-    SE^2 = (a + b) / (R N), with a = max(MS_rep, MS_res) and b = max(MS_img - MS_res, 0), has (a + b)^2 / (a^2
-    / (R - 1) + MS_img^2 / (N - 1)) degrees of freedom: Satterthwaite's approximation with two floors against
-    intervals that are narrow by luck. Each interval has level 1 - alpha / comparisons (Bonferroni), for all
-    of them to hold together with probability 1 - alpha. With few replicates they do so less often
-    where the spread over replicates outweighs that over images: `simulation` measures it.
+    The mean has variance (a + b) / (R N), with a = max(MS_rep, MS_res) and b = max(MS_img - MS_res, 0). Its
+    half-width H is that of Howe: the half-widths of independent parts, each with the quantile of Student's t
+    for its own degrees of freedom, add up like standard errors (W. G. Howe, 1974, "Approximate confidence
+    limits on the mean of X + Y where X and Y are two tabled independent random variables", JASA 69,
+    789-794). With t_k for k degrees of freedom,
+
+        R N H^2 = max(t_{R-1}^2 MS_rep, t_{(R-1)(N-1)}^2 MS_res) + t_{N-1}^2 b.
+
+    The maximum is the floor of a, at the degrees of freedom of what it is made of: replicates that agree by
+    luck cannot make the interval shorter than the residuals alone allow. Degrees of freedom estimated for the
+    sum (Satterthwaite) are many just when MS_rep is small by luck, and claim too much. Each interval has
+    level 1 - alpha / comparisons (Bonferroni), for all of them to hold together with probability 1 - alpha;
+    `simulation` measures how often they do.
 
     A table of equal values d has no variation to estimate a variance from, and a width of zero would claim
     too much. If a share p of all images is different, N images miss it with probability (1 - p)^N; the
     largest p that is missed with probability alpha / (2 comparisons) could move the mean to d - p (d - lower
-    bound) or d + p (upper bound - d), and these are the ends (SE 0, R - 1 degrees of freedom).
+    bound) or d + p (upper bound - d), and these are the ends (SE 0).
 
     Raises ValueError for fewer than 3 replicates or 2 images, and for values that are not within the bounds.
     """
@@ -114,14 +120,14 @@ def intervals(
     a, b = np.maximum(ms_rep, ms_res), np.maximum(ms_img - ms_res, 0.0)
     flat = a + b < _FLAT
     se = np.where(flat, 0.0, np.sqrt((a + b) / (replicates * images)))
-    spread = np.where(flat, 1.0, a**2 / (replicates - 1) + ms_img**2 / (images - 1))
-    df = np.where(flat, replicates - 1, (a + b) ** 2 / spread)
-    reach = stdtrit(df, 1.0 - tail) * se
+    freedom = np.array([replicates - 1, images - 1, (replicates - 1) * (images - 1)])
+    t_rep, t_img, t_res = np.square(stdtrit(freedom, 1.0 - tail))
+    reach = np.sqrt((np.maximum(t_rep * ms_rep, t_res * ms_res) + t_img * b) / (replicates * images))
     unseen = 1.0 - tail ** (1.0 / images)
     estimate = tables.mean((-2, -1), dtype=float)
     low = estimate - np.where(flat, unseen * (estimate - bounds[0]), reach)
     high = estimate + np.where(flat, unseen * (bounds[1] - estimate), reach)
-    return Intervals(estimate, low, high, se, df)
+    return Intervals(estimate, low, high, se)
 
 
 def verdicts(low: ArrayLike, high: ArrayLike, delta: float) -> NDArray[np.str_]:
@@ -140,7 +146,7 @@ def mean_interval(scores: ArrayLike, *, alpha: float = 0.05, comparisons: int = 
     table = _table(scores)
     if not _enough(table):
         _check(table, (0.0, 1.0))
-        return Estimate(float(table.mean()), None, None, None, None, None, *table.shape)
+        return Estimate(float(table.mean()), None, None, None, None, *table.shape)
     found = intervals(table, alpha=alpha, comparisons=comparisons, bounds=(0.0, 1.0))
     return _estimate(found._replace(low=np.maximum(found.low, 0), high=np.minimum(found.high, 1)), table)
 
@@ -175,7 +181,7 @@ def contrast(
     if not _enough(table):
         _check(table, (-1.0, 1.0))
         mean = float(table.mean())
-        return Contrast(mean, None, None, None, None, None, *table.shape, verdict="none", **declared)
+        return Contrast(mean, None, None, None, None, *table.shape, verdict="none", **declared)
     found = intervals(table, alpha=alpha, comparisons=comparisons)
     verdict = str(verdicts(found.low, found.high, delta))
     return Contrast(**vars(_estimate(found, table)), verdict=verdict, **declared)
@@ -274,5 +280,5 @@ def _enough(table: NDArray) -> bool:
 
 
 def _estimate(found: Intervals, table: NDArray) -> Estimate:
-    mean, low, high, se, df = (float(value) for value in found)
-    return Estimate(mean, low, high, (high - low) / 2, se, df, *table.shape)
+    mean, low, high, se = (float(value) for value in found)
+    return Estimate(mean, low, high, (high - low) / 2, se, *table.shape)

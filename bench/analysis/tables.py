@@ -19,6 +19,7 @@ import pyarrow.parquet
 
 from bench.analysis.brought import brought_table
 from bench.analysis.contrasts import contrasts_table
+from bench.analysis.ensembles import ensembles_table
 from bench.analysis.frames import frame
 from bench.analysis.measured import measured_tables
 from bench.analysis.predictions import Predictions
@@ -139,15 +140,18 @@ ACCURACY_ORDER = [
 
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
-    """Every table of a run store by name, empty ones too; `brought` only where there are such models."""
+    """Every table of a run store by name, empty ones too; `brought` only where there are such models,
+    `ensembles` only where two networks were averaged."""
     records, suites, profiles = store.trials(), store.suites(), store.profiles()
-    cost = cost_table(profiles)
+    cost, predictions = cost_table(profiles), Predictions(store)
+    ensembles = ensembles_table(store, suites, records, predictions)
     return {
         "accuracy": accuracy_table(records, suites),
-        "contrasts": contrasts_table(suites, records, Predictions(store), cost),
+        "contrasts": contrasts_table(suites, records, predictions, cost),
         "cost": cost,
         **measured_tables(profiles),
         "history": history_table(store, (record["id"] for record in records)),
+        **({"ensembles": ensembles} if len(ensembles) else {}),
         **({"brought": brought_table(store)} if (Path(store.root) / "brought").is_dir() else {}),
     }
 

@@ -21,6 +21,8 @@ def test_overlap_matches_counting(pair):
     assert found.independent == pytest.approx((1 - a.mean()) * (1 - b.mean()))
     if (~a | ~b).any():
         assert found.error_overlap == pytest.approx(jaccard_score(~a, ~b))
+        assert found.error_overlap <= found.largest_overlap + 1e-12
+        assert found.largest_overlap == pytest.approx(jaccard_score(np.sort(~a), np.sort(~b)))
     else:
         assert found.error_overlap is None
 
@@ -35,6 +37,17 @@ def runs():
     return probabilities[0], probabilities[1], labels
 
 
+def correct(runs):
+    """Which images each run of both models classified correctly, and the averages of two runs."""
+    a, b, labels = runs
+    probabilities = {"a": a, "b": b}
+
+    def averaged(one, other):
+        return ensemble_accuracy([probabilities[model][place] for model, place in (one, other)], labels)
+
+    return a.argmax(-1) == labels, b.argmax(-1) == labels, averaged
+
+
 def test_an_ensemble_averages_probabilities(runs):
     a, b, labels = runs
     expected = accuracy_score(labels, ((a[0] + b[1]) / 2).argmax(1))
@@ -44,7 +57,7 @@ def test_an_ensemble_averages_probabilities(runs):
 
 def test_pairs_of_two_models_stand_beside_pairs_of_one(runs):
     a, b, labels = runs
-    found = {pairing.kind: pairing for pairing in pairings(a, b, labels)}
+    found = {pairing.kind: pairing for pairing in pairings(*correct(runs))}
     assert {kind: p.pairs for kind, p in found.items()} == {
         "a + b": 6,
         "a + b, same replicate": 3,
@@ -70,25 +83,51 @@ def test_pairs_of_two_models_stand_beside_pairs_of_one(runs):
 def test_twins_gain_nothing_from_each_other(runs):
     a, _, labels = runs
     same = np.repeat(a[:1], 3, 0)
-    for pairing in pairings(same, same, labels):
+    for pairing in pairings(*correct((same, same, labels))):
         assert pairing.gain == pytest.approx(0)
         assert pairing.error_overlap == 1
 
 
 def test_one_replicate_has_no_twins(runs):
     a, b, labels = runs
-    assert [p.kind for p in pairings(a[:1], b[:1], labels)] == ["a + b, same replicate"]
+    assert [p.kind for p in pairings(*correct((a[:1], b[:1], labels)))] == ["a + b, same replicate"]
 
 
 def test_without_errors_there_is_no_overlap_to_speak_of():
-    perfect = np.eye(3)[None]
-    assert pairings(perfect, perfect, np.arange(3))[0].error_overlap is None
+    perfect = np.ones((1, 3), bool)
+    assert pairings(perfect, perfect, lambda one, other: 1.0)[0].error_overlap is None
+
+
+def test_what_was_not_averaged_is_not_measured(runs):
+    a, b, averaged = correct(runs)
+    found = pairings(a, b, lambda one, other: None if {one[0], other[0]} == {"a"} else averaged(one, other))
+    assert {p.kind: p.gain is None for p in found} == {
+        "a + b": False,
+        "a + b, same replicate": False,
+        "a + a": True,
+        "b + b": False,
+    }
+
+
+@given(st.integers(2, 4), st.integers(1, 12), st.randoms(use_true_random=False))
+def test_swapping_the_models_and_permuting_images_changes_no_pair(replicates, images, random):
+    a, b = (
+        np.array([[random.random() < 0.6 for _ in range(images)] for _ in range(replicates)]) for _ in "ab"
+    )
+    order = random.sample(range(images), images)
+    one = {p.kind: p for p in pairings(a, b, lambda *_: None)}
+    other = {p.kind: p for p in pairings(b[:, order], a[:, order], lambda *_: None)}
+    swapped = {"a + a": "b + b", "b + b": "a + a"}
+    for kind, pairing in one.items():
+        mirrored = other[swapped.get(kind, kind)]
+        assert pairing.both_wrong == pytest.approx(mirrored.both_wrong)
+        assert pairing.error_overlap == pytest.approx(mirrored.error_overlap)
 
 
 def test_what_does_not_match_is_refused(runs):
-    a, b, labels = runs
-    for bad in [(a[:2], b, labels), (a, b, labels[:5]), (a[0], b[0], labels), (a[:0], b[:0], labels)]:
+    a, b, averaged = correct(runs)
+    for bad in [(a[:2], b), (a[0], b[0]), (a[:0], b[:0])]:
         with pytest.raises(ValueError):
-            pairings(*bad)
+            pairings(*bad, averaged)
     with pytest.raises(ValueError):
         overlap([True], [True, False])

@@ -93,7 +93,7 @@ def test_an_analysis_that_claims_too_much_is_caught(monkeypatch):
         found = intervals(tables, **options)
         middle = found.estimate
         low, high = middle + (found.low - middle) / 4, middle + (found.high - middle) / 4
-        return Intervals(middle, low, high, found.se, found.df)
+        return Intervals(middle, low, high, found.se)
 
     monkeypatch.setattr(simulation, "intervals", overconfident)
     table = small("equal models", suites=60)

@@ -84,7 +84,7 @@ def test_at_most_five_sentences(tmp_path):
 )
 def test_a_sentence_for_every_verdict(tmp_path, verdict, ends, words):
     finding = made(tmp_path, shots=(5,)).findings[0]
-    result = Contrast(0.03, *ends, 0.05, 0.01, 2.0, 3, 120, verdict, 0.01, 0.05, 1)
+    result = Contrast(0.03, *ends, 0.05, 0.01, 3, 120, verdict, 0.01, 0.05, 1)
     text = sentence(replace(finding, result=result))
     assert words in text and interval(*ends) in text
 

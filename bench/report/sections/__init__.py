@@ -8,6 +8,7 @@ from bench.report.sections.accuracy import accuracy
 from bench.report.sections.answer import answer
 from bench.report.sections.calibration import calibration
 from bench.report.sections.compared import compared
+from bench.report.sections.complementarity import complementarity
 from bench.report.sections.contrasts import contrasts
 from bench.report.sections.cost import cost
 from bench.report.sections.curves import curves
@@ -16,6 +17,7 @@ from bench.report.sections.end_to_end import end_to_end
 from bench.report.sections.failures import failures
 from bench.report.sections.literature import literature
 from bench.report.sections.memory import memory
+from bench.report.sections.protocol import protocol
 from bench.report.sections.provenance import machines, reproduce
 from bench.report.sections.scaling import scaling
 from bench.report.sections.speed import speed
@@ -36,7 +38,9 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     memory,
     curves,
     calibration,
+    complementarity,
     failures,
+    protocol,
     literature,
     machines,
     reproduce,

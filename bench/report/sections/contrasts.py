@@ -7,6 +7,8 @@ from bench.analysis.contrasts import Finding
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH, canvas, finish
+from bench.report.sections.networks import two_networks
+from bench.report.sections.simulated import rates_in_words
 from bench.report.style import INK, MUTED
 from bench.report.text import interval, percent, points, slug, subset
 from bench.report.verdicts import pair_name, short_notes, table_of, verdict
@@ -46,12 +48,7 @@ def contrasts(evidence: Evidence) -> Section:
             "fewer than three there is no interval and no verdict. On the whole training split all "
             "replicates share their images, so nothing is said there about other draws."
         ),
-        Prose(
-            "Read intervals from few replicates with care. In 2,000 simulated suites a scenario, this "
-            "interval, stated at 5 % false claims a suite, reached up to 11 % with three replicates, 8 % "
-            "with five and 7 % with ten "
-            "(python -m bench.analysis.simulation --suites 2000 --out FILE.csv)."
-        ),
+        Prose(rates_in_words()),
     ]
     words = {c["name"]: c["unmatched"] for c in evidence.suite["comparisons"]}
     for name, findings in by_comparison.items():
@@ -61,6 +58,7 @@ def contrasts(evidence: Evidence) -> Section:
         if any(finding.result for finding in findings):
             blocks.append(Gallery((_forest(evidence, name, findings),)))
         blocks.append(_table(name, findings))
+        blocks += two_networks(evidence, name, findings)
     return Section("contrasts", TITLE, tuple(blocks))
 
 

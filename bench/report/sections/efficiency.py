@@ -5,38 +5,60 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.efficiency import Curve
-from bench.report.blocks import Figure, Gallery, Section, not_measured
+from bench.report.blocks import Block, Figure, Gallery, Heading, Section, not_measured
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
+from bench.report.sections.gap import gap_table
 from bench.report.sections.growth import growth_tables
+from bench.report.sections.powerlaw import power_laws
+from bench.report.sections.rates import learning_rates
+from bench.report.sections.sizes import size_axis
 from bench.report.style import Look
 from bench.report.text import percent, slug, subset
 
 SIDESTEP = 1.03  # single replicates of neighbouring models are drawn this factor apart on the x axis
 LONE_SIDESTEP = 1.09  # the same for whole models, where there is only one size
-CLOSEST_TICKS = 1.22  # ticks nearer than this factor are not both labelled
 
 
 def efficiency(evidence: Evidence) -> Section:
-    """One figure a comparison, and its tables where there is more than one size."""
+    """One figure a comparison, and its tables where there is more than one size; then the generalisation gap,
+    power laws and the sensitivity to the learning rate."""
     title = "Data efficiency"
-    figures, tables = [], []
+    figures, tables, gaps, gap_tables, laws = [], [], [], [], []
     for name, group in groupby(evidence.cells, key=lambda cell: cell.comparison):
         measured = [cell for cell in group if cell.runs]
-        if measured:
-            figures.append(_figure(evidence, name, measured))
-            if len({cell.images_per_class for cell in measured}) > 1:
-                tables += growth_tables(evidence, name)
+        if not measured:
+            continue
+        figures += [_figure(evidence, name, own, kind) for kind, own in _apart(measured).items()]
+        if len({cell.images_per_class for cell in measured}) > 1:
+            tables += growth_tables(evidence, name)
+            laws += power_laws(evidence, name, measured)
+        table, figure = gap_table(evidence, name, measured)
+        gap_tables.append(table)
+        gaps += [figure] if figure else []
     if not figures:
         return not_measured("efficiency", title, "no trial of this suite has an outcome yet")
-    return Section("efficiency", title, (Gallery(tuple(figures)), *tables))
+    blocks: list[Block] = [Gallery(tuple(figures)), *tables, Heading("Generalisation gap")]
+    blocks += [Gallery(tuple(gaps))] if gaps else []
+    blocks += [*gap_tables, Heading("Power laws"), *laws] if laws else gap_tables
+    blocks += [Heading("Learning rates"), *learning_rates(evidence)]
+    return Section("efficiency", title, tuple(blocks))
 
 
-def _figure(evidence: Evidence, name: str, measured: list[Cell]) -> Figure:
+def _apart(measured: list[Cell]) -> dict[str, list[Cell]]:
+    """Models from scratch and pretrained ones, which are never in one figure; "" where there is one kind."""
+    kinds = {"from scratch": [], "pretrained": []}
+    for cell in measured:
+        kinds["from scratch" if cell.pretraining == "none" else "pretrained"].append(cell)
+    kinds = {kind: own for kind, own in kinds.items() if own}
+    return kinds if len(kinds) > 1 else {"": measured}
+
+
+def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> Figure:
     lines: dict[str, list[Cell]] = {}
     for cell in measured:
         lines.setdefault(cell.contestant, []).append(cell)
@@ -59,8 +81,9 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell]) -> Figure:
     if not lone:
         bands = "bands: 95 % intervals, simultaneous over the sizes of a model, where it has three replicates"
     caption = (
-        f"{name}: top-1 accuracy on the test split of {where} against training images per class. Lines: mean "
-        f"over replicates; {bands}; small markers: single replicates, drawn slightly aside."
+        f"{', '.join(filter(None, [name, kind]))}: top-1 accuracy on the test split of {where} against "
+        f"training images per class. Lines: mean over replicates; {bands}; small markers: single replicates, "
+        "drawn slightly aside."
     )
     if any(cell.shots is None for cell in measured):
         caption += " (all): the whole training split."
@@ -68,7 +91,7 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell]) -> Figure:
         caption += f" {diverged} of {total} trials diverged (crosses) and count at chance."
     return finish(
         drawing,
-        f"efficiency-{slug(name)}",
+        f"efficiency-{slug(f'{name} {kind}')}",
         caption=caption,
         alt=_in_words(name, where, [lines[key] for key in order]),
         data=singles,
@@ -122,32 +145,11 @@ def _line(
 
 
 def _axes(axes: Axes, measured: list[Cell]) -> None:
-    whole = {cell.images_per_class for cell in measured if cell.shots is None}
-    ticks = sorted({cell.images_per_class for cell in measured})
-    axes.set_xscale("log")
-    margin = 1.25 if len(ticks) > 1 else 2.0
-    axes.set_xlim(ticks[0] / margin, ticks[-1] * margin)
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter(_names(ticks, whole)))
-    axes.xaxis.set_minor_locator(NullLocator())
+    size_axis(axes, measured)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], min_n_ticks=3))
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -2), min(high, 102))
-    axes.set_xlabel("Training images per class (log scale)")
     axes.set_ylabel("Top-1 accuracy (%)")
-
-
-def _names(ticks: list[float], whole: set[float]) -> list[str]:
-    """Names of ticks, from the largest down, without those that would run into the one before.
-
-    All have as many lines as that of the `whole` split, so that they stand on one line.
-    """
-    shown: dict[float, str] = {}
-    for tick in reversed(ticks):
-        if not shown or min(shown) / tick >= CLOSEST_TICKS:
-            second = "\n(all)" if tick in whole else "\n " if whole else ""
-            shown[tick] = f"{tick:g}{second}"
-    return [shown.get(tick, "") for tick in ticks]
 
 
 def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:

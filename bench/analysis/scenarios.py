@@ -1,0 +1,48 @@
+"""The simulated suites that `simulation` analyses: worlds with a known truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.synthetic import World
+
+SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+"""Images per class of the curves."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A world, analysed cell by cell (the first model against each other one) or as curves of two models."""
+
+    name: str
+    world: World
+    curves: bool = False
+
+
+def _cells(*below: float, base: Sequence[float] = (0.6, 0.8, 0.9)) -> tuple[tuple[float, ...], ...]:
+    """Three cells with the first model at `base` and the others this much below."""
+    return tuple((p, *(p - difference for difference in below)) for p in base)
+
+
+def _lines(*models: tuple[float, float]) -> tuple[tuple[float, ...], ...]:
+    """Accuracies that rise in a line over log2(size), from (start, slope) of each model."""
+    return tuple(tuple(start + slope * float(np.log2(n)) for start, slope in models) for n in SIZES)
+
+
+SCENARIOS = (
+    Scenario("one contrast, equal", World(((0.8, 0.8),))),
+    Scenario("equal models", World(_cells(0, 0))),
+    Scenario("equal models, no spread over replicates", World(_cells(0, 0), replicate_sd=0.0)),
+    Scenario("equal models, spread of 4 points", World(_cells(0, 0), replicate_sd=0.04)),
+    Scenario("equal models, unequal spreads", World(_cells(0, 0), replicate_sd=(0.002, 0.04, 0.01))),
+    Scenario("equal models, shared draws of 5 points", World(_cells(0, 0), draw_sd=0.05)),
+    Scenario("equal models near 1", World(_cells(0, 0, base=[0.99, 0.995, 0.998]), replicate_sd=0.001)),
+    Scenario("one of two different by delta", World(_cells(0.01, 0), replicate_sd=0.003)),
+    Scenario("one of two different by 3 points", World(_cells(0.03, 0))),
+    Scenario("one run in ten diverges, all models", World(_cells(0, 0), diverged=0.1)),
+    Scenario("one run in twenty diverges, one model", World(_cells(0, 0), diverged=(0.0, 0.05, 0.0))),
+    Scenario("curves that cross at 8", World(_lines((0.35, 0.07), (0.26, 0.10)), draw_sd=0.02), curves=True),
+    Scenario("curves that are equal", World(_lines((0.35, 0.07), (0.35, 0.07)), draw_sd=0.02), curves=True),
+    Scenario("curves 2 points apart", World(_lines((0.35, 0.07), (0.33, 0.07)), draw_sd=0.02), curves=True),
+)

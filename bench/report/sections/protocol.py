@@ -1,0 +1,211 @@
+"""The protocol: what was held equal, how often the test split was looked at, what intervals are worth."""
+
+import pandas as pd
+
+from bench.report.blocks import Block, Column, Details, Field, Heading, Prose, Section, Table
+from bench.report.evidence import Evidence
+from bench.report.sections.simulated import simulated
+from bench.report.text import NOT_MEASURED, count, listed, points, split, subset
+
+COMPARISONS = (
+    Column("Comparison"),
+    Column("Dataset (split)"),
+    Column("Train, val, test images", numeric=True),
+    Column("Draws of the subsets", wide=True),
+    Column("Recipe (protocol)", wide=True),
+    Column("Precision"),
+    Column("Weights that count", wide=True),
+    Column("Copy of the data"),
+    Column("Unmatched", wide=True),
+)
+BUDGET = (
+    Column("Comparison"),
+    Column("Images per class", numeric=True),
+    Column("Training images seen", wide=True),
+    Column("Epochs", wide=True),
+    Column("Training runs", wide=True),
+)
+SELECTIONS = {
+    "last": "last checkpoint",
+    "best-val": "best epoch by val",
+    "val-oracle": "val-oracle: best epoch by a val set that has more labels than the subset",
+}
+
+
+def protocol(evidence: Evidence) -> Section:
+    """Splits, budgets, looks at the test split, and the intervals with what simulation says of them."""
+    blocks: list[Block] = [
+        Prose(
+            "Within a comparison every model is trained on the same images, with the same budget, input size "
+            "and augmentation, unless its row says otherwise. Protocols: shared, one recipe for all, "
+            "untuned; tuned, an equal search for all; own, each family's published recipe."
+        ),
+        _comparisons(evidence),
+        Details("Budget of every subset", (_budgets(evidence),)),
+        Heading("Looks at the test split"),
+        Prose(looks_at_test(evidence)),
+        Prose(_choices(evidence)),
+        Prose(_copies(evidence)),
+        Heading("Intervals and verdicts"),
+        Prose(_intervals(evidence)),
+        *simulated(),
+    ]
+    return Section("protocol", "Protocol", tuple(blocks))
+
+
+def looks_at_test(evidence: Evidence) -> str:
+    """How often the test split was evaluated."""
+    done = evidence.done.drop_duplicates("run")
+    looks = done["test_evaluations"].dropna()
+    if looks.empty:
+        return "The test split has not been evaluated: no trial of this suite has an outcome yet."
+    words = (
+        f"The test split was evaluated {_times(looks.sum())} in {count(len(looks))} trials, at most "
+        f"{_times(looks.max())} in any one of them; a trial that diverged is scored at chance without a look."
+    )
+    again = done.loc[done["test_evaluations"] > 1, "run"]
+    if len(again):
+        words += f" More than once in: {listed(list(again))}, which were interrupted after their look."
+    return words + " Nothing is chosen by it."
+
+
+def _times(number: float) -> str:
+    return {1: "once", 2: "twice"}.get(int(number), f"{count(number)} times")
+
+
+def _choices(evidence: Evidence) -> str:
+    done = evidence.done
+    chosen = done[done["selection"].isin(["val-oracle", "best-val"])]
+    if not len(done):
+        return "Nothing was chosen yet."
+    if not len(chosen):
+        return "Every trial is evaluated with its last checkpoint: nothing was chosen by the val split."
+    cells = chosen.groupby(["comparison", "title", "selection"], sort=False)["run"].nunique()
+    rows = [f"{title} in {name} ({kind}, {_runs(n)})" for (name, title, kind), n in cells.items()]
+    return f"Chosen by the val split: {'; '.join(rows)}."
+
+
+def _copies(evidence: Evidence) -> str:
+    done = evidence.done.drop_duplicates("run")
+    unverified = done[done["data_copy"] != "verified"]
+    if not len(done):
+        return "No copy of the data was used yet."
+    if not len(unverified):
+        return "Every trial used a copy of the data that was verified against its checksums."
+    sets = listed(sorted(set(unverified["dataset"])))
+    return f"Copies of {sets} were not verified against checksums in {_runs(len(unverified))} of {len(done)}."
+
+
+def _runs(number: int) -> str:
+    return f"{count(number)} run{'' if number == 1 else 's'}"
+
+
+def _intervals(evidence: Evidence) -> str:
+    primary = sum(finding.pair.primary for finding in evidence.findings)
+    delta = points(evidence.suite["delta"], sign=False)
+    return (
+        "A contrast is the mean difference in score over test images and replicates, both random and paired. "
+        "Its variance has a part from replicates and a part from images, by the mean squares of a two-way "
+        "analysis of variance; each part is taken with Student's t at its own degrees of freedom, and the "
+        "half-widths add up like standard errors (Howe, 1974). With fewer than three replicates there is "
+        f"no interval and no verdict. Primary intervals hold together over {primary} contrasts and sizes "
+        f"that the suite plans (Bonferroni, 95 %); ±{delta} points were declared negligible beforehand. "
+        "Bands of a curve hold together over its sizes. All intervals are about new training runs and new "
+        "test images of the same kind. They condition on the pool of training images (and on all of them "
+        "where the whole split is used), on the values that were tuned, and on the checkpoint of a "
+        "pretrained model."
+    )
+
+
+def _comparisons(evidence: Evidence) -> Table:
+    rows = []
+    for comparison in evidence.suite["comparisons"]:
+        own = evidence.trials[evidence.trials["comparison"] == comparison["name"]]
+        done = own[own["outcome"].notna()]
+        verified = int((done["data_copy"] == "verified").sum())
+        rows.append(
+            (
+                Field(comparison["name"]),
+                Field(split(comparison["dataset"], comparison["split_id"])),
+                Field(", ".join(_span(done[f"{part}_images"]) for part in ("train", "val", "test"))),
+                Field(_draws(own)),
+                Field(_recipes(own)),
+                Field(_values(done["precision"])),
+                Field(_values(done["selection"].map(SELECTIONS))),
+                Field(_copy(verified, len(done))),
+                Field(comparison["unmatched"] or "nothing stated"),
+            )
+        )
+    caption = "What was held equal in each comparison. Train images: those of the subsets that were used."
+    return Table("protocol", caption, COMPARISONS, tuple(rows))
+
+
+def _budgets(evidence: Evidence) -> Table:
+    rows, groups = [], []
+    for comparison in evidence.suite["comparisons"]:
+        groups.append(len(rows))
+        cells = [cell for cell in evidence.cells if cell.comparison == comparison["name"]]
+        for shots in dict.fromkeys(cell.shots for cell in cells):
+            here = [cell for cell in cells if cell.shots == shots]
+            own = evidence.done[evidence.done["run"].isin([run for cell in here for run in cell.runs])]
+            own = own[own["comparison"] == comparison["name"]]
+            rows.append(
+                (
+                    Field(comparison["name"]),
+                    Field(subset(shots, here[0].images_per_class)),
+                    Field(_by_model(own, "images_seen", 1)),
+                    Field(_by_model(own, "epochs", 10)),
+                    Field("; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in here)),
+                )
+            )
+    caption = (
+        "What every model was trained with, of trials that finished. One number: the same for all models."
+    )
+    return Table("budget", caption, BUDGET, tuple(rows), frozenset(groups))
+
+
+def _by_model(rows: pd.DataFrame, column: str, parts: int) -> str:
+    """The one value of all models, or that of each; rounded to 1 / parts."""
+    found = {
+        title: listed([_number(value, parts) for value in sorted(set(own[column].dropna().astype(float)))])
+        for title, own in rows.groupby("title", sort=False)
+    }
+    found = {title: words for title, words in found.items() if words}
+    if len(set(found.values())) <= 1:
+        return next(iter(found.values()), NOT_MEASURED)
+    return "; ".join(f"{title}: {words}" for title, words in found.items())
+
+
+def _number(value: float, parts: int) -> str:
+    rounded = round(value * parts) / parts
+    return count(rounded) if rounded == int(rounded) else f"{rounded:g}"
+
+
+def _draws(rows: pd.DataFrame) -> str:
+    drawn = rows["draw_seed"].dropna().nunique()
+    parts = [f"{drawn} nested, class-balanced draw{'' if drawn == 1 else 's'}"] if drawn else []
+    if rows["draw_seed"].isna().any():
+        parts.append("the whole split: one draw, no spread over draws")
+    return "; ".join(parts)
+
+
+def _recipes(rows: pd.DataFrame) -> str:
+    kinds = rows[["recipe", "protocol"]].drop_duplicates().fillna(NOT_MEASURED)
+    return "; ".join(f"{row.recipe} ({row.protocol})" for row in kinds.itertuples())
+
+
+def _values(values: pd.Series) -> str:
+    return "; ".join(dict.fromkeys(values.dropna())) or NOT_MEASURED
+
+
+def _span(values: pd.Series) -> str:
+    values = values.dropna()
+    if values.empty:
+        return NOT_MEASURED
+    return "-".join(dict.fromkeys(count(value) for value in (values.min(), values.max())))
+
+
+def _copy(verified: int, done: int) -> str:
+    if not done:
+        return NOT_MEASURED
+    return "verified" if verified == done else f"copy not verified in {done - verified} of {done}"

@@ -1,0 +1,132 @@
+"""What simulation says of the intervals and claims, in words and as tables."""
+
+import math
+
+import pandas as pd
+
+from bench.analysis.simulation import DELTA, stored
+from bench.report.blocks import Block, Column, Details, Field, Prose, Table
+from bench.report.text import count, percent, plus_minus
+
+WORST = (
+    Column("Claim"),
+    Column("Replicates", numeric=True),
+    Column("Most false claims (%)", numeric=True),
+    Column("in the scenario", wide=True),
+    Column("Stated (%)", numeric=True),
+)
+ALL = (
+    Column("Scenario"),
+    Column("Claim"),
+    Column("Replicates", numeric=True),
+    Column("Test images", numeric=True),
+    Column("False claims (%)", numeric=True),
+    Column("All intervals cover (%)", numeric=True),
+    Column("Power (%)", numeric=True),
+    Column("Half-width (points)", numeric=True),
+)
+POWER = "one of two different by delta"
+
+
+def simulated() -> tuple[Block, ...]:
+    """What the rates come to, the worst of each claim, and all of them folded away."""
+    table = stored()
+    return (
+        Prose(_in_words(table)),
+        _worst(table),
+        Details(f"All {len(table)} simulated rates", (_all(table),)),
+    )
+
+
+def rates_in_words() -> str:
+    """The worst rates of false verdicts, for where verdicts stand."""
+    verdict = stored().query("claim == 'verdict'")
+    worst = verdict.groupby("replicates")["false_claims"].max()
+    rates = ", ".join(f"{percent(rate)} % with {n} replicates" for n, rate in worst.items())
+    return (
+        f"In {count(verdict['suites'].iloc[0])} simulated suites a scenario with a known truth, at most this "
+        f"share of suites had a false verdict, where 5 % is stated: {rates}. The section Protocol has the "
+        "table, the power, and where intervals fail."
+    )
+
+
+def _in_words(table: pd.DataFrame) -> str:
+    first = table.iloc[0]
+    words = (
+        f"Checked by simulation: {count(first['suites'])} suites a scenario with a known truth, analysed by "
+        f"the same functions ({first['command']}, VCBench {first['vcbench']}). False: better or worse where "
+        "there is no difference or the other one, equivalent where the difference is delta or more; a suite "
+        "counts once, however many it makes."
+    )
+    over = table[~table["holds"].astype(bool)]
+    limit = "three Monte Carlo standard errors"
+    if over.empty:
+        words += f" No rate of false claims is more than {limit} above the 5 % that is stated."
+    else:
+        places = "; ".join(dict.fromkeys(f"{row.claim}, {row.scenario}" for row in over.itertuples()))
+        words += f" More than {limit} above the 5 % that is stated: {places}."
+    blind = table[table["covers"].astype(str) == "False"]
+    if len(blind):
+        worst = blind.groupby("scenario", sort=False)["coverage"].min()
+        places = "; ".join(f"{name} (down to {percent(rate)} %)" for name, rate in worst.items())
+        words += (
+            f" Intervals miss the truth more often than stated in: {places}. A run that diverges once in "
+            "many is absent from most suites with few replicates, and no interval tells of what was never "
+            "seen."
+        )
+    power = table[table["scenario"] == POWER].set_index(["replicates", "images"])["power"]
+    found = ", ".join(
+        f"{percent(power[n, 6149])} % with {n} replicates" for n in sorted(power.index.unique("replicates"))
+    )
+    return words + (
+        f" A true difference of delta ({100 * DELTA:g} point) with a spread over replicates of 0.3 points, "
+        f"among six contrasts on 6,149 test images, is found in {found}."
+    )
+
+
+def _worst(table: pd.DataFrame) -> Table:
+    at = table.groupby(["claim", "replicates"], sort=False)["false_claims"].idxmax()
+    kinds = {claim: place for place, claim in enumerate(table["claim"].unique())}
+    at = sorted(at, key=lambda index: kinds[table.at[index, "claim"]])
+    rows = tuple(
+        (
+            Field(row["claim"]),
+            Field(count(row["replicates"])),
+            _rate(row, "false_claims"),
+            Field(f"{row['scenario']}, {count(row['images'])} images"),
+            Field(percent(row["stated"])),
+        )
+        for _, row in table.loc[at].iterrows()
+    )
+    caption = (
+        "Rates of false claims in the worst scenario of each kind of claim, ± Monte Carlo standard error."
+    )
+    return Table("simulated-worst", caption, WORST, rows)
+
+
+def _all(table: pd.DataFrame) -> Table:
+    starts = table.index[table["scenario"] != table["scenario"].shift()]
+    rows = tuple(
+        (
+            Field(row["scenario"]),
+            Field(row["claim"]),
+            Field(count(row["replicates"])),
+            Field(count(row["images"])),
+            _rate(row, "false_claims"),
+            _rate(row, "coverage"),
+            _rate(row, "power"),
+            Field("none" if math.isnan(row["half_width"]) else f"{100 * row['half_width']:.1f}"),
+        )
+        for _, row in table.iterrows()
+    )
+    caption = (
+        "Simulated suites: false claims, suites in which all intervals hold the truth, and true differences "
+        "found (crossings claimed rightly, accuracies found reached); ± Monte Carlo standard error."
+    )
+    return Table("simulated", caption, ALL, rows, frozenset(map(int, starts)))
+
+
+def _rate(row: pd.Series, name: str) -> Field:
+    if math.isnan(row[name]):
+        return Field("none")
+    return Field(percent(row[name]), spread=plus_minus(percent(row[f"{name}_error"])))
