@@ -1,9 +1,11 @@
-"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `perf`, `lowest`.
+"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `lowest`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
 it is, and installs nothing. Arguments for the command itself follow `--`.
 """
+
+import shutil
 
 import nox
 
@@ -57,6 +59,15 @@ def perf(session: nox.Session) -> None:
     install(session, "-e", ".[perf]")
     saved = ("--benchmark-autosave", "--benchmark-compare")
     session.run("python", "-m", "pytest", "tests/perf", "-m", "perf", *saved, *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Open a report in headless Chromium and use it: nox -s browser -- [OPTIONS of pytest]."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        session.error("the browser tests need Chromium: apt-get install chromium")
+    install(session, "-e", ".[browser]")
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
 
 
 @nox.session
