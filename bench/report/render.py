@@ -12,6 +12,7 @@ from bench.report.evidence import Evidence, gather
 from bench.report.manifest import listed_files, manifest
 from bench.report.markdown import to_markdown
 from bench.report.page import to_html
+from bench.report.remake import Remake
 from bench.report.sections import SECTIONS
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED, count, listed, split
@@ -37,8 +38,9 @@ def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
         sections = [section(evidence) for section in SECTIONS]
     header = header_of(evidence)
     written = [path for figure in _figures(sections) for path in _write_figure(figure, out_dir / "figures")]
+    commands = Remake(evidence).commands
     for name, write in (("index.html", to_html), ("report.md", to_markdown)):
-        write_text(out_dir / name, write(header, sections))
+        write_text(out_dir / name, write(header, sections, commands))
         written.append(out_dir / name)
     sources = {f"tables/{name}.tex": text for name, text in latex.tables(sections).items()}
     sources["numbers.tex"] = latex.numbers(evidence, header)

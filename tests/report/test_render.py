@@ -15,7 +15,9 @@ from pypdf import PdfReader
 from report.make_store import make_store, run_id, true_top1
 
 from bench.errors import InputError
+from bench.report.evidence import gather
 from bench.report.markdown import escape
+from bench.report.remake import Remake
 from bench.report.render import render
 from bench.store import RunStore
 
@@ -130,6 +132,48 @@ def test_runs_behind_a_figure_and_its_numbers(report):
     assert (found["outcome"], found["top1"], found["n"], found["images_per_class"]) == ("diverged", 0.1, 3, 5)
     page = (report / "index.html").read_text()
     assert all(f"<code>{run}</code>" in page for run in data["run"])
+
+
+def test_commands_behind_each_table_and_figure(report):
+    page = Page((report / "index.html").read_text())
+    blocks = [attrs["id"] for _, attrs in page.tags if attrs.get("id", "").startswith(("table-", "figure-"))]
+    blocks = [name for name in blocks if not name.endswith("-caption")]
+    drawn = len([name for name in blocks if name.startswith("figure-")])
+    assert drawn == 8 and len(blocks) > 12
+    assert page.text.count("vcbench report tiny --results STORE") == len(blocks) + 1
+    markdown = (report / "report.md").read_text()
+    assert markdown.count("vcbench report tiny --results STORE") == len(blocks) + 1
+    below = markdown.split("(figures/efficiency-from-scratch.svg)")[1]
+    assert below.split("```")[1] == (
+        "sh\nvcbench run tiny --results STORE\nvcbench report tiny --results STORE\n"
+    )
+
+
+def test_commands_of_parts_variants_and_profiles(tmp_path):
+    make_store(tmp_path, suite="tiny+ab12", shots=(5,), listing={"settings": ["recipe.budget.epochs=2 x"]})
+    listing = json.loads((tmp_path / "suites" / "tiny+ab12.json").read_text())
+    listing["comparisons"].append(listing["comparisons"][0] | {"name": "other one"})
+    last = listing["profiles"].pop()
+    (tmp_path / "suites" / "tiny+ab12.json").write_text(json.dumps(listing))
+    for name in ("1", "32"):
+        speed = {"id": f"speed{name}", "kind": "profile", "what": "speed", "model": "resnet50", "threads": 2}
+        speed |= {"batch_size": int(name), "mode": "infer", "precision": "fp32", "input_size": 224}
+        path = tmp_path / "profiles" / speed["id"] / "record.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps({"format": 1, "classes": 1000, "compiled": False} | speed))
+    remake = Remake(gather(RunStore(tmp_path), "tiny+ab12"))
+    run = "vcbench run tiny --set 'recipe.budget.epochs=2 x' --results STORE"
+    report = "vcbench report tiny+ab12 --results STORE"
+    trial = run_id("tiny+ab12", "vit", 5, 0)
+    assert remake.commands([]) == report
+    assert remake.commands([trial]) == f"{run} --only from-scratch\n{report}"
+    assert remake.commands(listing["profiles"]) == f"{run}\n{report}"
+    assert remake.commands(["speed1", "speed32"]).splitlines() == [
+        "vcbench profile resnet50 --what speed --mode infer --batch-size 1,32 --input-size 224 "
+        "--precision fp32 --classes 1000 --threads 2 --results STORE",
+        report,
+    ]
+    assert remake.commands([last]).startswith("vcbench profile ")
 
 
 def test_costs_are_exact(report):
