@@ -13,7 +13,7 @@ FORMAT = 1
 
 
 def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str, Any]:
-    """SHA-256 of each file written, and of the record of each run and profile that was used."""
+    """SHA-256 of each file written, and of the record of each run, profile and brought model."""
     root = evidence.store.root
     profiles = sorted(evidence.cost["profile"])
     return {
@@ -23,6 +23,7 @@ def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str,
         "listing": _hash(root / "suites" / f"{evidence.name}.json"),
         "files": {path.relative_to(folder).as_posix(): _hash(path) for path in sorted(written)},
         "runs": {run: _hash(root / "runs" / run / "record.json") for run in sorted(evidence.records)},
+        "brought": {path.parent.name: _hash(path) for path in sorted(root.glob("brought/*/record.json"))},
         "profiles": {run: _hash(root / "profiles" / run / "record.json") for run in profiles},
     }
 
