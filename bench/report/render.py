@@ -9,6 +9,7 @@ from bench.report import latex
 from bench.report.blocks import Figure, Header, Section, walk
 from bench.report.cite import bibliography
 from bench.report.evidence import Evidence, gather
+from bench.report.examples import Pictures, with_examples
 from bench.report.manifest import listed_files, manifest
 from bench.report.markdown import to_markdown
 from bench.report.page import to_html
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from bench.store import RunStore
 
 
-def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
+def render(store: "RunStore", suite_name: str, out_dir: Path, pictures: Pictures | None = None) -> list[Path]:
     """Write the report on one suite; returns the files.
 
     index.html and report.md for readers, figures/ with the numbers behind each, tables/ and numbers.tex for
     LaTeX, cite.bib, and MANIFEST.json with the hashes of all of them and of the records they were made from.
     What an earlier rendering left in the folder, by its manifest, and this one does not have is removed.
+
+    Args:
+        pictures: reads test images, of which examples are to be shown; none are without it.
 
     Raises:
         InputError: the store does not know the suite; the folder's MANIFEST.json is not of a report.
@@ -36,6 +40,8 @@ def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
     evidence, earlier = gather(store, suite_name), listed_files(out_dir)
     with house_style():
         sections = [section(evidence) for section in SECTIONS]
+        if pictures:
+            sections = with_examples(evidence, sections, pictures)
     header = header_of(evidence)
     written = [path for figure in _figures(sections) for path in _write_figure(figure, out_dir / "figures")]
     commands = Remake(evidence).commands
