@@ -1,9 +1,11 @@
-"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `perf`, `simulate`, `lowest`.
+"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `lowest`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
 it is, and installs nothing. Arguments for the command itself follow `--`.
 """
+
+import shutil
 
 import nox
 
@@ -64,6 +66,15 @@ def simulate(session: nox.Session) -> None:
     """Print how often claims are wrong in 2,000 suites a scenario: nox -s simulate -- [--out CSV]."""
     install(session, "-e", ".")
     session.run("python", "-m", "bench.analysis.simulation", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Open a report in headless Chromium and use it: nox -s browser -- [OPTIONS of pytest]."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        session.error("the browser tests need Chromium: apt-get install chromium")
+    install(session, "-e", ".[browser]")
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
 
 
 @nox.session

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ class RunStore:
         profiles/ID/processes.json                      while it is not finished
         suites/NAME.json            which trials and profiles a suite holds
         labels/DATASET-SPLIT-DATA.parquet
+        labels/DATASET-SPLIT-DATA.classes.json  names of the classes
         tables/                     made anew from the above
 
     Raises:
@@ -138,6 +139,12 @@ class RunStore:
         data = record["data"]
         return pd.read_parquet(self._labels_path(data["dataset"], data["split_id"], data["fingerprint"]))
 
+    def class_names(self, record: dict[str, Any]) -> list[str] | None:
+        """The names of the classes of a trial's data; None where the store has none."""
+        data = record["data"]
+        path = self._names_path(data["dataset"], data["split_id"], data["fingerprint"])
+        return _check_format(read_json(path), path)["classes"] if path.exists() else None
+
     # --- writing
 
     @contextmanager
@@ -220,11 +227,18 @@ class RunStore:
         fingerprint: str,
         labels: "np.ndarray",
         duplicates: "np.ndarray | None",
+        class_names: Sequence[str] = (),
     ) -> None:
-        """Store the test labels of a split once; `duplicates` are positions within it."""
+        """Store the test labels of a split once; `duplicates` are positions within it.
+
+        The names of the classes lie beside them, if given: they are for readers, no number depends on them.
+        """
         import numpy as np
         import pandas as pd
 
+        names = self._names_path(dataset, split_id, fingerprint)
+        if class_names and not names.exists():
+            write_json(names, {"format": FORMAT, "classes": list(class_names)})
         path = self._labels_path(dataset, split_id, fingerprint)
         if path.exists():
             return
@@ -236,6 +250,9 @@ class RunStore:
 
     def _labels_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
         return self.root / "labels" / f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"
+
+    def _names_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
+        return self._labels_path(dataset, split_id, fingerprint).with_suffix(".classes.json")
 
 
 def _check_format(content: Any, path: Path) -> dict[str, Any]:

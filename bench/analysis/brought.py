@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy.stats import t
 
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import mcnemar
@@ -40,11 +41,48 @@ BROUGHT = {
 the test images of this one trained network."""
 
 
+def brought_records(store: "RunStore") -> list[dict[str, Any]]:
+    """The records of all models brought from outside, by name."""
+    return [read_json(path) for path in sorted((store.root / "brought").glob("*/record.json"))]
+
+
+def correct(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:
+    """Whether a brought model has each test image right (N,), in the order of the split.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    return _predicted(store, brought) == store.labels(brought)["label"].to_numpy()
+
+
+def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Mean difference of the scores (N,) of the same images, and its 95 % interval over images.
+
+    The paired t interval: for the very networks that gave the scores, and other images like these.
+    """
+    difference = np.asarray(a, float) - b
+    mean, count = float(difference.mean()), len(difference)
+    half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count))
+    return mean, mean - half, mean + half
+
+
+def sentence(brought: dict[str, Any]) -> str:
+    """What can be cited of a brought model."""
+    data = brought["data"]
+    low, high = (f"{100 * end:.1f}" for end in brought["top1_wilson"])
+    return (
+        f"Scored by VCBench {brought['vcbench']} on the {data['test_images']} test images of "
+        f"{data['dataset']} ({data['split_id']}; {data['copy']}), {brought['id']} reaches "
+        f"{100 * brought['metrics']['top1']:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
+        "test images, for this one trained network). Its predictions were brought from outside (sha256 "
+        f"{brought['sha256'][:16]}); how it was trained and chosen is not known here."
+    )
+
+
 def brought_table(store: "RunStore") -> pd.DataFrame:
     """One row a model brought from outside, by name."""
-    records = [read_json(path) for path in sorted((store.root / "brought").glob("*/record.json"))]
     rows = []
-    for record in records:
+    for record in brought_records(store):
         row = record | record["data"] | record["metrics"]
         low, high = record["top1_wilson"]
         row |= {"name": record["id"], "data_copy": row["copy"], "top1_low": low, "top1_high": high}
@@ -68,11 +106,7 @@ def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
         StoreError: a file is damaged.
     """
     predictions = Predictions(store)
-    path = store.root / "brought" / brought["id"] / "predictions.parquet"
-    try:
-        predicted = pd.read_parquet(path, columns=["predicted"])["predicted"].to_numpy()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
+    predicted = _predicted(store, brought)
     rows = []
     for record in store.trials():
         same = all(
@@ -98,3 +132,12 @@ def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda row: (-row["top1"], row["run"]))
+
+
+def _predicted(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:
+    """The class predicted for each test image (N,)."""
+    path = store.root / "brought" / brought["id"] / "predictions.parquet"
+    try:
+        return pd.read_parquet(path, columns=["predicted"])["predicted"].to_numpy()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error

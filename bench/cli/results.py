@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import DEFAULT_RESULTS, Results, Setting, SuiteName, existing_store, suite_stem
+from bench.cli.common import (
+    DEFAULT_RESULTS,
+    DataDir,
+    Results,
+    Setting,
+    SuiteName,
+    data_folder,
+    existing_store,
+    suite_stem,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +42,15 @@ def report(
         Path | None, typer.Option("--out", metavar="DIR", help="[default: reports/SUITE]", show_default=False)
     ] = None,
     settings: Setting = None,
+    with_images: Annotated[
+        bool,
+        typer.Option("--with-images", help="Show test images that one model of a pair gets right alone."),
+    ] = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Render a suite's report from its run store; neither data nor PyTorch is needed.
+
+    --with-images reads the datasets, and writes only where git ignores it: nobody's pictures get committed.
 
     Example: vcbench report quick --out reports/quick
     """
@@ -49,5 +65,11 @@ def report(
     if name not in known:
         raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, known)}')
     folder = out or Path("reports") / name
-    render(store, name, folder)
+    pictures = None
+    if with_images:
+        from bench.cli.pictures import reader, refuse_if_committed
+
+        refuse_if_committed(folder)
+        pictures = reader(data_folder(data_dir), results)
+    render(store, name, folder, pictures)
     print(folder / "index.html")

@@ -57,7 +57,7 @@ def score(
 
     Example: vcbench score mine.parquet --dataset flowers102 --split-id official --name mine
     """
-    from bench.analysis.brought import beside
+    from bench.analysis.brought import beside, sentence
     from bench.brought import bring
     from bench.store import RunStore
 
@@ -66,9 +66,9 @@ def score(
     record = bring(store, predictions, name or predictions.stem, test)
     pairs = beside(store, record)
     if as_json:
-        print_json({"record": record, "sentence": _sentence(record), "beside": pairs})
+        print_json({"record": record, "sentence": sentence(record), "beside": pairs})
         return
-    print(_sentence(record))
+    print(sentence(record))
     print()
     missing = "needs probabilities" if record["given"] == "predicted" else "not measured"
     rows = [
@@ -90,19 +90,6 @@ def _test_set(store: "RunStore", dataset: str, split_id: str, data: Path) -> "Te
 
         found = opened_test_set(open_dataset(dataset, split_id, data, store=store.root))
     return found
-
-
-def _sentence(record: dict[str, Any]) -> str:
-    """What can be cited of a brought model."""
-    data = record["data"]
-    low, high = (f"{100 * end:.1f}" for end in record["top1_wilson"])
-    return (
-        f"Scored by VCBench {record['vcbench']} on the {data['test_images']} test images of "
-        f"{data['dataset']} ({data['split_id']}; {data['copy']}), {record['id']} reaches "
-        f"{100 * record['metrics']['top1']:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
-        "test images, for this one trained network). Its predictions were brought from outside (sha256 "
-        f"{record['sha256'][:16]}); how it was trained and chosen is not known here."
-    )
 
 
 def _print_pairs(pairs: list[dict[str, Any]], record: dict[str, Any]) -> None:

@@ -65,6 +65,11 @@ def citation(store: "RunStore", suite: str, report: Path | None = None) -> Citat
     return Citation(suite, results_hash(evidence), tuple(sentences), report and report_hash(report, suite))
 
 
+def bibliography(evidence: Evidence) -> str:
+    """The report's own cite.bib: what `vcbench cite SUITE --format bibtex` prints."""
+    return to_bibtex(Citation(evidence.name, results_hash(evidence), ()))
+
+
 def results_hash(evidence: Evidence) -> str:
     """The first digits of a SHA-256 over every run of the suite: its id, outcome and metrics."""
     runs = [

@@ -1,40 +1,26 @@
 """The report's tables and numbers for a paper: booktabs and siunitx, every text escaped."""
 
 import re
+import textwrap
+from dataclasses import replace
 
 from bench.report.blocks import Column, Field, Header, Section, Table, walk
+from bench.report.escape import latex as escape
 from bench.report.evidence import Evidence
 from bench.report.text import MINUS, NARROW_SPACE, NOT_MEASURED, percent, points, slug
 from bench.report.verdicts import verdict
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    MINUS: "$-$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    NARROW_SPACE: r"\,",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
+LONG_HEAD = 11
+WIDTHS = ((80, 42), (30, 36), (18, 25))
+"""Text of several words longer than so many characters is set so many mm wide."""
 
 HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering again updates them.
+% The runs behind them stand above; the commands in the section How to reproduce of the report.
 % In text, \num{\vcnum{KEY}} of siunitx sets signs; accuracies are in percent, differences in points.
 \providecommand{\vcnum}[1]{\ifcsname vcnum@#1\endcsname\csname vcnum@#1\endcsname\else
   \errmessage{vcbench: no number #1}\fi}
 """
-
-
-def escape(text: str) -> str:
-    """Text that LaTeX prints as it stands, on one line."""
-    text = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split(" "))
-    return "".join(ESCAPES.get(sign, sign) for sign in text).strip()
 
 
 def tables(sections: list[Section]) -> dict[str, str]:
@@ -49,12 +35,14 @@ def numbers(evidence: Evidence, header: Header) -> str:
     for cell in evidence.cells:
         key = f"{slug(cell.comparison)}/{slug(cell.contestant)}/{cell.shots or 'all'}"
         score = cell.scores["top1"]
+        lines.append(_runs(cell.runs))
         lines.append(_define(f"{key}/top1", percent(score.mean)))
         lines.append(_define(f"{key}/sd", percent(score.sd) if score.n > 1 else NOT_MEASURED))
         lines.append(_define(f"{key}/n", str(score.n)))
     for finding in evidence.findings:
         pair, result = finding.pair, finding.result
         key = f"{slug(pair.comparison)}/{slug(pair.a)}-{slug(pair.b)}/{pair.shots or 'all'}"
+        lines.append(_runs(finding.runs_a + finding.runs_b))
         for name in ("estimate", "low", "high"):
             value = points(getattr(result, name, None)).replace(MINUS, "-").removeprefix("+")
             lines.append(_define(f"{key}/{name.replace('estimate', 'difference')}", value))
@@ -62,13 +50,23 @@ def numbers(evidence: Evidence, header: Header) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _runs(ids: tuple[str, ...]) -> str:
+    """A comment with the runs behind the numbers that follow."""
+    return f"% runs: {' '.join(ids) or NOT_MEASURED}"
+
+
 def _define(key: str, value: str) -> str:
     return rf"\expandafter\def\csname vcnum@{key}\endcsname{{{value}}}"
 
 
 def _table(table: Table) -> str:
-    """A tabular without float or caption, which the paper gives; the caption stands in a comment."""
-    parts = [_column(table, place) for place in range(len(table.columns))]
+    """A tabular without float or caption, which the paper gives; the caption stands in a comment.
+
+    To fit a page, what all rows have in common and what the notes say stands below, by letters.
+    """
+    columns, rows, shared = _narrowed(table)
+    letters = {note: _letter(place) for place, note in enumerate(_all_notes(rows))}
+    parts = [_column(column, [row[place] for row in rows], letters) for place, column in enumerate(columns)]
     layout = "".join(spec for spec, _, _ in parts)
     lines = [
         f"% {escape(table.caption)}",
@@ -78,33 +76,86 @@ def _table(table: Table) -> str:
         " & ".join(head for _, head, _ in parts) + r" \\",
         r"\midrule",
     ]
-    for index in range(len(table.rows)):
+    for index in range(len(rows)):
         if index and index in table.groups:
             lines.append(r"\addlinespace")
         lines.append(" & ".join(cells[index] for _, _, cells in parts) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    below = [rf"\textsuperscript{{{letter}}}\,{escape(note)}." for note, letter in letters.items()]
+    below = [*(f"{escape(title)}: {escape(text)}." for title, text in shared), *below]
+    if below:
+        lines.append("\n".join([r"\par\smallskip\noindent{\footnotesize", *below, r"\par}"]))
+    return "\n".join(lines) + "\n"
 
 
-def _column(table: Table, place: int) -> tuple[str, str, list[str]]:
+def _narrowed(table: Table) -> tuple[list[Column], list[list[Field]], list[tuple[str, str]]]:
+    """Columns and rows that need a place, and what the others say: (title, text) that holds for all rows.
+
+    A column of notes alone joins the one that it stands under.
+    """
+    columns, rows, shared = list(table.columns), [list(row) for row in table.rows], []
+    for place in reversed(range(len(columns))):
+        column, fields = columns[place], [row[place] for row in rows]
+        titles = [other.title for other in columns]
+        if column.under and not any(field.text for field in fields):
+            home = titles.index(column.under)
+            for row, field in zip(rows, fields, strict=True):
+                row[home] = replace(row[home], notes=row[home].notes + field.notes)
+        elif len(rows) > 1 and not column.numeric and len(set(fields)) == 1 and not fields[0].notes:
+            if text := " ".join(filter(None, [fields[0].text, fields[0].spread])):
+                shared.insert(0, (column.title, text))
+        else:
+            continue
+        del columns[place]
+        for row in rows:
+            del row[place]
+    return columns, rows, shared
+
+
+def _all_notes(rows: list[list[Field]]) -> list[str]:
+    return list(dict.fromkeys(note for row in rows for field in row for note in field.notes))
+
+
+def _letter(place: int) -> str:
+    """a to z, then aa, ab and so on."""
+    return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
+
+
+def _column(column: Column, fields: list[Field], letters: dict[str, str]) -> tuple[str, str, list[str]]:
     """Layout, head and cells; a column with spreads is two columns of the tabular."""
-    column: Column = table.columns[place]
-    fields = [row[place] for row in table.rows]
-    title = escape(column.title)
+    title = _head(column.title)
     if not column.numeric:
-        return "l", title, [_text(field) for field in fields]
+        return _width([field.text for field in fields]), title, [_text(field, letters) for field in fields]
     plain = [field.text.replace(MINUS, "-").replace(NARROW_SPACE, "") for field in fields]
     found = [text for text in plain if NUMBER.fullmatch(text)]
     if not found:
-        return "r", title, [_text(field) for field in fields]
+        return "r", title, [_text(field, letters) for field in fields]
+    bare = [replace(field, spread="") for field in fields]
     cells = [
-        text if NUMBER.fullmatch(text) else f"{{{_text(field)}}}"
-        for text, field in zip(plain, fields, strict=True)
+        text + (f"{{{_marks(field, letters)}}}" if field.notes else "")
+        if NUMBER.fullmatch(text)
+        else f"{{{_text(field, letters)}}}"
+        for text, field in zip(plain, bare, strict=True)
     ]
     layout = f"S[table-format={_format(found)}]"
     if not any(field.spread for field in fields):
         return layout, f"{{{title}}}", cells
     both = [f"{cell} & {escape(field.spread)}" for cell, field in zip(cells, fields, strict=True)]
     return layout + r"@{\,}l", rf"\multicolumn{{2}}{{c}}{{{title}}}", both
+
+
+def _head(title: str) -> str:
+    """A heading, on two lines where it is long."""
+    lines = textwrap.wrap(title, max(LONG_HEAD, len(title) // 2 + 3), break_long_words=False)
+    stacked = r" \\ ".join(map(escape, lines))
+    return rf"\shortstack{{{stacked}}}" if len(lines) > 1 else stacked
+
+
+def _width(texts: list[str]) -> str:
+    """The layout of a column of text: on one line if short, else on several."""
+    longest = max((len(text) for text in texts if " " in text), default=0)
+    width = next((mm for characters, mm in WIDTHS if longest > characters), 0)
+    return rf">{{\raggedright\arraybackslash}}p{{{width}mm}}" if width else "l"
 
 
 def _format(found: list[str]) -> str:
@@ -116,7 +167,11 @@ def _format(found: list[str]) -> str:
     return f"{sign}{whole}.{after}" if after else f"{sign}{whole}.0"
 
 
-def _text(field: Field) -> str:
-    notes = "; ".join(field.notes)
-    text = " ".join(filter(None, [field.text, field.spread]))
-    return escape(f"{text} ({notes})" if text and notes else text or notes)
+def _text(field: Field, letters: dict[str, str]) -> str:
+    return escape(" ".join(filter(None, [field.text, field.spread]))) + _marks(field, letters)
+
+
+def _marks(field: Field, letters: dict[str, str]) -> str:
+    """The letters of a field's notes."""
+    marks = ",".join(letters[note] for note in field.notes)
+    return rf"\textsuperscript{{{marks}}}" if marks else ""

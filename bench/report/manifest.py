@@ -1,10 +1,12 @@
 """What a report consists of, and what it was made from, by hash."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import bench
+from bench.errors import InputError
 from bench.report.evidence import Evidence
 from bench.report.literature import literature_file
 
@@ -12,7 +14,7 @@ FORMAT = 1
 
 
 def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str, Any]:
-    """SHA-256 of each file written, and of the record of each run and profile that was used."""
+    """SHA-256 of each file written, and of the record of each run, profile and brought model."""
     root = evidence.store.root
     profiles = sorted(profile["id"] for profile in evidence.profiles)
     literature = literature_file(root)
@@ -24,8 +26,27 @@ def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str,
         "literature": _hash(literature) if literature else None,
         "files": {path.relative_to(folder).as_posix(): _hash(path) for path in sorted(written)},
         "runs": {run: _hash(root / "runs" / run / "record.json") for run in sorted(evidence.records)},
+        "brought": {path.parent.name: _hash(path) for path in sorted(root.glob("brought/*/record.json"))},
         "profiles": {run: _hash(root / "profiles" / run / "record.json") for run in profiles},
     }
+
+
+def listed_files(folder: Path) -> set[Path]:
+    """The files that the manifest of an earlier rendering lists in a folder; none where it has no manifest.
+
+    Raises:
+        InputError: its MANIFEST.json is not of a report.
+    """
+    path = folder / "MANIFEST.json"
+    if not path.exists():
+        return set()
+    try:
+        names = list(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: not of a report; choose another --out, or remove it") from error
+    files = {folder / name for name in names}
+    inside = folder.resolve()
+    return {file for file in files if inside in file.resolve().parents}
 
 
 def _hash(path: Path) -> str:

@@ -1,21 +1,27 @@
 """The report as Markdown, for a repository."""
 
 import re
+from collections.abc import Callable, Iterable
 
 from bench.report import blocks
 from bench.report.blocks import Block, Header, Section, numbered
 
+Commands = Callable[[Iterable[str]], str]
 SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
 
 
-def to_markdown(header: Header, sections: list[Section]) -> str:
-    """The whole report as one document; figures are linked from figures/."""
+def to_markdown(header: Header, sections: list[Section], commands: Commands) -> str:
+    """The whole report as one document; figures are linked from figures/.
+
+    Args:
+        commands: what makes the numbers of a table or figure again, from the ids of its runs.
+    """
     numbers = numbered(sections, blocks.Figure) | numbered(sections, blocks.Table)
     parts = [f"# {escape(header.title)}", escape(header.description)]
     parts.append("\n".join(f"- {escape(term)}: {escape(value)}" for term, value in header.facts))
     for section in sections:
         parts.append(f"## {escape(section.title)}")
-        parts += [_block(block, numbers) for block in section.blocks]
+        parts += [_block(block, numbers, commands) for block in section.blocks]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -25,26 +31,26 @@ def escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
-def _block(block: Block, numbers: dict[str, int]) -> str:
+def _block(block: Block, numbers: dict[str, int], commands: Commands) -> str:
     match block:
         case blocks.Prose(text):
             return escape(text)
         case blocks.Heading(text):
             return f"### {escape(text)}"
         case blocks.Code(text):
-            return f"```sh\n{text}\n```"
+            return _code(text)
         case blocks.Table():
-            return _table(block, numbers[block.name])
+            return _table(block, numbers[block.name]) + _runs(block.runs, commands)
         case blocks.Figure():
-            return _figure(block, numbers[block.name])
+            return _figure(block, numbers[block.name]) + _runs(block.runs, commands)
         case blocks.Gallery(figures):
-            return "\n\n".join(_figure(figure, numbers[figure.name]) for figure in figures)
+            return "\n\n".join(_block(figure, numbers, commands) for figure in figures)
         case blocks.Claims(claims):
             return "\n".join(_claim(claim, numbers[claim.table]) for claim in claims)
         case blocks.Chooser():
             return "A form that answers for a number of images per class stands on the page, index.html."
         case blocks.Details(summary, inner):
-            body = "\n\n".join(_block(part, numbers) for part in inner)
+            body = "\n\n".join(_block(part, numbers, commands) for part in inner)
             return _folded(escape(summary), body)
 
 
@@ -62,9 +68,7 @@ def _table(table: blocks.Table, number: int) -> str:
         *(" | ".join(_cell(cell) for cell in row) for row in table.rows),
     ]
     body = "\n".join(f"| {line} |" for line in lines)
-    return f'<a id="table-{table.name}"></a>**Table {number}.** {escape(table.caption)}\n\n{body}' + _runs(
-        table.runs
-    )
+    return f'<a id="table-{table.name}"></a>**Table {number}.** {escape(table.caption)}\n\n{body}'
 
 
 def _cell(cell: blocks.Field) -> str:
@@ -78,11 +82,17 @@ def _figure(figure: blocks.Figure, number: int) -> str:
         f"[{kind}](figures/{figure.name}.{kind.lower()})" for kind in ("SVG", "PNG", "PDF", "CSV")
     )
     picture = f"![{escape(figure.alt)}](figures/{figure.name}.png)"
-    return f"{picture}\n\n**Figure {number}.** {escape(figure.caption)} ({files})" + _runs(figure.runs)
+    return f"{picture}\n\n**Figure {number}.** {escape(figure.caption)} ({files})"
 
 
-def _runs(runs: tuple[str, ...]) -> str:
-    return "\n\n" + _folded(f"Runs behind it ({len(runs)})", ", ".join(runs)) if runs else ""
+def _runs(runs: tuple[str, ...], commands: Commands) -> str:
+    """The commands and run ids behind a table or figure, folded."""
+    summary = f"Commands and runs behind it ({len(runs)})" if runs else "Command behind it"
+    return "\n\n" + _folded(summary, "\n\n".join(filter(None, [_code(commands(runs)), ", ".join(runs)])))
+
+
+def _code(text: str) -> str:
+    return f"```sh\n{text}\n```"
 
 
 def _folded(summary: str, body: str) -> str:

@@ -1,6 +1,7 @@
 """The report as one self-contained web page."""
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,8 +25,12 @@ SHAPES = {
 }
 
 
-def to_html(header: Header, sections: list[Section]) -> str:
-    """The page: style, figures and text in one file that needs no network."""
+def to_html(header: Header, sections: list[Section], commands: Callable[[Iterable[str]], str]) -> str:
+    """The page: style, figures and text in one file that needs no network.
+
+    Args:
+        commands: what makes the numbers of a table or figure again, from the ids of its runs.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -36,6 +41,7 @@ def to_html(header: Header, sections: list[Section]) -> str:
     )
     environment.filters["inline"] = inline_svg
     environment.filters["swatch"] = swatch
+    environment.filters["commands"] = commands
     return environment.get_template("page.html").render(
         header=header,
         sections=sections,

@@ -9,10 +9,13 @@ import bench
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.report import latex
 from bench.report.blocks import Figure, Header, Section, walk
+from bench.report.cite import bibliography
 from bench.report.evidence import Evidence, gather
-from bench.report.manifest import manifest
+from bench.report.examples import Pictures, with_examples
+from bench.report.manifest import listed_files, manifest
 from bench.report.markdown import to_markdown
 from bench.report.page import to_html
+from bench.report.remake import Remake
 from bench.report.sections import sections_of
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED, count, listed, split
@@ -21,30 +24,42 @@ if TYPE_CHECKING:
     from bench.store import RunStore
 
 
-def render(store: "RunStore", suite_name: str, out_dir: Path) -> list[Path]:
+def render(store: "RunStore", suite_name: str, out_dir: Path, pictures: Pictures | None = None) -> list[Path]:
     """Write the report on one suite; returns the files.
 
     index.html and report.md for readers, figures/ with the numbers behind each, tables/ and numbers.tex for
-    LaTeX, and MANIFEST.json with the hashes of all of them and of the records they were made from.
+    LaTeX, cite.bib, and MANIFEST.json with the hashes of all of them and of the records they were made from.
+    What an earlier rendering left in the folder, by its manifest, and this one does not have is removed.
+
+    Args:
+        pictures: reads test images, of which examples are to be shown; none are without it.
 
     Raises:
-        InputError: the store does not know the suite.
+        InputError: the store does not know the suite; the folder's MANIFEST.json is not of a report.
         StoreError: the store cannot be read or the folder not written.
     """
-    evidence = gather(store, suite_name)
+    out_dir = Path(out_dir)
+    evidence, earlier = gather(store, suite_name), listed_files(out_dir)
     with house_style():
         sections = sections_of(evidence)
+        if pictures:
+            sections = with_examples(evidence, sections, pictures)
     header = header_of(evidence)
-    out_dir = Path(out_dir)
     written = [path for figure in _figures(sections) for path in _write_figure(figure, out_dir / "figures")]
+    commands = Remake(evidence).commands
     for name, write in (("index.html", to_html), ("report.md", to_markdown)):
-        write_text(out_dir / name, write(header, sections))
+        write_text(out_dir / name, write(header, sections, commands))
         written.append(out_dir / name)
     sources = {f"tables/{name}.tex": text for name, text in latex.tables(sections).items()}
-    for name, text in (sources | {"numbers.tex": latex.numbers(evidence, header)}).items():
+    sources["numbers.tex"] = latex.numbers(evidence, header)
+    if evidence.records:
+        sources["cite.bib"] = bibliography(evidence)
+    for name, text in sources.items():
         write_text(out_dir / name, text)
         written.append(out_dir / name)
     write_json(out_dir / "MANIFEST.json", manifest(evidence, out_dir, written))
+    for stale in earlier - set(written):
+        stale.unlink(missing_ok=True)
     return [*written, out_dir / "MANIFEST.json"]
 
 

@@ -61,6 +61,8 @@ RC = {
     "figure.facecolor": PAPER,
     "figure.dpi": 200,
     "savefig.dpi": 220,
+    # Whole TrueType fonts: publishers refuse the Type 3 that is matplotlib's own choice.
+    "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "vcbench",
 }

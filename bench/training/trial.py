@@ -144,7 +144,8 @@ def _test(setup: Setup, fitted: Fitted, logits: np.ndarray, store: RunStore) -> 
     if dataset.duplicates is not None:
         kept = np.setdiff1d(np.arange(len(labels)), dataset.duplicates)
         found["top1_deduplicated"] = score(logits[kept], labels[kept])["top1"]
-    store.write_labels(dataset.name, dataset.split_id, dataset.fingerprint, labels, dataset.duplicates)
+    place = (dataset.name, dataset.split_id, dataset.fingerprint)
+    store.write_labels(*place, labels, dataset.duplicates, dataset.class_names)
     save_predictions(compact(logits, labels), folder / "predictions.parquet")
     exponent = np.exp(logits - logits.max(1, keepdims=True))
     with staged(folder / "probabilities.npy") as part, part.open("wb") as file:

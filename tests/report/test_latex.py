@@ -3,12 +3,16 @@
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
+from pypdf import PdfReader
 from report.make_store import make_store, run_id, true_top1
 
 from bench.report.blocks import Column, Field, Section, Table
-from bench.report.latex import escape, tables
+from bench.report.escape import latex as escape
+from bench.report.latex import tables
 from bench.report.render import render
 from bench.report.sections.pareto import front
 from bench.store import RunStore
@@ -33,13 +37,16 @@ def report(tmp_path_factory):
 
 def unescaped(text):
     """LaTeX's special signs that stand without a backslash, commands of this module aside."""
-    text = re.sub(r"\\(?:textbackslash|text\w+)\{\}|\\[&%$#_{}]|\$[-]\$|\$\\(?:pm|times|cdot)\$", "", text)
+    text = re.sub(r"\\text\w+\{\}|\{\\char34\}|\\[&%$#_{}]|\$[-]\$|\$\\(?:pm|times|cdot)\$", "", text)
     return set(text) & set("\\&%$#_{}~^<>|")
 
 
 def test_escape_leaves_no_special_sign():
     assert not unescaped(escape(NASTY + " ± × · \u2212 \n\x00 end"))
     assert escape("50 %\n& more") == r"50 \% \& more"
+    assert escape("na\u00efve \u65e5 1\u202f024") == r"na\u00efve [U+65E5] 1\,024".replace(
+        r"\u00ef", "\u00ef"
+    )
 
 
 def test_a_table_with_numbers_spreads_and_gaps():
@@ -57,11 +64,14 @@ def test_a_table_with_numbers_spreads_and_gaps():
         r"\toprule",
         r"Model\_x & \multicolumn{2}{c}{Top-1 (\%)} & {n} \\",
         r"\midrule",
-        r"A \& B (1 of 3 diverged) & -9.5 & $\pm$ 0.4 & 1024 \\",
+        r"A \& B\textsuperscript{a} & -9.5 & $\pm$ 0.4 & 1024 \\",
         r"\addlinespace",
         r"C & {not measured} &  & 12 \\",
         r"\bottomrule",
         r"\end{tabular}",
+        r"\par\smallskip\noindent{\footnotesize",
+        r"\textsuperscript{a}\,1 of 3 diverged.",
+        r"\par}",
     ]
 
 
@@ -72,7 +82,7 @@ def test_every_row_of_every_table_has_the_columns_of_its_layout(report):
     for path in files:
         text = path.read_text()
         layout = re.search(r"\\begin\{tabular\}\{(.*)\}", text)[1]
-        width = len(re.findall(r"[lSr]", re.sub(r"\[[^\]]*\]|@\{[^}]*\}", "", layout)))
+        width = len(re.findall(r"[lSrp]", re.sub(r"\[[^\]]*\]|[@>p]\{[^}]*\}(?<!mm\})", "", layout)))
         body = text.split("\\midrule\n")[1].split("\\bottomrule")[0]
         for line in body.splitlines():
             if line != r"\addlinespace":
@@ -84,8 +94,51 @@ def test_numbers_by_key(report):
     mean = sum(true_top1("deit", 5, r) for r in range(3)) / 3
     assert rf"\csname vcnum@from-scratch/deit/5/top1\endcsname{{{100 * mean:.1f}}}" in text
     assert r"\csname vcnum@from-scratch/vit/5/top1\endcsname{not measured}" in text
+    runs = " ".join(run_id("tiny", "deit", 5, r) for r in range(3))
+    assert f"% runs: {runs}\n" + r"\expandafter\def\csname vcnum@from-scratch/deit/5/top1" in text
     assert r"\csname vcnum@from-scratch/deit-resnet/all/verdict\endcsname{worse}" in text
     assert text.isascii()
+
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage[a4paper,margin=20mm]{geometry}
+\usepackage{booktabs,siunitx}
+\pdfcompresslevel=0
+\input{numbers}
+\begin{document}
+DeiT-Ti/4 reaches \num{\vcnum{from-scratch/deit/5/top1}}\,\% with five images per class.
+
+TABLES
+\end{document}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not here")
+def test_a_paper_takes_numbers_and_tables_as_they_are(report, tmp_path):
+    folder = report[0] / "out"
+    files = sorted(path.stem for path in (folder / "tables").glob("*.tex"))
+    inputs = [rf"{{\footnotesize\input{{tables/{name}}}\par}}\newpage" for name in files]
+    (tmp_path / "paper.tex").write_text(DOCUMENT.replace("TABLES", "\n".join(inputs)))
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={tmp_path}"]
+        + [str(tmp_path / "paper.tex")],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    assert done.returncode == 0, done.stdout[-1500:]
+    pages = [page.extract_text() for page in PdfReader(tmp_path / "paper.pdf").pages]
+    assert len(pages) >= len(files)
+    mean = sum(true_top1("deit", 5, r) for r in range(3)) / 3
+    assert f"DeiT-Ti/4 reaches {100 * mean:.1f} %" in pages[0]
+    accuracy = next(page for page in pages if "Top-1 (%)" in page and "NLL" in page)
+    printed = accuracy.replace(" ", "").replace("\n", "")
+    # The underscore is a rule that LaTeX draws, no letter to be read back.
+    assert "<script>alert(1)</script>100%" in printed and "&$more$\\input{x}#1" in printed
+    assert "notmeasured" in printed
+    too_wide = re.findall(r"tables/([\w-]+)\.tex\)?\s*Overfull", done.stdout)
+    assert "accuracy-from-scratch" not in too_wide
 
 
 def test_the_manifest_has_the_hash_of_everything(report):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pypdf import PdfReader
 from report.make_store import make_store, run_id, true_top1
 
 from bench.errors import InputError
+from bench.report.evidence import gather
 from bench.report.markdown import escape
+from bench.report.remake import Remake
 from bench.report.render import render
 from bench.store import RunStore
 
@@ -78,7 +82,7 @@ def test_files(report):
     found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     texts = {name for name in found if name.endswith(".tex")}
     assert {"numbers.tex", "tables/accuracy-from-scratch.tex"} <= texts
-    assert found == expected | texts | {"index.html", "report.md", "MANIFEST.json"}
+    assert found == expected | texts | {"index.html", "report.md", "MANIFEST.json", "cite.bib"}
 
 
 def test_page_is_well_formed_and_self_contained(report):
@@ -130,6 +134,48 @@ def test_runs_behind_a_figure_and_its_numbers(report):
     assert all(f"<code>{run}</code>" in page for run in data["run"])
 
 
+def test_commands_behind_each_table_and_figure(report):
+    page = Page((report / "index.html").read_text())
+    blocks = [attrs["id"] for _, attrs in page.tags if attrs.get("id", "").startswith(("table-", "figure-"))]
+    blocks = [name for name in blocks if not name.endswith("-caption")]
+    drawn = len([name for name in blocks if name.startswith("figure-")])
+    assert drawn == 8 and len(blocks) > 12
+    assert page.text.count("vcbench report tiny --results STORE") == len(blocks) + 1
+    markdown = (report / "report.md").read_text()
+    assert markdown.count("vcbench report tiny --results STORE") == len(blocks) + 1
+    below = markdown.split("(figures/efficiency-from-scratch.svg)")[1]
+    assert below.split("```")[1] == (
+        "sh\nvcbench run tiny --results STORE\nvcbench report tiny --results STORE\n"
+    )
+
+
+def test_commands_of_parts_variants_and_profiles(tmp_path):
+    make_store(tmp_path, suite="tiny+ab12", shots=(5,), listing={"settings": ["recipe.budget.epochs=2 x"]})
+    listing = json.loads((tmp_path / "suites" / "tiny+ab12.json").read_text())
+    listing["comparisons"].append(listing["comparisons"][0] | {"name": "other one"})
+    last = listing["profiles"].pop()
+    (tmp_path / "suites" / "tiny+ab12.json").write_text(json.dumps(listing))
+    for name in ("1", "32"):
+        speed = {"id": f"speed{name}", "kind": "profile", "what": "speed", "model": "resnet50", "threads": 2}
+        speed |= {"batch_size": int(name), "mode": "infer", "precision": "fp32", "input_size": 224}
+        path = tmp_path / "profiles" / speed["id"] / "record.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps({"format": 1, "classes": 1000, "compiled": False} | speed))
+    remake = Remake(gather(RunStore(tmp_path), "tiny+ab12"))
+    run = "vcbench run tiny --set 'recipe.budget.epochs=2 x' --results STORE"
+    report = "vcbench report tiny+ab12 --results STORE"
+    trial = run_id("tiny+ab12", "vit", 5, 0)
+    assert remake.commands([]) == report
+    assert remake.commands([trial]) == f"{run} --only from-scratch\n{report}"
+    assert remake.commands(listing["profiles"]) == f"{run}\n{report}"
+    assert remake.commands(["speed1", "speed32"]).splitlines() == [
+        "vcbench profile resnet50 --what speed --mode infer --batch-size 1,32 --input-size 224 "
+        "--precision fp32 --classes 1000 --threads 2 --results STORE",
+        report,
+    ]
+    assert remake.commands([last]).startswith("vcbench profile ")
+
+
 def test_costs_are_exact(report):
     assert "35\u202f127\u202f656\u202f448" in (report / "index.html").read_text()
     assert "17.564" in (report / "report.md").read_text()
@@ -145,7 +191,9 @@ def test_the_same_store_gives_the_same_bytes(report, tmp_path):
     )
     again = subprocess.run(
         [sys.executable, "-c", code, report.parent / "store", tmp_path / "out"],
-        env=os.environ | {"PYTHONHASHSEED": "77", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")},
+        env=os.environ
+        | {"PYTHONHASHSEED": "77", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+        | {"SOURCE_DATE_EPOCH": "86400", "TZ": "Asia/Tokyo"},
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -156,6 +204,53 @@ def test_the_same_store_gives_the_same_bytes(report, tmp_path):
     assert len(files) > 40
     for path in files:
         assert path.read_bytes() == (tmp_path / "out" / path.relative_to(report)).read_bytes(), path.name
+
+
+def test_fonts_of_figures_are_not_type_3(report):
+    """Publishers refuse Type 3; the fonts are whole, so that the text can be searched."""
+    files = sorted((report / "figures").glob("*.pdf"))
+    assert files
+    for path in files:
+        page = PdfReader(path).pages[0]
+        fonts = [font.get_object() for font in page["/Resources"]["/Font"].values()]
+        assert fonts and {font["/Subtype"] for font in fonts} <= {"/TrueType", "/Type0"}
+        assert re.search("[A-Za-z]{5,}", page.extract_text())
+
+
+def test_the_bibliography_is_what_cite_prints(report, capsys):
+    from bench.cli.citing import cite
+
+    cite("tiny", report.parent / "store", "bibtex", None, None)
+    assert (report / "cite.bib").read_text() == capsys.readouterr().out
+    assert "cite.bib" in json.loads((report / "MANIFEST.json").read_text())["files"]
+
+
+def test_what_an_earlier_rendering_left_is_removed_and_nothing_else(tmp_path):
+    out = made(tmp_path, shots=(5, 20))
+    before = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    (out / "figures" / "mine.svg").write_text("kept")
+    (tmp_path / "outside.txt").write_text("kept")
+    found = json.loads((out / "MANIFEST.json").read_text())
+    found["files"]["../outside.txt"] = "0"
+    (out / "MANIFEST.json").write_text(json.dumps(found))
+    (out / "figures" / "curves-from-scratch-20.png").unlink()
+    shutil.rmtree(tmp_path / "store")
+    made(tmp_path, shots=(5,))
+    after = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    gone = {f"figures/curves-from-scratch-20.{kind}" for kind in ("svg", "png", "pdf", "csv")}
+    assert gone <= before and not gone & after
+    assert after - before == {"figures/mine.svg"}
+    files = set(json.loads((out / "MANIFEST.json").read_text())["files"])
+    assert after == files | {"figures/mine.svg", "MANIFEST.json"}
+    assert (tmp_path / "outside.txt").exists()
+
+
+def test_a_manifest_of_something_else_is_not_overwritten(tmp_path):
+    store = RunStore(make_store(tmp_path / "store", shots=(5,)))
+    (tmp_path / "MANIFEST.json").write_text("[]")
+    with pytest.raises(InputError, match="not of a report"):
+        render(store, "tiny", tmp_path)
+    assert not (tmp_path / "index.html").exists()
 
 
 def test_text_from_outside_is_escaped(tmp_path):

@@ -3,6 +3,7 @@
 from bench.report.blocks import Block, Column, Field, Heading, Prose, Section, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
+from bench.report.sections.brought import brought
 from bench.report.sections.networks import networks
 from bench.report.text import NOT_MEASURED, count, plus_minus, slug, subset
 
@@ -51,7 +52,7 @@ def accuracy(evidence: Evidence) -> Section:
             )
         )
         blocks += networks(evidence, name, here)
-    return Section("accuracy", "Accuracy", tuple(blocks))
+    return Section("accuracy", "Accuracy", (*blocks, *brought(evidence)))
 
 
 def _row(evidence: Evidence, cell: Cell) -> tuple[Field, ...]:

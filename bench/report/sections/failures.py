@@ -26,32 +26,39 @@ SHOWN = 5
 Confusion = np.ndarray
 
 
+Members = dict[str, tuple[Cell, Confusion]]
+"""Of one comparison and subset, by contestant."""
+
+
 def failures(evidence: Evidence) -> Section:
     """For the largest subset of each comparison: its primary pairs by class, and each model's confusions."""
     blocks: list[Block] = [
         Prose(
             "Of the largest subset of each comparison, over the test images of all finished replicates. "
             "These describe the networks that were trained; they are no verdicts, and of many classes some "
-            "differ by luck. Classes are given by their numbers in the dataset, from 0."
+            "differ by luck. A class whose name the store does not have is given by its number, from 0."
         )
     ]
     for comparison in evidence.suite["comparisons"]:
-        here = [cell for cell in evidence.cells if cell.comparison == comparison["name"]]
-        counted = {cell.shots: {} for cell in here}
-        for cell in here:
-            if (confusion := _confusion(evidence, cell)) is not None:
-                counted[cell.shots][cell.contestant] = cell, confusion
-        measured = [members for members in counted.values() if members]
-        if measured:
-            blocks += _comparison(evidence, comparison["name"], comparison["contrasts"], measured[-1])
+        if members := largest_measured(evidence, comparison["name"]):
+            blocks += _comparison(evidence, comparison["name"], comparison["contrasts"], members)
     if len(blocks) == 1:
         return not_measured("failures", TITLE, "no trial of this suite has stored predictions")
     return Section("failures", TITLE, tuple(blocks))
 
 
-def _comparison(
-    evidence: Evidence, name: str, pairs: list[list[str]], members: dict[str, tuple[Cell, Confusion]]
-) -> list[Block]:
+def largest_measured(evidence: Evidence, name: str) -> Members:
+    """The contestants of a comparison on its largest subset that has predictions."""
+    here = [cell for cell in evidence.cells if cell.comparison == name]
+    for shots in reversed(list(dict.fromkeys(cell.shots for cell in here))):
+        counted = [(cell, _confusion(evidence, cell)) for cell in here if cell.shots == shots]
+        found = {cell.contestant: (cell, own) for cell, own in counted if own is not None}
+        if found:
+            return found
+    return {}
+
+
+def _comparison(evidence: Evidence, name: str, pairs: list[list[str]], members: Members) -> list[Block]:
     first = next(iter(members.values()))[0]
     blocks: list[Block] = [Heading(f"{name}, {at_size(first.shots, first.images_per_class)}")]
     both = [(members[a], members[b]) for a, b in pairs if a in members and b in members]
@@ -88,6 +95,13 @@ def most_confused(confusion: Confusion, count: int) -> list[tuple[int, int, floa
     return [(true, taken, float(share[true, taken])) for true, taken in places if share[true, taken] > 0]
 
 
+def class_names(evidence: Evidence, cell: Cell) -> list[str]:
+    """The classes as the store names them, or by their numbers."""
+    record = evidence.records[cell.runs[0]]
+    names = evidence.store.class_names(record)
+    return names or [f"class {number}" for number in range(record["data"]["classes"])]
+
+
 def _class_sizes(evidence: Evidence, cell: Cell) -> np.ndarray:
     """Test images of each class (C,)."""
     records = [evidence.records[run] for run in cell.runs]
@@ -100,7 +114,7 @@ def _classes(
 ) -> Table:
     columns = (
         Column("Contrast"),
-        Column("Class", numeric=True),
+        Column("Class"),
         Column("Difference (points)", numeric=True),
         Column("First (%)", numeric=True),
         Column("Second (%)", numeric=True),
@@ -110,6 +124,7 @@ def _classes(
     for (a, confusion_a), (b, confusion_b) in both:
         groups.append(len(rows))
         first, second = per_class(confusion_a), per_class(confusion_b)
+        names = class_names(evidence, a)
         images = _class_sizes(evidence, a)
         known = np.flatnonzero(images > 0)
         order = known[np.argsort(-(first - second)[known], kind="stable")]
@@ -118,7 +133,7 @@ def _classes(
             rows.append(
                 (
                     Field(f"{a.title} against {b.title}"),
-                    Field(str(k)),
+                    Field(names[k]),
                     Field(points(float(first[k] - second[k]))),
                     Field(percent(float(first[k]))),
                     Field(percent(float(second[k]))),
@@ -126,22 +141,24 @@ def _classes(
                 )
             )
     caption = f"Accuracy by class in {name}: the classes on which two models differ most, either way."
-    return Table(f"classes-{slug(name)}", caption, columns, tuple(rows), frozenset(groups))
+    runs = dict.fromkeys(run for pair in both for cell, _ in pair for run in cell.runs)
+    return Table(f"classes-{slug(name)}", caption, columns, tuple(rows), frozenset(groups), tuple(runs))
 
 
-def _confused(evidence: Evidence, name: str, members: dict[str, tuple[Cell, Confusion]]) -> Table:
+def _confused(evidence: Evidence, name: str, members: Members) -> Table:
     columns = (
         Column("Model"),
-        Column("True class", numeric=True),
-        Column("Taken for", numeric=True),
+        Column("True class"),
+        Column("Taken for"),
         Column("Share of the true class (%)", numeric=True),
     )
     rows, groups = [], []
     for key, (cell, confusion) in members.items():
         groups.append(len(rows))
+        names = class_names(evidence, cell)
         for true, taken, share in most_confused(confusion, SHOWN):
             title = Field(cell.title, look=evidence.looks[key])
-            rows.append((title, Field(str(true)), Field(str(taken)), Field(percent(share))))
+            rows.append((title, Field(names[true]), Field(names[taken]), Field(percent(share))))
     caption = f"The classes that each model most often takes for another in {name}."
     runs = tuple(dict.fromkeys(run for cell, _ in members.values() for run in cell.runs))
     return Table(f"confused-{slug(name)}", caption, columns, tuple(rows), frozenset(groups), runs)
@@ -175,6 +192,8 @@ def _figure(evidence: Evidence, a: tuple[Cell, Confusion], b: tuple[Cell, Confus
         f"classes-{slug(a[0].comparison)}-{slug(a[0].contestant)}-{slug(b[0].contestant)}",
         caption=f"{a[0].comparison}: accuracy of each class. {words}",
         alt=f"Scatter plot of the accuracy of each class in {a[0].comparison}. {words}",
-        data=pd.DataFrame({"class": np.arange(len(first)), "a": first, "b": second}),
+        data=pd.DataFrame(
+            {"class": np.arange(len(first)), "name": class_names(evidence, a[0]), "a": first, "b": second}
+        ),
         runs=tuple(dict.fromkeys(a[0].runs + b[0].runs)),
     )

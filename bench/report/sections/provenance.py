@@ -1,11 +1,10 @@
 """On what it was measured, and how to do it again."""
 
-import shlex
-
 import pandas as pd
 
 from bench.report.blocks import Block, Code, Column, Field, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
+from bench.report.remake import STORE, Remake
 from bench.report.text import count, listed
 
 
@@ -57,15 +56,22 @@ def machines(evidence: Evidence) -> Section:
 def reproduce(evidence: Evidence) -> Section:
     """The commands, and what they leave where."""
     base, plus, _ = evidence.name.partition("+")
-    variant = "".join(f" --set {shlex.quote(setting)}" for setting in evidence.suite.get("settings", ()))
+    remake = Remake(evidence)
     blocks: list[Block] = [
         Prose(
             "The first command trains and measures whatever the run store lacks; the second makes this "
-            "report from the store alone, without data, weights or a GPU. Below a table or figure stand the "
-            "ids of the runs behind it; the folder runs/ID of the store holds a run's settings, history and "
-            "predictions."
+            "report from the store alone, without data, weights or a GPU; the third prints how to cite it. "
+            "STORE is the folder of the run store: results for one that you made yourself, "
+            "results/published for the one that comes with VCBench."
         ),
-        Code(f"vcbench run {base}{variant}\nvcbench report {evidence.name}"),
+        Code(f"{remake.run}\n{remake.report}\nvcbench cite {evidence.name}{STORE}"),
+        Prose(
+            "Below every table and figure stand the commands that make its numbers again and the ids of the "
+            "runs behind it, which numbers.tex has above every number. Of any run, by its id, the first "
+            "command below tells everything, and the second trains it again and says whether it agrees. The "
+            "folder runs/ID of the store holds its settings, history and predictions."
+        ),
+        Code(f"vcbench show ID{STORE}\nvcbench reproduce ID{STORE}"),
     ]
     if plus:
         text = f"This suite is a variant of {base}; its name follows from the values given with --set."

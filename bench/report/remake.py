@@ -1,0 +1,63 @@
+"""The commands that make a table's or figure's numbers again, from the ids of the runs behind it."""
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from bench.report.evidence import Evidence
+
+STORE = " --results STORE"
+"""The folder of the store is the reader's; a report of one store is the same wherever it lies."""
+
+# Options of `vcbench profile` that a record has under the same name, and those that take several values.
+OPTIONS = ("mode", "batch_size", "input_size", "precision", "memory_format", "classes", "threads")
+SHARED = ("classes", "threads")
+
+
+class Remake:
+    """What to type for any of a report's runs and profiles."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        base = evidence.name.partition("+")[0]
+        variant = "".join(f" --set {shlex.quote(value)}" for value in evidence.suite.get("settings", ()))
+        self.run = f"vcbench run {base}{variant}{STORE}"
+        self.report = f"vcbench report {evidence.name}{STORE}"
+        self._comparisons = len(evidence.suite["comparisons"])
+        self._of_trial = {entry["id"]: entry["comparison"] for entry in evidence.suite["trials"]}
+        self._listed = set(evidence.suite["profiles"])
+        self._profiles = {profile["id"]: profile for profile in evidence.store.profiles()}
+
+    def commands(self, ids: Iterable[str]) -> str:
+        """One command a line: what measures these runs, and what makes the report of them."""
+        ids = list(ids)
+        lines = []
+        trained = dict.fromkeys(self._of_trial[run] for run in ids if run in self._of_trial)
+        if trained:
+            only = trained if len(trained) < self._comparisons else ()
+            lines.append(self.run + "".join(f" --only {shlex.quote(name)}" for name in only))
+        if self.run not in lines and any(run in self._listed for run in ids):
+            lines.append(self.run)
+        others = [self._profiles[run] for run in ids if run in self._profiles and run not in self._listed]
+        return "\n".join([*lines, *_measured(others), self.report])
+
+
+def _measured(profiles: list[dict[str, Any]]) -> list[str]:
+    """`vcbench profile` for what was measured outside of the suite; what has a setting in common together."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for profile in profiles:
+        what = {"loading": "end_to_end"}.get(profile["what"], profile["what"])
+        groups.setdefault((what, *(profile.get(name) for name in SHARED)), []).append(profile)
+    lines = []
+    for (what, *_), members in groups.items():
+        models = sorted({member["model"] for member in members if member.get("model")})
+        options = [_option(name, members) for name in OPTIONS]
+        compiled = " --compile" if any(member.get("compiled") for member in members) else ""
+        words = " ".join(map(shlex.quote, models)) or "MODEL"
+        lines.append(f"vcbench profile {words} --what {what}{''.join(options)}{compiled}{STORE}")
+    return lines
+
+
+def _option(name: str, members: list[dict[str, Any]]) -> str:
+    values = sorted({member[name] for member in members if member.get(name) is not None})
+    flag = name.replace("_", "-")
+    return f" --{flag} {','.join(map(str, values))}" if values else ""

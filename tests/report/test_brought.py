@@ -1,0 +1,62 @@
+"""Models brought from outside in the report: their rows, intervals, sentence and where they do not belong."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from report.make_store import CLASSES, TEST_IMAGES, make_store, run_id, true_top1
+from scipy.stats import ttest_rel
+
+from bench.analysis.brought import paired_interval, sentence
+from bench.brought import bring, stored_test_set
+from bench.report.render import render
+from bench.store import RunStore
+
+LABELS = np.arange(TEST_IMAGES) % CLASSES
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    root = tmp_path_factory.mktemp("brought")
+    store = RunStore(make_store(root / "store", shots=(5,), diverged=(("vit", 5, 1),)))
+    predicted = np.where(np.arange(TEST_IMAGES) % 4 == 0, (LABELS + 3) % CLASSES, LABELS)
+    pd.DataFrame({"image": range(TEST_IMAGES), "predicted": predicted}).to_parquet(root / "mine.parquet")
+    record = bring(store, root / "mine.parquet", "mine", stored_test_set(store, "digits", "official"))
+    render(store, "tiny", root / "out")
+    return root, record, predicted == LABELS
+
+
+def test_the_interval_is_that_of_the_paired_t_test():
+    random = np.random.default_rng(3)
+    a, b = random.random(200) < 0.7, random.random((3, 200)).mean(0)
+    found = ttest_rel(a.astype(float), b).confidence_interval(0.95)
+    assert paired_interval(a, b) == pytest.approx((np.mean(a - b), found.low, found.high))
+
+
+def test_rows_and_sentence(report):
+    root, record, right = report
+    text = (root / "out" / "report.md").read_text()
+    assert "### Brought from outside" in text
+    assert "| mine (brought from outside) | 75.0 |" in text
+    assert sentence(record).replace("(", "(") in text
+    scores = np.mean(
+        [np.arange(TEST_IMAGES) < round(true_top1("deit", 5, r) * TEST_IMAGES) for r in range(3)], axis=0
+    )
+    low, high = ttest_rel(right.astype(float), scores).confidence_interval(0.95)
+    shown = f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "\u2212")
+    assert f"| {100 * (right.mean() - scores.mean()):+.1f} | {shown} | 3 |" in text
+    assert "1 of 3 diverged, at chance" in text.split("### Brought from outside")[1].split("## ")[0]
+    runs = text.split("### Brought from outside")[1].split("\n## ")[0]
+    assert run_id("tiny", "vit", 5, 0) in runs
+    assert set(json.loads((root / "out" / "MANIFEST.json").read_text())["brought"]) == {"mine"}
+
+
+def test_a_model_of_another_split_is_not_in_it(report, tmp_path):
+    root, _, _ = report
+    path = root / "store" / "brought" / "mine" / "record.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"data": record["data"] | {"split_id": "other"}}))
+    render(RunStore(root / "store"), "tiny", tmp_path / "out")
+    path.write_text(json.dumps(record))
+    assert "Brought from outside" not in (tmp_path / "out" / "report.md").read_text()
