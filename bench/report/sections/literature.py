@@ -24,8 +24,8 @@ COLUMNS = (
     Column("Theirs (%)", numeric=True),
     Column("Difference (points)", numeric=True),
     Column("Why they may differ", wide=True),
-    Column("Their protocol", under="Model", label="their protocol: "),
-    Column("Source", under="Model", label="source: "),
+    Column("Their protocol", under="Why they may differ", label="their protocol: "),
+    Column("Source", under="Why they may differ", label="source: "),
 )
 
 
