@@ -126,6 +126,22 @@ def test_a_setting_that_failed_says_why(drawn):
     assert set(column(table, "What happened")) == {"out of memory; the largest batch that fits is 8"}
 
 
+def test_where_every_setting_failed_the_reason_stands_and_no_number(tmp_path):
+    make_profiled_suite(tmp_path, ["resnet50"])
+    for path in tmp_path.glob("profiles/*-cpu-*/record.json"):
+        record = json.loads(path.read_text())
+        kept = {name: value for name, value in record.items() if not name.startswith(("images", "latency"))}
+        path.write_text(json.dumps(kept | {"outcome": "failed", "reason": "the output is not finite"}))
+    evidence = gather(RunStore(tmp_path), "backbones")
+    with house_style():
+        timed, held = speed(evidence), memory(evidence)
+    assert not blocks(timed, Figure) and not blocks(held, Figure)
+    tables = blocks(timed, Table)
+    assert set(column(tables["speed-cpu"], "Images/s")) == {NOT_MEASURED}
+    assert set(column(tables["speed-failures-cpu"], "What happened")) == {"the output is not finite"}
+    assert held.blocks[-1].text == "Not measured: every setting failed."
+
+
 def test_the_best_setting_stands_beside_the_common_one(tmp_path):
     make_profiled_suite(tmp_path, ["resnet50", "resnet18"], best=False)
     for path in tmp_path.glob("profiles/resnet50-infer-64-*-speed/record.json"):
