@@ -97,11 +97,11 @@ def _y_axis(axes: Axes, values: list[float]) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def ticks(values: Sequence[float]) -> list[float]:
+def ticks(values: Sequence[float], apart: float = APART) -> list[float]:
     """Those of the sorted, positive values that stand far enough apart on a log axis to be printed."""
     span = math.log(values[-1] / values[0]) or 1.0
     kept = [values[-1]]
     for value in values[-2::-1]:
-        if math.log(kept[-1] / value) >= APART * span:
+        if math.log(kept[-1] / value) >= apart * span:
             kept.append(value)
     return kept[::-1]

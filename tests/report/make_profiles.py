@@ -124,6 +124,19 @@ def add_profiles(
     return ids
 
 
+def add_sizes(root: Path, models: list[str], sizes: tuple[int, ...] = (96, 160, 224, 320)) -> None:
+    """Speed and memory of batch 4 at several input sizes, on the CPU."""
+    for model in models:
+        for kind in ("speed", "memory"):
+            path = root / "profiles" / f"{model}-infer-4-cpu-{kind}" / "record.json"
+            record = json.loads(path.read_text())
+            for size in sizes:
+                grown = (size / 224) ** 2
+                changes = {"input_size": size, "images_per_s": record.get("images_per_s", 0) / grown}
+                changes |= {"peak_rss_mib": record.get("peak_rss_mib", 0) * grown}
+                _put(root, f"{model}-{size}-{kind}", record | changes)
+
+
 def make_profiled_suite(root: Path, models: list[str], suite: str = "backbones", **options) -> Path:
     """A store with one suite that trains nothing."""
     ids = add_profiles(root, models, **options)

@@ -1,6 +1,10 @@
 """Sections on cost, speed, memory and scaling: numbers as in the records, conditions beside them."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +16,7 @@ from report.make_profiles import (
     IDLE_WATTS,
     WATTS,
     add_profiles,
+    add_sizes,
     images_per_s,
     make_profiled_suite,
     peak_mib,
@@ -22,6 +27,7 @@ from bench.analysis.measured import measured_tables
 from bench.report.blocks import Figure, Table, walk
 from bench.report.evidence import gather
 from bench.report.published import published_cost, published_speed
+from bench.report.render import render
 from bench.report.sections.cost import cost
 from bench.report.sections.end_to_end import end_to_end
 from bench.report.sections.memory import memory
@@ -33,6 +39,7 @@ from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED
 from bench.store import RunStore
 
+ROOT = Path(__file__).parent.parent.parent
 MODELS = ["vit_base_patch16_224", "resnet50", "tf_efficientnet_lite0"]
 
 
@@ -119,6 +126,22 @@ def test_a_setting_that_failed_says_why(drawn):
     assert set(column(table, "What happened")) == {"out of memory; the largest batch that fits is 8"}
 
 
+def test_where_every_setting_failed_the_reason_stands_and_no_number(tmp_path):
+    make_profiled_suite(tmp_path, ["resnet50"])
+    for path in tmp_path.glob("profiles/*-cpu-*/record.json"):
+        record = json.loads(path.read_text())
+        kept = {name: value for name, value in record.items() if not name.startswith(("images", "latency"))}
+        path.write_text(json.dumps(kept | {"outcome": "failed", "reason": "the output is not finite"}))
+    evidence = gather(RunStore(tmp_path), "backbones")
+    with house_style():
+        timed, held = speed(evidence), memory(evidence)
+    assert not blocks(timed, Figure) and not blocks(held, Figure)
+    tables = blocks(timed, Table)
+    assert set(column(tables["speed-cpu"], "Images/s")) == {NOT_MEASURED}
+    assert set(column(tables["speed-failures-cpu"], "What happened")) == {"the output is not finite"}
+    assert held.blocks[-1].text == "Not measured: every setting failed."
+
+
 def test_the_best_setting_stands_beside_the_common_one(tmp_path):
     make_profiled_suite(tmp_path, ["resnet50", "resnet18"], best=False)
     for path in tmp_path.glob("profiles/resnet50-infer-64-*-speed/record.json"):
@@ -168,6 +191,34 @@ def test_the_size_at_which_attention_outgrows_the_rest(drawn):
     share = blocks(drawn["scaling"], Figure)["scaling-attention"].data
     assert set(share["model"]) == {"vit_base_patch16_224"}
     assert list(share["attention_share"]) == list(share["attention_matrices_flops"] / share["flops"])
+
+
+def test_speed_and_memory_at_several_sizes(tmp_path):
+    make_profiled_suite(tmp_path, ["resnet50", "deit_small_patch16_224"])
+    add_sizes(tmp_path, ["resnet50", "deit_small_patch16_224"])
+    with house_style():
+        figures = blocks(scaling(gather(RunStore(tmp_path), "backbones")), Figure)
+    data = figures["scaling-speed-cpu"].data
+    assert set(data["batch_size"]) == {4} and list(data["input_size"].unique()) == [96, 160, 224, 320]
+    at = data.set_index(["model", "input_size"])["images_per_s"]
+    assert at["resnet50", 320] == pytest.approx(images_per_s(4.089, 4) * (224 / 320) ** 2)
+    assert "batch 4" in figures["scaling-memory-cpu"].caption
+
+
+def test_the_same_store_gives_the_same_bytes(tmp_path):
+    store = make_profiled_suite(tmp_path / "store", MODELS[:1])
+    render(RunStore(store), "backbones", tmp_path / "here")
+    code = "import sys; from bench.store import RunStore; from bench.report.render import render; "
+    code += "render(RunStore(sys.argv[1]), 'backbones', sys.argv[2])"
+    command = [sys.executable, "-c", code, str(store), str(tmp_path / "there")]
+    subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": "7"}, cwd=ROOT, check=True)
+    here = tmp_path / "here"
+    files = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
+    assert len(files) > 25
+    for name in files:
+        assert (here / name).read_bytes() == (tmp_path / "there" / name).read_bytes(), name
+    text = (here / "report.md").read_text()
+    assert "This suite trains nothing" in text and "nan" not in text.lower() and "<NA>" not in text
 
 
 def test_energy_and_end_to_end_say_not_measured(drawn):

@@ -8,6 +8,7 @@ import pytest
 from report.make_store import make_store, true_top1
 
 from bench.errors import InputError
+from bench.report.blocks import Table, walk
 from bench.report.evidence import gather
 from bench.report.literature import COLUMNS, literature_file, read_literature
 from bench.report.sections.literature import literature
@@ -38,7 +39,8 @@ def store(tmp_path):
 
 
 def table_of(store):
-    return literature(gather(RunStore(store), "tiny")).blocks[-1]
+    found = list(walk(literature(gather(RunStore(store), "tiny")).blocks))
+    return next((block for block in found if isinstance(block, Table)), found[-1])
 
 
 def cells(table):
@@ -78,7 +80,9 @@ def test_ours_theirs_and_the_difference(store):
 )
 def test_what_is_not_comparable_was_not_measured_here(store, change):
     write(store.parent / "literature.csv", change)
-    (row,) = cells(table_of(store))
+    table = table_of(store)
+    (row,) = cells(table)
+    assert table.name == "literature-others"
     assert row["Ours (%)"].text == "not measured here" and row["Difference (points)"].text == "none"
 
 

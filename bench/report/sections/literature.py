@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.blocks import Block, Column, Field, Prose, Section, Table
+from bench.report.blocks import Block, Column, Details, Field, Prose, Section, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.literature import NAME, SCRATCH, literature_file, read_literature
@@ -24,8 +24,8 @@ COLUMNS = (
     Column("Theirs (%)", numeric=True),
     Column("Difference (points)", numeric=True),
     Column("Why they may differ", wide=True),
-    Column("Their protocol", wide=True),
-    Column("Source", wide=True),
+    Column("Their protocol", under="Why they may differ", label="their protocol: "),
+    Column("Source", under="Why they may differ", label="source: "),
 )
 
 
@@ -47,30 +47,30 @@ def literature(evidence: Evidence) -> Section:
     table = table[table["dataset"].isin(datasets)]
     if table.empty:
         return Section(ANCHOR, TITLE, (Prose(f"{NAME} has no accuracy on {listed(datasets)}."),))
-    rows, groups, runs = [], set(), []
+    rows, others, runs = [], [], []
     for dataset in datasets:
-        groups.add(len(rows))
         for theirs in table[table["dataset"] == dataset].to_dict("records"):
             ours = [cell for cell in evidence.cells if comparable(evidence, cell, theirs)]
-            rows += [_row(evidence, theirs, cell) for cell in ours] or [_row(evidence, theirs, None)]
+            rows += [_row(evidence, theirs, cell) for cell in ours]
+            others += [] if ours else [_row(evidence, theirs, None)]
             runs += [run for cell in ours for run in cell.runs]
-    note = (
-        "Nothing here is matched: others split, tune, crop and choose epochs in their own ways; what is "
-        "known to differ stands in each row. A difference is no verdict. Ours stands beside theirs only for "
-        "the same architecture and dataset, both from scratch or both pretrained, and with numbers of "
-        f"training images within a factor of {COMPARABLE:g}; otherwise it was not measured here."
-    )
     blocks: list[Block] = [
-        Prose(note),
-        Table(
-            "literature",
-            "Our accuracy (mean ± standard deviation over n replicates) beside published ones.",
-            COLUMNS,
-            tuple(rows),
-            frozenset(groups),
-            tuple(dict.fromkeys(runs)),
-        ),
+        Prose(
+            "Nothing here is matched: others split, tune, crop and choose epochs in their own ways; what is "
+            "known to differ stands in each row. A difference is no verdict. Ours stands beside theirs only "
+            "for the same architecture and dataset, both from scratch or both pretrained, and with numbers "
+            f"of training images within a factor of {COMPARABLE:g}; otherwise it was not measured here."
+        )
     ]
+    if rows:
+        caption = "Our accuracy (mean ± standard deviation over n replicates) beside published ones."
+        blocks.append(Table("literature", caption, COLUMNS, tuple(rows), runs=tuple(dict.fromkeys(runs))))
+    else:
+        blocks.append(Prose(f"Not measured here: any of the {len(others)} published accuracies below."))
+    if others:
+        caption = "Published accuracies of models that were not trained here on comparable data."
+        folded = Table("literature-others", caption, COLUMNS, tuple(others))
+        blocks.append(Details(f"Published, not measured here ({len(others)})", (folded,)))
     return Section(ANCHOR, TITLE, tuple(blocks))
 
 

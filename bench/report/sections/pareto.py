@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from bench.analysis.standing import Standing
 from bench.report.axes import Axis, measured_axes
@@ -13,9 +13,10 @@ from bench.report.blocks import Figure
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
+from bench.report.lines import ticks
 from bench.report.measured import brief
 from bench.report.style import MUTED
-from bench.report.text import at_size, count, listed, percent, slug
+from bench.report.text import at_size, listed, percent, slug
 
 SIDESTEP = 1.015  # models of the same cost are drawn this factor apart
 
@@ -131,15 +132,16 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
 
 
 def _x_axis(axes: Axes, costs: list[float]) -> None:
-    """A log axis with at least two numbers on it."""
-    low, high = min(costs), max(costs)
-    pad = max(1.6, np.sqrt(4 * low / high))
+    """A log axis that spans a factor of six at least, with round numbers that do not run into each other."""
+    pad = max(1.6, np.sqrt(6 * min(costs) / max(costs)))
+    low, high = min(costs) / pad, max(costs) * pad
     axes.set_xscale("log")
-    axes.set_xlim(low / pad, high * pad)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 60 else (1, 3)))
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: count(value) if value >= 1000 else f"{value:g}")
-    )
+    axes.set_xlim(low, high)
+    tens = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    round_numbers = [digit * 10.0**ten for ten in tens for digit in (1, 2, 5)]
+    shown = ticks([x for x in round_numbers if low <= x <= high], apart=0.19 if high >= 1000 else 0.11)
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 

@@ -22,7 +22,7 @@ COLUMNS = (
     Column("Our hardware and setting", wide=True),
     Column("Ours over theirs", numeric=True),
     Column("What differs", wide=True),
-    Column("Source", wide=True),
+    Column("Source", under="Their hardware and setting", label="source: "),
 )
 
 
