@@ -78,8 +78,8 @@ def test_contrast_is_howes_formula(seed):
 
 @pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
 def test_normal_effects_are_missed_no_more_often_than_stated(spread):
-    """Spreads over replicates that are nothing, like those over images, and far larger, as means of images:
-    with estimated degrees of freedom the last two are missed about three times as often as stated."""
+    """Spreads over replicates that are nothing, small and large beside those over images; with estimated
+    degrees of freedom the last are missed three times as often as stated."""
     rng = np.random.default_rng(0)
     suites, replicates, images = 4000, 3, 60
     tables = rng.normal(0, 0.01, (suites, replicates, images)) + rng.normal(0, 0.02, (suites, 1, images))
