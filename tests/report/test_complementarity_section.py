@@ -58,10 +58,10 @@ def test_shared_errors_and_oracle_match_counting(tmp_path):
     mixed = [(own["deit"][i], own["resnet"][j]) for i in range(3) for j in range(3) if i != j]
     twins = {name: [(one[i], one[j]) for i, j in ((0, 1), (0, 2), (1, 2))] for name, one in own.items()}
     assert row["Shared errors (%)"] == f"{100 * shared(mixed):.1f}"
-    assert row["two runs of the first"] == f"{100 * shared(twins['deit']):.1f}"
-    assert row["of the second"] == f"{100 * shared(twins['resnet']):.1f}"
+    assert row["Shared by two runs of the first (%)"] == f"{100 * shared(twins['deit']):.1f}"
+    assert row["Shared by two of the second (%)"] == f"{100 * shared(twins['resnet']):.1f}"
     assert row["Oracle (%)"] == f"{100 * np.mean([1 - (a & b).mean() for a, b in mixed]):.1f}"
-    assert row["Average of both (%)"] == row["of two of the second"] == "not measured"
+    assert row["Average of both (%)"] == row["Average of two of the second (%)"] == "not measured"
 
 
 def test_averages_are_measured_from_probabilities(tmp_path):
@@ -104,7 +104,7 @@ def test_one_replicate_has_no_twins_and_no_figure(tmp_path):
     section = complementarity(gather(store, "tiny"))
     assert not any(block.kind == "gallery" for block in section.blocks)
     row = texts(store)[0]
-    assert row["n"] == "1" and row["two runs of the first"] == "not measured"
+    assert row["n"] == "1" and row["Shared by two runs of the first (%)"] == "not measured"
 
 
 def test_diverged_runs_are_left_out(tmp_path):

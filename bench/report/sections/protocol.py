@@ -9,13 +9,13 @@ from bench.report.text import NOT_MEASURED, count, listed, points, split, subset
 
 COMPARISONS = (
     Column("Comparison"),
-    Column("Dataset (split)"),
+    Column("Dataset (split)", under="Comparison"),
     Column("Train, val, test images", numeric=True),
     Column("Draws of the subsets", wide=True),
     Column("Recipe (protocol)", wide=True),
     Column("Precision"),
     Column("Weights that count", wide=True),
-    Column("Copy of the data"),
+    Column("Copy of the data", under="Comparison", label="copy of the data: "),
     Column("Unmatched", wide=True),
 )
 BUDGET = (

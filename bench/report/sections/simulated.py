@@ -94,7 +94,7 @@ def _worst(table: pd.DataFrame) -> Table:
             Field(row["claim"]),
             Field(count(row["replicates"])),
             _rate(row, "false_claims"),
-            Field(f"{row['scenario']}, {count(row['images'])} images"),
+            Field(_scenario(row)),
             Field(percent(row["stated"])),
         )
         for _, row in table.loc[at].iterrows()
@@ -103,6 +103,12 @@ def _worst(table: pd.DataFrame) -> Table:
         "Rates of false claims in the worst scenario of each kind of claim, ± Monte Carlo standard error."
     )
     return Table("simulated-worst", caption, WORST, rows)
+
+
+def _scenario(row: pd.Series) -> str:
+    return (
+        f"{row['scenario']}, {count(row['images'])} images" if row["false_claims"] > 0 else "every scenario"
+    )
 
 
 def _all(table: pd.DataFrame) -> Table:
