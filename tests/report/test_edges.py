@@ -1,5 +1,7 @@
 """Stores at the edges: every image right, or wrong, or every model the same; and the tables that describe."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,3 +126,22 @@ def test_models_from_scratch_and_pretrained_ones_are_drawn_apart(tmp_path):
 def test_a_suite_without_a_grid_says_that_the_rate_was_not_varied(tmp_path):
     blocks = section(efficiency, made(tmp_path, shots=(5,)))
     assert any("learning rate: not measured" in getattr(block, "text", "") for block in blocks)
+
+
+def test_a_grid_of_learning_rates_is_a_row(tmp_path):
+    store = RunStore(make_store(tmp_path, shots=(5,)))
+    for place, name in enumerate(("vit", "deit", "resnet")):  # three rates of what is now one network
+        for replicate in range(3):
+            path = store.folder(run_id("tiny", name, 5, replicate)) / "record.json"
+            record = json.loads(path.read_text())
+            record["identity"] |= {
+                "model": {"name": "net"},
+                "recipe": {"optimizer": {"lr": 10.0 ** -(4 - place)}},
+            }
+            record["metrics"]["val_top1"] = (0.5, 0.8, 0.7)[place]
+            path.write_text(json.dumps(record))
+    (table,) = tables(section(efficiency, gather(store, "tiny")), "learning-rates")
+    (row,) = texts(table)
+    assert row[3] == "0.0001: 50.0; 0.001: 80.0; 0.01: 70.0"
+    assert row[4:6] == ["0.001", "0.1"] and row[7] == "3"
+    assert len(table.runs) == 9
