@@ -205,7 +205,7 @@ def contrasts_table(
     """One row a suite, comparison, subset and pair, in the order of the suites."""
     by_id = {record["id"]: record for record in records}
     rows = [
-        {"suite": name, **_row(finding)}
+        _row(finding) | {"suite": name}
         for name, listing in suites.items()
         for finding in find_contrasts(listing, by_id, predictions, cost)
     ]

@@ -8,7 +8,8 @@ sign, or *equivalent* where it is delta or more; a suite counts once, however ma
 share of suites in which all intervals hold their true values. Power is the share of true differences that
 were found (of crossings that were claimed and right, of target accuracies that were found reached).
 
-What came of 2,000 suites a scenario stands in simulated.csv beside this file, and in every report.
+What came of 2,000 suites a scenario stands in simulated.csv beside this file, and in every report. Whoever
+changes an interval or a claim makes it anew: nox -s simulate -- --out bench/analysis/simulated.csv
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 `accuracy` has one row a finished or diverged trial and suite, `contrasts` one row a pair of models that a
 suite compares on a subset, `cost` one row a model, head and input size, `history` one row a step that a
-trial logged; those of
-`bench.analysis.measured` are beside them. Fractions are in 0..1, units are in the names.
+trial logged, `ensembles` one row two networks that were averaged; those of `bench.analysis.measured` are
+beside them. Fractions are in 0..1, units are in the names.
 """
 
 import math

@@ -184,6 +184,7 @@ def test_the_table_is_written_with_its_columns(tmp_path):
     assert {"contrasts.csv", "contrasts.parquet"} <= {path.name for path in write_tables(store)}
     written = pd.read_csv(tmp_path / "tables" / "contrasts.csv")
     assert list(written.columns) == list(CONTRASTS)
+    assert set(written["suite"]) == {"tiny"}
     row = written.iloc[2]
     assert row["a_top1"] - row["b_top1"] == pytest.approx(row["difference"])
     assert row["low"] < row["difference"] < row["high"]

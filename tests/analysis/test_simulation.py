@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from bench.analysis import simulation
-from bench.analysis.simulation import SCENARIOS, SIZES, main, study
+from bench.analysis.scenarios import SCENARIOS, SIZES
+from bench.analysis.simulation import SUITES, main, stored, study
 from bench.analysis.statistics import Intervals, intervals
 from bench.analysis.synthetic import World
 
@@ -108,10 +109,35 @@ def test_a_row_depends_on_the_seed_alone():
     assert not small(names[1], suites=20, seed=1).half_width.equals(alone.half_width)
 
 
-def test_the_command_writes_the_table(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(simulation, "study", lambda suites, seed: small("one contrast, equal", suites=suites))
+def test_the_stored_study_is_of_these_scenarios_and_holds():
+    table = stored()
+    assert list(dict.fromkeys(table.scenario)) == [scenario.name for scenario in SCENARIOS]
+    assert set(table.suites) == {SUITES} and len(table) == 11 * 6 + 3 * 6 * 5
+    assert table.command.str.startswith("python -m bench.analysis.simulation").all()
+    assert table.holds.all()
+    blind = table[table.covers == False]  # noqa: E712 (where no interval is stated it is missing)
+    assert set(blind.scenario) == {"one run in twenty diverges, one model"}
+
+
+def test_the_stored_study_is_of_this_analysis():
+    """A few suites more, with another seed, are as wide and are wrong about as often."""
+    names = ("equal models", "equal models near 1")
+    table = small(*names, suites=150, images=(600,), seed=1).set_index("scenario")
+    kept = stored().query("replicates == 5 and images == 600").set_index("scenario")
+    for name in names:
+        assert table.half_width[name] == pytest.approx(kept.half_width[name], rel=0.06)
+        slack = 4 * np.sqrt(0.05 * 0.95 / 150)
+        assert table.false_claims[name] == pytest.approx(kept.false_claims[name], abs=slack)
+
+
+def test_the_command_prints_and_writes_the_table(tmp_path, monkeypatch, capsys):
+    def few(suites, seed, progress):
+        return small("one contrast, equal", suites=suites, seed=seed, progress=progress)
+
+    monkeypatch.setattr(simulation, "study", few)
     main(["--suites", "5", "--out", str(tmp_path / "table.csv")])
     written = pd.read_csv(tmp_path / "table.csv")
     assert written.suites.tolist() == [5] and written.scenario.tolist() == ["one contrast, equal"]
-    main(["--suites", "5"])
-    assert "false_claims" in capsys.readouterr().out
+    assert written.command.tolist() == ["python -m bench.analysis.simulation --suites 5 --seed 0"]
+    out, err = capsys.readouterr()
+    assert "false_claims" in out and "one contrast, equal, 5 replicates" in err

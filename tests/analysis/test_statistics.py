@@ -78,8 +78,8 @@ def test_contrast_is_howes_formula(seed):
 
 @pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
 def test_normal_effects_are_missed_no_more_often_than_stated(spread):
-    """Spreads over replicates that are nothing, like those over images, and far larger, as means of images:
-    with estimated degrees of freedom the last two are missed about three times as often as stated."""
+    """Spreads over replicates that are nothing, small and large beside those over images; with estimated
+    degrees of freedom the last are missed three times as often as stated."""
     rng = np.random.default_rng(0)
     suites, replicates, images = 4000, 3, 60
     tables = rng.normal(0, 0.01, (suites, replicates, images)) + rng.normal(0, 0.02, (suites, 1, images))
@@ -262,3 +262,36 @@ def test_mcnemar_matches_the_exact_binomial_test(only_a, only_b, both):
     assert (found.only_a, found.only_b) == (only_a, only_b)
     n = only_a + only_b
     assert found.p == pytest.approx(stats.binomtest(only_a, n).pvalue if n else 1.0)
+
+
+@given(pairs, st.floats(0.001, 0.5), st.floats(0.05, 0.95))
+def test_more_confidence_never_gives_a_shorter_interval(pair, alpha, share):
+    more, less = contrast(*pair, alpha=alpha * share), contrast(*pair, alpha=alpha)
+    assert more.low <= less.low + 1e-12 and more.high >= less.high - 1e-12
+
+
+@given(pairs)
+def test_no_interval_is_shorter_than_the_residuals_alone_allow(pair):
+    """However well the replicates agree."""
+    table = pair[0].astype(float) - pair[1]
+    replicates, images = table.shape
+    _, _, res = brute_force_anova(table)
+    least = stats.t.isf(0.025, (replicates - 1) * (images - 1)) * np.sqrt(res / table.size)
+    assert contrast(table).half_width >= least - 1e-9
+
+
+@given(scores, st.data())
+def test_mcnemar_is_the_same_from_either_side_and_in_any_order(table, data):
+    a, b = table[0].astype(bool), table[1].astype(bool)
+    order = data.draw(st.permutations(range(len(a))))
+    one, other = mcnemar(a, b), mcnemar(b[order], a[order])
+    assert (one.only_a, one.only_b, one.p) == (other.only_b, other.only_a, other.p)
+
+
+@given(st.integers(1, 300), st.floats(0, 1), st.floats(0.01, 0.3))
+def test_wilson_holds_the_share_and_mirrors(n, share, alpha):
+    k = round(share * n)
+    (low, high), mirrored = wilson(k, n, alpha=alpha), wilson(n - k, n, alpha=alpha)
+    assert low - 1e-12 <= k / n <= high + 1e-12
+    assert (low, high) == pytest.approx((1 - mirrored[1], 1 - mirrored[0]))
+    assert wilson(k, n, alpha=alpha / 2)[0] <= low + 1e-12

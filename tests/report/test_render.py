@@ -73,6 +73,8 @@ def test_files(report):
     figures = [
         "forest-from-scratch",
         "efficiency-from-scratch",
+        "gap-from-scratch",
+        "complementarity-from-scratch",
         "reliability-from-scratch",
         "classes-from-scratch-deit-resnet",
         "pareto-params-from-scratch",
@@ -104,7 +106,7 @@ def test_page_is_well_formed_and_self_contained(report):
 def test_figures_have_words(report):
     page = Page((report / "index.html").read_text())
     drawn = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
-    assert len(drawn) == 8
+    assert len(drawn) == 10
     mean = sum(true_top1("resnet", 20, replicate) for replicate in range(3)) / 3
     assert f"{100 * mean:.1f} % at 20" in drawn[1]["aria-label"]
 
@@ -113,7 +115,7 @@ def test_numbers_of_the_accuracy_table(report):
     values = pd.Series([true_top1("deit", 20, replicate) for replicate in range(3)])
     number = f"{100 * values.mean():.1f} ± {100 * values.std():.1f}"
     lines = rows((report / "report.md").read_text(), "Accuracy", "| 20 |")
-    assert len(lines) == 3
+    assert len(lines) == 6, "three of the table, three of single networks"
     assert lines[1].startswith(f"| 20 | DeiT-Ti/4 | {number} | 3 | none | deit-scratch (shared) |")
     assert number in " ".join(Page((report / "index.html").read_text()).text.split())
 
@@ -273,7 +275,7 @@ def test_text_from_outside_is_escaped(tmp_path):
     markdown = (out / "report.md").read_text()
     assert "<script" not in markdown
     found = rows(markdown, "Accuracy", "| 5 |")
-    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in found}) == 1
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in found}) == 2, "of two tables"
     assert "<script" not in (out / "figures" / "efficiency-from-scratch.svg").read_text()
 
 
@@ -302,7 +304,7 @@ def test_nothing_measured(tmp_path):
     out = made(tmp_path, missing=everything, profiles=False)
     text = (out / "report.md").read_text()
     assert "0 of 36 done, 36 missing" in text
-    assert text.count("Not measured: ") == 11
+    assert text.count("Not measured: ") == 12
     assert "nan" not in text.lower().replace("finetune", "")
     Page((out / "index.html").read_text())
     assert not list(out.rglob("*.svg"))
@@ -330,7 +332,7 @@ def test_one_replicate_and_no_history(tmp_path):
         path.unlink()
     render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text()
-    assert text.count("fewer than 3 replicates: no interval") == 24
+    assert text.count("fewer than 3 replicates: no interval") == 36, "accuracy, calibration, gap"
     assert "Not measured: no trial of this suite has logged its training." in text
 
 

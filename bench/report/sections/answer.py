@@ -28,15 +28,24 @@ def answer(evidence: Evidence) -> Section:
     if len(claims) > SENTENCES:
         left = len(claims) - SENTENCES
         blocks.append(Prose(f"{left} more primary contrasts stand in the section Contrasts."))
-    blocks.append(
-        Prose(
-            f"Differences are in points of top-1 accuracy on the test split. The intervals hold together for "
-            f"all {len(primary)} primary contrasts and sizes that the suite plans, for new training runs and "
-            "new test images. They condition on the pool of training images, the values that were tuned and "
-            "the checkpoints. Sentences name models, and speak of no others."
-        )
-    )
+    blocks.append(Prose(_reading(primary)))
     return Section("answer", "The answer", (*blocks, *chooser(evidence)))
+
+
+def _reading(primary: list[Finding]) -> str:
+    """What the intervals are about; that there are none where too few replicates were run."""
+    if not any(finding.decided for finding in primary):
+        return (
+            "No primary contrast has the three replicates that an interval needs, so nothing is claimed: "
+            "means of fewer runs say what was measured, not which model is better."
+        )
+    return (
+        f"Differences are in points of top-1 accuracy on the test split. The intervals hold together for "
+        f"all {len(primary)} primary contrasts and sizes that the suite plans, for new training runs and "
+        "new test images (on the whole training split: new runs on the same training images). They "
+        "condition on the pool of training images, the values that were tuned and the checkpoints. "
+        "Sentences name models, and speak of no others."
+    )
 
 
 def _claim(group: list[Finding]) -> Claim:

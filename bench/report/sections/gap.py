@@ -131,6 +131,7 @@ def _axes(above: Axes, below: Axes, measured: list[Cell]) -> None:
     for axes in (above, below):
         axes.axhline(0, color=MUTED, linewidth=0.7)
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
+        axes.set_ylim(axes.get_ylim())  # settled, as labels are placed by it
 
 
 def _in_words(name: str, lines: dict[str, list[tuple[Cell, pd.DataFrame]]]) -> str:

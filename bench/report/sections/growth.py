@@ -121,10 +121,11 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]]) -> Table:
         delta = evidence.suite["delta"]
         found = area_contrast(*(evidence.growths[key] for key in keys), delta)[0] if measured else None
         change = crossover_of(group, evidence.records, evidence.predictions)
+        undecided = change is not None and sum(finding.decided for finding in group) < 2
         rows.append(
             (
                 Field(pair_name(head)),
-                Field(crossover_in_words(change, head.titles)),
+                Field(NOT_ENOUGH if undecided else crossover_in_words(change, head.titles)),
                 Field(points(found.estimate) if found else NOT_ENOUGH),
                 Field(interval(found.low, found.high) if found else "none"),
                 Field("primary" if head.pair.primary else "exploratory"),

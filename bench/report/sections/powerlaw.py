@@ -15,6 +15,7 @@ from bench.report.sections.sizes import size_axis
 from bench.report.style import Look
 from bench.report.text import percent, slug
 
+LEAST = 0.05  # percent; a logarithmic axis has no room for an error of 0
 SIDESTEP = 1.06  # bars of neighbouring models are drawn this factor apart on the x axis
 
 COLUMNS = (
@@ -87,13 +88,13 @@ def _figure(
             x = np.geomspace(low, high, 60)
             axes.plot(x, 100 * fit.error(x), color=look.colour, linestyle=dash, linewidth=1.0)
         title = evidence.suite["contestants"][member.contestant]["title"]
-        labels.append(EndLabel(title, fit.limit, float(100 * fit.error([fit.limit])[0]), look))
+        labels.append(EndLabel(title, fit.limit, max(float(100 * fit.error([fit.limit])[0]), LEAST), look))
         parts.append(_data(member, fit, title))
     size_axis(axes, measured, beyond=MAX_EXTRAPOLATION)
     axes.set_yscale("log")
     drawn = np.concatenate([np.concatenate([part["error"], part["fitted"]]) for part in parts])
     lowest = min(drawn.min(), *(float(fit.error([fit.limit])[0]) for _, fit in fitted))
-    axes.set_ylim(max(70 * lowest, 0.05), min(130 * drawn.max(), 110))
+    axes.set_ylim(max(70 * lowest, LEAST), max(min(130 * drawn.max(), 110), 2 * LEAST))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -121,7 +122,7 @@ def _held_out(axes: Axes, member: Growth, at: float, look: Look) -> None:
     last = member.curve.points[-1]
     if last.low is not None and last.high is not None:
         ends = 100 * (1 - last.high), 100 * (1 - last.low)
-        axes.plot([at, at], np.maximum(ends, 0.01), color=look.colour, linewidth=0.7)
+        axes.plot([at, at], np.maximum(ends, LEAST), color=look.colour, linewidth=0.7)
 
 
 def _data(member: Growth, fit: PowerLaw, title: str) -> pd.DataFrame:

@@ -9,13 +9,13 @@ from bench.report.text import NOT_MEASURED, count, listed, points, split, subset
 
 COMPARISONS = (
     Column("Comparison"),
-    Column("Dataset (split)"),
+    Column("Dataset (split)", under="Comparison"),
     Column("Train, val, test images", numeric=True),
     Column("Draws of the subsets", wide=True),
     Column("Recipe (protocol)", wide=True),
     Column("Precision"),
     Column("Weights that count", wide=True),
-    Column("Copy of the data"),
+    Column("Copy of the data", under="Comparison", label="copy of the data: "),
     Column("Unmatched", wide=True),
 )
 BUDGET = (
@@ -127,7 +127,7 @@ def _comparisons(evidence: Evidence) -> Table:
             (
                 Field(comparison["name"]),
                 Field(split(comparison["dataset"], comparison["split_id"])),
-                Field(", ".join(_span(done[f"{part}_images"]) for part in ("train", "val", "test"))),
+                Field(_images(done)),
                 Field(_draws(own)),
                 Field(_recipes(own)),
                 Field(_values(done["precision"])),
@@ -190,19 +190,26 @@ def _draws(rows: pd.DataFrame) -> str:
 
 
 def _recipes(rows: pd.DataFrame) -> str:
-    kinds = rows[["recipe", "protocol"]].drop_duplicates().fillna(NOT_MEASURED)
-    return "; ".join(f"{row.recipe} ({row.protocol})" for row in kinds.itertuples())
+    kinds = rows.groupby("recipe", sort=False)["protocol"].unique()
+    named = {recipe: listed([word for word in words if pd.notna(word)]) for recipe, words in kinds.items()}
+    return "; ".join(f"{recipe} ({words})" if words else recipe for recipe, words in named.items())
 
 
 def _values(values: pd.Series) -> str:
     return "; ".join(dict.fromkeys(values.dropna())) or NOT_MEASURED
 
 
+def _images(done: pd.DataFrame) -> str:
+    if done.empty:
+        return NOT_MEASURED
+    return ", ".join(_span(done[f"{part}_images"]) for part in ("train", "val", "test"))
+
+
 def _span(values: pd.Series) -> str:
     values = values.dropna()
     if values.empty:
         return NOT_MEASURED
-    return "-".join(dict.fromkeys(count(value) for value in (values.min(), values.max())))
+    return " to ".join(dict.fromkeys(count(value) for value in (values.min(), values.max())))
 
 
 def _copy(verified: int, done: int) -> str:

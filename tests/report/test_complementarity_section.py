@@ -1,0 +1,124 @@
+"""The section on complementarity, against loops over the stored predictions."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from report.make_store import TEST_IMAGES, make_store, run_id
+
+from bench.report.evidence import gather
+from bench.report.sections.complementarity import complementarity
+from bench.store import RunStore
+
+LABELS = np.arange(TEST_IMAGES) % 10
+
+
+def store_with(root, probabilities=False, **changes):
+    """Predictions at random, unlike those of the synthetic store, which are wrong on the same images."""
+    store = RunStore(make_store(root, shots=(5,), **changes))
+    rng = np.random.default_rng(0)
+    for run in sorted(store.ids()):
+        path = store.folder(run) / "predictions.parquet"
+        if not path.exists():
+            continue
+        raw = rng.random((TEST_IMAGES, 10)) + 0.4 * np.eye(10)[LABELS]
+        frame = pd.read_parquet(path).assign(predicted=raw.argmax(1).astype(np.uint16))
+        frame.to_parquet(path)
+        if probabilities:
+            np.save(store.folder(run) / "probabilities.npy", raw / raw.sum(1, keepdims=True))
+    return store
+
+
+def tables(store):
+    return {b.name: b for b in complementarity(gather(store, "tiny")).blocks if b.kind == "table"}
+
+
+def texts(store):
+    (table,) = tables(store).values()
+    return [
+        dict(zip([c.title for c in table.columns], [f.text for f in row], strict=True)) for row in table.rows
+    ]
+
+
+def wrong(store, name, replicate):
+    run = run_id("tiny", name, 5, replicate)
+    return pd.read_parquet(store.folder(run) / "predictions.parquet")["predicted"].to_numpy() != LABELS
+
+
+def shared(pairs):
+    return np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs])
+
+
+def test_shared_errors_and_oracle_match_counting(tmp_path):
+    store = store_with(tmp_path)
+    row = texts(store)[0]
+    assert row["Pair"] == "DeiT-Ti/4 and ResNet-18" and row["n"] == "3"
+    own = {name: [wrong(store, name, r) for r in range(3)] for name in ("deit", "resnet")}
+    mixed = [(own["deit"][i], own["resnet"][j]) for i in range(3) for j in range(3) if i != j]
+    twins = {name: [(one[i], one[j]) for i, j in ((0, 1), (0, 2), (1, 2))] for name, one in own.items()}
+    assert row["Shared errors (%)"] == f"{100 * shared(mixed):.1f}"
+    assert row["Shared by two runs of the first (%)"] == f"{100 * shared(twins['deit']):.1f}"
+    assert row["Shared by two of the second (%)"] == f"{100 * shared(twins['resnet']):.1f}"
+    assert row["Oracle (%)"] == f"{100 * np.mean([1 - (a & b).mean() for a, b in mixed]):.1f}"
+    assert row["Average of both (%)"] == row["Average of two of the second (%)"] == "not measured"
+
+
+def test_averages_are_measured_from_probabilities(tmp_path):
+    store = store_with(tmp_path, probabilities=True)
+    row = texts(store)[0]
+    read = {
+        (name, r): np.load(store.folder(run_id("tiny", name, 5, r)) / "probabilities.npy")
+        for name in ("deit", "resnet")
+        for r in range(3)
+    }
+    pairs = [(("deit", i), ("resnet", j)) for i in range(3) for j in range(3) if i != j]
+    expected = np.mean([((read[one] + read[other]).argmax(1) == LABELS).mean() for one, other in pairs])
+    assert row["Average of both (%)"] == f"{100 * expected:.1f}"
+    assert float(row["Average of both (%)"]) > float(row["One alone (%)"])
+
+
+def test_a_single_model_of_the_same_cost_stands_beside_the_pair(tmp_path):
+    store = store_with(tmp_path, comparison={"contrasts": [["vit", "deit"]], "exploratory": []})
+    assert texts(store)[0]["Single model of the pair's FLOPs (%)"] == "not measured"
+    listing = store.suites()["tiny"]
+    for model, flops in (("vit_tiny_patch4_32", 1_000_000), ("resnet18_cifar", 2_100_000)):
+        cost = next(p for p in store.profiles()) | {
+            "id": model,
+            "model": model,
+            "classes": 10,
+            "input_size": 32,
+        }
+        folder = store.root / "profiles" / model
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(json.dumps(cost | {"flops": flops}))
+        listing["profiles"].append(model)
+    (store.root / "suites" / "tiny.json").write_text(json.dumps(listing))
+    evidence = gather(store, "tiny")
+    mean = next(c for c in evidence.cells if c.contestant == "resnet").scores["top1"].mean
+    assert texts(store)[0]["Single model of the pair's FLOPs (%)"] == f"ResNet-18: {100 * mean:.1f}"
+
+
+def test_one_replicate_has_no_twins_and_no_figure(tmp_path):
+    store = store_with(tmp_path, replicates=1)
+    section = complementarity(gather(store, "tiny"))
+    assert not any(block.kind == "gallery" for block in section.blocks)
+    row = texts(store)[0]
+    assert row["n"] == "1" and row["Shared by two runs of the first (%)"] == "not measured"
+
+
+def test_diverged_runs_are_left_out(tmp_path):
+    row = texts(store_with(tmp_path, diverged=(("resnet", 5, 1),)))[0]
+    assert row["n"] == "2"
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_networks_that_are_all_right_or_all_wrong(tmp_path, share):
+    store = store_with(tmp_path)
+    for run in store.ids():
+        path = store.folder(run) / "predictions.parquet"
+        predicted = (LABELS if share else (LABELS + 1) % 10).astype(np.uint16)
+        pd.read_parquet(path).assign(predicted=predicted).to_parquet(path)
+    row = texts(store)[0]
+    assert row["Shared errors (%)"] == ("no errors" if share else "100.0")
+    assert row["Oracle (%)"] == f"{100.0 * share:.1f}"

@@ -1,0 +1,147 @@
+"""Stores at the edges: every image right, or wrong, or every model the same; and the tables that describe."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from report.make_store import TEST_IMAGES, make_store, run_id, true_top1
+from scipy.stats import binomtest
+
+from bench.report.blocks import Gallery, Prose, Table, walk
+from bench.report.evidence import gather
+from bench.report.render import render
+from bench.report.sections.accuracy import accuracy
+from bench.report.sections.answer import answer
+from bench.report.sections.contrasts import contrasts
+from bench.report.sections.efficiency import efficiency
+from bench.report.style import house_style
+from bench.store import RunStore
+
+LABELS = np.arange(TEST_IMAGES) % 10
+FIVE = (1, 2, 5, 20, None)
+
+
+def made(root, **changes):
+    return gather(RunStore(make_store(root, **changes)), "tiny")
+
+
+def section(make, evidence):
+    with house_style():
+        return list(walk(make(evidence).blocks))
+
+
+def tables(blocks, start):
+    return [block for block in blocks if isinstance(block, Table) and block.name.startswith(start)]
+
+
+def texts(table):
+    return [[field.text for field in row] for row in table.rows]
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_a_store_in_which_all_are_right_or_all_wrong_can_be_read(tmp_path, share):
+    store = RunStore(make_store(tmp_path / "store", shots=FIVE))
+    for run in store.ids():
+        path = store.folder(run) / "predictions.parquet"
+        predicted = (LABELS if share else (LABELS + 1) % 10).astype(np.uint16)
+        pd.read_parquet(path).assign(predicted=predicted).to_parquet(path)
+    evidence = gather(store, "tiny")
+    unseen = 1 - (0.025 / 5) ** (1 / TEST_IMAGES)
+    for finding in evidence.findings:
+        if finding.pair.primary:
+            assert (finding.result.estimate, finding.result.verdict) == (0.0, "inconclusive")
+            assert (finding.result.low, finding.result.high) == pytest.approx((-unseen, unseen))
+    render(store, "tiny", tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert " nan" not in text.lower() and "DeiT-Ti/4 against ResNet-18 is inconclusive" in text
+
+
+def test_without_three_replicates_nothing_is_claimed(tmp_path):
+    blocks = section(answer, made(tmp_path, shots=(5, None), replicates=2))
+    prose = " ".join(block.text for block in blocks if isinstance(block, Prose))
+    assert "nothing is claimed" in prose and "hold together" not in prose
+
+
+def test_a_network_is_described_by_wilson_and_by_classes(tmp_path):
+    (table,) = tables(section(accuracy, made(tmp_path, shots=(5,))), "networks")
+    row = texts(table)[1]
+    top1 = true_top1("deit", 5, 0)
+    ends = binomtest(round(top1 * TEST_IMAGES), TEST_IMAGES).proportion_ci(0.95, method="wilson")
+    assert row[:4] == ["5", "DeiT-Ti/4", run_id("tiny", "deit", 5, 0), f"{100 * top1:.1f}"]
+    assert row[4] == f"{100 * ends.low:.1f} to {100 * ends.high:.1f}"
+    assert row[7] == "120"
+
+
+def test_the_first_replicate_of_both_is_compared_by_mcnemar(tmp_path):
+    blocks = section(contrasts, made(tmp_path, shots=(5,), diverged=(("resnet", 5, 0),)))
+    (table,) = tables(blocks, "mcnemar")
+    row = texts(table)[0]
+    a, b = (round(true_top1(name, 5, 1) * TEST_IMAGES) for name in ("deit", "resnet"))
+    # In this store a network is right on the first so many images, so one is right wherever the other is.
+    assert row[1:4] == ["DeiT-Ti/4 against ResNet-18", str(max(a - b, 0)), str(max(b - a, 0))]
+    p = binomtest(min(a - min(a, b), b - min(a, b)), abs(a - b)).pvalue
+    assert row[4] == ("< 0.001" if p < 0.001 else f"{p:.3f}")
+    assert run_id("tiny", "deit", 5, 1) in row[5] and run_id("tiny", "resnet", 5, 1) in row[5]
+
+
+def test_the_gap_is_train_minus_val(tmp_path):
+    (table,) = tables(section(efficiency, made(tmp_path, shots=(5,), diverged=(("vit", 5, 0),))), "gap")
+    rows = texts(table)
+    assert [row[6] for row in rows] == ["2", "3", "3"], "diverged runs have no gap"
+    gaps = [0.99 - (true_top1("deit", 5, r) + 0.005) for r in range(3)]
+    assert rows[1][4] == f"{100 * np.mean(gaps):+.1f}"
+    assert table.rows[1][4].spread == f"± {100 * np.std(gaps, ddof=1):.1f}"
+    nll = [0.03 - (-np.log(true_top1("deit", 5, r)) + 0.19) for r in range(3)]
+    assert rows[1][5] == f"{np.mean(nll):+.2f}".replace("-", "\u2212")
+
+
+def test_without_a_val_split_the_gap_is_not_measured(tmp_path):
+    evidence = made(tmp_path, shots=(5,))
+    evidence.trials[["val_top1", "val_nll"]] = np.nan
+    (table,) = tables(section(efficiency, evidence), "gap")
+    assert {field for row in texts(table) for field in row[2:6]} == {"not measured"}
+
+
+def test_a_power_law_needs_five_sizes(tmp_path):
+    few = section(efficiency, made(tmp_path / "few", shots=FIVE[1:]))
+    assert not tables(few, "powerlaw") and any("No power law" in getattr(b, "text", "") for b in few)
+    (table,) = tables(section(efficiency, made(tmp_path / "many", shots=FIVE)), "powerlaw")
+    rows = texts(table)
+    assert {tuple(row[4:6]) for row in rows} == {("1 to 20", "80")}
+    measured = [100 * np.mean([true_top1(n, None, r) for r in range(3)]) for n in ("vit", "deit", "resnet")]
+    assert [row[7] for row in rows] == [f"{value:.1f}" for value in measured]
+
+
+def test_models_from_scratch_and_pretrained_ones_are_drawn_apart(tmp_path):
+    evidence = made(tmp_path, shots=(5, 20))
+    evidence.trials.loc[evidence.trials["contestant"] == "deit", "pretraining"] = "ImageNet-1k"
+    galleries = [block for block in section(efficiency, evidence) if isinstance(block, Gallery)]
+    names = [figure.name for figure in galleries[0].figures]
+    assert names == ["efficiency-from-scratch-from-scratch", "efficiency-from-scratch-pretrained"]
+    titles = [set(figure.data["title"]) for figure in galleries[0].figures]
+    assert titles == [{"ViT-Ti/4", "ResNet-18"}, {"DeiT-Ti/4"}]
+
+
+def test_a_suite_without_a_grid_says_that_the_rate_was_not_varied(tmp_path):
+    blocks = section(efficiency, made(tmp_path, shots=(5,)))
+    assert any("learning rate: not measured" in getattr(block, "text", "") for block in blocks)
+
+
+def test_a_grid_of_learning_rates_is_a_row(tmp_path):
+    store = RunStore(make_store(tmp_path, shots=(5,)))
+    for place, name in enumerate(("vit", "deit", "resnet")):  # three rates of what is now one network
+        for replicate in range(3):
+            path = store.folder(run_id("tiny", name, 5, replicate)) / "record.json"
+            record = json.loads(path.read_text())
+            record["identity"] |= {
+                "model": {"name": "net"},
+                "recipe": {"optimizer": {"lr": 10.0 ** -(4 - place)}},
+            }
+            record["metrics"]["val_top1"] = (0.5, 0.8, 0.7)[place]
+            path.write_text(json.dumps(record))
+    (table,) = tables(section(efficiency, gather(store, "tiny")), "learning-rates")
+    (row,) = texts(table)
+    assert row[3] == "0.0001: 50.0; 0.001: 80.0; 0.01: 70.0"
+    assert row[4:6] == ["0.001", "0.1"] and row[7] == "3"
+    assert len(table.runs) == 9

@@ -1,0 +1,91 @@
+"""The section on the protocol and the simulated rates, against the store and the study."""
+
+import pytest
+from report.make_store import make_store, run_id
+
+from bench.analysis.simulation import stored
+from bench.report.blocks import Prose, Table, walk
+from bench.report.evidence import gather
+from bench.report.sections.protocol import looks_at_test, protocol
+from bench.report.sections.simulated import rates_in_words, simulated
+from bench.store import RunStore
+
+
+def made(root, **changes):
+    return gather(RunStore(make_store(root, shots=(5, None), **changes)), "tiny")
+
+
+def words(evidence):
+    return " ".join(b.text for b in walk(protocol(evidence).blocks) if isinstance(b, Prose))
+
+
+def table(evidence, name):
+    found = {b.name: b for b in walk(protocol(evidence).blocks) if isinstance(b, Table)}
+    return [[field.text for field in row] for row in found[name].rows]
+
+
+def test_looks_at_test_are_counted(tmp_path):
+    evidence = made(tmp_path, diverged=(("vit", 5, 1),))
+    assert "evaluated 17 times in 18 trials, at most once in any one" in looks_at_test(evidence)
+
+
+def test_a_second_look_is_named(tmp_path):
+    evidence = made(tmp_path, record={"test_evaluations": 2})
+    found = looks_at_test(evidence)
+    assert "evaluated 36 times in 18 trials, at most twice" in found
+    assert run_id("tiny", "vit", 5, 0) in found and "interrupted" in found
+
+
+def test_choices_by_val_and_unverified_copies_are_told(tmp_path):
+    evidence = made(tmp_path, record={"selection": "val-oracle"}, data={"copy": "copy not verified"})
+    text = words(evidence)
+    assert "ViT-Ti/4 in from-scratch (val-oracle, 6 runs)" in text
+    assert "Copies of digits were not verified against checksums in 18 runs of 18." in text
+    (row,) = table(evidence, "protocol")
+    assert row[6].startswith("val-oracle") and row[7] == "copy not verified in 18 of 18"
+
+
+def test_what_was_held_equal(tmp_path):
+    evidence = made(tmp_path)
+    (row,) = table(evidence, "protocol")
+    assert row[1:6] == [
+        "digits (official)",
+        "50 to 800, 60, 120",
+        "3 nested, class-balanced draws; the whole split: one draw, no spread over draws",
+        "scratch (shared); deit-scratch (shared)",
+        "fp32",
+    ]
+    budget = table(evidence, "budget")
+    assert [line[1:4] for line in budget] == [["5", "640", "10"], ["all (80)", "1\u202f920", "10"]]
+    assert "last checkpoint: nothing was chosen by the val split" in words(evidence)
+    assert "8 contrasts" not in words(evidence) and "2 contrasts and sizes" in words(evidence)
+
+
+def test_models_with_other_budgets_are_told_apart(tmp_path):
+    evidence = made(tmp_path)
+    evidence.trials.loc[evidence.trials["contestant"] == "deit", "images_seen"] = 77
+    assert table(evidence, "budget")[0][2] == "ViT-Ti/4: 640; DeiT-Ti/4: 77; ResNet-18: 640"
+
+
+def test_nothing_run_says_so(tmp_path):
+    missing = tuple((n, s, r) for n in ("vit", "deit", "resnet") for s in (5, None) for r in range(3))
+    text = words(made(tmp_path, missing=missing))
+    assert "has not been evaluated" in text and "No copy of the data was used yet" in text
+
+
+@pytest.mark.parametrize("replicates", [3, 5, 10])
+def test_the_worst_rates_are_those_of_the_study(replicates):
+    study = stored().query("claim == 'verdict' and replicates == @replicates")
+    worst = f"{100 * max(study.false_claims):.1f} %"
+    assert f"{worst} with {replicates} replicates" in rates_in_words()
+    found = {(row[0].text, row[1].text): row for row in simulated()[1].rows}
+    assert f"{found['verdict', str(replicates)][2].text} %" == worst
+
+
+def test_every_simulated_rate_is_in_the_table():
+    (everything,) = simulated()[2].blocks
+    study = stored()
+    assert len(everything.rows) == len(study)
+    for row, (_, expected) in zip(everything.rows, study.iterrows(), strict=True):
+        assert row[0].text == expected.scenario
+        assert row[4].text == f"{100 * expected.false_claims:.1f}"
