@@ -28,6 +28,10 @@ def test_cost_speed_and_memory_fill_store_and_tables(vcbench, here, tmp_path):
     }
     cost = tables(tmp_path, "cost").set_index("model")
     assert set(cost.index) == {"vit_digits", "resnet_digits"}
+    counted = json.loads(cost["elementwise"]["vit_digits"])
+    assert set(counted) == {"norms", "softmax", "pooling", "resampling"}
+    assert counted["norms"] > 0 and counted["softmax"] > 0 == counted["resampling"]
+    assert (speed["memory_bandwidth_bytes_per_s"] > 0).all()
     for row in speed.itertuples():
         samples = pd.read_parquet(tmp_path / "results/profiles" / row.profile / "samples.parquet")
         assert len(samples) == row.samples and samples["process"].nunique() == 3
