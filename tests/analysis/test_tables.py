@@ -217,7 +217,7 @@ def test_files_hold_the_tables_to_the_last_digit(store):
     written = write_tables(store)
     assert {path.name for path in written} == {
         f"{name}.{kind}"
-        for name in ("accuracy", "contrasts", "cost", "speed", "memory", "scaling", "history")
+        for name in ("accuracy", "contrasts", "cost", *MEASURED, "history")
         for kind in ("csv", "parquet")
     }
     for name, frame in build_tables(store).items():
