@@ -63,7 +63,7 @@ def measure(
     hooks = {"memory_limit": available_memory(), "told": told, "should_stop": should_stop}
 
     def keep(row: Row) -> None:
-        if resume:
+        if resume and not row.ended:
             store.keep_processes(known[row.task, row.setting].id, row.results)
 
     def finish(row: Row, limits: Limits, best: bool | None) -> Record:

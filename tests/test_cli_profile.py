@@ -28,6 +28,10 @@ def test_cost_speed_and_memory_fill_store_and_tables(vcbench, here, tmp_path):
     }
     cost = tables(tmp_path, "cost").set_index("model")
     assert set(cost.index) == {"vit_digits", "resnet_digits"}
+    counted = json.loads(cost["elementwise"]["vit_digits"])
+    assert set(counted) == {"norms", "softmax", "pooling", "resampling"}
+    assert counted["norms"] > 0 and counted["softmax"] > 0 == counted["resampling"]
+    assert (speed["memory_bandwidth_bytes_per_s"] > 0).all()
     for row in speed.itertuples():
         samples = pd.read_parquet(tmp_path / "results/profiles" / row.profile / "samples.parquet")
         assert len(samples) == row.samples and samples["process"].nunique() == 3
@@ -148,6 +152,24 @@ def test_outputs_that_are_nan_in_bf16_are_a_failed_row(vcbench, here, tmp_path, 
     rows = tables(tmp_path, "speed").set_index("precision")
     assert rows["outcome"]["fp32"] == "measured" and rows["outcome"]["bf16"] == "failed"
     assert "bf16" in rows["reason"]["bf16"] and pd.isna(rows["images_per_s"]["bf16"])
+
+
+def test_out_of_memory_at_the_second_batch_size_is_a_row(vcbench, here, tmp_path, monkeypatch):
+    made = subject.make_images
+
+    def scarce(setting):
+        if setting.batch_size > 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return made(setting)
+
+    monkeypatch.setattr(subject, "make_images", scarce)
+    arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "1,16", "--what")
+    status, out, _ = vcbench(*arguments, "speed,memory,end_to_end")
+    assert status == 0 and out.count("the largest batch that fits is 4") == 3
+    for name in ("speed", "memory", "end_to_end"):
+        rows = tables(tmp_path, name).set_index("batch_size")
+        assert list(rows["outcome"]) == ["measured", "out_of_memory"] and rows["largest_batch"][16] == 4
+    assert pd.isna(tables(tmp_path, "speed").set_index("batch_size")["images_per_s"][16])
 
 
 def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):

@@ -132,3 +132,37 @@ def test_interrupted_it_goes_on_from_the_processes_that_are_done(
     assert status == 0 and "10 measured" in out
     assert sum(task not in ("matmul", "bandwidth") for task in asked) == 30
     assert set(table("speed")["processes"]) == {3}
+
+
+def test_profiles_can_be_had_without_the_trials_and_the_other_way_round(vcbench, here, table, tmp_path):
+    path = tmp_path / "both.toml"
+    path.write_text(
+        """
+title = "t"
+description = "d"
+[models]
+vit = { model = "vit_digits" }
+[[comparison]]
+name = "digits"
+dataset = "digits"
+contestants = ["vit"]
+recipe = "scratch"
+shots = [2]
+replicates = 1
+input_size = 16
+set = { "augment.flip" = false, "augment.random_crop" = "none", "budget.epochs" = 1, "budget.min_steps" = 1 }
+[[profiles.measured]]
+what = ["speed"]
+models = ["vit_digits"]
+input_size = 16
+classes = 10
+repeats = 2
+seconds = 0.0
+"""
+    )
+    status, out, err = vcbench("run", str(path), "--device", "cpu", "--only", "digits")
+    assert status == 0 and "1 finished" in out and "measured" not in out, err
+    assert table("speed").empty and len(table("accuracy")) == 1
+    status, out, err = vcbench("run", str(path), "--device", "cpu", "--only", "profiles")
+    assert status == 0 and "1 measured" in out and "finished" not in out, err
+    assert len(table("speed")) == 1 and len(table("accuracy")) == 1

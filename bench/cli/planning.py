@@ -121,6 +121,24 @@ def _facts(profile: "Profile | Measurement") -> dict[str, Any]:
 
 def _print(listing: dict[str, Any], todo: int) -> None:
     trials, profiles = listing["trials"], listing["profiles"]
+    if trials:
+        _print_trials(trials)
+    rows = [[row[column] for column in ("state", "profile", "what", "words")] for row in profiles]
+    print_columns(rows, ("STATE", "PROFILE", "WHAT", "OF"))
+    unresolved = [row for row in trials if row["state"] == "unresolved"]
+    done = sum(row["state"] == "done" for row in trials)
+    print(
+        f"\n{listing['suite']}: {len(trials)} trials, {done} done, {todo} to do, "
+        f"{len(unresolved)} unresolved; {len(profiles)} profiles, "
+        f"{sum(row['state'] == 'done' for row in profiles)} done"
+    )
+    if todo:
+        print(f"The rest takes about {spoken(listing['remaining_s'])} (from {listing['estimate']}).")
+    for reason in dict.fromkeys(row["reason"] for row in unresolved):
+        print(f"Unresolved: {reason}")
+
+
+def _print_trials(trials: list[dict[str, Any]]) -> None:
     print_columns(
         [
             (
@@ -138,18 +156,3 @@ def _print(listing: dict[str, Any], todo: int) -> None:
         ("STATE", "RUN", "COMPARISON", "MODEL", "RECIPE", "SHOTS", "REPLICATE", "EXPECTED"),
     )
     print()
-    columns = ("state", "profile", "what", "words")
-    print_columns(
-        [[row[column] for column in columns] for row in profiles], ("STATE", "PROFILE", "WHAT", "OF")
-    )
-    unresolved = [row for row in trials if row["state"] == "unresolved"]
-    done = sum(row["state"] == "done" for row in trials)
-    print(
-        f"\n{listing['suite']}: {len(trials)} trials, {done} done, {todo} to do, "
-        f"{len(unresolved)} unresolved; {len(profiles)} profiles, "
-        f"{sum(row['state'] == 'done' for row in profiles)} done"
-    )
-    if todo:
-        print(f"The rest takes about {spoken(listing['remaining_s'])} (from {listing['estimate']}).")
-    for reason in dict.fromkeys(row["reason"] for row in unresolved):
-        print(f"Unresolved: {reason}")

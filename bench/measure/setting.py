@@ -75,7 +75,7 @@ class Loading:
     @property
     def words(self) -> str:
         """The setting in one line."""
-        return f"loading from {self.path}, batch {self.batch_size}, {self.input_size} px"
+        return f"from {self.path}, batch {self.batch_size}, {self.input_size} px"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from bench.analysis.tables import ACCURACY, COST, HISTORY, at_chance, build_tabl
 from bench.errors import StoreError
 from bench.store import RunStore
 
+MEASURED = ("speed", "memory", "scaling", "end_to_end", "loading")
+
 PROMISED = (
     "run,suite,model,family,pretraining,dataset,split_id,recipe,protocol,input_size,precision,shots,train_images,"
     "replicate,draw_seed,seed,outcome,top1,top5,mean_per_class,nll,ece,top1_deduplicated,val_top1,train_top1,"
@@ -217,7 +219,7 @@ def test_files_hold_the_tables_to_the_last_digit(store):
     written = write_tables(store)
     assert {path.name for path in written} == {
         f"{name}.{kind}"
-        for name in ("accuracy", "contrasts", "cost", "speed", "memory", "scaling", "history")
+        for name in ("accuracy", "contrasts", "cost", "history", *MEASURED)
         for kind in ("csv", "parquet")
     }
     for name, frame in build_tables(store).items():

@@ -1,6 +1,6 @@
 """Images/s of a timm model by the plainest means, with nothing of the harness: timm, a loop and a clock.
 
-python tests/perf/independent.py MODEL MODE BATCH PX PRECISION LAYOUT THREADS SECONDS; prints ms of every step.
+python independent.py MODEL MODE BATCH PX PRECISION LAYOUT THREADS SECONDS; prints ms of every step.
 """
 
 import json
