@@ -149,6 +149,18 @@ def test_commands_behind_each_table_and_figure(report):
     )
 
 
+def test_runs_are_listed_once_and_linked_after_that(report):
+    html, markdown = (report / "index.html").read_text(), (report / "report.md").read_text()
+    ids = json.loads((report / "MANIFEST.json").read_text())["runs"]
+    assert all(f"<code>{run}</code>" in html and run in markdown for run in ids)
+    assert "The same runs as behind" in markdown
+    same = re.findall(r'The same runs as behind <a href="#(table|figure)-([\w-]+)">(\w+) (\d+)<', html)
+    assert same
+    for kind, name, word, number in same:
+        assert kind == word.lower() and f'id="{kind}-{name}"' in html
+        assert re.search(rf'id="{kind}-{name}.*?<b>{word} {number}\.</b>', html, re.DOTALL)
+
+
 def test_commands_of_parts_variants_and_profiles(tmp_path):
     make_store(tmp_path, suite="tiny+ab12", shots=(5,), listing={"settings": ["recipe.budget.epochs=2 x"]})
     listing = json.loads((tmp_path / "suites" / "tiny+ab12.json").read_text())
