@@ -152,7 +152,7 @@ def test_headings_of_a_table_stand_on_each_of_its_pages(open_page):
     pdf = PdfReader(io.BytesIO(page.pdf(width="210mm", height="120mm")))
     found = [sheet.extract_text() for sheet in pdf.pages]
     model = [text for text in found if "pretraining none" in text]
-    assert len(model) >= 3
+    assert len(model) >= 2
     assert all(re.search(r"Per\s+class\s+\(%\)", text) for text in model)
 
 
