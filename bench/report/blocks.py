@@ -175,3 +175,15 @@ def numbered(sections: Iterable[Section], kind: type) -> dict[str, int]:
     """The numbers, from 1, of all figures or tables by their names."""
     found = [block for section in sections for block in walk(section.blocks) if isinstance(block, kind)]
     return {block.name: number for number, block in enumerate(found, start=1)}
+
+
+def listed_before(sections: Iterable[Section]) -> dict[tuple[str, str], Table | Figure]:
+    """For a table or figure (its kind and name), an earlier one with the same runs behind it."""
+    first: dict[frozenset[str], Table | Figure] = {}
+    found = {}
+    for block in (block for section in sections for block in walk(section.blocks)):
+        if isinstance(block, Table | Figure) and block.runs:
+            earlier = first.setdefault(frozenset(block.runs), block)
+            if earlier is not block:
+                found[block.kind, block.name] = earlier
+    return found

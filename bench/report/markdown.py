@@ -2,12 +2,23 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from bench.report import blocks
-from bench.report.blocks import Block, Header, Section, numbered
+from bench.report.blocks import Block, Header, Section, listed_before, numbered
 
 Commands = Callable[[Iterable[str]], str]
 SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a block has to know of the others: numbers by name, earlier ones with its runs, the commands."""
+
+    figures: dict[str, int]
+    tables: dict[str, int]
+    before: dict[tuple[str, str], blocks.Table | blocks.Figure]
+    commands: Commands
 
 
 def to_markdown(header: Header, sections: list[Section], commands: Commands) -> str:
@@ -16,12 +27,14 @@ def to_markdown(header: Header, sections: list[Section], commands: Commands) -> 
     Args:
         commands: what makes the numbers of a table or figure again, from the ids of its runs.
     """
-    numbers = numbered(sections, blocks.Figure) | numbered(sections, blocks.Table)
+    told = _Told(
+        numbered(sections, blocks.Figure), numbered(sections, blocks.Table), listed_before(sections), commands
+    )
     parts = [f"# {escape(header.title)}", escape(header.description)]
     parts.append("\n".join(f"- {escape(term)}: {escape(value)}" for term, value in header.facts))
     for section in sections:
         parts.append(f"## {escape(section.title)}")
-        parts += [_block(block, numbers, commands) for block in section.blocks]
+        parts += [_block(block, told) for block in section.blocks]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -31,7 +44,7 @@ def escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
-def _block(block: Block, numbers: dict[str, int], commands: Commands) -> str:
+def _block(block: Block, told: _Told) -> str:
     match block:
         case blocks.Prose(text):
             return escape(text)
@@ -40,17 +53,17 @@ def _block(block: Block, numbers: dict[str, int], commands: Commands) -> str:
         case blocks.Code(text):
             return _code(text)
         case blocks.Table():
-            return _table(block, numbers[block.name]) + _runs(block.runs, commands)
+            return _table(block, told.tables[block.name]) + _runs(block, told)
         case blocks.Figure():
-            return _figure(block, numbers[block.name]) + _runs(block.runs, commands)
+            return _figure(block, told.figures[block.name]) + _runs(block, told)
         case blocks.Gallery(figures):
-            return "\n\n".join(_block(figure, numbers, commands) for figure in figures)
+            return "\n\n".join(_block(figure, told) for figure in figures)
         case blocks.Claims(claims):
-            return "\n".join(_claim(claim, numbers[claim.table]) for claim in claims)
+            return "\n".join(_claim(claim, told.tables[claim.table]) for claim in claims)
         case blocks.Chooser():
             return "A form that answers for a number of images per class stands on the page, index.html."
         case blocks.Details(summary, inner):
-            body = "\n\n".join(_block(part, numbers, commands) for part in inner)
+            body = "\n\n".join(_block(part, told) for part in inner)
             return _folded(escape(summary), body)
 
 
@@ -85,10 +98,15 @@ def _figure(figure: blocks.Figure, number: int) -> str:
     return f"{picture}\n\n**Figure {number}.** {escape(figure.caption)} ({files})"
 
 
-def _runs(runs: tuple[str, ...], commands: Commands) -> str:
+def _runs(block: blocks.Table | blocks.Figure, told: _Told) -> str:
     """The commands and run ids behind a table or figure, folded."""
+    runs, before = block.runs, told.before.get((block.kind, block.name))
+    listing = ", ".join(runs)
+    if before:
+        number = (told.tables if before.kind == "table" else told.figures)[before.name]
+        listing = f"The same runs as behind {before.kind.capitalize()} {number}, where they are listed."
     summary = f"Commands and runs behind it ({len(runs)})" if runs else "Command behind it"
-    return "\n\n" + _folded(summary, "\n\n".join(filter(None, [_code(commands(runs)), ", ".join(runs)])))
+    return "\n\n" + _folded(summary, "\n\n".join(filter(None, [_code(told.commands(runs)), listing])))
 
 
 def _code(text: str) -> str:

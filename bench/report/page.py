@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import bench
-from bench.report.blocks import Figure, Header, Section, Table, numbered
+from bench.report.blocks import Figure, Header, Section, Table, listed_before, numbered
 from bench.report.style import SERIES, VARIABLES, Look
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,6 +47,7 @@ def to_html(header: Header, sections: list[Section], commands: Callable[[Iterabl
         sections=sections,
         figure_numbers=numbered(sections, Figure),
         table_numbers=numbered(sections, Table),
+        listed_before=listed_before(sections),
         series=SERIES,
         version=bench.__version__,
     )

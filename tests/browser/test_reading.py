@@ -147,6 +147,15 @@ def test_print(open_page):
     assert not re.search(rb"0?\.0784\d* 0?\.0941\d* 0?\.1098\d* rg", first), "paper stays white in dark mode"
 
 
+def test_headings_of_a_table_stand_on_each_of_its_pages(open_page):
+    page = open_page()
+    pdf = PdfReader(io.BytesIO(page.pdf(width="210mm", height="120mm")))
+    found = [sheet.extract_text() for sheet in pdf.pages]
+    model = [text for text in found if "pretraining none" in text]
+    assert len(model) >= 2
+    assert all(re.search(r"Per\s+class\s+\(%\)", text) for text in model)
+
+
 def test_all_of_it_is_there_without_scripts(open_page):
     page = open_page(java_script_enabled=False)
     text = page.locator("body").inner_text()

@@ -141,7 +141,7 @@ def test_commands_behind_each_table_and_figure(report):
     blocks = [attrs["id"] for _, attrs in page.tags if attrs.get("id", "").startswith(("table-", "figure-"))]
     blocks = [name for name in blocks if not name.endswith("-caption")]
     drawn = len([name for name in blocks if name.startswith("figure-")])
-    assert drawn == 8 and len(blocks) > 12
+    assert drawn == len(list((report / "figures").glob("*.svg"))) and len(blocks) > drawn + 4
     assert page.text.count("vcbench report tiny --results STORE") == len(blocks) + 1
     markdown = (report / "report.md").read_text()
     assert markdown.count("vcbench report tiny --results STORE") == len(blocks) + 1
@@ -149,6 +149,18 @@ def test_commands_behind_each_table_and_figure(report):
     assert below.split("```")[1] == (
         "sh\nvcbench run tiny --results STORE\nvcbench report tiny --results STORE\n"
     )
+
+
+def test_runs_are_listed_once_and_linked_after_that(report):
+    html, markdown = (report / "index.html").read_text(), (report / "report.md").read_text()
+    ids = json.loads((report / "MANIFEST.json").read_text())["runs"]
+    assert all(f"<code>{run}</code>" in html and run in markdown for run in ids)
+    assert "The same runs as behind" in markdown
+    same = re.findall(r'The same runs as behind <a href="#(table|figure)-([\w-]+)">(\w+) (\d+)<', html)
+    assert same
+    for kind, name, word, number in same:
+        assert kind == word.lower() and f'id="{kind}-{name}"' in html
+        assert re.search(rf'id="{kind}-{name}.*?<b>{word} {number}\.</b>', html, re.DOTALL)
 
 
 def test_commands_of_parts_variants_and_profiles(tmp_path):
