@@ -42,8 +42,8 @@ class Diverged(Exception):
 class Trained:
     """What training leaves behind, beside the network's weights.
 
-    `keep` writes a checkpoint of the end, for when what follows is interrupted; it is slow for large networks,
-    and a trial that goes on to its record needs none.
+    `keep` writes a checkpoint of the end, for when what follows is interrupted; it is slow for large
+    networks, and a trial that goes on to its record needs none.
     """
 
     history: list[dict[str, float]]

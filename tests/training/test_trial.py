@@ -228,7 +228,7 @@ def test_stopped_is_raised_while_evaluating_too(tiny, run):
 
 
 def test_val_is_not_looked_at_again_after_the_last_step(tiny, run, monkeypatch):
-    """Twice in training, of which the second is at its end; a trial that goes on after its end has to look."""
+    """Twice in training, of which the second is at its end; then the same logits count."""
     looks = []
     predict = fitting.predict
     monkeypatch.setattr(
