@@ -74,7 +74,7 @@ class Estimator:
         return calibrated if self._calibrated else measured
 
     def _finished(self, kind: tuple) -> list[float]:
-        """The rates of trials of a kind that finished here; no more of a large store is read than it takes."""
+        """Rates of trials of a kind that finished here; of a large store no more is read than it takes."""
         here, device = machine_name(), device_name(self.device)
         while len(self._seen[kind]) < ENOUGH and (record := next(self._unseen, None)) is not None:
             work = _images_of(record)

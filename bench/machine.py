@@ -67,7 +67,7 @@ def choose_device(requested: str) -> str:
 
 
 def _may_have_gpu() -> bool:
-    """Whether it is worth the seconds of importing PyTorch to look for a GPU: not where no driver is loaded."""
+    """Whether to import PyTorch, which takes seconds, to look for a GPU: not where no driver is loaded."""
     drivers = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/kfd", "/dev/dxg")
     return platform.system() != "Linux" or any(os.path.exists(path) for path in drivers)
 
