@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from bench.store import RunStore
 BACKWARD = 3
 CALIBRATION_BATCH = 8
 CALIBRATION_STEPS = 2
+# Finished trials of a kind whose median is taken; ids are hashes, so the first are as good as any.
+ENOUGH = 50
 
 
 class Estimator:
@@ -26,7 +29,9 @@ class Estimator:
     def __init__(self, store: RunStore, device: str) -> None:
         self.store, self._requested = store, device
         self._device: str | None = None
-        self._rates: dict[tuple, float] | None = None
+        self._rates: dict[tuple, float] = {}
+        self._seen: defaultdict[tuple, list[float]] = defaultdict(list)
+        self._unseen = store.each_trial()
         self._measured = self._calibrated = False
         self._features: set[Path] = set()
 
@@ -40,13 +45,11 @@ class Estimator:
     def seconds(self, resolved: Resolved) -> float:
         """Expected seconds of a trial from its beginning."""
         kind = _kind(resolved.identity)
-        if self._rates is None:
-            self._rates = self._finished()
-        if kind in self._rates:
-            self._measured = True
-        else:
-            self._rates[kind] = self._calibrate(resolved)
-            self._calibrated = True
+        if kind not in self._rates:
+            finished = self._finished(kind)
+            self._measured |= bool(finished)
+            self._calibrated |= not finished
+            self._rates[kind] = statistics.median(finished) if finished else self._calibrate(resolved)
         return self._rates[kind] * self._forward_images(resolved)
 
     def _forward_images(self, resolved: Resolved) -> int:
@@ -70,11 +73,10 @@ class Estimator:
             return f"{measured}, where there are none from {calibrated}"
         return calibrated if self._calibrated else measured
 
-    def _finished(self) -> dict[tuple, float]:
-        """The rate of every kind that has finished trials here."""
-        here, rates = machine_name(), {}
-        device = device_name(self.device)
-        for record in self.store.trials():
+    def _finished(self, kind: tuple) -> list[float]:
+        """Rates of trials of a kind that finished here; of a large store no more is read than it takes."""
+        here, device = machine_name(), device_name(self.device)
+        while len(self._seen[kind]) < ENOUGH and (record := next(self._unseen, None)) is not None:
             work = _images_of(record)
             if (
                 record["machine"] == here
@@ -82,8 +84,8 @@ class Estimator:
                 and record["outcome"] == "finished"
                 and work
             ):
-                rates.setdefault(_kind(record["identity"]), []).append(record["wall_s"] / work)
-        return {kind: statistics.median(found) for kind, found in rates.items()}
+                self._seen[_kind(record["identity"])].append(record["wall_s"] / work)
+        return self._seen[kind]
 
     def _calibrate(self, resolved: Resolved) -> float:
         """Seconds per image passed forward, from a few steps on random images."""

@@ -55,7 +55,7 @@ def choose_device(requested: str) -> str:
     """
     if requested not in ("auto", "cpu", "cuda"):
         raise InputError(f"--device {requested}: should be auto, cpu or cuda")
-    if requested == "cpu":
+    if requested == "cpu" or (requested == "auto" and not _may_have_gpu()):
         return "cpu"
     import torch
 
@@ -64,6 +64,12 @@ def choose_device(requested: str) -> str:
     if requested == "cuda":
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto")
     return "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """Whether to import PyTorch, which takes seconds, to look for a GPU: not where no driver is loaded."""
+    drivers = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/kfd", "/dev/dxg")
+    return platform.system() != "Linux" or any(os.path.exists(path) for path in drivers)
 
 
 def device_name(device: str) -> str:

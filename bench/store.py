@@ -78,7 +78,11 @@ class RunStore:
 
     def trials(self) -> list[dict[str, Any]]:
         """The records of all finished and diverged trials, in order of their ids."""
-        return [self.record(run) for run in sorted(self.ids())]
+        return list(self.each_trial())
+
+    def each_trial(self) -> Iterator[dict[str, Any]]:
+        """As `trials`, one at a time: for whoever does not need them all."""
+        return map(self.record, sorted(self.ids()))
 
     def profiles(self) -> list[dict[str, Any]]:
         """The records of all profiles, in order of their ids."""

@@ -101,6 +101,7 @@ VERBS = [
     "cite",
     "export",
     "score",
+    "perf",
 ]
 
 

@@ -15,6 +15,7 @@ from bench.cli import (
     comparing,
     data,
     exporting,
+    perf,
     planning,
     profile,
     results,
@@ -32,7 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (catalogue, planning, suites, profile, results, runs, comparing, citing, exporting, scoring):
+verbs = (catalogue, planning, suites, profile, results, runs, comparing, citing, exporting, scoring, perf)
+for module in verbs:
     module.register(app)
 app.add_typer(data.app, name="data")
 

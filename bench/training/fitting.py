@@ -21,7 +21,7 @@ from bench.plan import Resolved
 from bench.training import probe
 from bench.training.features import features_path, frozen_features, penultimate
 from bench.training.images import Images
-from bench.training.loop import Diverged, forward_all, predict, train
+from bench.training.loop import Diverged, Trained, forward_all, predict, train
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
 from bench.training.observer import Observer, Stopped, Unstoppable
 from models import Card, Weights, find_card, make_model, resolve_weights
@@ -143,6 +143,9 @@ class Setup:
                 f'recipe "{trial.recipe.name}": head_outputs = {self.outputs}, '
                 f"but the head of {self.card.name}'s weights has {network.num_classes}"
             )
+        for module in network.modules():
+            if isinstance(module, nn.Hardtanh):  # and ReLU6
+                module.inplace = False  # its gradient needs its input, which autograd would copy for it
         return network.to(memory_format=torch.channels_last) if self.card.kind == "cnn" else network
 
 
@@ -182,8 +185,10 @@ def _train(setup: Setup) -> Fitted:
     val_labels = setup.labels("val")
     setup.images("val")  # decoded now, while it may still be stopped
     network = setup.network()
+    trained: Trained | None = None
+    val_logits: np.ndarray | None = None
 
-    def logits(split: str, watcher: Observer = observer) -> np.ndarray:
+    def predicted(split: str, watcher: Observer) -> np.ndarray:
         return predict(
             network,
             setup.images(split),
@@ -194,12 +199,22 @@ def _train(setup: Setup) -> Fitted:
         )
 
     def validate() -> dict[str, float]:
-        found = logits("val", Unstoppable(observer))
-        if not np.isfinite(found).all():
+        nonlocal val_logits
+        val_logits = predicted("val", Unstoppable(observer))
+        if not np.isfinite(val_logits).all():
             raise Diverged("outputs on val are not all finite")
-        return score(found, val_labels)
+        return score(val_logits, val_labels)
 
-    trained = None
+    def logits(split: str) -> np.ndarray:
+        # The last look at val is at the end of training: there is no need to look again at the same weights.
+        if split == "val" and val_logits is not None and trained.kept_step == trained.steps:
+            return val_logits
+        try:
+            return predicted(split, observer)
+        except Stopped:
+            trained.keep()
+            raise
+
     try:
         trained = train(
             network,

@@ -40,7 +40,11 @@ class Diverged(Exception):
 
 @dataclass
 class Trained:
-    """What training leaves behind, beside the network's weights."""
+    """What training leaves behind, beside the network's weights.
+
+    `keep` writes a checkpoint of the end, for when what follows is interrupted; it is slow for large
+    networks, and a trial that goes on to its record needs none.
+    """
 
     history: list[dict[str, float]]
     steps: int
@@ -49,6 +53,7 @@ class Trained:
     seconds: float
     earlier_seconds: float
     kept_step: int
+    keep: Callable[[], None]
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager:
@@ -164,7 +169,7 @@ def train(
             observer.progress("training", step, total, **shown)
             window_start, window_steps = time.perf_counter(), 0
         stop = observer.should_stop() and step < total
-        if stop or step == total or time.perf_counter() - last_saved > CHECKPOINT_SECONDS:
+        if stop or time.perf_counter() - last_saved > CHECKPOINT_SECONDS:
             paused = time.perf_counter()
             progress.loss_sum = running.item()
             progress.seconds += paused - window_start
@@ -185,6 +190,7 @@ def train(
         seconds=progress.seconds,
         earlier_seconds=earlier,
         kept_step=progress.best_step if best is not None else total,
+        keep=lambda: checkpoint.save(saved, network, optimizer, progress, best),
     )
 
 

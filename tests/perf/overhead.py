@@ -1,23 +1,30 @@
 """What the harness costs, as ratios within one run: python tests/perf/overhead.py [--json] [--data-dir DIR]
 
-over_bare       throughput of a whole trial over that of the same step on tensors that are ready in memory
-over_tutorial   throughput of a trial over that of the epoch a tutorial writes: JPEG decoded every time, fp32
-heavy_augmentation   as over_bare, with RandAugment, erasing, mixup and cutmix
-fixed_s         seconds of a trial before its first and after its last step, cache built, model creation aside
+..._over_bare        throughput of a whole trial (training) or of its evaluation, over that of the same step
+                     or forward pass on tensors that are ready in memory
+..._over_tutorial    training throughput of a trial at the precision and layout of its suite, over that of the
+                     epoch a tutorial writes: JPEG decoded every time, fp32, default layout (see tutorial.py)
+heavy_augmentation   training as over the bare step, with RandAugment, erasing, mixup and cutmix
+fixed_s              seconds of a trial before its first and after its last step, cache built; what grows with
+                     the images is not in it, but stated: evaluation_s, the forward passes over val, train and
+                     test images (evaluated_images of them); nor is the making of the model, model_s
 
-Rounds of both sides are interleaved and their medians compared. Images are made on the spot, or, with
---data-dir, are the training images of Flowers102 there.
+Rounds of all sides are interleaved and their medians compared. Images are made on the spot, 667 x 500 px as
+Flowers102's for networks at 224 px, or, with --data-dir, are the training images of Flowers102 there.
 """
 
 import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -27,13 +34,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
-from torchvision import transforms
-from torchvision.datasets import ImageFolder
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.data.augment import Pipeline
 from bench.engine import InProcess
+from bench.machine import device_name
 from bench.plan import Resolver, plan
 from bench.recipe import Augment
 from bench.store import RunStore
@@ -47,11 +53,13 @@ from models import find_card, make_model, resolve_weights
 
 ROUNDS = 3
 CLASSES = 4
+LARGE, QUALITY, BLOCK = (667, 500), 75, 16  # gives the 40 KB that a photograph of Flowers102 has
 CASES = {  # model: (input size, batch, steps a round, precision of the suites)
-    "resnet18_cifar": (32, 32, 8, "fp32"),
-    "vit_tiny_patch4_32": (32, 32, 8, "fp32"),
-    "tf_efficientnet_lite0": (224, 16, 5, "fp32"),
-    "deit_tiny_patch16_224": (224, 16, 5, "bf16"),
+    "resnet18_cifar": (32, 32, 8, "bf16"),
+    "vit_tiny_patch4_32": (32, 32, 8, "bf16"),
+    "tf_efficientnet_lite0": (224, 32, 4, "fp32"),
+    "deit_tiny_patch16_224": (224, 16, 4, "bf16"),
+    "resnet50": (224, 8, 4, "bf16"),
 }
 SUITE = """
 title = "overhead"
@@ -75,15 +83,16 @@ precision = "{precision}"
 """
 
 
-def images_of(folder: Path, side: int, count: int) -> Path:
+def images_of(folder: Path, width: int, height: int, count: int) -> Path:
     """A folder of JPEGs in train, val and test: noise that compresses like a photograph."""
     random = np.random.default_rng(0)
     for split, number in (("train", count), ("val", 2 * CLASSES), ("test", 2 * CLASSES)):
         for index in range(number):
-            coarse = random.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)
+            coarse = random.integers(0, 256, (height // BLOCK, width // BLOCK, 3), dtype=np.uint8)
             path = folder / split / f"class{index % CLASSES}" / f"{index}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC).save(path, quality=92)
+            image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+            image.save(path, quality=QUALITY)
     return folder
 
 
@@ -124,35 +133,67 @@ class Trials:
         self._todo = iter(Resolver(work, work, self.place.results).resolve_all(plan(load_suite(str(path)))))
 
     def next(self) -> dict:
-        """The record of the next trial, with its steady images/s and its time outside of training."""
+        """The record of the next trial, with its steady images/s and where its other time went."""
         resolved = next(self._todo)
-        began = time.perf_counter()
-        with creation_timed() as creation:
+        with timed(fitting, "make_model") as creation, timed(fitting, "predict") as evaluation:
+            began = time.perf_counter()
             (outcome,) = InProcess().run([resolved], self.place, lambda _: Silent())
-        wall = time.perf_counter() - began
+            wall = time.perf_counter() - began
+        record = outcome.record
         history = pd.read_parquet(self.place.results / "runs" / resolved.id / "history.parquet")
         steady = float(history["images_per_s"].iloc[1:].median())
-        fixed = wall - outcome.record["details"]["train_s"] - creation[0]
-        return outcome.record | {"steady": steady, "fixed": fixed}
+        rest = wall - record["details"]["train_s"]
+        return record | {
+            "steady": steady,
+            "fixed_s": rest - sum(creation) - sum(evaluation),
+            "model_s": sum(creation),
+            "evaluation_s": sum(evaluation),
+        }
 
 
 @contextmanager
-def creation_timed():
-    """Seconds spent in making models, as a list of one number."""
-    spent, original = [0.0], fitting.make_model
+def timed(module: ModuleType, name: str) -> Iterator[list[float]]:
+    """The seconds of every call of a module's function, while the block lasts."""
+    spent, original = [], getattr(module, name)
 
-    def timed(*args, **kwargs):
+    def call(*args, **kwargs):
         began = time.perf_counter()
         try:
             return original(*args, **kwargs)
         finally:
-            spent[0] += time.perf_counter() - began
+            spent.append(time.perf_counter() - began)
 
-    fitting.make_model = timed
+    setattr(module, name, call)
     try:
         yield spent
     finally:
-        fitting.make_model = original
+        setattr(module, name, original)
+
+
+class Tutorial:
+    """The tutorial's loop in a process of its own, which sleeps while the others are measured."""
+
+    def __init__(self, model: str, data: Path) -> None:
+        size, batch, self.steps, _ = CASES[model]
+        script = str(Path(__file__).with_name("tutorial.py"))
+        self.process = subprocess.Popen(
+            [sys.executable, script, model, str(size), str(batch), str(data)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.rate()  # waits until it is ready
+
+    def rate(self) -> float:
+        """Images/s."""
+        self.process.stdin.write(f"{self.steps}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def end(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def network_of(model: str, device: str, work: Path) -> nn.Module:
@@ -185,42 +226,12 @@ def bare_step_rate(model: str, device: str, work: Path) -> float:
     return batch / statistics.median(times[1:])
 
 
-def tutorial_rate(model: str, data: Path, work: Path) -> float:
-    """Images/s of an epoch as tutorials write it: JPEGs decoded anew, fp32, plain Adam, default layout."""
-    size, batch, steps, _ = CASES[model]
-    card = find_card(model)
-    prepare = transforms.Compose(
-        [transforms.Resize((size, size)), transforms.ToTensor(), transforms.Normalize(card.mean, card.std)]
-    )
-    loader = torch.utils.data.DataLoader(
-        ImageFolder(data / "train", prepare), batch, shuffle=True, drop_last=True
-    )
-    network = make_model(
-        card, resolve_weights(card, "none", work, download=False), classes=CLASSES, input_size=size
-    )
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    times, last = [], time.perf_counter()
-    while len(times) < steps:
-        for images, labels in loader:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(network(images), labels)
-            loss.backward()
-            optimizer.step()
-            loss.item()
-            now = time.perf_counter()
-            times.append(now - last)
-            last = now
-            if len(times) == steps:
-                break
-    return batch / statistics.median(times[1:])
-
-
 def evaluation_rates(model: str, work: Path) -> tuple[float, float]:
     """Images/s of the harness's evaluation of decoded images, and of the bare forward pass."""
     size, batch, steps, precision = CASES[model]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = network_of(model, device, work).eval()
-    card, count = find_card(model), EVALUATION_BATCH * (2 if size > 100 else 4)
+    card, count = find_card(model), EVALUATION_BATCH * (1 if size > 100 else 4)
     stored = Augment().stored_size(size)
     pixels = np.random.default_rng(0).integers(0, 256, (count, stored, stored, 3), dtype=np.uint8)
     pipeline = Pipeline(Augment(), input_size=size, mean=card.mean, std=card.std)
@@ -247,46 +258,51 @@ def evaluation_rates(model: str, work: Path) -> tuple[float, float]:
     return tuple(count / statistics.median(seconds[name][1:]) for name in ("ours", "bare"))
 
 
-def measure(model: str, work: Path, data_dir: Path | None) -> dict[str, float]:
-    """All figures of one model."""
+def measure(model: str, work: Path, data_dir: Path | None) -> dict[str, float | str | int]:
+    """All figures of one model, with the settings under which they hold."""
     size, batch, steps, precision = CASES[model]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     large = size > 100
-    count = batch * (3 if large else 6)
-    folder = work / f"{model}-images"
-    data = (
-        flowers(folder, data_dir, count)
-        if data_dir and large
-        else images_of(folder, 256 if large else size, count)
-    )
+    count, folder = batch * 2, work / f"{model}-images"
+    if data_dir and large:
+        data, jpeg = flowers(folder, data_dir, count), "Flowers102 as given"
+    else:
+        width, height = LARGE if large else (size, size)
+        data, jpeg = images_of(folder, width, height, count), f"{width} x {height} px, made on the spot"
     light = Trials(work, f"{model}-light", "scratch", model, data)
     heavy = None if large else Trials(work, f"{model}-heavy", "deit-scratch", model, data)
     light.next()  # builds the cache
-    rates: dict[str, list[float]] = {"trial": [], "bare": [], "tutorial": [], "heavy": []}
-    fixed = []
+    tutorial = Tutorial(model, data)
+    rates: dict[str, list[float]] = {"bare": [], "trial": [], "tutorial": [], "heavy": []}
+    records = []
     for _ in range(ROUNDS):
         rates["bare"].append(bare_step_rate(model, device, work))
-        record = light.next()
-        rates["trial"].append(record["steady"])
-        fixed.append(record["fixed"])
+        records.append(light.next())
+        rates["trial"].append(records[-1]["steady"])
+        rates["tutorial"].append(tutorial.rate())
         if heavy:
             rates["heavy"].append(heavy.next()["steady"])
-        else:
-            rates["tutorial"].append(tutorial_rate(model, data, work))
+    tutorial.end()
     middle = {name: statistics.median(found) for name, found in rates.items() if found}
     ours, bare = evaluation_rates(model, work)
     figures = {
         "precision": precision,
         "memory_format": "channels_last" if find_card(model).kind == "cnn" else "contiguous",
+        "input_size": size,
+        "batch_size": batch,
+        "tutorial_jpeg": jpeg,
         "trial_images_per_s": middle["trial"],
+        "bare_images_per_s": middle["bare"],
+        "tutorial_images_per_s": middle["tutorial"],
         "train_over_bare": middle["trial"] / middle["bare"],
         "evaluation_over_bare": ours / bare,
-        "fixed_s": statistics.median(fixed),
+        "train_over_tutorial": middle["trial"] / middle["tutorial"],
+        "evaluated_images": count + 4 * CLASSES,
     }
+    for name in ("fixed_s", "model_s", "evaluation_s"):
+        figures[name] = statistics.median(record[name] for record in records)
     if heavy:
         figures["heavy_augmentation"] = middle["heavy"] / middle["bare"]
-    else:
-        figures["train_over_tutorial"] = middle["trial"] / middle["tutorial"]
     return figures
 
 
@@ -298,7 +314,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="take the larger images from Flowers102 in this folder")
     parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES))
     options = parser.parse_args()
-    found = {}
+    found, began, load = {}, time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["VCBENCH_CACHE"] = str(Path(folder) / "cache")
         for model in options.models:
@@ -312,7 +328,16 @@ def main() -> None:
     if options.json:
         print(
             json.dumps(
-                {"threads": torch.get_num_threads(), "torch": torch.__version__, "models": found}, indent=2
+                {
+                    "device": device_name("cuda" if torch.cuda.is_available() else "cpu"),
+                    "threads": torch.get_num_threads(),
+                    "torch": torch.__version__,
+                    "rounds": ROUNDS,
+                    "load_before": load,
+                    "seconds": round(time.perf_counter() - began, 1),
+                    "models": found,
+                },
+                indent=2,
             )
         )
 

@@ -1,5 +1,10 @@
 """What a user waits for on a large store: planning, opening, tabulating, reporting."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from report.make_store import make_store
 
@@ -9,6 +14,7 @@ from bench.report.render import render
 from bench.store import RunStore
 from bench.suite import load_suite
 
+ROOT = Path(__file__).parents[2]
 RUNS = 10_000
 SUITE = """
 title = "large"
@@ -44,6 +50,16 @@ def test_plan_10_000_trials(benchmark, tmp_path):
         return Resolver(tmp_path, tmp_path, tmp_path).resolve_all(trials)
 
     assert len(benchmark.pedantic(planned, rounds=3)) == RUNS
+
+
+def test_status_of_10_000_runs(benchmark, large):
+    """As a user runs it, in a process of its own."""
+    command = [sys.executable, "-m", "bench", "status", "--json", "--results", str(large.root)]
+    ended = benchmark.pedantic(
+        subprocess.run, args=(command,), kwargs={"capture_output": True, "cwd": ROOT, "check": True}, rounds=3
+    )
+    (row,) = json.loads(ended.stdout)
+    assert row["trials"] == row["done"] == RUNS // 3 * 3
 
 
 def test_open_a_store_of_10_000_runs(benchmark, large):

@@ -1,11 +1,16 @@
 """Whole trials: what is stored, what is repeatable, what is never looked at."""
 
+import json
+from itertools import chain, repeat
+
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, log_loss, recall_score, top_k_accuracy_score
 
+import bench.training.fitting as fitting
 import bench.training.trial as trial_module
 from bench.training.fitting import Setup
 from bench.training.observer import Silent
@@ -164,8 +169,6 @@ def test_divergence_is_an_outcome_with_its_reason(tiny, run):
 def test_out_of_memory_says_which_batch_would_fit(tiny, run, monkeypatch):
     import torch
 
-    import bench.training.fitting as fitting
-
     def hungry(network, *args, **kwargs):
         forward = network.forward
 
@@ -211,10 +214,41 @@ def test_stopped_is_raised_while_evaluating_too(tiny, run):
         evaluating = False
 
         def progress(self, phase, done, total, **numbers):
-            self.evaluating = phase.startswith("evaluating") or self.evaluating
+            self.evaluating = phase == "evaluating train" or self.evaluating
 
         def should_stop(self):
             return self.evaluating
 
     store, (outcome,) = run(tiny, only=["vit"], follow=lambda _: StopInEvaluation())
     assert outcome.status == "stopped" and not store.is_done(outcome.resolved.id)
+    # What was trained is kept, all of it.
+    path = store.folder(outcome.resolved.id) / "checkpoint.safetensors"
+    with safe_open(path, framework="np") as file:
+        assert json.loads(file.metadata()["vcbench"])["progress"]["step"] == 12
+
+
+def test_val_is_not_looked_at_again_after_the_last_step(tiny, run, monkeypatch):
+    """Twice in training, of which the second is at its end; then the same logits count."""
+    looks = []
+    predict = fitting.predict
+    monkeypatch.setattr(
+        fitting, "predict", lambda *args, **how: looks.append(how["phase"]) or predict(*args, **how)
+    )
+    store, (outcome,) = run(tiny, only=["vit"], settings=("recipe.val_times=2",))
+    assert sorted(looks) == ["evaluating test", "evaluating train", *["evaluating val"] * 2]
+    history = pd.read_parquet(store.folder(outcome.resolved.id) / "history.parquet")
+    last = history.iloc[-1]
+    assert outcome.record["metrics"]["val_top1"] == last["val_top1"]
+    assert outcome.record["metrics"]["val_nll"] == last["val_nll"]
+
+
+def test_val_is_looked_at_again_where_an_earlier_best_is_kept(tiny, run, monkeypatch):
+    """The weights that count are then others than those of the last look."""
+    rates = chain([0.9], repeat(0.1))
+    monkeypatch.setattr(fitting, "score", lambda *_: {"top1": next(rates), "nll": 1.0})
+    settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
+    store, (outcome,) = run(tiny, only=["vit"], settings=settings)
+    record = outcome.record
+    assert record["details"]["kept_step"] == record["steps"] / record["epochs"]
+    # Judged by the real score, from the logits of the kept weights: not what the last look was told.
+    assert record["metrics"]["val_top1"] not in (0.9, 0.1)
