@@ -6,8 +6,9 @@ out again, and a store without probabilities keeps it as it is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations, product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Ensembles:
         self.predictions = predictions
         self.known = _kept(store)
         self._probabilities = lru_cache(maxsize=HELD)(self._read)
+        self._has = cache(lambda run: self._path(run).exists())
 
     def top1(self, first: Record, second: Record) -> float | None:
         """The accuracy of the average of two finished trials on the same test images; None where it is not
@@ -50,21 +52,21 @@ class Ensembles:
         """
         key = _key(first, second)
         if key not in self.known:
-            both = [self._probabilities(run) for run in key]
             outputs = self.predictions.outputs(first)
-            if outputs is None or any(one is None for one in both):
+            if outputs is None or not all(map(self._has, key)):
                 return None
+            both = [self._probabilities(run) for run in key]
             for run, one in zip(key, both, strict=True):
                 if one.ndim != 2 or len(one) != len(outputs.labels):
-                    path = self.store.folder(run) / "probabilities.npy"
-                    raise StoreError(f"{path}: shape {one.shape} for {len(outputs.labels)} test images")
+                    raise StoreError(f"{self._path(run)}: shape {one.shape} for {len(outputs.labels)} test images")
             self.known[key] = ensemble_accuracy(both, outputs.labels)
         return self.known[key]
 
-    def _read(self, run: str) -> NDArray | None:
-        path = self.store.folder(run) / "probabilities.npy"
-        if not path.exists():
-            return None
+    def _path(self, run: str) -> Path:
+        return self.store.folder(run) / "probabilities.npy"
+
+    def _read(self, run: str) -> NDArray:
+        path = self._path(run)
         try:
             return np.load(path, allow_pickle=False).astype(np.float32)
         except (OSError, ValueError) as error:

@@ -76,13 +76,6 @@ def reproduce(evidence: Evidence) -> Section:
     if plus:
         text = f"This suite is a variant of {base}; its name follows from the values given with --set."
         blocks.append(Prose(text))
-    looks = evidence.done.drop_duplicates("run")["test_evaluations"]
-    if len(looks):
-        often = f"at most {count(looks.max())} time{'' if looks.max() == 1 else 's'} in any one of them"
-        text = (
-            f"The test split was evaluated {count(looks.sum())} times in {count(len(looks))} trials, {often}."
-        )
-        blocks.append(Prose(text))
     return Section("reproduce", "How to reproduce", tuple(blocks))
 
 
