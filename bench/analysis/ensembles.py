@@ -58,7 +58,8 @@ class Ensembles:
             both = [self._probabilities(run) for run in key]
             for run, one in zip(key, both, strict=True):
                 if one.ndim != 2 or len(one) != len(outputs.labels):
-                    raise StoreError(f"{self._path(run)}: shape {one.shape} for {len(outputs.labels)} test images")
+                    size = len(outputs.labels)
+                    raise StoreError(f"{self._path(run)}: shape {one.shape} for {size} test images")
             self.known[key] = ensemble_accuracy(both, outputs.labels)
         return self.known[key]
 
