@@ -6,50 +6,17 @@ are therefore formed from different replicates too, or the twins would have seen
 they are compared with. Pairs from one replicate, which share their training images, are reported separately.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 Kind = Literal["a + b", "a + b, same replicate", "a + a", "b + b"]
 Network = tuple[Literal["a", "b"], int]
 """A model and the place of its replicate."""
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Shares of the test images by which of two networks got them right."""
-
-    both_right: float
-    only_a: float
-    only_b: float
-    both_wrong: float
-
-    @property
-    def oracle(self) -> float:
-        """The accuracy of always choosing the right one of the two: a bound, not a method."""
-        return 1.0 - self.both_wrong
-
-    @property
-    def error_overlap(self) -> float | None:
-        """Images that both got wrong, of those that either got wrong; None where there are none."""
-        wrong = self.only_a + self.only_b + self.both_wrong
-        return self.both_wrong / wrong if wrong > 0 else None
-
-    @property
-    def largest_overlap(self) -> float | None:
-        """What `error_overlap` would be if the errors of one were all errors of the other as well: two
-        networks of unequal accuracy cannot share all of them."""
-        few, many = sorted((self.only_a + self.both_wrong, self.only_b + self.both_wrong))
-        return few / many if many > 0 else None
-
-    @property
-    def independent(self) -> float:
-        """The share that both would get wrong if their errors had nothing to do with each other."""
-        return (self.only_b + self.both_wrong) * (self.only_a + self.both_wrong)
 
 
 @dataclass(frozen=True)
@@ -72,12 +39,22 @@ class Pairing:
         return None if self.ensemble is None else self.ensemble - self.members
 
 
-def overlap(correct_a: ArrayLike, correct_b: ArrayLike) -> Overlap:
-    """Compare the errors of two trained networks on the same images (N,)."""
-    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
-    if a.shape != b.shape or a.ndim != 1 or not a.size:
-        raise ValueError(f"expected the same images, not shapes {a.shape} and {b.shape}")
-    return Overlap(*(float(x.mean()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)))
+def overlaps(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+    """Compare the errors of every network of one model (R, N) with those of every one of another (S, N).
+
+    Returns, each (R, S): the share of the images that both got wrong; that share of those that either got
+    wrong; and what this would be if the errors of one were all errors of the other as well, as two networks
+    of unequal accuracy cannot share all of them. The last two are NaN where neither made an error.
+    """
+    wrong_a, wrong_b = (1.0 - np.asarray(correct, float) for correct in (correct_a, correct_b))
+    both = wrong_a @ wrong_b.T / wrong_a.shape[1]
+    one, other = np.meshgrid(wrong_a.mean(1), wrong_b.mean(1), indexing="ij")
+    either = np.where(one + other > 0, one + other - both, np.nan)
+    return (
+        both,
+        both / either,
+        np.minimum(one, other) / np.where(one + other > 0, np.maximum(one, other), np.nan),
+    )
 
 
 def ensemble_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> float:
@@ -99,36 +76,45 @@ def pairings(
     correct = {"a": np.asarray(a, bool), "b": np.asarray(b, bool)}
     if correct["a"].shape != correct["b"].shape or correct["a"].ndim != 2 or not correct["a"].size:
         raise ValueError(f"runs {correct['a'].shape} and {correct['b'].shape} do not match")
-    runs = range(len(correct["a"]))
-    kinds: dict[Kind, list[tuple[Network, Network]]] = {
-        "a + b": [(("a", i), ("b", j)) for i, j in permutations(runs, 2)],
-        "a + b, same replicate": [(("a", i), ("b", i)) for i in runs],
-        "a + a": [(("a", i), ("a", j)) for i, j in combinations(runs, 2)],
-        "b + b": [(("b", i), ("b", j)) for i, j in combinations(runs, 2)],
+    places = range(len(correct["a"]))
+    kinds: dict[Kind, tuple[str, list[tuple[int, int]]]] = {
+        "a + b": ("ab", list(permutations(places, 2))),
+        "a + b, same replicate": ("ab", [(place, place) for place in places]),
+        "a + a": ("aa", list(combinations(places, 2))),
+        "b + b": ("bb", list(combinations(places, 2))),
     }
-
-    def right(network: Network) -> np.ndarray:
-        return correct[network[0]][network[1]]
-
     found = []
-    for kind, pairs in kinds.items():
+    for kind, ((one, other), pairs) in kinds.items():
         if not pairs:
             continue
-        overlaps = [overlap(right(one), right(other)) for one, other in pairs]
-        wrong = [o for o in overlaps if o.error_overlap is not None]
-        both = [averaged(one, other) for one, other in pairs]
+        at = tuple(np.array(pairs).T)
+        both, shared, most = (values[at] for values in overlaps(correct[one], correct[other]))
+        accuracies = correct[one].mean(1)[at[0]], correct[other].mean(1)[at[1]]
         found.append(
             Pairing(
                 kind=kind,
                 pairs=len(pairs),
-                members=float(
-                    np.mean([(right(one).mean() + right(other).mean()) / 2 for one, other in pairs])
-                ),
-                ensemble=None if None in both else float(np.mean(both)),
-                oracle=float(np.mean([o.oracle for o in overlaps])),
-                both_wrong=float(np.mean([o.both_wrong for o in overlaps])),
-                error_overlap=float(np.mean([o.error_overlap for o in wrong])) if wrong else None,
-                largest_overlap=float(np.mean([o.largest_overlap for o in wrong])) if wrong else None,
+                members=float(np.mean(accuracies)),
+                ensemble=_mean_if_all(averaged((one, i), (other, j)) for i, j in pairs),
+                oracle=float(1 - both.mean()),
+                both_wrong=float(both.mean()),
+                error_overlap=_mean_of_known(shared),
+                largest_overlap=_mean_of_known(most),
             )
         )
     return found
+
+
+def _mean_if_all(values: Iterable[float | None]) -> float | None:
+    """Their mean; None from the first that was not measured on."""
+    measured = []
+    for value in values:
+        if value is None:
+            return None
+        measured.append(value)
+    return float(np.mean(measured))
+
+
+def _mean_of_known(values: NDArray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None

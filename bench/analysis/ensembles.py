@@ -41,7 +41,11 @@ class Ensembles:
         self.predictions = predictions
         self.known = _kept(store)
         self._probabilities = lru_cache(maxsize=HELD)(self._read)
-        self._has = cache(lambda run: self._path(run).exists())
+        self._there = cache(lambda run: self._path(run).exists())
+
+    def has(self, record: Record) -> bool:
+        """Whether the probabilities of a trial are there."""
+        return self._there(record["id"])
 
     def top1(self, first: Record, second: Record) -> float | None:
         """The accuracy of the average of two finished trials on the same test images; None where it is not
@@ -53,7 +57,7 @@ class Ensembles:
         key = _key(first, second)
         if key not in self.known:
             outputs = self.predictions.outputs(first)
-            if outputs is None or not all(map(self._has, key)):
+            if outputs is None or not all(map(self._there, key)):
                 return None
             both = [self._probabilities(run) for run in key]
             for run, one in zip(key, both, strict=True):
@@ -81,7 +85,8 @@ def ensembles_table(
     by_id = {record["id"]: record for record in records}
     ensembles = Ensembles(store, predictions)
     for listing in suites.values():
-        for _, a, b in finished_pairs(listing, by_id):
+        for _, *both in finished_pairs(listing, by_id):
+            a, b = ([record for record in records if ensembles.has(record)] for records in both)
             for one, other in (*product(a, b), *combinations(a, 2), *combinations(b, 2)):
                 ensembles.top1(one, other)
     known = sorted(ensembles.known.items())

@@ -65,7 +65,8 @@ class Predictions:
         if not path.exists():
             return None
         try:
-            table = pa.parquet.read_table(path, columns=COLUMNS, use_threads=False)
+            with pa.parquet.ParquetFile(path) as file:
+                table = file.read(COLUMNS, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise StoreError(f"{path}: cannot be read ({error})") from error
         if table.column_names != COLUMNS:

@@ -17,6 +17,7 @@ from bench.report.cells import Cell
 from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
 from bench.report.markdown import escape
+from bench.report.measured import alike, rate, state
 from bench.report.text import listed, percent, slug
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def citation(store: "RunStore", suite: str, report: Path | None = None) -> Citat
         InputError: the store does not know the suite, nothing of it was measured, or there is no report.
     """
     evidence = _measured(store, suite)
-    sentences = list(_contrasts(evidence)) or list(_accuracies(evidence))
+    sentences = list(_contrasts(evidence)) or list(_accuracies(evidence)) or list(_speeds(evidence))
     return Citation(suite, results_hash(evidence), tuple(sentences), report and report_hash(report, suite))
 
 
@@ -71,11 +72,17 @@ def bibliography(evidence: Evidence) -> str:
 
 
 def results_hash(evidence: Evidence) -> str:
-    """The first digits of a SHA-256 over every run of the suite: its id, outcome and metrics."""
-    runs = [
-        {"id": run, **{part: evidence.records[run][part] for part in ("outcome", "metrics")}}
-        for run in sorted(evidence.records)
-    ]
+    """The first digits of a SHA-256 over every run of the suite: its id, outcome and metrics.
+
+    Of a suite that trains nothing, over the records of all its profiles.
+    """
+    if evidence.trains:
+        runs = [
+            {"id": run, **{part: evidence.records[run][part] for part in ("outcome", "metrics")}}
+            for run in sorted(evidence.records)
+        ]
+    else:
+        runs = sorted(evidence.profiles, key=lambda profile: profile["id"])
     return hashlib.sha256(canonical([evidence.name, runs]).encode()).hexdigest()[:HASH_DIGITS]
 
 
@@ -132,6 +139,8 @@ def to_model_index(store: "RunStore", suite: str, model: str | None = None) -> s
     from huggingface_hub.utils import yaml_dump
 
     evidence = _measured(store, suite)
+    if not evidence.trains:
+        raise InputError(f"--format model-index: {suite} trains nothing, and this form holds accuracies")
     contestants = evidence.suite["contestants"]
     if model is not None and model not in contestants:
         raise InputError(f'--model {model}: no model "{model}" in {suite}{did_you_mean(model, contestants)}')
@@ -241,6 +250,18 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
         yield f"{_where(cell)}, {cell.title} reaches {shown} top-1 accuracy ({said})."
 
 
+def _speeds(evidence: Evidence) -> Iterator[str]:
+    """A sentence for each model on each device, at the setting that most models share."""
+    for place in evidence.places:
+        found = alike(place.speed)
+        for row in () if found is None else found.rows.to_dict("records"):
+            if row["outcome"] == "measured":
+                title, images_per_s = evidence.titles[row["model"]], rate(row["images_per_s"])
+                interval = f"{rate(row['images_per_s_low'])} to {rate(row['images_per_s_high'])}"
+                said = "; ".join([f"95 % interval {interval}", found.words, *state(row)])
+                yield f"On the {place.name}, {title} reaches {images_per_s} images/s ({said})."
+
+
 def _verdict(cell: Cell, found: Contrast) -> str:
     if found.verdict in ("better", "worse"):
         return f"{cell.title} is {found.verdict}"
@@ -257,7 +278,7 @@ def _told(evidence: Evidence, notes: Iterable[str], cell: Cell) -> list[str]:
 
 def _measured(store: "RunStore", suite: str) -> Evidence:
     evidence = gather(store, suite)
-    if not evidence.records:
+    if not (evidence.records if evidence.trains else evidence.profiles):
         raise InputError(f"{store.root}: nothing of {suite} was measured yet; run it: vcbench run {suite}")
     return evidence
 

@@ -1,62 +1,23 @@
-"""The report's tables and numbers for a paper: booktabs and siunitx, every text escaped."""
+"""The report's tables for a paper: booktabs and siunitx, every text escaped."""
 
 import re
 import textwrap
 from dataclasses import replace
 
-from bench.report.blocks import Column, Field, Header, Section, Table, walk
+from bench.report.blocks import Column, Field, Section, Table, walk
 from bench.report.escape import latex as escape
-from bench.report.evidence import Evidence
-from bench.report.text import MINUS, NARROW_SPACE, NOT_MEASURED, percent, points, slug
-from bench.report.verdicts import verdict
+from bench.report.text import MINUS, NARROW_SPACE
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 LONG_HEAD = 11
 WIDTHS = ((80, 42), (30, 36), (18, 25))
 """Text of several words longer than so many characters is set so many mm wide."""
 
-HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering again updates them.
-% The runs behind them stand above; the commands in the section How to reproduce of the report.
-% In text, \num{\vcnum{KEY}} of siunitx sets signs; accuracies are in percent, differences in points.
-\providecommand{\vcnum}[1]{\ifcsname vcnum@#1\endcsname\csname vcnum@#1\endcsname\else
-  \errmessage{vcbench: no number #1}\fi}
-"""
-
 
 def tables(sections: list[Section]) -> dict[str, str]:
     """Each table of the report by its name."""
     found = [b for section in sections for b in walk(section.blocks) if isinstance(b, Table)]
     return {table.name: _table(table) for table in found}
-
-
-def numbers(evidence: Evidence, header: Header) -> str:
-    """A macro file with every accuracy and every contrast."""
-    lines = [HEAD.rstrip(), _define("suite", escape(header.suite))]
-    for cell in evidence.cells:
-        key = f"{slug(cell.comparison)}/{slug(cell.contestant)}/{cell.shots or 'all'}"
-        score = cell.scores["top1"]
-        lines.append(_runs(cell.runs))
-        lines.append(_define(f"{key}/top1", percent(score.mean)))
-        lines.append(_define(f"{key}/sd", percent(score.sd) if score.n > 1 else NOT_MEASURED))
-        lines.append(_define(f"{key}/n", str(score.n)))
-    for finding in evidence.findings:
-        pair, result = finding.pair, finding.result
-        key = f"{slug(pair.comparison)}/{slug(pair.a)}-{slug(pair.b)}/{pair.shots or 'all'}"
-        lines.append(_runs(finding.runs_a + finding.runs_b))
-        for name in ("estimate", "low", "high"):
-            value = points(getattr(result, name, None)).replace(MINUS, "-").removeprefix("+")
-            lines.append(_define(f"{key}/{name.replace('estimate', 'difference')}", value))
-        lines.append(_define(f"{key}/verdict", verdict(finding)))
-    return "\n".join(lines) + "\n"
-
-
-def _runs(ids: tuple[str, ...]) -> str:
-    """A comment with the runs behind the numbers that follow."""
-    return f"% runs: {' '.join(ids) or NOT_MEASURED}"
-
-
-def _define(key: str, value: str) -> str:
-    return rf"\expandafter\def\csname vcnum@{key}\endcsname{{{value}}}"
 
 
 def _table(table: Table) -> str:

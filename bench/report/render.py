@@ -14,6 +14,7 @@ from bench.report.evidence import Evidence, gather
 from bench.report.examples import Pictures, with_examples
 from bench.report.manifest import listed_files, manifest
 from bench.report.markdown import to_markdown
+from bench.report.numbers import numbers
 from bench.report.page import to_html
 from bench.report.remake import Remake
 from bench.report.sections import sections_of
@@ -51,9 +52,8 @@ def render(store: "RunStore", suite_name: str, out_dir: Path, pictures: Pictures
         write_text(out_dir / name, write(header, sections, commands))
         written.append(out_dir / name)
     sources = {f"tables/{name}.tex": text for name, text in latex.tables(sections).items()}
-    sources["numbers.tex"] = latex.numbers(evidence, header)
-    if evidence.records:
-        sources["cite.bib"] = bibliography(evidence)
+    sources["numbers.tex"] = numbers(evidence, header)
+    sources["cite.bib"] = bibliography(evidence)
     for name, text in sources.items():
         write_text(out_dir / name, text)
         written.append(out_dir / name)

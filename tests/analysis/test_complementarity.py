@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, jaccard_score
 
-from bench.analysis.complementarity import ensemble_accuracy, overlap, pairings
+from bench.analysis.complementarity import ensemble_accuracy, overlaps, pairings
 
 masks = st.integers(1, 40).flatmap(lambda n: st.tuples(arrays(bool, n), arrays(bool, n)))
 
@@ -15,16 +15,21 @@ masks = st.integers(1, 40).flatmap(lambda n: st.tuples(arrays(bool, n), arrays(b
 @given(masks)
 def test_overlap_matches_counting(pair):
     a, b = pair
-    found = overlap(a, b)
-    assert found.both_right + found.only_a + found.only_b + found.both_wrong == pytest.approx(1)
-    assert found.oracle == pytest.approx(np.mean([x or y for x, y in zip(a, b, strict=True)]))
-    assert found.independent == pytest.approx((1 - a.mean()) * (1 - b.mean()))
+    both, shared, most = (values.item() for values in overlaps(a[None], b[None]))
+    assert both == pytest.approx(np.mean([not (x or y) for x, y in zip(a, b, strict=True)]))
     if (~a | ~b).any():
-        assert found.error_overlap == pytest.approx(jaccard_score(~a, ~b))
-        assert found.error_overlap <= found.largest_overlap + 1e-12
-        assert found.largest_overlap == pytest.approx(jaccard_score(np.sort(~a), np.sort(~b)))
+        assert shared == pytest.approx(jaccard_score(~a, ~b))
+        assert shared <= most + 1e-12
+        assert most == pytest.approx(jaccard_score(np.sort(~a), np.sort(~b)))
     else:
-        assert found.error_overlap is None
+        assert np.isnan(shared) and np.isnan(most)
+
+
+def test_every_network_is_compared_with_every_other(runs):
+    a, b, _ = correct(runs)
+    _, shared, _ = overlaps(a, b[:2])
+    assert shared.shape == (3, 2)
+    assert shared[2, 1] == pytest.approx(jaccard_score(~a[2], ~b[1]))
 
 
 @pytest.fixture
@@ -129,5 +134,3 @@ def test_what_does_not_match_is_refused(runs):
     for bad in [(a[:2], b), (a[0], b[0]), (a[:0], b[:0])]:
         with pytest.raises(ValueError):
             pairings(*bad, averaged)
-    with pytest.raises(ValueError):
-        overlap([True], [True, False])

@@ -4,8 +4,13 @@ import pandas as pd
 import pytest
 from report.make_profiles import CPU, GPU, add_profiles, images_per_s, make_profiled_suite
 
+from bench.errors import InputError
+from bench.report.cite import bibliography, citation, to_model_index
 from bench.report.evidence import gather
 from bench.report.measured import alike, brief, in_words, places, rate, state
+from bench.report.numbers import numbers
+from bench.report.render import header_of
+from bench.report.text import slug
 from bench.store import RunStore
 
 MODELS = ["deit_tiny_patch16_224", "resnet18", "resnet50"]
@@ -126,3 +131,24 @@ def test_words_and_numbers():
         "not measured",
     ]
     assert [brief(x) for x in (0.01234, 999.4, 1333.3)] == ["0.0123", "999", "1\u202f333"]
+
+
+def test_costs_and_speeds_are_numbers_for_a_paper(evidence):
+    text = numbers(evidence, header_of(evidence))
+    rate_of = images_per_s(1.814, 16)
+    assert rf"\csname vcnum@speed/cpu/infer/resnet18/images-per-s\endcsname{{{rate_of:.3g}}}" in text
+    assert "vcnum@memory/example-gpu/infer/resnet18/peak-mib" in text
+    for row in evidence.cost.to_dict("records"):
+        key = f"cost/{slug(row['model'])}/{row['classes']}/{row['input_size']}/gmacs"
+        assert rf"\csname vcnum@{key}\endcsname{{{row['flops'] / 2e9:.3f}}}" in text
+    assert text.isascii()
+
+
+def test_a_suite_that_trains_nothing_is_cited_by_its_speeds(evidence):
+    cited = citation(evidence.store, "backbones")
+    on_cpu = [sentence for sentence in cited.sentences if sentence.startswith("On the CPU")]
+    assert len(on_cpu) == len(MODELS)
+    assert all("images/s (95 % interval" in sentence and "batch 16" in sentence for sentence in on_cpu)
+    assert cited.results_hash in bibliography(evidence)
+    with pytest.raises(InputError, match="trains nothing"):
+        to_model_index(evidence.store, "backbones")
