@@ -132,7 +132,7 @@ def gather(store: "RunStore", name: str) -> Evidence:
     records = {record["id"]: record for record in store.trials() if record["id"] in ids}
     stored, listed = store.profiles(), set(suite["profiles"])
     models = {contestant["model"] for contestant in suite["contestants"].values()}
-    models |= {profile["model"] for profile in stored if profile["id"] in listed}
+    models |= {profile["model"] for profile in stored if profile["id"] in listed and profile.get("model")}
     profiles = [
         profile
         for profile in stored

@@ -77,7 +77,8 @@ def header_of(evidence: Evidence) -> Header:
     data = dict.fromkeys(split(c["dataset"], c["split_id"]) for c in suite["comparisons"])
     ran = done["finished"] if evidence.trains else pd.Series([p.get("finished") for p in evidence.profiles])
     days = sorted(day[:10] for day in ran.dropna())
-    torch = sorted(set(done["torch"].dropna()))
+    measured = [version for place in evidence.places for version in place.speed["torch"].dropna()]
+    torch = sorted({*done["torch"].dropna(), *measured})
     machines = {*done["machine"].dropna(), *(place.machine for place in evidence.places)}
     facts = (
         ("Models", listed(list(models))),

@@ -51,7 +51,7 @@ def add_profiles(
     modes: tuple[str, ...] = ("infer",),
     **changes,
 ) -> list[str]:
-    """Write the profiles of `models` under `root`; returns the ids of those of cost.
+    """Write the profiles of `models` under `root`; returns the ids of those of cost and loading.
 
     Args:
         place: device, machine and threads.
@@ -83,7 +83,7 @@ def add_profiles(
         _put(root, ids[-1], base | cost | {"what": "cost", "input_size": 224, "params": params})
         _put(root, f"{model}-scaling", base | {"what": "scaling"} | _scaling(model, flops, params))
         if more:
-            _add_more(root, base | place, model, images_per_s(gmacs, 1, speedup))
+            ids += _add_more(root, base | place, model, images_per_s(gmacs, 1, speedup))
         limit = (fits or {}).get(model)
         for mode in modes:
             factor = 1.0 if mode == "infer" else 0.3
@@ -149,15 +149,15 @@ def make_profiled_suite(root: Path, models: list[str], suite: str = "backbones",
         "contestants": {},
         "comparisons": [],
         "trials": [],
-        "profiles": sorted(ids),
+        "profiles": sorted(set(ids)),
     }
     _json(root / "store.json", {"format": 1})
     _json(root / "suites" / f"{suite}.json", listing)
     return root
 
 
-def _add_more(root: Path, base: dict, model: str, rate: float) -> None:
-    """Batch 1 from JPEG to label and its energy (of GPUs), and the data path alone."""
+def _add_more(root: Path, base: dict, model: str, rate: float) -> list[str]:
+    """Batch 1 from JPEG to label and its energy (of GPUs), and the data path alone, whose ids are returned."""
     plain = {"mode": "infer", "precision": "fp32", "memory_format": "contiguous", "compiled": False}
     sure = {"samples": 30, "processes": 3, "unstable": False, "busy": False, "steady": True}
     at = base | plain | sure | {"batch_size": 1, "input_size": 224, "outcome": "measured", "reason": None}
@@ -177,6 +177,7 @@ def _add_more(root: Path, base: dict, model: str, rate: float) -> None:
             at | spent | {"what": "energy", "energy_windows": 5, "energy_scope": "board"},
         )
     nobody = {key: value for key, value in at.items() if key not in ("model", "title", "family", "classes")}
+    loading = []
     for path, speed in (("jpeg", 150.0), ("cache", 9000.0)):
         loaded = {
             "what": "loading",
@@ -185,7 +186,9 @@ def _add_more(root: Path, base: dict, model: str, rate: float) -> None:
             "jpeg_px": "500x375",
             "batch_size": 32,
         }
-        _put(root, f"loading-{path}-{base['device'].replace(' ', '')}", nobody | loaded)
+        loading.append(f"loading-{path}-{base['device'].replace(' ', '')}")
+        _put(root, loading[-1], nobody | loaded)
+    return loading
 
 
 def _cost(model: str, flops: int) -> dict:

@@ -157,7 +157,8 @@ def _timed(evidence: Evidence, place: Place, what: str) -> Figure | None:
     if found is None:
         return None
     rows = found.rows[found.rows["outcome"] == "measured"]
-    if rows["input_size"].nunique() < 2:
+    rows = rows[rows.groupby("model")["input_size"].transform("nunique") > 1]
+    if rows.empty:
         return None
     lines = _lines(evidence, rows.sort_values(["model", "input_size"], kind="stable"), column)
     unit = "images/s" if what == "speed" else "MiB"
