@@ -157,7 +157,7 @@ def make_profiled_suite(root: Path, models: list[str], suite: str = "backbones",
 
 
 def _add_more(root: Path, base: dict, model: str, rate: float) -> list[str]:
-    """Batch 1 from JPEG to label, its energy (of GPUs), and the data path alone; returns the ids of the latter."""
+    """Batch 1 from JPEG to label, energy (of GPUs), and the data path alone; returns the ids of the last."""
     plain = {"mode": "infer", "precision": "fp32", "memory_format": "contiguous", "compiled": False}
     sure = {"samples": 30, "processes": 3, "unstable": False, "busy": False, "steady": True}
     at = base | plain | sure | {"batch_size": 1, "input_size": 224, "outcome": "measured", "reason": None}
