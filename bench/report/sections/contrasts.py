@@ -15,6 +15,8 @@ from bench.report.verdicts import pair_name, short_notes, table_of, verdict
 
 TITLE = "Contrasts"
 ROW = 3.6
+LOWEST = 34.0
+"""Heights in mm: of a row, and of a plot whose words beside the axis are not cut off."""
 COLUMNS = (
     Column("Images per class", numeric=True),
     Column("Contrast"),
@@ -93,7 +95,7 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     measured = [finding for finding in findings if finding.result]
     pairs = list(dict.fromkeys(pair_name(finding) for finding in measured))
     rows = len(measured) + 1.3 * len(pairs)
-    drawing, (axes,) = canvas(ROW * rows + 14, below=10)
+    drawing, (axes,) = canvas(max(ROW * rows + 14, LOWEST), below=10)
     drawing.subplots_adjust(left=20 / WIDTH)
     delta = 100 * evidence.suite["delta"]
     axes.axvspan(-delta, delta, color=MUTED, alpha=0.18, linewidth=0)

@@ -153,6 +153,8 @@ def _table(evidence: Evidence, place: Place) -> Table:
             "batch 1": alike(place.speed, mode=mode, batch_size=1),
             "common": alike(place.speed, mode=mode),
         }
+        if chosen["batch 1"] is None:
+            del chosen["batch 1"]
         said += [f"{row}: {found.words}" for row, found in chosen.items() if found]
         here = place.speed[place.speed["mode"] == mode]
         sought = here["best"].notna().any()
@@ -165,7 +167,7 @@ def _table(evidence: Evidence, place: Place) -> Table:
             }
             if sought:
                 picked["best"] = _one(here[(here["model"] == model) & here["best"].fillna(value=False)])
-            if picked["batch 1"] and picked["common"] and picked["common"]["batch_size"] == 1:
+            if picked.get("batch 1") and picked["common"] and picked["common"]["batch_size"] == 1:
                 del picked["batch 1"]
             for row, values in picked.items():
                 rows.append(_row(evidence, model, mode_words, row, values))
