@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.dataset
 import pyarrow.parquet
 
 from bench.analysis.brought import brought_table
@@ -209,27 +209,22 @@ def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
     Raises:
         StoreError: a history file is damaged.
     """
-    files = {
-        str(path): run
-        for run in sorted(set(runs))
-        if (path := store.folder(run) / "history.parquet").exists()
-    }
-    if not files:
+    read = {}
+    for run in sorted(set(runs)):
+        path = store.folder(run) / "history.parquet"
+        try:
+            with pa.parquet.ParquetFile(path) as file:
+                read[run] = file.read(use_threads=False)
+        except FileNotFoundError:
+            continue
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreError(f"{path}: cannot be read ({error})") from error
+    if not read:
         return frame([], HISTORY)
-    logged = [name for name in HISTORY if name != "run"]
-    schema = pa.schema([(name, pa.int64() if name == "step" else pa.float64()) for name in logged])
-    try:
-        files_as_one = pa.dataset.dataset(list(files), schema=schema, format="parquet")
-        table = files_as_one.to_table(columns=["__filename", *logged])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{store.root}: a history.parquet cannot be read ({error})") from error
-    origin = table["__filename"].combine_chunks().dictionary_encode()
-    names = pd.Categorical.from_codes(
-        origin.indices.to_numpy(), [files[f] for f in origin.dictionary.to_pylist()]
-    )
-    logs = table.drop_columns("__filename").to_pandas()
-    logs.insert(0, "run", names.astype("str"))
-    return logs.astype(HISTORY).sort_values(["run", "step"], kind="stable", ignore_index=True)
+    logs = pa.concat_tables(read.values(), promote_options="permissive").to_pandas()
+    logs["run"] = np.repeat(list(read), [len(table) for table in read.values()])
+    logs = logs.reindex(columns=list(HISTORY)).astype(HISTORY)
+    return logs.sort_values(["run", "step"], kind="stable", ignore_index=True)
 
 
 def at_chance(classes: int) -> dict[str, float]:
