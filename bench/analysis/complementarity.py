@@ -8,7 +8,6 @@ they are compared with. Pairs from one replicate, which share their training ima
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
@@ -76,26 +75,28 @@ def pairings(
     correct = {"a": np.asarray(a, bool), "b": np.asarray(b, bool)}
     if correct["a"].shape != correct["b"].shape or correct["a"].ndim != 2 or not correct["a"].size:
         raise ValueError(f"runs {correct['a'].shape} and {correct['b'].shape} do not match")
-    places = range(len(correct["a"]))
-    kinds: dict[Kind, tuple[str, list[tuple[int, int]]]] = {
-        "a + b": ("ab", list(permutations(places, 2))),
-        "a + b, same replicate": ("ab", [(place, place) for place in places]),
-        "a + a": ("aa", list(combinations(places, 2))),
-        "b + b": ("bb", list(combinations(places, 2))),
+    replicates = len(correct["a"])
+    different, twins = ~np.eye(replicates, dtype=bool), np.triu_indices(replicates, 1)
+    kinds: dict[Kind, tuple[str, tuple[NDArray, NDArray]]] = {
+        "a + b": ("ab", np.nonzero(different)),
+        "a + b, same replicate": ("ab", np.nonzero(~different)),
+        "a + a": ("aa", twins),
+        "b + b": ("bb", twins),
     }
     found = []
-    for kind, ((one, other), pairs) in kinds.items():
-        if not pairs:
+    for kind, ((one, other), at) in kinds.items():
+        if not at[0].size:
             continue
-        at = tuple(np.array(pairs).T)
         both, shared, most = (values[at] for values in overlaps(correct[one], correct[other]))
         accuracies = correct[one].mean(1)[at[0]], correct[other].mean(1)[at[1]]
         found.append(
             Pairing(
                 kind=kind,
-                pairs=len(pairs),
+                pairs=at[0].size,
                 members=float(np.mean(accuracies)),
-                ensemble=_mean_if_all(averaged((one, i), (other, j)) for i, j in pairs),
+                ensemble=_mean_if_all(
+                    averaged((one, int(i)), (other, int(j))) for i, j in zip(*at, strict=True)
+                ),
                 oracle=float(1 - both.mean()),
                 both_wrong=float(both.mean()),
                 error_overlap=_mean_of_known(shared),
