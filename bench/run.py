@@ -99,7 +99,8 @@ def run_suite(
     others = [trial for trial in plan(suite) if trial not in asked]
     offline = Resolver(place.data_dir, place.weights_dir, place.results)
     profiles = planned_profiles(suite, wanted, place.device)
-    write_listing(suite, store, [*wanted, *offline.resolve_all(others)], profiles)
+    found = [*wanted, *offline.resolve_all(others)]
+    write_listing(suite, store, found, planned_profiles(suite, found, place.device))
     for profile in profiles:
         if isinstance(profile, Profile) and not store.has_profile(profile.id) and not should_stop():
             store.finish_profile(profile.id, run_profile(profile))

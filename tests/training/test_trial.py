@@ -74,6 +74,13 @@ def test_one_seed_gives_one_result_and_another_gives_another(tiny, run):
     assert not same(weights(second, outcomes[0]), weights(second, outcomes[1]))
 
 
+def test_a_part_of_a_suite_is_listed_with_the_profiles_of_the_whole(tiny, run):
+    store, _ = run(tiny, only=["vit"], should_stop=lambda: True)
+    part = store.suites()["tiny"]["profiles"]
+    store, _ = run(tiny, results="whole", should_stop=lambda: True)
+    assert len(part) == 2 and part == store.suites()["tiny"]["profiles"]
+
+
 class StopAt(Silent):
     """Asks to stop when it has been asked so many times."""
 
