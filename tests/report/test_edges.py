@@ -145,3 +145,15 @@ def test_a_grid_of_learning_rates_is_a_row(tmp_path):
     assert row[3] == "0.0001: 50.0; 0.001: 80.0; 0.01: 70.0"
     assert row[4:6] == ["0.001", "0.1"] and row[7] == "3"
     assert len(table.runs) == 9
+
+
+def test_a_run_that_diverged_after_it_had_logged_something(tmp_path):
+    store = RunStore(make_store(tmp_path / "store", shots=(5, None), diverged=(("vit", 5, 0),)))
+    logged = pd.read_parquet(store.folder(run_id("tiny", "vit", 5, 1)) / "history.parquet").head(7)
+    logged.to_parquet(store.folder(run_id("tiny", "vit", 5, 0)) / "history.parquet")
+    render(store, "tiny", tmp_path / "out")
+    drawn = pd.read_csv(tmp_path / "out" / "figures" / "curves-from-scratch-5.csv")
+    assert set(drawn.loc[drawn["contestant"] == "vit", "run"]) == {
+        run_id("tiny", "vit", 5, 1),
+        run_id("tiny", "vit", 5, 2),
+    }
