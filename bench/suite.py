@@ -10,6 +10,7 @@ from bench.config import Strict, canonical, digest, parse, read_toml
 from bench.errors import InputError, did_you_mean
 from bench.measure.setting import SIZES
 from bench.recipe import Recipe, load_recipe
+from bench.report.text import slug
 
 FOLDER = Path(__file__).parent / "suites"
 
@@ -131,6 +132,10 @@ class Suite(Strict):
         names = [comparison.name for comparison in self.comparison]
         if len(set(names)) < len(names):
             raise ValueError(f"comparison names should differ, found {sorted(names)}")
+        for what, own in (("comparison", names), ("model", [*self.models])):
+            if len({slug(name) for name in own}) < len(own):
+                told = f"{what} names should differ in a letter from a to z or a digit"
+                raise ValueError(f"{told}, as files are named after them, found {sorted(own)}")
         for comparison in self.comparison:
             known = comparison.contestants
             for key in known:
