@@ -16,7 +16,7 @@ from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
 from bench.report.markdown import escape
 from bench.report.measured import alike, rate, state
-from bench.report.text import listed, percent, points, slug
+from bench.report.text import ends, listed, percent, points, slug
 
 if TYPE_CHECKING:
     from bench.store import RunStore
@@ -199,13 +199,13 @@ def _contrast(finding: Finding, a: Cell, b: Cell) -> str:
     found = finding.result
     if found:
         means, basis = finding.accuracy, f"paired, {_replicates(found.replicates)}"
-        difference = f", a difference of {_points(found.estimate)} points"
+        difference = f", a difference of {points(found.estimate).removeprefix('+')} points"
         if found.low is None or found.high is None:
             said = "too few for an interval or a verdict"
         else:
             several = found.comparisons > 1
             among = f" for all {found.comparisons} primary contrasts together" if several else ""
-            interval = f"{_points(found.low)} to {_points(found.high)}"
+            interval = " to ".join(end.removeprefix("+") for end in ends(found.low, found.high))
             said = f"95 % interval {interval}{among}: {_verdict(a, found)}"
     else:
         means, basis = [cell.scores["top1"].mean for cell in (a, b)], "not paired"
@@ -282,7 +282,3 @@ def _named(cell: Cell, other: Cell) -> str:
 
 def _replicates(n: int) -> str:
     return f"{n} replicate{'' if n == 1 else 's'}"
-
-
-def _points(fraction: float) -> str:
-    return points(fraction).removeprefix("+")
