@@ -243,7 +243,7 @@ def _speeds(evidence: Evidence) -> Iterator[str]:
 def _verdict(cell: Cell, found: Contrast) -> str:
     if found.verdict in ("better", "worse"):
         return f"{cell.title} is {found.verdict}"
-    within = f" within {100 * found.delta:g} points" if found.verdict == "equivalent" else ""
+    within = f" within ±{points(found.delta, sign=False)} points" if found.verdict == "equivalent" else ""
     return f"{found.verdict}{within}"
 
 
