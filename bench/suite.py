@@ -142,9 +142,13 @@ class Suite(Strict):
                 if key not in self.models:
                     near = did_you_mean(key, self.models)
                     raise ValueError(f'comparison "{comparison.name}": no model "{key}" in [models]{near}')
-            for pair in comparison.contrasts + comparison.exploratory:
+            declared = comparison.contrasts + comparison.exploratory
+            for pair in declared:
                 if pair[0] == pair[1]:
                     raise ValueError(f'comparison "{comparison.name}": contrast of "{pair[0]}" with itself')
+                if declared.count(pair) + declared.count(pair[::-1]) > 1:
+                    told = f'contrast of "{pair[0]}" with "{pair[1]}" more than once'
+                    raise ValueError(f'comparison "{comparison.name}": {told}')
                 for key in pair:
                     if key not in known:
                         near = did_you_mean(key, known)

@@ -57,6 +57,7 @@ def test_every_recipe_says_what_to_expect(name):
         ('dataset = "digits"', "dataset = 3", ["dataset", "string", "3"]),
         ('["a", "b"]\nrecipe', '["a", "bb"]\nrecipe', ['"bb"', '"b"']),
         ('[["a", "b"]]', '[["a", "c"]]', ['"c"']),
+        ('[["a", "b"]]', '[["a", "b"]]\nexploratory = [["b", "a"]]', ['"a" with "b" more than once']),
         ("title =", "titel =", ["titel", '"title"']),
         (
             "[[comparison]]",
