@@ -8,6 +8,7 @@ import pytest
 from report.make_store import TEST_IMAGES, make_store, run_id, true_top1
 from scipy.stats import binomtest
 
+from bench.errors import StoreError
 from bench.report.blocks import Gallery, Prose, Table, walk
 from bench.report.evidence import gather
 from bench.report.render import render
@@ -157,3 +158,12 @@ def test_a_run_that_diverged_after_it_had_logged_something(tmp_path):
         run_id("tiny", "vit", 5, 1),
         run_id("tiny", "vit", 5, 2),
     }
+
+
+@pytest.mark.parametrize("wrong", [{"predicted": np.uint16(10)}, {"confidence": np.float16("nan")}])
+def test_damaged_predictions_are_named(tmp_path, wrong):
+    store = RunStore(make_store(tmp_path / "store", shots=(5,)))
+    path = store.folder(run_id("tiny", "deit", 5, 0)) / "predictions.parquet"
+    pd.read_parquet(path).assign(**wrong).to_parquet(path)
+    with pytest.raises(StoreError, match=r"predictions.parquet: 120 rows, the first of them 0"):
+        render(store, "tiny", tmp_path / "out")
