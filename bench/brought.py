@@ -11,7 +11,8 @@
     # vcbench score mine.parquet --dataset flowers102 --split-id official
 
 Columns: `image`, the place in the test split from 0, each once, in any order; `predicted`, the class from 0,
-or `probabilities`, a list of one number a class, or both; `label`, the true class, is optional and checked.
+or `probabilities`, a list of one number a class (of equal ones the first counts), or both; `label`, the true
+class, is optional and checked.
 Which image is which place: `vcbench export --format croissant`. Any framework can write such a file.
 """
 
@@ -128,12 +129,15 @@ def read_answers(path: Path, test: TestSet) -> Answers:
     if "predicted" not in frame:
         return Answers(likeliest, probabilities)
     predicted = _whole(frame["predicted"], path, "predicted", classes)
-    if probabilities is not None and (wrong := np.flatnonzero(predicted != likeliest)).size:
+    if probabilities is None:
+        return Answers(predicted, None)
+    own = np.take_along_axis(probabilities, predicted[:, None], 1)[:, 0]
+    if (wrong := np.flatnonzero(own < probabilities.max(1))).size:
         raise InputError(
             f'{path}: "predicted" is not the most probable class for {wrong.size} images, '
             f"first image {wrong[0]}: {predicted[wrong[0]]}, not {likeliest[wrong[0]]}"
         )
-    return Answers(predicted, probabilities)
+    return Answers(likeliest, probabilities)
 
 
 def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench.analysis import frames
 from bench.analysis.tables import build_tables
 from bench.files import staged, write_text
 
@@ -77,7 +78,8 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
     tables = build_tables(store)
     accuracy = tables["accuracy"]
     settings = pd.DataFrame([_settings(record) for record in store.trials()], columns=["run", *_SETTINGS])
-    accuracy = accuracy[accuracy["suite"].notna()].merge(settings, on="run", how="left")
+    accuracy = accuracy.drop(columns=[*_CELL]).merge(_places(store), on=["suite", "run"])
+    accuracy = accuracy.merge(settings, on="run", how="left")
     written = []
     place = ["dataset", "split_id", "suite", "comparison", "shots"]
     for key, rows in accuracy.groupby(place, dropna=False, sort=True):
@@ -129,6 +131,19 @@ def _timm_speed(speed: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
     stated = {name: rows[name] for name in ("precision", "memory_format", "compiled", "device", "machine")}
     frame = pd.DataFrame(columns | stated | {name: rows[name] for name in ("unstable", "busy")})
     return frame.sort_values(f"{mode}_samples_per_sec", ascending=False, kind="stable")
+
+
+_CELL = {"comparison": "str", "contestant": "str", "shots": "Int64"}
+
+
+def _places(store: "RunStore") -> pd.DataFrame:
+    """Every cell of a suite that a run is in; the accuracy table has one row a run and suite."""
+    rows = [
+        {"suite": name, "run": entry["id"], **{part: entry[part] for part in _CELL}}
+        for name, listing in store.suites().items()
+        for entry in listing["trials"]
+    ]
+    return frames.frame(rows, {"suite": "str", "run": "str", **_CELL})
 
 
 _SETTINGS = ("crop_pct", "interpolation")

@@ -10,6 +10,7 @@ from bench.config import Strict, canonical, digest, parse, read_toml
 from bench.errors import InputError, did_you_mean
 from bench.measure.setting import SIZES
 from bench.recipe import Recipe, load_recipe
+from bench.report.text import slug
 
 FOLDER = Path(__file__).parent / "suites"
 
@@ -131,15 +132,23 @@ class Suite(Strict):
         names = [comparison.name for comparison in self.comparison]
         if len(set(names)) < len(names):
             raise ValueError(f"comparison names should differ, found {sorted(names)}")
+        for what, own in (("comparison", names), ("model", [*self.models])):
+            if len({slug(name) for name in own}) < len(own):
+                told = f"{what} names should differ in a letter from a to z or a digit"
+                raise ValueError(f"{told}, as files are named after them, found {sorted(own)}")
         for comparison in self.comparison:
             known = comparison.contestants
             for key in known:
                 if key not in self.models:
                     near = did_you_mean(key, self.models)
                     raise ValueError(f'comparison "{comparison.name}": no model "{key}" in [models]{near}')
-            for pair in comparison.contrasts + comparison.exploratory:
+            declared = comparison.contrasts + comparison.exploratory
+            for pair in declared:
                 if pair[0] == pair[1]:
                     raise ValueError(f'comparison "{comparison.name}": contrast of "{pair[0]}" with itself')
+                if declared.count(pair) + declared.count(pair[::-1]) > 1:
+                    told = f'contrast of "{pair[0]}" with "{pair[1]}" more than once'
+                    raise ValueError(f'comparison "{comparison.name}": {told}')
                 for key in pair:
                     if key not in known:
                         near = did_you_mean(key, known)

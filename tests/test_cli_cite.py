@@ -1,6 +1,8 @@
 """vcbench cite: the numbers, the version, and text from outside in every format."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +92,42 @@ def test_too_few_replicates_claim_nothing(tmp_path, right):
 
 def test_a_diverged_run_stands_beside_the_number(tmp_path, right):
     text = cited(write_store(tmp_path / "s", right, diverged=(run_id("vit", None, 0),)))
-    assert "ViT-Ti/4: 1 of 3 diverged, at chance" in text
+    assert "1 of 3 runs of ViT-Ti/4 diverged, at chance" in text
     expected = (right["vit", None][1:].mean() * 2 + 0.1) / 3
     assert f"ViT-Ti/4 reaches {100 * expected:.1f} %" in text
+
+
+def test_runs_on_other_images_are_not_paired(tmp_path, right):
+    store = write_store(tmp_path / "s", right)
+    write_store(tmp_path / "o", {("resnet", None): right["resnet", None][:, :300]}, fingerprint="e" * 64)
+    for replicate in range(3):
+        run = f"runs/{run_id('resnet', None, replicate)}"
+        shutil.copytree(tmp_path / "o" / run, store / run, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "o" / "labels", store / "labels", dirs_exist_ok=True)
+    assert "not paired; no interval, no verdict" in cited(store)
+
+
+def test_a_sentence_says_where_it_holds_and_what_is_not_matched(tmp_path, right):
+    store = write_store(tmp_path / "s", right)
+    cost = store / "profiles" / f"c{0:015d}" / "record.json"
+    cost.write_text(json.dumps(json.loads(cost.read_text()) | {"flops": 6_000_000_000}))
+    text = cited(store)
+    assert text.startswith("In main on digits (frozen), trained on all training images, ")
+    assert "ViT-Ti/4 costs 3.0 times the FLOPs" in text
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign(tmp_path):
+    half = np.tile(np.arange(6000) < 3000, (3, 1))
+    worse = half.copy()
+    worse[0, 0] = False
+    text = cited(write_store(tmp_path / "s", {("vit", 5): worse, ("resnet", 5): half}))
+    assert "a difference of 0.0 points" in text
+
+
+def test_an_interval_ends_where_differences_do(tmp_path):
+    most = np.tile(np.arange(400) >= 2, (3, 1))
+    text = cited(write_store(tmp_path / "s", {("vit", 5): most, ("resnet", 5): ~most}))
+    assert "to 100.0: ViT-Ti/4 is better" in text
 
 
 @pytest.mark.parametrize("form", ["bibtex", "latex"])

@@ -167,3 +167,10 @@ def test_the_picture(stores, tmp_path):
             contents.append(path.read_bytes())
         assert contents[0] == contents[1] and contents[0].startswith(start)
     told(vcbench("compare", a, b, "--figure", tmp_path / "changes.gif"), "changes.gif", ".svg")
+
+
+def test_suites_that_train_nothing_have_no_picture(tmp_path):
+    store = write_store(tmp_path / "a", {("vit", 5): rows(0.9)})
+    listing = store / "suites" / "small.json"
+    listing.write_text(json.dumps(json.loads(listing.read_text()) | {"comparisons": [], "trials": []}))
+    told(vcbench("compare", store, store, "--figure", tmp_path / "x.svg"), "x.svg", "no cell")

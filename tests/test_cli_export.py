@@ -72,6 +72,21 @@ def test_columns_of_timm(tmp_path, right):
     assert list(cost.loc[0, "infer_gmacs":"param_count"]) == [1.0, 2.5, 1.2346]
 
 
+def test_a_run_of_two_comparisons_is_in_the_file_of_each(store, tmp_path):
+    path = store / "suites" / "small.json"
+    listing = json.loads(path.read_text())
+    again = [e | {"comparison": "second"} for e in listing["trials"] if e["contestant"] == "vit"]
+    listing["comparisons"] += [listing["comparisons"][0] | {"name": "second", "contestants": ["vit"]}]
+    path.write_text(json.dumps(listing | {"trials": listing["trials"] + again}))
+    exported(store, "timm", tmp_path / "out")
+    found = {
+        name: list(pd.read_csv(tmp_path / "out" / f"results-digits-frozen-small-{name}-5-shot.csv")["model"])
+        for name in ("main", "second")
+    }
+    assert found == {"main": ["resnet_digits", "vit_digits"], "second": ["vit_digits"]}
+    assert len(list((tmp_path / "out").glob("results-*"))) == 4
+
+
 def test_speeds_under_timms_names(tmp_path, right):
     """Names, order and units as in the benchmark files of timm's repository; batches are never mixed."""
     store = write_store(tmp_path / "store", right)

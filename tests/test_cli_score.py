@@ -90,6 +90,19 @@ def test_classes_alone_measure_what_they_can(store, tmp_path, probabilities):
     assert [metrics[name] for name in ("top5", "nll", "ece")] == [None] * 3
 
 
+def test_of_classes_that_are_equally_probable_the_file_may_name_any(store, tmp_path, probabilities):
+    probabilities[0] = np.eye(10)[[2, 7]].mean(0)
+    predicted = probabilities.argmax(1)
+    predicted[0] = 7
+    path = file(
+        tmp_path, image=np.arange(IMAGES), probabilities=list(probabilities), predicted=predicted, label=TRUE
+    )
+    ran = scored(path, store, "--json")
+    assert ran.returncode == 0, ran.stderr
+    top1 = json.loads(ran.stdout)["record"]["metrics"]["top1"]
+    assert top1 == accuracy_score(TRUE, probabilities.argmax(1))
+
+
 def test_pairs_are_described_by_mcnemar(store, tmp_path, right):
     mine = np.random.default_rng(3).random(IMAGES) < 0.8
     path = file(tmp_path, image=np.arange(IMAGES), predicted=np.where(mine, TRUE, (TRUE + 2) % 10))

@@ -57,7 +57,18 @@ def test_every_recipe_says_what_to_expect(name):
         ('dataset = "digits"', "dataset = 3", ["dataset", "string", "3"]),
         ('["a", "b"]\nrecipe', '["a", "bb"]\nrecipe', ['"bb"', '"b"']),
         ('[["a", "b"]]', '[["a", "c"]]', ['"c"']),
+        ('[["a", "b"]]', '[["a", "b"]]\nexploratory = [["b", "a"]]', ['"a" with "b" more than once']),
         ("title =", "titel =", ["titel", '"title"']),
+        (
+            "[[comparison]]",
+            'A = { model = "resnet_digits" }\n[[comparison]]',
+            ["model names", "'A'", "files"],
+        ),
+        (
+            '"c"\ndataset',
+            '"\u65e5"\n' + GOOD.split('"c"\n')[1] + '[[comparison]]\nname = "\u672c"\ndataset',
+            ["comparison names", "\u65e5", "files"],
+        ),
         ("[models]", "[models", ["not valid TOML"]),
         ('"vit_digits" }', '"vit_digits", weights = "crad" }', ["weights", "card"]),
     ],

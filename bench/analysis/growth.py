@@ -53,12 +53,12 @@ def growths(
 
 def shared(members: list[Growth]) -> tuple[list[float], list[int]]:
     """The sizes at which all members have at least three common replicates, and the replicates that are
-    common to all of these sizes; both empty where that leaves fewer than two sizes."""
+    common to all of these sizes; both empty where that leaves fewer than two sizes or three replicates."""
     sizes = sorted(set.intersection(*(set(member.scores) for member in members)))
     at = {size: set.intersection(*(set(member.scores[size]) for member in members)) for size in sizes}
     sizes = [size for size in sizes if len(at[size]) >= MIN_REPLICATES]
     replicates = sorted(set.intersection(*(at[size] for size in sizes))) if len(sizes) > 1 else []
-    return (sizes, replicates) if replicates else ([], [])
+    return (sizes, replicates) if len(replicates) >= MIN_REPLICATES else ([], [])
 
 
 def area_of(growth: Growth, sizes: list[float], replicates: list[int]) -> Estimate | None:

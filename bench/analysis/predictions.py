@@ -74,7 +74,15 @@ class Predictions:
         labels = self._true(record)
         if len(labels) != table.num_rows:
             raise StoreError(f"{path}: {table.num_rows} predictions for {len(labels)} test images")
-        return Outputs(*(table[name].to_numpy() for name in COLUMNS), labels)
+        outputs = Outputs(*(table[name].to_numpy() for name in COLUMNS), labels)
+        known = (outputs.predicted >= 0) & (outputs.predicted < record["data"]["classes"])
+        sure = (outputs.confidence >= 0) & (outputs.confidence <= 1) & (outputs.log_prob <= 0)
+        if not (known & sure).all():
+            wrong = np.flatnonzero(~(known & sure))
+            raise StoreError(
+                f"{path}: {len(wrong)} rows, the first of them {wrong[0]}, hold no class or no probability"
+            )
+        return outputs
 
     def _true(self, record: dict[str, Any]) -> NDArray:
         key = tuple(record["data"][part] for part in ("dataset", "split_id", "fingerprint"))

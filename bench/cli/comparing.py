@@ -63,7 +63,7 @@ def compare(
         from bench.report.changes import draw_changes
 
         listings = stores[1].suites()
-        draw_changes(changes, max(listings[change.suite]["delta"] for change in changes), figure)
+        draw_changes(changes, max((listings[c.suite]["delta"] for c in changes), default=0.0), figure)
     if as_json:
         print_json({"changes": [asdict(change) for change in changes], "costs": costs})
     else:

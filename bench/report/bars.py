@@ -6,9 +6,10 @@ import pandas as pd
 from matplotlib.patches import Patch
 
 from bench.report.blocks import Figure
-from bench.report.figures import WIDTH, canvas, finish
+from bench.report.figures import WIDTH, canvas, finish, shortened
 
 BAR = 6.2  # mm, with the room between two
+TITLE_CHARACTERS = 30
 # Light, and none of the colours that change on a dark page, so that the hatching stands out on both.
 SHADES = ("#7cc4ee", "#f0b73a", "#f3e9c9", "#3fbf97", "#dba0c0", "#a7adb3", "#e1e4e7", "#e98a4a")
 EDGE = "#10151a"
@@ -49,7 +50,7 @@ def stacked_bars(
         axes.barh(places, values, left=left, height=0.66, **style)
         left = [a + b for a, b in zip(left, values, strict=True)]
         patches.append(Patch(label=part, **style))
-    axes.set_yticks(places, titles)
+    axes.set_yticks(places, [shortened(title, TITLE_CHARACTERS) for title in titles])
     axes.set_ylim(len(titles) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(x_label)

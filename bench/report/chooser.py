@@ -42,14 +42,19 @@ def chooser(evidence: Evidence) -> tuple[Chooser, ...]:
 def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, Any]) -> dict[str, Any]:
     name = comparison["name"]
     where = split(comparison["dataset"], comparison["split_id"])
-    models = {key: evidence.suite["contestants"][key]["model"] for key in comparison["contestants"]}
+    contestants = {key: evidence.suite["contestants"][key] for key in comparison["contestants"]}
+    models = {key: contestant["model"] for key, contestant in contestants.items()}
+    cells = [cell for cell in evidence.cells if cell.comparison == name and cell.runs]
+    findings = [found for found in evidence.findings if found.pair.comparison == name and found.result]
+    # The whole split comes last, and stands for a subset that is as large.
+    by_size = {(cell.contestant, cell.images_per_class): cell for cell in cells}
+    pairs = {(found.pair.a, found.pair.b, found.images_per_class): found for found in findings}
     return {
         "label": f"{where}, {name}, {comparison['input_size']} px",
         "accuracy_table": f"accuracy-{slug(name)}",
         "contrasts_table": table_of(name),
-        "rows": [
-            _row(evidence, standing, cell) for cell in evidence.cells if cell.comparison == name and cell.runs
-        ],
+        "titles": {key: contestant["title"] for key, contestant in contestants.items()},
+        "rows": [_row(evidence, standing, cell) for cell in by_size.values()],
         "places": [_place(place, models, comparison["input_size"]) for place in evidence.places],
         "contrasts": [
             {
@@ -58,8 +63,7 @@ def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, An
                 "b": finding.pair.b,
                 "words": f"{pair_name(finding)}: {_contrast(finding)}",
             }
-            for finding in evidence.findings
-            if finding.pair.comparison == name and finding.result
+            for finding in pairs.values()
         ],
     }
 

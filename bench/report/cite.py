@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bench import __version__
-from bench.analysis.predictions import Predictions
-from bench.analysis.statistics import Contrast, contrast
+from bench.analysis.contrasts import Finding
+from bench.analysis.statistics import Contrast
 from bench.config import canonical
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell
@@ -18,7 +16,7 @@ from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
 from bench.report.markdown import escape
 from bench.report.measured import alike, rate, state
-from bench.report.text import listed, percent, slug
+from bench.report.text import ends, listed, percent, points, slug
 
 if TYPE_CHECKING:
     from bench.store import RunStore
@@ -186,53 +184,33 @@ def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
 
 def _contrasts(evidence: Evidence) -> Iterator[str]:
     """A sentence for each primary contrast, on the largest subset on which both models were measured."""
-    predictions = Predictions(evidence.store)
     cells = {(cell.comparison, cell.contestant, cell.shots): cell for cell in evidence.cells}
-    planned = [
-        (comparison["name"], a, b, cell.shots)
-        for comparison in evidence.suite["comparisons"]
-        for a, b in comparison["contrasts"]
-        for cell in evidence.cells
-        if (cell.comparison, cell.contestant) == (comparison["name"], a)
-        and (comparison["name"], b, cell.shots) in cells
-    ]
-    largest = {
-        (name, a, b): (cells[name, a, shots], cells[name, b, shots])
-        for name, a, b, shots in planned
-        if cells[name, a, shots].runs and cells[name, b, shots].runs
-    }
-    for a, b in largest.values():
-        yield _contrast(evidence, predictions, a, b, len(planned))
+    largest = {}
+    for finding in evidence.findings:
+        pair = finding.pair
+        a, b = (cells[pair.comparison, key, pair.shots] for key in (pair.a, pair.b))
+        if pair.primary and a.runs and b.runs:
+            largest[pair.comparison, pair.a, pair.b] = (finding, a, b)
+    for finding, a, b in largest.values():
+        yield _contrast(finding, a, b)
 
 
-def _contrast(evidence: Evidence, predictions: Predictions, a: Cell, b: Cell, comparisons: int) -> str:
-    runs = [
-        {
-            tuple(record["identity"][seed] for seed in ("draw_seed", "seed")): record
-            for record in (evidence.records[run] for run in cell.runs)
-            if predictions.scores(record) is not None
-        }
-        for cell in (a, b)
-    ]
-    common = [seeds for seeds in runs[0] if seeds in runs[1]]
-    if common:
-        tables = [np.stack([predictions.scores(own[seeds]) for seeds in common]) for own in runs]
-        found = contrast(*tables, comparisons=comparisons, delta=evidence.suite["delta"])
-        means, basis = [table.mean() for table in tables], f"paired, {_replicates(len(common))}"
-        difference = f", a difference of {_points(found.estimate)} points"
+def _contrast(finding: Finding, a: Cell, b: Cell) -> str:
+    found = finding.result
+    if found:
+        means, basis = finding.accuracy, f"paired, {_replicates(found.replicates)}"
+        difference = f", a difference of {points(found.estimate).removeprefix('+')} points"
         if found.low is None or found.high is None:
             said = "too few for an interval or a verdict"
         else:
-            among = f" for all {comparisons} primary contrasts together" if comparisons > 1 else ""
-            interval = f"{_points(found.low)} to {_points(found.high)}"
+            several = found.comparisons > 1
+            among = f" for all {found.comparisons} primary contrasts together" if several else ""
+            interval = " to ".join(end.removeprefix("+") for end in ends(found.low, found.high))
             said = f"95 % interval {interval}{among}: {_verdict(a, found)}"
     else:
         means, basis = [cell.scores["top1"].mean for cell in (a, b)], "not paired"
         difference, said = "", "no interval, no verdict"
-    notes = _told(evidence, [note for note in a.notes if note in b.notes], a)
-    for cell, other in ((a, b), (b, a)):
-        own = [note for note in cell.notes if note not in other.notes]
-        notes += [f"{cell.title}: {note}" for note in _told(evidence, own, cell)]
+    notes = [note for note in finding.notes if not note.endswith("no verdict")]
     return (
         f"{_where(a)}, {_named(a, b)} reaches {percent(means[0])} % top-1 accuracy and {_named(b, a)} "
         f"{percent(means[1])} %{difference} ({'; '.join([basis, said, *notes])})."
@@ -265,7 +243,7 @@ def _speeds(evidence: Evidence) -> Iterator[str]:
 def _verdict(cell: Cell, found: Contrast) -> str:
     if found.verdict in ("better", "worse"):
         return f"{cell.title} is {found.verdict}"
-    within = f" within {100 * found.delta:g} points" if found.verdict == "equivalent" else ""
+    within = f" within ±{points(found.delta, sign=False)} points" if found.verdict == "equivalent" else ""
     return f"{found.verdict}{within}"
 
 
@@ -288,7 +266,7 @@ def _done(evidence: Evidence) -> list[Cell]:
 
 
 def _where(cell: Cell) -> str:
-    return f"On {cell.split}, trained on {_size(cell)}"
+    return f"In {cell.comparison} on {cell.split}, trained on {_size(cell)}"
 
 
 def _size(cell: Cell) -> str:
@@ -304,7 +282,3 @@ def _named(cell: Cell, other: Cell) -> str:
 
 def _replicates(n: int) -> str:
     return f"{n} replicate{'' if n == 1 else 's'}"
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:.1f}".replace("-", "\u2212")

@@ -16,6 +16,9 @@ LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"{\char34}",
+    # Not to be taken for an option of the end of a row before it.
+    "[": "{[}",
+    "*": "{*}",
     "\u00b1": r"$\pm$",
     "\u00b7": r"$\cdot$",
     "\u00d7": r"$\times$",
@@ -25,8 +28,10 @@ LATEX = {
     "\u2265": r"$\geq$",
     "\u202f": r"\,",
 }
-# What pdflatex sets without further packages: ASCII, the letters of western Europe, dashes and quotes.
+# What pdflatex sets without further packages: ASCII, the letters of western Europe, dashes and quotes, but
+# not those that its own font encoding (OT1) lacks, such as eth, thorn and all with an ogonek.
 PRINTABLE = {chr(code) for code in (*range(0x20, 0x7F), *range(0xC0, 0x180))}
+PRINTABLE -= set("ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
 PRINTABLE |= set("\u2013\u2014\u2018\u2019\u201c\u201d\u2026")
 
 
@@ -38,4 +43,4 @@ def latex(text: str) -> str:
 
 
 def _sign(sign: str) -> str:
-    return LATEX.get(sign) or (sign if sign in PRINTABLE else f"[U+{ord(sign):04X}]")
+    return LATEX.get(sign) or (sign if sign in PRINTABLE else f"{LATEX['[']}U+{ord(sign):04X}]")

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from itertools import pairwise
@@ -20,6 +21,7 @@ from bench.report.style import Look
 MM = 1 / 25.4
 WIDTH = 85.0
 LABEL_CHARACTERS = 19
+LINE_CHARACTERS = 52
 LABEL_LINES = 2
 
 
@@ -109,8 +111,24 @@ def finish(
     return Figure(name, caption, alt, text, png.getvalue(), pdf.getvalue(), data, runs)
 
 
+def shortened(text: str, characters: int) -> str:
+    """The text, cut where it is longer than so many characters."""
+    return text if len(text) <= characters else f"{text[: characters - 1].rstrip()}…"
+
+
+def one_line(names: Sequence[str], between: str, after: str = "") -> str:
+    """Names with words between them; each is cut where together they are wider than a figure."""
+    room = (LINE_CHARACTERS - len(after) - len(between) * (len(names) - 1)) // len(names)
+    whole = between.join(names) + after
+    if len(whole) <= LINE_CHARACTERS:
+        return whole
+    return between.join(shortened(name, room) for name in names) + after
+
+
 def _wrapped(text: str) -> str:
     """At most `LABEL_LINES` lines of `LABEL_CHARACTERS` characters."""
-    return "\n".join(
-        textwrap.wrap(text, LABEL_CHARACTERS, max_lines=LABEL_LINES, placeholder="…", break_on_hyphens=False)
-    )
+    lines = textwrap.wrap(text, LABEL_CHARACTERS, break_on_hyphens=False)
+    if len(lines) > LABEL_LINES:
+        last = lines[LABEL_LINES - 1][: LABEL_CHARACTERS - 1].rstrip()
+        lines = [*lines[: LABEL_LINES - 1], f"{last}…"]
+    return "\n".join(lines)

@@ -9,7 +9,7 @@ from bench.report.blocks import Header
 from bench.report.escape import latex as escape
 from bench.report.evidence import Evidence
 from bench.report.measured import alike, brief, memory_column
-from bench.report.text import MINUS, NARROW_SPACE, NOT_MEASURED, decimal, percent, points, slug
+from bench.report.text import MINUS, NARROW_SPACE, NOT_MEASURED, decimal, ends, percent, points, slug
 from bench.report.verdicts import verdict
 
 HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering again updates them.
@@ -41,9 +41,9 @@ def _contrasts(evidence: Evidence) -> Iterator[str]:
         pair, result = finding.pair, finding.result
         key = f"{slug(pair.comparison)}/{slug(pair.a)}-{slug(pair.b)}/{pair.shots or 'all'}"
         yield _runs(finding.runs_a + finding.runs_b)
-        for name in ("estimate", "low", "high"):
-            value = points(getattr(result, name, None)).replace(MINUS, "-").removeprefix("+")
-            yield _define(f"{key}/{name.replace('estimate', 'difference')}", value)
+        estimate, *both = (getattr(result, name, None) for name in ("estimate", "low", "high"))
+        for name, value in zip(("difference", "low", "high"), (points(estimate), *ends(*both)), strict=True):
+            yield _define(f"{key}/{name}", value.replace(MINUS, "-").removeprefix("+"))
         yield _define(f"{key}/verdict", verdict(finding))
 
 

@@ -13,17 +13,26 @@ def percent(fraction: float) -> str:
     return NOT_MEASURED if _missing(fraction) else f"{100 * fraction:.1f}"
 
 
-def points(fraction: float, *, sign: bool = True) -> str:
-    """A difference of fractions in points with one decimal, with its sign or without."""
+def points(fraction: float, *, sign: bool = True, digits: int = 1) -> str:
+    """A difference of fractions in points, one decimal unless told, with its sign or without."""
     if _missing(fraction):
         return NOT_MEASURED
-    text = f"{100 * fraction:+.1f}" if sign else f"{100 * abs(fraction):.1f}"
-    return ("0.0" if text in ("+0.0", "-0.0") else text).replace("-", MINUS)
+    text = f"{100 * (fraction if sign else abs(fraction)):{'+' if sign else ''}.{digits}f}"
+    return (text if float(text) else text.lstrip("+-")).replace("-", MINUS)
+
+
+def ends(low: float | None, high: float | None) -> tuple[str, str]:
+    """Both ends of an interval of differences in points: with one decimal, or up to three so that none looks
+    like 0 that is not, as a verdict depends on it."""
+    if _missing(low) or _missing(high):
+        return NOT_MEASURED, NOT_MEASURED
+    digits = next((n for n in (1, 2) if all(round(100 * end, n) or not end for end in (low, high))), 3)
+    return points(low, digits=digits), points(high, digits=digits)
 
 
 def interval(low: float | None, high: float | None) -> str:
     """An interval of differences in points."""
-    return f"{points(low)} to {points(high)}" if not (_missing(low) or _missing(high)) else ""
+    return " to ".join(ends(low, high)) if not (_missing(low) or _missing(high)) else ""
 
 
 def decimal(value: float, digits: int = 2) -> str:

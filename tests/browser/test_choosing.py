@@ -1,5 +1,6 @@
 """The chooser asked for throughput, memory and energy, on a report whose machines are known."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,20 @@ def test_outside_the_measured_range(ask):
     assert ask("Throughput", images="21").startswith("Outside the measured range of 5 to 20")
     said = ask("Throughput", images="10")
     assert "10 was not measured" in said and "At 5 images" in said and "At 20 images" in said
+
+
+def test_equal_models_and_those_that_are_missing_are_named(chromium, tmp_path):
+    missing = tuple(("vit", 5, replicate) for replicate in range(3))
+    store = RunStore(make_store.make_store(tmp_path / "store", shots=(5, 20), missing=missing))
+    for run in store.ids():
+        path = store.folder(run) / "record.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"metrics": record["metrics"] | {"top1": 1.0}}))
+    render(store, "tiny", tmp_path / "out")
+    page = chromium.new_page()
+    page.goto((tmp_path / "out" / "index.html").as_uri())
+    page.get_by_label("Images per class", exact=True).fill("5")
+    said = page.locator("#chooser .said").inner_text()
+    page.close()
+    assert "DeiT-Ti/4 has the highest mean accuracy" in said and "Equal to it: ResNet-18. " in said
+    assert "ViT-Ti/4: not measured at this size." in said

@@ -50,6 +50,16 @@ def test_rows_and_contrasts_at_a_size(tmp_path):
     assert words[1].startswith("ViT-Ti/4 against ResNet-18: no verdict, ")
 
 
+def test_a_subset_as_large_as_the_whole_split_is_one_row(tmp_path):
+    evidence = gather(RunStore(make_store(tmp_path, shots=(5, 80, None))), "tiny")
+    (comparison,) = chooser(evidence)[0].data["comparisons"]
+    assert [(row["size"], row["size_name"]) for row in comparison["rows"]] == [
+        *[(5, "5")] * 3,
+        *[(80, "all (80)")] * 3,
+    ]
+    assert sorted(found["size"] for found in comparison["contrasts"]) == [5, 5, 80, 80]
+
+
 def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
     networks = {
         "deit": ("deit_tiny_patch16_224", "DeiT-Ti", "DeiT", "transformer", "scratch", 0.6, 0.5),

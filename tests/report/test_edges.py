@@ -8,6 +8,7 @@ import pytest
 from report.make_store import TEST_IMAGES, make_store, run_id, true_top1
 from scipy.stats import binomtest
 
+from bench.errors import StoreError
 from bench.report.blocks import Gallery, Prose, Table, walk
 from bench.report.evidence import gather
 from bench.report.render import render
@@ -145,3 +146,24 @@ def test_a_grid_of_learning_rates_is_a_row(tmp_path):
     assert row[3] == "0.0001: 50.0; 0.001: 80.0; 0.01: 70.0"
     assert row[4:6] == ["0.001", "0.1"] and row[7] == "3"
     assert len(table.runs) == 9
+
+
+def test_a_run_that_diverged_after_it_had_logged_something(tmp_path):
+    store = RunStore(make_store(tmp_path / "store", shots=(5, None), diverged=(("vit", 5, 0),)))
+    logged = pd.read_parquet(store.folder(run_id("tiny", "vit", 5, 1)) / "history.parquet").head(7)
+    logged.to_parquet(store.folder(run_id("tiny", "vit", 5, 0)) / "history.parquet")
+    render(store, "tiny", tmp_path / "out")
+    drawn = pd.read_csv(tmp_path / "out" / "figures" / "curves-from-scratch-5.csv")
+    assert set(drawn.loc[drawn["contestant"] == "vit", "run"]) == {
+        run_id("tiny", "vit", 5, 1),
+        run_id("tiny", "vit", 5, 2),
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"predicted": np.uint16(10)}, {"confidence": np.float16("nan")}])
+def test_damaged_predictions_are_named(tmp_path, wrong):
+    store = RunStore(make_store(tmp_path / "store", shots=(5,)))
+    path = store.folder(run_id("tiny", "deit", 5, 0)) / "predictions.parquet"
+    pd.read_parquet(path).assign(**wrong).to_parquet(path)
+    with pytest.raises(StoreError, match=r"predictions.parquet: 120 rows, the first of them 0"):
+        render(store, "tiny", tmp_path / "out")

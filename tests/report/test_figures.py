@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from report.make_store import make_store
 from scipy.optimize import minimize
 
-from bench.report.figures import spread_out
+from bench.report.figures import _wrapped, spread_out
+from bench.report.render import render
 from bench.report.style import SERIES, VARIABLES, assign_looks
+from bench.store import RunStore
 
 
 def test_labels_with_room_stay_where_they_are():
@@ -64,6 +68,31 @@ def test_a_model_has_one_look_and_a_second_way_of_training_another():
 
 def test_every_colour_of_a_figure_follows_the_page():
     assert len(VARIABLES) == len(SERIES) + 4
+
+
+def test_long_names_stay_within_every_figure(tmp_path):
+    long = {
+        "vit": "A model with a title of several quite long words in it",
+        "deit": "vit_base_patch16_clip_224.laion2b_ft_in12k_in1k",
+        "resnet": "convnext_base.clip_laion2b_augreg_ft_in12k_in1k_384",
+    }
+    render(RunStore(make_store(tmp_path / "store", titles=long)), "tiny", tmp_path / "out")
+    for path in (tmp_path / "out" / "figures").glob("*.png"):
+        pixels = np.asarray(Image.open(path).convert("L"))
+        edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        assert edges.min() == 255, f"{path.name} is cut off"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("ResNet-50", ["ResNet-50"]),
+        ("A model with a title of several words", ["A model with a", "title of several…"]),
+        ("convnext_base.clip_laion2b_augreg_ft_in12k", ["convnext_base.clip_", "laion2b_augreg_ft_…"]),
+    ],
+)
+def test_labels_have_two_lines_at_most(text, lines):
+    assert _wrapped(text).splitlines() == lines
 
 
 @pytest.mark.parametrize("slot", range(8))

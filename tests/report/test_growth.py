@@ -37,6 +37,14 @@ def test_sizes_without_three_common_replicates_stay_out_of_the_area(tmp_path):
     assert "from 1 to 5 images per class" in models.caption
 
 
+def test_three_replicates_at_each_size_but_not_the_same_ones_have_no_area(tmp_path):
+    missing = tuple((name, *at) for name in NETWORKS for at in ((1, 3), (5, 0)))
+    models, pairs = growth_tables(made(tmp_path, shots=(1, 5), replicates=4, missing=missing), "from-scratch")
+    needed = "needs two sizes with three replicates"
+    assert {(row[1].text, row[2].text) for row in models.rows} == {(needed, "none")}
+    assert {(row[2].text, row[3].text) for row in pairs.rows} == {(needed, "none")}
+
+
 def test_two_replicates_say_what_is_needed(tmp_path):
     models, pairs = growth_tables(made(tmp_path, replicates=2), "from-scratch")
     assert {row[1] for row in texts(models)} == {"needs two sizes with three replicates"}

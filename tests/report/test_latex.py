@@ -44,9 +44,24 @@ def unescaped(text):
 def test_escape_leaves_no_special_sign():
     assert not unescaped(escape(NASTY + " ± × · \u2212 \n\x00 end"))
     assert escape("50 %\n& more") == r"50 \% \& more"
-    assert escape("na\u00efve \u65e5 1\u202f024") == r"na\u00efve [U+65E5] 1\,024".replace(
+    assert escape("na\u00efve \u65e5 1\u202f024") == r"na\u00efve {[}U+65E5] 1\,024".replace(
         r"\u00ef", "\u00ef"
     )
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not here")
+def test_any_letter_and_any_first_letter_can_be_set(tmp_path):
+    texts = ["[x]", "*x", "\u65e5", *(f"x{chr(code)}y" for code in range(0x21, 0x250))]
+    rows = tuple((Field(text), Field(text)) for text in texts)
+    table = tables([Section("s", "S", (Table("t", "t", (Column("A"), Column("B")), rows),))])["t"]
+    body = table.replace("tabular", "longtable")
+    paper = (
+        rf"\documentclass{{article}}\usepackage{{booktabs,longtable}}\begin{{document}}{body}\end{{document}}"
+    )
+    (tmp_path / "paper.tex").write_text(paper)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-1500:]
 
 
 def test_a_table_with_numbers_spreads_and_gaps():

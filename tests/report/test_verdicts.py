@@ -25,6 +25,20 @@ def claims(evidence):
     return answer(evidence).blocks[0].claims
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.021, 0.034, "-2.1 to +3.4"),
+        (0.0004, 0.034, "+0.04 to +3.40"),
+        (-0.02, -0.00004, "-2.000 to -0.004"),
+        (0.0, 0.034, "0.0 to +3.4"),
+        (-1e-7, 0.5, "0.000 to +50.000"),
+    ],
+)
+def test_an_end_that_is_not_0_does_not_look_like_it(low, high, words):
+    assert interval(low, high) == words.replace("-", MINUS)
+
+
 def test_the_answer_names_the_largest_decided_size_with_its_interval(tmp_path):
     (claim,) = claims(made(tmp_path))
     result = made(tmp_path).findings[3].result

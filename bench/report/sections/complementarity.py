@@ -14,7 +14,7 @@ from bench.analysis.standing import UNMATCHED_FLOPS, Standing
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.blocks import not_measured as nothing_measured
 from bench.report.evidence import Evidence
-from bench.report.figures import MM, WIDTH, canvas, finish
+from bench.report.figures import MM, WIDTH, canvas, finish, one_line, shortened
 from bench.report.style import INK, Look
 from bench.report.text import NOT_MEASURED, percent, slug, subset
 from bench.report.verdicts import pair_name, short_notes
@@ -22,6 +22,7 @@ from bench.report.verdicts import pair_name, short_notes
 TITLE = "Complementarity"
 ROW = 3.6
 HEAD = 1.2
+LEGEND_CHARACTERS = 36
 COLUMNS = (
     Column("Images per class", numeric=True),
     Column("Pair"),
@@ -178,7 +179,7 @@ def _figure(evidence: Evidence, name: str, members: list[Complement]) -> Figure:
     place, ticks = 0.0, []
     for pair in pairs:
         own = [found for found in members if pair_name(found.finding) == pair]
-        words = " and ".join(own[0].finding.titles)
+        words = one_line(own[0].finding.titles, " and ")
         axes.annotate(
             words, (0, place), (2, 0), ("axes fraction", "data"), "offset points", va="center", size=6.5
         )
@@ -205,7 +206,14 @@ def _figure(evidence: Evidence, name: str, members: list[Complement]) -> Figure:
         Line2D([], [], marker="|", markersize=6.5, label="the most that they could share", **own),
     ]
     handles += [
-        Line2D([], [], marker=look.marker, color=look.colour, linestyle="none", label=f"two runs of {title}")
+        Line2D(
+            [],
+            [],
+            marker=look.marker,
+            color=look.colour,
+            linestyle="none",
+            label=f"two runs of {shortened(title, LEGEND_CHARACTERS)}",
+        )
         for title, look in looks.items()
     ]
     drawing.legend(

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from bench.analysis.contrasts import Finding
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.evidence import Evidence
-from bench.report.figures import MM, WIDTH, canvas, finish
+from bench.report.figures import MM, WIDTH, canvas, finish, one_line
 from bench.report.sections.networks import two_networks
 from bench.report.sections.simulated import rates_in_words
 from bench.report.style import INK, MUTED
@@ -103,7 +103,7 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     place, ticks = 0.0, []
     for pair in pairs:
         own = [finding for finding in measured if pair_name(finding) == pair]
-        words = " minus ".join(own[0].titles) + ("" if own[0].pair.primary else " (exploratory)")
+        words = one_line(own[0].titles, " minus ", "" if own[0].pair.primary else " (exploratory)")
         axes.annotate(
             words, (0, place), (2, 0), ("axes fraction", "data"), "offset points", va="center", size=6.5
         )

@@ -48,8 +48,9 @@ def curves(evidence: Evidence) -> Section:
 
 
 def _logged(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """The history of each run that has one, with the images seen at each step."""
-    totals = evidence.done.drop_duplicates("run")[["run", "images_seen", "steps"]]
+    """The history of each run that finished and has one, with the images seen at each step."""
+    done = evidence.done.drop_duplicates("run")
+    totals = done.loc[done["outcome"] == "finished", ["run", "images_seen", "steps"]]
     logged = evidence.histories.merge(totals, on="run", validate="many_to_one")
     seen = (logged["step"] / logged["steps"] * logged["images_seen"]).astype("float64")
     by_run = logged.assign(images_seen=seen).groupby("run", sort=True)

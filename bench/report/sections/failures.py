@@ -17,12 +17,13 @@ from bench.report.blocks import (
 )
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.figures import canvas, finish
+from bench.report.figures import canvas, finish, shortened
 from bench.report.style import INK, MUTED
 from bench.report.text import at_size, percent, points, slug
 
 TITLE = "Where each model fails"
 SHOWN = 5
+AXIS_CHARACTERS = 24
 Confusion = np.ndarray
 
 
@@ -180,8 +181,8 @@ def _figure(evidence: Evidence, a: tuple[Cell, Confusion], b: tuple[Cell, Confus
     lowest = 10 * np.floor(10 * np.nanmin([first, second])) - 2
     axes.set_xlim(lowest, 102)
     axes.set_ylim(lowest, 102)
-    axes.set_xlabel(f"Accuracy of {b[0].title} (%)")
-    axes.set_ylabel(f"Accuracy of {a[0].title} (%)")
+    axes.set_xlabel(f"Accuracy of {shortened(b[0].title, AXIS_CHARACTERS)} (%)")
+    axes.set_ylabel(f"Accuracy of {shortened(a[0].title, AXIS_CHARACTERS)} (%)")
     wins = [int((ahead == side).sum()) for side in (0, 1)]
     words = (
         f"{a[0].title} is ahead on {wins[0]} classes, {b[0].title} on {wins[1]}, of "

@@ -49,6 +49,8 @@
     known.sort(([a, x], [b, y]) => sign * (x.value - y.value) || b.top1 - a.top1);
     const [[best, its], second] = known;
     text.textContent = `At ${best.size_name} images per class${where}, ${best.title} ${leads[matters]}: ${inWords(best, its)}`;
+    const equal = known.slice(1).filter(([, other]) => other.value === its.value).map(([row]) => row.title);
+    if (equal.length) text.append(`Equal to it: ${equal.join(", ")}. `);
     if (measured && second && its.low !== null && second[1].low !== null &&
         its.low <= second[1].high && second[1].low <= its.high) {
       text.append(`Its interval and that of ${second[0].title} overlap, so their order is not certain. `);
@@ -69,6 +71,8 @@
         (found ? `${found.words}. ` : "This pair is not a declared contrast, so there is no verdict. "), list);
       if (found) link(item, comparison.contrasts_table, "the contrast");
     });
+    Object.entries(comparison.titles).filter(([key]) => !rows.some((row) => row.contestant === key)).forEach(
+      ([, title]) => make("li", `${title}: not measured at this size.`, list));
   };
 
   const answer = () => {
