@@ -45,9 +45,9 @@ def rates_in_words() -> str:
     worst = verdict.groupby("replicates")["false_claims"].max()
     rates = ", ".join(f"{percent(rate)} % with {n} replicates" for n, rate in worst.items())
     return (
-        f"In {count(verdict['suites'].iloc[0])} simulated suites a scenario with a known truth, at most this "
-        f"share of suites had a false verdict, where 5 % is stated: {rates}. The section Protocol has the "
-        "table, the power, and where intervals fail."
+        f"Of {count(verdict['suites'].iloc[0])} suites simulated for each of several known truths, at most "
+        f"this share had a false verdict, where 5 % is stated: {rates}. The section Protocol has the table, "
+        "the power, and where intervals fail."
     )
 
 
