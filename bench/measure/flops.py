@@ -27,6 +27,7 @@ from fvcore.nn.jit_handles import (
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.errors import BenchError
 from bench.measure.parts import by_part
 
 Handle = Callable[[list[Any], list[Any]], Any]
@@ -47,7 +48,7 @@ ELEMENTWISE = {
 ACTIVATIONS = "activations"
 
 
-class CountMismatch(RuntimeError):
+class CountMismatch(BenchError):
     """Two counters disagree about the matrix products and convolutions of a network."""
 
 
