@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# What the networks of timm raise in their forward pass where the size of the images does not suit them.
+REFUSALS = (RuntimeError, AssertionError, IndexError, ValueError)
+
 
 class BenchError(Exception):
     """A one-line message for the user; the command line prints it and exits with status 2."""
@@ -22,6 +25,11 @@ class WeightsError(BenchError):
 
 class StoreError(BenchError):
     """A run store that cannot be read or written."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ import torch
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from bench.errors import InputError
+from bench.errors import InputError, first_line
 from models.card import Card
 from models.checkpoint import check_tensors, load_tensors, read_tensors
 from models.weights import Weights
@@ -72,10 +72,10 @@ def _bare(card: Card, *, classes: int | None, input_size: int, drop_path: float)
     }
     try:
         network = timm.create_model(full_name, **given)
-    except TypeError as error:
+    except (TypeError, AssertionError, ValueError) as error:
         settable = ", ".join(f"{key}={value}" for key, value in given.items())
         raise InputError(
-            f"{card.name}: timm cannot make {card.architecture} with {settable}: {error}"
+            f"{card.name}: timm cannot make {card.architecture} with {settable}: {first_line(error)}"
         ) from error
     if card.stem == "cifar":
         _use_cifar_stem(card, network)

@@ -236,6 +236,13 @@ def test_scaling_of_cost(vcbench, tmp_path):
         (["vit_digits", "--what", "end_to_end", "--mode", "train"], ["--what end_to_end", "--mode infer"]),
         (["vit_digits", "--device", "gpu"], ["--device gpu"]),
         (["vit_base_patch16_224", "--input-size", "225"], ["225", "224"]),
+        # What timm's networks themselves refuse, in five ways, when they are made or run.
+        (["crossvit_tiny_240"], ["crossvit_tiny_240", "224 px", "240 px"]),
+        (["halonet26t", "--input-size", "100"], ["halonet26t", "100 px", "AssertionError"]),
+        (["mvitv2_tiny", "--input-size", "100"], ["mvitv2_tiny", "100 px", "out of bounds"]),
+        (["nest_tiny", "--input-size", "100"], ["nest_tiny", "img_size=100", "evenly"]),
+        (["vit_digits", "--mode", ""], ["--mode", "infer, train"]),
+        (["vit_digits", "--batch-size", ""], ["--batch-size", "1,32"]),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(vcbench, tmp_path, arguments, words):

@@ -101,10 +101,10 @@ def profile(
     from bench.profiling import WHAT
 
     chosen = _words("--what", what, WHAT)
-    given_modes = _words("--mode", mode, MODES) if mode else None
-    precisions = _words("--precision", precision, PRECISIONS) if precision else None
-    formats = _words("--memory-format", memory_format, MEMORY_FORMATS) if memory_format else None
-    batch_sizes = _numbers("--batch-size", batch_size) if batch_size else None
+    given_modes = None if mode is None else _words("--mode", mode, MODES)
+    precisions = None if precision is None else _words("--precision", precision, PRECISIONS)
+    formats = None if memory_format is None else _words("--memory-format", memory_format, MEMORY_FORMATS)
+    batch_sizes = None if batch_size is None else _numbers("--batch-size", batch_size)
     input_sizes = _numbers("--input-size", input_size)
 
     from bench.machine import choose_device

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from bench.errors import REFUSALS, InputError, first_line
 from bench.measure.flops import count
 from models import Card, make_model, resolve_weights
 
@@ -20,12 +21,19 @@ def cost(card: Card, *, classes: int = 1000, input_size: int | None = None) -> d
         input_size.
 
     Raises:
-        InputError: the network cannot be made so.
+        InputError: the network cannot be made so, or takes no images of this size.
         CountMismatch: the counters disagree.
     """
     size = input_size or card.input_size
     weights = resolve_weights(card, "none", Path(), download=False)
     network = make_model(card, weights, classes=classes, input_size=size)
+    try:
+        counted = count(network, size)
+    except REFUSALS as error:
+        raise InputError(
+            f"{card.name}: takes no images of {size} px ({first_line(error)}); its own size is "
+            f"{card.input_size} px"
+        ) from error
     return {
         "model": card.name,
         "title": card.title,
@@ -33,5 +41,5 @@ def cost(card: Card, *, classes: int = 1000, input_size: int | None = None) -> d
         "pretraining": card.pretraining,
         "classes": classes,
         "input_size": size,
-        **count(network, size),
+        **counted,
     }

@@ -44,7 +44,7 @@ def measure_energy(setting: Setting) -> dict[str, Any]:
     torch.cuda.synchronize()
     idle = idle_watts(joules)
     step, error = prepare(setting)
-    clock = wall_clock(step)
+    clock = wall_clock(step, setting.device)
     warm_up(clock, WINDOW_S / 10, WINDOW_S)
 
     def block() -> int:

@@ -27,6 +27,7 @@ from fvcore.nn.jit_handles import (
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.errors import BenchError
 from bench.measure.parts import by_part
 
 Handle = Callable[[list[Any], list[Any]], Any]
@@ -47,7 +48,7 @@ ELEMENTWISE = {
 ACTIVATIONS = "activations"
 
 
-class CountMismatch(RuntimeError):
+class CountMismatch(BenchError):
     """Two counters disagree about the matrix products and convolutions of a network."""
 
 
@@ -194,6 +195,7 @@ def _handles() -> dict[str, Handle]:
     }
     handles = {f"aten::{name}": _with_activations(name, handle) for name, handle in products.items()}
     handles["aten::scaled_dot_product_attention"] = _attention
+    handles["aten::lstm"] = _lstm
     handles["aten::rms_norm"] = _rms_norm
     handles |= {f"aten::{op}": elementwise_flop_counter(SOFTMAX) for op in ELEMENTWISE["softmax"]}
     handles |= {f"aten::{op}": elementwise_flop_counter(POOL) for op in ELEMENTWISE["pooling"]}
@@ -245,6 +247,19 @@ def _einsum(inputs: list[Any], outputs: list[Any]) -> int:
         for index, size in zip(indices, shape, strict=True):
             sizes[index] = max(size, sizes.get(index, 1))
     return math.prod(sizes.values())
+
+
+def _lstm(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """Every matrix of weights, of all layers and directions, once a step of the sequence."""
+    steps = math.prod(get_shape(inputs[0])[:-1])
+    shapes = [get_shape(value) for value in inputs[2].node().inputs()]
+    matrices = [shape for shape in shapes if len(shape) == 2]
+    return Counter(
+        {
+            "lstm": steps * sum(math.prod(shape) for shape in matrices),
+            ACTIVATIONS: steps * sum(shape[0] for shape in matrices),
+        }
+    )
 
 
 def _rms_norm(inputs: list[Any], outputs: list[Any]) -> int:

@@ -33,7 +33,7 @@ def measure_loading(setting: Loading, *, repeats: int, seconds: float) -> dict[s
     """
     with tempfile.TemporaryDirectory() as folder:
         step, facts = _jpeg(setting) if setting.path == "jpeg" else _cache(setting, Path(folder))
-        clock = wall_clock(step)
+        clock = wall_clock(step, setting.device)
         steps, steady = warm_up(clock, seconds / 2, WARM_UP_LIMIT * seconds)
         load = OtherLoad()
         samples = sample(clock, repeats, seconds)

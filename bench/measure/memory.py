@@ -29,6 +29,8 @@ def measure_memory(setting: Setting) -> dict[str, Any]:
     step, _ = prepare(setting)
     if on_gpu:
         torch.cuda.synchronize()
+        # What the check in fp32 took is still reserved: it is not the setting's.
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     else:
         _forget_peak()

@@ -75,13 +75,17 @@ def largest_batch(setting: Setting, memory_limit: int | None) -> int:
     return 0
 
 
-def available_memory() -> int:
-    """Bytes that a worker may take: what the machine and its control group have free, less a reserve."""
+def available_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that a worker may take: what the machine and its control group have free, less a reserve.
+
+    A group's use includes the pages of files that were read, which make way when memory is wanted.
+    """
     free = psutil.virtual_memory().available
-    group = Path("/sys/fs/cgroup")
-    limit, used = group / "memory.max", group / "memory.current"
+    limit, used, parts = (group / f"memory.{name}" for name in ("max", "current", "stat"))
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
+        stat = dict(line.split() for line in parts.read_text().splitlines()) if parts.exists() else {}
+        files = sum(int(stat.get(name, 0)) for name in ("active_file", "inactive_file"))
+        free = min(free, int(limit.read_text()) - int(used.read_text()) + files)
     return int(free * (1 - RESERVE))
 
 

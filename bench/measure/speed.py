@@ -22,7 +22,7 @@ def measure_speed(setting: Setting, *, repeats: int, seconds: float) -> dict[str
     step, error = prepare(setting)
     on_gpu = setting.device == "cuda"
     events = on_gpu and not (setting.mode == "infer" and setting.batch_size == 1)
-    clock = event_clock(step) if events else wall_clock(step)
+    clock = event_clock(step) if events else wall_clock(step, setting.device)
     steps, steady = warm_up(clock, seconds / 2, WARM_UP_LIMIT * seconds)
     before, load = gpu_state() if on_gpu else {}, OtherLoad()
     samples = sample(clock, repeats, seconds, BLOCK if events else 1)

@@ -6,10 +6,14 @@ from torch import nn
 
 from bench.training.loop import autocast
 
+# Of the CPU's allocator; of CUDA outside PyTorch's allocator; of cuBLAS and cuDNN.
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether PyTorch failed for want of memory, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(words in text for words in OUT_OF_MEMORY)
 
 
 def largest_fitting_batch(

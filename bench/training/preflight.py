@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
-from bench.errors import InputError
+from bench.errors import REFUSALS, InputError, first_line
 from bench.plan import Resolved, Resolver
 from models import make_model
 
@@ -36,9 +36,8 @@ def check_networks(trials: Iterable[Resolved], resolver: Resolver) -> None:
             network = make_model(card, weights, **made).to("meta")
         try:
             network.eval()(torch.empty(1, 3, trial.input_size, trial.input_size, device="meta"))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+        except REFUSALS as error:
             raise InputError(
                 f"{trial.suite}: {trial.comparison}: {card.name} takes no input of {trial.input_size} px "
-                f"({reason})"
+                f"({first_line(error)})"
             ) from error

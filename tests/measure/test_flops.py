@@ -181,6 +181,29 @@ def test_products_in_every_spelling(forward, macs):
     assert count(Products(forward), 4)["flops"] == 2 * macs
 
 
+class Recurrent(nn.Module):
+    def __init__(self, **options) -> None:
+        super().__init__()
+        self.layers = nn.LSTM(3, 5, batch_first=True, **options)
+
+    def forward(self, image):
+        return self.layers(image.flatten(2).transpose(1, 2))[0]
+
+
+@pytest.mark.parametrize(
+    "options, macs",
+    [
+        ({}, 4 * 5 * (3 + 5)),
+        ({"bidirectional": True}, 2 * 4 * 5 * (3 + 5)),
+        ({"num_layers": 2}, 4 * 5 * (3 + 5) + 4 * 5 * (5 + 5)),
+        ({"proj_size": 4}, 4 * 5 * (3 + 4) + 5 * 4),
+    ],
+)
+def test_recurrent_layers(options, macs):
+    """Four gates of the image's pixels in turn, each from the input and the last output."""
+    assert count(Recurrent(**options), 4)["flops"] == 2 * 16 * macs
+
+
 def test_counters_that_disagree_are_an_error(monkeypatch):
     network = timm.create_model("vit_tiny_patch16_224", img_size=32, **SHALLOW)
     monkeypatch.setattr(flops, "_attention", None)

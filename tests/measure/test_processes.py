@@ -4,10 +4,12 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 
 from bench.measure import processes, rounds
 from bench.measure.rounds import Row, measure_rows
 from bench.measure.setting import Effort, Setting
+from bench.training.memory import is_out_of_memory
 
 SMALL = Setting("vit_digits", "infer", 2, 16, 10, "fp32", "contiguous", False, "cpu", 1)
 
@@ -74,6 +76,34 @@ def test_out_of_memory_is_a_result_with_the_largest_batch(asked):
     assert large.failure == {"outcome": "out_of_memory", "largest_batch": 8}
     tried = Counter((job["task"], job["setting"]["batch_size"]) for job in asked if "setting" in job)
     assert tried == {("speed", 4): 3, ("speed", 64): 1, ("fits", 32): 1, ("fits", 16): 1, ("fits", 8): 1}
+
+
+def test_files_that_a_control_group_has_read_are_no_memory_taken(tmp_path):
+    """Of 4 MB 3.5 MB are in use, 3 MB of them for pages of files: 3.5 MB less the reserve can be had."""
+    for name, text in {
+        "max": "4000000\n",
+        "current": "3500000\n",
+        "stat": "anon 500000\nfile 3000000\ninactive_file 2000000\nactive_file 1000000\n",
+    }.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert processes.available_memory(tmp_path) == 3_150_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert processes.available_memory(tmp_path) > 3_150_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", True),
+        ("CUDA error: out of memory", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("CUDA error: an illegal memory access was encountered", False),
+    ],
+)
+def test_every_way_in_which_pytorch_says_that_memory_is_out(text, expected):
+    assert is_out_of_memory(RuntimeError(text)) is expected
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
 
 
 @pytest.mark.slow

@@ -5,9 +5,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
+from bench.measure import loading
 from bench.measure.rounds import summarise
+from bench.measure.setting import Loading
 from bench.measure.timing import WINDOW, sample, wall_clock, warm_up
 
 
@@ -48,6 +51,30 @@ def test_the_wall_clock_gives_one_number_a_step():
     seconds = wall_clock(lambda: calls.append(time.sleep(0.002)))(4)
     assert len(seconds) == len(calls) == 4
     assert min(seconds) >= 0.002 and sum(seconds) <= time.perf_counter() - begun
+
+
+def test_the_wall_clock_of_a_gpu_waits_before_and_after_every_step(monkeypatch):
+    """Also where the first step is what first uses the GPU."""
+    calls = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append("wait"))
+    assert not torch.cuda.is_initialized()
+    wall_clock(lambda: calls.append("step"), "cuda")(2)
+    assert calls == ["wait", "step", "wait"] * 2
+
+
+@pytest.mark.parametrize("path", ["jpeg", "cache"])
+def test_loading_to_a_gpu_is_timed_until_the_images_are_there(monkeypatch, path):
+    asked = []
+
+    def clock(step, device="cpu"):
+        asked.append(device)
+        return clock_of([0.01])
+
+    made = {f"_{path}": lambda *_: (lambda: None, {})}
+    for name, value in (made | {"wall_clock": clock}).items():
+        monkeypatch.setattr(loading, name, value)
+    found = loading.measure_loading(Loading(path, 2, 16, "cuda", 1), repeats=1, seconds=0.0)
+    assert asked == ["cuda"] and found["clock"] == "perf_counter, synchronised"
 
 
 def test_summary_against_numpy_and_scipy():
