@@ -240,22 +240,25 @@ def test_end_to_end_shares_and_loading(evidence, tmp_path):
     stages = {f"{name}_ms": ms for name, ms in stages.items()} | {
         f"{name}_share": ms / 50 for name, ms in stages.items()
     }
+    setting |= {"classes": 1000, "threads": 2, "torch": "2.11.0", "finished": "2026-01-01T00:00:00+00:00"}
     row = {"model": "resnet50", "profile": "e"} | at | setting | latency | stages
     other.__dict__["measured"] = evidence.measured | {
-        "end_to_end": pd.DataFrame([row]),
+        "end_to_end": pd.DataFrame([row, row | {"profile": "f", "precision": "bf16", "images_per_s": 40.0}]),
         "loading": pd.DataFrame([at | {"path": "jpeg", "images_per_s": 300.0, "profile": "l"}]),
     }
     with house_style():
         section = end_to_end(other)
     table = blocks(section, Table)["end-to-end-cpu"]
     assert [column(table, f"{name} (%)") for name in ("Decoding", "Transform", "Model")] == [
-        ["20.0"],
-        ["10.0"],
-        ["70.0"],
+        ["20.0"] * 2,
+        ["10.0"] * 2,
+        ["70.0"] * 2,
     ]
     assert float(column(table, "Model alone (images/s)")[0]) == pytest.approx(images_per_s(4.089, 1), 0.01)
     assert column(blocks(section, Table)["loading-cpu"], "Images/s") == ["300"]
-    assert "500 × 375 px" in blocks(section, Figure)["stages-cpu"].caption
+    figure = blocks(section, Figure)["stages-cpu"]
+    assert "500 × 375 px" in figure.caption and "fp32" in figure.caption
+    assert list(figure.data["images_per_s"]) == [20.0], "a bar says no precision: all are of one"
 
 
 @pytest.mark.skipif("end_to_end" not in measured_tables([]), reason="these tables do not exist yet")

@@ -18,7 +18,7 @@ from bench.report.blocks import (
     not_measured,
 )
 from bench.report.evidence import Evidence
-from bench.report.measured import Place, how, ordered, rate, state
+from bench.report.measured import Alike, Place, alike, how, ordered, rate, state
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 STAGES = {"decode": "decoding", "transform": "transform", "model": "model"}
@@ -39,9 +39,9 @@ def end_to_end(evidence: Evidence) -> Section:
     for place in places:
         blocks.append(Heading(place.name))
         rows = place.tables["end_to_end"]
-        done = rows[rows["outcome"] == "measured"] if len(rows) else rows
-        if len(done):
-            blocks.append(Gallery((_figure(evidence, place, done),)))
+        shared = alike(rows.assign(mode="infer"), over="batch_size") if len(rows) else None
+        if shared:
+            blocks.append(Gallery((_figure(evidence, place, shared),)))
         if len(rows):
             blocks.append(_table(evidence, place, rows))
         else:
@@ -60,7 +60,8 @@ def _sorted(evidence: Evidence, rows: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (order[row["model"]], row["batch_size"], row["profile"]))
 
 
-def _figure(evidence: Evidence, place: Place, done: pd.DataFrame) -> Figure:
+def _figure(evidence: Evidence, place: Place, shared: Alike) -> Figure:
+    done = shared.rows[shared.rows["outcome"] == "measured"]
     rows = _sorted(evidence, done)
     several = done["batch_size"].nunique() > 1
     titles = [_label(evidence, row, several) for row in rows]
@@ -77,8 +78,9 @@ def _figure(evidence: Evidence, place: Place, done: pd.DataFrame) -> Figure:
         titles,
         shares,
         x_label="Share of the time from JPEG to label (%)",
-        caption=f"Where the time goes from JPEG to label on the {place.name}; at the end of each bar, the "
-        f"throughput." + (f" JPEGs of {', '.join(sizes).replace('x', ' × ')} px." if sizes else ""),
+        caption=f"Where the time goes from JPEG to label on the {place.name}: {shared.words}; at the end of "
+        "each bar, the throughput."
+        + (f" JPEGs of {', '.join(sizes).replace('x', ' × ')} px." if sizes else ""),
         alt=f"Shares of the time from JPEG to label on the {place.name}. {said}.",
         data=pd.DataFrame(rows)[kept],
         runs=[row["profile"] for row in rows],
@@ -105,7 +107,7 @@ def _table(evidence: Evidence, place: Place, rows: pd.DataFrame) -> Table:
         lines.append(
             (
                 Field(evidence.titles[row["model"]], look=evidence.model_looks[row["model"]]),
-                Field(f"{how(row)}, {int(row['input_size'])} px"),
+                Field(f"{how(row)}, {int(row['input_size'])} px, {count(row['classes'])} classes"),
                 Field(notes=state(row)),
                 Field(count(row["batch_size"])),
                 Field(rate(row["images_per_s"])),
@@ -125,7 +127,16 @@ def _model_alone(place: Place, row: dict[str, Any]) -> float:
     """Inference of the same model at the same setting, without the images being made; NaN where not timed."""
     speed = place.speed
     same = (speed["mode"] == "infer") & (speed["outcome"] == "measured")
-    for name in ("model", "precision", "memory_format", "compiled", "batch_size", "input_size"):
+    for name in (
+        "model",
+        "precision",
+        "memory_format",
+        "compiled",
+        "threads",
+        "batch_size",
+        "input_size",
+        "classes",
+    ):
         same &= speed[name] == row[name]
     found = speed[same].sort_values(["finished", "profile"], kind="stable")
     return float(found["images_per_s"].iloc[-1]) if len(found) else float("nan")
