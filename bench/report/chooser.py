@@ -11,7 +11,7 @@ from bench.report.blocks import Chooser
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.measured import Place, rate
-from bench.report.text import decimal, interval, percent, points, slug, split, subset
+from bench.report.text import at_size, decimal, interval, percent, points, slug, split
 from bench.report.verdicts import level, pair_name, short_notes, table_of, verdict
 
 TABLES = {"throughput": "speed", "memory": "memory", "energy": "speed"}
@@ -124,7 +124,7 @@ def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:
         "contestant": cell.contestant,
         "title": cell.title,
         "size": cell.images_per_class,
-        "size_name": subset(cell.shots, cell.images_per_class),
+        "size_name": at_size(cell.shots, cell.images_per_class),
         "top1": score.mean,
         "words": "; ".join([f"{words})", *cell.notes]),
         "gmacs": flops / 2e9 if flops else None,

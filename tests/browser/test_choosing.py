@@ -76,7 +76,7 @@ def test_what_was_not_measured_is_said(ask, matters, device):
 def test_outside_the_measured_range(ask):
     assert ask("Throughput", images="21").startswith("Outside the measured range of 5 to 20")
     said = ask("Throughput", images="10")
-    assert "10 was not measured" in said and "At 5 images" in said and "At 20 images" in said
+    assert "10 was not measured" in said and "With 5 images" in said and "With 20 images" in said
 
 
 def test_equal_models_and_those_that_are_missing_are_named(chromium, tmp_path):

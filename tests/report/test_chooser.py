@@ -54,8 +54,8 @@ def test_a_subset_as_large_as_the_whole_split_is_one_row(tmp_path):
     evidence = gather(RunStore(make_store(tmp_path, shots=(5, 80, None))), "tiny")
     (comparison,) = chooser(evidence)[0].data["comparisons"]
     assert [(row["size"], row["size_name"]) for row in comparison["rows"]] == [
-        *[(5, "5")] * 3,
-        *[(80, "all (80)")] * 3,
+        *[(5, "5 images per class")] * 3,
+        *[(80, "the whole training split (80 images per class)")] * 3,
     ]
     assert sorted(found["size"] for found in comparison["contrasts"]) == [5, 5, 80, 80]
 

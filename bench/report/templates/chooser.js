@@ -42,13 +42,13 @@
     const text = make("p", "", said);
     const where = place ? ` on the ${place.name}` : "";
     if (!known.length) {
-      text.textContent = `At ${rows[0].size_name} images per class${where}: not measured.`;
+      text.textContent = `With ${rows[0].size_name}${where}: not measured.`;
       return;
     }
     const sign = larger.includes(matters) ? -1 : 1;
     known.sort(([a, x], [b, y]) => sign * (x.value - y.value) || b.top1 - a.top1);
     const [[best, its], second] = known;
-    text.textContent = `At ${best.size_name} images per class${where}, ${best.title} ${leads[matters]}: ${inWords(best, its)}`;
+    text.textContent = `With ${best.size_name}${where}, ${best.title} ${leads[matters]}: ${inWords(best, its)}`;
     const equal = known.slice(1).filter(([, other]) => other.value === its.value).map(([row]) => row.title);
     if (equal.length) text.append(`Equal to it: ${equal.join(", ")}. `);
     if (measured && second && its.low !== null && second[1].low !== null &&
@@ -56,7 +56,7 @@
       text.append(`Its interval and that of ${second[0].title} overlap, so their order is not certain. `);
     }
     text.append("Rows used: ");
-    link(text, comparison.accuracy_table, `accuracy at ${best.size_name} images per class`);
+    link(text, comparison.accuracy_table, `accuracy with ${best.size_name}`);
     if (measured) {
       text.append(" and ");
       link(text, measured.table, measured.where);
