@@ -23,7 +23,6 @@ from report.make_profiles import (
 )
 from report.make_store import make_store
 
-from bench.analysis.measured import measured_tables
 from bench.report.blocks import Figure, Table, walk
 from bench.report.evidence import gather
 from bench.report.published import published_cost, published_speed
@@ -261,7 +260,6 @@ def test_end_to_end_shares_and_loading(evidence, tmp_path):
     assert list(figure.data["images_per_s"]) == [20.0], "a bar says no precision: all are of one"
 
 
-@pytest.mark.skipif("end_to_end" not in measured_tables([]), reason="these tables do not exist yet")
 def test_energy_bandwidth_and_end_to_end_from_the_store(tmp_path):
     make_profiled_suite(tmp_path, ["resnet50", "resnet18"], place=GPU, more=True)
     evidence = gather(RunStore(tmp_path), "backbones")
