@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.analysis import frames
 from bench.analysis.tables import build_tables
-from bench.files import staged, write_text
+from bench.files import slug, staged, write_text
 
 if TYPE_CHECKING:
     from bench.store import RunStore
@@ -73,8 +73,6 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
     Raises:
         StoreError: as `export_tables`.
     """
-    from bench.report.text import slug
-
     tables = build_tables(store)
     accuracy = tables["accuracy"]
     settings = pd.DataFrame([_settings(record) for record in store.trials()], columns=["run", *_SETTINGS])
@@ -98,8 +96,6 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
 
 def _speed_name(own: dict[str, Any]) -> str:
     """A file's name, from what its rows have in common."""
-    from bench.report.text import slug
-
     words = [own["precision"], LAYOUTS[own["memory_format"]], *(["compiled"] if own["compiled"] else [])]
     words += [f"{own['input_size']}px", f"batch{own['batch_size']}", f"{own['classes']}classes"]
     place = own["machine"] if own["device"] == "cpu" else f"{own['device']} {own['machine']}"

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,11 @@ from typing import Any
 
 from bench.config import cache_dir
 from bench.errors import StoreError
+
+
+def slug(text: str) -> str:
+    """A name that is safe in a file name and an address: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.config import Strict, canonical, digest, parse, read_toml
 from bench.errors import InputError, did_you_mean
+from bench.files import slug
 from bench.measure.setting import SIZES
 from bench.recipe import Recipe, load_recipe
-from bench.report.text import slug
 
 FOLDER = Path(__file__).parent / "suites"
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.standing import Standing
+from bench.files import slug
 from bench.report.axes import Axis, measured_axes
 from bench.report.blocks import Chooser
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.measured import Place, rate
-from bench.report.text import at_size, decimal, interval, percent, points, slug, split
+from bench.report.text import at_size, decimal, interval, percent, points, split
 from bench.report.verdicts import level, pair_name, short_notes, table_of, verdict
 
 TABLES = {"throughput": "speed", "memory": "memory", "energy": "speed"}

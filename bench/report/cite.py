@@ -11,12 +11,13 @@ from bench.analysis.contrasts import Finding
 from bench.analysis.statistics import Contrast
 from bench.config import canonical
 from bench.errors import InputError, did_you_mean
+from bench.files import slug
 from bench.report.cells import Cell
 from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
 from bench.report.markdown import escape
 from bench.report.measured import alike, rate, state
-from bench.report.text import ends, listed, percent, points, slug
+from bench.report.text import ends, listed, percent, points
 
 if TYPE_CHECKING:
     from bench.store import RunStore

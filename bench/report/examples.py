@@ -10,12 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
 from PIL import Image
 
+from bench.files import slug
 from bench.report.blocks import Block, Figure, Gallery, Heading, Prose, Section
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH, finish
 from bench.report.sections.failures import class_names, largest_measured
-from bench.report.text import slug
 
 Pictures = Callable[[dict[str, Any]], Callable[[int], np.ndarray]]
 """From a trial's record to a function that reads one of its test images, uint8 (h, w, 3), by position."""

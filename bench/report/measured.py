@@ -11,7 +11,8 @@ import pandas as pd
 
 from bench.analysis.frames import frame
 from bench.analysis.measured import measured_tables
-from bench.report.text import NOT_MEASURED, count, decimal, slug
+from bench.files import slug
+from bench.report.text import NOT_MEASURED, count, decimal
 
 Record = dict[str, Any]
 

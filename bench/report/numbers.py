@@ -5,11 +5,12 @@ from itertools import chain, product
 
 import pandas as pd
 
+from bench.files import slug
 from bench.report.blocks import Header
 from bench.report.escape import latex as escape
 from bench.report.evidence import Evidence
 from bench.report.measured import alike, brief, memory_column
-from bench.report.text import MINUS, NARROW_SPACE, NOT_MEASURED, decimal, ends, percent, points, slug
+from bench.report.text import MINUS, NARROW_SPACE, NOT_MEASURED, decimal, ends, percent, points
 from bench.report.verdicts import verdict
 
 HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering again updates them.

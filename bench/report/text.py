@@ -1,7 +1,6 @@
 """Numbers and names as the reader sees them."""
 
 import math
-import re
 
 NOT_MEASURED = "not measured"
 NARROW_SPACE = "\u202f"
@@ -69,11 +68,6 @@ def at_size(shots: int | None, images_per_class: float) -> str:
 def split(dataset: str, split_id: str | None) -> str:
     """A dataset with its division into train, val and test."""
     return f"{dataset} ({split_id or 'default split'})"
-
-
-def slug(text: str) -> str:
-    """A name that is safe in a file name and an address: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
 
 
 def listed(items: list[str]) -> str:

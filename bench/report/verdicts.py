@@ -1,7 +1,8 @@
 """Contrasts in words and as parts of tables."""
 
 from bench.analysis.contrasts import Finding
-from bench.report.text import NOT_MEASURED, at_size, interval, percent, points, slug
+from bench.files import slug
+from bench.report.text import NOT_MEASURED, at_size, interval, percent, points
 
 VERDICTS = {"none": "no verdict"}
 UNMATCHED = "unmatched: "

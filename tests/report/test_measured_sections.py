@@ -5,12 +5,12 @@ import pytest
 from report.make_profiles import CPU, GPU, add_profiles, images_per_s, make_profiled_suite
 
 from bench.errors import InputError
+from bench.files import slug
 from bench.report.cite import bibliography, citation, to_model_index
 from bench.report.evidence import gather
 from bench.report.measured import alike, brief, in_words, places, rate, state
 from bench.report.numbers import numbers
 from bench.report.render import header_of
-from bench.report.text import slug
 from bench.store import RunStore
 
 MODELS = ["deit_tiny_patch16_224", "resnet18", "resnet50"]

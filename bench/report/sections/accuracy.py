@@ -1,11 +1,12 @@
 """The accuracy table: one row a model and subset size."""
 
+from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Heading, Prose, Section, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.brought import brought
 from bench.report.sections.networks import networks
-from bench.report.text import NOT_MEASURED, count, plus_minus, slug, subset
+from bench.report.text import NOT_MEASURED, count, plus_minus, subset
 
 COLUMNS = (
     Column("Images per class", numeric=True),

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.calibration import Reliability, reliability
+from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.style import MUTED
-from bench.report.text import at_size, plus_minus, points, slug, subset
+from bench.report.text import at_size, plus_minus, points, subset
 
 TITLE = "Calibration"
 BINS = 15

@@ -11,12 +11,13 @@ from bench.analysis.complementarity import Kind, Network, Pairing, pairings
 from bench.analysis.contrasts import Finding
 from bench.analysis.ensembles import Ensembles
 from bench.analysis.standing import UNMATCHED_FLOPS, Standing
+from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.blocks import not_measured as nothing_measured
 from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH, canvas, finish, one_line, shortened
 from bench.report.style import INK, Look
-from bench.report.text import NOT_MEASURED, percent, slug, subset
+from bench.report.text import NOT_MEASURED, percent, subset
 from bench.report.verdicts import pair_name, short_notes
 
 TITLE = "Complementarity"

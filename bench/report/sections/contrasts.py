@@ -4,13 +4,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench.analysis.contrasts import Finding
+from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH, canvas, finish, one_line
 from bench.report.sections.networks import two_networks
 from bench.report.sections.simulated import rates_in_words
 from bench.report.style import INK, MUTED
-from bench.report.text import interval, percent, points, slug, subset
+from bench.report.text import interval, percent, points, subset
 from bench.report.verdicts import pair_name, short_notes, table_of, verdict
 
 TITLE = "Contrasts"

@@ -6,12 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bench.files import slug
 from bench.report.blocks import Block, Details, Figure, Gallery, Prose, Section, not_measured
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.style import Look
-from bench.report.text import NOT_MEASURED, percent, slug
+from bench.report.text import NOT_MEASURED, percent
 
 POINTS = 100
 DATA = ["contestant", "title", "run", "step", "epoch", "images_seen", "loss", "lr", "val_top1", "val_nll"]

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.efficiency import Curve
+from bench.files import slug
 from bench.report.blocks import Block, Figure, Gallery, Heading, Section, not_measured
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
@@ -18,7 +19,7 @@ from bench.report.sections.powerlaw import power_laws
 from bench.report.sections.rates import learning_rates
 from bench.report.sections.sizes import size_axis
 from bench.report.style import Look
-from bench.report.text import percent, slug, subset
+from bench.report.text import percent, subset
 
 SIDESTEP = 1.03  # single replicates of neighbouring models are drawn this factor apart on the x axis
 LONE_SIDESTEP = 1.09  # the same for whole models, where there is only one size

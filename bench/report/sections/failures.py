@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from bench.files import slug
 from bench.report.blocks import (
     Block,
     Column,
@@ -19,7 +20,7 @@ from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import canvas, finish, shortened
 from bench.report.style import INK, MUTED
-from bench.report.text import at_size, percent, points, slug
+from bench.report.text import at_size, percent, points
 
 TITLE = "Where each model fails"
 SHOWN = 5

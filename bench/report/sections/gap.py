@@ -6,13 +6,14 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.efficiency import generalisation_gap
 from bench.analysis.statistics import spread
+from bench.files import slug
 from bench.report.blocks import Column, Field, Figure, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.sections.sizes import size_axis
 from bench.report.style import MUTED
-from bench.report.text import NOT_MEASURED, decimal, percent, plus_minus, points, slug, subset
+from bench.report.text import NOT_MEASURED, decimal, percent, plus_minus, points, subset
 
 COLUMNS = (
     Column("Images per class", numeric=True),

@@ -2,10 +2,11 @@
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.statistics import bootstrap_per_class, mcnemar, wilson
+from bench.files import slug
 from bench.report.blocks import Column, Details, Field, Prose, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.text import count, percent, slug, subset
+from bench.report.text import count, percent, subset
 from bench.report.verdicts import pair_name
 
 NETWORKS = (

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from bench.analysis.standing import Standing
+from bench.files import slug
 from bench.report.axes import Axis, measured_axes
 from bench.report.blocks import Figure
 from bench.report.cells import Cell
@@ -16,7 +17,7 @@ from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.lines import ticks
 from bench.report.measured import brief
 from bench.report.style import MUTED
-from bench.report.text import at_size, listed, percent, slug
+from bench.report.text import at_size, listed, percent
 
 SIDESTEP = 1.015  # models of the same cost are drawn this factor apart
 

@@ -7,13 +7,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.efficiency import MAX_EXTRAPOLATION, MIN_POWER_LAW_SIZES, PowerLaw, power_law
 from bench.analysis.growth import Growth
+from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.sections.sizes import size_axis
 from bench.report.style import Look
-from bench.report.text import percent, slug
+from bench.report.text import percent
 
 LEAST = 0.05  # percent; a logarithmic axis has no room for an error of 0
 SIDESTEP = 1.06  # bars of neighbouring models are drawn this factor apart on the x axis
