@@ -6,6 +6,7 @@ import sys
 import pytest
 import timm
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import InputError
 from models import Card, Weights, find_card, list_cards, make_model
@@ -33,7 +34,9 @@ MODELS = [
     "vit_tiny_patch4_32",
     "vit_base_patch4_32",
     "deit_tiny_patch4_32",
+    "vit_micro_patch4_32",
     "resnet18_cifar",
+    "resnet18_quarter_cifar",
     "resnet50_cifar",
     "vit_depth6_heads12_patch16_224",
     "vit_digits",
@@ -123,6 +126,15 @@ def test_small_variants_have_their_sizes():
     assert (len(halved.blocks), halved.blocks[0].attn.num_heads, halved.embed_dim) == (6, 12, 768)
     digits = [parameters(on_meta(find_card(name), 10)) for name in ("vit_digits", "resnet_digits")]
     assert all(count < 600_000 for count in digits)
+
+
+def test_the_two_smallest_networks_for_32_px_cost_the_same():
+    flops = []
+    for name in ("vit_micro_patch4_32", "resnet18_quarter_cifar"):
+        with FlopCounterMode(display=False) as counter:
+            on_meta(find_card(name), 100)(torch.empty(1, 3, 32, 32, device="meta"))
+        flops.append(counter.get_total_flops())
+    assert flops[0] == pytest.approx(flops[1], rel=0.05)
 
 
 def test_cifar_stem_keeps_the_resolution():
