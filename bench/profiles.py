@@ -75,15 +75,27 @@ class Measurement:
     @property
     def id(self) -> str:
         """From everything that the numbers depend on: model, setting, machine, device and versions."""
+        device = device_name(getattr(self.setting, "device", "cpu"))
+        return self._id(self.setting.facts(), machine_name(), device, versions())
+
+    def is_of(self, record: dict[str, Any]) -> bool:
+        """Whether a stored record is of this measurement, taken on whichever machine and device, with as many
+        threads as were usual there, by whichever versions."""
+        facts, device = self.setting.facts(), record.get("device", "cpu")
+        there = {"device": "cpu" if device == "cpu" else "cuda", "threads": record.get("threads")}
+        facts |= {name: value for name, value in there.items() if name in facts}
+        return self._id(facts, record.get("machine"), device, record["versions"]) == record["id"]
+
+    def _id(self, facts: dict[str, Any], machine: str | None, device: str, libraries: dict[str, str]) -> str:
         return digest(
             {
                 "profile_format": PROFILE_FORMAT,
                 "what": self.what,
                 "model": _identity(self.model) if self.model else None,
-                "setting": self.setting.facts(),
-                "machine": machine_name(),
-                "device": device_name(getattr(self.setting, "device", "cpu")),
-                "versions": versions(),
+                "setting": facts,
+                "machine": machine,
+                "device": device,
+                "versions": libraries,
             }
         )
 

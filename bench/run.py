@@ -47,20 +47,33 @@ def write_listing(
     found: Iterable[Resolved | Unresolved],
     profiles: Iterable[Profile | Measurement],
 ) -> None:
-    """Store what the suite holds, keeping what earlier runs of the same suite had asked for."""
+    """Store what the suite holds, keeping what earlier runs of the same suite had asked for.
+
+    Profiles that were measured elsewhere stay, also where the suite has changed, as long as it asks for them.
+    """
+    profiles = list(profiles)
     new = listing(suite, found, [profile.id for profile in profiles])
     old = store.suites().get(suite.name)
-    if old is not None and old["fingerprint"] == new["fingerprint"]:
+    if old is None:
+        return store.write_suite(suite.name, new)
+    same = old["fingerprint"] == new["fingerprint"]
+    measured = [record for record in map(store.profile, old["profiles"]) if record]
+    kept = {record["id"] for record in measured if same or _asks_for(record, profiles)}
+    new["profiles"] = sorted({*new["profiles"], *kept})
+    if same:
         known = {_place(entry): entry for entry in old["trials"]}
         known |= {
             _place(entry): entry for entry in new["trials"] if entry["id"] or _place(entry) not in known
         }
-        new["profiles"] = sorted({*old["profiles"], *new["profiles"]})
         new["trials"] = sorted(known.values(), key=lambda entry: entry["replicate"])
         for before, after in zip(old["comparisons"], new["comparisons"], strict=True):
             if not any(entry["id"] and entry["comparison"] == after["name"] for entry in new["trials"]):
                 after |= {key: before[key] for key in ("dataset", "split_id")}
     store.write_suite(suite.name, new)
+
+
+def _asks_for(record: dict[str, Any], profiles: Iterable[Profile | Measurement]) -> bool:
+    return any(isinstance(profile, Measurement) and profile.is_of(record) for profile in profiles)
 
 
 def run_suite(

@@ -166,3 +166,24 @@ seconds = 0.0
     status, out, err = vcbench("run", str(path), "--device", "cpu", "--only", "profiles")
     assert status == 0 and "1 measured" in out and "finished" not in out, err
     assert len(table("speed")) == 1 and len(table("accuracy")) == 1
+
+
+def test_what_was_measured_elsewhere_stays_in_a_suite_that_still_asks_for_it(
+    vcbench, here, tmp_path, monkeypatch
+):
+    def listed(machine, batches):
+        monkeypatch.setenv("VCBENCH_MACHINE", machine)
+        text = SUITE.replace("[1, 2]", batches).replace(', "resnet_digits"', "")
+        path = tmp_path / "mine.toml"
+        path.write_text(text.replace('"speed", "memory", "end_to_end", "energy"', '"memory"'))
+        status, _, err = vcbench("run", str(path), "--device", "cpu", "--only", "profiles")
+        assert status == 0, err
+        names = json.loads((tmp_path / "results/suites/mine.json").read_text())["profiles"]
+        records = [json.loads((tmp_path / f"results/profiles/{n}/record.json").read_text()) for n in names]
+        return {(r["machine"], r["threads"], r["batch_size"]) for r in records if r["what"] == "memory"}
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert listed("first", "[1, 2]") == {("first", 2, 1), ("first", 2, 2)}
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert listed("second", "[1, 2]") == {(m, t, b) for m, t in (("first", 2), ("second", 1)) for b in (1, 2)}
+    assert listed("second", "[1]") == {("first", 2, 1), ("second", 1, 1)}
