@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from report.make_store import make_store
+from report.make_store import make_store, true_top1
 from sklearn.metrics import confusion_matrix, recall_score
 
 from bench.report.evidence import gather
@@ -45,6 +45,14 @@ def test_the_tables_of_a_store(tmp_path):
     gap = frame["confidence"].astype(float).mean() - cell.scores["top1"].mean
     assert float(table.rows[0][4].text) == pytest.approx(100 * gap, abs=0.06)
     assert table.rows[0][2].text == "5.0"
+
+
+def test_calibration_is_about_finished_runs_alone(tmp_path):
+    evidence = gather(RunStore(make_store(tmp_path, shots=(5,), diverged=(("vit", 5, 1),))), "tiny")
+    row = calibration(evidence).blocks[-1].rows[0]
+    nll = [-np.log(true_top1("vit", 5, replicate)) + 0.2 for replicate in (0, 2)]
+    assert (row[3].text, row[3].spread) == (f"{np.mean(nll):.2f}", f"± {np.std(nll, ddof=1):.2f}")
+    assert row[5].text == "2"
 
 
 def test_without_predictions_nothing_is_claimed(tmp_path):

@@ -6,7 +6,7 @@ import pandas as pd
 from bench.analysis.calibration import Reliability, reliability
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
-from bench.report.cells import Cell
+from bench.report.cells import Cell, Score
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.style import MUTED
@@ -61,11 +61,17 @@ def _confidence(evidence: Evidence, cell: Cell) -> tuple[np.ndarray, np.ndarray]
     return confidence, np.concatenate([found.correct for found in outputs])
 
 
+def _nll(evidence: Evidence, cell: Cell) -> Score:
+    """The NLL of the finished replicates, as ECE is; in the accuracy table diverged ones count at chance."""
+    records = [evidence.records[run] for run in cell.runs]
+    return Score.of(pd.Series([r["metrics"]["nll"] for r in records if r["outcome"] == "finished"]))
+
+
 def _table(evidence: Evidence, name: str, here: list[tuple[Cell, tuple[np.ndarray, np.ndarray]]]) -> Table:
     rows, first_of_size = [], {}
     for index, (cell, (confidence, correct)) in enumerate(here):
         first_of_size.setdefault(cell.shots, index)
-        (ece, ece_sd), (nll, nll_sd) = cell.scores["ece"].as_percent(), cell.scores["nll"].as_decimal()
+        (ece, ece_sd), (nll, nll_sd) = cell.scores["ece"].as_percent(), _nll(evidence, cell).as_decimal()
         rows.append(
             (
                 Field(subset(cell.shots, cell.images_per_class)),
