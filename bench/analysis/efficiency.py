@@ -50,8 +50,8 @@ class Needed:
     """Images per class for a target accuracy: more than `low`, at most `high`; None where that end is open.
 
     "reached": the whole interval is at or above the target at some measured size, `high`. "not reached": it
-    is below at every one. "inconclusive": neither. `point` is where the measured curve first crosses the
-    target from `low` on, None where it does not or where it starts above it.
+    is below at the largest one. "inconclusive": neither. `point` is where the measured curve first crosses
+    the target from `low` on, None where it does not or where it starts above it.
     """
 
     status: Literal["reached", "not reached", "inconclusive"]
@@ -178,7 +178,7 @@ def images_needed(measured: Curve, target: float) -> Needed:
     floor = float(sizes[below[-1]]) if len(below) else None
     if len(above):
         return Needed("reached", floor, float(sizes[above[0]]), point)
-    status = "not reached" if len(below) == len(sizes) else "inconclusive"
+    status = "not reached" if floor == sizes[-1] else "inconclusive"
     return Needed(status, floor, None, point)
 
 

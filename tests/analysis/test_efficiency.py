@@ -112,6 +112,15 @@ def test_images_needed_beyond_either_end():
     assert only_just.point == pytest.approx(2 * 2.5**0.9)
 
 
+def test_what_the_largest_size_does_not_reach_is_not_reached():
+    """However wide the band is at a smaller size, or without an interval there, as more data do not hurt."""
+    wide = Curve((1.0, 2.0, 5.0), (point(0.2), point(0.4, 0.3), point(0.5)))
+    alone = Curve((1.0, 2.0, 5.0), (point(0.2), point(0.4, None), point(0.5)))
+    for measured in (wide, alone):
+        needed = images_needed(measured, 0.6)
+        assert (needed.status, needed.low, needed.high) == ("not reached", 5.0, None)
+
+
 def test_images_needed_of_a_curve_that_falls():
     assert images_needed(line(0.3, 0.5, 0.3, 0.5), 0.4).status == "inconclusive"
     wobble = images_needed(line(0.30, 0.41, 0.39, 0.37, 0.50), 0.4)
