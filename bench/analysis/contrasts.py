@@ -1,6 +1,7 @@
 """The contrasts of a suite: every pair of models it compares, on every subset, with what may be claimed.
 
-Replicates are paired by draw seed and training seed, images by their place in the test split. An interval
+Replicates are paired by draw seed and training seed, images by their place in the test split. A probe has
+no training seed, and is paired by what its replicate would have had. An interval
 is about new training runs and new test images; it conditions on the pool of training images (and on all of
 them where the whole split is used), on the values that were tuned, and on the checkpoint of a pretrained
 model.
@@ -117,6 +118,13 @@ def pairs(listing: Record) -> list[Pair]:
     ]
 
 
+def paired_by(entry: Record, record: Record) -> tuple:
+    """What two runs of one replicate have in common: the seeds and the very same data. A deterministic run
+    has no training seed, and goes with the one of its replicate."""
+    seed = entry["replicate"] if entry["seed"] is None else entry["seed"]
+    return entry["draw_seed"], seed, record["data"]["fingerprint"]
+
+
 def find_contrasts(
     listing: Record, records: dict[str, Record], predictions: Predictions, cost: pd.DataFrame
 ) -> list[Finding]:
@@ -231,15 +239,11 @@ def _row(finding: Finding) -> Record:
 def _measured(
     entries: list[Record], records: dict[str, Record], predictions: Predictions
 ) -> Iterator[tuple[tuple, Record]]:
-    """The runs that have a score for each image, by what pairs them: seeds, and the very same data."""
+    """The runs that have a score for each image, by what pairs them."""
     for entry in entries:
         record = records.get(entry["id"])
         if record is not None and predictions.scores(record) is not None:
-            yield (*_seeds(entry), record["data"]["fingerprint"]), record
-
-
-def _seeds(entry: Record) -> tuple:
-    return entry["draw_seed"], entry["seed"]
+            yield paired_by(entry, record), record
 
 
 def _certainty(replicates: int, entries: list[list[Record]]) -> list[str]:

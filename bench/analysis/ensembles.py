@@ -18,7 +18,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from bench.analysis.complementarity import ensemble_accuracy
-from bench.analysis.contrasts import Pair, pairs
+from bench.analysis.contrasts import Pair, paired_by, pairs
 from bench.analysis.frames import frame
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError
@@ -102,7 +102,7 @@ def finished_pairs(
         record = records.get(entry["id"])
         if record is not None and record["outcome"] != "diverged":
             cell = cells.setdefault((entry["comparison"], entry["shots"], entry["contestant"]), {})
-            cell[entry["draw_seed"], entry["seed"], record["data"]["fingerprint"]] = record
+            cell[paired_by(entry, record)] = record
     for pair in pairs(listing):
         a, b = (cells.get((pair.comparison, pair.shots, key), {}) for key in (pair.a, pair.b))
         common = [key for key in a if key in b]

@@ -9,6 +9,7 @@ import pytest
 from report.make_store import CLASSES, NETWORKS, TEST_IMAGES, make_store, run_id, true_top1
 
 from bench.analysis.contrasts import CONTRASTS, find_contrasts, pairs
+from bench.analysis.ensembles import finished_pairs
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import contrast
 from bench.analysis.tables import build_tables, cost_table, write_tables
@@ -67,6 +68,28 @@ def test_replicates_are_paired_by_their_seeds_whatever_their_order(tmp_path):
             records[run]["identity"]["seed"] for run in f.runs_b
         ]
         assert f.result.replicates == 3
+
+
+def test_a_probe_without_a_training_seed_is_paired_with_the_run_of_its_replicate(tmp_path):
+    """On the whole split it has one run, on a subset one for each draw."""
+    make_store(tmp_path, shots=(5, None))
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    probes = [e for e in listing["trials"] if e["contestant"] == "deit"]
+    for entry in probes:
+        entry["seed"] = None
+    listing["trials"] = [e for e in listing["trials"] if e not in probes[4:]]
+    store = RunStore(tmp_path)
+    records = {record["id"]: record for record in store.trials()}
+    subset, whole = find_contrasts(listing, records, Predictions(store), cost_table([]))[:2]
+    assert subset.result == contrast(table("deit", 5), table("resnet", 5), comparisons=2, delta=0.01)
+    assert (whole.result.verdict, whole.notes[0]) == (
+        "none",
+        "1 common replicate: no interval, no verdict",
+    )
+    assert whole.runs_b == (run_id("tiny", "resnet", None, 0),)
+    probed = list(finished_pairs(listing, records))[0]
+    assert [len(own) for own in probed[1:]] == [3, 3]
 
 
 def test_no_interval_leaves_the_possible_range(tmp_path):
