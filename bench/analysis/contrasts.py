@@ -60,6 +60,9 @@ comparisons; `se` is the standard error of the difference; `flops_ratio` is a ov
 were paired, in the same order."""
 
 
+WHOLE_SPLIT = "the whole training split: no spread over draws"
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two contestants, a and b, of one comparison on one subset; `shots` is None for the whole split."""
@@ -173,6 +176,7 @@ def _finding(
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
     notes = [
         *_certainty(len(common), entries),
+        *_one_draw(pair, len(common), entries),
         *standing.notes(pair.comparison, pair.a, pair.b, ratio),
     ]
     titles = tuple(listing["contestants"][key]["title"] for key in (pair.a, pair.b))
@@ -256,6 +260,13 @@ def _certainty(replicates: int, entries: list[list[Record]]) -> list[str]:
         return ["one deterministic run of each: no interval, no verdict"]
     plural = "" if replicates == 1 else "s"
     return [f"{replicates} common replicate{plural}: no interval, no verdict"]
+
+
+def _one_draw(pair: Pair, replicates: int, entries: list[list[Record]]) -> list[str]:
+    """That a number of images per class is the whole split, where it is; other rows have it in their name."""
+    resolved = [entry for own in entries for entry in own if entry["id"]]
+    drawn = any(entry["draw_seed"] is not None for entry in resolved)
+    return [] if pair.shots is None or drawn or replicates < 2 else [WHOLE_SPLIT]
 
 
 def _images_per_class(shots: int | None, measured: list[Record]) -> float:

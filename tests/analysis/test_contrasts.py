@@ -92,6 +92,19 @@ def test_a_probe_without_a_training_seed_is_paired_with_the_run_of_its_replicate
     assert [len(own) for own in probed[1:]] == [3, 3]
 
 
+def test_a_number_of_images_that_is_the_whole_split_says_so(tmp_path):
+    make_store(tmp_path, shots=(5, 80, None))
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    for entry in listing["trials"]:
+        entry["draw_seed"] = entry["replicate"] if entry["shots"] == 5 else None
+    store = RunStore(tmp_path)
+    records = {record["id"]: record for record in store.trials()}
+    for f in find_contrasts(listing, records, Predictions(store), cost_table([])):
+        said = "the whole training split: no spread over draws" in f.notes
+        assert said == (f.pair.shots == 80) and f.result.replicates == 3
+
+
 def test_no_interval_leaves_the_possible_range(tmp_path):
     """One of three replicates diverged: a spread so wide that the formula runs over -1."""
     f = found(tmp_path, shots=(None,), diverged=(("deit", None, 1),), comparison=many())[
