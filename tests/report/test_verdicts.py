@@ -88,6 +88,18 @@ def test_at_most_five_sentences(tmp_path):
     assert "1 more primary contrasts" in section.blocks[1].text
 
 
+def test_the_answer_does_not_favour_the_model_that_is_named_first(tmp_path):
+    """Six decided pairs: which one is left out follows their order, not who is ahead."""
+    pairs = [[a, b] for a in NETWORKS for b in NETWORKS if a != b]
+    evidence = made(tmp_path, shots=(5,), comparison={"contrasts": pairs})
+    sides = ("worse", "better", "better", "worse", "equivalent", "worse")
+    evidence.findings[:] = [
+        replace(f, result=replace(f.result, verdict=side))
+        for f, side in zip(evidence.findings, [*sides, "none", "none"], strict=False)
+    ]
+    assert [claim.verdict for claim in claims(evidence)] == list(sides[:5])
+
+
 @pytest.mark.parametrize(
     "verdict, ends, words",
     [

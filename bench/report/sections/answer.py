@@ -23,7 +23,7 @@ def answer(evidence: Evidence) -> Section:
         list(group) for _, group in groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
     ]
     claims = [_claim(group) for group in groups]
-    firmest = sorted(claims, key=lambda claim: ORDER.index(claim.verdict))[:SENTENCES]
+    firmest = sorted(claims, key=lambda claim: _rank(claim.verdict))[:SENTENCES]
     blocks: list[Block] = [Claims(tuple(claim for claim in claims if claim in firmest))]
     if len(claims) > SENTENCES:
         left = len(claims) - SENTENCES
@@ -50,7 +50,7 @@ def _reading(primary: list[Finding]) -> str:
 
 def _claim(group: list[Finding]) -> Claim:
     """One pair in one comparison: its largest decided subset, and a word on the others."""
-    head = max(group, key=lambda f: (-ORDER.index(_rank(f)), group.index(f)))
+    head = max(group, key=lambda f: (-_rank(verdict(f)), group.index(f)))
     if head.result is None:
         text = f"{pair_name(head)} in {head.pair.comparison}: not measured at any size."
         return Claim(text, verdict(head), (), table_of(head.pair.comparison))
@@ -67,7 +67,6 @@ def _claim(group: list[Finding]) -> Claim:
     return Claim(text, verdict(head), short_notes(head), table_of(head.pair.comparison))
 
 
-def _rank(finding: Finding) -> str:
-    """Better, worse and equivalent are equally firm."""
-    word = verdict(finding)
-    return "better" if word in ("worse", "equivalent") else word
+def _rank(word: str) -> int:
+    """How far a verdict is from firm; better, worse and equivalent are equally firm."""
+    return 0 if word in ("better", "worse", "equivalent") else ORDER.index(word)
