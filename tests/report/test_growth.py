@@ -45,6 +45,30 @@ def test_three_replicates_at_each_size_but_not_the_same_ones_have_no_area(tmp_pa
     assert {(row[2].text, row[3].text) for row in pairs.rows} == {(needed, "none")}
 
 
+def test_a_model_with_too_few_runs_leaves_the_others_their_area(tmp_path):
+    missing = tuple(("vit", n, r) for n in (1, 5, 20, None) for r in (1, 2))
+    models, pairs = growth_tables(made(tmp_path, missing=missing), "from-scratch")
+    area = {row[0]: row[1] for row in texts(models)}
+    assert area["ViT-Ti/4"] == "needs two sizes with three replicates"
+    apart = float(area["DeiT-Ti/4"]) - float(area["ResNet-18"])
+    assert float(pairs.rows[0][2].text.replace("\u2212", "-")) == pytest.approx(apart, abs=0.11)
+    assert "from 1 to 80 images per class" in models.caption
+
+
+def test_models_without_sizes_in_common_have_no_area(tmp_path):
+    missing = [(name, n, 0) for name in ("deit", "vit") for n in (1, 5)]
+    missing += [("resnet", n, 0) for n in (20, None)]
+    models, _ = growth_tables(made(tmp_path, missing=tuple(missing)), "from-scratch")
+    common = "no two sizes with three replicates in common"
+    assert {(row[1].text, row[2].text) for row in models.rows} == {(common, "none")}
+
+
+def test_a_difference_in_area_says_where_it_is_over_other_sizes(tmp_path):
+    _, pairs = growth_tables(made(tmp_path, missing=(("vit", 5, 0),)), "from-scratch")
+    notes = [row[2].notes for row in pairs.rows]
+    assert notes == [("over 1, 5, 20 and 80 images per class",), ()]
+
+
 def test_two_replicates_say_what_is_needed(tmp_path):
     models, pairs = growth_tables(made(tmp_path, replicates=2), "from-scratch")
     assert {row[1] for row in texts(models)} == {"needs two sizes with three replicates"}

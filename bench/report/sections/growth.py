@@ -9,11 +9,12 @@ from bench.analysis.growth import Growth, area_contrast, area_of, crossover_of, 
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Table
 from bench.report.evidence import Evidence
-from bench.report.text import interval, percent, points
+from bench.report.text import interval, listed, percent, points
 from bench.report.verdicts import pair_name
 
 TARGETS = 4
 NOT_ENOUGH = "needs two sizes with three replicates"
+NOT_COMMON = "no two sizes with three replicates in common"
 
 
 def growth_tables(evidence: Evidence, name: str) -> list[Block]:
@@ -21,14 +22,15 @@ def growth_tables(evidence: Evidence, name: str) -> list[Block]:
     members = [evidence.growths[name, key] for key in evidence.looks if (name, key) in evidence.growths]
     if not members:
         return []
-    blocks: list[Block] = [_models(evidence, name, members)]
+    areas, sizes = _areas(members)
+    blocks: list[Block] = [_models(evidence, name, members, areas, sizes)]
     pairs = [
         list(group)
         for _, group in groupby(
             [f for f in evidence.findings if f.pair.comparison == name], key=lambda f: (f.pair.a, f.pair.b)
         )
     ]
-    return blocks + ([_pairs(evidence, name, pairs)] if pairs else [])
+    return blocks + ([_pairs(evidence, name, pairs, sizes)] if pairs else [])
 
 
 def targets(members: list[Growth]) -> list[float]:
@@ -70,8 +72,29 @@ def _round(size: float) -> str:
     return f"{size:.2g}" if size < 100 else f"{size:.0f}"
 
 
-def _models(evidence: Evidence, name: str, members: list[Growth]) -> Table:
-    sizes, replicates = shared(members)
+def _areas(members: list[Growth]) -> tuple[dict[str, tuple[str, str]], list[float]]:
+    """The area under the curve of each contestant with its interval, in words, and the sizes it is over.
+
+    They are the same for all that could have an area alone; a model with too few runs leaves the others
+    theirs.
+    """
+    able = [member for member in members if shared([member])[0]]
+    sizes, replicates = shared(able) if able else ([], [])
+    areas = {member.contestant: (NOT_ENOUGH, "none") for member in members}
+    for member in able:
+        found = area_of(member, sizes, replicates)
+        ends = f"{percent(found.low)} to {percent(found.high)}" if found else "none"
+        areas[member.contestant] = percent(found.estimate) if found else NOT_COMMON, ends
+    return areas, sizes
+
+
+def _models(
+    evidence: Evidence,
+    name: str,
+    members: list[Growth],
+    areas: dict[str, tuple[str, str]],
+    sizes: list[float],
+) -> Table:
     wanted = targets(members)
     columns = (
         Column("Model"),
@@ -81,13 +104,11 @@ def _models(evidence: Evidence, name: str, members: list[Growth]) -> Table:
     )
     rows = []
     for member in members:
-        found = area_of(member, sizes, replicates)
         contestant = evidence.suite["contestants"][member.contestant]
         rows.append(
             (
                 Field(contestant["title"], look=evidence.looks[member.contestant]),
-                Field(percent(found.estimate) if found else NOT_ENOUGH),
-                Field(f"{percent(found.low)} to {percent(found.high)}" if found else "none"),
+                *(Field(text) for text in areas[member.contestant]),
                 *(Field(_needed(member, target)) for target in wanted),
             )
         )
@@ -106,7 +127,8 @@ def _needed(member: Growth, target: float) -> str:
     return needed_in_words(images_needed(member.curve, target))
 
 
-def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]]) -> Table:
+def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: list[float]) -> Table:
+    """A difference in area that is not over the `sizes` of the models' own areas says over which it is."""
     columns = (
         Column("Contrast"),
         Column("Crossover", wide=True),
@@ -120,14 +142,16 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]]) -> Table:
         keys = [(name, key) for key in (head.pair.a, head.pair.b)]
         measured = all(key in evidence.growths for key in keys)
         delta = evidence.suite["delta"]
-        found = area_contrast(*(evidence.growths[key] for key in keys), delta)[0] if measured else None
+        both = [evidence.growths[key] for key in keys] if measured else []
+        found, own = area_contrast(*both, delta) if both else (None, [])
+        span = (f"over {listed([f'{size:g}' for size in own])} images per class",) if own != sizes else ()
         change = crossover_of(group, evidence.records, evidence.predictions)
         undecided = change is not None and sum(finding.decided for finding in group) < 2
         rows.append(
             (
                 Field(pair_name(head)),
                 Field(NOT_ENOUGH if undecided else crossover_in_words(change, head.titles)),
-                Field(points(found.estimate) if found else NOT_ENOUGH),
+                Field(points(found.estimate), notes=span) if found else Field(NOT_ENOUGH),
                 Field(interval(found.low, found.high) if found else "none"),
                 Field("primary" if head.pair.primary else "exploratory"),
             )
