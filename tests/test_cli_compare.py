@@ -110,6 +110,7 @@ def test_diverged_runs_count_at_chance(tmp_path):
     finished = [table["vit", 5][r].mean() for r in (0, 2)]
     assert cell["after"] == pytest.approx((sum(finished) + 0.1) / 3)
     assert "0 before, 1 after, of 3" in cell["note"]
+    assert cell["low"] == -1, "the formula runs beyond it, and no difference does"
     assert compared(b, b)["vit", 5]["verdict"] == "identical"
 
 

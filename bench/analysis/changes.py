@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bench.analysis.contrasts import cut
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast, contrast
 from bench.analysis.tables import cost_table
@@ -191,7 +192,7 @@ def _change(
         np.stack([source.scores(record) for record in own])
         for source, own in zip((before, after), runs, strict=True)
     ]
-    result = contrast(tables[1], tables[0], comparisons=comparisons, delta=listing["delta"])
+    result = cut(contrast(tables[1], tables[0], comparisons=comparisons, delta=listing["delta"]))
     same = all(_same(*both, before, after) for both in zip(*runs, strict=True))
     return replace(
         blank,

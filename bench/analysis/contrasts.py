@@ -170,7 +170,7 @@ def _finding(
     common = [key for key in by_key[0] if key in by_key[1]]
     runs = [[both[key] for key in common] for both in by_key]
     tables = [np.stack([predictions.scores(record) for record in own]) for own in runs] if common else []
-    result = _cut(contrast(*tables, comparisons=comparisons, delta=listing["delta"])) if common else None
+    result = cut(contrast(*tables, comparisons=comparisons, delta=listing["delta"])) if common else None
     diverged = [sum(record["outcome"] == "diverged" for record in own) for own in runs]
     measured = [records[entry["id"]] for own in entries for entry in own if entry["id"] in records]
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
@@ -203,7 +203,7 @@ def _finding(
     )
 
 
-def _cut(found: Contrast) -> Contrast:
+def cut(found: Contrast) -> Contrast:
     """The same with its interval cut at -1 and 1, beyond which no difference lies."""
     if found.low is None or found.high is None:
         return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.contrasts import Finding
+from bench.analysis.contrasts import Finding, cut
 from bench.analysis.efficiency import Crossover, Curve, area, area_scores, crossover, curve
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast, Estimate, contrast
@@ -72,7 +72,7 @@ def area_contrast(a: Growth, b: Growth, delta: float) -> tuple[Contrast | None, 
     if not sizes:
         return None, []
     both = [area_scores(member.tables(sizes, replicates)) for member in (a, b)]
-    return contrast(*both, delta=delta), sizes
+    return cut(contrast(*both, delta=delta)), sizes
 
 
 def crossover_of(

@@ -6,7 +6,7 @@ import pytest
 from report.make_store import NETWORKS, make_store, true_top1
 
 from bench.analysis.efficiency import Crossing, Crossover, Needed
-from bench.analysis.growth import crossover_of, shared
+from bench.analysis.growth import area_contrast, crossover_of, shared
 from bench.report.evidence import gather
 from bench.report.sections.growth import crossover_in_words, growth_tables, needed_in_words, targets
 from bench.store import RunStore
@@ -67,6 +67,15 @@ def test_a_difference_in_area_says_where_it_is_over_other_sizes(tmp_path):
     _, pairs = growth_tables(made(tmp_path, missing=(("vit", 5, 0),)), "from-scratch")
     notes = [row[2].notes for row in pairs.rows]
     assert notes == [("over 1, 5, 20 and 80 images per class",), ()]
+
+
+def test_no_interval_of_a_difference_in_area_leaves_the_possible_range(tmp_path):
+    evidence = made(tmp_path, diverged=tuple(("resnet", n, 1) for n in (1, 5, 20, None)))
+    a, b = (evidence.growths["from-scratch", key] for key in ("deit", "resnet"))
+    a.scores.update({n: {r: np.ones(120) for r in range(3)} for n in a.scores})
+    b.scores.update({n: {r: np.full(120, r / 2) for r in range(3)} for n in b.scores})
+    found, _ = area_contrast(a, b, 0.01)
+    assert (found.estimate, found.high) == (0.5, 1.0)
 
 
 def test_two_replicates_say_what_is_needed(tmp_path):
