@@ -120,7 +120,8 @@ def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:
     if grown and cell.images_per_class in grown.curve.sizes:
         point = grown.curve.points[grown.curve.sizes.index(cell.images_per_class)]
         if point.low is not None:
-            words += f", 95 % interval {percent(point.low)} to {percent(point.high)}"
+            among = "simultaneous " if len(grown.curve.sizes) > 1 else ""
+            words += f", {among}95 % interval {percent(point.low)} to {percent(point.high)}"
     return {
         "contestant": cell.contestant,
         "title": cell.title,
