@@ -41,6 +41,10 @@ BROUGHT = {
 the test images of this one trained network."""
 
 
+FLAT = 1e-9
+"""Differences of scores that vary by less than this do so by rounding."""
+
+
 def brought_records(store: "RunStore") -> list[dict[str, Any]]:
     """The records of all models brought from outside, by name."""
     return [read_json(path) for path in sorted((store.root / "brought").glob("*/record.json"))]
@@ -58,10 +62,15 @@ def correct(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:
 def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     """Mean difference of the scores (N,) of the same images, and its 95 % interval over images.
 
-    The paired t interval: for the very networks that gave the scores, and other images like these.
+    The paired t interval: for the very networks that gave the scores, and other images like these. Where the
+    difference is the same on every image, its ends are those of `statistics.intervals`: what images that
+    were not among these could do.
     """
     difference = np.asarray(a, float) - b
     mean, count = float(difference.mean()), len(difference)
+    if np.ptp(difference) < FLAT:
+        unseen = 1 - 0.025 ** (1 / count)
+        return mean, mean - unseen * (mean + 1), mean + unseen * (1 - mean)
     half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count))
     return mean, mean - half, mean + half
 

@@ -34,6 +34,13 @@ def test_the_interval_is_that_of_the_paired_t_test():
     assert paired_interval(a, b) == pytest.approx((np.mean(a - b), found.low, found.high))
 
 
+def test_two_networks_that_agree_on_every_image_may_differ_on_others():
+    same = np.arange(200) % 3 == 0
+    unseen = 1 - 0.025 ** (1 / 200)
+    assert paired_interval(same, same.astype(float)) == pytest.approx((0, -unseen, unseen))
+    assert paired_interval(np.ones(200), np.zeros(200)) == pytest.approx((1, 1 - 2 * unseen, 1))
+
+
 def test_rows_and_sentence(report):
     root, record, right = report
     text = (root / "out" / "report.md").read_text()
