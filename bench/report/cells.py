@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.contrasts import WHOLE_SPLIT
 from bench.report.text import decimal, percent, split
 
 ENOUGH_REPLICATES = 3
@@ -18,6 +19,7 @@ COLUMNS = [
     "dataset",
     "split_id",
     "shots",
+    "draw_seed",
     "images_per_class",
     "pretraining",
     "recipe",
@@ -121,6 +123,8 @@ def _cell(rows: pd.DataFrame, shots: int | None, images_per_class: float, shared
         notes.append(f"{diverged} of {len(done)} diverged, at chance")
     if 0 < len(done) < ENOUGH_REPLICATES:
         notes.append(f"fewer than {ENOUGH_REPLICATES} replicates: no interval")
+    if shots is not None and len(done) > 1 and done["draw_seed"].isna().all():
+        notes.append(WHOLE_SPLIT)
     if (done["data_copy"] == "copy not verified").any():
         notes.append("copy not verified")
     if (done["selection"] == "val-oracle").any():

@@ -33,6 +33,17 @@ def test_diverged_counts_at_chance_and_is_said(tmp_path):
     assert found.notes == ("1 of 3 diverged, at chance",)
 
 
+def test_a_number_of_images_that_is_the_whole_split_says_so(tmp_path):
+    make_store(tmp_path, shots=(5, 80))
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    for entry in listing["trials"]:
+        entry["draw_seed"] = entry["replicate"] if entry["shots"] == 5 else None
+    path.write_text(json.dumps(listing))
+    for found in gather(RunStore(tmp_path), "tiny").cells:
+        assert ("the whole training split: no spread over draws" in found.notes) == (found.shots == 80)
+
+
 def test_two_replicates_have_no_interval(tmp_path):
     found = cell(tmp_path, missing=(("vit", 5, 0),))
     assert (len(found.runs), found.planned) == (2, 3)
