@@ -158,6 +158,7 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
         )
     caption = (
         f"What changes with the amount of data in {name}. A crossover is claimed only where one model is "
-        "better at one size and the other at a larger one."
+        "better at one size and the other at a larger one; for exploratory pairs too, by intervals that are "
+        "simultaneous over the sizes."
     )
     return Table(f"crossover-{slug(name)}", caption, columns, tuple(rows))
