@@ -1,5 +1,7 @@
 """The section on the protocol and the simulated rates, against the store and the study."""
 
+import json
+
 import pytest
 from report.make_store import make_store, run_id
 
@@ -34,6 +36,19 @@ def test_a_second_look_is_named(tmp_path):
     found = looks_at_test(evidence)
     assert "evaluated 36 times in 18 trials, at most twice" in found
     assert run_id("tiny", "vit", 5, 0) in found and "interrupted" in found
+
+
+def test_trials_whose_data_are_not_here_are_no_draws(tmp_path):
+    """The store lists them without an id and without seeds."""
+    make_store(tmp_path, shots=(5,))
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    for entry in listing["trials"]:
+        entry.update(id=None, draw_seed=None, seed=None)
+    path.write_text(json.dumps(listing))
+    evidence = gather(RunStore(tmp_path), "tiny")
+    (row,) = table(evidence, "protocol")
+    assert "the whole split" not in " ".join(row) and row[3] == "not measured"
 
 
 def test_choices_by_val_and_unverified_copies_are_told(tmp_path):

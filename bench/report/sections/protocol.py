@@ -128,7 +128,7 @@ def _comparisons(evidence: Evidence) -> Table:
                 Field(comparison["name"]),
                 Field(split(comparison["dataset"], comparison["split_id"])),
                 Field(_images(done)),
-                Field(_draws(own)),
+                Field(_draws(own[own["run"].notna()])),
                 Field(_recipes(own)),
                 Field(_values(done["precision"])),
                 Field(_values(done["selection"].map(SELECTIONS))),
@@ -186,7 +186,7 @@ def _draws(rows: pd.DataFrame) -> str:
     parts = [f"{drawn} nested, class-balanced draw{'' if drawn == 1 else 's'}"] if drawn else []
     if rows["draw_seed"].isna().any():
         parts.append("the whole split: one draw, no spread over draws")
-    return "; ".join(parts)
+    return "; ".join(parts) or NOT_MEASURED
 
 
 def _recipes(rows: pd.DataFrame) -> str:
