@@ -172,6 +172,12 @@ def state(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def marked(rows: pd.DataFrame) -> str:
+    """What follows the caption of a figure of rows of which some were disturbed; nothing if none was."""
+    notes = sorted({note.split(":")[0] for row in rows.to_dict("records") for note in state(row)})
+    return f" Some rows are marked: {'; '.join(notes)}." if notes else ""
+
+
 def brief(value: float) -> str:
     """Three digits, or all before the point."""
     return f"{value:.3g}" if abs(value) < 999.5 else count(round(value))

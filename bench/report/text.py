@@ -1,6 +1,7 @@
 """Numbers and names as the reader sees them."""
 
 import math
+from collections.abc import Iterable
 
 NOT_MEASURED = "not measured"
 NARROW_SPACE = "\u202f"
@@ -73,6 +74,28 @@ def split(dataset: str, split_id: str | None) -> str:
 def listed(items: list[str]) -> str:
     """Items as in a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def noted(notes: dict[str, Iterable[str]], before: str = "") -> tuple[str, ...]:
+    """Each note once: as it is if it holds for all keys, else after those that it holds for.
+
+    Args:
+        before: a word to stand before the keys.
+    """
+    holders: dict[str, list[str]] = {}
+    for name, own in notes.items():
+        for note in dict.fromkeys(own):
+            holders.setdefault(note, []).append(name)
+    return tuple(
+        note if len(names) == len(notes) else f"{before}{listed(names)}: {note}"
+        for note, names in holders.items()
+    )
+
+
+def remark(notes: Iterable[str]) -> str:
+    """Notes as what follows a caption; nothing where there are none."""
+    words = "; ".join(notes)
+    return f" To be read with: {words}." if words else ""
 
 
 def _missing(value: float | None) -> bool:

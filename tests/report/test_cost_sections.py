@@ -193,7 +193,7 @@ def test_the_size_at_which_attention_outgrows_the_rest(drawn):
 
 
 def test_speed_and_memory_at_several_sizes(tmp_path):
-    make_profiled_suite(tmp_path, ["resnet50", "deit_small_patch16_224"])
+    make_profiled_suite(tmp_path, ["resnet50", "deit_small_patch16_224"], busy=True)
     add_sizes(tmp_path, ["resnet50", "deit_small_patch16_224"])
     with house_style():
         figures = blocks(scaling(gather(RunStore(tmp_path), "backbones")), Figure)
@@ -202,6 +202,7 @@ def test_speed_and_memory_at_several_sizes(tmp_path):
     at = data.set_index(["model", "input_size"])["images_per_s"]
     assert at["resnet50", 320] == pytest.approx(images_per_s(4.089, 4) * (224 / 320) ** 2)
     assert "batch 4" in figures["scaling-memory-cpu"].caption
+    assert figures["scaling-speed-cpu"].caption.endswith(" Some rows are marked: machine busy.")
 
 
 def test_the_same_store_gives_the_same_bytes(tmp_path):
@@ -304,9 +305,11 @@ def test_accuracy_against_throughput_and_memory(tmp_path, monkeypatch):
     make_store(
         tmp_path,
         shots=(5,),
+        missing=(("vit", 5, 0),),
+        data={"copy": "copy not verified"},
         comparison={"input_size": 224, "contrasts": [["vit", "resnet"]], "exploratory": []},
     )
-    add_profiles(tmp_path, ["deit_tiny_patch16_224", "resnet18"])
+    add_profiles(tmp_path, ["deit_tiny_patch16_224", "resnet18"], busy=True, other_cores=1.5)
     with house_style():
         section = tradeoffs(gather(RunStore(tmp_path), "tiny"))
     data = blocks(section, Figure)["pareto-throughput-cpu-from-scratch"].data.set_index("contestant")
@@ -315,3 +318,8 @@ def test_accuracy_against_throughput_and_memory(tmp_path, monkeypatch):
     held = blocks(section, Figure)["pareto-memory-cpu-from-scratch"].data.set_index("contestant")
     assert held.at["resnet", "peak_rss_mib"] == pytest.approx(peak_mib(1.814, 128))
     assert "energy" in section.blocks[-1].text
+    captions = {name: figure.caption for name, figure in blocks(section, Figure).items()}
+    few = "To be read with: DeiT-Ti: fewer than 3 replicates: no interval; copy not verified"
+    busy = "machine busy: 1.5 cores of other work"
+    assert captions["pareto-params-from-scratch"].endswith(f"{few}.")
+    assert captions["pareto-throughput-cpu-from-scratch"].endswith(f"{few}; {busy}.")

@@ -81,8 +81,26 @@ def test_no_interval_of_a_difference_in_area_leaves_the_possible_range(tmp_path)
 def test_two_replicates_say_what_is_needed(tmp_path):
     models, pairs = growth_tables(made(tmp_path, replicates=2), "from-scratch")
     assert {row[1] for row in texts(models)} == {"needs two sizes with three replicates"}
-    assert {cell for row in texts(models) for cell in row[3:]} == {"needs three replicates"}
+    assert {cell for row in texts(models) for cell in row[3:-1]} == {"needs three replicates"}
     assert {row[1] for row in texts(pairs)} == {"needs two sizes with three replicates"}
+
+
+def test_areas_and_crossovers_say_what_their_runs_do(tmp_path):
+    models, pairs = growth_tables(
+        made(
+            tmp_path,
+            missing=(("deit", 5, 0),),
+            data={"copy": "copy not verified"},
+            comparison={"unmatched": "recipes differ"},
+        ),
+        "from-scratch",
+    )
+    assert models.rows[0][-1].notes == ("copy not verified", "unmatched")
+    few = "at 5: fewer than 3 replicates: no interval"
+    assert set(models.rows[1][-1].notes) == {few, "copy not verified", "unmatched"}
+    common = {"FLOPs not measured", "unmatched", "copy not verified"}
+    assert set(pairs.rows[0][-1].notes) == {"at 5: 2 common replicates: no interval, no verdict", *common}
+    assert set(pairs.rows[1][-1].notes) == common
 
 
 def test_a_contestant_without_runs_is_left_out(tmp_path):

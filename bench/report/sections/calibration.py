@@ -10,7 +10,7 @@ from bench.report.cells import Cell, Score
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.style import MUTED
-from bench.report.text import at_size, plus_minus, points, subset
+from bench.report.text import at_size, noted, plus_minus, points, remark, subset
 
 TITLE = "Calibration"
 BINS = 15
@@ -117,7 +117,8 @@ def _figure(evidence: Evidence, members: list[tuple[Cell, tuple[np.ndarray, np.n
         drawing,
         f"reliability-{slug(first.comparison)}",
         caption=f"{first.comparison}, {place}: accuracy of predictions by their confidence. On the straight "
-        "line confidence would be right; below it the model believes itself too much.",
+        "line confidence would be right; below it the model believes itself too much."
+        + remark(noted({cell.title: cell.notes for cell, _ in members})),
         alt=f"Reliability diagram of {first.comparison} with {place}. Expected calibration error: {eces}.",
         data=pd.concat(parts),
         runs=tuple(dict.fromkeys(run for cell, _ in members for run in cell.runs)),

@@ -18,7 +18,7 @@ from bench.report.blocks import (
     not_measured,
 )
 from bench.report.evidence import Evidence
-from bench.report.measured import Alike, Place, alike, how, ordered, rate, state
+from bench.report.measured import Alike, Place, alike, how, marked, ordered, rate, state
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 STAGES = {"decode": "decoding", "transform": "transform", "model": "model"}
@@ -80,7 +80,8 @@ def _figure(evidence: Evidence, place: Place, shared: Alike) -> Figure:
         x_label="Share of the time from JPEG to label (%)",
         caption=f"Where the time goes from JPEG to label on the {place.name}: {shared.words}; at the end of "
         "each bar, the throughput."
-        + (f" JPEGs of {', '.join(sizes).replace('x', ' × ')} px." if sizes else ""),
+        + (f" JPEGs of {', '.join(sizes).replace('x', ' × ')} px." if sizes else "")
+        + marked(done),
         alt=f"Shares of the time from JPEG to label on the {place.name}. {said}.",
         data=pd.DataFrame(rows)[kept],
         runs=[row["profile"] for row in rows],

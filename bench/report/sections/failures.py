@@ -20,7 +20,7 @@ from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import canvas, finish, shortened
 from bench.report.style import INK, MUTED
-from bench.report.text import at_size, percent, points
+from bench.report.text import at_size, noted, percent, points, remark
 
 TITLE = "Where each model fails"
 SHOWN = 5
@@ -143,6 +143,7 @@ def _classes(
                 )
             )
     caption = f"Accuracy by class in {name}: the classes on which two models differ most, either way."
+    caption += remark(noted({cell.title: cell.notes for pair in both for cell, _ in pair}))
     runs = dict.fromkeys(run for pair in both for cell, _ in pair for run in cell.runs)
     return Table(f"classes-{slug(name)}", caption, columns, tuple(rows), frozenset(groups), tuple(runs))
 
@@ -162,6 +163,7 @@ def _confused(evidence: Evidence, name: str, members: Members) -> Table:
             title = Field(cell.title, look=evidence.looks[key])
             rows.append((title, Field(names[true]), Field(names[taken]), Field(percent(share))))
     caption = f"The classes that each model most often takes for another in {name}."
+    caption += remark(noted({cell.title: cell.notes for cell, _ in members.values()}))
     runs = tuple(dict.fromkeys(run for cell, _ in members.values() for run in cell.runs))
     return Table(f"confused-{slug(name)}", caption, columns, tuple(rows), frozenset(groups), runs)
 
@@ -192,7 +194,8 @@ def _figure(evidence: Evidence, a: tuple[Cell, Confusion], b: tuple[Cell, Confus
     return finish(
         drawing,
         f"classes-{slug(a[0].comparison)}-{slug(a[0].contestant)}-{slug(b[0].contestant)}",
-        caption=f"{a[0].comparison}: accuracy of each class. {words}",
+        caption=f"{a[0].comparison}: accuracy of each class. {words}"
+        + remark(noted({cell.title: cell.notes for cell, _ in (a, b)})),
         alt=f"Scatter plot of the accuracy of each class in {a[0].comparison}. {words}",
         data=pd.DataFrame(
             {"class": np.arange(len(first)), "name": class_names(evidence, a[0]), "a": first, "b": second}

@@ -9,8 +9,8 @@ from bench.analysis.growth import Growth, area_contrast, area_of, crossover_of, 
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Table
 from bench.report.evidence import Evidence
-from bench.report.text import interval, listed, percent, points
-from bench.report.verdicts import pair_name
+from bench.report.text import interval, listed, noted, percent, points, subset
+from bench.report.verdicts import pair_name, short_notes
 
 TARGETS = 4
 NOT_ENOUGH = "needs two sizes with three replicates"
@@ -101,6 +101,7 @@ def _models(
         Column("Area under the curve (%)", numeric=True),
         Column("95 % interval", numeric=True),
         *(Column(f"Images per class for {100 * target:.0f} %", wide=True) for target in wanted),
+        Column("Notes", under="Model"),
     )
     rows = []
     for member in members:
@@ -110,6 +111,7 @@ def _models(
                 Field(contestant["title"], look=evidence.looks[member.contestant]),
                 *(Field(text) for text in areas[member.contestant]),
                 *(Field(_needed(member, target)) for target in wanted),
+                Field(notes=_notes(evidence, name, member.contestant)),
             )
         )
     span = f" from {sizes[0]:g} to {sizes[-1]:g} images per class" if sizes else ""
@@ -119,6 +121,17 @@ def _models(
         "is not; the number after about is interpolated between the means."
     )
     return Table(f"growth-{slug(name)}", caption, columns, tuple(rows))
+
+
+def _notes(evidence: Evidence, name: str, contestant: str) -> tuple[str, ...]:
+    """The notes of a model's cells, with the sizes that they hold for."""
+    here = [c for c in evidence.cells if (c.comparison, c.contestant) == (name, contestant) and c.runs]
+    return _by_size([(cell.shots, cell.images_per_class, cell.notes) for cell in here])
+
+
+def _by_size(found: list[tuple[int | None, float, tuple[str, ...]]]) -> tuple[str, ...]:
+    """Notes of several sizes, given as shots, images per class and the notes there."""
+    return noted({subset(shots, images): notes for shots, images, notes in found}, "at ")
 
 
 def _needed(member: Growth, target: float) -> str:
@@ -135,6 +148,7 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
         Column("Difference in area (points)", numeric=True),
         Column("95 % interval, unadjusted", numeric=True),
         Column("Declared"),
+        Column("Notes", under="Contrast"),
     )
     rows = []
     for group in pairs:
@@ -154,6 +168,7 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
                 Field(points(found.estimate), notes=span) if found else Field(NOT_ENOUGH),
                 Field(interval(found.low, found.high) if found else "none"),
                 Field("primary" if head.pair.primary else "exploratory"),
+                Field(notes=_by_size([(f.pair.shots, f.images_per_class, short_notes(f)) for f in group])),
             )
         )
     caption = (

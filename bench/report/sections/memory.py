@@ -18,7 +18,7 @@ from bench.report.blocks import (
 )
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Alike, Place, alike, brief, memory_column, ordered, state
+from bench.report.measured import Alike, Place, alike, brief, marked, memory_column, ordered, state
 from bench.report.sections.speed import MODES
 from bench.report.text import NOT_MEASURED, count, listed
 
@@ -82,7 +82,8 @@ def _figure(evidence: Evidence, place: Place, mode: str, found: Alike) -> Figure
         lines,
         x_label="Batch size (images)",
         y_label=f"Peak memory ({UNIT})",
-        caption=f"Memory against batch size on the {place.name}: {words}, {found.words}.{crosses}",
+        caption=f"Memory against batch size on the {place.name}: {words}, {found.words}.{crosses}"
+        + marked(done),
         alt=f"{words[0].upper()}{words[1:]} ({MODES[mode]}) against batch size on the {place.name}. "
         f"{points}.",
         data=found.rows[[*kept, "input_size", column, "outcome", "largest_batch"]],

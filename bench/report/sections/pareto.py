@@ -17,7 +17,7 @@ from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.lines import ticks
 from bench.report.measured import brief
 from bench.report.style import MUTED
-from bench.report.text import at_size, listed, percent
+from bench.report.text import at_size, listed, noted, percent, remark
 
 SIDESTEP = 1.015  # models of the same cost are drawn this factor apart
 
@@ -106,6 +106,7 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
     unbeaten = f"Not beaten at both: {listed([cells[k].title for k in order])}."
     where = f" on the {axis.where}" if axis.where else ""
     upwards = " More is better on both axes." if axis.more_is_better else ""
+    notes = {cell.title: (*cell.notes, *axis.notes.get(cell.contestant, ())) for cell in cells}
     points = "; ".join(
         f"{cell.title}: {percent(mean)} % at {brief(x)}"
         for cell, x, mean in zip(cells, costs, means, strict=True)
@@ -115,7 +116,7 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
         f"pareto-{axis.key}-{slug(first.comparison)}",
         caption=f"{first.comparison}, {place}: mean top-1 accuracy against {words}{where}.{upwards} "
         "Vertical lines: 95 % intervals, simultaneous over the sizes of a model, drawn slightly aside. "
-        f"Dashed: the Pareto front of the means, which claims nothing. {unbeaten}",
+        f"Dashed: the Pareto front of the means, which claims nothing. {unbeaten}{remark(noted(notes))}",
         alt=f"Accuracy against {words} in {first.comparison}: {points}. {unbeaten}",
         data=pd.DataFrame(
             {

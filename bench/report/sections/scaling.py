@@ -5,7 +5,7 @@ import pandas as pd
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Place, alike, brief, memory_column, ordered
+from bench.report.measured import Place, alike, brief, marked, memory_column, ordered
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 PX = "Input size (px)"
@@ -169,7 +169,8 @@ def _timed(evidence: Evidence, place: Place, what: str) -> Figure | None:
         x_label=PX,
         y_label=label,
         caption=f"{label.split(' (')[0]} against the size of the input on the {place.name}: {found.words}"
-        + (f"; {words}." if what == "memory" else "."),
+        + (f"; {words}." if what == "memory" else ".")
+        + marked(rows),
         alt=f"{label} against input size on the {place.name}. " + _ends(lines, f" {unit}"),
         data=rows[["model", "device", "machine", "input_size", "batch_size", "precision", column]],
         runs=rows["profile"],

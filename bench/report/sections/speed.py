@@ -19,7 +19,7 @@ from bench.report.blocks import (
 )
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Place, alike, brief, how, in_words, ordered, rate, state
+from bench.report.measured import Place, alike, brief, how, in_words, marked, ordered, rate, state
 from bench.report.sections.published_speed import published_table
 from bench.report.text import NOT_MEASURED, count, decimal, listed, percent
 
@@ -123,8 +123,7 @@ def _throughput(evidence: Evidence, place: Place, mode: str) -> Figure | None:
     )
     if any(line.failed for line in lines):
         caption += " A cross marks the first batch that ran out of memory."
-    disturbed = sorted({note.split(":")[0] for row in done.to_dict("records") for note in state(row)})
-    caption += f" Some rows are marked: {'; '.join(disturbed)}." if disturbed else ""
+    caption += marked(done)
     points = "; ".join(
         f"{line.title}: {brief(line.y[0])} images/s at batch {line.x[0]:g}, "
         f"{brief(line.y[-1])} at {line.x[-1]:g}"
