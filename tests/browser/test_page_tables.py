@@ -68,6 +68,18 @@ def test_sorting_by_words_and_by_sizes(open_page):
     assert column(page, "Images per class")[::3] == ["all (80)", "20", "5", "1"]
 
 
+def test_sorting_by_numbers_after_a_sign_or_words(open_page):
+    """A p-value that is below the least one printed is less than one that is printed."""
+    page, table = open_page(), "#table-mcnemar-from-scratch"
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    button = head(page, "p, exact", table).get_by_role("button")
+    page.eval_on_selector(f"{table} tbody", "(body) => { body.rows[0].cells[4].textContent = '0.200'; }")
+    assert set(column(page, "p, exact", table)) == {"0.200", "< 0.001"}
+    for place in (0, -1):
+        button.click()
+        assert column(page, "p, exact", table)[place] == "0.200"
+
+
 def test_filtering(open_page):
     page = open_page()
     field = page.locator(f"{ACCURACY} input[type=search]")

@@ -14,7 +14,7 @@
     own.querySelectorAll(".beneath, .note").forEach((part) => part.remove());
     const text = own.textContent.trim();
     if (!number) return text.toLowerCase();
-    const value = parseFloat(text.replace(/\u2212/g, "-").replace(/\u202f/g, "").replace(/^all \((.*)\)/, "$1"));
+    const value = parseFloat(text.replace(/\u2212/g, "-").replace(/\u202f/g, "").replace(/^(all \(|< |at least )/, ""));
     return Number.isNaN(value) ? null : value;
   };
   const compare = (a, b) => (a === b ? 0 : a === null ? 1 : b === null ? -1 : a < b ? -1 : 1);
