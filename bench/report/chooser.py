@@ -51,7 +51,7 @@ def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, An
     by_size = {(cell.contestant, cell.images_per_class): cell for cell in cells}
     pairs = {(found.pair.a, found.pair.b, found.images_per_class): found for found in findings}
     return {
-        "label": f"{where}, {name}, {comparison['input_size']} px",
+        "label": f"{name}: {where}, {comparison['input_size']} px",
         "accuracy_table": f"accuracy-{slug(name)}",
         "contrasts_table": table_of(name),
         "titles": {key: contestant["title"] for key, contestant in contestants.items()},
@@ -62,6 +62,7 @@ def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, An
                 "size": finding.images_per_class,
                 "a": finding.pair.a,
                 "b": finding.pair.b,
+                "better": _better(finding),
                 "words": f"{pair_name(finding)}: {_contrast(finding)}",
             }
             for finding in pairs.values()
@@ -101,6 +102,12 @@ def _value(name: str, axis: Axis, contestant: str) -> dict[str, Any]:
         "high": ends[1] if ends else None,
         "words": "; ".join([words, *axis.notes[contestant]]),
     }
+
+
+def _better(finding: Finding) -> str | None:
+    """The contestant that a primary contrast calls better, if it calls one so."""
+    sides = {"better": finding.pair.a, "worse": finding.pair.b} if finding.pair.primary else {}
+    return sides.get(verdict(finding))
 
 
 def _contrast(finding: Finding) -> str:

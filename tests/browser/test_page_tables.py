@@ -107,6 +107,10 @@ def test_the_chooser_names_the_best_measured_model(open_page):
         assert first == max(measured, key=measured.get)
         assert all(NAMES[name] in text for name in measured)
         assert (f"{NAMES['vit']}: not measured at this size." in text) == ("vit" not in measured)
+        # The ResNet leads and the DeiT is next: a primary contrast, with two common replicates at 80.
+        unsure = "No primary contrast says that it is better than DeiT-Ti/4, which is next."
+        assert (unsure in text) == ("DeiT-Ti/4 against ResNet-18: worse" not in text)
+        assert shots is not None or unsure in text
 
 
 def test_the_chooser_between_and_beyond_the_measured_sizes(open_page):

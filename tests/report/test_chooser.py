@@ -50,6 +50,12 @@ def test_rows_and_contrasts_at_a_size(tmp_path):
     words = [c["words"] for c in comparison["contrasts"] if c["size"] == 5]
     assert words[0].startswith("DeiT-Ti/4 against ResNet-18: ")
     assert words[1].startswith("ViT-Ti/4 against ResNet-18: no verdict, ")
+    assert comparison["label"] == "from-scratch: digits (official), 32 px"
+    # Of exploratory contrasts none calls a model better.
+    for found in comparison["contrasts"]:
+        primary, worse = found["a"] == "deit", ": worse, " in found["words"]
+        assert found["better"] == ("resnet" if primary and worse else None)
+    assert any(found["better"] for found in comparison["contrasts"])
 
 
 def test_the_interval_of_a_single_size_is_adjusted_for_no_other(tmp_path):

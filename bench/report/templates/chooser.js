@@ -49,11 +49,19 @@
     known.sort(([a, x], [b, y]) => sign * (x.value - y.value) || b.top1 - a.top1);
     const [[best, its], second] = known;
     text.textContent = `With ${best.size_name}${where}, ${best.title} ${leads[matters]}: ${inWords(best, its)}`;
+    const between = (row, other) => comparison.contrasts.find((c) =>
+      c.size === size && [c.a, c.b].includes(row.contestant) && [c.a, c.b].includes(other.contestant));
     const equal = known.slice(1).filter(([, other]) => other.value === its.value).map(([row]) => row.title);
     if (equal.length) text.append(`Equal to it: ${equal.join(", ")}. `);
     if (measured && second && its.low !== null && second[1].low !== null &&
         its.low <= second[1].high && second[1].low <= its.high) {
       text.append(`Its interval and that of ${second[0].title} overlap, so their order is not certain. `);
+    }
+    if (matters === "top1" && second) {
+      const found = between(best, second[0]);
+      if (!found || found.better !== best.contestant) {
+        text.append(`No primary contrast says that it is better than ${second[0].title}, which is next. `);
+      }
     }
     text.append("Rows used: ");
     link(text, comparison.accuracy_table, `accuracy with ${best.size_name}`);
@@ -65,8 +73,7 @@
     const list = make("ul", "", said);
     const unknown = rows.filter((row) => !valueOf(row, matters, measured)).map((row) => [row, null]);
     [...known.slice(1), ...unknown].forEach(([row, other]) => {
-      const found = comparison.contrasts.find(
-        (c) => c.size === size && [c.a, c.b].includes(row.contestant) && [c.a, c.b].includes(best.contestant));
+      const found = between(best, row);
       const item = make("li", `${row.title}: ${other ? "" : "not measured; accuracy "}${inWords(row, other)}` +
         (found ? `${found.words}. ` : "This pair is not a declared contrast, so there is no verdict. "), list);
       if (found) link(item, comparison.contrasts_table, "the contrast");
