@@ -64,6 +64,13 @@ def test_without_three_replicates_nothing_is_claimed(tmp_path):
     assert "nothing is claimed" in prose and "hold together" not in prose
 
 
+def test_one_contrast_on_one_size_has_one_interval(tmp_path):
+    blocks = section(answer, made(tmp_path, shots=(5,)))
+    prose = " ".join(block.text for block in blocks if isinstance(block, Prose))
+    assert "The interval holds for new training runs" in prose and "It conditions on" in prose
+    assert "all 1" not in prose
+
+
 def test_a_network_is_described_by_wilson_and_by_classes(tmp_path):
     (table,) = tables(section(accuracy, made(tmp_path, shots=(5,))), "networks")
     row = texts(table)[1]

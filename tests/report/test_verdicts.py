@@ -85,7 +85,7 @@ def test_at_most_five_sentences(tmp_path):
     pairs = [[a, b] for a in NETWORKS for b in NETWORKS if a != b]
     section = answer(made(tmp_path, shots=(5,), comparison={"contrasts": pairs}))
     assert len(section.blocks[0].claims) == 5
-    assert "1 more primary contrasts" in section.blocks[1].text
+    assert "1 more primary contrast stands in" in section.blocks[1].text
 
 
 def test_the_answer_does_not_favour_the_model_that_is_named_first(tmp_path):

@@ -27,7 +27,8 @@ def answer(evidence: Evidence) -> Section:
     blocks: list[Block] = [Claims(tuple(claim for claim in claims if claim in firmest))]
     if len(claims) > SENTENCES:
         left = len(claims) - SENTENCES
-        blocks.append(Prose(f"{left} more primary contrasts stand in the section Contrasts."))
+        more = "contrast stands" if left == 1 else "contrasts stand"
+        blocks.append(Prose(f"{left} more primary {more} in the section Contrasts."))
     blocks.append(Prose(_reading(primary)))
     return Section("answer", "The answer", (*blocks, *chooser(evidence)))
 
@@ -39,11 +40,14 @@ def _reading(primary: list[Finding]) -> str:
             "No primary contrast has the three replicates that an interval needs, so nothing is claimed: "
             "means of fewer runs say what was measured, not which model is better."
         )
+    all_of_them = f"all {len(primary)} primary contrasts and sizes that the suite plans"
+    hold, condition = f"The intervals hold together for {all_of_them},", "They condition"
+    if len(primary) == 1:
+        hold, condition = "The interval holds", "It conditions"
     return (
-        f"Differences are in points of top-1 accuracy on the test split. The intervals hold together for "
-        f"all {len(primary)} primary contrasts and sizes that the suite plans, for new training runs and "
-        "new test images (on the whole training split: new runs on the same training images). They "
-        "condition on the pool of training images, the values that were tuned and the checkpoints. "
+        f"Differences are in points of top-1 accuracy on the test split. {hold} for new training runs and "
+        "new test images (on the whole training split: new runs on the same training images). "
+        f"{condition} on the pool of training images, the values that were tuned and the checkpoints. "
         "Sentences name models, and speak of no others."
     )
 
