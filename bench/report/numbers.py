@@ -9,12 +9,12 @@ from bench.files import slug
 from bench.report.blocks import Header
 from bench.report.escape import latex as escape
 from bench.report.evidence import Evidence
-from bench.report.measured import alike, brief, memory_column
+from bench.report.measured import alike, brief, memory_column, state
 from bench.report.text import MINUS, NARROW_SPACE, NOT_MEASURED, decimal, ends, percent, points
-from bench.report.verdicts import verdict
+from bench.report.verdicts import short_notes, verdict
 
 HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering again updates them.
-% The runs behind them stand above; the commands in the section How to reproduce of the report.
+% The runs behind them and the notes on them stand above; the commands below the tables of the report.
 % In text, \num{\vcnum{KEY}} of siunitx sets signs; accuracies are in percent, differences in points.
 \providecommand{\vcnum}[1]{\ifcsname vcnum@#1\endcsname\csname vcnum@#1\endcsname\else
   \errmessage{vcbench: no number #1}\fi}
@@ -31,7 +31,7 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
     for cell in evidence.cells:
         key = f"{slug(cell.comparison)}/{slug(cell.contestant)}/{cell.shots or 'all'}"
         score = cell.scores["top1"]
-        yield _runs(cell.runs)
+        yield from _behind(cell.runs, cell.notes)
         yield _define(f"{key}/top1", percent(score.mean))
         yield _define(f"{key}/sd", percent(score.sd) if score.n > 1 else NOT_MEASURED)
         yield _define(f"{key}/n", str(score.n))
@@ -41,7 +41,7 @@ def _contrasts(evidence: Evidence) -> Iterator[str]:
     for finding in evidence.findings:
         pair, result = finding.pair, finding.result
         key = f"{slug(pair.comparison)}/{slug(pair.a)}-{slug(pair.b)}/{pair.shots or 'all'}"
-        yield _runs(finding.runs_a + finding.runs_b)
+        yield from _behind(finding.runs_a + finding.runs_b, short_notes(finding))
         estimate, *both = (getattr(result, name, None) for name in ("estimate", "low", "high"))
         for name, value in zip(("difference", "low", "high"), (points(estimate), *ends(*both)), strict=True):
             yield _define(f"{key}/{name}", value.replace(MINUS, "-").removeprefix("+"))
@@ -51,7 +51,7 @@ def _contrasts(evidence: Evidence) -> Iterator[str]:
 def _costs(evidence: Evidence) -> Iterator[str]:
     for row in evidence.cost.to_dict("records"):
         key = f"cost/{slug(row['model'])}/{row['classes']}/{row['input_size']}"
-        yield _runs((row["profile"],))
+        yield from _behind((row["profile"],))
         yield _define(f"{key}/params-m", decimal(row["params"] / 1e6, 2))
         yield _define(f"{key}/gmacs", decimal(row["gmacs"], 3))
 
@@ -68,16 +68,18 @@ def _places(evidence: Evidence) -> Iterator[str]:
                 continue
             yield f"% {escape(place.name)}: {escape(found.words)}"
             for row in found.rows.to_dict("records"):
-                yield _runs((row["profile"],))
+                yield from _behind((row["profile"],), state(row))
                 for name, word in kinds[kind].items():
                     known = row["outcome"] == "measured" and not pd.isna(row[name])
                     value = brief(row[name]).replace(NARROW_SPACE, "") if known else NOT_MEASURED
                     yield _define(f"{kind}/{place.key}/{mode}/{slug(row['model'])}/{word}", value)
 
 
-def _runs(ids: tuple[str, ...]) -> str:
-    """A comment with the runs behind the numbers that follow."""
-    return f"% runs: {' '.join(ids) or NOT_MEASURED}"
+def _behind(ids: tuple[str, ...], notes: tuple[str, ...] = ()) -> Iterator[str]:
+    """Comments: the runs behind the numbers that follow, and what must be known to read these."""
+    if notes:
+        yield f"% notes: {escape('; '.join(notes))}"
+    yield f"% runs: {' '.join(ids) or NOT_MEASURED}"
 
 
 def _define(key: str, value: str) -> str:
