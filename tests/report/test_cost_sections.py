@@ -205,6 +205,20 @@ def test_speed_and_memory_at_several_sizes(tmp_path):
     assert figures["scaling-speed-cpu"].caption.endswith(" Some rows are marked: machine busy.")
 
 
+def test_models_of_which_nothing_was_measured_are_named(tmp_path):
+    make_store(tmp_path, shots=(5,), profiles=False)
+    add_profiles(tmp_path, ["resnet50"])
+    for path in tmp_path.glob("profiles/*/record.json"):
+        path.write_text(path.read_text().replace('"resnet50"', '"resnet18_cifar"'))
+    found = gather(RunStore(tmp_path), "tiny")
+    with house_style():
+        for make, where in ((speed, "on this machine"), (memory, "on this machine")):
+            text = [block.text for block in make(found).blocks if hasattr(block, "text")]
+            assert f"Not measured {where}: ViT-Ti/4 and DeiT-Ti/4." in text
+        text = [block.text for block in scaling(found).blocks if hasattr(block, "text")]
+    assert "Not measured at several input sizes: ViT-Ti/4 and DeiT-Ti/4." in text
+
+
 def test_the_same_store_gives_the_same_bytes(tmp_path):
     store = make_profiled_suite(tmp_path / "store", MODELS[:1])
     render(RunStore(store), "backbones", tmp_path / "here")

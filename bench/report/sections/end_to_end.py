@@ -19,6 +19,7 @@ from bench.report.blocks import (
 )
 from bench.report.evidence import Evidence
 from bench.report.measured import Alike, Place, alike, how, marked, ordered, rate, state
+from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 STAGES = {"decode": "decoding", "transform": "transform", "model": "model"}
@@ -44,6 +45,7 @@ def end_to_end(evidence: Evidence) -> Section:
             blocks.append(Gallery((_figure(evidence, place, shared),)))
         if len(rows):
             blocks.append(_table(evidence, place, rows))
+            blocks += unmeasured(evidence, rows["model"], "from JPEG to label on this machine")
         else:
             blocks.append(Prose("From JPEG to label: not measured on this machine."))
         blocks += _loading(place)

@@ -20,6 +20,7 @@ from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
 from bench.report.measured import Alike, Place, alike, brief, marked, memory_column, ordered, state
 from bench.report.sections.speed import MODES
+from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, listed
 
 UNIT = "MiB"
@@ -48,6 +49,7 @@ def memory(evidence: Evidence) -> Section:
             blocks.append(_table(evidence, place, found))
         else:
             blocks.append(Prose("Not measured: every setting failed."))
+        blocks += unmeasured(evidence, place.memory["model"], "on this machine")
     return Section("memory", "Memory", tuple(blocks))
 
 

@@ -6,6 +6,7 @@ from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Se
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
 from bench.report.measured import Place, alike, brief, marked, memory_column, ordered
+from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 PX = "Input size (px)"
@@ -35,6 +36,7 @@ def scaling(evidence: Evidence) -> Section:
         ),
         Gallery(tuple(figures)),
         _table(evidence, counted),
+        *unmeasured(evidence, counted["model"], "at several input sizes"),
     ]
     timed = tuple(
         figure

@@ -21,6 +21,7 @@ from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
 from bench.report.measured import Place, alike, brief, how, in_words, marked, ordered, rate, state
 from bench.report.sections.published_speed import published_table
+from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, decimal, listed, percent
 
 MODES = {"infer": "inference", "train": "training step"}
@@ -61,6 +62,7 @@ def speed(evidence: Evidence) -> Section:
         figures = tuple(figure for mode in MODES if (figure := _throughput(evidence, place, mode)))
         blocks += [Gallery(figures)] if figures else []
         blocks.append(_table(evidence, place))
+        blocks += unmeasured(evidence, place.speed["model"], "on this machine")
         failed = _failures(evidence, place)
         blocks += [failed] if failed else []
     theirs = published_table(evidence)
