@@ -48,8 +48,10 @@ def test_the_answer_names_the_largest_decided_size_with_its_interval(tmp_path):
         "DeiT-Ti/4 is worse than ResNet-18 in from-scratch "
         "with the whole training split (80 images per class), "
         f"by {-100 * gap:.1f} points (simultaneous 95 % interval "
-        f"{MINUS}{-100 * result.low:.1f} to {MINUS}{-100 * result.high:.1f})."
+        f"{MINUS}{-100 * result.low:.1f} to {MINUS}{-100 * result.high:.1f}); "
+        "at other sizes, DeiT-Ti/4 against ResNet-18: "
     )
+    assert claim.text.endswith(".") and ". " not in claim.text
     assert "FLOPs not measured" in claim.notes
 
 

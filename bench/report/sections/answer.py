@@ -53,7 +53,7 @@ def _reading(primary: list[Finding]) -> str:
 
 
 def _claim(group: list[Finding]) -> Claim:
-    """One pair in one comparison: its largest decided subset, and a word on the others."""
+    """One pair in one comparison, in one sentence: its largest decided subset, and a word on the others."""
     head = max(group, key=lambda f: (-_rank(verdict(f)), group.index(f)))
     if head.result is None:
         text = f"{pair_name(head)} in {head.pair.comparison}: not measured at any size."
@@ -67,7 +67,7 @@ def _claim(group: list[Finding]) -> Claim:
     }
     rest = [f"{word} at {listed(sizes)}" for word, sizes in others.items() if sizes]
     if rest:
-        text += f" At other sizes, {pair_name(head)}: {'; '.join(rest)}."
+        text = f"{text.removesuffix('.')}; at other sizes, {pair_name(head)}: {', '.join(rest)}."
     return Claim(text, verdict(head), short_notes(head), table_of(head.pair.comparison))
 
 
