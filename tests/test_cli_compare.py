@@ -114,6 +114,14 @@ def test_diverged_runs_count_at_chance(tmp_path):
     assert compared(b, b)["vit", 5]["verdict"] == "identical"
 
 
+def test_an_interval_ends_where_differences_do(tmp_path):
+    table = {("vit", 5): rows(0.9)}
+    a = write_store(tmp_path / "a", table)
+    b = write_store(tmp_path / "b", table, diverged=(run_id("vit", 5, 1),))
+    cell = compared(a, b)["vit", 5]
+    assert cell["low"] == -1 and 0 < cell["high"] < 1 and cell["verdict"] == "inconclusive"
+
+
 def test_replicates_in_common_are_paired(tmp_path):
     a = write_store(tmp_path / "a", {("vit", 5): rows(0.9, 5)})
     b = write_store(tmp_path / "b", {("vit", 5): rows(0.9, 5)[:3]})
