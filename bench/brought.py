@@ -41,7 +41,7 @@ METRICS = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 COLUMNS = ("image", "predicted", "probabilities", "label")
 # Probabilities in 16 bits, rounded one by one, add up to 1 within this.
 SUM_TOLERANCE = 0.01
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ def read_answers(path: Path, test: TestSet) -> Answers:
     Raises:
         InputError: the file cannot be read, or is not of the form described above.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; its form is shown by: vcbench score --help")
     try:
         frame = pd.read_parquet(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -160,7 +162,7 @@ def bring(store: RunStore, path: Path, name: str, test: TestSet) -> dict[str, An
         StoreError: the store cannot be written.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f'--name "{name}": should be of letters, digits, ".", "_" and "-"')
+        raise InputError(f'--name "{name}": should be of at most 100 letters, digits, ".", "_" and "-"')
     answers = read_answers(path, test)
     folder = store.root / "brought" / name
     content = sha256_file(path)

@@ -208,8 +208,15 @@ def test_files_names_and_repetition(store, tmp_path, probabilities):
     path = file(tmp_path, image=np.arange(IMAGES), probabilities=list(probabilities))
     (tmp_path / "text.parquet").write_text("not parquet")
     told(scored(tmp_path / "text.parquet", store), "text.parquet", "cannot be read")
-    told(scored(tmp_path / "none.parquet", store), "none.parquet")
+    told(scored(tmp_path / "none.parquet", store), "none.parquet: no such file", "vcbench score --help")
+    folder = tmp_path / "parts.parquet"
+    folder.mkdir()
+    path.replace(folder / "part-0.parquet")
+    told(scored(folder, store), "parts.parquet: no such file")
+    (folder / "part-0.parquet").replace(path)
     told(scored(path, store, "--name", "../mine"), '--name "../mine"')
+    told(scored(path, store, "--name", 300 * "x"), "at most 100 letters")
+    assert not (store / "brought").exists()
     assert scored(path, store).returncode == 0
     before = (store / "brought/mine/record.json").read_bytes()
     assert scored(path, store).returncode == 0
