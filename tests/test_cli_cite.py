@@ -82,6 +82,11 @@ def test_the_hash_of_a_report(tmp_path, right):
     (tmp_path / "MANIFEST.json").write_text("{}")
     of_manifest = cited(store, "--report", tmp_path)
     assert "report 44136fa355b3678a" in of_manifest and of_page != of_manifest
+    (tmp_path / "MANIFEST.json").write_text('{"suite": "quick"}')
+    told(
+        vcbench("cite", "small", "--results", store, "--report", tmp_path),
+        f"--report {tmp_path}", "report of quick, not of small",
+    )  # fmt: skip
 
 
 def test_too_few_replicates_claim_nothing(tmp_path, right):

@@ -11,7 +11,7 @@ from bench.analysis.contrasts import Finding
 from bench.analysis.statistics import Contrast
 from bench.config import canonical
 from bench.errors import InputError, did_you_mean
-from bench.files import slug
+from bench.files import read_json, slug
 from bench.report.cells import Cell
 from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
@@ -58,7 +58,7 @@ def citation(store: "RunStore", suite: str, report: Path | None = None) -> Citat
         report: the folder of a rendered report, whose hash is to be in the reference.
 
     Raises:
-        InputError: the store does not know the suite, nothing of it was measured, or there is no report.
+        InputError: the store does not know the suite, nothing of it was measured, or no report of it.
     """
     evidence = _measured(store, suite)
     sentences = list(_contrasts(evidence)) or list(_accuracies(evidence)) or list(_speeds(evidence))
@@ -89,8 +89,12 @@ def report_hash(folder: Path, suite: str) -> str:
     """The first digits of the SHA-256 of a report's MANIFEST.json, or of its page where it has none.
 
     Raises:
-        InputError: there is no report.
+        InputError: there is no report, or it is another suite's.
     """
+    manifest = folder / "MANIFEST.json"
+    of = read_json(manifest).get("suite", suite) if manifest.is_file() else suite
+    if of != suite:
+        raise InputError(f"--report {folder}: is the report of {of}, not of {suite}")
     for name in ("MANIFEST.json", "index.html"):
         if (folder / name).is_file():
             return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:HASH_DIGITS]
