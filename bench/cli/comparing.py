@@ -22,8 +22,10 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="A", help="The run store to compare with.")],
-    after: Annotated[Path, typer.Argument(metavar="B", help="The run store that may have changed.")],
+    before: Annotated[Path, typer.Argument(metavar="A", help="The run store to compare with; or DIR@TAG.")],
+    after: Annotated[
+        Path, typer.Argument(metavar="B", help="The run store that may have changed; or DIR@TAG.")
+    ],
     suite: Annotated[
         str | None, typer.Option("--suite", help="Only this suite [default: all that both hold].")
     ] = None,
@@ -45,24 +47,30 @@ def compare(
     cells together: better, worse, equivalent within the suite's delta, or inconclusive; identical where
     every prediction is the same. Fewer than three replicates get no verdict, and cannot be a regression.
 
+    DIR@TAG is a committed store as it was at a tag or commit of git.
+
+    One store then and now: vcbench compare results/published@v0.1.0 results/published
+
     Two settings of one suite: vcbench compare results results --suite quick --variant quick+1a2b3c
 
     Example: vcbench compare results/published results --fail-on regression
     """
     from bench.analysis.changes import changed_costs, find_changes
+    from bench.history import store_at
     from bench.store import RunStore
 
     if fail_on not in FAIL_ON:
         raise InputError(f"--fail-on {fail_on}: should be {' or '.join(FAIL_ON)}")
     if variant and not suite:
         raise InputError(f"--variant {variant}: needs --suite, the name that A has for it")
-    stores = [RunStore(existing_store(path)) for path in (before, after)]
-    changes = find_changes(*stores, suite, variant)
-    costs = changed_costs(*stores)
+    with store_at(before) as first, store_at(after) as second:
+        stores = [RunStore(existing_store(path)) for path in (first, second)]
+        changes = find_changes(*stores, suite, variant)
+        costs = changed_costs(*stores)
+        listings = stores[1].suites()
     if figure:
         from bench.report.changes import draw_changes
 
-        listings = stores[1].suites()
         draw_changes(changes, max((listings[c.suite]["delta"] for c in changes), default=0.0), figure)
     if as_json:
         print_json({"changes": [asdict(change) for change in changes], "costs": costs})
