@@ -98,7 +98,8 @@ def _column(column: Column, fields: list[Field], letters: dict[str, str]) -> tup
         else f"{{{_text(field, letters)}}}"
         for text, field in zip(plain, bare, strict=True)
     ]
-    layout = f"S[table-format={_format(found)}]"
+    signs = ",retain-explicit-plus" if any(text.startswith("+") for text in found) else ""
+    layout = f"S[table-format={_format(found)}{signs}]"
     if not any(field.spread for field in fields):
         return layout, f"{{{title}}}", cells
     both = [f"{cell} & {escape(field.spread)}" for cell, field in zip(cells, fields, strict=True)]

@@ -90,6 +90,21 @@ def test_a_table_with_numbers_spreads_and_gaps():
     ]
 
 
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not here")
+def test_a_plus_before_a_difference_is_printed(tmp_path):
+    columns = (Column("Model"), Column("Difference (points)", numeric=True))
+    rows = ((Field("A"), Field("+12.5")), (Field("B"), Field("\u22123.4")))
+    table = tables([Section("s", "S", (Table("t", "t", columns, rows),))])["t"]
+    paper = (
+        r"\documentclass{article}\usepackage{booktabs,siunitx}\begin{document}" + table + r"\end{document}"
+    )
+    (tmp_path / "paper.tex").write_text(paper)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    printed = PdfReader(tmp_path / "paper.pdf").pages[0].extract_text()
+    assert "+12.5" in printed and re.search("[\u2212\u2013-]3.4", printed)
+
+
 def test_every_row_of_every_table_has_the_columns_of_its_layout(report):
     root, _ = report
     files = sorted((root / "out" / "tables").glob("*.tex"))
