@@ -81,7 +81,8 @@ class Ensembles:
 def ensembles_table(
     store: "RunStore", suites: Mapping[str, Record], records: Iterable[Record], predictions: Predictions
 ) -> pd.DataFrame:
-    """All averages of two that are known or can be worked out, of every pair that a suite compares."""
+    """All averages of two that are known or can be worked out, of every pair that a suite compares; none of a
+    trial that the store has no more."""
     by_id = {record["id"]: record for record in records}
     ensembles = Ensembles(store, predictions)
     for listing in suites.values():
@@ -89,7 +90,7 @@ def ensembles_table(
             a, b = ([record for record in records if ensembles.has(record)] for records in both)
             for one, other in (*product(a, b), *combinations(a, 2), *combinations(b, 2)):
                 ensembles.top1(one, other)
-    known = sorted(ensembles.known.items())
+    known = sorted((key, top1) for key, top1 in ensembles.known.items() if by_id.keys() >= set(key))
     return frame([{"run_a": a, "run_b": b, "top1": top1} for (a, b), top1 in known], ENSEMBLES)
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,6 +50,15 @@ def test_the_table_outlives_the_probabilities(tmp_path):
     assert len(before) == 27
     path = store.root / "tables" / "ensembles.csv"
     assert path.read_text().startswith("run_a,run_b,top1\n")
+
+
+def test_a_trial_that_is_gone_takes_its_averages_along(tmp_path):
+    store = with_probabilities(tmp_path)
+    write_tables(store)
+    gone = run_id("tiny", "deit", 5, 0)
+    shutil.rmtree(store.folder(gone))
+    left = build_tables(store)["ensembles"]
+    assert len(left) and not (left[["run_a", "run_b"]] == gone).any(axis=None)
 
 
 def test_without_probabilities_there_is_no_such_table(tmp_path):
