@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from models import Card, Weights
 
 # Raised when the meaning of a trial's number changes: the same fields would then give another result.
-TRIAL_FORMAT = 1
+# 2: random crops are resampled by Pillow's kernel, antialiased, as the images of evaluation are.
+TRIAL_FORMAT = 2
 
 
 @dataclass(frozen=True)

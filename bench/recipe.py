@@ -24,7 +24,12 @@ class RandAugment(Strict):
 
 
 class Augment(Strict):
-    """From decoded image to network input; everything random is drawn anew for every image."""
+    """From decoded image to network input; everything random is drawn anew for every image.
+
+    `random_crop = "resized"` cuts its boxes (`scale`, `ratio`) from the stored image, which with
+    `resize = "crop"` is the centre square of the picture, at `input_size / crop_pct` px; RandomResizedCrop
+    elsewhere cuts them from all of the picture.
+    """
 
     resize: Literal["crop", "squash"] = "crop"
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"

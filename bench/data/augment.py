@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.data.randaugment import randaugment
+from bench.data.resize import resize
 from bench.recipe import Augment
 
 ATTEMPTS = 10
@@ -24,6 +25,8 @@ class Pipeline:
 
     Images are stored either at `augment.stored_size(input_size)`, or at the smaller native side of their
     dataset. In the latter case all of the image is scaled to `input_size` here and nothing is cut off.
+    Random boxes are boxes of the stored image: with `resize = "crop"` of the centre square of a photograph,
+    not of all of it. All scaling is Pillow's, antialiased, in training as in evaluation.
 
     Args:
         augment: what to do; its mean and std, where given, stand instead of the model's.
@@ -68,7 +71,7 @@ class Pipeline:
         flip = torch.rand(n, generator=generator) < (0.5 if augment.flip else 0.0)
         if augment.random_crop == "resized":
             boxes = resized_boxes(n, side, augment.scale, augment.ratio, generator)
-            pixels = resized_crop(planes, boxes, flip, self.input_size, augment.interpolation)
+            pixels = resize(planes, self.input_size, augment.interpolation, boxes, flip)
         elif augment.random_crop == "pad":
             whole = self._whole(planes)
             room = torch.tensor(whole.shape[-1] + 2 * augment.pad - self.input_size).expand(n)
@@ -93,16 +96,7 @@ class Pipeline:
         """The images, scaled to `input_size` where they are stored at their native size; levels 0..255."""
         if planes.shape[-1] in (self._stored, self.input_size):
             return planes
-        # Antialiasing changes nothing where images grow, but makes the bicubic kernel that of Pillow,
-        # with which all other images are scaled.
-        scaled = F.interpolate(
-            planes.contiguous().float(),
-            (self.input_size, self.input_size),
-            mode=self.augment.interpolation,
-            align_corners=False,
-            antialias=True,
-        )
-        return scaled.clamp_(0, 255)
+        return resize(planes, self.input_size, self.augment.interpolation)
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         """Levels 0..255, shape (n, 3, h, w), as new float32 with the card's mean and std taken out."""
@@ -169,32 +163,6 @@ def resized_boxes(
         torch.where(centred, (side - width) // 2, left),
     )
     return torch.stack((top, left, height, width), 1)
-
-
-def resized_crop(pixels: Tensor, boxes: Tensor, flip: Tensor, size: int, interpolation: str) -> Tensor:
-    """Cut a box of its own out of every image and scale it to size x size px, mirroring some of them.
-
-    Unlike torchvision's, the interpolation at a box's edge sees the image around the box.
-
-    Args:
-        pixels: uint8, shape (n, 3, s, s).
-        boxes: top, left, height, width in px, on the CPU, int64, shape (n, 4).
-        flip: which to mirror, on the CPU, bool, shape (n,).
-
-    Returns:
-        Levels 0..255, float32, shape (n, 3, size, size).
-    """
-    side = pixels.shape[-1]
-    top, left, height, width = (boxes.double() / side).unbind(1)
-    theta = torch.zeros(len(boxes), 2, 3, dtype=torch.float64)
-    theta[:, 0, 0], theta[:, 0, 2] = torch.where(flip, -width, width), 2 * left + width - 1
-    theta[:, 1, 1], theta[:, 1, 2] = height, 2 * top + height - 1
-    levels = pixels.contiguous().float()
-    grid = F.affine_grid(
-        theta.float().to(pixels.device), [*pixels.shape[:2], size, size], align_corners=False
-    )
-    sampled = F.grid_sample(levels, grid, mode=interpolation, padding_mode="border", align_corners=False)
-    return sampled.clamp_(0, 255) if interpolation == "bicubic" else sampled
 
 
 def erase(pixels: Tensor, probability: float, generator: torch.Generator) -> Tensor:
