@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import math
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import InputError, did_you_mean
+from bench.errors import InputError, did_you_mean, shortened
+from bench.escape import INVISIBLE, visible
 
 
 class Strict(BaseModel):
@@ -31,8 +34,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or an integer of thousands of digits
         raise InputError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not valid TOML: nested too deeply") from error
 
 
 def load_toml(path: Path, schema: type[Schema], **extra: Any) -> Schema:
@@ -50,21 +55,55 @@ def parse(values: dict[str, Any], schema: type[Schema], *, where: str) -> Schema
     Raises:
         InputError: as `load_toml`.
     """
+    check_plain(values, where=where)
     try:
         # Checked as JSON is: strict about types, with arrays where the schema says tuple.
-        return schema.model_validate_json(json.dumps(values, default=_refuse))
-    except TypeError as error:
-        raise InputError(f"{where}: {error}") from None
+        return schema.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise InputError(f"{where}: {_first_problem(error, schema)}") from None
 
 
-def _refuse(value: Any) -> None:
-    raise TypeError(f"{value} is a date or time, which no key takes; put text in quotes")
+def check_plain(values: Any, *, where: str) -> None:
+    """Refuse what TOML can say and no schema takes.
+
+    Raises:
+        InputError: a date or time, a number that is not finite or has too many digits, a hidden character.
+    """
+    try:
+        for key, value in _leaves(values, ""):
+            name = f'{where}: key "{key}"' if key else where
+            if isinstance(value, str):
+                if hidden := INVISIBLE.search(key + value):
+                    code = ord(hidden[0])
+                    raise InputError(f"{visible(name)}: has the hidden character U+{code:04X}; leave it out")
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{name}: should be a finite number, not {value}")
+            elif isinstance(value, int) and value.bit_length() > 63:
+                raise InputError(f"{name}: is a whole number of more than 18 digits")
+            elif not isinstance(value, int | float):
+                raise InputError(f"{name}: {value} is a date or time, which no key takes; put text in quotes")
+    except RecursionError:
+        raise InputError(f"{where}: nested too deeply") from None
+
+
+def _leaves(values: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """Every value that is no table and no array, with its dotted key."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _leaves(value, key)
+    elif values is not None:
+        yield key, values
 
 
 def canonical(value: Any) -> str:
-    """The one text of plain data: sorted keys, no spaces; not-a-number is refused."""
+    """The one text of plain data: sorted keys, no spaces.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -76,9 +115,14 @@ def digest(value: Any) -> str:
 def cache_dir() -> Path:
     """The folder of everything that can be made again: decoded images, features, fingerprints."""
     root = os.environ.get("VCBENCH_CACHE")
-    base = (
-        Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vcbench"
-    )
+    try:
+        base = (
+            Path(root)
+            if root
+            else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vcbench"
+        )
+    except RuntimeError as error:  # a user without a name and without HOME
+        raise InputError("no home folder for the cache; set VCBENCH_CACHE to a writable folder") from error
     try:
         base.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -99,7 +143,7 @@ def _first_problem(error: ValidationError, schema: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f'key "{key}" is missing'
     message = problem["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
+    given = "" if isinstance(problem["input"], dict) else f", not {shortened(repr(problem['input']), 60)}"
     return f'key "{key}": {message[0].lower() + message[1:]}{given}'
 
 

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 # What the networks of timm raise in their forward pass where the size of the images does not suit them.
 REFUSALS = (RuntimeError, AssertionError, IndexError, ValueError)
 
+LONGEST_NAME = 100
+
 
 class BenchError(Exception):
     """A one-line message for the user; the command line prints it and exits with status 2."""
@@ -32,7 +34,21 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def shortened(text: str, characters: int = 120) -> str:
+    """Text on one line; where it is longer than so many characters, its beginning and its end."""
+    text = " ".join(text.split())
+    half = (characters - 3) // 2
+    return text if len(text) <= characters else f"{text[:half]}...{text[-half:]}"
+
+
+def brief(message: str) -> str:
+    """A message on one line; its words and the whole are cut in the middle where they are very long."""
+    return shortened(" ".join(map(shortened, message.split())), 500)
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """The nearest of `choices` as the end of a sentence, or an empty string where none is near."""
+    if len(name) > LONGEST_NAME:  # comparing takes the square of the length
+        return ""
     near = get_close_matches(name, list(choices), n=1, cutoff=0.5)
     return f'; did you mean "{near[0]}"?' if near else ""

@@ -12,12 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import cache_dir
-from bench.errors import StoreError
+from bench.errors import InputError, StoreError
 
 
 def slug(text: str) -> str:
     """A name that is safe in a file name and an address: lower-case letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
+def from_user(path: str) -> Path:
+    """A path as it was written, with ~ for the home folder.
+
+    Raises:
+        InputError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: there is no home folder of that user") from error
 
 
 @contextmanager
@@ -79,6 +91,8 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise StoreError(f"{path}: not valid JSON ({error})") from error
+    except RecursionError as error:
+        raise StoreError(f"{path}: not valid JSON (nested too deeply)") from error
 
 
 def sha256_file(path: Path) -> str:

@@ -6,20 +6,28 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bench.config import Strict, load_toml
-from bench.errors import InputError, did_you_mean
+from bench.errors import InputError, did_you_mean, shortened
 
 FOLDER = Path(__file__).parent / "recipes"
 
-Triple = tuple[float, float, float]
-Share = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+# What nobody means, and what memory or patience would not bear: a slip of the pen is told as one.
+LARGEST_SIDE = 2048
+LARGEST_BATCH = 65536
+MOST_CLASSES = 1_000_000
+
+Level = Annotated[float, Field(ge=-1000, le=1000)]
+Triple = tuple[Level, Level, Level]
+Share = Annotated[float, Field(ge=1e-4, le=1)]
+Ratio = Annotated[float, Field(ge=0.01, le=100)]
+Spread = Annotated[float, Field(ge=1e-6, le=1000)]
+Strength = Annotated[float, Field(ge=1e-30, le=1e30)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class RandAugment(Strict):
     """`ops` operations an image, each at `magnitude` of 30 (Cubuk et al., 2020, arXiv 1909.13719)."""
 
-    ops: int = Field(2, ge=1)
+    ops: int = Field(2, ge=1, le=100)
     magnitude: int = Field(9, ge=0, le=30)
 
 
@@ -33,19 +41,19 @@ class Augment(Strict):
 
     resize: Literal["crop", "squash"] = "crop"
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    crop_pct: float = Field(0.875, gt=0, le=1)
+    crop_pct: float = Field(0.875, ge=0.1, le=1)
     random_crop: Literal["none", "pad", "resized"] = "none"
-    pad: int = Field(4, ge=0)
+    pad: int = Field(4, ge=0, le=512)
     scale: tuple[Share, Share] = (0.35, 1.0)
-    ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
+    ratio: tuple[Ratio, Ratio] = (0.75, 4 / 3)
     flip: bool = True
     randaugment: RandAugment | None = None
     erase: float = Field(0.0, ge=0, le=1)
-    mixup: float = Field(0.0, ge=0)
-    cutmix: float = Field(0.0, ge=0)
+    mixup: float = Field(0.0, ge=0, le=1000)
+    cutmix: float = Field(0.0, ge=0, le=1000)
     mix_prob: float = Field(1.0, ge=0, le=1)
     mean: Triple | None = None
-    std: tuple[Positive, Positive, Positive] | None = None
+    std: tuple[Spread, Spread, Spread] | None = None
 
     @model_validator(mode="after")
     def _ascending(self) -> "Augment":
@@ -62,9 +70,9 @@ class Augment(Strict):
 class Budget(Strict):
     """How long to train; the same for every model of a comparison."""
 
-    epochs: int = Field(ge=1)
-    min_steps: int = Field(0, ge=0)
-    batch_size: int = Field(ge=2)
+    epochs: int = Field(ge=1, le=1_000_000)
+    min_steps: int = Field(0, ge=0, le=1_000_000_000)
+    batch_size: int = Field(ge=2, le=LARGEST_BATCH)
 
     def steps(self, images: int) -> tuple[int, int]:
         """Total steps and steps an epoch for a subset of `images` images.
@@ -80,11 +88,11 @@ class Optimizer(Strict):
     """The update rule. Norms, biases, position embeddings and class tokens are never decayed."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(0.05, ge=0)
+    lr: float = Field(ge=1e-30, le=1e6)
+    weight_decay: float = Field(0.05, ge=0, le=1e6)
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     momentum: float = Field(0.9, ge=0, lt=1)
-    clip_grad: float | None = Field(None, gt=0)
+    clip_grad: float | None = Field(None, ge=1e-30, le=1e30)
 
 
 class Schedule(Strict):
@@ -103,10 +111,10 @@ class Probe(Strict):
     subset has fewer than `folds` images of some class, `l2_fixed` is used.
     """
 
-    l2: tuple[Positive, ...] = Field((1e-5, 1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
-    l2_fixed: float = Field(1e-2, gt=0)
+    l2: tuple[Strength, ...] = Field((1e-5, 1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
+    l2_fixed: Strength = 1e-2
     cv_from: int = Field(5, ge=2)
-    folds: int = Field(3, ge=2)
+    folds: int = Field(3, ge=2, le=1000)
 
 
 class Recipe(Strict):
@@ -129,8 +137,8 @@ class Recipe(Strict):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     drop_path: float = Field(0.0, ge=0, lt=1)
     keep: Literal["last", "best-val"] = "last"
-    val_times: int = Field(5, ge=1)
-    head_outputs: int | None = Field(None, ge=1)
+    val_times: int = Field(5, ge=1, le=10_000)
+    head_outputs: int | None = Field(None, ge=1, le=MOST_CLASSES)
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Recipe":
@@ -158,5 +166,7 @@ def load_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
-        raise InputError(f'no recipe "{name}"{did_you_mean(name, recipe_names())} (see: vcbench recipes)')
+        raise InputError(
+            f'no recipe "{shortened(name)}"{did_you_mean(name, recipe_names())} (see: vcbench recipes)'
+        )
     return load_toml(path, Recipe, name=path.stem)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from bench.engine import Engine, Outcome
-from bench.errors import InputError, did_you_mean
+from bench.errors import InputError, did_you_mean, shortened
 from bench.plan import Resolved, Resolver, Trial, Unresolved, listing, plan
 from bench.profiles import Measurement, Profile, planned_profiles, run_profile
 from bench.store import RunStore
@@ -31,10 +31,11 @@ def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Tr
         InputError: a name in `only` that the suite does not have.
     """
     only = set(only)
-    names = {comparison.name for comparison in suite.comparison} | set(suite.models) | {PROFILES}
-    for name in sorted(only - names):
+    names = [*(comparison.name for comparison in suite.comparison), *suite.models, PROFILES]
+    for name in sorted(only - set(names)):
         raise InputError(
-            f"--only {name}: {suite.name} has no such comparison or model{did_you_mean(name, names)}"
+            f"--only {shortened(name)}: {suite.name} has no such comparison or model"
+            f"{did_you_mean(name, names)} (it has {', '.join(names)})"
         )
     return [
         trial for trial in plan(suite, replicates) if not only or {trial.comparison, trial.contestant} & only

@@ -1,21 +1,26 @@
 """Suites: what to cross, what to contrast, what to profile."""
 
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bench.config import Strict, canonical, digest, parse, read_toml
-from bench.errors import InputError, did_you_mean
+from bench.config import Strict, canonical, check_plain, digest, parse, read_toml
+from bench.errors import InputError, did_you_mean, shortened
 from bench.files import slug
 from bench.measure.setting import SIZES
-from bench.recipe import Recipe, load_recipe
+from bench.recipe import LARGEST_BATCH, LARGEST_SIDE, MOST_CLASSES, Recipe, load_recipe
 
 FOLDER = Path(__file__).parent / "suites"
+LONGEST_NAME = 100
+# Beyond this a suite is a slip of the pen: the list of its trials alone would take minutes.
+MOST_REPLICATES = 1000
 
 Precision = Literal["fp32", "bf16"]
 Pair = tuple[str, str]
+Classes = Annotated[int, Field(ge=1, le=MOST_CLASSES)]
 
 
 class Contestant(Strict):
@@ -49,8 +54,8 @@ class Comparison(Strict):
     contestants: tuple[str, ...] = Field(min_length=1)
     recipe: str
     shots: tuple[int | Literal["all"], ...] = Field(("all",), min_length=1)
-    replicates: int = Field(3, ge=1)
-    input_size: int = Field(ge=8)
+    replicates: int = Field(3, ge=1, le=MOST_REPLICATES)
+    input_size: int = Field(ge=8, le=LARGEST_SIDE)
     precision: Precision = "fp32"
     contrasts: tuple[Pair, ...] = ()
     exploratory: tuple[Pair, ...] = ()
@@ -69,8 +74,8 @@ class CostProfiles(Strict):
     """Costs to count: every model with every number of classes, at one input size."""
 
     models: tuple[str, ...] = Field(min_length=1)
-    classes: tuple[int, ...] = (1000,)
-    input_size: int | None = None
+    classes: tuple[Classes, ...] = (1000,)
+    input_size: int | None = Field(None, ge=8, le=LARGEST_SIDE)
 
 
 What = Literal["speed", "memory", "energy", "scaling", "end_to_end"]
@@ -87,16 +92,16 @@ class MeasuredProfiles(Strict):
     what: tuple[What, ...] = Field(min_length=1)
     models: tuple[str, ...] = Field(min_length=1)
     modes: tuple[Literal["infer", "train"], ...] = Field(("infer",), min_length=1)
-    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1)
-    input_size: int = Field(224, ge=8)
+    batch_sizes: tuple[Annotated[int, Field(ge=1, le=LARGEST_BATCH)], ...] = Field((1,), min_length=1)
+    input_size: int = Field(224, ge=8, le=LARGEST_SIDE)
     precisions: tuple[Literal["fp32", "tf32", "bf16", "fp16"], ...] = Field(("fp32",), min_length=1)
     memory_formats: tuple[Literal["contiguous", "channels_last"], ...] = Field(("contiguous",), min_length=1)
     compiled: tuple[bool, ...] = Field((False,), min_length=1)
-    classes: int = Field(1000, ge=1)
-    sizes: tuple[Annotated[int, Field(ge=8)], ...] = Field(SIZES, min_length=1)
-    processes: int = Field(3, ge=3)
-    repeats: int = Field(10, ge=1)
-    seconds: float = Field(1.0, ge=0)
+    classes: Classes = 1000
+    sizes: tuple[Annotated[int, Field(ge=8, le=LARGEST_SIDE)], ...] = Field(SIZES, min_length=1)
+    processes: int = Field(3, ge=3, le=100)
+    repeats: int = Field(10, ge=1, le=100_000)
+    seconds: float = Field(1.0, ge=0, le=3600)
 
     @model_validator(mode="after")
     def _has_inference(self) -> "MeasuredProfiles":
@@ -170,8 +175,42 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def find_suite(name: str) -> Path:
+    """The file of a suite: of this package, else NAME.toml from here, or the path of a TOML file.
+
+    Raises:
+        InputError: there is none, or its name cannot name a report.
+    """
+    path = FOLDER / f"{name}.toml"
+    if name not in suite_names():
+        path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    if not path.is_file():
+        raise InputError(_no_suite(name))
+    if not path.stem.strip(".") or path.stem.startswith("-") or len(path.stem) > LONGEST_NAME:
+        raise InputError(
+            f"{path}: reports and tables are named after the suite; call it something of at most "
+            f"{LONGEST_NAME} characters that does not begin with a hyphen"
+        )
+    return path
+
+
+def _no_suite(name: str) -> str:
+    said = f'no suite "{shortened(name)}"'
+    if name.endswith(".toml"):
+        return f"{said} (no such file)"
+    if Path(name).is_dir():
+        return (
+            f"{said}: it is a folder; for a folder of images write a suite first: "
+            f"vcbench new --dataset {shlex.quote(name)} --models A,B"
+        )
+    base, plus, _ = name.rpartition("+")
+    if plus:
+        return f"{said}; a variant is called by its suite and settings: {base} --set KEY=VALUE"
+    return f"{said}{did_you_mean(name, suite_names())} (see: vcbench suites; or the path of a TOML file)"
+
+
 def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
-    """A suite by name or by the path of a TOML file, with `key=value` settings from the command line.
+    """A suite as `find_suite` finds it, with `key=value` settings from the command line.
 
     Settings make a variant with a name of its own, `SUITE+HASH`. A key that starts with `recipe.` goes
     to every recipe that has it; `comparison.` to every comparison; all others to the suite itself.
@@ -179,10 +218,7 @@ def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
     Raises:
         InputError: no such suite, its file is wrong, or a setting does not fit.
     """
-    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.is_file():
-        where = "no such file" if name.endswith(".toml") else "see: vcbench suites"
-        raise InputError(f'no suite "{name}"{did_you_mean(name, suite_names())} ({where})')
+    path = find_suite(name)
     values = _included(path)
     if not settings:
         return parse({**values, "name": path.stem}, Suite, where=str(path))
@@ -196,10 +232,13 @@ def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
     for key, value in parsed.items():
         scope, _, rest = key.partition(".")
         if scope == "recipe" and rest:
-            for comparison in values.get("comparison", []):
-                _assign(comparison, "set", {**comparison.get("set", {}), f"?{rest}": value})
+            for comparison in comparisons:
+                known = comparison.get("set", {})
+                if not isinstance(known, dict):
+                    raise InputError(f'{path} with --set: key "comparison.set": should be a table of keys')
+                comparison["set"] = {**known, f"?{rest}": value}
         elif scope == "comparison" and rest:
-            for comparison in values.get("comparison", []):
+            for comparison in comparisons:
                 _assign(comparison, rest, value)
         else:
             _assign(values, key, value)
@@ -266,13 +305,23 @@ def _each_setting_fits(suite: Suite, settings: dict[str, Any]) -> None:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise InputError(f"--set {text}: should be key=value, as in recipe.budget.epochs=2")
+    """Key and value of `key=value`; what is no TOML value is text.
+
+    Raises:
+        InputError: there is no key, or the value is one that no key takes.
+    """
+    key, equals, written = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise InputError(f"--set {shortened(text)}: should be key=value, as in recipe.budget.epochs=2")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+        value = tomllib.loads(f"value = {written}")["value"]
     except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+        value = written.strip()
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--set {shortened(text)}: not a value: {error}") from None
+    check_plain({key: value}, where="--set")
+    return key, value
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:

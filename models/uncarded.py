@@ -3,7 +3,7 @@
 import timm
 import torch
 from timm.layers import PatchEmbed
-from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg, model_entrypoint, split_model_name_tag
+from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg, model_entrypoint
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -30,7 +30,9 @@ def card_from_timm(name: str) -> Card | None:
     Raises:
         InputError: timm has the architecture but not the tag, or it does not take square RGB images.
     """
-    architecture, tag = split_model_name_tag(name)
+    architecture, dot, tag = name.partition(".")
+    if dot and not tag:
+        raise InputError(f'model "{name}": ends in a dot, which a tag should follow; leave it out')
     if not timm.is_model(architecture):
         return None
     tags = [full.partition(".")[2] for full in get_arch_pretrained_cfgs(architecture)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import InputError, WeightsError
-from bench.files import sha256_file
+from bench.files import from_user, sha256_file
 from models.card import Card
 
 HUB_FILE = "model.safetensors"
@@ -77,7 +77,7 @@ def _of_card(card: Card, weights_dir: Path, *, download: bool) -> tuple[Path, st
 
 
 def _of_file(name: str, weights_dir: Path) -> tuple[Path, str]:
-    given = Path(name).expanduser()
+    given = from_user(name)
     tried = [weights_dir / given, Path.cwd() / given]  # both are `given` itself where that is absolute
     for path in tried:
         if path.is_file():

@@ -107,7 +107,7 @@ VERBS = [
 
 def test_every_verb_has_help_with_an_example_and_nothing_imports_torch():
     code = (
-        "import sys; from typer.testing import CliRunner; from bench.cli import app; r = CliRunner()\n"
+        "import sys; from typer.testing import CliRunner; from bench.cli.verbs import app; r = CliRunner()\n"
         f"for verb in {VERBS!r} + ['data fetch', 'data verify']:\n"
         "    out = r.invoke(app, [*verb.split(), '--help'])\n"
         "    assert out.exit_code == 0 and 'Example: vcbench ' + verb in out.output, (verb, out.output)\n"
@@ -120,7 +120,7 @@ def test_every_verb_has_help_with_an_example_and_nothing_imports_torch():
 def test_catalogues_are_for_people_and_programs(verb):
     from typer.testing import CliRunner
 
-    from bench.cli import app
+    from bench.cli.verbs import app
 
     plain, parsed = (CliRunner().invoke(app, arguments).output for arguments in ([verb], [verb, "--json"]))
     for entry in json.loads(parsed):

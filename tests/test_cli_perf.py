@@ -8,7 +8,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from bench.cli import app
+from bench.cli.verbs import app
 from bench.errors import InputError
 
 BENCHMARK = """

@@ -255,7 +255,7 @@ def test_bad_input_is_one_line_and_writes_nothing(vcbench, tmp_path, arguments, 
 def test_help_has_an_example():
     from typer.testing import CliRunner
 
-    from bench.cli import app
+    from bench.cli.verbs import app
 
     shown = CliRunner().invoke(app, ["profile", "--help"])
     assert shown.exit_code == 0 and "Example: vcbench profile " in shown.output

@@ -1,59 +1,24 @@
 """The command line. Nothing here imports PyTorch before a command needs it."""
 
-import errno
 import os
 import sys
+import traceback
 import warnings
-from typing import Annotated
-
-import typer
+from pathlib import Path
 
 from bench import __version__
-from bench.cli import (
-    catalogue,
-    citing,
-    comparing,
-    data,
-    exporting,
-    perf,
-    planning,
-    profile,
-    results,
-    runs,
-    scoring,
-    suites,
-)
-from bench.errors import BenchError
+from bench.errors import BenchError, brief, first_line, shortened
 
-app = typer.Typer(
-    name="vcbench",
-    help="Vision Transformer or CNN? Train, measure and compare them on matched splits.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-verbs = (catalogue, planning, suites, profile, results, runs, comparing, citing, exporting, scoring, perf)
-for module in verbs:
-    module.register(app)
-app.add_typer(data.app, name="data")
-
-# Trouble with a file that the user can put right, wherever it was met.
-FILE_TROUBLE = {errno.ENOSPC: "the disk is full", errno.EACCES: "permission denied", errno.EROFS: "read-only"}
-
-
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback where something goes wrong.")
-    ] = False,
-) -> None:
-    """Vision Transformer or CNN? Train, measure and compare them on matched splits."""
+PACKAGE = Path(__file__).parent.parent
 
 
 def main() -> None:
-    """Run the command line; errors a user can put right are one line and exit status 2."""
+    """Run the command line.
+
+    Whatever goes wrong is one line on standard error and exit status 2: status 1 is kept for what a command
+    finds out (a regression, a run that does not reproduce), 130 is for Ctrl-C. `--debug` anywhere shows the
+    traceback instead.
+    """
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         print(f"vcbench {__version__}")
@@ -62,20 +27,57 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Said by a library about its own code; nobody who reads it here can do anything about it.
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without some letter shows another one: a finished run does not fail for that.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     debug = "--debug" in arguments
     sys.argv[1:] = [argument for argument in arguments if argument != "--debug"]
     try:
-        app()
-    except BenchError as error:
+        from bench.cli.verbs import app
+
+        status = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        status = 130
+    except Exception as error:
         if debug:
             raise
-        sys.exit(_fail(str(error)))
-    except OSError as error:
-        if debug or error.errno not in FILE_TROUBLE:
-            raise
-        sys.exit(_fail(f"{error.filename or 'a file'}: {FILE_TROUBLE[error.errno]}"))
+        status = _fail(error)
+    if status:
+        sys.exit(status)
 
 
-def _fail(message: str) -> int:
-    print(f"vcbench: error: {' '.join(message.split())}", file=sys.stderr)
+def _fail(error: Exception) -> int:
+    """Print what went wrong in one line; returns the exit status."""
+    import typer
+
+    if isinstance(error, BrokenPipeError):  # nobody reads on, as in `vcbench models | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    usage = typer.BadParameter.__base__
+    if isinstance(error, usage) and type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return error.exit_code
+    print(f"vcbench: error: {brief(_message(error, usage))}", file=sys.stderr)
     return 2
+
+
+def _message(error: Exception, usage: type[Exception]) -> str:
+    if isinstance(error, BenchError):
+        return str(error)
+    if isinstance(error, usage):
+        path = getattr(error.ctx, "command_path", "vcbench")
+        return f"{shortened(error.format_message())} (see: {path} --help)"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {(error.strerror or 'cannot be used').lower()}"
+    if isinstance(error, UnicodeEncodeError) and isinstance(error.object, str):
+        return f"{error.object}: holds bytes that are not UTF-8; give it another name"
+    if isinstance(error, MemoryError):
+        return "the memory is not enough"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
+    where = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
+    return (
+        f"a fault of vcbench, or a damaged file: {type(error).__name__}: {shortened(first_line(error))} "
+        f"({where}); the same command with --debug shows more"
+    )

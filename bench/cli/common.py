@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.errors import InputError, StoreError
+from bench.errors import InputError, StoreError, shortened
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Results = Annotated[Path, typer.Option("--results", help="The run store.", show_default=True)]
@@ -38,7 +38,8 @@ Setting = Annotated[
     ),
 ]
 Replicates = Annotated[
-    int | None, typer.Option("--replicates", min=1, help="Replicates of every cell, instead of the suite's.")
+    int | None,
+    typer.Option("--replicates", min=1, max=1000, help="Replicates of every cell, instead of the suite's."),
 ]
 Only = Annotated[
     list[str] | None,
@@ -46,7 +47,7 @@ Only = Annotated[
 ]
 DEFAULT_RESULTS = Path("results")
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 
 
 def data_folder(given: Path | None) -> Path:
@@ -87,7 +88,7 @@ def duration(text: str) -> float:
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + seconds
     if not total:
-        raise InputError(f"--budget {text}: should be a duration such as 90s, 30m or 1h30m")
+        raise InputError(f"--budget {shortened(text)}: should be a duration such as 90s, 30m or 1h30m")
     return float(total)
 
 

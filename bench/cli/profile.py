@@ -1,5 +1,6 @@
 """vcbench profile: measure any models here and now."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.common import DEFAULT_RESULTS, Device, Json, Results, print_columns, print_json
-from bench.errors import InputError, did_you_mean
+from bench.errors import InputError, did_you_mean, shortened
 
 if TYPE_CHECKING:
     from bench.profiles import Measurement, Profile
@@ -43,7 +44,9 @@ def profile(
     input_size: Annotated[
         str, typer.Option("--input-size", metavar="PX,PX", help="The same for all models.")
     ] = "224",
-    classes: Annotated[int, typer.Option("--classes", min=1, help="Outputs of the head.")] = 1000,
+    classes: Annotated[
+        int, typer.Option("--classes", min=1, max=1_000_000, help="Outputs of the head.")
+    ] = 1000,
     precision: Annotated[
         str | None,
         typer.Option("--precision", metavar="A,B", help="fp32, bf16; on CUDA tf32, fp16 [default: fp32]."),
@@ -99,13 +102,14 @@ def profile(
     )
     from bench.profiles import Profile, can_measure_energy, measurements
     from bench.profiling import WHAT
+    from bench.recipe import LARGEST_BATCH, LARGEST_SIDE
 
     chosen = _words("--what", what, WHAT)
     given_modes = None if mode is None else _words("--mode", mode, MODES)
     precisions = None if precision is None else _words("--precision", precision, PRECISIONS)
     formats = None if memory_format is None else _words("--memory-format", memory_format, MEMORY_FORMATS)
-    batch_sizes = None if batch_size is None else _numbers("--batch-size", batch_size)
-    input_sizes = _numbers("--input-size", input_size)
+    batch_sizes = None if batch_size is None else _numbers("--batch-size", batch_size, LARGEST_BATCH)
+    input_sizes = _numbers("--input-size", input_size, LARGEST_SIDE)
 
     from bench.machine import choose_device
     from bench.measure.processes import default_threads
@@ -304,20 +308,22 @@ def _words(option: str, text: str, known: Sequence[str]) -> list[str]:
     for word in words:
         if word not in known:
             raise InputError(
-                f'{option} {text}: "{word}" should be of {", ".join(known)}{did_you_mean(word, known)}'
+                f'{option} {shortened(text)}: "{shortened(word)}" should be of '
+                f"{', '.join(known)}{did_you_mean(word, known)}"
             )
     return words
 
 
-def _numbers(option: str, text: str) -> list[int]:
-    """Whole numbers from 1, separated by commas, each once.
+def _numbers(option: str, text: str, most: int) -> list[int]:
+    """Whole numbers from 1 to `most`, separated by commas, each once.
 
     Raises:
         InputError: anything else.
     """
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
+    if not all(re.fullmatch("[0-9]{1,9}", word) and 1 <= int(word) <= most for word in words):
         raise InputError(
-            f"{option} {text}: should be whole numbers from 1, separated by commas, such as 1,32"
+            f"{option} {shortened(text)}: should be whole numbers from 1 to {most}, separated by commas, "
+            "such as 1,32"
         )
-    return list(dict.fromkeys(int(word) for word in words))
+    return list(dict.fromkeys(map(int, words)))

@@ -8,6 +8,7 @@ from types import ModuleType
 from bench.data import datasets
 from bench.data.base import Dataset, Facts, Place
 from bench.errors import InputError, did_you_mean
+from bench.files import from_user
 
 
 def dataset_facts() -> dict[str, Facts]:
@@ -71,7 +72,7 @@ def find_module(name: str) -> tuple[ModuleType, Path | None]:
         raise InputError(f'dataset "{base}" needs the path of its images: {base}:PATH')
     if colon and not module.FACTS.takes_path:
         raise InputError(f'dataset "{base}" takes no path; write "{base}"')
-    return module, Path(path).expanduser() if path else None
+    return module, from_user(path) if path else None
 
 
 def _names() -> list[str]:
