@@ -1,5 +1,6 @@
 """What a user can put right: each error is one line that says what, where, and what would be right."""
 
+import logging
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -27,6 +28,11 @@ class WeightsError(BenchError):
 
 class StoreError(BenchError):
     """A run store that cannot be read or written."""
+
+
+def warn(message: str) -> None:
+    """One line on standard error about something that was put right and that the user should know of."""
+    logging.getLogger("vcbench").warning("vcbench: warning: %s", " ".join(message.split()))
 
 
 def first_line(error: Exception) -> str:

@@ -1,7 +1,14 @@
-"""Checkpoints: everything a trial needs to go on, in one safetensors file that is whole or absent."""
+"""Checkpoints: everything a trial needs to go on, in one safetensors file that is whole or absent.
 
+The file says which run it is of, and holds a SHA-256 over all that is in it: one that was damaged, moved or
+written by another version is noticed, and its trial begins anew.
+"""
+
+import hashlib
 import json
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from bench.errors import StoreError
+from bench.errors import warn
 from bench.files import write_bytes
+from models.checkpoint import tie, untie
 
-FORMAT = 1
+FORMAT = 2
+
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -29,14 +39,18 @@ class Progress:
     best_step: int = 0
 
 
+class Unusable(Exception):
+    """A checkpoint from which training cannot go on; the text says why."""
+
+
 def save(
     path: Path,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
-    best: dict[str, torch.Tensor] | None,
+    best: Tensors | None,
 ) -> None:
-    """Write a checkpoint whole.
+    """Write a checkpoint whole; `path` lies in the folder of its run, whose name is the run's id.
 
     Raises:
         StoreError: it cannot be written.
@@ -47,42 +61,118 @@ def save(
             f"optimizer.{number}.{name}": value for name, value in state.items() if torch.is_tensor(value)
         }
     tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
-    words = {"format": FORMAT, "progress": vars(progress)}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_bytes(path, to_bytes(tensors, {"vcbench": json.dumps(words)}))
+    stored, tied = untie(tensors)
+    about = {"format": FORMAT, "run": path.absolute().parent.name, "progress": vars(progress), "tied": tied}
+    # Not-a-number stands in the history where val was not looked at.
+    words = json.dumps(about, sort_keys=True)
+    write_bytes(path, to_bytes(stored, {"vcbench": words, "sha256": _digest(words, stored)}))
 
 
-def load(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, torch.Tensor] | None]:
-    """Put network and optimizer where the checkpoint left them; returns the progress and the best weights.
+def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Progress, Tensors | None]:
+    """Put network and optimizer where the checkpoint at `path` left them; returns progress and best weights.
+
+    Where there is none, or one that cannot be used (a warning says why), both are left as they are, and the
+    progress is that of the beginning.
+    """
+    if not path.exists():
+        return Progress(), None
+    try:
+        progress, tensors = _read(path)
+        states = _optimizer_state(optimizer, _below("optimizer.", tensors))
+        weights, best = _below("network.", tensors), _below("best.", tensors)
+        for part in (weights, best or weights):
+            _check_weights(part, network)
+    except Unusable as problem:
+        warn(f"{path}: {problem}; the trial begins anew")
+        return Progress(), None
+    network.load_state_dict(weights)
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    return progress, best or None
+
+
+def _read(path: Path) -> tuple[Progress, Tensors]:
+    """What a checkpoint holds, its checksum compared.
 
     Raises:
-        StoreError: the file cannot be read, or another version wrote it.
+        Unusable: it cannot be read, or is not what was written for this run.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            words: dict[str, Any] = json.loads((file.metadata() or {}).get("vcbench", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            f"{path}: checkpoint cannot be read ({error}); remove it to begin that trial anew"
-        ) from error
-    if words.get("format") != FORMAT:
-        raise StoreError(f"{path}: checkpoint of another version; remove it to begin that trial anew")
-    network.load_state_dict(_below("network.", tensors))
-    state: dict[int, dict[str, torch.Tensor]] = {}
+            metadata = file.metadata() or {}
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        words = metadata.get("vcbench", "")
+        about: Any = json.loads(words)
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise Unusable(f"the checkpoint is damaged ({reason})") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise Unusable("the checkpoint is of another version")
+    if metadata.get("sha256") != _digest(words, stored):
+        raise Unusable("the checkpoint is damaged (it does not have its checksum)")
+    if about.get("run") != path.absolute().parent.name:
+        raise Unusable(f"the checkpoint is of another run, {about.get('run')}")
+    return _progress(about.get("progress")), tie(stored, about.get("tied"))
+
+
+def _progress(words: Any) -> Progress:
+    """Progress from plain data.
+
+    Raises:
+        Unusable: something is missing, or has a value that training cannot have reached.
+    """
+    kinds = {entry.name: entry.type for entry in fields(Progress)}
+    if not isinstance(words, dict) or words.keys() != kinds.keys():
+        raise Unusable("the checkpoint does not say how far training was")
+    for name, kind in kinds.items():
+        numeric = (int,) if kind is int else (int, float)
+        expected = list if name == "history" else numeric
+        if isinstance(words[name], bool) or not isinstance(words[name], expected):
+            raise Unusable(f"the checkpoint has {words[name]!r} as its {name}")
+    if min(words["step"], words["seconds"], words["loss_steps"], words["best_step"]) < 0:
+        raise Unusable("the checkpoint has a negative count")
+    if not math.isfinite(words["seconds"]):
+        raise Unusable(f"the checkpoint has {words['seconds']} as its seconds")
+    return Progress(**words)
+
+
+def _check_weights(tensors: Tensors, network: nn.Module) -> None:
+    """Raises Unusable where `tensors` are not those of `network` by name and shape."""
+    wanted = network.state_dict()
+    if tensors.keys() != wanted.keys() or any(
+        tensors[name].shape != value.shape for name, value in wanted.items()
+    ):
+        raise Unusable("the checkpoint is of another network")
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer, tensors: Tensors) -> dict[int, Tensors]:
+    """The state of each parameter by its number.
+
+    Raises:
+        Unusable: there is no such parameter.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for name, value in _below("optimizer.", tensors).items():
+    states: dict[int, Tensors] = {}
+    for name, value in tensors.items():
         number, _, key = name.partition(".")
+        if not number.isdecimal() or int(number) >= len(parameters):
+            raise Unusable("the checkpoint is of another optimizer")
         like = parameters[int(number)]
         if value.shape == like.shape:
             # Fused optimizers walk through memory: moments must lie as their parameter does (channels_last).
             value = torch.empty_like(like).copy_(value)
-        state.setdefault(int(number), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return Progress(**words["progress"]), _below("best.", tensors) or None
+        states.setdefault(int(number), {})[key] = value
+    return states
 
 
-def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _digest(words: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the words, and of name, type, shape and bytes of every tensor."""
+    whole = hashlib.sha256(words.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        whole.update(f"\0{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        whole.update(value.reshape(-1).view(torch.uint8).numpy())
+    return whole.hexdigest()
+
+
+def _below(prefix: str, tensors: Tensors) -> Tensors:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

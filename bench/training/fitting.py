@@ -243,7 +243,7 @@ def _train(setup: Setup) -> Fitted:
         raise TrialError(f"out of memory at batch size {batch}; {advice}")
     return Fitted(
         logits=logits,
-        weights=lambda: {name: value.cpu().contiguous() for name, value in network.state_dict().items()},
+        weights=network.state_dict,
         images_seen=trained.images_seen,
         steps=trained.steps,
         epochs=trained.epochs,
@@ -297,10 +297,10 @@ def _probe(setup: Setup) -> Fitted:
     return Fitted(
         logits=lambda split: fitted.logits(features(split)[setup.positions_of(split)]),
         weights=lambda: {
-            "weight": torch.from_numpy(fitted.weight).contiguous(),
-            "bias": torch.from_numpy(fitted.bias).contiguous(),
-            "mean": torch.from_numpy(fitted.mean).contiguous(),
-            "scale": torch.from_numpy(fitted.scale).contiguous(),
+            "weight": torch.from_numpy(fitted.weight),
+            "bias": torch.from_numpy(fitted.bias),
+            "mean": torch.from_numpy(fitted.mean),
+            "scale": torch.from_numpy(fitted.scale),
         },
         images_seen=len(subset),
         details={

@@ -15,7 +15,6 @@ from torch import nn
 from bench.data.augment import Pipeline
 from bench.recipe import Recipe
 from bench.training import checkpoint
-from bench.training.checkpoint import Progress
 from bench.training.images import Images
 from bench.training.mix import mix_batch
 from bench.training.observer import Observer, Stopped
@@ -91,7 +90,7 @@ def train(
     batch_size = min(budget.batch_size, len(images))
     total, per_epoch = budget.steps(len(images))
     optimizer = make_optimizer(network, recipe.optimizer)
-    progress, best = checkpoint.load(saved, network, optimizer) if saved.exists() else (Progress(), None)
+    progress, best = checkpoint.load(saved, network, optimizer)
     earlier = progress.seconds
     targets = torch.from_numpy(labels.astype(np.int64)).to(device)
     generator = torch.Generator()

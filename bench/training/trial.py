@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save as to_bytes
 
 from bench.files import staged, write_bytes
 from bench.machine import commit, device_name, machine_facts, machine_name, versions
@@ -19,6 +18,7 @@ from bench.training.allocator import keep_freed_memory
 from bench.training.fitting import Fitted, Place, Setup, fit, parameters
 from bench.training.loop import Diverged
 from bench.training.observer import Observer
+from models.checkpoint import tensors_as_bytes
 
 METRICS = (
     "top1",
@@ -154,7 +154,7 @@ def _test(setup: Setup, fitted: Fitted, logits: np.ndarray, store: RunStore) -> 
     with staged(folder / "probabilities.npy") as part, part.open("wb") as file:
         np.save(file, (exponent / exponent.sum(1, keepdims=True)).astype(np.float16))
     if setup.resolved.trial.keep_weights:
-        write_bytes(folder / "weights.safetensors", to_bytes(fitted.weights()))
+        write_bytes(folder / "weights.safetensors", tensors_as_bytes(fitted.weights()))
     return found
 
 

@@ -1,0 +1,193 @@
+"""Checkpoints that were damaged or are of others: training begins anew and ends in the same numbers."""
+
+import json
+import logging
+import shutil
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from torch import nn
+from training.conftest import SUITE
+
+from bench.engine import InProcess
+from bench.plan import Resolver, plan
+from bench.suite import load_suite
+from bench.training import checkpoint
+from bench.training.checkpoint import Progress
+from bench.training.fitting import Place
+from bench.training.observer import Silent
+from models.checkpoint import read_tensors, tensors_as_bytes
+
+
+class StopAtStep(Silent):
+    """Asks to stop once so many steps have been trained."""
+
+    def __init__(self, step):
+        self.step, self.reached = step, False
+
+    def progress(self, phase, done, total, **numbers):
+        self.reached |= phase == "training" and done >= self.step
+
+    def should_stop(self):
+        return self.reached
+
+
+def train_one(folder, results, observer):
+    """Runs the ResNet of the tiny suite; gives its folder in the store."""
+    (folder / "tiny.toml").write_text(SUITE)
+    place = Place(folder, folder / "weights", folder / results, "cpu")
+    (resolved,) = Resolver(folder, folder, place.results).resolve_all(
+        trial for trial in plan(load_suite(str(folder / "tiny.toml"))) if trial.contestant == "resnet"
+    )
+    list(InProcess().run([resolved], place, lambda _: observer))
+    return place.results / "runs" / resolved.id
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The store of a trial that was stopped at its sixth step, and the weights of one that never was."""
+    folder = tmp_path_factory.mktemp("made")
+    whole = load_file(train_one(folder, "whole", Silent()) / "weights.safetensors")
+    train_one(folder, "stopped", StopAtStep(6))
+    return folder / "stopped", whole
+
+
+@pytest.fixture
+def stopped(made, tmp_path):
+    """Its checkpoint, and a function that goes on and compares the weights with the others."""
+    shutil.copytree(made[0], tmp_path / "store")
+
+    def go_on():
+        weights = load_file(train_one(tmp_path, "store", Silent()) / "weights.safetensors")
+        assert weights.keys() == made[1].keys()
+        return all(np.array_equal(weights[name], value) for name, value in made[1].items())
+
+    (path,) = tmp_path.glob("store/runs/*/checkpoint.safetensors")
+    return path, go_on
+
+
+def header_bytes(path):
+    return 8 + int.from_bytes(path.read_bytes()[:8], "little")
+
+
+def flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def change_words(path, **changes):
+    """Other words under the old checksum, as somebody would write who edits the file."""
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+    about = json.loads(metadata["vcbench"])
+    about["progress"] |= changes
+    save_file(load_file(path), path, metadata | {"vcbench": json.dumps(about, sort_keys=True)})
+
+
+DAMAGE = {
+    "a bit of the first tensor": lambda path: flip(path, header_bytes(path)),
+    "a bit of the last tensor": lambda path: flip(path, -1),
+    "a bit in the middle": lambda path: flip(path, (header_bytes(path) + path.stat().st_size) // 2),
+    "a bit of the header": lambda path: flip(path, 40),
+    "another step": lambda path: change_words(path, step=11),
+    "no step": lambda path: change_words(path, step=None),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "no safetensors": lambda path: path.write_bytes(b"nonsense" * 100),
+    "no metadata": lambda path: save_file(load_file(path), path),
+    "nonsense as metadata": lambda path: save_file(load_file(path), path, {"vcbench": "[5]"}),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_noticed_and_changes_no_number(stopped, kind, caplog):
+    path, go_on = stopped
+    DAMAGE[kind](path)
+    with caplog.at_level(logging.WARNING, "vcbench"):
+        assert go_on()
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "vcbench"]
+    assert str(path) in line and "begins anew" in line and "\n" not in line
+
+
+def test_a_whole_checkpoint_is_used_without_a_word(stopped, caplog):
+    path, go_on = stopped
+    assert json.loads(safe_open(path, "np").metadata()["vcbench"])["progress"]["step"] == 6
+    assert go_on()
+    assert not [record for record in caplog.records if record.name == "vcbench"]
+
+
+class Network(nn.Module):
+    """A network with a shared layer, and two parameters that are parts of one storage."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first = nn.Linear(4, 4)
+        self.second = self.first
+        whole = torch.randn(2, 4)
+        self.upper, self.lower = nn.Parameter(whole[0]), nn.Parameter(whole[1])
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x))) * self.upper + self.lower
+
+
+def trained(network, steps):
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
+    for step in range(steps):
+        train_step(network, optimizer, step)
+    return optimizer
+
+
+def train_step(network, optimizer, step):
+    torch.manual_seed(step)
+    optimizer.zero_grad()
+    network(torch.randn(8, 4)).square().mean().backward()
+    optimizer.step()
+
+
+def test_shared_parameters_are_tied_again(tmp_path):
+    whole, network, resumed = Network(), Network(), Network(seed=1)
+    trained(whole, 5)
+    optimizer = trained(network, 3)
+    checkpoint.save(tmp_path / "checkpoint", network, optimizer, Progress(step=3), network.state_dict())
+    again = torch.optim.AdamW(resumed.parameters(), lr=0.1)
+    progress, best = checkpoint.load(tmp_path / "checkpoint", resumed, again)
+    assert progress.step == 3 and best.keys() == network.state_dict().keys()
+    for step in (3, 4):
+        train_step(resumed, again, step)
+    assert resumed.first.weight is resumed.second.weight
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_another_run_or_network_is_not_used(tmp_path, caplog):
+    network = Network()
+    optimizer = trained(network, 1)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    checkpoint.save(tmp_path / "one" / "checkpoint", network, optimizer, Progress(step=1), None)
+    (tmp_path / "two" / "checkpoint").write_bytes((tmp_path / "one" / "checkpoint").read_bytes())
+    progress, _ = checkpoint.load(tmp_path / "two" / "checkpoint", network, optimizer)
+    assert progress == Progress() and "of another run, one" in caplog.text
+    other = nn.Linear(4, 4)
+    progress, _ = checkpoint.load(
+        tmp_path / "one" / "checkpoint", other, torch.optim.AdamW(other.parameters())
+    )
+    assert progress == Progress() and "of another" in caplog.messages[-1]
+
+
+def test_stored_weights_of_a_network_with_shared_parameters_are_read_whole(tmp_path):
+    """CoaT uses one position encoding in every block of a stage."""
+    network = timm.create_model("coat_lite_tiny", num_classes=2)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(tensors_as_bytes(network.state_dict()))
+    read, wanted = read_tensors(path), network.state_dict()
+    assert read.keys() == wanted.keys()
+    assert all(torch.equal(read[name], value) for name, value in wanted.items())
+    assert path.stat().st_size < 1.1 * sum(4 * value.numel() for value in network.parameters())
+    assert path.read_bytes() == tensors_as_bytes(network.state_dict())
