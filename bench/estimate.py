@@ -91,7 +91,7 @@ class Estimator:
         """Seconds per image passed forward, from a few steps on random images."""
         import torch
 
-        from bench.training.loop import autocast
+        from bench.training.step import autocast, trained_form
         from models import find_card, make_model, resolve_weights
 
         trial = resolved.trial
@@ -100,9 +100,8 @@ class Estimator:
         network = make_model(card, weights, classes=resolved.classes, input_size=trial.input_size).to(
             self.device
         )
+        network = trained_form(network, card.memory_format)
         images = torch.randn(CALIBRATION_BATCH, 3, trial.input_size, trial.input_size, device=self.device)
-        if card.kind == "cnn":
-            network, images = (thing.to(memory_format=torch.channels_last) for thing in (network, images))
         for step in range(CALIBRATION_STEPS + 1):
             if step == 1:
                 began = time.perf_counter()

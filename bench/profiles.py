@@ -22,6 +22,10 @@ from bench.plan import Resolved, Unresolved
 from bench.suite import Suite
 
 PROFILE_FORMAT = 1
+# Of how costs are counted: 2 names 1 x 1 convolutions and linear layers alike.
+COUNTING = 2
+# A row that models are compared by, where it is unstable, gets up to so many times the processes asked for.
+PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Profile:
             {
                 "profile_format": PROFILE_FORMAT,
                 "what": "cost",
+                "counting": COUNTING,
                 "model": _identity(self.model),
                 "classes": self.classes,
                 "input_size": self.input_size,
@@ -68,6 +73,11 @@ class Measurement:
         return getattr(self.setting, "model", None)
 
     @property
+    def as_trained(self) -> bool:
+        """Whether it is of a model in the setting in which trials on the device train it."""
+        return isinstance(self.setting, Setting) and self.setting.as_trained
+
+    @property
     def words(self) -> str:
         """What is measured, in one line."""
         return self.setting.words
@@ -83,6 +93,8 @@ class Measurement:
         threads as were usual there, by whichever versions."""
         facts, device = self.setting.facts(), record.get("device", "cpu")
         there = {"device": "cpu" if device == "cpu" else "cuda", "threads": record.get("threads")}
+        if self.as_trained and record.get("as_trained"):
+            there |= {name: record.get(name) for name in ("allocator", "cudnn_benchmark")}
         facts |= {name: value for name, value in there.items() if name in facts}
         return self._id(facts, record.get("machine"), device, record["versions"]) == record["id"]
 
@@ -118,7 +130,7 @@ def measurements(
     """
     what = set(what)
     found = [
-        Measurement(word, setting, effort)
+        Measurement(word, setting, _patient(effort, setting))
         for word in ("memory", "speed", "energy")
         for setting in settings
         if word in what
@@ -130,16 +142,20 @@ def measurements(
     return list(dict.fromkeys(found))
 
 
+def _patient(effort: Effort, setting: Setting) -> Effort:
+    """More processes, where they are needed, for rows as trained: these are what models are compared by."""
+    return replace(effort, most=PATIENCE * effort.processes) if setting.as_trained else effort
+
+
 def _end_to_end(settings: Sequence[Setting], effort: Effort) -> Iterator[Measurement]:
     batches = [s.batch_size for s in settings]
     for s in settings:
         if s.batch_size in (min(batches), max(batches)):
-            yield Measurement("end_to_end", s, effort)
+            yield Measurement("end_to_end", s, _patient(effort, s))
         if s.batch_size == max(batches):
             for path in PATHS:
-                yield Measurement(
-                    "loading", Loading(path, s.batch_size, s.input_size, s.device, s.threads), effort
-                )
+                place = s.batch_size, s.input_size, s.device, s.threads
+                yield Measurement("loading", Loading(path, *place, s.allocator), effort)
 
 
 def _scaling(
@@ -156,7 +172,8 @@ def _scaling(
         for size in dict.fromkeys(fitting(size, patch) for size in sizes):
             for word in ("memory", "speed"):
                 if word in what:
-                    yield Measurement(word, replace(setting, input_size=size), effort)
+                    at = replace(setting, input_size=size)
+                    yield Measurement(word, at, _patient(effort, at))
 
 
 def planned_profiles(
@@ -204,6 +221,7 @@ def _measured(suite: Suite, device: str) -> Iterator[Measurement]:
             classes=asked.classes,
             device=device,
             threads=default_threads(),
+            allocators=asked.allocators,
         )
         what = set(asked.what) - (set() if can_measure_energy(device) else {"energy"})
         effort = Effort(asked.processes, asked.repeats, asked.seconds)

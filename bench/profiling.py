@@ -1,13 +1,14 @@
 """Measuring profiles on this machine: from what is asked for to records in the store, each as it is done."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from statistics import median
 from typing import Any
 
 from bench.machine import commit, device_name, machine_facts, machine_name, versions
-from bench.measure.processes import ask, available_memory, job_of, largest_batch
+from bench.measure.processes import Stopped, ask, available_memory, job_of, largest_batch
 from bench.measure.rounds import UNSTABLE, Limits, Row, best_settings, measure_rows, summarise
 from bench.measure.setting import Setting
 from bench.profiles import PROFILE_FORMAT, Measurement, Profile, run_profile
@@ -16,7 +17,7 @@ from bench.store import RunStore
 WHAT = ("cost", "speed", "memory", "energy", "scaling", "end_to_end")
 TIMED = ("speed", "end_to_end", "loading")
 # The fields of a worker's result that are stored as they are, from its last process.
-KEPT = ("clock", "tolerance", "casting", "optimizer", "gpu", "jpeg_px", "jpeg_kib")
+KEPT = ("clock", "tolerance", "casting", "optimizer", "gpu", "gpu_processes", "jpeg_px", "jpeg_kib")
 PHASES = ("decode", "transform", "model")
 Record = dict[str, Any]
 Told = Callable[[str], None]
@@ -37,7 +38,8 @@ def measure(
         resume: go on from processes that an earlier run of the same has left, and leave such in turn.
         find_best: look for the fastest setting of every model, mode and input size. What was fastest was also
             luckiest: it is measured again, and only that stands. All rows of speed are then yielded twice.
-        should_stop: asked before every process.
+        should_stop: asked before every process and twice a second while one measures, which is then ended;
+            what is finished is kept.
 
     Raises:
         InputError: a network cannot be made so.
@@ -48,12 +50,16 @@ def measure(
     for model, classes, size in dict.fromkeys((s.model, s.classes, s.input_size) for s in settings):
         cost_of(store, model, classes, size)
     single = {"scaling": _growth, "memory": _memory, "energy": _energy}
+    session = Session(should_stop)
     for what, measure_one in single.items():
         for one in (one for one in asked if one.what == what):
             if should_stop():
                 return
             told(f"{what}: {one.words}")
-            record = measure_one(one, store)
+            try:
+                record = measure_one(one, store, session)
+            except Stopped:
+                return
             store.finish_profile(one.id, record)
             yield record
     timed = [one for one in asked if one.what in TIMED]
@@ -88,6 +94,24 @@ def measure(
             yield finish(row, limits, False)
 
 
+@dataclass
+class Session:
+    """What the measurements of one call share: when to stop, and what the GPU's board takes without work."""
+
+    should_stop: Callable[[], bool]
+    idle: Record | None = None
+
+    def ask(self, job: Record) -> Record:
+        """As `bench.measure.processes.ask`."""
+        return ask(job, self.should_stop)
+
+    def idle_watts(self, one: Measurement) -> Record:
+        """The result that has "idle_watts", measured once."""
+        if self.idle is None or self.idle["outcome"] != "measured":
+            self.idle = self.ask(job_of("idle", one.setting, None))
+        return self.idle
+
+
 def cost_of(store: RunStore, model: str, classes: int, input_size: int) -> Record:
     """The cost of a model: the store's record where there is one, else counted, once in a process.
 
@@ -108,7 +132,7 @@ def _key(one: Measurement) -> tuple[str, Any]:
     return one.what, one.setting
 
 
-def _growth(one: Measurement, store: RunStore) -> Record:
+def _growth(one: Measurement, store: RunStore, session: Session) -> Record:
     """Cost against input size."""
     from bench.measure.scaling import scaling
     from models import find_card
@@ -123,22 +147,24 @@ def _growth(one: Measurement, store: RunStore) -> Record:
     return _record(one, begun) | found
 
 
-def _memory(one: Measurement, store: RunStore) -> Record:
+def _memory(one: Measurement, store: RunStore, session: Session) -> Record:
     """Peak memory of a setting, in a fresh process in which nothing is timed."""
     begun, limit = _now(), available_memory()
-    found = ask(job_of("memory", one.setting, limit))
+    found = session.ask(job_of("memory", one.setting, limit))
     if found["outcome"] == "out_of_memory":
-        found["largest_batch"] = largest_batch(one.setting, limit)
+        found["largest_batch"] = largest_batch(one.setting, limit, session.should_stop)
     numbers = found | {"reason": None} if found["outcome"] == "measured" else _failed(found)
     return _record(one, begun) | {"processes": 1} | numbers
 
 
-def _energy(one: Measurement, store: RunStore) -> Record:
+def _energy(one: Measurement, store: RunStore, session: Session) -> Record:
     """Energy of a setting on a GPU, in a fresh process."""
     begun = _now()
-    found = ask(job_of("energy", one.setting, None))
+    found = session.idle_watts(one)
+    if found["outcome"] == "measured":
+        found = session.ask(job_of("energy", one.setting, None, idle_watts=found["idle_watts"]))
     if found["outcome"] == "out_of_memory":
-        found["largest_batch"] = largest_batch(one.setting, None)
+        found["largest_batch"] = largest_batch(one.setting, None, session.should_stop)
     numbers = found | {"reason": None} if found["outcome"] == "measured" else _failed(found)
     return _record(one, begun) | numbers
 
@@ -178,10 +204,15 @@ def _of_the_limits(setting: Setting, images_per_s: float, limits: Limits, store:
 
 
 def _phases(row: Row) -> Record:
-    """Medians in ms of the phases of a batch, and their shares of all the time that was taken."""
+    """Medians in ms of the phases of a batch, their shares of all the time, and the rate of the model alone.
+
+    That rate is of the model's phase of the same steps, so that it is never slower than the whole.
+    """
     taken = {name: [s for one in row.results for s in one["phases"][name]] for name in PHASES}
     total = sum(sum(seconds) for seconds in taken.values())
+    model_s = median(taken["model"])
     return {
+        "model_images_per_s": row.setting.batch_size / model_s,
         **{f"{name}_ms": 1000 * median(seconds) for name, seconds in taken.items()},
         **{f"{name}_share": sum(seconds) / total for name, seconds in taken.items()},
         "phase_medians_ms": [
@@ -202,6 +233,7 @@ def _record(one: Measurement, begun: str) -> Record:
         "what": one.what,
         "id": one.id,
         **(_card_facts(one.model) if one.model else {}),
+        **({"as_trained": one.as_trained} if isinstance(one.setting, Setting) else {}),
         "machine": machine_name(),
         "machine_facts": machine_facts(),
         "versions": versions(),

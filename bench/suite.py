@@ -87,6 +87,10 @@ class MeasuredProfiles(Strict):
     `energy` is measured on GPUs that count it, and stays empty elsewhere; `end_to_end` goes from JPEG bytes
     to labels, and has the data path alone beside it; `scaling` looks at `sizes` in px. A row is made of so
     many fresh `processes`, each of at least so many `repeats` and `seconds`.
+
+    "as_trained" among `memory_formats` and `allocators` is what each model is trained in on the device. The
+    first block that measures speed or memory of a mode at an input size as trained is the headline of these:
+    its models are compared, in its first precision, at its batch sizes. All else is shown as further rows.
     """
 
     what: tuple[What, ...] = Field(min_length=1)
@@ -95,7 +99,12 @@ class MeasuredProfiles(Strict):
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=LARGEST_BATCH)], ...] = Field((1,), min_length=1)
     input_size: int = Field(224, ge=8, le=LARGEST_SIDE)
     precisions: tuple[Literal["fp32", "tf32", "bf16", "fp16"], ...] = Field(("fp32",), min_length=1)
-    memory_formats: tuple[Literal["contiguous", "channels_last"], ...] = Field(("contiguous",), min_length=1)
+    memory_formats: tuple[Literal["as_trained", "contiguous", "channels_last"], ...] = Field(
+        ("as_trained",), min_length=1
+    )
+    allocators: tuple[Literal["as_trained", "keep_freed", "default"], ...] = Field(
+        ("as_trained",), min_length=1
+    )
     compiled: tuple[bool, ...] = Field((False,), min_length=1)
     classes: Classes = 1000
     sizes: tuple[Annotated[int, Field(ge=8, le=LARGEST_SIDE)], ...] = Field(SIZES, min_length=1)

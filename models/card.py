@@ -48,6 +48,11 @@ class Card(Strict):
     carded: bool = True
     """False when the card was made from timm's own configuration."""
 
+    @property
+    def memory_format(self) -> Literal["contiguous", "channels_last"]:
+        """The memory layout in which the model is trained and measured: CNNs in channels_last."""
+        return "channels_last" if self.kind == "cnn" else "contiguous"
+
 
 def list_cards(folder: Path = CARDS) -> list[str]:
     """The names that have a card, sorted."""

@@ -60,7 +60,7 @@ def test_two_profiles_that_disagree_are_unstable(vcbench, here, tmp_path, monkey
     pace = {"seconds": 0.010}
     measured = worker.take
 
-    def paced(job):
+    def paced(job, *_):
         found = measured(job | {"memory_limit": None})
         return found | {"seconds": [pace["seconds"]] * 5} if job["task"] == "speed" else found
 
@@ -176,7 +176,7 @@ def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):
     """Batch 4 is the fastest at first, and slower when it is measured again: that is what stands."""
     jobs = []
 
-    def answer(job):
+    def answer(job, *_):
         if job["task"] == "matmul":
             return {"outcome": "measured", "flops_per_s": 1e9, "shape": [1, 1, 1]}
         if job["task"] == "bandwidth":

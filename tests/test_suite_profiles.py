@@ -115,7 +115,7 @@ def test_interrupted_it_goes_on_from_the_processes_that_are_done(
     """Ctrl-C in the second round: no process's result is lost, and none is measured twice."""
     ask, asked = rounds.ask, []
 
-    def interrupted(job):
+    def interrupted(job, *_):
         asked.append(job["task"])
         if len(asked) == 17:
             signal.raise_signal(signal.SIGINT)

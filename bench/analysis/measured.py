@@ -23,6 +23,9 @@ SETTING = {
 }
 OUTCOME = {"outcome": "str", "reason": "str", "largest_batch": "Int64"}
 CONTEXT = {
+    "as_trained": "boolean",
+    "allocator": "str",
+    "cudnn_benchmark": "boolean",
     "classes": "Int64",
     "threads": "Int64",
     "title": "str",
@@ -65,6 +68,7 @@ SPEED = {
     "clock": "str",
     "casting": "str",
     "optimizer": "str",
+    "gpu_processes": "Int64",
     **CONTEXT,
 }
 """Columns of the speed table: one row a setting. Latency is that of a step, whatever its batch; `best` is
@@ -72,7 +76,9 @@ the fastest setting of the model, mode and input size where it was looked for, m
 distance of the outputs from those in fp32, relative; `other_cores` is what other processes kept busy. Bytes
 per second are those of the machine's memory, energy that of what `energy_scope` names, `net` of what it takes
 when idle. `earlier_images_per_s` is what the store held of the very same setting before: more than 5 % apart,
-the row is `unstable`, as where its processes are."""
+the row is `unstable`, as where the 95 % interval over its processes is wider than 5 % either way.
+`as_trained`: in the layout, with the `allocator` and cuDNN's choice of algorithms, in which trials train the
+model on the device; missing in records of versions that did not yet measure so."""
 
 STANDING = {
     "samples": "Int64",
@@ -99,6 +105,7 @@ END_TO_END = {
     "decode_share": "float64",
     "transform_share": "float64",
     "model_share": "float64",
+    "model_images_per_s": "float64",
     "jpeg_px": "str",
     "jpeg_kib": "float64",
     **STANDING,
@@ -109,7 +116,8 @@ END_TO_END = {
     **CONTEXT,
 }
 """Columns of the end_to_end table: one row a setting of inference, from JPEG bytes in memory to labels.
-Latency is that of a batch; the phases have medians in ms, and shares of all the time, which add up to 1."""
+Latency is that of a batch; the phases have medians in ms, and shares of all the time, which add up to 1.
+`model_images_per_s` is the rate of the model's phase alone, in the same steps."""
 
 LOADING = {
     "path": "str",
@@ -128,7 +136,11 @@ LOADING = {
     "images_per_s_low": "float64",
     "images_per_s_high": "float64",
     **CARE,
-    **{name: dtype for name, dtype in CONTEXT.items() if name not in ("classes", "title", "family")},
+    **{
+        name: dtype
+        for name, dtype in CONTEXT.items()
+        if name not in ("classes", "title", "family", "as_trained", "cudnn_benchmark")
+    },
 }
 """Columns of the loading table: one row a way of images to a network on the device, without one: `jpeg`,
 decoded and scaled from bytes; `cache`, from decoded images, augmented as in training."""
@@ -165,6 +177,9 @@ SCALING = {
     "precision": "str",
     "memory_format": "str",
     "compiled": "boolean",
+    "as_trained": "boolean",
+    "allocator": "str",
+    "cudnn_benchmark": "boolean",
     "batch_size": "Int64",
     "threads": "Int64",
     "images_per_s": "float64",
@@ -189,6 +204,9 @@ HOW = [
     "precision",
     "memory_format",
     "compiled",
+    "as_trained",
+    "allocator",
+    "cudnn_benchmark",
     "batch_size",
     "threads",
     "torch",
@@ -226,7 +244,7 @@ def speed_table(profiles: Iterable[Record]) -> pd.DataFrame:
 
 def _place(record: Record) -> tuple[Any, ...]:
     """What a record of speed and one of energy have in common where they are of the same."""
-    return (*(record[name] for name in (*PLACE, *HOW[:-1])), canonical(record["versions"]))
+    return (*(record.get(name) for name in (*PLACE, *HOW[:-1])), canonical(record["versions"]))
 
 
 def memory_table(profiles: Iterable[Record]) -> pd.DataFrame:
@@ -264,7 +282,11 @@ def scaling_table(profiles: Iterable[Record], speed: pd.DataFrame, memory: pd.Da
 
 
 def _row(record: Record) -> Record:
-    return {**record, "profile": record["id"], "torch": record["versions"].get("torch")}
+    row = {**record, "profile": record["id"], "torch": record["versions"].get("torch")}
+    if record["what"] == "end_to_end" and record.get("model_ms"):
+        # By the model's own phase: never slower than the whole it is part of.
+        row.setdefault("model_images_per_s", 1000 * record["batch_size"] / record["model_ms"])
+    return row
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:

@@ -54,7 +54,18 @@ def profile(
     memory_format: Annotated[
         str | None,
         typer.Option(
-            "--memory-format", metavar="A,B", help="contiguous, channels_last [default: contiguous]."
+            "--memory-format",
+            metavar="A,B",
+            help="as_trained (each model's own), contiguous, channels_last [default: as_trained].",
+        ),
+    ] = None,
+    allocator: Annotated[
+        str | None,
+        typer.Option(
+            "--allocator",
+            metavar="A,B",
+            help="as_trained; keep_freed, where the C library keeps freed memory; default, where it gives it "
+            "back [default: as_trained].",
         ),
     ] = None,
     compiled: Annotated[
@@ -86,11 +97,16 @@ def profile(
 ) -> None:
     """Measure cost, speed, memory and energy of models anew, and write the tables.
 
-    A row that lies more than 5 % from what the store already holds of the same setting is marked unstable.
+    Each model is measured as trials here train it: in its own memory layout, with freed memory kept on a CPU,
+    with cuDNN looking for its fastest algorithm on a GPU. A row that is unstable gets up to four times the
+    processes. One that lies more than 5 % from what the store already holds of the same setting is marked
+    unstable too.
 
     Example: vcbench profile deit_tiny_patch16_224 resnet18 --batch-size 1,32 --precision fp32,bf16
     """
     from bench.measure.setting import (
+        ALLOCATORS,
+        AS_TRAINED,
         CUDA_PRECISIONS,
         MEMORY_FORMATS,
         MODES,
@@ -107,7 +123,14 @@ def profile(
     chosen = _words("--what", what, WHAT)
     given_modes = None if mode is None else _words("--mode", mode, MODES)
     precisions = None if precision is None else _words("--precision", precision, PRECISIONS)
-    formats = None if memory_format is None else _words("--memory-format", memory_format, MEMORY_FORMATS)
+    formats = (
+        None
+        if memory_format is None
+        else _words("--memory-format", memory_format, (AS_TRAINED, *MEMORY_FORMATS))
+    )
+    allocators = (
+        [AS_TRAINED] if allocator is None else _words("--allocator", allocator, (AS_TRAINED, *ALLOCATORS))
+    )
     batch_sizes = None if batch_size is None else _numbers("--batch-size", batch_size, LARGEST_BATCH)
     input_sizes = _numbers("--input-size", input_size, LARGEST_SIDE)
 
@@ -138,11 +161,12 @@ def profile(
         batch_sizes or (1, 32),
         input_sizes,
         precisions or ("fp32",),
-        formats or ("contiguous",),
+        formats or (AS_TRAINED,),
         (False, True) if compiled or full else (False,),
         classes=classes,
         device=device,
         threads=threads or default_threads(),
+        allocators=allocators,
     )
     effort = Effort(processes or (FULL_PROCESSES if full else 3), repeats, seconds)
     costs = [Profile(model, classes, size) for model in models for size in input_sizes]
@@ -228,12 +252,13 @@ def _print(records: Sequence[dict[str, Any]]) -> None:
     _section(rows, ("DATA PATH ALONE", "BATCH", "PX", "IMAGES/S", "NOTE"))
 
 
-HOW = ("MODEL", "MODE", "BATCH", "PX", "PRECISION", "LAYOUT", "COMPILED")
+HOW = ("MODEL", "MODE", "BATCH", "PX", "PRECISION", "LAYOUT", "COMPILED", "AS TRAINED")
 
 
 def _how(record: dict[str, Any]) -> tuple[Any, ...]:
     names = ("model", "mode", "batch_size", "input_size", "precision", "memory_format")
-    return *(record[name] for name in names), "yes" if record["compiled"] else "no"
+    trained = "yes" if record["as_trained"] else "no"
+    return *(record[name] for name in names), "yes" if record["compiled"] else "no", trained
 
 
 def _held(record: dict[str, Any]) -> tuple[str, str]:

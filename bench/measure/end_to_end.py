@@ -9,8 +9,9 @@ from bench.measure.jpegs import Preparation, batches, jpeg_facts, make_jpegs
 from bench.measure.load import OtherLoad, gpu_state
 from bench.measure.setting import Setting
 from bench.measure.speed import WARM_UP_LIMIT
-from bench.measure.subject import FORMATS, TOLERANCE, inference
+from bench.measure.subject import TOLERANCE, inference
 from bench.measure.timing import sample, warm_up
+from bench.training.step import FORMATS
 from models import find_card
 
 PHASES = ("decode", "transform", "model")

@@ -1,7 +1,8 @@
 """Energy of a step, from a counter that is read before and after long stretches of steps.
 
-A counter is brought up to date by the driver in its own rhythm, some ten times a second. Windows of half a
-minute that begin at a random moment of it make the error of a reading small and of no preferred sign.
+A counter is brought up to date by the driver in its own rhythm, some ten times a second: over a window of
+five seconds a reading is at most 2 % off. Windows begin at a random moment of it, so that the error has no
+preferred sign.
 """
 
 import random
@@ -18,7 +19,9 @@ from bench.measure.setting import NO_COUNTER, Setting
 from bench.measure.subject import BadOutput, prepare
 from bench.measure.timing import BLOCK, wall_clock, warm_up
 
-WINDOWS, WINDOW_S = 5, 30.0
+WINDOWS, WINDOW_S = 3, 5.0
+# The power of an idle board is measured once a session, for so long.
+IDLE_S = 10.0
 # Before a window, steps go on for a random time up to this.
 PHASE_S = 1.0
 SCOPE = "the whole board, by NVML's energy counter"
@@ -26,10 +29,22 @@ SCOPE = "the whole board, by NVML's energy counter"
 Read = Callable[[], float]
 
 
-def measure_energy(setting: Setting) -> dict[str, Any]:
-    """Energy per image of a setting on a GPU.
+def measure_idle(device: str) -> dict[str, Any]:
+    """`idle_watts` of the board with a CUDA context on it and no work.
 
-    Idle power is that of the board with a CUDA context on it and no work, before there is a network.
+    Raises:
+        BadOutput: there is no counter.
+    """
+    joules = energy_counter(device)
+    if joules is None:
+        raise BadOutput(NO_COUNTER)
+    torch.zeros(1, device=device)
+    torch.cuda.synchronize()
+    return {"idle_watts": idle_watts(joules)}
+
+
+def measure_energy(setting: Setting, *, idle: float) -> dict[str, Any]:
+    """Energy per image of a setting on a GPU whose board takes `idle` watts without work.
 
     Returns:
         What `per_image` gives, with windows, idle_watts, energy_scope, error and the state of the machine.
@@ -40,12 +55,9 @@ def measure_energy(setting: Setting) -> dict[str, Any]:
     joules = energy_counter(setting.device)
     if joules is None:
         raise BadOutput(NO_COUNTER)
-    torch.zeros(1, device=setting.device)
-    torch.cuda.synchronize()
-    idle = idle_watts(joules)
     step, error = prepare(setting)
     clock = wall_clock(step, setting.device)
-    warm_up(clock, WINDOW_S / 10, WINDOW_S)
+    warm_up(clock, WINDOW_S / 5, WINDOW_S)
 
     def block() -> int:
         for _ in range(BLOCK):
@@ -67,7 +79,7 @@ def measure_energy(setting: Setting) -> dict[str, Any]:
 
 
 def idle_watts(
-    joules: Read, seconds: float = WINDOW_S, now: Read = time.perf_counter, sleep: Callable = time.sleep
+    joules: Read, seconds: float = IDLE_S, now: Read = time.perf_counter, sleep: Callable = time.sleep
 ) -> float:
     """Mean power of a board that has nothing to do."""
     begun, before = now(), joules()

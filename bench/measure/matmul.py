@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from bench.measure.subject import HALF, set_tf32
+from bench.measure.subject import HALF
 from bench.measure.timing import BLOCK, event_clock, sample, wall_clock, warm_up
+from bench.training.step import set_backends
 
 # (m, k, n) of an m x k by k x n product. The last ones are layers of a ViT-B and a ViT-S.
 SHAPES = {
@@ -28,7 +29,7 @@ def measure_matmul(device: str, precision: str, *, repeats: int, seconds: float)
     Returns:
         flops_per_s (2 x multiply-adds per second), shape, and all by_shape.
     """
-    set_tf32(precision == "tf32")
+    set_backends(device, tf32=precision == "tf32")
     shapes = SHAPES[device]
     found = []
     for m, k, n in shapes:

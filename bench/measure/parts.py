@@ -1,4 +1,8 @@
-"""Which part of a network a multiply-add belongs to, told by the names of its modules."""
+"""Which part of a network a multiply-add belongs to, told by the names of its modules.
+
+A 1 x 1 convolution and a linear layer do the same product, at every position on its own, and are one part:
+otherwise the blocks of ConvNeXt (linear layers) and EfficientNet (1 x 1 convolutions) would seem to differ.
+"""
 
 from collections import Counter
 
@@ -8,7 +12,7 @@ PARTS = (
     "patch_embedding_or_stem",
     "attention_projections",
     "attention_matrices",
-    "mlp",
+    "linear_and_1x1",
     "convolutions",
     "head",
     "other",
@@ -17,6 +21,7 @@ PARTS = (
 STEMS = {"patch_embed", "stem", "conv_stem", "conv1", "conv_proj"}
 HEADS = {"head", "heads", "head_dist", "fc", "classifier", "last_linear"}
 # Products of activations with activations; the others have a weight for a factor.
+LINEAR = {"linear", "addmm", "mm"}
 MATRICES = {"attention", "matmul", "bmm", "baddbmm", "einsum"}
 
 
@@ -37,17 +42,28 @@ def by_part(network: nn.Module, products: dict[str, Counter[str]]) -> dict[str, 
     for name, counts in products.items():
         if name:
             own[name.rpartition(".")[0]].subtract(counts)
+    pointwise = {name for name, module in network.named_modules() if _is_pointwise(module)}
     first = next((name for name, counts in own.items() if name and any(counts.values())), "")
     parts = dict.fromkeys(PARTS, 0)
     for name, counts in own.items():
         for op, value in counts.items():
             if value:
-                parts[_part(name, op, blocks, first)] += value
+                parts[_part(name, op, blocks, first, pointwise)] += value
     return parts
 
 
-def _part(name: str, op: str, blocks: dict[str, str], first: str) -> str:
-    top = name.partition(".")[0]
+def _is_pointwise(module: nn.Module) -> bool:
+    """Whether a module is a convolution that sees one position at a time, and all of its channels."""
+    kernel = getattr(module, "kernel_size", None)
+    return (
+        isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        and all(side == 1 for side in kernel)
+        and module.groups == 1
+    )
+
+
+def _part(name: str, op: str, blocks: dict[str, str], first: str, pointwise: set[str]) -> str:
+    module, top = name, name.partition(".")[0]
     if top in STEMS or name == first:
         return "patch_embedding_or_stem"
     if top in HEADS and op != "conv":
@@ -59,9 +75,9 @@ def _part(name: str, op: str, blocks: dict[str, str], first: str) -> str:
         return "attention_matrices" if block == "attention" else "other"
     if block == "attention":
         return "attention_projections"
-    if block == "mlp":
-        return "mlp"
-    return "convolutions" if op == "conv" else "other"
+    if op == "conv":
+        return "linear_and_1x1" if module in pointwise else "convolutions"
+    return "linear_and_1x1" if block == "mlp" or op in LINEAR else "other"
 
 
 def _block(name: str, module: nn.Module, products: dict[str, Counter[str]]) -> str | None:

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,28 @@ from bench.measure.setting import Loading, Setting
 ROOT = Path(__file__).parent.parent.parent
 # What the machine keeps of its free memory: a measurement must not take others' processes down.
 RESERVE = 0.1
+# A worker that has not answered after this long is hung: in a compiler, or in a driver.
+LIMIT_S = 900.0
+# How often, in seconds, it is asked whether to stop while a worker measures.
+LOOK_S = 0.5
 EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Failed|Unsupported)\b")
 
 
-def ask(job: dict[str, Any]) -> dict[str, Any]:
+class Stopped(Exception):
+    """Asked to stop while a worker was measuring; what it had is lost."""
+
+
+def ask(
+    job: dict[str, Any], should_stop: Callable[[], bool] = lambda: False, limit: float = LIMIT_S
+) -> dict[str, Any]:
     """The result of a job (see `bench.measure.worker`), from a process of its own.
 
-    A worker that the system kills counts as out of memory; one that fails otherwise gives "failed" with
-    the line that names the exception, or else the last one it wrote.
+    A worker that the system kills counts as out of memory; one that takes longer than `limit` seconds, or
+    fails otherwise, gives "failed" with the line that names the exception, or else the last one it wrote. It
+    does not outlive this call, however that ends.
+
+    Raises:
+        Stopped: `should_stop` said so; it is asked twice a second.
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
@@ -34,23 +50,48 @@ def ask(job: dict[str, Any]) -> dict[str, Any]:
     }
     # The way threads wait is PyTorch's default, as it is where a reader repeats the measurement.
     environment.pop("OMP_WAIT_POLICY", None)
-    ran = subprocess.run(
+    worker = subprocess.Popen(
         [sys.executable, "-P", "-m", "bench.measure.worker"],
-        input=json.dumps(job),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        # Ctrl-C ends a run after the process that is measuring, not in the middle of it.
+        # Ctrl-C reaches this process alone, which decides.
         start_new_session=True,
     )
-    if ran.returncode == 0:
-        return json.loads(ran.stdout)
-    if ran.returncode == -signal.SIGKILL:
+    given: str | None = json.dumps(job | {"parent": os.getpid(), "parent_on_gpu": _on_gpu()})
+    deadline = time.monotonic() + limit
+    try:
+        while True:
+            try:
+                stdout, stderr = worker.communicate(given, timeout=LOOK_S)
+                break
+            except subprocess.TimeoutExpired:
+                given = None
+            if should_stop():
+                raise Stopped
+            if time.monotonic() > deadline:
+                return {"outcome": "failed", "reason": f"no answer after {limit:g} s: the process was ended"}
+    finally:
+        worker.kill()
+        worker.wait()
+        for pipe in (worker.stdin, worker.stdout, worker.stderr):
+            pipe.close()
+    if worker.returncode == 0:
+        return json.loads(stdout)
+    if worker.returncode == -signal.SIGKILL:
         return {"outcome": "out_of_memory"}
-    lines = ran.stderr.strip().splitlines() or [f"the process ended with status {ran.returncode}"]
+    lines = stderr.strip().splitlines() or [f"the process ended with status {worker.returncode}"]
     # Advice may follow the line that names the exception.
     named = [line for line in lines if EXCEPTION.match(line)] or lines
     return {"outcome": "failed", "reason": named[-1]}
+
+
+def _on_gpu() -> bool:
+    """Whether this process itself holds the GPU; asking must not import PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
 
 
 def job_of(task: str, setting: Setting | Loading, memory_limit: int | None, **effort: Any) -> dict[str, Any]:
@@ -65,12 +106,18 @@ def job_of(task: str, setting: Setting | Loading, memory_limit: int | None, **ef
     }
 
 
-def largest_batch(setting: Setting, memory_limit: int | None) -> int:
-    """The largest of batch_size / 2, / 4, ... that fits, each tried in a process of its own; 0 for none."""
+def largest_batch(
+    setting: Setting, memory_limit: int | None, should_stop: Callable[[], bool] = lambda: False
+) -> int:
+    """The largest of batch_size / 2, / 4, ... that fits, each tried in a process of its own; 0 for none.
+
+    Raises:
+        Stopped: as `ask`.
+    """
     batch_size = setting.batch_size
     while (batch_size := batch_size // 2) > 0:
         smaller = replace(setting, batch_size=batch_size)
-        if ask(job_of("fits", smaller, memory_limit))["outcome"] == "measured":
+        if ask(job_of("fits", smaller, memory_limit), should_stop)["outcome"] == "measured":
             return batch_size
     return 0
 

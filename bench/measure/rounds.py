@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bench.measure.processes import ask, job_of, largest_batch
+from bench.measure.processes import Stopped, ask, job_of, largest_batch
 from bench.measure.setting import Effort, Loading, Setting
 
-# A row is unstable when the medians of its processes are further apart than this, relative to their median.
+# A row is unstable while the 95 % interval of its processes' rates reaches further than this from their mean.
 UNSTABLE = 0.05
 # A percentile needs this many samples beyond it.
 TAIL_SAMPLES = 5
@@ -41,7 +41,10 @@ class Row:
     @property
     def ended(self) -> bool:
         """Whether nothing more will be measured of it."""
-        return self.failure is not None or len(self.results) >= self.effort.processes
+        done, effort = len(self.results), self.effort
+        if self.failure is not None or done >= max(effort.processes, effort.most or 0):
+            return True
+        return done >= effort.processes and not is_unstable(self.samples)
 
     @property
     def samples(self) -> list[list[float]]:
@@ -78,41 +81,55 @@ def measure_rows(
     """Measure every row, and for those of speed the limits of the machine in each of their precisions.
 
     Every round is one process of every row that wants more, in an order of its own, after one of every
-    limit. A row that failed is not tried again; that of one which ran out of memory has "largest_batch".
+    limit. A row that is unstable gets more rounds, up to its effort's `most` processes. A row that failed is
+    not tried again; that of one which ran out of memory has "largest_batch".
 
     Args:
         rows: those with results go on from there.
         seed: of the orders.
         keep: told a row after each of its processes.
-        should_stop: asked before each process.
+        should_stop: asked before each process, and twice a second while one measures: that one is ended, and
+            its results so far are lost.
 
     Yields:
         Each row as it ends, with the limits so far.
     """
     limits, shuffled = Limits(), random.Random(seed)
     count = max((row.effort.processes for row in rows), default=0)
-    for turn in range(count):
+    most = max((row.effort.most or 0 for row in rows), default=0)
+    for turn in range(max(count, most)):
         work = [row for row in rows if not row.ended]
         if not work:
             return
         shuffled.shuffle(work)
         speed = [row for row in work if row.task == "speed"]
-        own_limits = [*dict.fromkeys(row.setting.precision for row in speed), None] if speed else []
+        # Further rounds of unstable rows leave the limits as they are.
+        asked = speed if turn < count else []
+        own_limits = [*dict.fromkeys(row.setting.precision for row in asked), None] if asked else []
         for number, item in enumerate([*own_limits, *work], 1):
             if should_stop():
                 return
-            place = f"round {turn + 1}, {number} of {len(own_limits) + len(work)}"
+            kind = "round" if turn < count else "further round"
+            place = f"{kind} {turn + 1}, {number} of {len(own_limits) + len(work)}"
             if isinstance(item, Row):
                 told(f"{place}: {item.task}, {item.setting.words}")
                 effort = {"repeats": item.effort.repeats, "seconds": item.effort.seconds}
-                item.results.append(ask(job_of(item.task, item.setting, memory_limit, **effort)))
-                _find_largest(item, memory_limit, told)
+                try:
+                    item.results.append(
+                        ask(job_of(item.task, item.setting, memory_limit, **effort), should_stop)
+                    )
+                    _find_largest(item, memory_limit, told, should_stop)
+                except Stopped:
+                    return
                 keep(item)
                 if item.ended:
                     yield item, limits
             else:
                 told(f"{place}: {'matrix products in ' + item if item else 'memory bandwidth'}")
-                limits.note(item, ask(_limit_job(item, speed[0])))
+                try:
+                    limits.note(item, ask(_limit_job(item, speed[0]), should_stop))
+                except Stopped:
+                    return
 
 
 def _limit_job(precision: str | None, like: Row) -> dict[str, Any]:
@@ -122,11 +139,39 @@ def _limit_job(precision: str | None, like: Row) -> dict[str, Any]:
     return {**kind, "device": like.setting.device, "threads": like.setting.threads, **effort}
 
 
-def _find_largest(row: Row, memory_limit: int | None, told: Callable[[str], None]) -> None:
-    """Where a model's row has run out of memory, add the largest batch that fits to its result."""
+def _find_largest(
+    row: Row, memory_limit: int | None, told: Callable[[str], None], should_stop: Callable[[], bool]
+) -> None:
+    """Where a model's row has run out of memory, add the largest batch that fits to its result.
+
+    Raises:
+        Stopped: asked to; the row then has no result of this process.
+    """
     if row.failure and row.failure["outcome"] == "out_of_memory" and isinstance(row.setting, Setting):
         told(f"largest batch that fits: {row.setting.words}")
-        row.failure["largest_batch"] = largest_batch(row.setting, memory_limit)
+        try:
+            row.failure["largest_batch"] = largest_batch(row.setting, memory_limit, should_stop)
+        except Stopped:
+            row.results.remove(row.failure)
+            raise
+
+
+def is_unstable(samples: Sequence[Sequence[float]]) -> bool:
+    """Whether the 95 % Student interval of the processes' rates reaches over `UNSTABLE` of their mean.
+
+    A single process tells nothing of it.
+
+    Args:
+        samples: times of every step, by process.
+    """
+    rates = np.array([1 / median(one) for one in samples])
+    return len(rates) > 1 and bool(_half_width(rates) > UNSTABLE * rates.mean())
+
+
+def _half_width(rates: np.ndarray) -> float:
+    """Of the 95 % Student interval of a mean."""
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(rates) - 1)
+    return float(quantile * rates.std(ddof=1) / np.sqrt(len(rates)))
 
 
 def best_settings(rows: Sequence[Row]) -> list[Setting]:
@@ -161,7 +206,7 @@ def summarise(samples: Sequence[Sequence[float]], batch_size: int) -> dict[str, 
     rates = np.array([1000 * batch_size / value for value in medians])
     low = high = None
     if len(rates) > 1:
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, len(rates) - 1) * rates.std(ddof=1) / np.sqrt(len(rates))
+        half = _half_width(rates)
         low, high = float(max(rates.mean() - half, 0)), float(rates.mean() + half)
     return {
         "latency_ms_median": float(middle),
@@ -175,7 +220,7 @@ def summarise(samples: Sequence[Sequence[float]], batch_size: int) -> dict[str, 
         "samples": len(pooled),
         "processes": len(samples),
         "process_medians_ms": medians,
-        "unstable": (max(medians) - min(medians)) / median(medians) > UNSTABLE,
+        "unstable": is_unstable(samples),
     }
 
 

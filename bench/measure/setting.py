@@ -1,7 +1,7 @@
 """What is measured: a model, or the data path, and everything in how it is run that the numbers depend on."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -11,6 +11,11 @@ MODES = ("infer", "train")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 CUDA_PRECISIONS = ("tf32", "fp16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
+ALLOCATORS = ("keep_freed", "default")
+# Stands for the layout, or the allocator's setting, in which trials train the model on the device.
+AS_TRAINED = "as_trained"
+# What trials can be trained in.
+TRAINED_PRECISIONS = ("fp32", "bf16")
 # Input sizes in px at which the growth of a model's cost is looked at.
 SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 # Ways of an image to a network: decoded from JPEG bytes, or taken from the decoded cache as in training.
@@ -31,6 +36,9 @@ class Setting:
             weights in inference, and that of autocast in training.
         device: "cpu" or "cuda".
         threads: that the CPU's operations are spread over.
+        allocator: "keep_freed" where the C library keeps freed memory for the next step, as it does in trials
+            on the CPU; "default" where it gives it back to the system.
+        cudnn_benchmark: whether cuDNN looks for its fastest algorithm for each shape, as it does in trials.
     """
 
     model: str
@@ -43,15 +51,26 @@ class Setting:
     compiled: bool
     device: str
     threads: int
+    allocator: str = "default"
+    cudnn_benchmark: bool = False
 
     def facts(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
 
     @property
+    def as_trained(self) -> bool:
+        """Whether a trial on this device would train the model so: in this layout, with this allocator,
+        eager, in a precision that there are trials in."""
+        like = as_trained(self)
+        return like == self and self.precision in TRAINED_PRECISIONS
+
+    @property
     def words(self) -> str:
         """The setting in one line."""
         layout = f"{self.memory_format}, {'compiled' if self.compiled else 'eager'}"
+        if self.device == "cpu" and self.allocator == "default":
+            layout += ", freed memory returned"
         return (
             f"{self.model} {self.mode}, batch {self.batch_size}, {self.input_size} px, "
             f"{self.precision}, {layout}"
@@ -67,6 +86,7 @@ class Loading:
     input_size: int
     device: str
     threads: int
+    allocator: str = "default"
 
     def facts(self) -> dict[str, Any]:
         """As plain data."""
@@ -98,11 +118,15 @@ class Growth:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: processes a row; in each, at least so many steps and so many seconds of them."""
+    """How long to measure: processes a row; in each, at least so many steps and so many seconds of them.
+
+    A row that is unstable gets further processes, up to `most`; None for none.
+    """
 
     processes: int = 3
     repeats: int = 10
     seconds: float = 1.0
+    most: int | None = None
 
 
 def grid(
@@ -117,11 +141,15 @@ def grid(
     classes: int,
     device: str,
     threads: int,
+    allocators: Sequence[str] = (AS_TRAINED,),
 ) -> list[Setting]:
-    """Every combination once, in order."""
-    combinations = product(models, modes, input_sizes, precisions, memory_formats, compiled, batch_sizes)
-    return [
-        Setting(
+    """Every combination once, in order; `AS_TRAINED` among the layouts and allocators is each model's own."""
+    combinations = product(
+        models, modes, input_sizes, precisions, memory_formats, allocators, compiled, batch_sizes
+    )
+    found = []
+    for model, mode, input_size, precision, memory_format, allocator, compile_it, batch_size in combinations:
+        setting = Setting(
             model=model,
             mode=mode,
             batch_size=batch_size,
@@ -132,11 +160,30 @@ def grid(
             compiled=compile_it,
             device=device,
             threads=threads,
+            allocator=allocator,
+            cudnn_benchmark=device == "cuda",
         )
-        for model, mode, input_size, precision, memory_format, compile_it, batch_size in dict.fromkeys(
-            combinations
-        )
-    ]
+        like = as_trained(setting)
+        if memory_format == AS_TRAINED:
+            setting = replace(setting, memory_format=like.memory_format)
+        if allocator == AS_TRAINED:
+            setting = replace(setting, allocator=like.allocator)
+        found.append(setting)
+    return list(dict.fromkeys(found))
+
+
+def as_trained(setting: Setting) -> Setting:
+    """The setting with layout, allocator, cuDNN and compilation as trials on its device have them."""
+    from bench.training.allocator import trained_allocator
+    from models import find_card
+
+    return replace(
+        setting,
+        memory_format=find_card(setting.model).memory_format,
+        allocator=trained_allocator(setting.device),
+        cudnn_benchmark=setting.device == "cuda",
+        compiled=False,
+    )
 
 
 def check_precisions(precisions: Sequence[str], device: str, *, where: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from bench.measure.load import OtherLoad, gpu_state
 from bench.measure.setting import Setting
-from bench.measure.subject import OPTIMIZER, TOLERANCE, prepare
+from bench.measure.subject import TOLERANCE, optimizer_words, prepare
 from bench.measure.timing import BLOCK, event_clock, sample, wall_clock, warm_up
 
 # On a busy machine steps never agree: at most this many times the seconds that are then sampled.
@@ -34,7 +34,7 @@ def measure_speed(setting: Setting, *, repeats: int, seconds: float) -> dict[str
         "error": error,
         "tolerance": TOLERANCE[setting.precision],
         "casting": _casting(setting),
-        "optimizer": OPTIMIZER if setting.mode == "train" else None,
+        "optimizer": optimizer_words() if setting.mode == "train" else None,
         "gpu": {"before": before, "after": gpu_state()} if on_gpu else None,
         **load.facts(),
     }

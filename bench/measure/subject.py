@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.measure.setting import Setting
+from bench.measure.setting import TRAINED_PRECISIONS, Setting
+from bench.recipe import load_recipe
+from bench.training.optimizer import make_optimizer
+from bench.training.step import FORMATS, set_backends, trained_form, training_step
 from models import find_card, make_model, resolve_weights
 
 # Distance of the outputs from those in fp32, over the length of the latter. Eager and compiled, contiguous
@@ -17,9 +20,9 @@ from models import find_card, make_model, resolve_weights
 TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 5e-2}
 CHECKED_IMAGES = 8
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-OPTIMIZER = "AdamW, fused"
-LEARNING_RATE = 1e-6
+# The recipe whose optimizer, groups of parameters and clipping a training step has, and the rate of its
+# steps, so small that hundreds of them on the same images stay finite.
+RECIPE, LEARNING_RATE = "finetune", 1e-6
 
 
 class BadOutput(RuntimeError):
@@ -66,14 +69,19 @@ def inference(setting: Setting) -> tuple[Callable[[torch.Tensor], torch.Tensor],
 
 def _placed(setting: Setting) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """Network and images in fp32 in the setting's layout, and the outputs of the first images before that."""
-    set_tf32(False)
+    set_backends(setting.device)
     network = make_network(setting)
     images = make_images(setting)
     with torch.inference_mode():
         expected = network(images[:CHECKED_IMAGES]).float()
-    set_tf32(setting.precision == "tf32")
-    layout = FORMATS[setting.memory_format]
-    return network.to(memory_format=layout), images.contiguous(memory_format=layout), expected
+    _backends(setting)
+    network = trained_form(network, setting.memory_format)
+    return network, images.contiguous(memory_format=FORMATS[setting.memory_format]), expected
+
+
+def _backends(setting: Setting) -> None:
+    set_backends(setting.device, tf32=setting.precision == "tf32")
+    torch.backends.cudnn.benchmark = setting.cudnn_benchmark
 
 
 def make_network(setting: Setting) -> nn.Module:
@@ -121,32 +129,51 @@ def autocast(setting: Setting) -> AbstractContextManager:
     return torch.autocast(setting.device, half) if half else nullcontext()
 
 
-def set_tf32(on: bool) -> None:
-    """Let matrix products and convolutions of fp32 numbers on a GPU round to TF32, or not."""
-    torch.backends.cuda.matmul.allow_tf32 = on
-    torch.backends.cudnn.allow_tf32 = on
-
-
 def _training(setting: Setting, network: nn.Module, images: torch.Tensor) -> Callable[[], torch.Tensor]:
-    """A training step, after one that showed its loss to be finite."""
+    """The training step of trials, always on the same images; one was taken, and its loss was finite."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.randint(setting.classes, (len(images),), generator=generator).to(setting.device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, fused=True)
+    recipe = load_recipe(RECIPE).optimizer
+    clip_grad = recipe.clip_grad
+    optimizer = make_optimizer(network, recipe.model_copy(update={"lr": LEARNING_RATE}))
     scaler = torch.amp.GradScaler(setting.device, enabled=setting.precision == "fp16")
     forward = torch.compile(network) if setting.compiled else network
 
-    def step() -> torch.Tensor:
-        optimizer.zero_grad(set_to_none=True)
+    def trained() -> torch.Tensor:
+        return training_step(
+            network,
+            images,
+            labels,
+            optimizer,
+            precision=setting.precision,
+            clip_grad=clip_grad,
+            forward=forward,
+        )
+
+    def other() -> torch.Tensor:
+        """In a precision that no trial has."""
         with autocast(setting):
-            loss = F.cross_entropy(forward(images), labels)
+            output = forward(images)
+        loss = F.cross_entropy(output.float(), labels)
+        optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(network.parameters(), clip_grad)
         scaler.step(optimizer)
         scaler.update()
-        return loss
+        return loss.detach()
+
+    step = trained if setting.precision in TRAINED_PRECISIONS else other
 
     if not torch.isfinite(step()).item():
         raise BadOutput(f"the loss of a training step in {setting.precision} is not finite")
     return step
+
+
+def optimizer_words() -> str:
+    """What a training step updates the weights with."""
+    recipe = load_recipe(RECIPE).optimizer
+    return f"{recipe.name}, fused, gradient norm clipped to {recipe.clip_grad:g}, as in the recipe {RECIPE}"
 
 
 def fits(setting: Setting) -> dict[str, bool]:

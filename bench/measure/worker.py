@@ -5,22 +5,37 @@ model: speed, end_to_end, memory, energy, fits), "threads", optionally "memory_l
 CPU), and what the task needs; the result has "outcome".
 """
 
+import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 from typing import Any
 
 Job = dict[str, Any]
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def main() -> None:
     """Take the measurement; anything that libraries print goes to standard error."""
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    result = take(json.load(sys.stdin))
+    job = json.load(sys.stdin)
+    die_with(job.pop("parent", None))
+    result = take(job)
     with answer:
         json.dump(result, answer, allow_nan=False)
+
+
+def die_with(parent: int | None) -> None:
+    """Have the kernel end this process when its parent ends, however that ends; on Linux alone."""
+    if parent is None or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended before the kernel was asked
+        sys.exit("the process that asked for this measurement has ended")
 
 
 def take(job: Job) -> dict[str, Any]:
@@ -28,13 +43,26 @@ def take(job: Job) -> dict[str, Any]:
     import torch
 
     from bench.measure.subject import BadOutput
+    from bench.training.allocator import KEEP_FREED, keep_freed_memory
     from bench.training.memory import is_out_of_memory
 
     torch.set_num_threads(job["threads"])
+    # Nothing large has been taken yet. The setting cannot be taken back: a process has one of them.
+    if job.get("setting", {}).get("allocator") == KEEP_FREED and not keep_freed_memory():
+        return {"outcome": "failed", "reason": "the C library of this system cannot keep freed memory"}
+    others = _others_on_gpu(job)
     if job.get("memory_limit"):
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory_limit"],) * 2)
     try:
-        return {"outcome": "measured", **_numbers(job), "threads": torch.get_num_threads()}
+        numbers = _numbers(job)
+        if others:
+            numbers |= {"busy": True}
+        return {
+            "outcome": "measured",
+            **numbers,
+            "gpu_processes": others,
+            "threads": torch.get_num_threads(),
+        }
     except BadOutput as error:
         return {"outcome": "failed", "reason": str(error)}
     except MemoryError:
@@ -43,6 +71,16 @@ def take(job: Job) -> dict[str, Any]:
         if not is_out_of_memory(error):
             raise
         return {"outcome": "out_of_memory"}
+
+
+def _others_on_gpu(job: Job) -> int | None:
+    """Other processes on the GPU that the job is for, before this one is among them; None on the CPU."""
+    device = job.get("device") or job.get("setting", {}).get("device")
+    if device != "cuda":
+        return None
+    from bench.measure.load import others_on_gpu
+
+    return others_on_gpu(own=int(job.get("parent_on_gpu", False)))
 
 
 def _numbers(job: Job) -> dict[str, Any]:
@@ -81,7 +119,11 @@ def _numbers(job: Job) -> dict[str, Any]:
         case "energy":
             from bench.measure.energy import measure_energy
 
-            return measure_energy(setting)
+            return measure_energy(setting, idle=job["idle_watts"])
+        case "idle":
+            from bench.measure.energy import measure_idle
+
+            return measure_idle(setting.device)
         case "fits":
             from bench.measure.subject import fits
 

@@ -8,6 +8,14 @@ from functools import cache
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 NEVER = 2**31 - 1
 
+KEEP_FREED, DEFAULT = "keep_freed", "default"
+
+
+def trained_allocator(device: str) -> str:
+    """How the C library's memory is handled in the processes that train on a device: `keep_freed` on the CPU
+    where the library is glibc, else `default`."""
+    return KEEP_FREED if device == "cpu" and platform.libc_ver()[0] == "glibc" else DEFAULT
+
 
 @cache
 def keep_freed_memory() -> bool:

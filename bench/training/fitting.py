@@ -24,6 +24,7 @@ from bench.training.images import Images
 from bench.training.loop import Diverged, Trained, forward_all, predict, train
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
 from bench.training.observer import Observer, Stopped, Unstoppable
+from bench.training.step import trained_form
 from models import Card, Weights, find_card, make_model, resolve_weights
 
 
@@ -143,10 +144,7 @@ class Setup:
                 f'recipe "{trial.recipe.name}": head_outputs = {self.outputs}, '
                 f"but the head of {self.card.name}'s weights has {network.num_classes}"
             )
-        for module in network.modules():
-            if isinstance(module, nn.Hardtanh):  # and ReLU6
-                module.inplace = False  # its gradient needs its input, which autograd would copy for it
-        return network.to(memory_format=torch.channels_last) if self.card.kind == "cnn" else network
+        return trained_form(network, self.card.memory_format)
 
 
 @dataclass
@@ -253,7 +251,7 @@ def _train(setup: Setup) -> Fitted:
         details={
             "kept_step": trained.kept_step,
             "train_s": round(trained.seconds, 3),
-            "memory_format": "channels_last" if setup.card.kind == "cnn" else "contiguous",
+            "memory_format": setup.card.memory_format,
         },
     )
 

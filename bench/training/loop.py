@@ -3,13 +3,11 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from bench.data.augment import Pipeline
@@ -21,6 +19,7 @@ from bench.training.observer import Observer, Stopped
 from bench.training.optimizer import make_optimizer, set_rate
 from bench.training.schedule import lr_factor, momentum, position
 from bench.training.seeds import epoch_order, seed_step
+from bench.training.step import autocast, set_backends, training_step
 
 CHECKPOINT_SECONDS = 60.0
 HISTORY_ROWS = 100
@@ -53,12 +52,6 @@ class Trained:
     earlier_seconds: float
     kept_step: int
     keep: Callable[[], None]
-
-
-def autocast(precision: str, device: str) -> AbstractContextManager:
-    """Mixed precision for `bf16`; nothing for `fp32`, which is never TF32."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    return torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def train(
@@ -97,6 +90,7 @@ def train(
     log_every = max(1, total // HISTORY_ROWS)
     val_steps = _validation_steps(recipe, total, per_epoch) if validate else set()
     running = torch.tensor(progress.loss_sum, device=device)
+    set_backends(device)
     window_start, window_steps = time.perf_counter(), 0
     last_saved = time.perf_counter()
     last_val: dict[str, float] = {}
@@ -118,15 +112,9 @@ def train(
         inputs, target = mix_batch(
             inputs, targets[torch.from_numpy(indices).to(device)], outputs, recipe, generator
         )
-        with autocast(precision, device):
-            output = network(inputs)
-        loss = F.cross_entropy(output.float(), target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if recipe.optimizer.clip_grad is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.optimizer.clip_grad)
-        optimizer.step()
-        running += loss.detach()
+        running += training_step(
+            network, inputs, target, optimizer, precision=precision, clip_grad=recipe.optimizer.clip_grad
+        )
         progress.loss_steps += 1
         progress.step = step = step + 1
         window_steps += 1

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bench.training.loop import autocast
+from bench.training.step import autocast
 
 # Of the CPU's allocator; of CUDA outside PyTorch's allocator; of cuBLAS and cuDNN.
 OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")

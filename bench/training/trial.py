@@ -14,7 +14,7 @@ from bench.machine import commit, device_name, machine_facts, machine_name, vers
 from bench.measure.accuracy import compact, save_predictions, score
 from bench.plan import Resolved
 from bench.store import FORMAT, RunStore
-from bench.training.allocator import keep_freed_memory
+from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
 from bench.training.fitting import Fitted, Place, Setup, fit, parameters
 from bench.training.loop import Diverged
 from bench.training.observer import Observer
@@ -47,7 +47,7 @@ def run_trial(resolved: Resolved, place: Place, observer: Observer) -> dict[str,
         DataError, WeightsError, StoreError: inputs are damaged, or results cannot be written.
     """
     started, began = datetime.now(UTC), time.perf_counter()
-    if place.device == "cpu":
+    if trained_allocator(place.device) == KEEP_FREED:
         keep_freed_memory()
     store = RunStore(place.results)
     folder = store.root / "runs" / resolved.id

@@ -44,10 +44,10 @@ def test_joules_per_image_of_a_board_of_known_power():
     assert idle == pytest.approx(IDLE_W, rel=0.01)
     windows = measure_windows(here.block, here.joules, now=here.now, seed=0)
     found = per_image(windows, idle, BATCH)
-    assert found["energy_windows"] == len(windows) == 5
-    assert all(one["seconds"] >= 30 for one in windows)
-    assert found["energy_j_per_image"] == pytest.approx(WORK_W * STEP_S / BATCH, rel=0.005)
-    assert found["energy_net_j_per_image"] == pytest.approx((WORK_W - IDLE_W) * STEP_S / BATCH, rel=0.01)
+    assert found["energy_windows"] == len(windows) == 3
+    assert all(5 <= one["seconds"] < 5.1 for one in windows)
+    assert found["energy_j_per_image"] == pytest.approx(WORK_W * STEP_S / BATCH, rel=0.02)
+    assert found["energy_net_j_per_image"] == pytest.approx((WORK_W - IDLE_W) * STEP_S / BATCH, rel=0.025)
 
 
 def test_windows_begin_at_moments_of_the_counter_that_differ():
@@ -59,7 +59,7 @@ def test_windows_begin_at_moments_of_the_counter_that_differ():
 
     measure_windows(here.block, joules, now=here.now, seed=1, seconds=1.0)
     starts = [round(phase, 3) for phase in begun[::2]]
-    assert len(starts) == 5 and len(set(starts)) >= 3
+    assert len(starts) == 3 and len(set(starts)) >= 2
 
 
 def test_net_energy_of_windows_by_hand():
@@ -72,7 +72,9 @@ def test_without_a_counter_nothing_is_guessed(monkeypatch):
     assert board.energy_counter("cpu") is None
     monkeypatch.setattr(energy, "energy_counter", lambda device: None)
     setting = Setting("vit_digits", "infer", 1, 16, 10, "fp32", "contiguous", False, "cpu", 1)
-    found = take({"task": "energy", "setting": setting.facts(), "threads": 1})
+    job = {"setting": setting.facts(), "threads": 1}
+    assert take(job | {"task": "idle"}) == {"outcome": "failed", "reason": NO_COUNTER}
+    found = take(job | {"task": "energy", "idle_watts": 70.0})
     assert found == {"outcome": "failed", "reason": NO_COUNTER}
 
 

@@ -32,7 +32,7 @@ def vit_flops(size: int, patch: int, width: int, depth: int, classes: int, token
         "patch_embedding_or_stem": 2 * patches * 3 * patch**2 * width,
         "attention_projections": 2 * depth * n * 4 * width**2,
         "attention_matrices": 2 * depth * 2 * n**2 * width,
-        "mlp": 2 * depth * n * 8 * width**2,
+        "linear_and_1x1": 2 * depth * n * 8 * width**2,
         "convolutions": 0,
         "head": 2 * width * classes,
         "other": 0,
@@ -94,20 +94,21 @@ def test_fvcore_agrees_where_it_knows_every_operation():
     assert found["flops_train_step"] == 3 * found["flops"] - stem
 
 
-SELF_ATTENTION = {"attention_matrices", "attention_projections", "mlp"}
+SELF_ATTENTION = {"attention_matrices", "attention_projections", "linear_and_1x1"}
+CONVOLVING = {"linear_and_1x1", "convolutions"}
 
 
 @pytest.mark.parametrize(
     "name, size, options, parts",
     [
-        ("swin_tiny_patch4_window7_224", 224, {}, SELF_ATTENTION | {"other"}),
+        ("swin_tiny_patch4_window7_224", 224, {}, SELF_ATTENTION),
         ("vit_small_patch14_reg4_dinov2", 56, {"depth": 2, "img_size": 56}, SELF_ATTENTION),
         ("mobilevit_xxs", 128, {}, SELF_ATTENTION | {"convolutions"}),
-        ("convnext_atto", 64, {}, {"mlp", "convolutions"}),
-        ("efficientnet_b0", 64, {}, {"convolutions"}),
+        ("convnext_atto", 64, {}, CONVOLVING),
+        ("efficientnet_b0", 64, {}, CONVOLVING),
         # Attention in name only: it weighs channels.
-        ("resnest14d", 64, {}, {"convolutions"}),
-        ("mixer_s32_224", 224, {}, {"mlp"}),
+        ("resnest14d", 64, {}, CONVOLVING),
+        ("mixer_s32_224", 224, {}, {"linear_and_1x1"}),
     ],
 )
 def test_any_model_of_timm(name, size, options, parts):
@@ -117,6 +118,21 @@ def test_any_model_of_timm(name, size, options, parts):
     assert sum(found["by_part"].values()) == found["flops"]
     nonzero = {part for part, value in found["by_part"].items() if value}
     assert nonzero == parts | {"patch_embedding_or_stem", "head"}
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "convnextv2_atto"])
+def test_a_linear_layer_and_a_convolution_of_the_same_product_are_one_part(name):
+    """timm makes ConvNeXt's blocks of either; its tensors and its operations are the same."""
+    linear, convolved = (timm.create_model(name, conv_mlp=conv, num_classes=10) for conv in (False, True))
+    found = count(linear, 64)["by_part"]
+    assert found == count(convolved, 64)["by_part"]
+    depthwise = [m for m in linear.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert len(depthwise) == sum(len(stage.blocks) for stage in linear.stages)
+    # What sees neighbours: the depthwise convolutions, and those of 2 x 2 px between the stages.
+    sides = {40: 16, 80: 8, 160: 4, 320: 2}
+    expected = sum(49 * m.out_channels * sides[m.out_channels] ** 2 for m in depthwise)
+    expected += sum(4 * a * b * sides[b] ** 2 for a, b in ((40, 80), (80, 160), (160, 320)))
+    assert found["convolutions"] == 2 * expected
 
 
 def test_backward_costs_twice_the_forward_with_any_grouping():

@@ -1,8 +1,13 @@
 """Rounds of worker processes: their order, and what becomes of rows that fail."""
 
+import os
+import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 
@@ -19,7 +24,7 @@ def asked(monkeypatch):
     """Answers jobs without a process; batches above 8 run out of memory. Gives the list of jobs."""
     jobs = []
 
-    def answer(job):
+    def answer(job, *_):
         jobs.append(job)
         if job["task"] == "matmul":
             return {"outcome": "measured", "flops_per_s": 1e9 * len(jobs), "shape": [1, 1, 1]}
@@ -104,6 +109,84 @@ def test_files_that_a_control_group_has_read_are_no_memory_taken(tmp_path):
 def test_every_way_in_which_pytorch_says_that_memory_is_out(text, expected):
     assert is_out_of_memory(RuntimeError(text)) is expected
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+
+
+def test_an_unstable_row_gets_more_processes_up_to_a_bound(monkeypatch):
+    """One row settles as its odd process weighs less, one never does, one may not have more."""
+    times = {1: [1.0, 1.3, 1.0] + [1.0] * 20, 2: [1.0, 2.0] * 20, 4: [1.0, 2.0] * 20, 8: [1.0] * 20}
+    taken, limits = Counter(), []
+
+    def answer(job, *_):
+        if "setting" not in job:
+            limits.append(job["task"])
+            return {"outcome": "failed"}
+        size = job["setting"]["batch_size"]
+        taken[size] += 1
+        return {"outcome": "measured", "seconds": [times[size][taken[size] - 1]]}
+
+    monkeypatch.setattr(rounds, "ask", answer)
+    rows = {size: Row("speed", replace(SMALL, batch_size=size), Effort(most=12)) for size in (1, 2, 8)}
+    rows[4] = Row("speed", replace(SMALL, batch_size=4))
+    ended = [row.setting.batch_size for row, _ in measure_rows(list(rows.values()), seed=0)]
+    assert taken == {1: 11, 2: 12, 4: 3, 8: 3} and sorted(ended) == [1, 2, 4, 8]
+    # One of 11 processes at 1.3 s: rates 1 and 0.77, sd 0.070; 2.23 x 0.070 / 11^0.5 is 4.8 % of 0.98.
+    assert not rounds.is_unstable(rows[1].samples) and rounds.is_unstable(rows[2].samples)
+    assert len(limits) == 2 * 3
+
+
+def test_a_stop_ends_the_process_that_measures_and_keeps_the_others(monkeypatch):
+    kept = []
+
+    def answer(job, should_stop):
+        if len(kept) == 2:
+            raise processes.Stopped
+        return {"outcome": "measured", "seconds": [0.001]}
+
+    monkeypatch.setattr(rounds, "ask", answer)
+    rows = [Row("loading", replace(SMALL, batch_size=size)) for size in (1, 2, 4)]
+    assert not list(measure_rows(rows, keep=kept.append))
+    assert sum(len(row.results) for row in rows) == 2
+
+
+def test_a_real_worker_is_ended_within_two_seconds_of_a_stop():
+    began = time.monotonic()
+    job = processes.job_of("speed", SMALL, None, repeats=1, seconds=600.0)
+    with pytest.raises(processes.Stopped):
+        processes.ask(job, lambda: time.monotonic() > began + 0.2)
+    assert not workers()
+
+
+def test_a_real_worker_that_does_not_answer_is_ended():
+    job = processes.job_of("speed", SMALL, None, repeats=1, seconds=600.0)
+    found = processes.ask(job, limit=0.3)
+    assert found["outcome"] == "failed" and "no answer after 0.3 s" in found["reason"]
+    assert not workers()
+
+
+def workers():
+    return [child for child in psutil.Process().children() if "bench.measure.worker" in child.cmdline()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's signal is Linux's")
+@pytest.mark.parametrize("early", [False, True], ids=["while it works", "before it asks"])
+def test_a_worker_ends_with_the_process_that_asked(early):
+    """A process starts one that asks to end with it, and is killed: the kernel closes the other's pipe."""
+    inner = (
+        "import os, sys, time; from bench.measure.worker import die_with; "
+        f"parent = {'1' if early else 'os.getppid()'}; die_with(parent); "
+        "print('working', flush=True); time.sleep(600)"
+    )
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    environment = os.environ | {"PYTHONPATH": str(processes.ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", outer], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as asking:
+        if early:
+            assert asking.stdout.read() == b""
+        else:
+            assert asking.stdout.readline() == b"working\n"
+            asking.kill()
+            assert asking.stdout.read() == b""
 
 
 @pytest.mark.slow

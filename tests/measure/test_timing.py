@@ -93,6 +93,13 @@ def test_summary_against_numpy_and_scipy():
     assert found["latency_ms_p99"] is None
 
 
-@pytest.mark.parametrize(("last", "unstable"), [(10.4, False), (10.6, True)])
-def test_processes_that_disagree_make_a_row_unstable(last, unstable):
-    assert summarise([[10.0] * 5, [10.0] * 5, [last] * 5], 1)["unstable"] is unstable
+@pytest.mark.parametrize(
+    ("last", "processes", "unstable"), [(10.3, 3, False), (10.5, 3, True), (11.0, 8, False), (12.5, 8, True)]
+)
+def test_a_row_is_unstable_while_its_interval_is_wide(last, processes, unstable):
+    """Against scipy's own interval of a mean; one process that is off weighs less among eight."""
+    steps = [[10.0] * 5] * (processes - 1) + [[last] * 5]
+    rates = [1000 / one[0] for one in steps]
+    low, high = stats.t.interval(0.95, processes - 1, np.mean(rates), stats.sem(rates))
+    assert ((high - low) / 2 > 0.05 * np.mean(rates)) == unstable
+    assert summarise(steps, 1)["unstable"] is unstable

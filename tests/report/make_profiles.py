@@ -197,11 +197,11 @@ def _cost(model: str, flops: int) -> dict:
     head = 2_000_000
     rest = flops - matrices - head
     parts = dict.fromkeys(
-        ("patch_embedding_or_stem", "attention_projections", "mlp", "convolutions", "other"), 0
+        ("patch_embedding_or_stem", "attention_projections", "linear_and_1x1", "convolutions", "other"), 0
     )
     if attends:
         parts |= {"patch_embedding_or_stem": rest // 50, "attention_projections": rest // 3}
-        parts["mlp"] = rest - rest // 50 - rest // 3
+        parts["linear_and_1x1"] = rest - rest // 50 - rest // 3
     else:
         parts |= {"patch_embedding_or_stem": rest // 15, "convolutions": rest - rest // 15}
     return {

@@ -15,8 +15,8 @@ PARTS = {
     "patch_embedding_or_stem": "patch embedding or stem",
     "attention_projections": "attention: projections",
     "attention_matrices": "attention: matrices",
-    "mlp": "MLP",
-    "convolutions": "convolutions",
+    "linear_and_1x1": "linear layers and 1 × 1 convolutions",
+    "convolutions": "larger convolutions",
     "head": "head",
     "other": "other products",
 }
@@ -65,7 +65,9 @@ def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
         shares,
         x_label="Share of multiply-adds (%)",
         caption="Where the multiply-adds of a forward pass are; at the end of each bar, how many there are. "
-        "Attention matrices are the products of queries with keys, and of the weights with values.",
+        "Attention matrices are the products of queries with keys, and of the weights with values. Linear "
+        "layers and 1 × 1 convolutions do the same product at every position; larger convolutions see "
+        "neighbours, or channels one by one.",
         alt=f"Shares of the multiply-adds of a forward pass. {said}.",
         data=data,
         runs=[row["profile"] for row in rows],
