@@ -66,6 +66,8 @@ class Dataset:
         read: image i as uint8 (h, w, 3) RGB; raises DataError naming the file when it is damaged.
         source: where image i comes from, in words: its file, or "train image 17".
         native_size: the side in px where all images are square and of one size, else None.
+        largest: the largest short and the largest long side in px among all images, where that is known
+            without decoding them; else None.
         duplicates: int64 positions within the test split to leave out of a deduplicated score, or None
             where nobody has looked.
     """
@@ -80,6 +82,7 @@ class Dataset:
     read: Callable[[int], np.ndarray] = field(repr=False)
     source: Callable[[int], str] = field(repr=False)
     native_size: int | None = None
+    largest: Callable[[], tuple[int, int]] | None = field(default=None, repr=False)
     duplicates: np.ndarray | None = field(default=None, repr=False)
 
     def split_labels(self, split: str) -> np.ndarray:

@@ -1,11 +1,20 @@
-"""Images decoded and resized once, as arrays on disk that every trial reads."""
+"""Images decoded and resized once, as arrays on disk that every trial reads.
+
+`NAME.npy` holds the images, `NAME.crc` a checksum of every CHUNK of them. While an array is built the two
+grow together as `NAME.npy.building` and `NAME.crc.building`, so that what was stopped goes on where it was,
+and what was damaged is decoded again, CHUNK by CHUNK.
+"""
 
 import fcntl
+import io
 import os
 import re
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,14 +23,24 @@ from PIL import Image
 
 from bench.config import cache_dir, digest
 from bench.data.base import Dataset
-from bench.errors import StoreError
-from bench.files import cannot_write, staged
+from bench.errors import DataError, StoreError, warn
+from bench.files import cannot_write
 
-FORMAT = 1
-CHUNK = 128  # images decoded ahead of the writer
+FORMAT = 2
+# Images decoded ahead of the writer, and under one checksum; fewer where they are large.
+CHUNK, CHUNK_BYTES = 128, 2**25
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+# Of an image much longer than wide, only so many times its short side is looked at for the centre square.
+LONGEST = 64
+CRC_BYTES = 4
+WAIT_SECONDS = 0.1
 
 Progress = Callable[[int, int], None]
+Resize = Literal["squash", "crop"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+# Arrays whose checksums this process has compared: their inode, size and time of change then.
+_checked: dict[Path, tuple[int, int, int]] = {}
 
 
 def decoded(
@@ -29,62 +48,71 @@ def decoded(
     split: str,
     *,
     size: int,
-    resize: Literal["squash", "crop"],
-    interpolation: Literal["bilinear", "bicubic"],
+    resize: Resize,
+    interpolation: Interpolation,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """All images of a split, uint8 (n, s, s, 3), read-only and mapped from disk; built the first time.
 
-    s is `size`, but a dataset whose images are natively square and no larger is kept as it is, for the
-    device to scale up. Two processes that ask at once build it once; one that dies leaves nothing that
-    could be taken for the whole.
+    s is `stored_side`. Two processes that ask at once build the array once; one that dies or is stopped
+    leaves what it has decoded to the next. Every process compares the checksums once (about a second for
+    5 GB that are in memory), and decodes anew what does not have them.
 
     Args:
         size: side in px.
         resize: "squash" to size x size, or "crop": the short side to size, then the centre. Both are
             antialiased.
-        progress: called with images done and images in all while the array is built.
+        progress: called with images done and images in all while the array is built, and with 0 done while
+            this process waits for another or compares checksums. What it raises ends that.
 
     Raises:
         DataError: an image is damaged.
         StoreError: the cache cannot be written, or the disk is full.
     """
-    native = dataset.native_size is not None and dataset.native_size <= size
-    side = dataset.native_size if native else size
-    how = {"resize": "none"} if native else {"resize": resize, "interpolation": interpolation}
-    key = {
-        "format": FORMAT,
-        "data": dataset.fingerprint,
-        "split_id": dataset.split_id,
-        "split": split,
-        "size": side,
-    }
-    label = re.sub(r"[^\w.-]", "_", f"{dataset.name[:40]}-{split}-{side}")
-    path = cache_dir() / "images" / f"{label}-{digest({**key, **how})}.npy"
-    shape = (len(dataset.splits[split]), side, side, 3)
-    if not shape[0]:
-        return np.empty(shape, dtype=np.uint8)
-    images = _mapped(path, shape)
-    if images is None:
-        with _locked(path):
-            images = _mapped(path, shape)
-            if images is None:
-                _build(
-                    path, dataset, split, shape, None if native else (size, resize, interpolation), progress
-                )
-                images = _mapped(path, shape)
-    return images
+    array = Array.of(dataset, split, size=size, resize=resize, interpolation=interpolation)
+    if not array.count:
+        return np.empty((0, array.side, array.side, 3), dtype=np.uint8)
+    progress = progress or (lambda done, total: None)
+    if not array.is_whole(progress):
+        with _locked(array.path, lambda: progress(0, array.count)):
+            if not array.is_whole(progress):
+                array.make(progress)
+    return np.load(array.path, mmap_mode="r")
 
 
-def fit(
-    image: Image.Image,
-    size: int,
-    resize: Literal["squash", "crop"],
-    interpolation: Literal["bilinear", "bicubic"],
-) -> Image.Image:
-    """An image at size x size px, by the same arithmetic as torchvision's Resize and CenterCrop."""
+def bytes_to_decode(
+    dataset: Dataset, split: str, *, size: int, resize: Resize, interpolation: Interpolation
+) -> int:
+    """Bytes that `decoded` would still write to the disk."""
+    array = Array.of(dataset, split, size=size, resize=resize, interpolation=interpolation)
+    there = [path.stat().st_size for path in (array.path, array.building) if path.exists()]
+    return max(0, array.bytes - max(there, default=0)) if array.count else 0
+
+
+def stored_side(dataset: Dataset, size: int, resize: Resize) -> int:
+    """The side in px at which images are stored that are wanted at `size`.
+
+    It is `size`, but a dataset whose images are all square and of one size no larger is kept as it is, and
+    one whose largest image needs half of `size` or less is stored at what that one needs; the device scales
+    up.
+    """
+    if dataset.native_size is not None:
+        return min(size, dataset.native_size)
+    if dataset.largest is None:
+        return size
+    short, long = dataset.largest()
+    needed = short if resize == "crop" else long
+    return needed if needed <= size // 2 else size
+
+
+def fit(image: Image.Image, size: int, resize: Resize, interpolation: Interpolation) -> Image.Image:
+    """An image at size x size px, by the same arithmetic as torchvision's Resize and CenterCrop.
+
+    Of an image more than LONGEST times as long as wide, what is far from the centre is cut off before.
+    """
     if resize == "squash":
         return image.resize((size, size), FILTERS[interpolation])
+    image = _without_ends(image)
     width, height = image.size
     short = min(width, height)
     width, height = (size if side == short else int(size * side / short) for side in (width, height))
@@ -93,52 +121,195 @@ def fit(
     return image.crop((left, top, left + size, top + size))
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array at `path`, or None where there is none of this shape: a cache may always be built again."""
-    try:
-        images = np.load(path, mmap_mode="r")
-    except (FileNotFoundError, ValueError, EOFError):
-        return None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
-    return images if images.shape == shape and images.dtype == np.uint8 else None
+def _without_ends(image: Image.Image) -> Image.Image:
+    """The image around its centre, at most LONGEST times (and a pixel) as long as wide."""
+    width, height = image.size
+    longest = LONGEST * min(width, height)
+    across, down = (max(0, side - longest) // 2 for side in (width, height))
+    return image.crop((across, down, width - across, height - down)) if across or down else image
 
 
-def _build(
-    path: Path,
-    dataset: Dataset,
-    split: str,
-    shape: tuple[int, ...],
-    how: tuple | None,
-    progress: Progress | None,
-) -> None:
-    """Write the whole array; the lock is held, so what another left unfinished is nobody's."""
+@dataclass(frozen=True)
+class Array:
+    """One decoded split: where it lies, and how its images are made."""
 
-    def one(index: int) -> bytes:
-        image = dataset.read(index)
-        if how is not None:
-            image = np.asarray(fit(Image.fromarray(image), *how))
-        return np.ascontiguousarray(image).tobytes()
+    path: Path
+    dataset: Dataset
+    split: str
+    side: int
+    how: tuple[Resize, Interpolation] | None
 
-    for abandoned in path.parent.glob(f".{path.name}.*.part"):
-        abandoned.unlink(missing_ok=True)
-    indices = dataset.splits[split].tolist()
-    # Plain writes in order: a full disk is then an error here, where a mapped file would kill the process.
-    with staged(path) as part, part.open("wb") as file, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        done = 0
-        for start in range(0, len(indices), CHUNK):
-            for data in pool.map(one, indices[start : start + CHUNK]):
-                file.write(data)
-                done += 1
-                if progress is not None:
-                    progress(done, len(indices))
+    @classmethod
+    def of(
+        cls, dataset: Dataset, split: str, *, size: int, resize: Resize, interpolation: Interpolation
+    ) -> "Array":
+        """The array of a split at a size; nothing is read or written."""
+        side = stored_side(dataset, size, resize)
+        native = side == dataset.native_size
+        how = {"resize": "none"} if native else {"resize": resize, "interpolation": interpolation}
+        key = {
+            "format": FORMAT,
+            "data": dataset.fingerprint,
+            "split_id": dataset.split_id,
+            "split": split,
+            "size": side,
+        }
+        label = re.sub(r"[^\w.-]", "_", f"{dataset.name[:40]}-{split}-{side}")
+        path = cache_dir() / "images" / f"{label}-{digest({**key, **how})}.npy"
+        return cls(path, dataset, split, side, None if native else (resize, interpolation))
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return len(self.dataset.splits[self.split])
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image."""
+        return self.side * self.side * 3
+
+    @property
+    def header(self) -> bytes:
+        """What stands before the pixels in a .npy file."""
+        text = io.BytesIO()
+        shape = (self.count, self.side, self.side, 3)
+        np.lib.format.write_array_header_1_0(text, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        return text.getvalue()
+
+    @property
+    def bytes(self) -> int:
+        """Size of the whole file."""
+        return len(self.header) + self.count * self.image_bytes
+
+    @property
+    def building(self) -> Path:
+        """The array as far as it is, while it is being built."""
+        return self.path.with_suffix(".npy.building")
+
+    def chunks(self) -> list[tuple[int, int]]:
+        """First image and end of every chunk."""
+        each = max(1, min(CHUNK, CHUNK_BYTES // self.image_bytes))
+        return [(start, min(start + each, self.count)) for start in range(0, self.count, each)]
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """Offset and length in bytes of some images in the file."""
+        return len(self.header) + start * self.image_bytes, (stop - start) * self.image_bytes
+
+    def is_whole(self, progress: Progress) -> bool:
+        """Whether the array is there with all its checksums; compared once in a process for the same file."""
+        try:
+            state = _state(self.path)
+            if _checked.get(self.path) == state:
+                return True
+            if state[1] != self.bytes:
+                return False
+            sums = _sums(self.path.with_suffix(".crc").read_bytes())
+            whole = len(sums) == len(self.chunks()) and not self.damaged(self.path, sums, progress)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be read ({error.strerror})") from error
+        if whole:
+            _checked[self.path] = state
+        return whole
+
+    def damaged(self, path: Path, sums: list[bytes], progress: Progress) -> list[int]:
+        """Numbers of the chunks in the file at `path` that lack their checksums; all if its header does."""
+        with path.open("rb") as file:
+            if file.read(len(self.header)) != self.header:
+                return list(range(len(sums)))
+            wrong = []
+            for number, ((start, stop), expected) in enumerate(zip(self.chunks(), sums, strict=False)):
+                progress(0, self.count)
+                content = file.read(self.span(start, stop)[1])
+                if len(content) != self.span(start, stop)[1] or _crc(content) != expected:
+                    wrong.append(number)
+            return wrong
+
+    def make(self, progress: Progress) -> None:
+        """Decode what is missing or damaged; the lock is held."""
+        sums, sums_building = self.path.with_suffix(".crc"), self.path.with_suffix(".crc.building")
+        try:
+            if self.path.exists():
+                warn(f"{self.path}: is damaged; what does not have its checksum is decoded anew")
+                self.path.replace(self.building)
+            known = _sums(next((p.read_bytes() for p in (sums_building, sums) if p.exists()), b""))
+            known = known[: len(self.chunks())] if self.building.exists() else []
+            sums_building.write_bytes(b"".join(known))
+            self.fill(known, sums_building, progress)
+            sums_building.replace(sums)
+            self.building.replace(self.path)
+            _checked[self.path] = _state(self.path)
+        except (OSError, DataError) as error:
+            # Nothing is left on a full disk, nor of images that are others once the damaged one is mended.
+            for path in (self.building, sums_building):
+                path.unlink(missing_ok=True)
+            if isinstance(error, DataError):
+                raise
+            raise cannot_write(self.path, error) from error
+
+    def fill(self, known: list[bytes], sums_path: Path, progress: Progress) -> None:
+        """Write what the array being built lacks: chunks beyond the `known` checksums, and damaged ones."""
+        wrong = self.damaged(self.building, known, progress) if known else []
+        # Plain writes in order: a full disk is an error then, where a mapped file would kill the process.
+        with (
+            self.building.open("r+b" if self.building.exists() else "w+b") as file,
+            sums_path.open("r+b") as sums_file,
+            ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        ):
+            file.write(self.header)
+            for number, (start, stop) in enumerate(self.chunks()):
+                if number < len(known) and number not in wrong:
+                    continue
+                content = self.decode(start, stop, pool, progress)
+                file.seek(self.span(start, stop)[0])
+                file.write(content)
+                file.flush()
+                sums_file.seek(number * CRC_BYTES)
+                sums_file.write(_crc(content))
+                sums_file.flush()
+            for opened, length in ((file, self.bytes), (sums_file, len(self.chunks()) * CRC_BYTES)):
+                opened.truncate(length)
+                os.fsync(opened.fileno())
+
+    def decode(self, start: int, stop: int, pool: ThreadPoolExecutor, progress: Progress) -> bytes:
+        """The pixels of some images, one after the other."""
+
+        def one(index: int) -> bytes:
+            image = self.dataset.read(index)
+            if self.how is not None:
+                image = np.asarray(fit(Image.fromarray(image), self.side, *self.how))
+            return np.ascontiguousarray(image).tobytes()
+
+        pixels = []
+        for content in pool.map(one, self.dataset.splits[self.split][start:stop].tolist()):
+            pixels.append(content)
+            progress(start + len(pixels), self.count)
+        return b"".join(pixels)
+
+
+def _crc(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(CRC_BYTES, "little")
+
+
+def _sums(content: bytes) -> list[bytes]:
+    """The checksums of a file, of which the last may be cut short."""
+    whole = len(content) // CRC_BYTES
+    return [content[CRC_BYTES * number : CRC_BYTES * (number + 1)] for number in range(whole)]
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """By what a file is known to be the one that was looked at: inode, size, time of change."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_ctime_ns
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of `path`, waiting for whoever has it; the system frees it when its holder dies."""
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of `path`; the system frees it when its holder dies.
+
+    `waiting` is called while another process has it, and ends the wait by raising.
+    """
     lock = path.with_name(f".{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,8 +317,13 @@ def _locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(lock, error) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            raise cannot_write(lock, error) from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waiting()
+                time.sleep(WAIT_SECONDS)
+            except OSError as error:
+                raise cannot_write(lock, error) from error
         yield

@@ -1,11 +1,14 @@
 """Images decoded once: right, built once, and never half."""
 
+import hashlib
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +17,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as tv
 
 from bench.config import cache_dir
-from bench.data import open_dataset
+from bench.data import cache, open_dataset
 from bench.data.base import Dataset
-from bench.data.cache import decoded, fit
+from bench.data.cache import bytes_to_decode, decoded, fit
 from bench.errors import DataError, StoreError
 
 HOW = {"size": 16, "resize": "crop", "interpolation": "bicubic"}
@@ -41,6 +44,10 @@ dataset = Dataset("slow", "s", ["a"], np.zeros(40, int), splits, sys.argv[3], "o
 print(int(decoded(dataset, "train", size=16, resize="crop", interpolation="bicubic").astype(int).sum()))
 """
 SUM = sum(range(40)) * 16 * 16 * 3
+
+
+def digest_of(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def slow(log, pause, fingerprint):
@@ -120,7 +127,7 @@ def test_a_damaged_image_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="1.jpg: cannot be decoded"):
         decoded(dataset, "train", **HOW)
     assert set((cache_dir() / "images").glob("*.npy")) == before
-    assert not list((cache_dir() / "images").glob(".*.part"))
+    assert not list((cache_dir() / "images").glob("*.building"))
 
 
 def test_a_damaged_cache_is_built_again():
@@ -147,12 +154,12 @@ def test_killed_in_the_middle(tmp_path):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert list(folder.glob(".slow-train-16-*.part"))
+    assert list(folder.glob("slow-train-16-*.npy.building"))
     read_before = len((tmp_path / "log").read_text().split())
     assert read_before < 40
     out, err = slow(tmp_path / "log", 0, "a" * 64).communicate(timeout=60)
     assert out.strip() == str(SUM), err
-    assert not list(folder.glob(".slow-train-16-*.part"))
+    assert not list(folder.glob("*.building"))
 
 
 def test_no_room_is_a_store_error(tmp_path):
@@ -178,3 +185,134 @@ def test_crop_is_centred():
     image = np.zeros((10, 30, 3), dtype=np.uint8)
     image[:, 10:20] = 255
     assert np.asarray(fit(Image.fromarray(image), 10, "crop", "bilinear")).min() == 255
+
+
+def test_of_a_thin_image_only_the_middle_is_scaled():
+    """1 x 20000 px at 224 px would take a scaled image of 4 GB."""
+    ramp = np.linspace(0, 255, 20_000).astype(np.uint8)
+    thin = Image.fromarray(np.repeat(ramp[:, None, None], 3, axis=2))
+    for image in (thin, thin.transpose(Image.Transpose.ROTATE_90)):
+        result = np.asarray(fit(image, 224, "crop", "bicubic"))
+        assert result.shape == (224, 224, 3) and abs(int(result.mean()) - 127) <= 1
+    noise = np.random.default_rng(0).integers(0, 256, (200, 50, 3), dtype=np.uint8)
+    theirs = tv.center_crop(tv.resize(Image.fromarray(noise), 30), [30, 30])
+    # What is cut off beyond does not reach the centre.
+    ends = np.zeros((3000, 50, 3), np.uint8)
+    longer = np.concatenate([ends, noise, ends])
+    np.testing.assert_array_equal(
+        np.asarray(fit(Image.fromarray(longer), 30, "crop", "bilinear")), np.asarray(theirs)
+    )
+
+
+DAMAGE = {
+    "a bit of an image": lambda path: flip(path, path.stat().st_size // 2),
+    "a bit of the last image": lambda path: flip(path, -1),
+    "a bit of the header": lambda path: flip(path, 60),
+    "zeros": lambda path: write_at(path, 1000, bytes(100_000)),
+    "cut short": lambda path: os.truncate(path, path.stat().st_size - 5000),
+    "too long": lambda path: path.write_bytes(path.read_bytes() + b"more"),
+    "empty": lambda path: os.truncate(path, 0),
+    "a bit of the checksums": lambda path: flip(path.with_suffix(".crc"), 2),
+    "no checksums": lambda path: path.with_suffix(".crc").unlink(),
+    "half the checksums": lambda path: os.truncate(path.with_suffix(".crc"), 6),
+}
+
+
+def flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def write_at(path, position, content):
+    with path.open("r+b") as file:
+        file.seek(position)
+        file.write(content)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_noticed_and_made_good(kind, caplog, monkeypatch):
+    _, dataset = noise([(20, 24)] * 300, digest_of(kind))
+    array = decoded(dataset, "train", **HOW)
+    content, path = np.array(array), Path(array.filename)
+    monkeypatch.setattr(cache, "_checked", {})  # as in another process
+    DAMAGE[kind](path)
+    with caplog.at_level(logging.WARNING, "vcbench"):
+        np.testing.assert_array_equal(decoded(dataset, "train", **HOW), content)
+    (line,) = caplog.messages
+    assert str(path) in line
+    cache._checked.clear()
+    again = decoded(replace(dataset, read=None), "train", **HOW)
+    np.testing.assert_array_equal(again, content)
+
+
+def test_only_what_is_damaged_is_decoded_anew():
+    _, dataset = noise([(20, 24)] * 300, "7" * 64)
+    path = Path(decoded(dataset, "train", **HOW).filename)
+    flip(path, path.stat().st_size // 2)
+    read = []
+    decoded(replace(dataset, read=lambda i: read.append(i) or dataset.read(i)), "train", **HOW)
+    assert sorted(read) == sorted(dataset.splits["train"][128:256].tolist())
+
+
+class Enough(Exception):
+    """Raised where a test has seen enough."""
+
+
+def test_decoding_that_is_stopped_goes_on_where_it_was():
+    _, dataset = noise([(20, 24)] * 300, "8" * 64)
+    read = []
+    counting = replace(dataset, read=lambda i: read.append(i) or dataset.read(i))
+
+    def stop_at(limit):
+        def progress(done, total):
+            if done >= limit:
+                raise Enough
+
+        return progress
+
+    for limit in (200, 300):
+        with pytest.raises(Enough):
+            decoded(counting, "train", **HOW, progress=stop_at(limit))
+        assert not list((cache_dir() / "images").glob(f"*-{'8' * 64}.npy"))
+    array = decoded(counting, "train", **HOW)
+    assert len(read) <= 300 + 2 * 128
+    _, other = noise([(20, 24)] * 300, "9" * 64)
+    np.testing.assert_array_equal(array, decoded(other, "train", **HOW))
+
+
+def test_a_process_that_waits_for_another_can_be_stopped(tmp_path):
+    process = slow(tmp_path / "log", 0.05, "3" * 64)
+    while not (tmp_path / "log").exists():
+        time.sleep(0.01)
+    splits = {"train": np.arange(40), "val": np.arange(0), "test": np.arange(0)}
+    dataset = Dataset("slow", "s", ["a"], np.zeros(40, int), splits, "3" * 64, "own data", None, str)
+
+    def progress(done, total):
+        assert (done, total) == (0, 40)
+        raise Enough
+
+    with pytest.raises(Enough):
+        decoded(dataset, "train", **HOW, progress=progress)
+    process.kill()
+    process.communicate()
+
+
+def test_small_images_are_not_blown_up_on_the_disk():
+    """They are stored at what the largest of them needs, where that is half of what is asked for or less."""
+    images, dataset = noise([(10, 10), (10, 10)], "4" * 64, largest=lambda: (10, 10))
+    stored = decoded(dataset, "train", size=32, resize="crop", interpolation="bicubic")
+    np.testing.assert_array_equal(stored, images[::-1])
+    _, dataset = noise([(8, 12), (10, 10)], "5" * 64, largest=lambda: (10, 12))
+    for resize, side in (("crop", 10), ("squash", 12)):
+        stored = decoded(dataset, "train", size=32, resize=resize, interpolation="bicubic")
+        assert stored.shape == (2, side, side, 3)
+        assert decoded(dataset, "train", size=16, resize=resize, interpolation="bicubic").shape[1] == 16
+
+
+def test_bytes_that_decoding_will_take():
+    _, dataset = noise([(20, 24)] * 3, "6" * 64)
+    expected = bytes_to_decode(dataset, "train", **HOW)
+    path = Path(decoded(dataset, "train", **HOW).filename)
+    assert expected == path.stat().st_size and bytes_to_decode(dataset, "train", **HOW) == 0
+    assert bytes_to_decode(dataset, "val", **HOW) == 0
