@@ -22,6 +22,7 @@ Ratio = Annotated[float, Field(ge=0.01, le=100)]
 Spread = Annotated[float, Field(ge=1e-6, le=1000)]
 Strength = Annotated[float, Field(ge=1e-30, le=1e30)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
+L2 = tuple(float(f"{digit}e{power}") for power in range(-9, 2) for digit in (1, 2, 5))  # 1e-9 to 50
 
 
 class RandAugment(Strict):
@@ -105,16 +106,16 @@ class Schedule(Strict):
 
 
 class Probe(Strict):
-    """Multinomial logistic regression on frozen features.
+    """Multinomial logistic regression on frozen features of unit length.
 
-    `l2` are the candidate strengths (see `bench.training.probe`); below `cv_from` shots, or where the
-    subset has fewer than `folds` images of some class, `l2_fixed` is used.
+    `l2` are the candidate strengths (see `bench.training.probe`), compared by cross-validation over `folds`
+    folds, or as many as there are images per class; below `cv_from` images per class `l2_fixed` is used.
     """
 
-    l2: tuple[Strength, ...] = Field((1e-5, 1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
-    l2_fixed: Strength = 1e-2
-    cv_from: int = Field(5, ge=2)
-    folds: int = Field(3, ge=2, le=1000)
+    l2: tuple[Strength, ...] = Field(L2, min_length=1)
+    l2_fixed: Strength = 1e-4
+    cv_from: int = Field(2, ge=2)
+    folds: int = Field(5, ge=2, le=1000)
 
 
 class Recipe(Strict):

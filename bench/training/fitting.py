@@ -290,6 +290,8 @@ def _probe(setup: Setup) -> Fitted:
         setup.outputs,
         trial.recipe.probe,
         seed=identity["draw_seed"] or 0,
+        device=setup.place.device,
+        should_stop=setup.observer.should_stop,
     )
     probe_s = time.perf_counter() - began
     return Fitted(
@@ -297,13 +299,13 @@ def _probe(setup: Setup) -> Fitted:
         weights=lambda: {
             "weight": torch.from_numpy(fitted.weight),
             "bias": torch.from_numpy(fitted.bias),
-            "mean": torch.from_numpy(fitted.mean),
-            "scale": torch.from_numpy(fitted.scale),
         },
         images_seen=len(subset),
         details={
             "l2": fitted.l2,
             "cross_validation": fitted.cross_validation,
+            "relative_gradient": fitted.gradient,
+            "feature_width": subset.shape[1],
             "features": made,
             "probe_s": round(probe_s, 3),
         },

@@ -5,60 +5,226 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 
-from bench.recipe import Probe
-from bench.training.probe import fit, solve
+from bench.data import open_dataset
+from bench.recipe import Probe, load_recipe
+from bench.training.observer import Stopped
+from bench.training.probe import Regression, expected_seconds, fit
+
+MODELS = ("deit_tiny_patch16_224_lnq", "tf_efficientnet_lite0")
 
 
-@pytest.fixture(scope="module")
-def blobs():
-    random = np.random.default_rng(0)
-    labels = np.repeat(np.arange(6), 20)
-    centres = random.normal(size=(6, 15))
-    features = centres[labels] + 1.5 * random.normal(size=(120, 15)) * random.uniform(0.5, 4, 15)
+def blobs(images, width, classes=6, spread=0.6, seed=0):
+    """Features around a mean for each class, none of them near zero length, and their labels."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(images) % classes
+    centres = random.normal(size=(classes, width))
+    features = (
+        1 + centres[labels] + spread * random.normal(size=(images, width)) * random.uniform(0.5, 4, width)
+    )
     return features.astype(np.float32), labels
 
 
-@pytest.mark.parametrize("l2", [1e-3, 1e-1])
-def test_the_solution_is_that_of_scikit_learn(blobs, l2):
-    features, labels = blobs
-    x = (features - features.mean(0)) / features.std(0)
-    ours = solve(torch.from_numpy(x).double(), torch.from_numpy(labels), 6, l2).numpy()
-    theirs = LogisticRegression(C=1 / (len(x) * l2), tol=1e-10, max_iter=10_000).fit(x.astype(float), labels)
-    np.testing.assert_allclose(ours[:, :-1], theirs.coef_, atol=2e-3)
-    bias = ours[:, -1] - ours[:, -1].mean()
-    np.testing.assert_allclose(bias, theirs.intercept_ - theirs.intercept_.mean(), atol=2e-3)
+def reference(l2):
+    return make_pipeline(Normalizer(), LogisticRegression(C=1 / l2, tol=1e-10, max_iter=100_000))
 
 
-def test_the_strength_is_the_best_of_scikit_learns_cross_validation(blobs):
-    features, labels = blobs
-    recipe = Probe(l2=(1e-3, 1e-2, 1e-1, 1.0, 10.0))
+@pytest.mark.parametrize("l2", [1e-5, 1e-3, 1e-1, 10.0])
+@pytest.mark.parametrize(("images", "width"), [(120, 15), (60, 200)])
+def test_the_solution_is_that_of_scikit_learn(images, width, l2):
+    features, labels = blobs(images, width)
+    probe = fit(features, labels, 6, Probe(l2_fixed=l2, cv_from=1000), seed=0)
+    theirs = reference(l2).fit(features.astype(float), labels)[-1]
+    largest = np.abs(theirs.coef_).max()
+    np.testing.assert_allclose(probe.weight, theirs.coef_, atol=2e-3 * largest)
+    bias = probe.bias - probe.bias.mean()
+    np.testing.assert_allclose(bias, theirs.intercept_ - theirs.intercept_.mean(), atol=2e-3 * largest)
+    assert probe.l2 == l2 and probe.cross_validation is None
+
+
+@pytest.mark.parametrize("l2", [1e-6, 1e-2])
+def test_the_gradient_is_gone(l2):
+    features, labels = blobs(90, 40)
+    probe = fit(features, labels, 6, Probe(l2_fixed=l2, cv_from=1000), seed=0)
+    x = torch.nn.functional.normalize(torch.from_numpy(features).double())
+    weight, bias = (torch.from_numpy(a).double().requires_grad_(True) for a in (probe.weight, probe.bias))
+    loss = torch.nn.functional.cross_entropy(x @ weight.T + bias, torch.from_numpy(labels), reduction="sum")
+    (loss + l2 / 2 * weight.square().sum()).backward()
+    size = float(torch.cat([weight.grad.flatten(), bias.grad]).norm() / (l2 * weight.detach().norm()))
+    assert size < 2e-3 and probe.gradient <= 1e-3
+
+
+def test_the_path_in_single_precision_stays_at_the_minimum():
+    features, labels = blobs(150, 60, spread=1.5)
+    x = torch.from_numpy(Normalizer().transform(features))
+    x -= x.mean(0)
+    path = Regression(x, torch.from_numpy(labels), 6)
+    for l2 in (10.0, 0.1, 1e-3, 1e-5, 1e-7):
+        ours = path.solve(l2, 5e-3).numpy()
+        assert path.gradient <= 5e-3
+        theirs = reference(l2).fit(features.astype(float), labels)[-1].coef_
+        np.testing.assert_allclose(ours[:, :-1], theirs, atol=5e-3 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("images", "folds"), [(120, 5), (12, 2)])
+def test_the_strength_has_the_lowest_nll_of_scikit_learns_cross_validation(images, folds):
+    features, labels = blobs(images, 15, spread=1.0)
+    recipe = Probe(l2=tuple(10.0**power for power in range(-7, 3)))
     probe = fit(features, labels, 6, recipe, seed=3)
-    x = (features - features.mean(0)) / features.std(0)
-    folds = StratifiedKFold(recipe.folds, shuffle=True, random_state=3)
+    splits = list(StratifiedKFold(folds, shuffle=True, random_state=3).split(features, labels))
+    theirs = {
+        f"{l2:g}": -cross_val_score(
+            reference(l2), features.astype(float), labels, cv=splits, scoring="neg_log_loss"
+        )
+        @ np.array([len(held) for _, held in splits])
+        / images
+        for l2 in recipe.l2
+    }
+    assert f"{probe.l2:g}" == min(theirs, key=theirs.get)
     for l2, ours in probe.cross_validation.items():
-        kept = len(x) * (recipe.folds - 1) / recipe.folds
-        model = LogisticRegression(C=1 / (kept * float(l2)), tol=1e-8, max_iter=10_000)
-        assert ours == pytest.approx(cross_val_score(model, x, labels, cv=folds).mean(), abs=0.02)
-    assert probe.cross_validation[f"{probe.l2:g}"] == max(probe.cross_validation.values())
+        assert ours == pytest.approx(theirs[l2], rel=0.03)
+    assert len(probe.cross_validation) < len(recipe.l2)  # the path ended when NLL had turned
 
 
-def test_logits_are_those_of_a_scikit_learn_pipeline(blobs):
-    features, labels = blobs
-    probe = fit(features, labels, 6, Probe(l2_fixed=0.05, cv_from=100), seed=0)
-    assert probe.l2 == 0.05 and probe.cross_validation is None
-    reference = make_pipeline(
-        StandardScaler(), LogisticRegression(C=1 / (len(features) * 0.05), tol=1e-10, max_iter=10_000)
-    ).fit(features, labels)
-    logits = probe.logits(features)
-    ours = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(ours, reference.predict_proba(features), atol=2e-3)
+def test_a_strength_keeps_its_meaning_when_images_are_doubled():
+    features, labels = blobs(60, 15)
+    twice = np.concatenate([features, features]), np.concatenate([labels, labels])
+    once = fit(features, labels, 6, Probe(l2_fixed=0.01, cv_from=1000), seed=0)
+    both = fit(*twice, 6, Probe(l2_fixed=0.02, cv_from=1000), seed=0)
+    np.testing.assert_allclose(once.weight, both.weight, atol=2e-3 * np.abs(once.weight).max())
 
 
-def test_constant_features_do_no_harm(blobs):
-    features, labels = blobs
-    widened = np.concatenate([features, np.full((len(features), 2), 7, np.float32)], 1)
-    probe = fit(widened, labels, 6, Probe(cv_from=100), seed=0)
-    assert np.isfinite(probe.logits(widened)).all()
+def test_lengths_of_features_do_not_matter():
+    features, labels = blobs(60, 15)
+    lengths = np.random.default_rng(1).uniform(0.01, 100, (60, 1)).astype(np.float32)
+    one, other = (fit(x, labels, 6, Probe(), seed=0) for x in (features, lengths * features))
+    assert one.l2 == other.l2
+    np.testing.assert_allclose(one.logits(features), other.logits(lengths * features), rtol=1e-2, atol=1e-2)
+
+
+def test_the_same_seed_gives_the_same_probe():
+    features, labels = blobs(60, 15)
+    one, same, other = (fit(features, labels, 6, Probe(), seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(one.weight, same.weight) and one.cross_validation == same.cross_validation
+    assert one.cross_validation != other.cross_validation
+
+
+def test_zeros_constants_and_rare_classes_do_no_harm():
+    features, labels = blobs(60, 15)
+    features[3] = 0
+    features[:, 4:6] = 7
+    labels[labels == 5] = 0
+    labels[7] = 4
+    labels[(labels == 4) & (np.arange(60) != 7)] = 1  # one image of class 4, none of class 5
+    probe = fit(features, labels, 6, Probe(), seed=0)
+    assert np.isfinite(probe.logits(features)).all() and probe.weight.shape == (6, 15)
+    assert probe.cross_validation
+
+
+@pytest.mark.parametrize("calls", [0, 1, 7, 60])
+def test_a_fit_stops_the_moment_it_is_asked_to(calls):
+    features, labels = blobs(5000, 30)
+    asked = []
+
+    def should_stop():
+        asked.append(1)
+        return len(asked) > calls
+
+    with pytest.raises(Stopped):
+        fit(features, labels, 6, Probe(), seed=0, should_stop=should_stop)
+    assert len(asked) == calls + 1
+
+
+def test_more_work_is_expected_to_take_longer():
+    recipe = load_recipe("linear-probe").probe
+    sizes = ((100, 192, 10), (2000, 192, 10), (2000, 1280, 10), (2000, 1280, 100), (60_000, 1280, 100))
+    seconds = [expected_seconds(*size, recipe) for size in sizes]
+    assert seconds[0] > 0 and seconds == sorted(seconds)
+
+
+# --- no family of networks is favoured
+
+
+def accuracies(pipeline, features, labels, shots, draws):
+    """Mean top-1 on the images that are not drawn."""
+    classes = labels.max() + 1
+    found = []
+    for draw in range(draws):
+        order = np.random.default_rng(draw).permutation(len(labels))
+        train = np.concatenate([order[labels[order] == label][:shots] for label in range(classes)])
+        test = np.setdiff1d(order, train)
+        found.append((pipeline(features[train], labels[train], features[test]) == labels[test]).mean())
+    return float(np.mean(found))
+
+
+def ours(x, y, test):
+    return fit(x, y, y.max() + 1, Probe(), seed=0).logits(test).argmax(1)
+
+
+def by(*steps):
+    return lambda x, y, test: make_pipeline(*steps).fit(x, y).predict(test)
+
+
+REGRESSION = LogisticRegression(C=1e4, max_iter=5000)
+
+
+@pytest.mark.parametrize("shots", [1, 2])
+def test_half_zeros_are_no_handicap(shots):
+    """The same features once as they are, once as their positive and negative parts, as behind a ReLU."""
+    random = np.random.default_rng(0)
+    labels = np.arange(300) % 5
+    dense = (0.55 * random.normal(size=(5, 60))[labels] + random.normal(size=(300, 60))).astype(np.float32)
+    halves = np.concatenate([np.maximum(dense, 0), np.maximum(-dense, 0)], 1)
+    gap = [accuracies(ours, x, labels, shots, 10) for x in (dense, halves)]
+    scaled = [accuracies(by(StandardScaler(), REGRESSION), x, labels, shots, 10) for x in (dense, halves)]
+    assert abs(gap[0] - gap[1]) < 0.04
+    assert scaled[0] - scaled[1] > 0.1  # what a scale per feature makes of them
+
+
+@pytest.fixture(scope="module")
+def flowers(real_data):
+    """Penultimate features of both models for the first five classes of Flowers102, train and val."""
+    from PIL import Image
+    from torchvision.transforms import v2
+
+    from models import find_card, make_model, resolve_weights
+
+    dataset = open_dataset("flowers102", "official", real_data)
+    chosen = [i for split in ("train", "val") for i in dataset.splits[split][dataset.split_labels(split) < 5]]
+    labels = np.concatenate([(found := dataset.split_labels(s))[found < 5] for s in ("train", "val")])
+    view = v2.Compose(
+        [v2.ToImage(), v2.Resize(256), v2.CenterCrop(224), v2.ToDtype(torch.float32, scale=True)]
+    )
+    images = torch.stack([view(Image.fromarray(dataset.read(int(i)))) for i in chosen])
+    found = {}
+    for name in MODELS:
+        card = find_card(name)
+        weights = resolve_weights(card, "card", real_data / "weights", download=False)
+        network = make_model(card, weights, classes=5, input_size=224).eval()
+        x = v2.Normalize(card.mean, card.std)(images)
+        with torch.no_grad():
+            found[name] = network.forward_head(network.forward_features(x), pre_logits=True).numpy()
+    return found, labels
+
+
+@pytest.mark.parametrize("shots", [1, 2])
+def test_on_flowers_the_same_network_is_ahead_as_without_any_scaling(flowers, shots):
+    features, labels = flowers
+    ways = {
+        "ours": ours,
+        "raw": by(LogisticRegression(max_iter=5000)),
+        "unit": by(Normalizer(), REGRESSION),
+        "nearest class mean": by(NearestCentroid()),
+    }
+    ahead = {
+        way: np.subtract(*(accuracies(predict, features[name], labels, shots, 10) for name in MODELS))
+        for way, predict in ways.items()
+    }
+    assert all(gap < 0 for gap in ahead.values()), ahead
+    scaled = np.subtract(
+        *(accuracies(by(StandardScaler(), REGRESSION), features[name], labels, shots, 10) for name in MODELS)
+    )
+    assert scaled > 0  # what a scale per feature made of it
