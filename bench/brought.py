@@ -146,7 +146,7 @@ def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:
     """The metrics of `bench.measure.accuracy`; those that need probabilities are None without them."""
     logits = _logits(answers, test.data["classes"])
     found: dict[str, float | None] = dict.fromkeys(METRICS) | score(logits, test.labels)
-    if test.duplicates is not None:
+    if test.duplicates is not None and len(test.duplicates) < len(test.labels):
         kept = np.setdiff1d(np.arange(len(test.labels)), test.duplicates)
         found["top1_deduplicated"] = score(logits[kept], test.labels[kept])["top1"]
     if answers.probabilities is None:

@@ -10,8 +10,13 @@ INPUT_SIZE = 224
 SHOTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
-def write_suite(folder: Path, models: str, shots: str | None, out: Path | None) -> Path:
-    """Write a suite file that compares `models` on the images in `folder`; returns its path.
+def write_suite(
+    folder: Path, models: str, shots: str | None, out: Path | None
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a suite file that compares `models` on the images in `folder`.
+
+    Returns:
+        its path, and what the data's warnings say.
 
     Args:
         folder: DIR/CLASS/image or DIR/{train,val,test}/CLASS/image.
@@ -26,6 +31,7 @@ def write_suite(folder: Path, models: str, shots: str | None, out: Path | None) 
     import numpy as np
 
     from bench.data import open_dataset
+    from bench.suite import suite_names
     from models import find_card
 
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
@@ -35,6 +41,11 @@ def write_suite(folder: Path, models: str, shots: str | None, out: Path | None) 
     path = out or Path(f"{folder.resolve().name}.toml")
     if path.suffix != ".toml":
         raise InputError(f"--out {path}: should end in .toml")
+    if path.stem in suite_names():
+        raise InputError(
+            f'{path}: "{path.stem}" is the name of a suite that comes with vcbench, and results are kept by '
+            "name; choose another --out"
+        )
     if path.exists():
         raise InputError(f"{path} exists already; choose another --out")
     dataset = open_dataset(f"folder:{folder}", None, folder)
@@ -81,7 +92,7 @@ classes = [{len(dataset.class_names)}]
 input_size = {INPUT_SIZE}
 """
     write_text(path, text)
-    return path
+    return path, dataset.warnings
 
 
 def _numbers(text: str) -> list[int]:

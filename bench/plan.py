@@ -141,6 +141,11 @@ class Resolver:
                 self._datasets[key] = error
         return _value(self._datasets[key])
 
+    def warnings(self) -> list[str]:
+        """What is to be known of the data opened so far, one line each."""
+        opened = [found for found in self._datasets.values() if not isinstance(found, BenchError)]
+        return list(dict.fromkeys(line for dataset in opened for line in dataset.warnings))
+
     def weights(self, trial: Trial) -> "tuple[Card, Weights]":
         """The trial's model card and weights, looked up once.
 
@@ -202,6 +207,11 @@ class Resolver:
             raise InputError(
                 f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" reads frozen features: '
                 f'"{trial.contestant}" needs weights = "card" or "file:PATH", not "none"'
+            )
+        if trial.recipe.keep == "best-val" and not len(dataset.splits["val"]):
+            raise InputError(
+                f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" has keep = "best-val", and '
+                f'{dataset.name} ({dataset.split_id}) has no val images; keep = "last" needs none'
             )
         identity = {
             "trial_format": TRIAL_FORMAT,

@@ -89,6 +89,7 @@ def run_suite(
     began: Callable[[int, int], None] = lambda done, total: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
     told: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Counter[str]:
     """Do what is missing of a suite, and return how many trials ended how, and how many were "measured".
 
@@ -96,6 +97,7 @@ def run_suite(
         began: told how many trials are done, and of how many, before the first.
         ended: told each outcome.
         told: what is being measured.
+        warn: called with each line on what is to be known of the data, before anything is trained.
 
     Raises:
         BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
@@ -107,6 +109,8 @@ def run_suite(
     store = RunStore(place.results)
     resolver = Resolver(place.data_dir, place.weights_dir, store.if_there(), download=True)
     wanted = resolver.resolve_all(trials, strict=True)
+    for line in resolver.warnings():
+        warn(line)
     check_networks(wanted, resolver)
     store.prepare()
     asked = set(trials)

@@ -66,9 +66,15 @@ class Standing:
             flags.append("best epoch by val")
         if any(record["data"]["copy"] == "copy not verified" for record in records):
             flags.append("copy not verified")
+        for data in (record["data"] for record in records):
+            overlap = data.get("overlap", {})
+            if repeated := overlap.get("test_in_train"):
+                flags.append(f"{repeated} of {data['test_images']} test images are also in train")
+            if unsure := overlap.get("two_labels"):
+                flags.append(f"{unsure} images have two labels")
         if any(not record["model"]["carded"] for record in records):
             flags.append("no model card")
-        return flags
+        return list(dict.fromkeys(flags))
 
     def _facts(self, comparison: str, key: str, part: str, name: str) -> set[str]:
         return {record[part][name] for record in self._samples.get((comparison, key), ())}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,6 +104,11 @@ def spoken(seconds: float) -> str:
 def print_json(value: Any) -> None:
     """Plain data as indented JSON on standard output."""
     print(json.dumps(value, indent=2))
+
+
+def warn(line: str) -> None:
+    """A line that should not be missed, on standard error."""
+    print(f"vcbench: warning: {line}", file=sys.stderr)
 
 
 def print_columns(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.common import DataDir, Json, data_folder, print_columns, print_json
+from bench.cli.common import DataDir, Json, data_folder, print_columns, print_json, warn
 from bench.cli.progress import image_bar
 
 app = typer.Typer(help="Fetch and verify datasets.", no_args_is_help=True)
@@ -62,6 +62,8 @@ def _show(found: list[dict[str, Any]], as_json: bool, missing: Sequence[Exceptio
         ]
         print_columns(rows, ("DATASET", "SPLIT ID", "TRAIN", "VAL", "TEST", "COPY", "FINGERPRINT"))
     for one in found:
+        for line in one["warnings"]:
+            warn(line)
         for problem in one["problems"]:
             typer.echo(f"vcbench: error: {one['name']}: {problem}", err=True)
     for error in missing:

@@ -20,6 +20,7 @@ from bench.cli.common import (
     print_columns,
     print_json,
     spoken,
+    warn,
     weights_folder,
 )
 
@@ -60,9 +61,10 @@ def plan(
     loaded = load_suite(suite, tuple(settings or ()))
     folder = data_folder(data_dir)
     store = RunStore(Path(results))
-    found = Resolver(folder, weights_folder(weights_dir, folder), store.if_there()).resolve_all(
-        chosen(loaded, replicates, only or ())
-    )
+    resolver = Resolver(folder, weights_folder(weights_dir, folder), store.if_there())
+    found = resolver.resolve_all(chosen(loaded, replicates, only or ()))
+    for line in resolver.warnings():
+        warn(line)
     todo = {item.id: item for item in found if isinstance(item, Resolved) and not store.is_done(item.id)}
     estimator = Estimator(store, device)
     expected = {run: estimator.seconds(item) for run, item in todo.items()}

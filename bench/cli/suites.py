@@ -21,6 +21,7 @@ from bench.cli.common import (
     print_columns,
     print_json,
     suite_stem,
+    warn,
     weights_folder,
 )
 
@@ -81,6 +82,7 @@ def run(
                 began=bars.began,
                 ended=bars.ended,
                 told=bars.told,
+                warn=warn,
             )
         finally:
             bars.bars.stop()
@@ -171,5 +173,7 @@ def new(
     """
     from bench.new import write_suite
 
-    path = write_suite(dataset, models, shots, out)
+    path, warnings = write_suite(dataset, models, shots, out)
+    for line in warnings:
+        warn(line)
     print(f"Wrote {path}. Look it over, then: vcbench plan {path}; vcbench run {path}")

@@ -69,7 +69,10 @@ class Dataset:
         largest: the largest short and the largest long side in px among all images, where that is known
             without decoding them; else None.
         duplicates: int64 positions within the test split to leave out of a deduplicated score, or None
-            where nobody has looked.
+            where there are none or nobody has looked.
+        overlap: how many images have equal bytes where they should not, by the names of
+            `bench.data.equal.Overlap`; empty where nobody has looked.
+        warnings: what whoever uses the data should know of it, one line each.
     """
 
     name: str
@@ -84,6 +87,8 @@ class Dataset:
     native_size: int | None = None
     largest: Callable[[], tuple[int, int]] | None = field(default=None, repr=False)
     duplicates: np.ndarray | None = field(default=None, repr=False)
+    overlap: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def split_labels(self, split: str) -> np.ndarray:
         """Labels of one split, int64 (images of the split,)."""

@@ -1,13 +1,12 @@
 """The division of a folder of one's own images: made once, frozen in the store, read ever after."""
 
 import hashlib
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from bench.config import canonical
-from bench.data.stratify import divide, twins_of
+from bench.data.stratify import divide
 from bench.errors import DataError
 from bench.files import read_json, write_text
 
@@ -19,11 +18,15 @@ def own_split(
     class_names: list[str],
     fingerprint: str,
     store: Path | None,
+    equal: list[list[int]],
 ) -> dict[str, np.ndarray]:
     """The frozen division from the store, made and frozen now where it is not there yet.
 
     Of each class a fifth is test and a tenth val, at least one image each; files with equal bytes are on
     one side, and those that lie in more than one class are in train.
+
+    Args:
+        equal: groups of positions into `paths` of files with equal bytes.
 
     Returns:
         ascending int64 positions into `paths` by split.
@@ -35,7 +38,7 @@ def own_split(
     if frozen is not None and frozen.exists():
         return _thaw(frozen, fingerprint, len(paths))
     keys = [path.relative_to(root).as_posix() for path in paths]
-    divided = divide(labels, keys, _equal_files(paths), _quota, "stratified-70-10-20")
+    divided = divide(labels, keys, equal, _quota, "stratified-70-10-20")
     for positions in divided.values():
         counts = np.bincount(labels[positions], minlength=len(class_names))
         if counts.min() == 0:
@@ -70,19 +73,6 @@ def _thaw(frozen: Path, fingerprint: str, images: int) -> dict[str, np.ndarray]:
 
 def _quota(count: int) -> dict[str, int]:
     return {"test": max(1, round(0.2 * count)), "val": max(1, round(0.1 * count))}
-
-
-def _equal_files(paths: list[Path]) -> list[list[int]]:
-    """Groups of files with equal bytes; only files of equal size are read."""
-    by_size = defaultdict(list)
-    for position, path in enumerate(paths):
-        by_size[path.stat().st_size].append(position)
-    groups = []
-    for alike in by_size.values():
-        if len(alike) > 1:
-            found = twins_of([hashlib.sha256(paths[position].read_bytes()).digest() for position in alike])
-            groups += [[alike[i] for i in group] for group in found]
-    return groups
 
 
 def _sha256(listed: object) -> str:

@@ -25,7 +25,7 @@ def verify(
 
     Returns:
         name; counts: images by split id and split; fingerprint; copy; problems: one line for each
-        damaged or differing file.
+        damaged or differing file; warnings: what else is to be known of the data, one line each.
 
     Raises:
         InputError: there is no such dataset.
@@ -44,6 +44,7 @@ def verify(
         "fingerprint": checked.fingerprint,
         "copy": checked.copy,
         "problems": problems,
+        "warnings": list(checked.warnings),
     }
 
 

@@ -28,6 +28,9 @@ COLUMNS = [
     "run",
     "outcome",
     "data_copy",
+    "test_images",
+    "test_in_train",
+    "two_labels",
     "selection",
     "carded",
     "top1",
@@ -127,6 +130,10 @@ def _cell(rows: pd.DataFrame, shots: int | None, images_per_class: float, shared
         notes.append(WHOLE_SPLIT)
     if (done["data_copy"] == "copy not verified").any():
         notes.append("copy not verified")
+    if repeated := max(done["test_in_train"].fillna(0), default=0):
+        notes.append(f"{repeated} of {done['test_images'].max()} test images are also in train")
+    if unsure := max(done["two_labels"].fillna(0), default=0):
+        notes.append(f"{unsure} images have two labels")
     if (done["selection"] == "val-oracle").any():
         notes.append("val-oracle")
     elif (done["selection"] == "best-val").any():

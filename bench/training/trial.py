@@ -98,6 +98,7 @@ def run_trial(resolved: Resolved, place: Place, observer: Observer) -> dict[str,
             "train_images": len(setup.positions),
             "val_images": len(dataset.splits["val"]),
             "test_images": len(dataset.splits["test"]),
+            "overlap": dataset.overlap,
         },
         "metrics": metrics,
         "images_seen": fitted.images_seen if fitted else None,
@@ -144,7 +145,7 @@ def _test(setup: Setup, fitted: Fitted, logits: np.ndarray, store: RunStore) -> 
     dataset, folder = setup.dataset, setup.folder
     labels = setup.labels("test")
     found = score(logits, labels)
-    if dataset.duplicates is not None:
+    if dataset.duplicates is not None and len(dataset.duplicates) < len(labels):
         kept = np.setdiff1d(np.arange(len(labels)), dataset.duplicates)
         found["top1_deduplicated"] = score(logits[kept], labels[kept])["top1"]
     place = (dataset.name, dataset.split_id, dataset.fingerprint)

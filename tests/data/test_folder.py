@@ -1,13 +1,19 @@
 """A folder of one's own images, in both layouts."""
 
+import io
 import json
+import os
 import shutil
+import struct
+import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 from torchvision.datasets import ImageFolder
 
+from bench.config import cache_dir
 from bench.data import open_dataset
 from bench.errors import DataError, InputError, StoreError
 
@@ -36,6 +42,8 @@ def opened(root, split_id=None, store=None):
 def test_as_torchvision_lists_it(flat):
     fill(flat / "zebra" / "deeper", 10, seed=1)
     (flat / "zebra" / "notes.txt").write_text("not an image")
+    (flat / "zebra" / "Thumbs.db").write_bytes(b"kept by Windows")
+    (flat / "zebra" / ".DS_Store").write_bytes(b"kept by macOS")
     (flat / "zebra" / "._000.png").write_bytes(b"left by another system")
     (flat / ".hidden").mkdir()
     shutil.copy(flat / "zebra" / "000.png", flat / "stray.png")
@@ -44,6 +52,7 @@ def test_as_torchvision_lists_it(flat):
     (flat / ".hidden").rmdir()
     theirs = ImageFolder(flat)
     assert dataset.name == "my images"
+    assert dataset.warnings == ("my images: 2 files passed over: 1 .txt, 1 in no class folder",)
     assert dataset.copy == "own data" and dataset.native_size is None
     assert dataset.class_names == theirs.classes
     pairs = [(dataset.source(i), int(label)) for i, label in enumerate(dataset.labels)]
@@ -160,6 +169,139 @@ def test_unclear_layouts(layout, message, tmp_path):
     with pytest.raises(DataError, match=message) as caught:
         opened(root)
     assert "\n" not in str(caught.value)
+
+
+def test_every_ending_of_a_kind_that_is_read_counts(tmp_path):
+    endings = [
+        ".jpg",
+        ".JPG",
+        ".jpeg",
+        ".jfif",
+        ".jpe",
+        ".png",
+        ".gif",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".TIFF",
+        ".jp2",
+    ]
+    endings += [".avif"] * features.check("avif")
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i, ending in enumerate(endings):
+            Image.new("RGB", (8, 8), (20 * i, ord(name[0]), 9)).save(
+                tmp_path / "pets" / name / f"{i}{ending}"
+            )
+    (tmp_path / "pets" / "cat" / "phone.HEIC").write_bytes(b"not read here")
+    (tmp_path / "pets" / "cat" / "other.heic").write_bytes(b"not read here")
+    (tmp_path / "pets" / "dog" / "README").write_text("about the dogs")
+    dataset = opened(tmp_path / "pets")
+    assert len(dataset.labels) == 2 * len(endings)
+    for i in range(len(dataset.labels)):
+        assert dataset.read(i).shape == (8, 8, 3)
+    assert dataset.warnings == ("pets: 3 files passed over: 2 .heic, 1 without an ending",)
+    only = tmp_path / "phone"
+    for name in ("cat", "dog"):
+        (only / name).mkdir(parents=True)
+        (only / name / "1.heic").write_bytes(b"not read here")
+    with pytest.raises(DataError, match="cat: holds no image .*JPEG, PNG.*, but 2 .heic was passed over"):
+        opened(only)
+
+
+def test_only_regular_files_are_images_and_folders_are_entered(flat):
+    before = opened(flat)
+    thumbs = flat / "zebra" / "@eaDir" / "000.png"  # how a NAS keeps its thumbnails
+    fill(thumbs, 2)
+    fill(flat / "__MACOSX" / "zebra", 2)
+    os.mkfifo(flat / "zebra" / "live.png")
+    (flat / "zebra" / "endless.png").symlink_to("/dev/zero")
+    dataset = opened(flat)
+    assert dataset.fingerprint == before.fingerprint and dataset.class_names == before.class_names
+    assert dataset.warnings == ("my images: 2 files passed over: 2 pipe or device",)
+    fill(flat / "zebra" / "album.png", 3, seed=9)
+    assert len(opened(flat).labels) == len(before.labels) + 3
+    (flat / "zebra" / "gone.png").symlink_to(flat / "nothing.png")
+    with pytest.raises(DataError, match="gone.png: cannot be read"):
+        opened(flat)
+
+
+def test_links_are_followed_but_not_in_circles(flat, tmp_path):
+    fill(tmp_path / "elsewhere", 20, seed=3)
+    (flat / "bird").symlink_to(tmp_path / "elsewhere")
+    (flat / "bird" / "again").symlink_to(tmp_path / "elsewhere")
+    (flat / "zebra" / "up").symlink_to(flat)
+    dataset = opened(flat)
+    assert dataset.class_names == sorted([*NAMES, "bird"])
+    assert np.bincount(dataset.labels)[dataset.class_names.index("bird")] == 20
+    assert any("link to a folder above it" in line for line in dataset.warnings)
+
+
+def test_composed_and_decomposed_names_are_one_class(tmp_path):
+    root = tmp_path / "menu"
+    for seed, (split, form) in enumerate([("train", "NFC"), ("val", "NFD"), ("test", "NFD")]):
+        for name in ("café", "thé"):
+            folder = root / split / unicodedata.normalize(form, name)
+            fill(folder, 4, seed=10 * seed + len(name))
+    dataset = opened(root)
+    assert dataset.class_names == ["café", "thé"]
+    assert dataset.counts() == {"train": 8, "val": 8, "test": 8}
+    for split in ("train", "val", "test"):
+        for i, label in zip(dataset.splits[split], dataset.split_labels(split), strict=True):
+            folder = unicodedata.normalize("NFC", Path(dataset.source(i)).parent.name)
+            assert folder == dataset.class_names[label]
+
+
+def test_equal_files_across_a_given_split_are_counted(tmp_path):
+    root = tmp_path / "pets"
+    for name in ("cat", "dog"):
+        for seed, (split, count) in enumerate([("train", 10), ("val", 4), ("test", 6)]):
+            fill(root / split / name, count, seed=seed)
+    assert opened(root).warnings == () and opened(root).duplicates is None
+    assert set(opened(root).overlap.values()) == {0}
+    for i in range(3):
+        shutil.copy(root / "train" / "cat" / f"{i:03d}.png", root / "test" / "cat" / f"{i + 2:03d}.png")
+    shutil.copy(root / "val" / "cat" / "000.png", root / "test" / "cat" / "000.png")
+    shutil.copy(root / "train" / "dog" / "000.png", root / "val" / "dog" / "000.png")
+    shutil.copy(root / "test" / "dog" / "000.png", root / "train" / "cat" / "009.png")
+    dataset = opened(root)
+    assert dataset.overlap == {"test_in_train": 4, "test_in_val": 1, "val_in_train": 1, "two_labels": 2}
+    assert dataset.duplicates.tolist() == [0, 2, 3, 4, 6]
+    said = "\n".join(dataset.warnings)
+    for words in (
+        "4 of 12 test images are also in train", "1 of 12 test images are also in val",
+        "1 of 8 val images are also in train", "2 images are also in another class",
+    ):  # fmt: skip
+        assert words in said
+    assert [line.split(":")[0] for line in dataset.warnings] == ["pets"] * 4
+
+
+def test_what_is_known_of_equal_files_is_checked_when_read_again(tmp_path):
+    root = tmp_path / "twins"
+    for name in ("cat", "dog"):
+        fill(root / name, 6)
+        shutil.copy(root / name / "000.png", root / name / "copy.png")
+    shutil.copy(root / "cat" / "000.png", root / "dog" / "cat.png")
+    first = opened(root)
+    assert first.overlap["two_labels"] == 3
+    memory = cache_dir() / "equal-files" / f"{first.fingerprint}.json"
+    for damage in ("{", "[]", '{"groups": [], "sha256": "0"}'):
+        memory.write_text(damage)
+        assert opened(root).overlap == first.overlap
+
+
+def test_many_small_classes(tmp_path):
+    root = tmp_path / "many"
+    content = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(content, "BMP")
+    for name in range(400):
+        (root / f"{name:04d}").mkdir(parents=True)
+        for i in range(3):
+            picture = content.getvalue()[:-8] + struct.pack("<HHHH", name, i, 0, 0)
+            (root / f"{name:04d}" / f"{i}.bmp").write_bytes(picture)
+    dataset = opened(root)
+    assert dataset.counts() == {"train": 400, "val": 400, "test": 400}
+    assert dataset.warnings == ()
 
 
 def test_missing_folder(tmp_path):

@@ -75,6 +75,8 @@ def test_one_run_listed_twice_is_one_replicate(tmp_path):
     ("changes", "note"),
     [
         ({"data": {"copy": "copy not verified"}}, "copy not verified"),
+        ({"data": {"overlap": {"test_in_train": 3}}}, "3 of 120 test images are also in train"),
+        ({"data": {"overlap": {"two_labels": 2}}}, "2 images have two labels"),
         ({"record": {"selection": "val-oracle"}}, "val-oracle"),
         ({"record": {"selection": "best-val"}}, "best epoch by val"),
         ({"model": {"carded": False}}, "no model card"),

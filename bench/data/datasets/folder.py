@@ -1,12 +1,13 @@
 """A folder of one's own images, named as "folder:PATH"."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from bench.data.base import SPLITS, Dataset, Facts, Place
-from bench.data.images import read_image
+from bench.data.equal import Overlap, equal_files, overlap_of, shared
+from bench.data.images import FORMATS, read_image
+from bench.data.listing import NO_CLASS, Lister, in_words
 from bench.data.own_split import own_split
 from bench.errors import DataError, InputError
 from bench.files import sha256_files
@@ -16,22 +17,22 @@ FACTS = Facts(
     title="A folder of images",
     classes=None,
     splits={"stratified-70-10-20": {}, "given": {}},
-    image="files of any size and kind that Pillow reads",
+    image="files of any size: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000",
     source="your own images: PATH/CLASS/IMAGE, or PATH/{train,val,test}/CLASS/IMAGE where the split is given",
     takes_path=True,
 )
 # Other spellings of split folders, which are not to be taken for classes without a word.
 SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 SPELLINGS |= {"test": "test", "testing": "test"}
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # as torchvision's
 
 
 def load(split_id: str | None, place: Place) -> Dataset:
     """The images of a folder with one folder a class, or one folder a split with one folder a class in each.
 
-    Class folders are searched to any depth; hidden files and files that are no images are passed over.
-    Without a split of its own the folder is divided 70/10/20 class by class, files with equal bytes on
-    one side; where there is a store the division is frozen in its `splits/` and read from there ever after.
+    Class folders are searched to any depth; what is passed over there is told in the dataset's warnings
+    (`bench.data.listing`). Without a split of its own the folder is divided 70/10/20 class by class, files
+    with equal bytes on one side; where there is a store the division is frozen in its `splits/` and read from
+    there ever after. A split of its own is taken as it is, but equal files across its parts are told.
 
     Raises:
         InputError: the split id does not fit the folder's layout.
@@ -40,7 +41,8 @@ def load(split_id: str | None, place: Place) -> Dataset:
     root = place.path.resolve()
     if not root.is_dir():
         raise DataError(f"folder:{place.path}: there is no folder {root}")
-    given, files = _layout(root)
+    lister = Lister()
+    given, files = _layout(root, lister)
     actual = "given" if given else "stratified-70-10-20"
     if split_id not in (None, actual):
         layout = "train/, val/ and test/" if given else "one folder a class"
@@ -53,13 +55,15 @@ def load(split_id: str | None, place: Place) -> Dataset:
     paths = [path for classes in files.values() for name in class_names for path in classes[name]]
     sizes = [len(classes[name]) for classes in files.values() for name in class_names]
     labels = np.repeat(np.tile(np.arange(len(class_names), dtype=np.int64), len(files)), sizes)
-    fingerprint = _fingerprint(paths, root)
+    fingerprint, equal = _content(paths, root)
     if given:
         bounds = np.cumsum([0, *(sum(map(len, files.get(split, {}).values())) for split in SPLITS)])
         spans = zip(SPLITS, bounds, bounds[1:], strict=False)
         splits = {split: np.arange(a, b, dtype=np.int64) for split, a, b in spans}
     else:
-        splits = own_split(root, paths, labels, class_names, fingerprint, place.store)
+        splits = own_split(root, paths, labels, class_names, fingerprint, place.store, equal)
+    overlap = overlap_of(equal, labels, splits)
+    elsewhere = shared(equal, splits["test"], np.concatenate([splits["train"], splits["val"]]))
     return Dataset(
         name=root.name,
         split_id=actual,
@@ -70,23 +74,49 @@ def load(split_id: str | None, place: Place) -> Dataset:
         copy="own data",
         read=lambda i: read_image(paths[i]),
         source=lambda i: str(paths[i]),
+        duplicates=elsewhere if len(elsewhere) else None,
+        overlap=overlap.counts(),
+        warnings=_warnings(root.name, lister, overlap, splits),
     )
 
 
-def _fingerprint(paths: list[Path], root: Path) -> str:
+def _warnings(name: str, lister: Lister, overlap: Overlap, splits: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """What was passed over, and equal files where they should not be, one line each."""
+    count = lister.passed_over.total()
+    said = [f"{name}: {count} files passed over: {in_words(lister.passed_over)}"] if count else []
+    test, val = len(splits["test"]), len(splits["val"])
+    for number, of, where, why in (
+        (overlap.test_in_train, f"of {test} test images", "in train", "their accuracy is memory"),
+        (
+            overlap.test_in_val,
+            f"of {test} test images",
+            "in val",
+            "what was chosen on them is tested on them",
+        ),
+        (overlap.val_in_train, f"of {val} val images", "in train", "what is chosen on them favours memory"),
+        (overlap.two_labels, "images", "in another class", "one of their labels must be wrong"),
+    ):
+        if number:
+            said.append(f"{name}: {number} {of} are also {where}, byte by byte: {why}")
+    return tuple(said)
+
+
+def _content(paths: list[Path], root: Path) -> tuple[str, list[list[int]]]:
+    """The fingerprint of the files, and the groups of equal ones among them."""
     try:
-        return sha256_files(paths, root)
+        fingerprint = sha256_files(paths, root)
+        return fingerprint, equal_files(paths, fingerprint)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
     except UnicodeEncodeError as error:
         raise DataError(f"{root}: the file name {error.object!r} is not valid UTF-8; rename it") from error
 
 
-def _layout(root: Path) -> tuple[bool, dict[str, dict[str, list[Path]]]]:
+def _layout(root: Path, lister: Lister) -> tuple[bool, dict[str, dict[str, list[Path]]]]:
     """Whether the folder is split already, and its files by split ("all" where it is not) and class."""
     try:
         given = _is_given(root)
-        return given, _given_files(root) if given else {"all": _class_files(root)}
+        return given, _given_files(root, lister) if given else {"all": _class_files(root, lister)}
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
@@ -97,20 +127,23 @@ def _is_given(root: Path) -> bool:
     Raises:
         DataError: train or test is missing, or another folder lies beside them.
     """
-    folders = _folders(root)
+    look = Lister()
+    folders = look.folders(root)
     for name in folders:
-        if name not in SPLITS and name.lower() in SPELLINGS and _folders(root / name):
+        if name not in SPLITS and name.lower() in SPELLINGS and look.folders(root / name):
             raise DataError(
                 f"{root}: folder {name!r} holds class folders; name it {SPELLINGS[name.lower()]!r} "
                 "for a given split"
             )
     named = [
-        name for name in folders if name in SPLITS and _folders(root / name) and not _images(root / name)
+        name
+        for name in folders
+        if name in SPLITS and look.folders(root / name) and not look.images(root / name)
     ]
     if not named:
         return False
     for needed in ("train", "test"):
-        if not _folders(root / needed):
+        if not look.folders(root / needed):
             raise DataError(
                 f"{root}: class folders in {', '.join(named)} but not in {needed}; "
                 "a given split has train/ and test/"
@@ -123,13 +156,14 @@ def _is_given(root: Path) -> bool:
     return True
 
 
-def _given_files(root: Path) -> dict[str, dict[str, list[Path]]]:
+def _given_files(root: Path, lister: Lister) -> dict[str, dict[str, list[Path]]]:
     """The files of each split by class; a val that is missing or empty is left out.
 
     Raises:
         DataError: the splits do not hold the same classes.
     """
-    files = {split: _class_files(root / split) for split in SPLITS if _folders(root / split)}
+    lister.passed_over.update({NO_CLASS: len(lister.images(root))})
+    files = {split: _class_files(root / split, lister) for split in SPLITS if lister.folders(root / split)}
     train = set(files["train"])
     for split, classes in files.items():
         lacking, extra = sorted(train - set(classes)), sorted(set(classes) - train)
@@ -143,41 +177,18 @@ def _given_files(root: Path) -> dict[str, dict[str, list[Path]]]:
     return files
 
 
-def _class_files(root: Path) -> dict[str, list[Path]]:
+def _class_files(root: Path, lister: Lister) -> dict[str, list[Path]]:
     """The images of each class folder, in the order of their relative names.
 
     Raises:
         DataError: a class folder holds no image.
     """
-    files = {name: _walk(root / name) for name in _folders(root)}
+    files = lister.classes(root)
     empty = [name for name, paths in files.items() if not paths]
     if empty:
-        raise DataError(f"{root / empty[0]}: holds no image ({' '.join(EXTENSIONS)}); remove it or fill it")
+        others = f", but {in_words(lister.passed_over)} was passed over" if lister.passed_over.total() else ""
+        raise DataError(
+            f"{root / empty[0]}: holds no image of a kind that is read ({', '.join(FORMATS)}){others}; "
+            "remove it or fill it"
+        )
     return files
-
-
-def _walk(folder: Path) -> list[Path]:
-    found = _images(folder)
-    for name in _folders(folder):
-        found += _walk(folder / name)
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _images(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return [
-            Path(entry.path)
-            for entry in entries
-            if _visible(entry) and entry.name.lower().endswith(EXTENSIONS)
-        ]
-
-
-def _folders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if _visible(entry) and entry.is_dir())
-
-
-def _visible(entry: os.DirEntry) -> bool:
-    return not entry.name.startswith(".")

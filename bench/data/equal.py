@@ -1,0 +1,96 @@
+"""Images that are there more than once: files with equal bytes."""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.config import cache_dir, canonical
+from bench.data.stratify import twins_of
+from bench.errors import StoreError
+from bench.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How many images have equal bytes where they should not.
+
+    Attributes:
+        test_in_train, test_in_val: test images that are also in train, in val.
+        val_in_train: val images that are also in train.
+        two_labels: images that are also in another class, in whatever split.
+    """
+
+    test_in_train: int
+    test_in_val: int
+    val_in_train: int
+    two_labels: int
+
+    def counts(self) -> dict[str, int]:
+        """The numbers by their names."""
+        return asdict(self)
+
+
+def equal_files(paths: list[Path], fingerprint: str) -> list[list[int]]:
+    """Groups of two or more positions of files with equal bytes; only files of equal size are read.
+
+    The answer is kept in the cache under the fingerprint of the files, which no other content has.
+    """
+    memory = cache_dir() / "equal-files" / f"{fingerprint}.json"
+    known = _remembered(memory)
+    if known is not None:
+        return known
+    by_size = defaultdict(list)
+    for position, path in enumerate(paths):
+        by_size[path.stat().st_size].append(position)
+    groups = []
+    for alike in by_size.values():
+        if len(alike) > 1:
+            equal = twins_of([_sha256(paths[position]) for position in alike])
+            groups += [[alike[i] for i in group] for group in equal]
+    write_json(memory, {"groups": groups, "sha256": _checksum(groups)})
+    return groups
+
+
+def overlap_of(groups: list[list[int]], labels: np.ndarray, splits: dict[str, np.ndarray]) -> Overlap:
+    """Count equal images across splits and labels.
+
+    Args:
+        groups: as `equal_files`.
+        labels: int64 (n,).
+        splits: positions by "train", "val" and "test".
+    """
+    return Overlap(
+        test_in_train=len(shared(groups, splits["test"], splits["train"])),
+        test_in_val=len(shared(groups, splits["test"], splits["val"])),
+        val_in_train=len(shared(groups, splits["val"], splits["train"])),
+        two_labels=sum(len(group) for group in groups if len(set(labels[group].tolist())) > 1),
+    )
+
+
+def shared(groups: list[list[int]], these: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Where in `these` positions, int64 (n,), stand those of images that are equal to one of `others`."""
+    others = set(others.tolist())
+    equal = {position for group in groups if others.intersection(group) for position in group}
+    return np.flatnonzero([position in equal for position in these.tolist()]).astype(np.int64)
+
+
+def _remembered(memory: Path) -> list[list[int]] | None:
+    """What was found before; None where nothing was, or the file is damaged."""
+    try:
+        content = read_json(memory)
+        whole = content["sha256"] == _checksum(content["groups"])
+    except (StoreError, KeyError, TypeError):
+        return None
+    return content["groups"] if whole else None
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _checksum(groups: object) -> str:
+    return hashlib.sha256(canonical(groups).encode()).hexdigest()

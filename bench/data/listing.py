@@ -1,0 +1,109 @@
+"""Which files of a folder are images, and what is passed over on the way."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.data.images import extensions
+
+# Folders that systems put beside people's files, and small files of the same kind; those that begin with
+# a dot are passed over as well.
+SYSTEM_FOLDERS = {
+    "@eadir", "#recycle", "#snapshot", "@recycle", "@tmp", "__macosx", "__pycache__", "$recycle.bin",
+    "lost+found", "system volume information",
+}  # fmt: skip
+SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+NO_CLASS = "in no class folder"
+
+
+class Lister:
+    """Lists folders, and counts what it passes over: `passed_over` has the number of files by kind.
+
+    Hidden files and folders (with a dot in front) and those of SYSTEM_FOLDERS and SYSTEM_FILES are passed
+    over without being counted.
+    """
+
+    def __init__(self) -> None:
+        self.passed_over: Counter[str] = Counter()
+
+    def folders(self, folder: Path) -> list[str]:
+        """Names of the folders in a folder and of links to folders, ascending; none where there is no folder.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        if not folder.is_dir():
+            return []
+        return sorted(
+            entry.name
+            for entry in _visible(folder)
+            if entry.is_dir() and entry.name.lower() not in SYSTEM_FOLDERS
+        )
+
+    def images(self, folder: Path) -> list[Path]:
+        """The images that lie directly in a folder, in no order: regular files, and links to such, by name.
+
+        A link that leads nowhere counts, so that whoever opens it can tell which image is missing.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        found = []
+        for entry in _visible(folder):
+            if entry.is_dir() or entry.name.lower() in SYSTEM_FILES:
+                continue
+            if not entry.name.lower().endswith(extensions()):
+                self.passed_over[Path(entry.name).suffix.lower() or "without an ending"] += 1
+            elif entry.is_file() or not os.path.exists(entry.path):
+                found.append(Path(entry.path))
+            else:
+                self.passed_over["pipe or device"] += 1
+        return found
+
+    def classes(self, folder: Path) -> dict[str, list[Path]]:
+        """The images of each class folder by its name; within a class in the order of their relative names.
+
+        Classes come in the order of the names of their folders. Names are given in Unicode's composed form
+        (NFC): macOS writes "é" as two characters where others write one, and means the same class.
+
+        Raises:
+            OSError: a folder cannot be read.
+        """
+        self.passed_over.update({NO_CLASS: len(self.images(folder))})
+        found: dict[str, list[Path]] = {}
+        above = [_place(parent) for parent in (folder, *folder.parents)]
+        for name in self.folders(folder):
+            found.setdefault(unicodedata.normalize("NFC", name), []).extend(self._below(folder / name, above))
+        return found
+
+    def _below(self, folder: Path, above: list[tuple[int, int]]) -> list[Path]:
+        """The images in a folder and all folders in it; a link back to one of `above` is not followed."""
+        place = _place(folder)
+        if place in above:
+            self.passed_over["link to a folder above it"] += 1
+            return []
+        found = self.images(folder)
+        for name in self.folders(folder):
+            found += self._below(folder / name, [*above, place])
+        return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def in_words(passed_over: Counter[str]) -> str:
+    """The counts as the end of a sentence, the most frequent kind first."""
+    counts = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {kind}" for kind, count in counts if count)
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """What tells a folder from all others, by whatever path it was reached."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _visible(folder: Path) -> Iterator[os.DirEntry]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                yield entry
