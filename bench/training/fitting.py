@@ -23,7 +23,7 @@ from bench.training.features import features_path, frozen_features, penultimate
 from bench.training.images import Images
 from bench.training.loop import Diverged, Trained, forward_all, predict, train
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
-from bench.training.observer import Observer, Stopped, Unstoppable
+from bench.training.observer import Observer, Part, Stopped, Unstoppable
 from bench.training.step import trained_form
 from models import Card, Weights, find_card, make_model, resolve_weights
 
@@ -272,12 +272,14 @@ def _probe(setup: Setup) -> Fitted:
                 setup.images(split, np.arange(start, stop)),
                 setup.pipeline,
                 precision=trial.precision,
-                phase=f"features of {split}, {start} of {count} done",
-                observer=setup.observer,
+                phase=f"features of {split}",
+                observer=Part(setup.observer, start, count),
             )
 
         facts = {"device": device_name(setup.place.device), "versions": versions(), "commit": commit()}
-        found, made[split] = frozen_features(features_path(identity, split), count, compute, facts)
+        found, made[split] = frozen_features(
+            features_path(identity, split), count, compute, facts, setup.observer
+        )
         return found
 
     subset = np.ascontiguousarray(features("train")[setup.positions])

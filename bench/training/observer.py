@@ -28,6 +28,27 @@ class Silent:
         return False
 
 
+class Part:
+    """Passes the progress of a part on as that of the whole.
+
+    Args:
+        observer: of the whole.
+        start: where the part begins.
+        total: how much the whole is.
+    """
+
+    def __init__(self, observer: Observer, start: int, total: int) -> None:
+        self._observer, self._start, self._total = observer, start, total
+
+    def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
+        """Passed on, counted from the beginning of the whole."""
+        self._observer.progress(phase, self._start + done, self._total, **numbers)
+
+    def should_stop(self) -> bool:
+        """As the whole's observer."""
+        return self._observer.should_stop()
+
+
 class Unstoppable:
     """Passes progress on and never stops: for work whose end is needed before a trial can pause."""
 
