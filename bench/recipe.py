@@ -113,7 +113,7 @@ class Probe(Strict):
     """
 
     l2: tuple[Strength, ...] = Field(L2, min_length=1)
-    l2_fixed: Strength = 1e-4
+    l2_fixed: Strength = 1e-5
     cv_from: int = Field(2, ge=2)
     folds: int = Field(5, ge=2, le=1000)
 

@@ -27,6 +27,7 @@ class RunStore:
         suites/NAME.json            which trials and profiles a suite holds
         labels/DATASET-SPLIT-DATA.parquet
         labels/DATASET-SPLIT-DATA.classes.json  names of the classes
+        ensembles.parquet           accuracy of averages of two networks, for which probabilities.npy was read
         tables/                     made anew from the above
 
     Raises:

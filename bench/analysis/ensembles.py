@@ -1,8 +1,8 @@
-"""The accuracy of averaging the probabilities of two trained networks, kept as a table.
+"""The accuracy of averaging the probabilities of two trained networks, kept in the store.
 
 Probabilities are large and not committed. So what averages of two come to is worked out once, where the
-probabilities are, and stands in tables/ensembles.parquet from then on; pairs that are in it are not worked
-out again, and a store without probabilities keeps it as it is.
+probabilities are, and stands in the store's ensembles.parquet from then on: a pair that is in it is not
+worked out again. The table of the same name is made from it, as every table is made from the store.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,8 @@ from bench.analysis.complementarity import ensemble_accuracy
 from bench.analysis.contrasts import Pair, paired_by, pairs
 from bench.analysis.frames import frame
 from bench.analysis.predictions import Predictions
-from bench.errors import StoreError
+from bench.errors import StoreError, warn
+from bench.files import staged
 
 if TYPE_CHECKING:
     from bench.store import RunStore
@@ -34,14 +35,22 @@ HELD = 24  # arrays of probabilities held at once
 
 
 class Ensembles:
-    """The accuracies of averages of two: those that are kept, and those that can be worked out here."""
+    """The accuracies of averages of two: those that are kept, and those that can be worked out here.
+
+    A file that is damaged is named in a warning; what it holds is then not known.
+    """
 
     def __init__(self, store: "RunStore", predictions: Predictions) -> None:
         self.store = store
         self.predictions = predictions
-        self.known = _kept(store)
+        try:
+            self.known = _kept(store)
+        except StoreError as error:
+            warn(f"{error}; averages of two are worked out again where there are probabilities")
+            self.known = {}
         self._probabilities = lru_cache(maxsize=HELD)(self._read)
         self._there = cache(lambda run: self._path(run).exists())
+        self._damaged: set[str] = set()
 
     def has(self, record: Record) -> bool:
         """Whether the probabilities of a trial are there."""
@@ -49,33 +58,37 @@ class Ensembles:
 
     def top1(self, first: Record, second: Record) -> float | None:
         """The accuracy of the average of two finished trials on the same test images; None where it is not
-        kept and the probabilities of one are not there.
-
-        Raises:
-            StoreError: a file is damaged, or does not fit the test images.
-        """
+        kept and the probabilities of one are not there, or are damaged or not of these test images."""
         key = _key(first, second)
         if key not in self.known:
             outputs = self.predictions.outputs(first)
             if outputs is None or not all(map(self._there, key)):
                 return None
-            both = [self._probabilities(run) for run in key]
-            for run, one in zip(key, both, strict=True):
-                if one.ndim != 2 or len(one) != len(outputs.labels):
-                    size = len(outputs.labels)
-                    raise StoreError(f"{self._path(run)}: shape {one.shape} for {size} test images")
+            both = []
+            for run in key:
+                one = None if run in self._damaged else self._probabilities(run)
+                if one is not None and (one.ndim != 2 or len(one) != len(outputs.labels)):
+                    self._leave_out(run, f"shape {one.shape} for {len(outputs.labels)} test images")
+                    one = None
+                both.append(one)
+            if any(one is None for one in both):
+                return None
             self.known[key] = ensemble_accuracy(both, outputs.labels)
         return self.known[key]
 
     def _path(self, run: str) -> Path:
         return self.store.folder(run) / "probabilities.npy"
 
-    def _read(self, run: str) -> NDArray:
-        path = self._path(run)
+    def _read(self, run: str) -> NDArray | None:
         try:
-            return np.load(path, allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: cannot be read ({error})") from error
+            return np.load(self._path(run), allow_pickle=False).astype(np.float32)
+        except (OSError, ValueError, EOFError) as error:
+            self._leave_out(run, f"cannot be read ({error})")
+            return None
+
+    def _leave_out(self, run: str, problem: str) -> None:
+        self._damaged.add(run)
+        warn(f"{self._path(run)}: {problem}; averages with this run are left out")
 
 
 def ensembles_table(
@@ -90,8 +103,30 @@ def ensembles_table(
             a, b = ([record for record in records if ensembles.has(record)] for records in both)
             for one, other in (*product(a, b), *combinations(a, 2), *combinations(b, 2)):
                 ensembles.top1(one, other)
-    known = sorted((key, top1) for key, top1 in ensembles.known.items() if by_id.keys() >= set(key))
-    return frame([{"run_a": a, "run_b": b, "top1": top1} for (a, b), top1 in known], ENSEMBLES)
+    known = {key: top1 for key, top1 in ensembles.known.items() if by_id.keys() >= set(key)}
+    return _frame(known)
+
+
+def keep_ensembles(store: "RunStore", table: pd.DataFrame) -> None:
+    """Keep the averages of a table in the store, beside those that are kept already.
+
+    Those of runs whose folder is gone are dropped. A damaged file is left for its owner to mend or delete,
+    and where another process is writing the same, it is left to that one.
+    """
+    with store.claim("ensembles") as free:
+        if not free:
+            return
+        try:
+            before = _kept(store)
+        except StoreError:
+            return
+        known = before | _averages(table)
+        there = cache(lambda run: store.folder(run).is_dir())
+        known = {key: top1 for key, top1 in known.items() if all(map(there, key))}
+        path = _file(store)
+        if known != before or (known and not path.exists()):
+            with staged(path) as part:
+                pa.parquet.write_table(pa.Table.from_pandas(_frame(known), preserve_index=False), part)
 
 
 def finished_pairs(
@@ -110,15 +145,43 @@ def finished_pairs(
         yield pair, [a[key] for key in common], [b[key] for key in common]
 
 
+def _file(store: "RunStore") -> Path:
+    return store.root / "ensembles.parquet"
+
+
 def _kept(store: "RunStore") -> dict[tuple[str, str], float]:
-    path = store.root / "tables" / "ensembles.parquet"
+    """What the store keeps; earlier versions kept it in the table alone.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = _file(store)
     if not path.exists():
-        return {}
+        path = store.root / "tables" / "ensembles.parquet"
     try:
-        table = pa.parquet.read_table(path, columns=list(ENSEMBLES), use_threads=False).to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
-    return {(row.run_a, row.run_b): float(row.top1) for row in table.itertuples()}
+        content = path.read_bytes()  # whole, as another process may put a new file in its place
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        found = pa.parquet.read_table(pa.BufferReader(content), columns=list(ENSEMBLES), use_threads=False)
+        kept = _averages(found.to_pandas())
+    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path}: is damaged; restore it, or delete it") from error
+    if not all(a < b and 0 <= top1 <= 1 for (a, b), top1 in kept.items()):
+        raise StoreError(f"{path}: holds what is no accuracy of two runs; restore it, or delete it")
+    return kept
+
+
+def _averages(table: pd.DataFrame) -> dict[tuple[str, str], float]:
+    return {(str(row.run_a), str(row.run_b)): float(row.top1) for row in table.itertuples()}
+
+
+def _frame(known: Mapping[tuple[str, str], float]) -> pd.DataFrame:
+    return frame(
+        [{"run_a": a, "run_b": b, "top1": top1} for (a, b), top1 in sorted(known.items())], ENSEMBLES
+    )
 
 
 def _key(first: Record, second: Record) -> tuple[str, str]:

@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 from report.make_store import TEST_IMAGES, make_store, run_id
 
-from bench.analysis.ensembles import Ensembles
+from bench.analysis.ensembles import Ensembles, keep_ensembles
 from bench.analysis.predictions import Predictions
 from bench.analysis.tables import build_tables, write_tables
-from bench.errors import StoreError
 from bench.store import RunStore
 
 LABELS = np.arange(TEST_IMAGES) % 10
@@ -72,13 +71,96 @@ def test_a_diverged_run_is_in_no_pair(tmp_path):
     assert len(table) and not (table[["run_a", "run_b"]] == lost).any(axis=None)
 
 
-def test_a_file_that_does_not_fit_is_named(tmp_path):
+def test_the_table_is_made_anew_without_the_probabilities(tmp_path):
+    store = with_probabilities(tmp_path)
+    write_tables(store)
+    before = build_tables(store)["ensembles"]
+    for path in store.root.glob("runs/*/probabilities.npy"):
+        path.unlink()
+    shutil.rmtree(store.root / "tables")
+    write_tables(store)
+    pd.testing.assert_frame_equal(pd.read_parquet(store.root / "tables" / "ensembles.parquet"), before)
+
+
+def test_averages_of_a_store_that_kept_them_in_the_table_alone_are_taken_over(tmp_path):
+    store = with_probabilities(tmp_path)
+    write_tables(store)
+    before = build_tables(store)["ensembles"]
+    for path in (store.root / "ensembles.parquet", *store.root.glob("runs/*/probabilities.npy")):
+        path.unlink()
+    pd.testing.assert_frame_equal(build_tables(store)["ensembles"], before)
+    assert not (store.root / "ensembles.parquet").exists()  # reading writes nothing
+    write_tables(store)
+    shutil.rmtree(store.root / "tables")
+    pd.testing.assert_frame_equal(build_tables(store)["ensembles"], before)
+
+
+def test_what_another_process_keeps_stays(tmp_path):
+    store = with_probabilities(tmp_path)
+    table = build_tables(store)["ensembles"]
+    keep_ensembles(store, table[:10])
+    keep_ensembles(store, table[5:20])
+    path = store.root / "ensembles.parquet"
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table[:20])
+    with store.claim("ensembles"):
+        keep_ensembles(store, table)
+    assert len(pd.read_parquet(path)) == 20
+    written = path.stat().st_mtime_ns
+    keep_ensembles(store, table[:20])
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_trial_that_is_gone_is_kept_no_longer(tmp_path):
+    store = with_probabilities(tmp_path)
+    write_tables(store)
+    gone = run_id("tiny", "deit", 5, 0)
+    shutil.rmtree(store.folder(gone))
+    write_tables(store)
+    left = pd.read_parquet(store.root / "ensembles.parquet")
+    assert len(left) and not (left[["run_a", "run_b"]] == gone).any(axis=None)
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "other columns", "no accuracy", "text"])
+def test_a_damaged_file_is_named_left_alone_and_stops_nothing(tmp_path, caplog, how):
+    store = with_probabilities(tmp_path)
+    write_tables(store)
+    before = build_tables(store)["ensembles"]
+    path = store.root / "ensembles.parquet"
+    if how in ("empty", "cut"):
+        path.write_bytes(path.read_bytes()[: 0 if how == "empty" else -20])
+    elif how == "text":
+        before.assign(top1="much").to_parquet(path)
+    else:
+        (before[["run_a"]] if how == "other columns" else before.assign(top1=7.0)).to_parquet(path)
+    damaged = path.read_bytes()
+    write_tables(store)
+    assert str(path) in caplog.text and "delete it" in caplog.text
+    assert path.read_bytes() == damaged
+    pd.testing.assert_frame_equal(pd.read_parquet(store.root / "tables" / "ensembles.parquet"), before)
+    path.unlink()
+    write_tables(store)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), before)
+
+
+def test_probabilities_that_do_not_fit_are_named_and_left_out(tmp_path, caplog):
     store = with_probabilities(tmp_path)
     run = run_id("tiny", "deit", 5, 0)
-    np.save(store.folder(run) / "probabilities.npy", np.ones((3, 10), np.float16))
-    first, second = (store.record(run_id("tiny", name, 5, 0)) for name in ("deit", "resnet"))
-    with pytest.raises(StoreError, match=f"{run}.*for 120 test images"):
-        Ensembles(store, Predictions(store)).top1(first, second)
-    (store.folder(run) / "probabilities.npy").write_bytes(b"broken")
-    with pytest.raises(StoreError, match="cannot be read"):
-        Ensembles(store, Predictions(store)).top1(first, second)
+    first, second, third = (store.record(run_id("tiny", name, 5, 0)) for name in ("deit", "resnet", "vit"))
+    path = store.folder(run) / "probabilities.npy"
+    full = path.read_bytes()
+    np.save(path, np.ones((3, 10), np.float16))
+    fitting = path.read_bytes()
+    for content, problem in (
+        (fitting, "for 120 test images"),
+        (b"broken", "cannot be read"),
+        (b"", "cannot"),
+    ):
+        path.write_bytes(content)
+        caplog.clear()
+        ensembles = Ensembles(store, Predictions(store))
+        assert ensembles.top1(first, second) is None and ensembles.top1(first, third) is None
+        assert caplog.text.count(str(path)) == 1 and problem in caplog.text
+        table = build_tables(store)["ensembles"]
+        assert len(table) and not (table[["run_a", "run_b"]] == run).any(axis=None)
+    path.write_bytes(full)
+    assert Ensembles(store, Predictions(store)).top1(first, second) is not None
