@@ -69,7 +69,7 @@ class TrialBar:
 
 
 class SuiteBars:
-    """The two bars of a run, and a line for every trial that ends."""
+    """A bar over the suite, one over each running trial, and a line for every trial that ends."""
 
     def __init__(self, name: str, should_stop: Callable[[], bool]) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -82,8 +82,8 @@ class SuiteBars:
             console=self.console,
         )
         self.suite = self.bars.add_task(name, total=1, numbers="trials")
-        self.trial = self.bars.add_task("", total=1, numbers="", visible=False)
         self.should_stop = should_stop
+        self._running: dict[str, TaskID] = {}
 
     def began(self, done: int, total: int) -> None:
         """Show how much of the suite is done; nothing is drawn before this."""
@@ -92,17 +92,22 @@ class SuiteBars:
 
     def told(self, what: str) -> None:
         """Show what is being measured without training."""
-        self.bars.update(self.trial, visible=False)
         self.bars.update(self.suite, numbers=what)
 
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
     def follow(self, resolved: Resolved) -> TrialBar:
-        """An observer for a trial that begins."""
+        """An observer for a trial that begins, with a bar of its own."""
         self.bars.update(self.suite, numbers=resolved.trial.where)
-        self.bars.update(self.trial, visible=True)
-        return TrialBar(self.bars, self.trial, self.should_stop)
+        self._running[resolved.id] = task = self.bars.add_task("", total=1, numbers="")
+        return TrialBar(self.bars, task, self.should_stop)
 
     def ended(self, outcome: Outcome) -> None:
-        """Print a line for a trial that ended."""
+        """Print a line for a trial that ended, and take its bar away."""
+        if (task := self._running.pop(outcome.resolved.id, None)) is not None:
+            self.bars.remove_task(task)
         if outcome.status == "stopped":
             return
         if outcome.status != "errored":

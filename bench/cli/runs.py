@@ -111,8 +111,7 @@ def reproduce(
         bars = SuiteBars(record["id"], Stop(None))
         bars.bars.live.transient = True
         bars.bars.update(bars.suite, visible=False)
-        bars.bars.update(bars.trial, visible=True)
-        observer = TrialBar(bars.bars, bars.trial, bars.should_stop)
+        observer = TrialBar(bars.bars, bars.bars.add_task("", total=1, numbers=""), bars.should_stop)
         try:
             with bars.bars:
                 agreed = run_again(store, record, place, observer, tolerance=tolerance / 100, dataset=dataset)

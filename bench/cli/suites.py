@@ -44,13 +44,23 @@ def run(
     replicates: Replicates = None,
     settings: Setting = None,
     only: Only = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            help="Trials at once, each in a process with its share of the threads [default: 1; on a CPU, for "
+            "networks of at most 64 px, one a core].",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Do what is missing of a suite, then write the tables. Run again, it goes on where it stopped.
 
     Example: vcbench run cpu --data-dir data --budget 30m
     """
     from bench.cli.progress import Stop, SuiteBars
-    from bench.engine import InProcess
+    from bench.engine import choose_engine
     from bench.plan import Resolver
     from bench.profiles import lacks_energy
     from bench.run import chosen, run_suite
@@ -61,7 +71,8 @@ def run(
     folder = data_folder(data_dir)
     weights = weights_folder(weights_dir, folder)
     # A wrong name and missing weights are told before anything slow begins.
-    Resolver(folder, weights, None).require_weights(chosen(loaded, replicates, only or ()))
+    trials = chosen(loaded, replicates, only or ())
+    Resolver(folder, weights, None).require_weights(trials)
     bars = SuiteBars(loaded.name, stop)
     with stop.on_signals():
         from bench.analysis.tables import write_tables
@@ -70,16 +81,23 @@ def run(
         from bench.training.fitting import Place
 
         place = Place(folder, weights, results, choose_device(device))
+        engine = choose_engine(trials, place.device, jobs)
+
+        def began(done: int, total: int) -> None:
+            if done < total:
+                bars.note(f"{loaded.name}: {total - done} of {total} trials to do, {engine.words}")
+            bars.began(done, total)
+
         try:
             counts = run_suite(
                 loaded,
                 place,
-                InProcess(),
+                engine,
                 replicates=replicates,
                 only=only or (),
                 follow=bars.follow,
                 should_stop=stop,
-                began=bars.began,
+                began=began,
                 ended=bars.ended,
                 told=bars.told,
                 warn=warn,
