@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from bench.baselines import measure_baselines
 from bench.engine import Engine, Outcome
-from bench.errors import InputError, did_you_mean, shortened
+from bench.errors import DataError, InputError, did_you_mean, shortened
 from bench.plan import Resolved, Resolver, Trial, Unresolved, listing, plan
 from bench.profiles import Measurement, Profile, planned_profiles, run_profile
 from bench.store import RunStore
@@ -127,6 +128,7 @@ def run_suite(
     missing = [item for item in wanted if not store.is_done(item.id)]
     missing = list({item.id: item for item in missing}.values())
     began(len({item.id for item in wanted}) - len(missing), len({item.id for item in wanted}))
+    _baselines(wanted, resolver, store, told, should_stop)
     while missing and not should_stop():
         held = []
         for outcome in engine.run(missing, place, follow):
@@ -141,6 +143,26 @@ def run_suite(
     if not only or PROFILES in only:
         counts["measured"] = _measure(profiles, store, told, should_stop)
     return counts
+
+
+def _baselines(
+    wanted: list[Resolved],
+    resolver: Resolver,
+    store: RunStore,
+    told: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Make the baselines that trials will be held against, before the trials; without them these go on."""
+    try:
+        measure_baselines(
+            wanted,
+            resolver.dataset,
+            store,
+            progress=lambda done, total: told(f"baselines: {done} of {total} images"),
+            should_stop=should_stop,
+        )
+    except DataError as error:
+        told(f"no baselines: {error}")
 
 
 def _measure(

@@ -24,6 +24,7 @@ class RunStore:
         runs/ID/checkpoint.safetensors, error.json      while it is not finished
         profiles/ID/record.json, samples.parquet (of what is timed)
         profiles/ID/processes.json                      while it is not finished
+        baselines/ID/record.json    what needs no training, on the images of one subset
         suites/NAME.json            which trials and profiles a suite holds
         labels/DATASET-SPLIT-DATA.parquet
         labels/DATASET-SPLIT-DATA.classes.json  names of the classes
@@ -90,6 +91,15 @@ class RunStore:
         return [
             read_json(self.root / "profiles" / run / "record.json") for run in sorted(self.ids("profiles"))
         ]
+
+    def baselines(self) -> list[dict[str, Any]]:
+        """The records of all baselines, in order of their ids."""
+        paths = (self.root / "baselines" / run / "record.json" for run in sorted(self.ids("baselines")))
+        return [_check_format(read_json(path), path) for path in paths]
+
+    def has_baseline(self, run: str) -> bool:
+        """Whether the baselines of a subset have been measured."""
+        return (self.root / "baselines" / run / "record.json").exists()
 
     def record(self, run: str) -> dict[str, Any]:
         """The record of one finished or diverged trial."""
@@ -201,6 +211,10 @@ class RunStore:
                 frame.astype({"process": "int16", "step": "int32"}).to_parquet(part, index=False)
         write_json(folder / "record.json", record)
         (folder / "processes.json").unlink(missing_ok=True)
+
+    def finish_baseline(self, run: str, record: dict[str, Any]) -> None:
+        """Store the baselines of a subset."""
+        write_json(self.root / "baselines" / run / "record.json", record)
 
     def keep_processes(self, run: str, results: list[dict[str, Any]]) -> None:
         """Keep what a profile's processes gave, for it to go on from if it is not finished now."""

@@ -71,7 +71,7 @@ def test_words_do_not_change_ids(resolved, change):
         ("input_size = 16", 'input_size = 16\nprecision = "bf16"'),
         ("input_size = 16", 'input_size = 16\nset = { "budget.epochs" = 3 }'),
         ("input_size = 16", 'input_size = 16\nset = { "augment.flip" = false }'),
-        ('recipe = "scratch"', 'recipe = "deit-scratch"'),
+        ('recipe = "scratch"', 'recipe = "strong-scratch"'),
     ],
 )
 def test_what_can_change_a_number_changes_every_id(resolved, change):

@@ -13,7 +13,7 @@ title = "t"
 description = "d"
 [models]
 a = { model = "vit_digits" }
-b = { model = "resnet_digits", recipe = "deit-scratch" }
+b = { model = "resnet_digits", recipe = "strong-scratch" }
 [[comparison]]
 name = "c"
 dataset = "digits"

@@ -1,9 +1,9 @@
 """The tables: tidy pandas frames of everything in a run store.
 
 `accuracy` has one row a finished or diverged trial and suite, `contrasts` one row a pair of models that a
-suite compares on a subset, `cost` one row a model, head and input size, `history` one row a step that a
-trial logged, `ensembles` one row two networks that were averaged; those of `bench.analysis.measured` are
-beside them. Fractions are in 0..1, units are in the names.
+suite compares on a subset, `baselines` one row a subset, `cost` one row a model, head and input size,
+`history` one row a step that a trial logged, `ensembles` one row two networks that were averaged; those of
+`bench.analysis.measured` are beside them. Fractions are in 0..1, units are in the names.
 """
 
 import math
@@ -23,6 +23,7 @@ from bench.analysis.ensembles import ensembles_table, keep_ensembles
 from bench.analysis.frames import frame
 from bench.analysis.measured import measured_tables
 from bench.analysis.predictions import Predictions
+from bench.analysis.trained import Training, baselines_table
 from bench.config import canonical
 from bench.errors import StoreError
 from bench.files import staged
@@ -86,12 +87,17 @@ ACCURACY = {
     "train_nll": "float64",
     "test_evaluations": "Int64",
     "reason": "str",
+    "majority_top1": "float64",
+    "nearest_top1": "float64",
+    "not_trained": "str",
     "torch": "str",
     "commit": "str",
     "started": "str",
     "finished": "str",
 }
-"""Columns of the accuracy table, in order, and their dtypes."""
+"""Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the test
+accuracies of the majority class and of the nearest neighbour on the images of the trial; `not_trained` says
+why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
 
 COST = {
     "model": "str",
@@ -148,7 +154,8 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     cost, predictions = cost_table(profiles), Predictions(store)
     ensembles = ensembles_table(store, suites, records, predictions)
     return {
-        "accuracy": accuracy_table(records, suites),
+        "accuracy": accuracy_table(records, suites, Training(store)),
+        "baselines": baselines_table(store),
         "contrasts": contrasts_table(suites, records, predictions, cost),
         "cost": cost,
         **measured_tables(profiles),
@@ -175,7 +182,9 @@ def write_tables(store: "RunStore") -> list[Path]:
     return written
 
 
-def accuracy_table(records: Iterable[Record], suites: dict[str, Record]) -> pd.DataFrame:
+def accuracy_table(
+    records: Iterable[Record], suites: dict[str, Record], training: Training | None = None
+) -> pd.DataFrame:
     """One row a trial and suite it is in; a trial that no suite lists has one row and no suite.
 
     A suite that lists a trial for several comparisons has one row for it that names them all. A
@@ -185,7 +194,10 @@ def accuracy_table(records: Iterable[Record], suites: dict[str, Record]) -> pd.D
     purged = {
         _data_key(r) for r in records.values() if (r["metrics"] or {}).get("top1_deduplicated") is not None
     }
-    measured = {run: _measured(record, purged) for run, record in records.items()}
+    measured = {
+        run: _measured(record, purged) | (_against_baselines(record, training) if training else {})
+        for run, record in records.items()
+    }
     rows, listed = [], set()
     for suite, content in suites.items():
         for run, places in _places(content).items():
@@ -260,6 +272,13 @@ def _measured(record: Record, purged: set[tuple]) -> Record:
         "torch": versions.get("torch"),
         **_scores(record, _data_key(record) in purged),
     }
+
+
+def _against_baselines(record: Record, training: Training) -> Record:
+    """What needs no training on the same images, and whether the trial was trained."""
+    baseline = training.baseline(record) or {}
+    scores = {name: baseline.get(name) for name in ("majority_top1", "nearest_top1")}
+    return scores | {"not_trained": training.reason([record])}
 
 
 def _scores(record: Record, purged: bool) -> Record:

@@ -177,7 +177,7 @@ def test_a_trial_is_a_plain_loop_of_torch_and_timm(recipe, model, precision, tmp
 def usual(tmp_path_factory) -> tuple[Resolved, dict[str, torch.Tensor]]:
     """A trial in which everything random is on, and its weights."""
     folder = tmp_path_factory.mktemp("usual")
-    resolved = resolved_trial(folder, "deit-scratch", "vit")
+    resolved = resolved_trial(folder, "strong-scratch", "vit")
     return resolved, trained_weights(resolved, folder)
 
 
@@ -213,7 +213,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("setting", CHANGES)
 def test_every_setting_reaches_the_weights(setting, usual, tmp_path):
-    resolved = resolved_trial(tmp_path, "deit-scratch", "vit", (setting,))
+    resolved = resolved_trial(tmp_path, "strong-scratch", "vit", (setting,))
     assert difference(trained_weights(resolved, tmp_path), usual[1]) > 1e-6
 
 

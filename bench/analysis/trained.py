@@ -1,0 +1,170 @@
+"""Whether networks have been trained at all: the flag `not trained`.
+
+Trials of one model on one subset are not trained where
+
+- their training loss has not left chance: averaged over the last tenth of training and over the trials, it is
+  above 95 % of ln C, which guessing among C outputs gives whatever the targets (smoothed or mixed ones too);
+- or their mean test accuracy is below that of a baseline on the same training images, averaged over the same
+  trials: chance, the majority class, or the nearest neighbour in raw pixels (`bench.baselines`).
+
+Such trials say nothing about an architecture. They may still be set against other trainings of the same
+model, as what is compared then is the training.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from bench.analysis.frames import frame
+from bench.errors import StoreError
+
+if TYPE_CHECKING:
+    from bench.store import RunStore
+
+Record = dict[str, Any]
+
+NOT_TRAINED = "not trained"
+LEFT_CHANCE = 0.95
+LAST_SHARE = 0.1
+ROUNDING = 1e-9
+AT_CHANCE = "training loss at chance"
+BEATEN = {
+    "chance_top1": "beaten by chance",
+    "majority_top1": "beaten by the majority class",
+    "nearest_top1": "beaten by 1-nearest-neighbour",
+}
+"""Why trials are not trained, the weakest opponent first."""
+
+BASELINES = {
+    "dataset": "str",
+    "split_id": "str",
+    "shots": "Int64",
+    "draw_seed": "Int64",
+    "train_images": "Int64",
+    "test_images": "Int64",
+    "classes": "Int64",
+    "chance_top1": "float64",
+    "majority_top1": "float64",
+    "nearest_top1": "float64",
+    "pixels": "Int64",
+    "data_copy": "str",
+    "machine": "str",
+    "commit": "str",
+    "finished": "str",
+    "baseline": "str",
+}
+"""Columns of the baselines table: one row a dataset, split, size and draw; fractions in 0..1; `pixels` is the
+side in px at which raw pixels were compared."""
+
+
+class Training:
+    """Says of trials whether they were trained, from a store's baselines and learning curves."""
+
+    def __init__(self, store: "RunStore") -> None:
+        self._store = store
+        self._baselines = {_key(record): record for record in store.baselines()}
+        self._losses: dict[str, float | None] = {}
+
+    def baseline(self, record: Record) -> Record | None:
+        """The baselines on the images of a trial; None where they were not measured."""
+        identity = record["identity"]
+        return self._baselines.get((*_data(record), identity["shots"], identity["draw_seed"]))
+
+    def reason(self, records: Sequence[Record]) -> str | None:
+        """Why trials of one model on one subset are not trained; None where they are.
+
+        Args:
+            records: of finished and diverged trials; the latter count at chance.
+        """
+        losses = [loss for record in records if (loss := self._loss(record)) is not None]
+        if losses and np.mean(losses) > LEFT_CHANCE:
+            return AT_CHANCE
+        for name, words in BEATEN.items():
+            pairs = [
+                (_top1(record), value)
+                for record in records
+                if (value := self._value(record, name)) is not None
+            ]
+            if pairs and np.mean([own - value for own, value in pairs]) < -ROUNDING:
+                return words
+        return None
+
+    def _value(self, record: Record, name: str) -> float | None:
+        if name == "chance_top1":
+            return 1 / record["data"]["classes"]
+        baseline = self.baseline(record)
+        return baseline[name] if baseline else None
+
+    def _loss(self, record: Record) -> float | None:
+        """The loss at the end of training as a share of that of guessing; a probe has none."""
+        run = record["id"]
+        if run not in self._losses:
+            outputs = record["identity"]["recipe"].get("head_outputs") or record["data"]["classes"]
+            path = self._store.folder(run) / "history.parquet"
+            self._losses[run] = None
+            if record["outcome"] == "finished" and path.exists():
+                self._losses[run] = last_loss(_history(path)) / math.log(outputs)
+        return self._losses[run]
+
+
+def last_loss(history: pd.DataFrame) -> float:
+    """The mean training loss over the last tenth of the steps.
+
+    Args:
+        history: one row a logged step (step, loss), each with the mean loss since the row before.
+    """
+    steps = history["step"].to_numpy()
+    since = np.diff(steps, prepend=0)
+    last = steps > steps[-1] * (1 - LAST_SHARE)
+    return float(np.average(history["loss"].to_numpy()[last], weights=since[last]))
+
+
+def baselines_table(store: "RunStore") -> pd.DataFrame:
+    """One row a dataset, split, size and draw that was measured."""
+    rows = [
+        {
+            **{name: record.get(name) for name in BASELINES},
+            **{name: record["data"].get(name) for name in ("dataset", "split_id", "classes")},
+            **{name: record["data"].get(name) for name in ("train_images", "test_images")},
+            "data_copy": record["data"]["copy"],
+            "baseline": record["id"],
+        }
+        for record in store.baselines()
+    ]
+    order = ["dataset", "split_id", "train_images", "draw_seed", "baseline"]
+    return frame(rows, BASELINES).sort_values(order, kind="stable", ignore_index=True)
+
+
+def same_model(records: Iterable[Record]) -> bool:
+    """Whether all trials are of one model with the same weights to begin with."""
+    return (
+        len({(record["identity"]["model"]["name"], record["identity"]["weights"]) for record in records}) <= 1
+    )
+
+
+def _history(path: Path) -> pd.DataFrame:
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            return file.read(["step", "loss"], use_threads=False).to_pandas()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
+
+
+def _top1(record: Record) -> float:
+    if record["outcome"] == "diverged":
+        return 1 / record["data"]["classes"]
+    return record["metrics"]["top1"]
+
+
+def _data(record: Record) -> tuple[str, str, str]:
+    return tuple(record["data"][name] for name in ("dataset", "split_id", "fingerprint"))
+
+
+def _key(record: Record) -> tuple:
+    return (*_data(record), record["shots"], record["draw_seed"])

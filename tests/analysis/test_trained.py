@@ -1,0 +1,118 @@
+"""The flag `not trained`, on both sides of every border."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from bench.analysis.trained import AT_CHANCE, BEATEN, Training, last_loss, same_model
+from bench.files import write_json
+from bench.store import RunStore
+
+DATA = {"dataset": "digits", "split_id": "frozen", "fingerprint": "f", "copy": "verified", "classes": 10}
+
+
+def store(root, majority=0.12, nearest=(0.8, 0.9)):
+    made = RunStore(root)
+    made.prepare()
+    for draw, value in enumerate(nearest):
+        made.finish_baseline(
+            f"base{draw}",
+            {
+                "format": 1,
+                "id": f"base{draw}",
+                "kind": "baseline",
+                "shots": 2,
+                "draw_seed": draw,
+                "data": DATA,
+                "chance_top1": 0.1,
+                "majority_top1": majority,
+                "nearest_top1": value,
+            },
+        )
+    return made
+
+
+def trial(made, top1, *, draw=0, loss=None, outputs=None, outcome="finished", model="vit", weights="none"):
+    run = f"run{draw}"
+    write_json(made.root / "runs" / run / "record.json", {"format": 1})
+    if loss is not None:
+        history = pd.DataFrame({"step": [10, 95, 100], "loss": [9.0, loss, loss]})
+        history.to_parquet(made.root / "runs" / run / "history.parquet")
+    return {
+        "id": run,
+        "outcome": outcome,
+        "data": DATA,
+        "metrics": {"top1": top1},
+        "identity": {
+            "shots": 2,
+            "draw_seed": draw,
+            "recipe": {"head_outputs": outputs},
+            "model": {"name": model},
+            "weights": weights,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "expected"),
+    [
+        (0.951 * math.log(10), None, AT_CHANCE),
+        (0.949 * math.log(10), None, None),
+        (0.951 * math.log(10), 1000, None),
+        (0.951 * math.log(1000), 1000, AT_CHANCE),
+    ],
+)
+def test_a_loss_that_has_not_left_chance(tmp_path, loss, outputs, expected):
+    made = store(tmp_path)
+    assert Training(made).reason([trial(made, 0.99, loss=loss, outputs=outputs)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("top1", "expected"),
+    [
+        (0.8, None),
+        (0.799, BEATEN["nearest_top1"]),
+        (0.11, BEATEN["majority_top1"]),
+        (0.09, BEATEN["chance_top1"]),
+    ],
+)
+def test_beaten_by_what_needs_no_training(tmp_path, top1, expected):
+    made = store(tmp_path)
+    assert Training(made).reason([trial(made, top1)]) == expected
+
+
+def test_it_is_the_mean_over_the_trials_that_counts(tmp_path):
+    made = store(tmp_path)
+    first, second = trial(made, 0.81), trial(made, 0.88, draw=1)
+    assert Training(made).reason([second]) == BEATEN["nearest_top1"]
+    assert Training(made).reason([first, second]) == BEATEN["nearest_top1"]
+    assert Training(made).reason([trial(made, 0.82), second]) is None
+
+
+def test_a_diverged_trial_counts_at_chance_and_a_probe_has_no_loss(tmp_path):
+    made = store(tmp_path)
+    diverged = trial(made, None, outcome="diverged", loss=99.0)
+    assert Training(made).reason([diverged]) == BEATEN["majority_top1"]
+    assert Training(made).reason([trial(made, 0.9, draw=1)]) is None
+
+
+def test_without_baselines_there_is_chance(tmp_path):
+    made = store(tmp_path, nearest=())
+    assert Training(made).reason([trial(made, 0.11)]) is None
+    assert Training(made).reason([trial(made, 0.09)]) == BEATEN["chance_top1"]
+    assert Training(made).baseline(trial(made, 0.5)) is None
+
+
+def test_the_last_tenth_of_the_steps_counts_by_their_number():
+    history = pd.DataFrame({"step": [50, 89, 94, 100], "loss": [9.0, 7.0, 1.0, 4.0]})
+    # 5 steps of the row that ends at 94 and 6 of that which ends at 100: rows count where they end.
+    assert last_loss(history) == pytest.approx((5 * 1.0 + 6 * 4.0) / 11)
+    assert last_loss(pd.DataFrame({"step": [3], "loss": [2.0]})) == 2.0
+
+
+def test_one_model_is_one_network_with_the_same_weights(tmp_path):
+    made = store(tmp_path)
+    assert same_model([trial(made, 1.0), trial(made, 1.0, draw=1)])
+    assert not same_model([trial(made, 1.0), trial(made, 1.0, model="resnet")])
+    assert not same_model([trial(made, 1.0), trial(made, 1.0, weights="f00")])
