@@ -16,7 +16,6 @@ class, is optional and checked.
 Which image is which place: `vcbench export --format croissant`. Any framework can write such a file.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,9 +27,10 @@ import pyarrow as pa
 
 from bench import __version__
 from bench.analysis.statistics import wilson
-from bench.errors import InputError
+from bench.errors import InputError, shortened
 from bench.files import read_json, sha256_file, staged, write_json
 from bench.measure.accuracy import compact, save_predictions, score
+from bench.shapes import NAME
 from bench.store import RunStore
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ METRICS = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 COLUMNS = ("image", "predicted", "probabilities", "label")
 # Probabilities in 16 bits, rounded one by one, add up to 1 within this.
 SUM_TOLERANCE = 0.01
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ def read_answers(path: Path, test: TestSet) -> Answers:
         raise InputError(f"{path}: no such file; its form is shown by: vcbench score --help")
     try:
         frame = pd.read_parquet(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    # Damaged metadata of pandas within the file gives all of these.
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({error})") from error
     for name in frame.columns:
         if name not in COLUMNS:
@@ -161,8 +161,14 @@ def bring(store: RunStore, path: Path, name: str, test: TestSet) -> dict[str, An
         InputError: as `read_answers`; the name cannot be a folder's, or other predictions have it.
         StoreError: the store cannot be written.
     """
-    if not _NAME.fullmatch(name):
-        raise InputError(f'--name "{name}": should be of at most 100 letters, digits, ".", "_" and "-"')
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f'--name "{shortened(name)}": should be of at most 100 letters, digits, ".", "_" and "-"'
+        )
+    if taken := [run for run in store.ids() | store.ids("profiles") if run.startswith(name.lower())]:
+        raise InputError(
+            f'--name "{name}": is how the id of a run begins ({min(taken)}); choose another name'
+        )
     answers = read_answers(path, test)
     folder = store.root / "brought" / name
     content = sha256_file(path)

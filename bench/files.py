@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import cache_dir
-from bench.errors import InputError, StoreError
+from bench.errors import InputError, StoreError, shortened
+from bench.escape import all_visible
 
 
 def slug(text: str) -> str:
@@ -80,19 +82,35 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The plain data of a JSON file.
+    """The plain data of a JSON file, hidden characters in it made visible (see `bench.escape`).
 
     Raises:
-        StoreError: the file cannot be read or is not JSON.
+        StoreError: the file cannot be read, is not JSON, or has a number that is not finite.
     """
     try:
-        return json.loads(path.read_bytes())
+        text = path.read_bytes()
+        content = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise StoreError(f"{path}: not valid JSON ({error})") from error
     except RecursionError as error:
         raise StoreError(f"{path}: not valid JSON (nested too deeply)") from error
+    # Other letters than ASCII are rare, and escaped where this package wrote the file.
+    return content if text.isascii() and b"\\u" not in text else all_visible(content)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{shortened(text)} is not a finite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 19:
+        raise ValueError(f"{shortened(text)} has more digits than a whole number of 64 bits")
+    return int(text)
 
 
 def sha256_file(path: Path) -> str:

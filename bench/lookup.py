@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.errors import InputError
+from bench.errors import InputError, shortened
 from bench.files import read_json
 from bench.store import RunStore
 
@@ -28,13 +28,18 @@ def find(store: RunStore, text: str) -> Found:
     Raises:
         InputError: there is none, or more than one.
     """
-    if text in {path.parent.name for path in (store.root / "brought").glob("*/record.json")}:
+    brought = {path.parent.name for path in (store.root / "brought").glob("*/record.json")}
+    known = _known(store)
+    if text in brought and text in known:
+        raise InputError(f'{store.root}: "{text}" is a run and a brought model; give the latter another name')
+    if text in brought:
         return Found(text, "brought")
     text = text.strip().lower()
-    known = _known(store)
     matches = sorted(run for run in known if text and run.startswith(text))
     if not matches:
-        raise InputError(f'{store.root}: no run or profile "{text}" ({len(known)} are here: vcbench tables)')
+        raise InputError(
+            f'{store.root}: no run or profile "{shortened(text, 60)}" ({len(known)} are here: vcbench tables)'
+        )
     if len(matches) > 1 and text not in matches:
         some = ", ".join(matches[:SHOWN]) + (", ..." if len(matches) > SHOWN else "")
         raise InputError(f'{store.root}: "{text}" is the beginning of {len(matches)} ids: {some}')

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.files import cannot_write, read_json, staged, write_json
+from bench.shapes import ID, check_entry, check_listing, check_profile, check_trial
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 FORMAT = 1
+# What error.json holds besides its format.
+ERROR = {"attempts": int, "message": str}
 
 
 class RunStore:
@@ -72,11 +75,12 @@ class RunStore:
         folder = self.root / kind
         if not folder.is_dir():
             return set()
-        return {
-            entry.name
-            for entry in os.scandir(folder)
-            if os.path.exists(os.path.join(entry.path, "record.json"))
-        }
+        with os.scandir(folder) as entries:
+            found = {e.name for e in entries if os.path.exists(os.path.join(e.path, "record.json"))}
+        for name in found:
+            if not ID.fullmatch(name):
+                raise StoreError(f"{folder / name}: not the name of a {kind[:-1]}; move the folder away")
+        return found
 
     def trials(self) -> list[dict[str, Any]]:
         """The records of all finished and diverged trials, in order of their ids."""
@@ -88,9 +92,8 @@ class RunStore:
 
     def profiles(self) -> list[dict[str, Any]]:
         """The records of all profiles, in order of their ids."""
-        return [
-            read_json(self.root / "profiles" / run / "record.json") for run in sorted(self.ids("profiles"))
-        ]
+        paths = [self.root / "profiles" / run / "record.json" for run in sorted(self.ids("profiles"))]
+        return [check_profile(read_json(path), path) for path in paths]
 
     def baselines(self) -> list[dict[str, Any]]:
         """The records of all baselines, in order of their ids."""
@@ -104,7 +107,7 @@ class RunStore:
     def record(self, run: str) -> dict[str, Any]:
         """The record of one finished or diverged trial."""
         path = self.root / "runs" / run / "record.json"
-        return _check_format(read_json(path), path)
+        return check_trial(_check_format(read_json(path), path), path)
 
     def is_done(self, run: str) -> bool:
         """Whether a trial has an outcome that stands."""
@@ -117,17 +120,20 @@ class RunStore:
     def profile(self, run: str) -> dict[str, Any] | None:
         """The record of a profile, if it has been measured."""
         path = self.root / "profiles" / run / "record.json"
-        return read_json(path) if path.exists() else None
+        return check_profile(read_json(path), path) if path.exists() else None
 
     def processes(self, run: str) -> list[dict[str, Any]]:
         """What the processes so far gave for a profile that is not finished."""
         path = self.root / "profiles" / run / "processes.json"
-        return read_json(path)["results"] if path.exists() else []
+        return check_entry(read_json(path), "results", list, path) if path.exists() else []
 
     def error(self, run: str) -> dict[str, Any] | None:
         """What went wrong when a trial was last tried, if it is still to be done."""
         path = self.root / "runs" / run / "error.json"
-        return read_json(path) if path.exists() and not self.is_done(run) else None
+        if not path.exists() or self.is_done(run):
+            return None
+        found = read_json(path)
+        return {name: check_entry(found, name, kind, path) for name, kind in ERROR.items()}
 
     def is_begun(self, run: str) -> bool:
         """Whether a trial has a checkpoint to go on from."""
@@ -145,7 +151,7 @@ class RunStore:
         """What was run of each suite, by its name."""
         folder = self.root / "suites"
         paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
-        return {path.stem: read_json(path) for path in paths}
+        return {path.stem: check_listing(_check_format(read_json(path), path), path) for path in paths}
 
     def labels(self, record: dict[str, Any]) -> "pd.DataFrame":
         """True labels of a trial's test images, and which of them are duplicates."""
@@ -158,7 +164,7 @@ class RunStore:
         """The names of the classes of a trial's data; None where the store has none."""
         data = record["data"]
         path = self._names_path(data["dataset"], data["split_id"], data["fingerprint"])
-        return _check_format(read_json(path), path)["classes"] if path.exists() else None
+        return check_entry(read_json(path), "classes", list, path) if path.exists() else None
 
     # --- writing
 
@@ -223,13 +229,13 @@ class RunStore:
     def note_error(self, run: str, message: str) -> None:
         """Keep what went wrong with a trial that will be tried again."""
         path = self.root / "runs" / run / "error.json"
-        earlier = read_json(path)["attempts"] if path.exists() else 0
+        earlier = check_entry(read_json(path), "attempts", int, path) if path.exists() else 0
         write_json(path, {"format": FORMAT, "attempts": earlier + 1, "message": message})
 
     def count_evaluation(self, run: str) -> int:
         """Note that the test set is about to be looked at; returns how often it has been by then."""
         path = self.root / "runs" / run / "evaluations.json"
-        count = (read_json(path)["test"] if path.exists() else 0) + 1
+        count = (check_entry(read_json(path), "test", int, path) if path.exists() else 0) + 1
         write_json(path, {"format": FORMAT, "test": count})
         return count
 
@@ -268,7 +274,10 @@ class RunStore:
             frame.to_parquet(part, compression="zstd", index=False)
 
     def _labels_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
-        return self.root / "labels" / f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"
+        name = f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"
+        if Path(name).name != name:
+            raise StoreError(f"{self.root}: {name!r}, from a record, is not the name of a file")
+        return self.root / "labels" / name
 
     def _names_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
         return self._labels_path(dataset, split_id, fingerprint).with_suffix(".classes.json")

@@ -119,4 +119,6 @@ def test_a_suite_is_found_by_its_bare_name_and_a_folder_is_told(folder):
 
 
 def test_the_end_of_a_long_message_says_what_is_right():
-    refused("plan", "tiny", "--only", "x y " * 2000, words=["x y...", "it has digits, vit, resnet, profiles"])
+    refused(
+        "plan", "tiny", "--only", "x y " * 2000, words=["x ... y", "it has digits, vit, resnet, profiles"]
+    )

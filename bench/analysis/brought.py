@@ -11,6 +11,7 @@ from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import mcnemar
 from bench.errors import StoreError
 from bench.files import read_json
+from bench.shapes import check_brought
 
 if TYPE_CHECKING:
     from bench.store import RunStore
@@ -47,7 +48,8 @@ FLAT = 1e-9
 
 def brought_records(store: "RunStore") -> list[dict[str, Any]]:
     """The records of all models brought from outside, by name."""
-    return [read_json(path) for path in sorted((store.root / "brought").glob("*/record.json"))]
+    paths = sorted((store.root / "brought").glob("*/record.json"))
+    return [check_brought(read_json(path), path) for path in paths]
 
 
 def correct(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:

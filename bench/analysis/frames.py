@@ -4,14 +4,37 @@ from typing import Any
 
 import pandas as pd
 
+from bench.errors import StoreError
 from bench.escape import csv_text
 
 
 def frame(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
-    """A frame with exactly `columns`, typed; what a row lacks is missing."""
-    return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in columns.items()}
-    )
+    """A frame with exactly `columns`, typed; what a row lacks is missing.
+
+    Raises:
+        StoreError: a row has something else in a column, as a damaged record has.
+    """
+    return pd.DataFrame({name: _column(rows, name, dtype) for name, dtype in columns.items()})
+
+
+def _column(rows: list[dict[str, Any]], name: str, dtype: str) -> pd.Series:
+    values = [row.get(name) for row in rows]
+    try:
+        return pd.Series(values, dtype=dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        owners = {
+            str(row.get("run") or row.get("profile")) for row in rows if not _fits(row.get(name), dtype)
+        }
+        where = ", ".join(sorted(owners)[:3])
+        raise StoreError(f'record of {where}: damaged: "{name}" should be {dtype} ({error})') from error
+
+
+def _fits(value: Any, dtype: str) -> bool:
+    try:
+        pd.Series([value], dtype=dtype)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def for_csv(frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,9 +69,8 @@ def existing_store(results: Path) -> Path:
         StoreError: there is none.
     """
     if not (results / "store.json").exists():
-        raise StoreError(
-            f"{results}: no run store here; make one with: vcbench run quick --results {results}"
-        )
+        where = f"{results}: no such folder" if not results.exists() else f"{results}: no run store here"
+        raise StoreError(f"{where}; make one with: vcbench run quick --results {shlex.quote(str(results))}")
     return results
 
 

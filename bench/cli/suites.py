@@ -18,6 +18,7 @@ from bench.cli.common import (
     WeightsDir,
     data_folder,
     duration,
+    existing_store,
     print_columns,
     print_json,
     suite_stem,
@@ -132,7 +133,7 @@ def status(
     from bench.errors import InputError, did_you_mean
     from bench.store import RunStore
 
-    store = RunStore(results)
+    store = RunStore(existing_store(results))
     listings = store.suites()
     name = suite_stem(suite) if suite else None
     if name and name not in listings:

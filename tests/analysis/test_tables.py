@@ -145,6 +145,7 @@ def test_a_trial_in_two_suites_has_two_rows(store):
 
 def test_a_trial_in_two_comparisons_of_a_suite_has_one_row(store):
     def add(listing):
+        listing["comparisons"].append(listing["comparisons"][0] | {"name": "again"})
         listing["trials"].append(listing["trials"][0] | {"comparison": "again"})
 
     rewrite(store.root / "suites" / "tiny.json", add)

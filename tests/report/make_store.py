@@ -76,6 +76,8 @@ def make_store(
         "suite": suite,
         "title": "Three small networks on digits",
         "description": "A plain ViT, the same network trained as DeiT, and a ResNet, from scratch.",
+        "fingerprint": "f",
+        "settings": [],
         "delta": 0.01,
         "contestants": {
             name: {"title": (titles or {}).get(name, n[1]), "model": n[0], "weights": "none", "recipe": n[4]}
