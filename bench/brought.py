@@ -41,6 +41,8 @@ METRICS = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 COLUMNS = ("image", "predicted", "probabilities", "label")
 # Probabilities in 16 bits, rounded one by one, add up to 1 within this.
 SUM_TOLERANCE = 0.01
+# As many digits as people give of the id of a run.
+ID_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,8 @@ def bring(store: RunStore, path: Path, name: str, test: TestSet) -> dict[str, An
         raise InputError(
             f'--name "{shortened(name)}": should be of at most 100 letters, digits, ".", "_" and "-"'
         )
-    if taken := [run for run in store.ids() | store.ids("profiles") if run.startswith(name.lower())]:
+    ids = store.ids() | store.ids("profiles")
+    if len(name) >= ID_DIGITS and (taken := [run for run in ids if run.startswith(name.lower())]):
         raise InputError(
             f'--name "{name}": is how the id of a run begins ({min(taken)}); choose another name'
         )
