@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.data.device import to_device
 from bench.data.randaugment import randaugment
 from bench.data.resize import resize
 from bench.recipe import Augment
@@ -40,7 +41,7 @@ class Pipeline:
         self.augment, self.input_size = augment, input_size
         self._stored = augment.stored_size(input_size)
         mean_, std_ = torch.tensor(augment.mean or mean), torch.tensor(augment.std or std)
-        self._scale, self._bias = 1 / (255 * std_), -mean_ / std_
+        self._scale_bias = torch.stack((1 / (255 * std_), -mean_ / std_))
 
     def evaluate(self, images: Tensor) -> Tensor:
         """The centre crop, normalised.
@@ -100,7 +101,9 @@ class Pipeline:
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         """Levels 0..255, shape (n, 3, h, w), as new float32 with the card's mean and std taken out."""
-        scale, bias = self._scale.to(pixels.device), self._bias.to(pixels.device)
+        if self._scale_bias.device != pixels.device:
+            self._scale_bias = to_device(self._scale_bias.cpu(), pixels.device)
+        scale, bias = self._scale_bias
         n, channels, height, width = pixels.shape
         rows = pixels.permute(0, 2, 3, 1)
         if not rows.is_contiguous() and pixels.is_contiguous():
@@ -127,11 +130,12 @@ def window(pixels: Tensor, top: Tensor, left: Tensor, flip: Tensor, size: int, p
     """
     padded = F.pad(pixels.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad))
     n, side = len(padded), padded.shape[1]
-    steps = torch.arange(size)
-    rows = torch.arange(n)[:, None] * side + top[:, None] + steps
-    columns = left[:, None] + torch.where(flip[:, None], steps.flip(0), steps)
+    top, left, flip = to_device(torch.stack((top, left, flip.long())), pixels.device)[:, :, None]
+    steps = torch.arange(size, device=pixels.device)
+    rows = torch.arange(n, device=pixels.device)[:, None] * side + top + steps
+    columns = left + torch.where(flip > 0, size - 1 - steps, steps)
     places = (rows[:, :, None] * side + columns[:, None, :]).view(-1)
-    chosen = padded.reshape(-1, padded.shape[3]).index_select(0, places.to(pixels.device))
+    chosen = padded.reshape(-1, padded.shape[3]).index_select(0, places)
     return chosen.view(n, size, size, -1).permute(0, 3, 1, 2)
 
 
@@ -183,14 +187,17 @@ def erase(pixels: Tensor, probability: float, generator: torch.Generator) -> Ten
     fits = (height < side) & (width < side)
     height, width = _first(fits, height, 0), _first(fits, width, 0)
     top, left = (_whole_number(side - sizes, generator) for sizes in (height, width))
-    numbers = chosen.nonzero()[:, 0]
-    steps = torch.arange(side)
-    rows = (steps >= top[numbers, None]) & (steps < (top + height)[numbers, None])
-    columns = (steps >= left[numbers, None]) & (steps < (left + width)[numbers, None])
-    image, row, column = (rows[:, :, None] & columns[:, None, :]).nonzero().unbind(1)
-    noise = torch.randn(len(image), channels, generator=generator)
-    places = [place.to(pixels.device) for place in (numbers[image], row, column)]
-    pixels.permute(0, 2, 3, 1).index_put_(places, noise.to(pixels.device))
+    # Box by box and row by row, all pixels of all boxes; only the boxes and the noise are uploaded.
+    sizes = torch.where(chosen, height * width, 0)
+    total = int(sizes.sum())
+    noise = to_device(torch.randn(total, channels, generator=generator), pixels.device)
+    boxes = torch.stack((torch.arange(n), top, left, width, sizes, sizes.cumsum(0) - sizes))
+    boxes = to_device(boxes, pixels.device)
+    members = torch.repeat_interleave(boxes[4], output_size=total)
+    image, top, left, width, _, first = boxes.index_select(1, members)
+    within = torch.arange(total, device=pixels.device) - first
+    places = (image, top + within // width, left + within % width)
+    pixels.permute(0, 2, 3, 1).index_put_(places, noise)
     return pixels
 
 

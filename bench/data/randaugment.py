@@ -1,12 +1,19 @@
-"""RandAugment with operations of its own for every image, done in groups of equal operations."""
+"""RandAugment with operations of its own for every image, done in groups of equal operations.
+
+All that is random is drawn on the CPU, and on a GPU no operation makes the host wait: what torchvision's own
+would upload each time (grids, kernels) is made once and kept.
+"""
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import functional as V
+
+from bench.data.device import to_device
 
 # Levels of the magnitude's scale, 0 to 30.
 BINS = 31
@@ -40,15 +47,15 @@ def operations(magnitude: int, side: int) -> list[tuple[Operation | None, Operat
 
     return [
         unsigned(None),
-        signed(lambda level: partial(_affine, shear=(_degrees(level), 0.0), center=[0, 0]), shear),
-        signed(lambda level: partial(_affine, shear=(0.0, _degrees(level)), center=[0, 0]), shear),
-        signed(lambda pixels: partial(_affine, translate=(pixels, 0)), shift),
-        signed(lambda pixels: partial(_affine, translate=(0, pixels)), shift),
-        signed(lambda degrees: partial(V.rotate, angle=degrees), angle),
+        signed(lambda level: partial(_move, how="shear_x", value=level), shear),
+        signed(lambda level: partial(_move, how="shear_y", value=level), shear),
+        signed(lambda pixels: partial(_move, how="translate_x", value=pixels), shift),
+        signed(lambda pixels: partial(_move, how="translate_y", value=pixels), shift),
+        signed(lambda degrees: partial(_move, how="rotate", value=degrees), angle),
         signed(lambda level: partial(V.adjust_brightness, brightness_factor=1 + level), change),
         signed(lambda level: partial(V.adjust_saturation, saturation_factor=1 + level), change),
         signed(lambda level: partial(V.adjust_contrast, contrast_factor=1 + level), change),
-        signed(lambda level: partial(V.adjust_sharpness, sharpness_factor=1 + level), change),
+        signed(lambda level: partial(_sharpen, factor=1 + level), change),
         unsigned(partial(V.posterize, bits=bits)),
         unsigned(partial(V.solarize, threshold=255.0 * level(1.0, 0.0))),
         unsigned(V.autocontrast),
@@ -69,31 +76,67 @@ def randaugment(pixels: Tensor, ops: int, magnitude: int, generator: torch.Gener
         New images, as `pixels`.
     """
     space = operations(magnitude, pixels.shape[-1])
+    signed = torch.tensor([negative is not positive for positive, negative in space])
     kinds = torch.randint(len(space), (ops, len(pixels)), generator=generator)
     signs = torch.randint(2, (ops, len(pixels)), generator=generator)
-    pixels = pixels.clone()
     for drawn, sign in zip(kinds, signs, strict=True):
-        for number, (positive, negative) in enumerate(space):
-            if positive is None:
-                continue
-            groups = [(positive, drawn == number)]
-            if negative is not positive:
-                groups = [(f, (drawn == number) & (sign == s)) for s, f in enumerate((positive, negative))]
-            for operation, members in groups:
-                if members.any():
-                    chosen = members.nonzero()[:, 0].to(pixels.device)
-                    pixels[chosen] = operation(pixels[chosen])
+        # Images of one operation are brought together, worked on, and put back.
+        groups = 2 * drawn + sign * signed[drawn]
+        order = to_device(groups.argsort(stable=True), pixels.device)
+        together, start = pixels.index_select(0, order), 0
+        for number, count in enumerate(groups.bincount(minlength=2 * len(space)).tolist()):
+            operation = space[number // 2][number % 2]
+            if count and operation is not None:
+                together[start : start + count] = operation(together[start : start + count])
+            start += count
+        pixels = torch.empty_like(together).index_copy_(0, order, together)
     return pixels
 
 
-def _affine(
-    pixels: Tensor,
-    *,
-    shear: tuple[float, float] = (0.0, 0.0),
-    translate: tuple[int, int] = (0, 0),
-    center: list[int] | None = None,
-) -> Tensor:
-    return V.affine(pixels, angle=0.0, translate=list(translate), scale=1.0, shear=list(shear), center=center)
+def _move(pixels: Tensor, *, how: str, value: float) -> Tensor:
+    """Torchvision's geometric operation with the nearest pixel, black from outside, by a table of places."""
+    places = _places(how, value, pixels.shape[-1], str(pixels.device))
+    with_black = F.pad(pixels.flatten(2), (1, 0))
+    return with_black.index_select(2, places).view_as(pixels)
+
+
+@lru_cache(maxsize=256)
+def _places(how: str, value: float, side: int, device: str) -> Tensor:
+    """For each pixel of the result, the one it comes from, counted from 1, or 0: int64, shape (side * side,).
+
+    Made by torchvision on the CPU, so that the same pixels come out on every device.
+    """
+    numbered = torch.arange(1, side * side + 1, dtype=torch.float32).view(1, 1, side, side)
+    if how == "rotate":
+        moved = V.rotate(numbered, angle=value)
+    else:
+        shear = {"shear_x": [_degrees(value), 0.0], "shear_y": [0.0, _degrees(value)]}.get(how)
+        translate = {"translate_x": [value, 0], "translate_y": [0, value]}.get(how, [0, 0])
+        # Torchvision's RandAugment shears about the upper left corner.
+        centre = [0, 0] if shear else None
+        moved = V.affine(
+            numbered, angle=0.0, translate=translate, scale=1.0, shear=shear or [0.0, 0.0], center=centre
+        )
+    return to_device(moved.view(-1).long(), device)
+
+
+def _sharpen(pixels: Tensor, *, factor: float) -> Tensor:
+    """Torchvision's adjust_sharpness of uint8 images."""
+    if pixels.shape[-1] <= 2:
+        return pixels
+    levels = pixels.float()
+    blurred = F.conv2d(levels, _blur(str(pixels.device)), groups=levels.shape[1]).round_()
+    inner = levels[..., 1:-1, 1:-1]
+    inner.add_(blurred.sub_(inner), alpha=1 - factor)
+    return levels.clamp_(0, 255).to(torch.uint8)
+
+
+@lru_cache(maxsize=8)
+def _blur(device: str) -> Tensor:
+    """The kernel that sharpening takes the difference to, for three channels: shape (3, 1, 3, 3)."""
+    kernel = torch.full((3, 1, 3, 3), 1 / 13)
+    kernel[:, :, 1, 1] = 5 / 13
+    return to_device(kernel, device)
 
 
 def _degrees(slope: float) -> float:

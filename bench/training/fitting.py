@@ -181,7 +181,8 @@ def _train(setup: Setup) -> Fitted:
     trial, place, observer = setup.resolved.trial, setup.place, setup.observer
     images = setup.images("train")
     val_labels = setup.labels("val")
-    setup.images("val")  # decoded now, while it may still be stopped
+    images_of = cache(setup.images)  # a GPU is given each split once
+    images_of("val")  # decoded now, while it may still be stopped
     network = setup.network()
     trained: Trained | None = None
     val_logits: np.ndarray | None = None
@@ -189,7 +190,7 @@ def _train(setup: Setup) -> Fitted:
     def predicted(split: str, watcher: Observer) -> np.ndarray:
         return predict(
             network,
-            setup.images(split),
+            images_of(split),
             setup.pipeline,
             precision=trial.precision,
             phase=f"evaluating {split}",
@@ -252,6 +253,7 @@ def _train(setup: Setup) -> Fitted:
             "kept_step": trained.kept_step,
             "train_s": round(trained.seconds, 3),
             "memory_format": setup.card.memory_format,
+            "cudnn_benchmark": None if place.device == "cpu" else torch.backends.cudnn.benchmark,
         },
     )
 

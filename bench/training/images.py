@@ -1,7 +1,12 @@
 """Decoded images of a split or subset, handed out in batches on the training device."""
 
+import math
+
 import numpy as np
 import torch
+from torch import Tensor
+
+from bench.data.device import to_device
 
 # Share of the GPU's free memory that a subset may take to be kept there.
 RESIDENT_SHARE = 0.25
@@ -18,18 +23,42 @@ class Images:
 
     def __init__(self, decoded: np.ndarray, positions: np.ndarray, device: str) -> None:
         self.decoded, self.positions, self.device = decoded, positions, device
-        self._resident: torch.Tensor | None = None
+        self._resident: Tensor | None = None
         if device != "cpu":
             free, _ = torch.cuda.mem_get_info()
-            if decoded[0].nbytes * len(positions) < RESIDENT_SHARE * free:
+            if math.prod(decoded.shape[1:]) * len(positions) < RESIDENT_SHARE * free:
                 self._resident = torch.from_numpy(decoded[positions]).to(device)
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def batch(self, indices: np.ndarray) -> torch.Tensor:
-        """The images at `indices` of this subset: uint8, shape (len(indices), s, s, 3), on the device."""
+    def batch(self, indices: np.ndarray, on_device: Tensor | None = None) -> Tensor:
+        """The images at `indices` of this subset: uint8, shape (len(indices), s, s, 3), on the device.
+
+        Args:
+            on_device: the same indices, where they are on the device already.
+        """
         if self._resident is not None:
-            return self._resident[torch.from_numpy(indices).to(self.device)]
-        batch = torch.from_numpy(self.decoded[self.positions[indices]])
-        return batch if self.device == "cpu" else batch.pin_memory().to(self.device, non_blocking=True)
+            if on_device is None:
+                on_device = to_device(torch.from_numpy(indices), self.device)
+            return self._resident.index_select(0, on_device)
+        return to_device(torch.from_numpy(self.decoded[self.positions[indices]]), self.device)
+
+
+class Epoch:
+    """Images of a subset and their classes in the order of one epoch, which is uploaded once.
+
+    Args:
+        labels: class of every image, on the images' device, shape (len(images),).
+        order: int64, shape (len(images),).
+    """
+
+    def __init__(self, images: Images, labels: Tensor, order: np.ndarray) -> None:
+        self._images, self._order = images, order
+        self._on_device = to_device(torch.from_numpy(order), images.device)
+        self._labels = labels.index_select(0, self._on_device)
+
+    def batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Images uint8 (n, s, s, 3) and classes int64 (n,) from one position of the order to another."""
+        part = slice(start, stop)
+        return self._images.batch(self._order[part], self._on_device[part]), self._labels[part]

@@ -13,7 +13,7 @@ from torch import nn
 from bench.data.augment import Pipeline
 from bench.recipe import Recipe
 from bench.training import checkpoint
-from bench.training.images import Images
+from bench.training.images import Epoch, Images
 from bench.training.mix import mix_batch
 from bench.training.observer import Observer, Stopped
 from bench.training.optimizer import make_optimizer, set_rate
@@ -23,7 +23,8 @@ from bench.training.step import autocast, set_backends, training_step
 
 CHECKPOINT_SECONDS = 60.0
 HISTORY_ROWS = 100
-EVALUATION_BATCH = 128
+# Images evaluated at once; a GPU would be idle for much of the time with as few as a processor likes.
+EVALUATION_BATCH = {"cpu": 128, "cuda": 512}
 # A mean loss this many times that of guessing means that training has diverged.
 DIVERGED_FACTOR = 10.0
 
@@ -85,7 +86,7 @@ def train(
     optimizer = make_optimizer(network, recipe.optimizer)
     progress, best = checkpoint.load(saved, network, optimizer)
     earlier = progress.seconds
-    targets = torch.from_numpy(labels.astype(np.int64)).to(device)
+    classes = torch.from_numpy(labels.astype(np.int64)).to(device)
     generator = torch.Generator()
     log_every = max(1, total // HISTORY_ROWS)
     val_steps = _validation_steps(recipe, total, per_epoch) if validate else set()
@@ -94,24 +95,23 @@ def train(
     window_start, window_steps = time.perf_counter(), 0
     last_saved = time.perf_counter()
     last_val: dict[str, float] = {}
-    epoch, order = -1, np.empty(0, np.int64)
+    epoch, shuffled = -1, None
     network.train()
 
     while progress.step < total:
         step = progress.step
         if step // per_epoch != epoch:
             epoch = step // per_epoch
-            order = epoch_order(seed, epoch, len(images))
+            shuffled = Epoch(images, classes, epoch_order(seed, epoch, len(images)))
         start = step % per_epoch * batch_size
-        indices = order[start : start + batch_size]
         place = position(recipe.schedule, step, per_epoch)
         lr = recipe.optimizer.lr * lr_factor(recipe.schedule, place, total)
         set_rate(optimizer, lr, momentum(recipe.schedule, place, total))
         seed_step(seed, step, generator)
-        inputs = pipeline.train(images.batch(indices), generator)
-        inputs, target = mix_batch(
-            inputs, targets[torch.from_numpy(indices).to(device)], outputs, recipe, generator
-        )
+        # From here to the next row of the history nothing makes the host wait for a GPU.
+        stored, target = shuffled.batch(start, start + batch_size)
+        inputs = pipeline.train(stored, generator)
+        inputs, target = mix_batch(inputs, target, outputs, recipe, generator)
         running += training_step(
             network, inputs, target, optimizer, precision=precision, clip_grad=recipe.optimizer.clip_grad
         )
@@ -157,8 +157,8 @@ def train(
             window_start, window_steps = time.perf_counter(), 0
         stop = observer.should_stop() and step < total
         if stop or time.perf_counter() - last_saved > CHECKPOINT_SECONDS:
+            progress.loss_sum = running.item()  # waits for what is queued, which is training too
             paused = time.perf_counter()
-            progress.loss_sum = running.item()
             progress.seconds += paused - window_start
             window_start = paused
             checkpoint.save(saved, network, optimizer, progress, best)
@@ -210,15 +210,16 @@ def forward_all(
         Stopped: the observer asked for it.
     """
     network.eval()
-    rows = []
+    rows, size = [], EVALUATION_BATCH["cpu" if images.device == "cpu" else "cuda"]
     began = time.perf_counter()
     with torch.inference_mode():
-        for start in range(0, len(images), EVALUATION_BATCH):
+        for start in range(0, len(images), size):
             if observer.should_stop():
                 raise Stopped
-            indices = np.arange(start, min(start + EVALUATION_BATCH, len(images)))
+            indices = np.arange(start, min(start + size, len(images)))
+            inputs = pipeline.evaluate(images.batch(indices))
             with autocast(precision, images.device):
-                output = forward(pipeline.evaluate(images.batch(indices)))
+                output = forward(inputs)
             rows.append(output.float().cpu())
             done = indices[-1] + 1
             rate = done / (time.perf_counter() - began)

@@ -231,12 +231,13 @@ def evaluation_rates(model: str, work: Path) -> tuple[float, float]:
     size, batch, steps, precision = CASES[model]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = network_of(model, device, work).eval()
-    card, count = find_card(model), EVALUATION_BATCH * (1 if size > 100 else 4)
+    card, together = find_card(model), EVALUATION_BATCH[device]
+    count = together * (1 if size > 100 else 4)
     stored = Augment().stored_size(size)
     pixels = np.random.default_rng(0).integers(0, 256, (count, stored, stored, 3), dtype=np.uint8)
     pipeline = Pipeline(Augment(), input_size=size, mean=card.mean, std=card.std)
     images = Images(pixels, np.arange(count), device)
-    ready = torch.randn(EVALUATION_BATCH, 3, size, size, device=device)
+    ready = torch.randn(together, 3, size, size, device=device)
     if card.kind == "cnn":
         ready = ready.contiguous(memory_format=torch.channels_last)
 
@@ -245,7 +246,7 @@ def evaluation_rates(model: str, work: Path) -> tuple[float, float]:
 
     def bare() -> None:
         with torch.inference_mode():
-            for _ in range(count // EVALUATION_BATCH):
+            for _ in range(count // together):
                 with autocast(precision, device):
                     network(ready).float().cpu()
 
