@@ -166,7 +166,7 @@ def test_best_val_on_few_shots_is_marked(tiny, run):
 
 
 def test_divergence_is_an_outcome_with_its_reason(tiny, run):
-    settings = ("recipe.optimizer.lr=1e30", "recipe.optimizer.clip_grad=1e30")
+    settings = ("recipe.optimizer.lr=1e6",)
     store, (outcome,) = run(tiny, only=["vit"], settings=settings)
     assert outcome.status == "diverged" and "step" in outcome.record["reason"]
     assert store.is_done(outcome.resolved.id)
