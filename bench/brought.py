@@ -10,12 +10,15 @@
     pd.DataFrame(rows).to_parquet("mine.parquet")
     # vcbench score mine.parquet --dataset flowers102 --split-id official
 
-Columns: `image`, the place in the test split from 0, each once, in any order; `predicted`, the class from 0,
-or `probabilities`, a list of one number a class (of equal ones the first counts), or both; `label`, the true
-class, is optional and checked.
-Which image is which place: `vcbench export --format croissant`. Any framework can write such a file.
+Columns: `image`, the place in the test split from 0, or `filename`, the file as `vcbench data list DATASET`
+names it (its last part will do where that is unambiguous), each once, in any order, as a column or as the
+index; `predicted`, the class from 0 or its name, or `probabilities`, a list of one number a class (of equal
+ones the first counts), or both; `label`, the true class or its name, is optional and checked.
+Which image is which place, and which class which number: `vcbench data list DATASET --split test`. Classes of
+a folder come in the order of their names as text: 1, 10, 2. Any framework can write such a file.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +27,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 
 from bench import __version__
 from bench.analysis.statistics import wilson
-from bench.errors import InputError, shortened
+from bench.errors import InputError, did_you_mean, shortened
 from bench.files import read_json, sha256_file, staged, write_json
 from bench.measure.accuracy import compact, save_predictions, score
 from bench.shapes import NAME
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 METRICS = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
-COLUMNS = ("image", "predicted", "probabilities", "label")
+COLUMNS = ("image", "filename", "predicted", "probabilities", "label")
 # Probabilities in 16 bits, rounded one by one, add up to 1 within this.
 SUM_TOLERANCE = 0.01
 # As many digits as people give of the id of a run.
@@ -53,6 +57,8 @@ class TestSet:
         data: dataset, split_id, fingerprint, copy, classes and test_images, as in the record of a trial.
         labels: int64 (n,), in the order of the split.
         duplicates: positions to leave out of a deduplicated score, or None where nobody has looked.
+        class_names: in the order of the labels, or None where they are not known.
+        files: the file of each image, as `vcbench data list` names it; None where the data was not opened.
     """
 
     __test__ = False  # no test case, whatever its name
@@ -60,6 +66,8 @@ class TestSet:
     data: dict[str, Any]
     labels: np.ndarray
     duplicates: np.ndarray | None
+    class_names: list[str] | None = None
+    files: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,8 @@ def stored_test_set(store: RunStore, dataset: str, split_id: str) -> TestSet | N
     frame = store.labels(finished[0])
     duplicates = np.flatnonzero(frame["duplicate"]) if "duplicate" in frame else None
     labels = frame["label"].to_numpy().astype(np.int64)
-    return TestSet(_data(finished[0]["data"], len(labels)), labels, duplicates)
+    names = store.class_names(finished[0])
+    return TestSet(_data(finished[0]["data"], len(labels)), labels, duplicates, names)
 
 
 def opened_test_set(dataset: "Dataset") -> TestSet:
@@ -96,7 +105,17 @@ def opened_test_set(dataset: "Dataset") -> TestSet:
         "classes": len(dataset.class_names),
     }
     labels = dataset.split_labels("test")
-    return TestSet(_data(facts, len(labels)), labels, dataset.duplicates)
+    positions = dataset.splits["test"].tolist()
+    files = [unicodedata.normalize("NFC", dataset.file(image)) for image in positions]
+    return TestSet(_data(facts, len(labels)), labels, dataset.duplicates, dataset.class_names, files)
+
+
+def names_files(path: Path) -> bool:
+    """Whether a file of predictions names images by their files, so that the data has to be opened for it."""
+    try:
+        return "filename" in pa.parquet.read_schema(path).names
+    except (pa.ArrowInvalid, OSError):
+        return False  # told by whoever reads it
 
 
 def read_answers(path: Path, test: TestSet) -> Answers:
@@ -112,27 +131,35 @@ def read_answers(path: Path, test: TestSet) -> Answers:
     # Damaged metadata of pandas within the file gives all of these.
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({error})") from error
+    if frame.index.name in ("image", "filename") and frame.index.name not in frame:
+        frame = frame.reset_index()
     for name in frame.columns:
         if name not in COLUMNS:
             raise InputError(f'{path}: unknown column "{name}"; should be among {", ".join(COLUMNS)}')
-    if "image" not in frame or not {"predicted", "probabilities"} & set(frame.columns):
+    if not {"image", "filename"} & set(frame.columns) or not {"predicted", "probabilities"} & set(
+        frame.columns
+    ):
         have = ", ".join(map(str, frame.columns)) or "none"
         raise InputError(
-            f'{path}: should have a column "image" and one of "predicted" and "probabilities"; it has: {have}'
+            f'{path}: should have a column "image" or "filename" and one of "predicted" and "probabilities"; '
+            f"it has: {have}"
         )
     count, classes = len(test.labels), test.data["classes"]
-    images = _whole(frame["image"], path, "image", count)
+    if "image" in frame:
+        images = _whole(frame["image"], path, "image", count)
+    else:
+        images = _positions(frame["filename"], path, test)
     _each_once(images, path, count)
     frame = frame.iloc[np.argsort(images)]
     if "label" in frame:
-        _right_labels(_whole(frame["label"], path, "label", None), path, test)
+        _right_labels(_classes(frame["label"], path, "label", test, None), path, test)
     probabilities = None
     if "probabilities" in frame:
         probabilities = _probabilities(frame["probabilities"], path, classes)
         likeliest = probabilities.argmax(1)
     if "predicted" not in frame:
         return Answers(likeliest, probabilities)
-    predicted = _whole(frame["predicted"], path, "predicted", classes)
+    predicted = _classes(frame["predicted"], path, "predicted", test, classes)
     if probabilities is None:
         return Answers(predicted, None)
     own = np.take_along_axis(probabilities, predicted[:, None], 1)[:, 0]
@@ -235,6 +262,50 @@ def _whole(column: pd.Series, path: Path, name: str, below: int | None) -> np.nd
     return values
 
 
+def _classes(column: pd.Series, path: Path, name: str, test: TestSet, below: int | None) -> np.ndarray:
+    """A column of classes as their numbers, which may be given by their names."""
+    if test.class_names is None or pd.api.types.is_numeric_dtype(column.dtype):
+        return _whole(column, path, name, below)
+    number = {known: label for label, known in enumerate(test.class_names)}
+    given = [unicodedata.normalize("NFC", str(value)) for value in column]
+    unknown = next((value for value in given if value not in number), None)
+    if unknown is not None:
+        raise InputError(
+            f'{path}: column "{name}" has "{unknown}", which is no class of {test.data["dataset"]}'
+            f"{did_you_mean(unknown, number)} (see: vcbench data list)"
+        )
+    return np.array([number[value] for value in given], dtype=np.int64)
+
+
+def _positions(column: pd.Series, path: Path, test: TestSet) -> np.ndarray:
+    """The place in the test split of each file name, which may lack folders in front or have more of them."""
+    if test.files is None:
+        raise InputError(f'{path}: column "filename" needs the images; give "image", the place in the split')
+    places: dict[str, list[int]] = {}
+    for position, file in enumerate(test.files):
+        for end in _ends(file):
+            places.setdefault(end, []).append(position)
+    whole = {file: [position] for position, file in enumerate(test.files)}
+    found = []
+    for name in column:
+        given = unicodedata.normalize("NFC", str(name)).replace("\\", "/")
+        known = places.get(given) or next((whole[end] for end in _ends(given) if end in whole), [])
+        if len(known) != 1:
+            what = f"{len(known)} test images" if known else "no test image"
+            raise InputError(
+                f'{path}: column "filename" has "{name}", the name of {what} of {test.data["dataset"]} '
+                f"({test.data['split_id']}); should be as in: vcbench data list"
+            )
+        found += known
+    return np.array(found, dtype=np.int64)
+
+
+def _ends(file: str) -> list[str]:
+    """A path without its first folders, none or more of them: a/b/c, b/c and c."""
+    parts = file.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
 def _each_once(images: np.ndarray, path: Path, count: int) -> None:
     found = np.bincount(images, minlength=count)
     for what, wrong in (("more than one row", found > 1), ("no row", found == 0)):
@@ -253,7 +324,7 @@ def _right_labels(labels: np.ndarray, path: Path, test: TestSet) -> None:
     hint = (
         "; they count from 1, and should from 0"
         if np.array_equal(labels, test.labels + 1)
-        else "; is it the same split, in the order of: vcbench export --format croissant?"
+        else "; are images and classes in the order of: vcbench data list --split test?"
     )
     raise InputError(
         f"{path}: {wrong.size} of {len(labels)} labels are not those of {test.data['dataset']} "

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from console import told, vcbench
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, top_k_accuracy_score
 from small_store import labels, run_id, write_store
 
@@ -120,6 +120,21 @@ def test_pairs_are_described_by_mcnemar(store, tmp_path, right):
     assert "particular trained networks, no verdict" in scored(path, store).stdout
 
 
+def test_replicates_are_compared_by_their_mean(store, tmp_path, right):
+    mine = np.random.default_rng(3).random(IMAGES) < 0.8
+    path = file(tmp_path, image=np.arange(IMAGES), predicted=np.where(mine, TRUE, (TRUE + 2) % 10))
+    ran = scored(path, store)
+    lines = [line.split() for line in ran.stdout.splitlines() if "scratch" in line]
+    assert [(line[-7], line[-6]) for line in lines] == [("5", "3"), ("5", "2")]  # one of vit diverged
+    models = json.loads(scored(path, store, "--json").stdout)["models"]
+    for row, runs in zip(models, (right["resnet", 5], right["vit", 5][:2]), strict=True):
+        difference = mine - runs.mean(0)
+        assert row["top1"] == pytest.approx(runs.mean())
+        assert row["difference"] == pytest.approx(difference.mean())
+        interval = ttest_1samp(difference, 0).confidence_interval()
+        assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+
+
 def test_without_runs_the_labels_come_from_the_data(tmp_path):
     true = open_dataset("digits", "frozen", tmp_path).split_labels("test")
     path = file(tmp_path, image=np.arange(len(true)), predicted=true, label=true)
@@ -172,7 +187,7 @@ WRONG = {
     ),
     "labels of another split": (
         {"image": np.arange(IMAGES), "predicted": TRUE, "label": np.roll(TRUE, 1)},
-        ["400 of 400 labels", "image 0: 9, not 0", "croissant"],
+        ["400 of 400 labels", "image 0: 9, not 0", "vcbench data list"],
     ),
     "logits": (
         {"image": np.arange(IMAGES), "probabilities": list(3.0 * np.eye(10)[TRUE] - 1)},

@@ -1,5 +1,6 @@
 """The command line on a folder of one's own images, from its first look to the report."""
 
+import io
 import json
 import shutil
 
@@ -104,3 +105,70 @@ def test_a_new_suite_is_not_called_as_one_that_comes_with_the_harness(made, tmp_
     out = tmp_path / "quick.toml"
     told(vcbench("new", "--dataset", made / "grades", "--models", "vit_digits", "--out", out), '"quick"')
     assert not out.exists()
+
+
+def listed(folder, *arguments):
+    ran = vcbench("data", "list", f"folder:{folder}", *arguments)
+    assert ran.returncode == 0, ran.stderr
+    return pd.read_csv(io.StringIO(ran.stdout), dtype={"class": str}, keep_default_na=False)
+
+
+def test_images_and_classes_are_listed_in_the_order_of_scores(made):
+    table = listed(made / "grades", "--split", "test")
+    assert list(table) == ["position", "file", "label", "class"]
+    assert table["position"].tolist() == list(range(15))
+    assert table["class"].tolist() == ["1"] * 5 + ["10"] * 5 + ["2"] * 5
+    assert table["label"].tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    assert table["file"].tolist() == [
+        f"test/{name}/{40 + i}.png" for name in ("1", "10", "2") for i in range(5)
+    ]
+    assert len(listed(made / "grades", "--split", "train")) == 24
+    told(vcbench("data", "list", f"folder:{made / 'grades'}", "--split", "tests"), '"test"')
+
+
+@pytest.mark.parametrize(
+    "form", ["positions", "index", "filename", "filename index", "end of a path", "names"]
+)
+def test_a_model_that_knows_every_answer_scores_full_marks(made, tmp_path, form):
+    store = shutil.copytree(made / "results", tmp_path / "results")
+    table = listed(made / "grades").sample(frac=1, random_state=0)
+    frame = pd.DataFrame({"image": table["position"], "predicted": table["label"], "label": table["label"]})
+    if form == "index":
+        frame = frame.set_index("image")
+    elif form.startswith("filename"):
+        frame = frame.assign(filename=str(tmp_path) + "/" + table["file"]).drop(columns="image")
+        frame = frame.set_index("filename") if form == "filename index" else frame
+    elif form == "end of a path":
+        ends = [file.removeprefix("test/") for file in table["file"]]
+        frame = frame.assign(filename=ends).drop(columns="image")
+    elif form == "names":
+        frame = frame.assign(predicted=table["class"], label=table["class"])
+    frame.to_parquet(tmp_path / "right.parquet", index="index" in form)
+    ran = score(made, tmp_path / "right.parquet", store)
+    assert ran.returncode == 0 and "reaches 100.0 %" in ran.stdout, ran
+    assert "not verified" not in ran.stdout
+    rows = [line.split() for line in ran.stdout.splitlines() if " scratch " in line]
+    assert [row[-7:-5] for row in rows] == [["all", "2"]] * 2
+    if form == "positions":
+        report = tmp_path / "report"
+        assert vcbench("report", "grades", "--results", store, "--out", report).returncode == 0
+        assert "not verified" not in (report / "report.md").read_text()
+
+
+def score(made, path, store):
+    arguments = ("--dataset", f"folder:{made / 'grades'}", "--split-id", "given", "--results", store)
+    return vcbench("score", path, *arguments)
+
+
+def test_file_names_that_are_no_test_image_are_told(made, tmp_path):
+    table = listed(made / "grades")
+    frame = pd.DataFrame({"filename": table["file"], "predicted": table["class"]})
+    for column, value, words in (
+        ("filename", "train/1/0.png", "no test image"),
+        ("filename", "40.png", "3 test images"),
+        ("predicted", "11", 'no class of grades; did you mean "1"'),
+    ):
+        wrong = frame.copy()
+        wrong.loc[0, column] = value
+        wrong.to_parquet(tmp_path / "wrong.parquet")
+        told(score(made, tmp_path / "wrong.parquet", tmp_path / "results"), f'"{value}"', words)

@@ -1,5 +1,6 @@
 """Models brought from outside, beside the runs of a store."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 from scipy.stats import t
 
-from bench.analysis.predictions import Predictions
+from bench.analysis.predictions import Outputs, Predictions
 from bench.analysis.statistics import mcnemar
+from bench.config import canonical
 from bench.errors import StoreError
 from bench.files import read_json
 from bench.shapes import check_brought
@@ -116,16 +118,9 @@ def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         StoreError: a file is damaged.
     """
-    predictions = Predictions(store)
     predicted = _predicted(store, brought)
     rows = []
-    for record in store.trials():
-        same = all(
-            record["data"][part] == brought["data"][part] for part in ("dataset", "split_id", "fingerprint")
-        )
-        outputs = predictions.outputs(record) if same else None
-        if outputs is None:
-            continue
+    for record, outputs in _on_the_same_images(store, brought):
         mine = predicted == outputs.labels
         found = mcnemar(mine, outputs.correct)
         rows.append(
@@ -143,6 +138,57 @@ def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda row: (-row["top1"], row["run"]))
+
+
+def by_model(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
+    """A brought model against the mean of the runs of each model, recipe and size, the best of them first.
+
+    Runs that differ in nothing but their seeds are of one model.
+
+    Returns:
+        For each its runs, title, recipe, shots and top1, the mean of its runs; difference, the brought
+        model's top-1 minus that mean, and low and high, `paired_interval` over test images.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    predicted = _predicted(store, brought)
+    groups: dict[str, list[tuple[dict[str, Any], Outputs]]] = {}
+    for record, outputs in _on_the_same_images(store, brought):
+        model = {"title": record["model"]["title"], **record["identity"], "seed": None, "draw_seed": None}
+        groups.setdefault(canonical(model), []).append((record, outputs))
+    rows = []
+    for runs in groups.values():
+        record, outputs = runs[0]
+        scores = np.mean([own.correct for _, own in runs], axis=0)
+        difference, low, high = paired_interval(predicted == outputs.labels, scores)
+        rows.append(
+            {
+                "runs": [own["id"] for own, _ in runs],
+                "title": record["model"]["title"],
+                "recipe": record["recipe"],
+                "shots": record["identity"]["shots"],
+                "top1": float(scores.mean()),
+                "difference": difference,
+                "low": low,
+                "high": high,
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["top1"], row["runs"]))
+
+
+def _on_the_same_images(
+    store: "RunStore", brought: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], Outputs]]:
+    """The finished runs on the test images that a brought model was scored on, with their outputs."""
+    predictions = Predictions(store)
+    for record in store.trials():
+        same = all(
+            record["data"][part] == brought["data"][part] for part in ("dataset", "split_id", "fingerprint")
+        )
+        outputs = predictions.outputs(record) if same else None
+        if outputs is not None:
+            yield record, outputs
 
 
 def _predicted(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:

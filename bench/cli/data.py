@@ -1,14 +1,25 @@
-"""vcbench data: fetch and verify datasets."""
+"""vcbench data: fetch, verify and list datasets."""
 
+import csv
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from bench.cli.common import DataDir, Json, data_folder, print_columns, print_json, warn
+from bench.cli.common import (
+    DEFAULT_RESULTS,
+    DataDir,
+    Json,
+    Results,
+    data_folder,
+    print_columns,
+    print_json,
+    warn,
+)
 from bench.cli.progress import image_bar
 
-app = typer.Typer(help="Fetch and verify datasets.", no_args_is_help=True)
+app = typer.Typer(help="Fetch, verify and list datasets.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets [default: all].")]
 
 
@@ -48,6 +59,40 @@ def verify(names: Names = None, data_dir: DataDir = None, as_json: Json = False)
         except DataError as error:
             missing.append(error)
     _show(found, as_json, missing)
+
+
+@app.command(name="list")
+def list_images(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's name, or folder:PATH.")],
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    split_id: Annotated[
+        str | None, typer.Option("--split-id", help="Which division of the images [default: the first].")
+    ] = None,
+    data_dir: DataDir = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """List the images of a split as CSV: position, file, label and class, in the order that scores count in.
+
+    "position" is the place in the split from 0 and "label" the number of the class from 0, as vcbench score
+    takes them; "file" lies below the folder of the dataset.
+
+    Example: vcbench data list folder:photos --split test > test.csv
+    """
+    from bench.data import open_dataset
+    from bench.data.base import SPLITS
+    from bench.errors import InputError, did_you_mean
+    from bench.store import RunStore
+
+    if split not in SPLITS:
+        raise InputError(
+            f"--split {split}: should be one of {', '.join(SPLITS)}{did_you_mean(split, SPLITS)}"
+        )
+    opened = open_dataset(dataset, split_id, data_folder(data_dir), store=RunStore(results).if_there())
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(("position", "file", "label", "class"))
+    for position, image in enumerate(opened.splits[split].tolist()):
+        label = int(opened.labels[image])
+        rows.writerow((position, opened.file(image), label, opened.class_names[label]))
 
 
 def _show(found: list[dict[str, Any]], as_json: bool, missing: Sequence[Exception] = ()) -> None:

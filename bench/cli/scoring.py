@@ -52,21 +52,25 @@ def score(
             rows.append({"image": position, "probabilities": probabilities.tolist(), "label": label})
         pd.DataFrame(rows).to_parquet("mine.parquet")
 
-    "image" is the place in the test split (see: vcbench export --format croissant), in any order;
-    "predicted", a class from 0, may stand for "probabilities"; "label" is optional, and checked.
+    "image" is the place in the test split; "filename" may stand for it, and either may be the index. Rows
+    come in any order. "predicted", a class by its number from 0 or its name, may stand for "probabilities";
+    "label" is optional, and checked. vcbench data list DATASET --split test lists places, files and classes:
+    those of a folder count in the order of their names as text, as in 1, 10, 2. To take a model out of the
+    store again, delete its folder RESULTS/brought/NAME.
 
     Example: vcbench score mine.parquet --dataset flowers102 --split-id official --name mine
     """
-    from bench.analysis.brought import beside, sentence
-    from bench.brought import bring
+    from bench.analysis.brought import beside, by_model, sentence
+    from bench.brought import bring, names_files
     from bench.store import RunStore
 
     store = RunStore(results)
-    test = _test_set(store, dataset, split_id, data_folder(data_dir))
+    test = _test_set(store, dataset, split_id, data_folder(data_dir), names_files(predictions))
     record = bring(store, predictions, name or predictions.stem, test)
-    pairs = beside(store, record)
     if as_json:
-        print_json({"record": record, "sentence": sentence(record), "beside": pairs})
+        pairs = beside(store, record)
+        means = by_model(store, record)
+        print_json({"record": record, "sentence": sentence(record), "models": means, "beside": pairs})
         return
     print(sentence(record))
     print()
@@ -78,13 +82,13 @@ def score(
     ]
     print_columns(rows, ("METRIC", "VALUE"))
     print()
-    _print_pairs(pairs, record)
+    _print_models(by_model(store, record), record)
 
 
-def _test_set(store: "RunStore", dataset: str, split_id: str, data: Path) -> "TestSet":
+def _test_set(store: "RunStore", dataset: str, split_id: str, data: Path, with_files: bool) -> "TestSet":
     from bench.brought import opened_test_set, stored_test_set
 
-    found = stored_test_set(store, dataset, split_id)
+    found = None if with_files else stored_test_set(store, dataset, split_id)
     if found is None:
         from bench.data import open_dataset
 
@@ -92,31 +96,28 @@ def _test_set(store: "RunStore", dataset: str, split_id: str, data: Path) -> "Te
     return found
 
 
-def _print_pairs(pairs: list[dict[str, Any]], record: dict[str, Any]) -> None:
-    if not pairs:
+def _print_models(models: list[dict[str, Any]], record: dict[str, Any]) -> None:
+    if not models:
         print("No stored run on the same test images to compare with.")
         return
     rows = [
         (
-            row["run"],
             row["title"],
             row["recipe"],
             "all" if row["shots"] is None else row["shots"],
-            "-" if row["seed"] is None else row["seed"],
+            len(row["runs"]),
             f"{100 * row['top1']:.2f}",
             f"{100 * row['difference']:+.2f}",
-            row["only_brought"],
-            row["only_run"],
-            f"{row['p']:.2g}",
+            f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}",
         )
-        for row in pairs[:SHOWN]
+        for row in models[:SHOWN]
     ]
-    header = ("RUN", "MODEL", "RECIPE", "SHOTS", "SEED", "TOP-1 %", "DIFFERENCE", "ONLY IT", "ONLY RUN", "P")
+    header = ("MODEL", "RECIPE", "SHOTS", "RUNS", "TOP-1 %", "DIFFERENCE", "95 % INTERVAL")
     print_columns(rows, header)
-    if len(pairs) > SHOWN:
-        print(f"... and {len(pairs) - SHOWN} more runs of lower accuracy: --json has all.")
+    if len(models) > SHOWN:
+        print(f"... and {len(models) - SHOWN} more models of lower accuracy: --json has all.")
     print(
-        f"\nDIFFERENCE is {record['id']} minus the run, in points; ONLY IT and ONLY RUN count images that "
-        "one of the two alone has right.\nP is McNemar's exact test, unadjusted: about these particular "
-        "trained networks, no verdict about models trained again."
+        f"\nTOP-1 is the mean of a model's runs, DIFFERENCE {record['id']} minus that mean, in points.\nThe "
+        "intervals are over test images, unadjusted: about these particular trained networks, no verdict "
+        "about models trained again. --json has every run."
     )

@@ -65,6 +65,7 @@ class Dataset:
         copy: whether the files are known to be the official ones.
         read: image i as uint8 (h, w, 3) RGB; raises DataError naming the file when it is damaged.
         source: where image i comes from, in words: its file, or "train image 17".
+        folder: where its files lie; None where they do not lie in one folder of their own.
         native_size: the side in px where all images are square and of one size, else None.
         largest: the largest short and the largest long side in px among all images, where that is known
             without decoding them; else None.
@@ -84,6 +85,7 @@ class Dataset:
     copy: Copy
     read: Callable[[int], np.ndarray] = field(repr=False)
     source: Callable[[int], str] = field(repr=False)
+    folder: Path | None = None
     native_size: int | None = None
     largest: Callable[[], tuple[int, int]] | None = field(default=None, repr=False)
     duplicates: np.ndarray | None = field(default=None, repr=False)
@@ -93,6 +95,12 @@ class Dataset:
     def split_labels(self, split: str) -> np.ndarray:
         """Labels of one split, int64 (images of the split,)."""
         return self.labels[self.splits[split]]
+
+    def file(self, i: int) -> str:
+        """Where image i comes from, as `source`, but a file by its path below `folder`, with slashes."""
+        if self.folder is None:
+            return self.source(i)
+        return Path(self.source(i)).relative_to(self.folder).as_posix()
 
     def counts(self) -> dict[str, int]:
         """Number of images by split."""

@@ -72,6 +72,7 @@ def load(split_id: str, place: Place) -> Dataset:
         copy="verified" if _receipt(fingerprint).is_file() else "copy not verified",
         read=lambda i: read_image(paths[i]),
         source=lambda i: str(paths[i]),
+        folder=folder,
     )
 
 

@@ -74,6 +74,7 @@ def load(split_id: str | None, place: Place) -> Dataset:
         copy="own data",
         read=lambda i: read_image(paths[i]),
         source=lambda i: str(paths[i]),
+        folder=root,
         duplicates=elsewhere if len(elsewhere) else None,
         overlap=overlap.counts(),
         warnings=_warnings(root.name, lister, overlap, splits),

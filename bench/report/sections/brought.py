@@ -72,7 +72,7 @@ def brought(evidence: Evidence) -> list[Block]:
 def _scores(record: dict) -> tuple[Field, ...]:
     metrics, data = record["metrics"], record["data"]
     low, high = record["top1_wilson"]
-    notes = (NOTE,) if data["copy"] == "verified" else (NOTE, "copy not verified")
+    notes = (NOTE, "copy not verified") if data["copy"] == "copy not verified" else (NOTE,)
     return (
         Field(record["id"], notes=notes),
         Field(percent(metrics["top1"])),

@@ -87,11 +87,13 @@ def _choices(evidence: Evidence) -> str:
 
 def _copies(evidence: Evidence) -> str:
     done = evidence.done.drop_duplicates("run")
-    unverified = done[done["data_copy"] != "verified"]
+    unverified = done[done["data_copy"] == "copy not verified"]
     if not len(done):
         return "No copy of the data was used yet."
+    if (done["data_copy"] == "own data").all():
+        return "The images are the user's own: there is no published copy to verify them against."
     if not len(unverified):
-        return "Every trial used a copy of the data that was verified against its checksums."
+        return "Every copy of published data was verified against its checksums."
     sets = listed(sorted(set(unverified["dataset"])))
     return f"Copies of {sets} were not verified against checksums in {_runs(len(unverified))} of {len(done)}."
 
@@ -122,7 +124,6 @@ def _comparisons(evidence: Evidence) -> Table:
     for comparison in evidence.suite["comparisons"]:
         own = evidence.trials[evidence.trials["comparison"] == comparison["name"]]
         done = own[own["outcome"].notna()]
-        verified = int((done["data_copy"] == "verified").sum())
         rows.append(
             (
                 Field(comparison["name"]),
@@ -132,7 +133,7 @@ def _comparisons(evidence: Evidence) -> Table:
                 Field(_recipes(own)),
                 Field(_values(done["precision"])),
                 Field(_values(done["selection"].map(SELECTIONS))),
-                Field(_copy(verified, len(done))),
+                Field(_copy(done["data_copy"])),
                 Field(comparison["unmatched"] or "nothing stated"),
             )
         )
@@ -212,7 +213,8 @@ def _span(values: pd.Series) -> str:
     return " to ".join(dict.fromkeys(count(value) for value in (values.min(), values.max())))
 
 
-def _copy(verified: int, done: int) -> str:
-    if not done:
+def _copy(copies: pd.Series) -> str:
+    if copies.empty:
         return NOT_MEASURED
-    return "verified" if verified == done else f"copy not verified in {done - verified} of {done}"
+    unverified = int((copies == "copy not verified").sum())
+    return f"copy not verified in {unverified} of {len(copies)}" if unverified else "; ".join(copies.unique())
