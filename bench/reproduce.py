@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from bench.training.fitting import Place
     from bench.training.observer import Observer
 
-# Judged by the tolerance; the others (NLL, calibration) are shown and have to agree for "bit-identical" only.
-ACCURACIES = ("top1", "top5", "mean_per_class", "top1_deduplicated", "val_top1", "train_top1")
+# Judged by the tolerance, with the images that they are the accuracy on; the others (NLL, calibration) are
+# shown and have to agree for "identical" only.
+ACCURACIES = {
+    "top1": "test_images",
+    "top5": "test_images",
+    "mean_per_class": "test_images",
+    "top1_deduplicated": "test_images",
+    "val_top1": "val_images",
+    "train_top1": "train_images",
+}
+# Images that flip for no reason do so either way: the sum of k of them has a standard deviation of sqrt(k).
+DEVIATIONS = 2.6
 COSTS = ("params", "trainable_params", "flops", "gmacs", "activations_m")
 CIRCUMSTANCES = ("device", "machine", "threads", "commit", "versions")
 
@@ -31,10 +41,13 @@ class Agreement:
 
     Attributes:
         id: of the run.
-        verdict: `identical` (all metrics and predictions), `within` the tolerance, or `differs`.
-        tolerance: largest difference of an accuracy, as a fraction, that counts as agreement.
+        verdict: `identical` (all metrics and predictions), `within` what is allowed, or `differs`.
+        tolerance: difference of an accuracy, as a fraction, that always counts as agreement.
+        allowed: by accuracy, the largest difference that does: the tolerance, or, where that is more,
+            DEVIATIONS standard deviations of as many images, flipped either way, as flipped on test.
         outcomes: of the stored run and of the new one.
         metrics: (stored, new) by name.
+        flipped: test images that only the stored run got right, and that only the new one did; None as below.
         images, images_alike: test images, and on how many both predict the same class; None where one of
             the two has no predictions.
         predictions_identical: whether every column of the predictions is equal; None as above.
@@ -44,8 +57,10 @@ class Agreement:
     id: str
     verdict: str
     tolerance: float
+    allowed: dict[str, float]
     outcomes: tuple[str, str]
     metrics: dict[str, tuple[Any, Any]]
+    flipped: tuple[int, int] | None
     images: int | None
     images_alike: int | None
     predictions_identical: bool | None
@@ -149,12 +164,16 @@ def agreement(
     outcomes = (old["outcome"], new["outcome"])
     both = before is not None and after is not None
     same = before.equals(after) if both else None
+    flipped = _flipped(before, after) if both else None
+    allowed = {
+        name: _allowed(tolerance, old["data"][images], flipped, len(after) if both else None)
+        for name, images in ACCURACIES.items()
+        if name in metrics
+    }
     exact = all(a == b for a, b in metrics.values()) and outcomes[0] == outcomes[1]
     if exact and same is not False and (before is None) == (after is None):
         verdict = "identical"
-    elif outcomes[0] == outcomes[1] and all(
-        _near(*metrics[name], tolerance) for name in ACCURACIES if name in metrics
-    ):
+    elif outcomes[0] == outcomes[1] and all(_near(*metrics[name], most) for name, most in allowed.items()):
         verdict = "within"
     else:
         verdict = "differs"
@@ -164,8 +183,10 @@ def agreement(
         id=old["id"],
         verdict=verdict,
         tolerance=tolerance,
+        allowed=allowed,
         outcomes=outcomes,
         metrics=metrics,
+        flipped=flipped,
         images=len(after) if both else None,
         images_alike=alike,
         predictions_identical=same,
@@ -191,8 +212,10 @@ def recount(record: dict[str, Any]) -> Agreement:
         id=record["id"],
         verdict="identical" if same else "differs",
         tolerance=0.0,
+        allowed={},
         outcomes=("counted", "counted"),
         metrics=costs,
+        flipped=None,
         images=None,
         images_alike=None,
         predictions_identical=None,
@@ -239,6 +262,27 @@ def _predictions(store: RunStore, record: dict[str, Any]) -> Any:
         return pd.read_parquet(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from error
+
+
+def _flipped(before: Any, after: Any) -> tuple[int, int] | None:
+    """Test images that only the first got right, and that only the second did; None of other test images."""
+    if len(before) != len(after):
+        return None
+    old, new = (frame["rank"].to_numpy() == 0 for frame in (before, after))
+    return int((old & ~new).sum()), int((new & ~old).sum())
+
+
+def _allowed(
+    tolerance: float, images: int, flipped: tuple[int, int] | None, test_images: int | None
+) -> float:
+    """The largest difference of an accuracy on so many images that counts as agreement.
+
+    Of val and train no predictions are stored: as large a share of them is taken to have flipped as of test,
+    and at least one image.
+    """
+    if not flipped or not images or not test_images:
+        return tolerance
+    return max(tolerance, DEVIATIONS * max(1.0, sum(flipped) * images / test_images) ** 0.5 / images)
 
 
 def _near(a: float | None, b: float | None, tolerance: float) -> bool:

@@ -47,6 +47,10 @@ class Standing:
         precision = [self._facts(comparison, key, "identity", "precision") for key in (a, b)]
         if all(precision) and precision[0] != precision[1]:
             notes.append("mixed precision: " + " against ".join(" / ".join(sorted(p)) for p in precision))
+        widths = [self._feature_widths(comparison, key) for key in (a, b)]
+        if all(widths) and widths[0] != widths[1]:
+            both = " against ".join(" / ".join(map(str, sorted(own))) for own in widths)
+            notes.append(f"unmatched feature width: {both}")
         if ratio is None:
             notes.append("FLOPs not measured")
         elif max(ratio, 1 / ratio) > UNMATCHED_FLOPS:
@@ -78,6 +82,11 @@ class Standing:
 
     def _facts(self, comparison: str, key: str, part: str, name: str) -> set[str]:
         return {record[part][name] for record in self._samples.get((comparison, key), ())}
+
+    def _feature_widths(self, comparison: str, key: str) -> set[int]:
+        """How many features the probes of a contestant read; none where it was trained."""
+        details = [record["details"] for record in self._samples.get((comparison, key), ())]
+        return {found["feature_width"] for found in details if found.get("feature_width")}
 
     def _classes(self, comparison: str) -> int | None:
         for (name, _), records in self._samples.items():

@@ -73,15 +73,16 @@ def reproduce(
     ] = None,
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", min=0, help="Points of accuracy by which the two may differ."),
+        typer.Option("--tolerance", min=0, help="Points of accuracy by which the two may always differ."),
     ] = 1.0,
     as_json: Json = False,
 ) -> None:
     """Do a run or profile again in a temporary store, and say whether it agrees: exit status 0, else 1.
 
     "identical" are equal metrics and equal predictions. Otherwise every accuracy has to be within the
-    tolerance: another machine, device or version of a library rounds differently. NLL and calibration error
-    are shown, not judged. --device auto takes the kind of device that the run had, where there is one.
+    tolerance, or within chance: another machine, device or version of a library rounds differently, so that
+    some images flip, and on few images a few of them are many points. NLL and calibration error are shown,
+    not judged. --device auto takes the kind of device that the run had, where there is one.
 
     Example: vcbench reproduce 0b8e67 --results results/published
     """
@@ -133,14 +134,23 @@ def _print(agreed: "Agreement") -> None:
         print("outcome: stored {}, again {}".format(*agreed.outcomes))
     if agreed.images is not None:
         print(f"predictions: {agreed.images_alike} of {agreed.images} images in the same class")
+    if agreed.flipped is not None and any(agreed.flipped):
+        print("flipped: {} test images right only in the stored run, {} only now".format(*agreed.flipped))
+    for name, most in agreed.allowed.items():
+        if most > agreed.tolerance and agreed.metrics[name][0] != agreed.metrics[name][1]:
+            print(f"allowed: {100 * most:.1f} points of {name}, for so few images and so many flipped")
     for name, pair in agreed.circumstances.items():
         for key, (old, new) in _differing(name, *pair):
             print(f"not the same: {key}: {_text(old)}, now {_text(new)}")
+    if agreed.verdict != "identical" and agreed.metrics and not agreed.circumstances:
+        print("nothing around the two runs differs: they should have been identical")
     points = f"{100 * agreed.tolerance:g} points"
     said = {
         "identical": "agrees: identical",
-        "within": f"agrees: not identical, but every accuracy within {points}",
-        "differs": f"DIFFERS: in its outcome, or by more than {points}" if agreed.tolerance else "DIFFERS",
+        "within": f"agrees: not identical, but every accuracy within {points}, or within chance",
+        "differs": f"DIFFERS: in its outcome, or by more than {points} and more than chance"
+        if agreed.allowed
+        else "DIFFERS",
     }
     print(f"{agreed.id} {said[agreed.verdict]}")
 

@@ -215,6 +215,18 @@ def test_unmatched_pretraining_and_precision_are_said(tmp_path):
     assert "mixed precision: bf16 against fp32" in notes
 
 
+@pytest.mark.parametrize("widths", [(192, 1280), (512, 512), (None, 512)])
+def test_probes_that_read_features_of_unequal_width_are_said(tmp_path, widths):
+    store = RunStore(make_store(tmp_path, shots=(5,)))
+    for path in store.root.glob("runs/*/record.json"):
+        record = json.loads(path.read_text())
+        width = widths[record["model"]["kind"] == "cnn"]
+        path.write_text(json.dumps(record | {"details": {"feature_width": width} if width else {}}))
+    notes = build_tables(store)["contrasts"].iloc[0]["notes"]
+    assert ("unmatched feature width: 192 against 1280" in notes) == (widths == (192, 1280))
+    assert ("feature width" in notes) == (widths == (192, 1280))
+
+
 def test_the_table_is_written_with_its_columns(tmp_path):
     store = RunStore(make_store(tmp_path))
     assert {"contrasts.csv", "contrasts.parquet"} <= {path.name for path in write_tables(store)}
