@@ -296,6 +296,7 @@ def listing(
         "description": suite.description,
         "fingerprint": fingerprint(suite),
         "settings": list(suite.settings),
+        "headlines": suite.headlines,
         "delta": suite.delta,
         "contestants": {
             key: {

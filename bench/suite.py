@@ -112,6 +112,12 @@ class MeasuredProfiles(Strict):
     repeats: int = Field(10, ge=1, le=100_000)
     seconds: float = Field(1.0, ge=0, le=3600)
 
+    @property
+    def compares(self) -> bool:
+        """Whether it measures speed or memory of every model as it is trained."""
+        own = "as_trained" in self.memory_formats and "as_trained" in self.allocators
+        return own and False in self.compiled and not {"speed", "memory"}.isdisjoint(self.what)
+
     @model_validator(mode="after")
     def _has_inference(self) -> "MeasuredProfiles":
         if "end_to_end" in self.what and "infer" not in self.modes:
@@ -124,6 +130,31 @@ class Profiles(Strict):
 
     cost: tuple[CostProfiles, ...] = ()
     measured: tuple[MeasuredProfiles, ...] = ()
+
+    @property
+    def headlines(self) -> list[dict[str, Any]]:
+        """The settings in which models are compared: one for each mode and input size that is measured as
+        trained. Each has mode, input_size, classes, precision, batch_sizes, and scaling_batch_size, of rows
+        over input sizes."""
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        for block in self.measured:
+            if not block.compares:
+                continue
+            for mode in block.modes:
+                one = found.setdefault(
+                    (mode, block.input_size),
+                    {
+                        "mode": mode,
+                        "input_size": block.input_size,
+                        "classes": block.classes,
+                        "precision": block.precisions[0],
+                        "batch_sizes": sorted(block.batch_sizes),
+                        "scaling_batch_size": None,
+                    },
+                )
+                if "scaling" in block.what and mode == block.modes[0]:
+                    one["scaling_batch_size"] = one["scaling_batch_size"] or block.batch_sizes[0]
+        return list(found.values())
 
 
 class Suite(Strict):
@@ -168,6 +199,17 @@ class Suite(Strict):
                         near = did_you_mean(key, known)
                         raise ValueError(f'comparison "{comparison.name}": no contestant "{key}"{near}')
         return self
+
+    @property
+    def headlines(self) -> list[dict[str, Any]]:
+        """As `Profiles.headlines`; of a suite that measures nothing, what `vcbench profile` measures by
+        default, in the precision of its trials."""
+        default = {"classes": 1000, "batch_sizes": [1, 32], "scaling_batch_size": None}
+        return self.profiles.headlines or [
+            {"mode": mode, "input_size": size, "precision": precision, **default}
+            for mode in ("infer", "train")
+            for size, precision in {one.input_size: one.precision for one in self.comparison[::-1]}.items()
+        ]
 
     def recipe_of(self, comparison: Comparison, key: str) -> Recipe:
         """The resolved recipe of one contestant, with the comparison's overrides.

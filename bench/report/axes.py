@@ -1,10 +1,11 @@
 """Costs that accuracy is set against: of each contestant one number, all under the same conditions."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from bench.report.measured import Place, alike, memory_column, state
+from bench.report.measured import Headline, Place, headline_rows, memory_column, state, trusted
 
 
 @dataclass(frozen=True)
@@ -32,39 +33,38 @@ class Axis:
     more_is_better: bool = False
 
 
-def measured_axes(place: Place, models: dict[str, str], input_size: int) -> dict[str, Axis]:
-    """Throughput, memory and energy of contestants at one setting of a place, by name; without those that
-    nothing is known of.
+def measured_axes(
+    place: Place, models: dict[str, str], input_size: int, headlines: Sequence[Headline]
+) -> dict[str, Axis]:
+    """Throughput, memory and energy of contestants at a place, by name; unknown ones are left out.
+
+    They are of inference as trained, at the largest batch that the suite declares; what is withheld is not
+    known.
 
     Args:
         models: by contestant.
         input_size: in px; only what was measured at this size is used.
     """
+    headline = next((h for h in headlines if (h.mode, h.input_size) == ("infer", input_size)), None)
+    if headline is None:
+        return {}
     wanted = set(models.values())
     memory, memory_words = memory_column(place)
-    speed_rows = place.speed[place.speed["model"].isin(wanted)]
-    speed = alike(speed_rows, input_size=input_size)
-    energetic = (
-        speed_rows[speed_rows["energy_j_per_image"].notna()] if "energy_j_per_image" in speed_rows else None
-    )
+    largest = replace(headline, batch_sizes=(headline.batch_size,))
+    speed = headline_rows(place, "speed", largest)
     found = {
         "throughput": (speed, "images_per_s", "throughput (images/s)"),
-        "memory": (
-            alike(place.memory[place.memory["model"].isin(wanted)], input_size=input_size),
-            memory,
-            "peak memory (MiB)",
-        ),
-        "energy": (
-            alike(energetic, input_size=input_size) if energetic is not None else None,
-            "energy_j_per_image",
-            "energy per image (J)",
-        ),
+        "memory": (headline_rows(place, "memory", largest), memory, "peak memory (MiB)"),
+        "energy": (speed, "energy_j_per_image", "energy per image (J)"),
     }
     axes = {}
     for name, (alike_rows, column, words) in found.items():
         if alike_rows is None:
             continue
-        rows = alike_rows.rows[alike_rows.rows[column].notna()].set_index("model")
+        rows = trusted(alike_rows.rows)
+        rows = rows[rows["model"].isin(wanted) & rows[column].notna()].set_index("model")
+        if rows.empty:
+            continue
         known = {key: rows.loc[model].to_dict() for key, model in models.items() if model in rows.index}
         ends = {key: (row.get(f"{column}_low"), row.get(f"{column}_high")) for key, row in known.items()}
         axes[name] = Axis(

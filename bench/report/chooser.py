@@ -56,7 +56,7 @@ def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, An
         "contrasts_table": table_of(name),
         "titles": {key: contestant["title"] for key, contestant in contestants.items()},
         "rows": [_row(evidence, standing, cell) for cell in by_size.values()],
-        "places": [_place(place, models, comparison["input_size"]) for place in evidence.places],
+        "places": [_place(evidence, place, models, comparison["input_size"]) for place in evidence.places],
         "contrasts": [
             {
                 "size": finding.images_per_class,
@@ -70,7 +70,7 @@ def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, An
     }
 
 
-def _place(place: Place, models: dict[str, str], input_size: int) -> dict[str, Any]:
+def _place(evidence: Evidence, place: Place, models: dict[str, str], input_size: int) -> dict[str, Any]:
     """What was measured at a place of the contestants, each at one setting for all of them."""
     return {
         "kind": place.kind,
@@ -81,7 +81,7 @@ def _place(place: Place, models: dict[str, str], input_size: int) -> dict[str, A
                 "where": axis.where,
                 "rows": {key: _value(name, axis, key) for key in axis.values},
             }
-            for name, axis in measured_axes(place, models, input_size).items()
+            for name, axis in measured_axes(place, models, input_size, evidence.headlines).items()
         },
     }
 

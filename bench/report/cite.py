@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from bench.report.cells import Cell
 from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
 from bench.report.markdown import escape
-from bench.report.measured import alike, rate, state
+from bench.report.measured import headline_rows, rate, state, trusted
 from bench.report.text import ends, listed, percent, points
 
 if TYPE_CHECKING:
@@ -234,15 +235,16 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
 
 
 def _speeds(evidence: Evidence) -> Iterator[str]:
-    """A sentence for each model on each device, at the setting that most models share."""
-    for place in evidence.places:
-        found = alike(place.speed)
-        for row in () if found is None else found.rows.to_dict("records"):
-            if row["outcome"] == "measured":
-                title, images_per_s = evidence.titles[row["model"]], rate(row["images_per_s"])
-                interval = f"{rate(row['images_per_s_low'])} to {rate(row['images_per_s_high'])}"
-                said = "; ".join([f"95 % interval {interval}", found.words, *state(row)])
-                yield f"On the {place.name}, {title} reaches {images_per_s} images/s ({said})."
+    """A sentence for each model on each device: inference as trained, at the largest batch of the suite."""
+    for place, headline in product(evidence.places, evidence.headlines):
+        if headline.mode != "infer":
+            continue
+        found = headline_rows(place, "speed", replace(headline, batch_sizes=(headline.batch_size,)))
+        for row in () if found is None else trusted(found.rows).to_dict("records"):
+            title, images_per_s = evidence.titles[row["model"]], rate(row["images_per_s"])
+            interval = f"{rate(row['images_per_s_low'])} to {rate(row['images_per_s_high'])}"
+            said = "; ".join([f"95 % interval {interval}", found.words, *state(row)])
+            yield f"On the {place.name}, {title} reaches {images_per_s} images/s ({said})."
 
 
 def _verdict(cell: Cell, found: Contrast) -> str:

@@ -12,7 +12,7 @@ from bench.analysis.predictions import Predictions
 from bench.analysis.tables import accuracy_table, cost_table, history_table
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell, cells
-from bench.report.measured import Place, places, tables_of
+from bench.report.measured import Headline, Place, headlines_of, places, tables_of
 from bench.report.style import Look, assign_looks
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ class Evidence:
     def places(self) -> list[Place]:
         """The machines, device by device, that its models were measured on."""
         return places(self.measured)
+
+    @cached_property
+    def headlines(self) -> list[Headline]:
+        """The settings in which its models are compared."""
+        return headlines_of(self.suite)
 
     @cached_property
     def titles(self) -> dict[str, str]:

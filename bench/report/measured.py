@@ -1,6 +1,7 @@
 """What was measured of a suite's models by the clock and in bytes, machine by machine.
 
-Numbers of two machines never share a figure or a comparison: a `Place` is one device of one machine.
+Numbers of two machines never share a figure or a comparison: a `Place` is one device of one machine. Models
+are compared in the setting that their suite declares (`Headline`), each as trials train it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,36 +17,73 @@ from bench.report.text import NOT_MEASURED, count, decimal
 
 Record = dict[str, Any]
 
-CONDITIONS = (
-    "input_size",
-    "classes",
-    "precision",
-    "memory_format",
-    "compiled",
-    "threads",
-    "torch",
-    "batch_size",
-)
-"""What has to be the same for the numbers of two models to be comparable."""
-
-PLAIN = {"precision": "fp32", "memory_format": "contiguous", "compiled": False}
-"""The setting that stands for all where several were measured of equally many models."""
-
 TIMED = ("speed", "memory", "end_to_end", "loading")
+# What tells one place from another.
+WHERE = ("device", "machine", "threads", "torch")
+WITHHELD = "withheld"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The setting in which a suite compares its models: each as trials train it, in one mode at one size.
+
+    It is the suite's own (`bench.suite.Suite.headlines`): what else lies in the store does not change it.
+    """
+
+    mode: str
+    input_size: int
+    classes: int
+    precision: str
+    batch_sizes: tuple[int, ...]
+    scaling_batch_size: int
+
+    @property
+    def batch_size(self) -> int:
+        """The batch of what has one number a model."""
+        return max(self.batch_sizes)
+
+
+def headlines_of(suite: dict[str, Any]) -> list[Headline]:
+    """Those of a suite's listing, inference first, then by input size.
+
+    Where a listing has none, an earlier version wrote it, which measured nothing as trained: then what
+    `vcbench profile` has measured since by default is compared, in fp32.
+    """
+    found = {(one["mode"], one["input_size"]): one for one in suite.get("headlines", ())}
+    sizes = sorted({comparison["input_size"] for comparison in suite["comparisons"]}) or [224]
+    default = {"classes": 1000, "precision": "fp32", "batch_sizes": [1, 32], "scaling_batch_size": None}
+    if not found:
+        places = [(mode, size) for mode in ("infer", "train") for size in sizes]
+        found = {place: default | {"mode": place[0], "input_size": place[1]} for place in places}
+    return [
+        Headline(
+            one["mode"],
+            one["input_size"],
+            one["classes"],
+            one["precision"],
+            tuple(sorted(one["batch_sizes"])),
+            one["scaling_batch_size"] or min(one["batch_sizes"]),
+        )
+        for _, one in sorted(found.items())
+    ]
 
 
 @dataclass(frozen=True)
 class Place:
-    """One device of one machine, with the rows that were measured there.
+    """One device of one machine, as used by so many threads of one torch, with the rows measured there.
 
     Attributes:
         key: a short name, safe in a file name; the same for the same set of places.
+        several: whether its device and machine are those of other places too.
         tables: speed, memory, end_to_end and loading; empty where nothing was measured.
     """
 
     key: str
     machine: str
     device: str
+    threads: int | None
+    torch: str | None
+    several: bool
     tables: dict[str, pd.DataFrame] = field(repr=False)
 
     @property
@@ -56,7 +94,13 @@ class Place:
     @property
     def name(self) -> str:
         """The device with its machine, as a reader sees it."""
-        return f"{'CPU' if self.kind == 'CPU' else self.device} ({self.machine})"
+        own = f"; {self.threads} threads, torch {self.torch}" if self.several else ""
+        return f"{'CPU' if self.kind == 'CPU' else self.device} ({self.machine}{own})"
+
+    @property
+    def cited(self) -> str:
+        """Device and machine as part of a key, which no other place changes."""
+        return f"{slug(self.device)}/{slug(self.machine)}"
 
     @property
     def speed(self) -> pd.DataFrame:
@@ -85,52 +129,82 @@ def tables_of(profiles: Iterable[Record]) -> dict[str, pd.DataFrame]:
 
 
 def places(tables: dict[str, pd.DataFrame]) -> list[Place]:
-    """Every device of every machine that something was measured on, CPUs first, in order of their names."""
-    pairs = {
-        (row.device != "cpu", row.device, row.machine)
-        for name in TIMED
-        for row in tables[name][["device", "machine"]].drop_duplicates().itertuples()
-    }
+    """Every place that something was measured at, CPUs first, in order of their names."""
+    rows = pd.concat([tables[name].reindex(columns=WHERE) for name in TIMED]).drop_duplicates()
+    ways = [tuple(None if pd.isna(value) else value for value in row) for row in rows.itertuples(index=False)]
     found: list[Place] = []
-    for _, device, machine in sorted(pairs):
+    for way in sorted(ways, key=lambda way: (way[0] != "cpu", *map(str, way))):
+        device, machine, threads, torch = way
         key, same = slug(device), sum(place.device == device for place in found)
-        here = {name: _at(tables[name], device, machine) for name in TIMED}
-        found.append(Place(f"{key}-{same + 1}" if same else key, machine, device, here))
+        here = {name: _where(tables[name], way).reset_index(drop=True) for name in TIMED}
+        several = sum(other[:2] == way[:2] for other in ways) > 1
+        found.append(
+            Place(f"{key}-{same + 1}" if same else key, machine, device, threads, torch, several, here)
+        )
     return found
 
 
-def alike(rows: pd.DataFrame, *, over: str | None = None, mode: str = "infer", **fixed: Any) -> Alike | None:
-    """The rows under the conditions that most models share; None where nothing was measured.
+def headline_rows(place: Place, table: str, headline: Headline) -> Alike | None:
+    """The rows of a table at a place that are in the setting of a headline; None where nothing was measured.
 
-    Ties go to most values of `over`, then to fp32, contiguous and eager, then to the larger batch. Of one
-    setting measured more than once the latest stands. Rows that failed under these conditions are among them.
-
-    Args:
-        rows: of a speed or memory table, at one place.
-        over: the one condition that may differ, "batch_size" or "input_size"; None for none.
-        fixed: values of columns that are asked for.
+    Rows that failed are among them, and those that are withheld. Of one setting measured more than once, by
+    other versions of libraries, the latest stands.
     """
-    rows = rows[rows["mode"] == mode]
-    for name, value in fixed.items():
-        rows = rows[rows[name] == value]
-    done = rows[rows["outcome"] == "measured"]
-    if done.empty:
+    return _alike(place.tables[table], headline, headline.batch_sizes, [headline.input_size])
+
+
+def rows_over_sizes(place: Place, table: str, headline: Headline) -> Alike | None:
+    """As `headline_rows`, at the one batch of rows over input sizes."""
+    return _alike(place.tables[table], headline, [headline.scaling_batch_size], None)
+
+
+def _alike(
+    rows: pd.DataFrame, headline: Headline, batch_sizes: Sequence[int], input_sizes: Sequence[int] | None
+) -> Alike | None:
+    if "mode" in rows:
+        rows = rows[rows["mode"] == headline.mode]
+    elif headline.mode != "infer":  # from JPEG to label there is inference alone
         return None
-    keys = [name for name in CONDITIONS if name != over]
-    candidates = []
-    for values, group in done.groupby(keys, dropna=False, sort=True):
-        by_model = group.groupby("model")[over or "batch_size"].nunique()
-        chosen = dict(zip(keys, values, strict=True))
-        plain = tuple(bool(chosen[name] == value) for name, value in PLAIN.items())
-        rank = (int((by_model > 1).sum()), len(by_model), int(by_model.sum()), *plain)
-        candidates.append((rank, chosen.get("batch_size") or 0, chosen.get("torch") or "", chosen))
-    chosen = max(candidates, key=lambda candidate: candidate[:3])[3]
-    return Alike(_latest(_where(rows, chosen)), in_words({**chosen, "mode": mode}))
+    if rows.empty:
+        return None
+    rows = rows[rows["as_trained"].fillna(value=False).astype(bool)]
+    rows = rows[(rows["precision"] == headline.precision) & (rows["classes"] == headline.classes)]
+    rows = rows[rows["batch_size"].isin(batch_sizes)]
+    rows = rows if input_sizes is None else rows[rows["input_size"].isin(input_sizes)]
+    if not (rows["outcome"] == "measured").any():
+        return None
+    first = rows.iloc[0].to_dict()
+    one_batch = rows["batch_size"].nunique() == 1
+    words = in_words(
+        {
+            "mode": headline.mode,
+            "how": f"{headline.precision}, as trained",
+            "batch_size": first["batch_size"] if one_batch else None,
+            "input_size": headline.input_size if input_sizes else None,
+            **{name: first[name] for name in ("classes", "threads", "torch")},
+        }
+    )
+    return Alike(_latest(rows), words)
+
+
+def trusted(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose numbers are shown: measured, and not withheld."""
+    rows = rows[rows["outcome"] == "measured"]
+    return rows[~rows["unstable"].fillna(value=False).astype(bool)] if "unstable" in rows else rows
+
+
+def other_rows(place: Place, table: str, headlines: Sequence[Headline]) -> pd.DataFrame:
+    """The rows of a table at a place that are in the setting of no headline."""
+    rows = place.tables[table]
+    found = [headline_rows(place, table, headline) for headline in headlines]
+    shown = {profile for one in found if one is not None for profile in one.rows["profile"]}
+    return rows if rows.empty else rows[~rows["profile"].isin(shown)]
 
 
 def in_words(setting: dict[str, Any]) -> str:
     """Everything that a number depends on, for a caption."""
-    parts = ["training step" if setting["mode"] == "train" else "inference", how(setting)]
+    mode = "training step" if setting["mode"] == "train" else "inference"
+    parts = [mode, setting.get("how") or how(setting)]
     if not pd.isna(setting.get("batch_size")):
         parts.append(f"batch {count(setting['batch_size'])}")
     if not pd.isna(setting.get("input_size")):
@@ -146,10 +220,14 @@ def in_words(setting: dict[str, Any]) -> str:
 
 
 def how(setting: dict[str, Any]) -> str:
-    """Precision, memory layout, and eager or compiled."""
+    """Precision, memory layout, eager or compiled, and what else differs from how trials run."""
     layout = {"channels_last": "channels last"}.get(setting["memory_format"], setting["memory_format"])
-    compiled = not pd.isna(setting["compiled"]) and bool(setting["compiled"])
-    return f"{setting['precision']}, {layout}, {'compiled' if compiled else 'eager'}"
+    words = [setting["precision"], layout, "compiled" if _is(setting, "compiled", True) else "eager"]
+    if setting.get("device") == "cpu" and setting.get("allocator") != "keep_freed":
+        words.append("freed memory returned")
+    if setting.get("device", "cpu") != "cpu" and not _is(setting, "cudnn_benchmark", True):
+        words.append("cuDNN's first choice of algorithm")
+    return ", ".join(words)
 
 
 def state(row: dict[str, Any]) -> tuple[str, ...]:
@@ -166,15 +244,32 @@ def state(row: dict[str, Any]) -> tuple[str, ...]:
     if _is(row, "unstable", True):
         earlier, now = row.get("earlier_images_per_s"), row.get("images_per_s")
         known = earlier is not None and not pd.isna(earlier)
-        notes.append("unstable" + (f": {rate(now)} images/s now, {rate(earlier)} earlier" if known else ""))
+        if withheld(row):
+            notes.append(f"{WITHHELD}: unstable" + (", far from an earlier measurement" if known else ""))
+        else:
+            notes.append(
+                "unstable" + (f": {rate(now)} images/s now, {rate(earlier)} earlier" if known else "")
+            )
     if _is(row, "steady", False):
         notes.append("warm-up did not settle")
     return tuple(notes)
 
 
+def withheld(row: dict[str, Any]) -> bool:
+    """Whether a row that models would be compared by has no number to be shown, as it is unstable."""
+    return _is(row, "as_trained", True) and _is(row, "unstable", True)
+
+
+def missing_of(rows: pd.DataFrame, titles: dict[str, str]) -> str:
+    """What follows the caption of a figure whose models include some with a number that is withheld."""
+    held = sorted({titles[row["model"]] for row in rows.to_dict("records") if withheld(row)})
+    return f" Withheld, as unstable: {', '.join(held)}." if held else ""
+
+
 def marked(rows: pd.DataFrame) -> str:
     """What follows the caption of a figure of rows of which some were disturbed; nothing if none was."""
-    notes = sorted({note.split(":")[0] for row in rows.to_dict("records") for note in state(row)})
+    rows = rows.to_dict("records")
+    notes = sorted({note.split(":")[0] for row in rows if not withheld(row) for note in state(row)})
     return f" Some rows are marked: {'; '.join(notes)}." if notes else ""
 
 
@@ -211,13 +306,11 @@ def _is(row: dict[str, Any], name: str, value: bool) -> bool:
     return found is not None and not pd.isna(found) and bool(found) == value
 
 
-def _at(table: pd.DataFrame, device: str, machine: str) -> pd.DataFrame:
-    return table[(table["device"] == device) & (table["machine"] == machine)].reset_index(drop=True)
-
-
-def _where(rows: pd.DataFrame, values: dict[str, Any]) -> pd.DataFrame:
-    for name, value in values.items():
-        rows = rows[rows[name].isna() if pd.isna(value) else rows[name] == value]
+def _where(rows: pd.DataFrame, way: Sequence[Any]) -> pd.DataFrame:
+    """The rows of a place."""
+    for name, value in zip(WHERE, way, strict=True):
+        if name in rows:
+            rows = rows[rows[name].isna() if value is None else rows[name] == value]
     return rows
 
 

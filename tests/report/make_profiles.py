@@ -38,6 +38,24 @@ def peak_mib(gmacs: float, batch_size: int) -> float:
     return 30 * gmacs + 12 * batch_size * gmacs**0.5
 
 
+def as_trained(model: str, place: dict) -> dict:
+    """How a model is trained: CNNs in channels last, on the CPU with freed memory kept."""
+    on_cpu = place["device"] == "cpu"
+    return {
+        "memory_format": "contiguous" if "it_" in model else "channels_last",
+        "allocator": "keep_freed" if on_cpu else "default",
+        "cudnn_benchmark": not on_cpu,
+        "compiled": False,
+        "as_trained": True,
+    }
+
+
+def headlines(batch_sizes=BATCHES, modes=("infer",), classes=1000, scaling=None) -> list[dict]:
+    """What a suite's listing says of the setting in which its models are compared."""
+    same = {"input_size": 224, "classes": classes, "precision": "fp32", "batch_sizes": list(batch_sizes)}
+    return [{"mode": mode, **same, "scaling_batch_size": scaling} for mode in modes]
+
+
 def add_profiles(
     root: Path,
     models: list[str],
@@ -94,8 +112,7 @@ def add_profiles(
                     | {
                         "mode": mode,
                         "precision": "fp32",
-                        "memory_format": "contiguous",
-                        "compiled": False,
+                        **as_trained(model, place),
                         "batch_size": batch,
                         "input_size": 224,
                     }
@@ -137,8 +154,11 @@ def add_sizes(root: Path, models: list[str], sizes: tuple[int, ...] = (96, 160, 
                 _put(root, f"{model}-{size}-{kind}", record | changes)
 
 
-def make_profiled_suite(root: Path, models: list[str], suite: str = "backbones", **options) -> Path:
-    """A store with one suite that trains nothing."""
+def make_profiled_suite(
+    root: Path, models: list[str], suite: str = "backbones", compared: dict | None = None, **options
+) -> Path:
+    """A store with one suite that trains nothing; `compared` are arguments of `headlines`."""
+    modes = options.get("modes", ("infer",))
     ids = add_profiles(root, models, **options)
     listing = {
         "format": 1,
@@ -148,6 +168,7 @@ def make_profiled_suite(root: Path, models: list[str], suite: str = "backbones",
         "fingerprint": "f",
         "settings": [],
         "delta": 0.01,
+        "headlines": headlines(**{"modes": modes, "scaling": 4} | (compared or {})),
         "contestants": {},
         "comparisons": [],
         "trials": [],
@@ -160,7 +181,7 @@ def make_profiled_suite(root: Path, models: list[str], suite: str = "backbones",
 
 def _add_more(root: Path, base: dict, model: str, rate: float) -> list[str]:
     """Batch 1 from JPEG to label, energy (of GPUs), and the data path alone; returns the ids of the last."""
-    plain = {"mode": "infer", "precision": "fp32", "memory_format": "contiguous", "compiled": False}
+    plain = {"mode": "infer", "precision": "fp32", **as_trained(model, base)}
     sure = {"samples": 30, "processes": 3, "unstable": False, "busy": False, "steady": True}
     at = base | plain | sure | {"batch_size": 1, "input_size": 224, "outcome": "measured", "reason": None}
     stages = {"decode": DECODE_MS, "transform": TRANSFORM_MS, "model": 1000 / rate}
@@ -168,6 +189,7 @@ def _add_more(root: Path, base: dict, model: str, rate: float) -> list[str]:
     times = {f"{name}_ms": ms for name, ms in stages.items()}
     times |= {f"{name}_share": ms / total for name, ms in stages.items()}
     times |= {"images_per_s": 1000 / total, "latency_ms_median": total, "latency_ms_q1": 0.98 * total}
+    times["model_images_per_s"] = rate
     times |= {"latency_ms_q3": 1.04 * total, "jpeg_px": "500x375", "jpeg_kib": 60.0}
     name = f"{model}-{base['device'].replace(' ', '')}"
     _put(root, f"{name}-end-to-end", at | times | {"what": "end_to_end"})

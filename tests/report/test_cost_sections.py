@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torchvision
 from report.make_profiles import (
+    BATCHES,
     CARDS,
     CPU,
     GPU,
@@ -17,16 +18,21 @@ from report.make_profiles import (
     WATTS,
     add_profiles,
     add_sizes,
+    as_trained,
+    headlines,
     images_per_s,
     make_profiled_suite,
     peak_mib,
 )
 from report.make_store import make_store
 
+from bench.report.axes import measured_axes
 from bench.report.blocks import Figure, Table, walk
 from bench.report.evidence import gather
+from bench.report.measured import headlines_of
+from bench.report.numbers import numbers
 from bench.report.published import published_cost, published_speed
-from bench.report.render import render
+from bench.report.render import header_of, render
 from bench.report.sections.cost import cost
 from bench.report.sections.end_to_end import end_to_end
 from bench.report.sections.memory import memory
@@ -108,15 +114,92 @@ def test_parts_sum_to_the_whole(drawn):
     assert list(sums) == [round(2e9 * CARDS[model][2]) for model in data["model"]]
 
 
-def test_the_speed_table_has_latency_and_common_rows(drawn):
+def test_the_speed_table_has_every_model_as_it_is_trained(drawn):
     table = blocks(drawn["speed"], Table)["speed-cpu"]
     head = list(zip(*(column(table, name) for name in ("Model", "Mode", "Row", "Batch")), strict=True))
-    assert head.count(("ViT-B/16", "inference", "batch 1", "1")) == 1
-    assert head.count(("ResNet-50", "training step", "common", "8")) == 1
-    shown = column(table, "Images/s")[head.index(("ResNet-50", "inference", "common", "8"))]
-    assert float(shown) == pytest.approx(images_per_s(4.089, 8), rel=0.01)
-    assert all("machine busy" in note for note in notes(table))
-    assert "best: not looked for in inference" in table.caption and CPU["machine"] in table.caption
+    assert head.count(("ViT-B/16", "inference", "as trained", "1")) == 1
+    assert head.count(("ResNet-50", "training step", "as trained", "8")) == 1
+    place = head.index(("ResNet-50", "inference", "as trained", "8"))
+    assert float(column(table, "Images/s")[place]) == pytest.approx(images_per_s(4.089, 8), rel=0.01)
+    assert column(table, "Setting")[place] == "fp32, channels last, eager, 224 px, 1\u202f000 classes"
+    assert all("machine busy" in note or "out of memory" in note for note in notes(table))
+    assert "fp32, as trained" in table.caption and CPU["machine"] in table.caption
+    assert len(table.rows) == len(MODELS) * 2 * len(BATCHES)
+
+
+def test_other_settings_stand_apart_and_move_no_headline(tmp_path):
+    """Old records, which do not say how they were measured, another precision, layout, head and batch."""
+    make_profiled_suite(tmp_path, MODELS)
+    before = rows_of(tmp_path, "speed-cpu"), rows_of(tmp_path, "memory-cpu")
+    changes = {
+        "old": {"as_trained": None, "allocator": None, "memory_format": "contiguous"},
+        "bf16": {"precision": "bf16", "images_per_s": 9999.0},
+        "nchw": {"as_trained": False, "memory_format": "contiguous"},
+        "head": {"classes": 10},
+        "batch": {"batch_size": 512, "images_per_s": 9999.0},
+    }
+    for kind in ("speed", "memory"):
+        record = json.loads((tmp_path / f"profiles/resnet50-infer-8-cpu-{kind}/record.json").read_text())
+        for name, change in changes.items():
+            folder = tmp_path / f"profiles/{kind}-{name}"
+            folder.mkdir()
+            (folder / "record.json").write_text(json.dumps(record | change | {"id": folder.name}))
+    assert (rows_of(tmp_path, "speed-cpu"), rows_of(tmp_path, "memory-cpu")) == before
+    others = rows_of(tmp_path, "speed-others-cpu")
+    assert len(others) == len(changes) == len(rows_of(tmp_path, "memory-others-cpu"))
+    assert sum("freed memory returned" in row[3] for row in others) == 1
+
+
+def rows_of(root, name):
+    found = gather(RunStore(root), "backbones")
+    with house_style():
+        tables = blocks(speed(found), Table) | blocks(memory(found), Table)
+    return [[field.text for field in row] for row in tables[name].rows]
+
+
+def test_a_row_that_is_unstable_has_no_number_anywhere(tmp_path):
+    make_profiled_suite(tmp_path, MODELS, more=True)
+    for kind in ("infer-8-cpu-speed", "cpu-end-to-end"):
+        path = tmp_path / f"profiles/resnet50-{kind}/record.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"unstable": True, "images_per_s": 77.7}))
+    found = gather(RunStore(tmp_path), "backbones")
+    with house_style():
+        timed, staged = speed(found), end_to_end(found)
+    (row,) = [row for row in blocks(timed, Table)["speed-cpu"].rows if row[4].notes]
+    assert row[0].text == "ResNet-50" and row[6].text == "withheld"
+    assert row[4].notes == ("withheld: unstable",)
+    figure = blocks(timed, Figure)["throughput-infer-cpu"]
+    assert figure.caption.endswith("Withheld, as unstable: ResNet-50.") and 77.7 not in set(
+        figure.data["images_per_s"]
+    )
+    table = blocks(staged, Table)["end-to-end-cpu"]
+    assert column(table, "JPEG to label (images/s)")[column(table, "Model").index("ResNet-50")] == "withheld"
+    stages = blocks(staged, Figure)["stages-cpu"]
+    assert "resnet50" not in set(stages.data["model"]) and "ResNet-50" in stages.caption
+    text = numbers(found, header_of(found))
+    assert "77.7" not in text and text.count("% no number: ") == 2 and "withheld: unstable" in text
+    axes = measured_axes(
+        found.places[0], {m: m for m in MODELS}, 224, headlines_of({"headlines": headlines([8])} | BARE)
+    )
+    assert set(axes["throughput"].values) == set(MODELS) - {"resnet50"} and set(axes["memory"].values) == set(
+        MODELS
+    )
+
+
+BARE = {"comparisons": []}
+
+
+def test_no_part_is_slower_than_the_whole(tmp_path):
+    """The model alone is the model's own phase; a speed row of the same setting that is slower is a note."""
+    make_profiled_suite(tmp_path, MODELS, more=True)
+    path = tmp_path / "profiles/resnet50-infer-1-cpu-speed/record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"images_per_s": 1.0}))
+    with house_style():
+        table = blocks(end_to_end(gather(RunStore(tmp_path), "backbones")), Table)["end-to-end-cpu"]
+    whole, alone = (column(table, f"{name} (images/s)") for name in ("JPEG to label", "Model alone"))
+    assert all(float(a) >= float(b) for a, b in zip(alone, whole, strict=True))
+    said = dict(zip(column(table, "Model"), notes(table), strict=True))
+    assert [model for model, note in said.items() if "one of them was disturbed" in note] == ["ResNet-50"]
 
 
 def test_a_setting_that_failed_says_why(drawn):
@@ -129,27 +212,32 @@ def test_where_every_setting_failed_the_reason_stands_and_no_number(tmp_path):
     make_profiled_suite(tmp_path, ["resnet50"])
     for path in tmp_path.glob("profiles/*-cpu-*/record.json"):
         record = json.loads(path.read_text())
-        kept = {name: value for name, value in record.items() if not name.startswith(("images", "latency"))}
+        kept = {
+            name: value
+            for name, value in record.items()
+            if not name.startswith(("images", "latency", "peak"))
+        }
         path.write_text(json.dumps(kept | {"outcome": "failed", "reason": "the output is not finite"}))
     evidence = gather(RunStore(tmp_path), "backbones")
     with house_style():
         timed, held = speed(evidence), memory(evidence)
     assert not blocks(timed, Figure) and not blocks(held, Figure)
     tables = blocks(timed, Table)
-    assert set(column(tables["speed-cpu"], "Images/s")) == {NOT_MEASURED}
+    assert "speed-cpu" not in tables
     assert set(column(tables["speed-failures-cpu"], "What happened")) == {"the output is not finite"}
-    assert held.blocks[-1].text == "Not measured: every setting failed."
+    assert "Memory as trained: not measured on this machine." in [getattr(b, "text", "") for b in held.blocks]
+    others = blocks(held, Table)["memory-others-cpu"]
+    assert set(column(others, "Peak resident memory over the baseline (MiB)")) == {NOT_MEASURED}
 
 
-def test_the_best_setting_stands_beside_the_common_one(tmp_path):
+def test_the_best_setting_stands_among_the_others(tmp_path):
     make_profiled_suite(tmp_path, ["resnet50", "resnet18"], best=False)
     for path in tmp_path.glob("profiles/resnet50-infer-64-*-speed/record.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"best": True, "precision": "bf16"}))
     section = speed(gather(RunStore(tmp_path), "backbones"))
-    table = blocks(section, Table)["speed-cpu"]
+    table = blocks(section, Table)["speed-others-cpu"]
     rows = list(zip(*(column(table, name) for name in ("Model", "Row", "Setting", "Batch")), strict=True))
-    assert ("ResNet-50", "best", "bf16, contiguous, eager, 224 px", "64") in rows
-    assert ("ResNet-18", "best", "", "none found") in rows
+    assert rows == [("ResNet-50", "best", "bf16, channels last, eager, 224 px, 1\u202f000 classes", "64")]
 
 
 def test_no_figure_mixes_machines(drawn):
@@ -206,13 +294,13 @@ def test_speed_and_memory_at_several_sizes(tmp_path):
 
 
 def test_models_of_which_nothing_was_measured_are_named(tmp_path):
-    make_store(tmp_path, shots=(5,), profiles=False)
+    make_store(tmp_path, shots=(5,), profiles=False, comparison={"input_size": 224})
     add_profiles(tmp_path, ["resnet50"])
     for path in tmp_path.glob("profiles/*/record.json"):
         path.write_text(path.read_text().replace('"resnet50"', '"resnet18_cifar"'))
     found = gather(RunStore(tmp_path), "tiny")
     with house_style():
-        for make, where in ((speed, "on this machine"), (memory, "on this machine")):
+        for make, where in ((speed, "as trained on this machine"), (memory, "as trained on this machine")):
             text = [block.text for block in make(found).blocks if hasattr(block, "text")]
             assert f"Not measured {where}: ViT-Ti/4 and DeiT-Ti/4." in text
         text = [block.text for block in scaling(found).blocks if hasattr(block, "text")]
@@ -248,27 +336,36 @@ def test_end_to_end_shares_and_loading(evidence, tmp_path):
         "busy": False,
         "unstable": False,
     }
-    setting = {"precision": "fp32", "memory_format": "contiguous", "compiled": False, "jpeg_px": "500x375"}
+    setting = {"precision": "fp32", "jpeg_px": "500x375"} | as_trained("resnet50", CPU)
     latency = {"images_per_s": 20.0, "latency_ms_median": 50.0, "latency_ms_q1": 49.0, "latency_ms_q3": 52.0}
     stages = {"decode": 10.0, "transform": 5.0, "model": 35.0}
     stages = {f"{name}_ms": ms for name, ms in stages.items()} | {
         f"{name}_share": ms / 50 for name, ms in stages.items()
     }
-    setting |= {"classes": 1000, "threads": 2, "torch": "2.11.0", "finished": "2026-01-01T00:00:00+00:00"}
+    setting |= {
+        "model_images_per_s": 1000 / 35,
+        "classes": 1000,
+        "threads": 2,
+        "torch": "2.11.0",
+        "finished": "2026-01-01T00:00:00+00:00",
+    }
     row = {"model": "resnet50", "profile": "e"} | at | setting | latency | stages
     other.__dict__["measured"] = evidence.measured | {
         "end_to_end": pd.DataFrame([row, row | {"profile": "f", "precision": "bf16", "images_per_s": 40.0}]),
-        "loading": pd.DataFrame([at | {"path": "jpeg", "images_per_s": 300.0, "profile": "l"}]),
+        "loading": pd.DataFrame(
+            [at | {"path": "jpeg", "images_per_s": 300.0, "profile": "l", "threads": 2, "torch": "2.11.0"}]
+        ),
     }
     with house_style():
         section = end_to_end(other)
     table = blocks(section, Table)["end-to-end-cpu"]
     assert [column(table, f"{name} (%)") for name in ("Decoding", "Transform", "Model")] == [
-        ["20.0"] * 2,
-        ["10.0"] * 2,
-        ["70.0"] * 2,
+        ["20.0"],
+        ["10.0"],
+        ["70.0"],
     ]
-    assert float(column(table, "Model alone (images/s)")[0]) == pytest.approx(images_per_s(4.089, 1), 0.01)
+    assert float(column(table, "Model alone (images/s)")[0]) == pytest.approx(1000 / 35, 0.01)
+    assert len(blocks(section, Table)["end-to-end-others-cpu"].rows) == 1
     assert column(blocks(section, Table)["loading-cpu"], "Images/s") == ["300"]
     figure = blocks(section, Figure)["stages-cpu"]
     assert "500 × 375 px" in figure.caption and "fp32" in figure.caption
@@ -283,12 +380,14 @@ def test_energy_bandwidth_and_end_to_end_from_the_store(tmp_path):
     text = " ".join(block.text for block in timed.blocks if hasattr(block, "text"))
     assert "Memory bandwidth: 20 GB/s." in text and "Energy is that of the board" in text
     table = blocks(timed, Table)["speed-example-gpu"]
-    rows = dict(zip(zip(column(table, "Model"), column(table, "Row"), strict=True), table.rows, strict=True))
-    energy = rows["ResNet-18", "batch 1"][-1]
+    rows = dict(
+        zip(zip(column(table, "Model"), column(table, "Batch"), strict=True), table.rows, strict=True)
+    )
+    energy = rows["ResNet-18", "1"][-1]
     rate = images_per_s(1.814, 1)
     assert energy.text == f"{WATTS / rate:.3g}"
     assert energy.notes == (f"net {(WATTS - IDLE_WATTS) / rate:.3g}", "5 windows")
-    assert rows["ResNet-18", "common"][-1].text == NOT_MEASURED
+    assert rows["ResNet-18", "128"][-1].text == NOT_MEASURED
     shares = blocks(staged, Figure)["stages-example-gpu"].data
     assert list(shares[["decode_share", "transform_share", "model_share"]].sum(axis=1)) == pytest.approx(
         [1, 1]
@@ -327,10 +426,10 @@ def test_accuracy_against_throughput_and_memory(tmp_path, monkeypatch):
     with house_style():
         section = tradeoffs(gather(RunStore(tmp_path), "tiny"))
     data = blocks(section, Figure)["pareto-throughput-cpu-from-scratch"].data.set_index("contestant")
-    assert data.at["vit", "images_per_s"] == pytest.approx(images_per_s(1.254, 128))
+    assert data.at["vit", "images_per_s"] == pytest.approx(images_per_s(1.254, 32))
     assert data["on_front"].all()  # one is faster, the other more accurate
     held = blocks(section, Figure)["pareto-memory-cpu-from-scratch"].data.set_index("contestant")
-    assert held.at["resnet", "peak_rss_mib"] == pytest.approx(peak_mib(1.814, 128))
+    assert held.at["resnet", "peak_rss_mib"] == pytest.approx(peak_mib(1.814, 32))
     assert "energy" in section.blocks[-1].text
     captions = {name: figure.caption for name, figure in blocks(section, Figure).items()}
     few = "To be read with: DeiT-Ti: fewer than 3 replicates: no interval; copy not verified"

@@ -7,6 +7,7 @@ import pandas as pd
 from bench.report.blocks import (
     Block,
     Column,
+    Details,
     Field,
     Figure,
     Gallery,
@@ -18,7 +19,19 @@ from bench.report.blocks import (
 )
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Alike, Place, alike, brief, marked, memory_column, ordered, state
+from bench.report.measured import (
+    Alike,
+    Headline,
+    Place,
+    brief,
+    headline_rows,
+    how,
+    marked,
+    memory_column,
+    ordered,
+    other_rows,
+    state,
+)
 from bench.report.sections.speed import MODES
 from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, listed
@@ -35,25 +48,27 @@ def memory(evidence: Evidence) -> Section:
         Prose(
             "Peaks over a few steps in a fresh process in which nothing is timed. On a GPU: what PyTorch's "
             "allocator handed out (allocated) and held (reserved). On the CPU: the resident set at its "
-            "highest, less what the process held before there was a network."
+            "highest, less what the process held before there was a network. Models are compared as they are "
+            "trained here: on a CPU freed memory is kept for the next step, which takes somewhat more."
         )
     ]
     for place in places:
         blocks.append(Heading(place.name))
-        found = {mode: rows for mode in MODES if (rows := alike(place.memory, over="batch_size", mode=mode))}
-        figures = tuple(
-            figure for mode, rows in found.items() if (figure := _figure(evidence, place, mode, rows))
-        )
+        found = [(one, rows) for one in evidence.headlines if (rows := headline_rows(place, "memory", one))]
+        figures = tuple(figure for pair in found if (figure := _figure(evidence, place, *pair)))
         blocks += [Gallery(figures)] if figures else []
         if found:
             blocks.append(_table(evidence, place, found))
         else:
-            blocks.append(Prose("Not measured: every setting failed."))
-        blocks += unmeasured(evidence, place.memory["model"], "on this machine")
+            blocks.append(Prose("Memory as trained: not measured on this machine."))
+        blocks += _others(evidence, place)
+        models = [model for _, rows in found for model in rows.rows["model"]]
+        blocks += unmeasured(evidence, models, "as trained on this machine")
     return Section("memory", "Memory", tuple(blocks))
 
 
-def _figure(evidence: Evidence, place: Place, mode: str, found: Alike) -> Figure | None:
+def _figure(evidence: Evidence, place: Place, headline: Headline, found: Alike) -> Figure | None:
+    mode = headline.mode
     column, words = memory_column(place)
     done = found.rows[found.rows["outcome"] == "measured"]
     if done["batch_size"].nunique() < 2:
@@ -78,9 +93,11 @@ def _figure(evidence: Evidence, place: Place, mode: str, found: Alike) -> Figure
         for line in lines
     )
     crosses = " A cross marks the first batch that ran out of memory." if any(x.failed for x in lines) else ""
-    kept = ["model", "mode", "device", "machine", "precision", "memory_format", "compiled", "batch_size"]
+    kept = ["model", "mode", "device", "machine", "precision", "memory_format", "allocator", "compiled"]
+    kept.append("batch_size")
+    several = len({one.input_size for one in evidence.headlines}) > 1
     return line_figure(
-        f"memory-{mode}-{place.key}",
+        f"memory-{mode}-{place.key}" + (f"-{headline.input_size}px" if several else ""),
         lines,
         x_label="Batch size (images)",
         y_label=f"Peak memory ({UNIT})",
@@ -93,17 +110,17 @@ def _figure(evidence: Evidence, place: Place, mode: str, found: Alike) -> Figure
     )
 
 
-def _table(evidence: Evidence, place: Place, found: dict[str, Alike]) -> Table:
+def _table(evidence: Evidence, place: Place, found: list[tuple[Headline, Alike]]) -> Table:
     gpu = place.kind == "GPU"
     peaks = (
         (("peak_allocated_mib", "allocated"), ("peak_reserved_mib", "reserved"))
         if gpu
         else (("peak_rss_mib", "resident"),)
     )
-    shared = {mode: alike(place.memory, mode=mode) for mode in found}
     columns = (
         Column("Model"),
         Column("Mode"),
+        Column("Setting", under="Model"),
         Column("Notes", under="Model"),
         *(Column(f"Peak {words} at batch 1 ({UNIT})", numeric=True) for _, words in peaks),
         Column("Common batch", numeric=True),
@@ -112,35 +129,71 @@ def _table(evidence: Evidence, place: Place, found: dict[str, Alike]) -> Table:
     )
     rows: list[tuple[Field, ...]] = []
     groups, runs = set(), []
-    for mode, alike_rows in found.items():
+    for headline, alike_rows in found:
         groups.add(len(rows))
-        common = shared[mode]
+        # The largest batch of the headline that memory was measured at.
+        common = max(alike_rows.rows["batch_size"])
         for model in ordered(alike_rows.rows["model"], list(evidence.model_looks)):
             own = alike_rows.rows[alike_rows.rows["model"] == model].to_dict("records")
             at_one = next((row for row in own if row["batch_size"] == 1), None)
-            at_common = next(
-                (row for row in common.rows.to_dict("records") if row["model"] == model)
-                if common
-                else iter(()),
-                None,
-            )
+            at_common = next((row for row in own if row["batch_size"] == common), None)
             notes = _notes(own)
             rows.append(
                 (
                     Field(evidence.titles[model], look=evidence.model_looks[model]),
-                    Field(MODES[mode]),
+                    Field(MODES[headline.mode]),
+                    Field(f"{how(own[0])}, {headline.input_size} px, {count(headline.classes)} classes"),
                     Field(notes=notes),
                     *(_mib(at_one, column) for column, _ in peaks),
-                    Field(count(at_common["batch_size"]) if at_common else "none"),
+                    Field(count(common)),
                     *(_mib(at_common, column) for column, _ in peaks),
                     Field(_largest(own)),
                 )
             )
             runs += [row["profile"] for row in own]
-    caption = f"Memory on the {place.name}: {'; '.join(rows_of.words for rows_of in found.values())}."
+    caption = f"Memory as trained on the {place.name}: {'; '.join(rows_of.words for _, rows_of in found)}."
     return Table(
         f"memory-{place.key}", caption, columns, tuple(rows), frozenset(groups), tuple(dict.fromkeys(runs))
     )
+
+
+def _others(evidence: Evidence, place: Place) -> list[Block]:
+    """The settings in which models are not compared, folded."""
+    others = other_rows(place, "memory", evidence.headlines)
+    if others.empty:
+        return []
+    column, words = memory_column(place)
+    columns = (
+        Column("Model"),
+        Column("Mode"),
+        Column("Setting", wide=True),
+        Column("Notes", under="Model"),
+        Column("Batch", numeric=True),
+        Column(f"{words[0].upper()}{words[1:]} ({UNIT})", numeric=True),
+    )
+    order = {model: k for k, model in enumerate(ordered(others["model"], list(evidence.model_looks)))}
+    records = others.to_dict("records")
+    records.sort(key=lambda row: (order[row["model"]], row["mode"], row["input_size"], row["batch_size"]))
+    rows = tuple(
+        (
+            Field(evidence.titles[row["model"]], look=evidence.model_looks[row["model"]]),
+            Field(MODES[row["mode"]]),
+            Field(f"{how(row)}, {int(row['input_size'])} px, {count(row['classes'])} classes"),
+            Field(notes=state(row)),
+            Field(count(row["batch_size"])),
+            _mib(row, column),
+        )
+        for row in records
+    )
+    caption = f"Memory on the {place.name} in settings in which models are not compared."
+    table = Table(
+        f"memory-others-{place.key}",
+        caption,
+        columns,
+        rows,
+        runs=tuple(row["profile"] for row in records),
+    )
+    return [Details(f"Other settings ({len(rows)} rows)", (table,))]
 
 
 def _notes(rows: list[dict[str, Any]]) -> tuple[str, ...]:

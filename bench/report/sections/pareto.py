@@ -72,7 +72,7 @@ def _axes(evidence: Evidence, here: list[Cell], input_size: int) -> list[tuple[s
     ]
     models = {cell.contestant: cell.model for cell in here}
     for place in evidence.places:
-        axes += measured_axes(place, models, input_size).items()
+        axes += measured_axes(place, models, input_size, evidence.headlines).items()
     return axes
 
 

@@ -5,7 +5,17 @@ import pandas as pd
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Place, alike, brief, marked, memory_column, ordered
+from bench.report.measured import (
+    Headline,
+    Place,
+    brief,
+    marked,
+    memory_column,
+    missing_of,
+    ordered,
+    rows_over_sizes,
+    trusted,
+)
 from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
@@ -41,8 +51,9 @@ def scaling(evidence: Evidence) -> Section:
     timed = tuple(
         figure
         for place in evidence.places
-        for figure in (_timed(evidence, place, "speed"), _timed(evidence, place, "memory"))
-        if figure
+        for headline in evidence.headlines[:1]
+        for what in ("speed", "memory")
+        if (figure := _timed(evidence, place, what, headline))
     )
     blocks.append(
         Gallery(timed)
@@ -152,13 +163,13 @@ def _table(evidence: Evidence, counted: pd.DataFrame) -> Table:
     return Table("scaling", caption, columns, tuple(rows), runs=tuple(sorted(set(counted["profile"]))))
 
 
-def _timed(evidence: Evidence, place: Place, what: str) -> Figure | None:
+def _timed(evidence: Evidence, place: Place, what: str, headline: Headline) -> Figure | None:
     """Images/s or peak memory against the input size, where it was measured at several."""
     column, words = ("images_per_s", "images/s") if what == "speed" else memory_column(place)
-    found = alike(place.tables[what], over="input_size")
+    found = rows_over_sizes(place, what, headline)
     if found is None:
         return None
-    rows = found.rows[found.rows["outcome"] == "measured"]
+    rows = trusted(found.rows)
     rows = rows[rows.groupby("model")["input_size"].transform("nunique") > 1]
     if rows.empty:
         return None
@@ -172,7 +183,8 @@ def _timed(evidence: Evidence, place: Place, what: str) -> Figure | None:
         y_label=label,
         caption=f"{label.split(' (')[0]} against the size of the input on the {place.name}: {found.words}"
         + (f"; {words}." if what == "memory" else ".")
-        + marked(rows),
+        + marked(rows)
+        + missing_of(found.rows, evidence.titles),
         alt=f"{label} against input size on the {place.name}. " + _ends(lines, f" {unit}"),
         data=rows[["model", "device", "machine", "input_size", "batch_size", "precision", column]],
         runs=rows["profile"],

@@ -19,7 +19,23 @@ from bench.report.blocks import (
 )
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import Place, alike, brief, how, in_words, marked, ordered, rate, state
+from bench.report.measured import (
+    WITHHELD,
+    Headline,
+    Place,
+    brief,
+    headline_rows,
+    how,
+    in_words,
+    marked,
+    missing_of,
+    ordered,
+    other_rows,
+    rate,
+    state,
+    trusted,
+    withheld,
+)
 from bench.report.sections.published_speed import published_table
 from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, decimal, listed, percent
@@ -43,26 +59,34 @@ COLUMNS = (
 
 
 def speed(evidence: Evidence) -> Section:
-    """For each machine: throughput against batch size, then latency, common and best settings."""
+    """For each machine: throughput against batch size, then speed as trained, and all other settings."""
     places = [place for place in evidence.places if not place.speed.empty]
     if not places:
         return not_measured("speed", "Speed", "no speed was timed for the models of this suite")
     blocks: list[Block] = [
         Prose(
-            "Every row is made of several fresh processes in interleaved order; the process is the unit of "
-            "its 95 % interval. A row is unstable if its processes, or it and an earlier measurement of the "
-            "same, are more than 5 % apart. Latency is that of one step on a whole batch; median and "
-            "interquartile range are over all steps. The fraction of the matmul peak is the rate of "
-            "multiply-adds over the best that the same machine reached with matrix products in the same "
-            "precision and run. Numbers of different machines are not comparable."
+            "Models are compared as they are trained here: each in its own memory layout (CNNs in channels "
+            "last, transformers contiguous), on a CPU with freed memory kept for the next step, on a GPU "
+            "with cuDNN looking for its fastest algorithm; a training step clips gradients and updates the "
+            "weights, without augmentation. Every row is made of several fresh processes in interleaved "
+            "order; the process is the unit of its 95 % interval. A row is unstable if this interval is "
+            "wider than 5 % either way, or an earlier measurement of the same is more than 5 % away. As "
+            "trained, it then gets up to four times the processes, and if it stays so its number is "
+            "withheld. Latency is that of one step on a whole batch; median and interquartile range are "
+            "over all steps. The fraction of the matmul peak is the rate of multiply-adds over the best that "
+            "the same machine reached with matrix products in the same precision and run. Numbers of "
+            "different machines are not comparable."
         )
     ]
     for place in places:
         blocks += [Heading(f"{place.name}"), Prose(_limits(place))]
-        figures = tuple(figure for mode in MODES if (figure := _throughput(evidence, place, mode)))
+        figures = tuple(figure for one in evidence.headlines if (figure := _throughput(evidence, place, one)))
         blocks += [Gallery(figures)] if figures else []
-        blocks.append(_table(evidence, place))
-        blocks += unmeasured(evidence, place.speed["model"], "on this machine")
+        blocks += _tables(evidence, place)
+        compared = [row for one in evidence.headlines if (row := headline_rows(place, "speed", one))]
+        blocks += unmeasured(
+            evidence, [m for one in compared for m in one.rows["model"]], "as trained on this machine"
+        )
         failed = _failures(evidence, place)
         blocks += [failed] if failed else []
     theirs = published_table(evidence)
@@ -95,11 +119,11 @@ def _span(low: float, high: float) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _throughput(evidence: Evidence, place: Place, mode: str) -> Figure | None:
-    found = alike(place.speed, over="batch_size", mode=mode)
+def _throughput(evidence: Evidence, place: Place, headline: Headline) -> Figure | None:
+    found = headline_rows(place, "speed", headline)
     if found is None:
         return None
-    done = found.rows[found.rows["outcome"] == "measured"]
+    done, mode = trusted(found.rows), headline.mode
     if done["batch_size"].nunique() < 2:
         return None
     lost = found.rows[found.rows["outcome"] == "out_of_memory"]
@@ -125,99 +149,96 @@ def _throughput(evidence: Evidence, place: Place, mode: str) -> Figure | None:
     )
     if any(line.failed for line in lines):
         caption += " A cross marks the first batch that ran out of memory."
-    caption += marked(done)
+    caption += marked(done) + missing_of(found.rows, evidence.titles)
     points = "; ".join(
         f"{line.title}: {brief(line.y[0])} images/s at batch {line.x[0]:g}, "
         f"{brief(line.y[-1])} at {line.x[-1]:g}"
         for line in lines
     )
-    kept = ["model", "mode", "device", "machine", "precision", "memory_format", "compiled", "batch_size"]
-    kept += ["input_size", "images_per_s", "images_per_s_low", "images_per_s_high", "outcome", "unstable"]
+    kept = ["model", "mode", "device", "machine", "precision", "memory_format", "allocator", "compiled"]
+    kept += ["batch_size", "input_size", "images_per_s", "images_per_s_low", "images_per_s_high", "outcome"]
+    shown = found.rows[~found.rows["profile"].isin(done["profile"]) & (found.rows["outcome"] == "measured")]
     return line_figure(
-        f"throughput-{mode}-{place.key}",
+        f"throughput-{mode}-{place.key}{_at(evidence, headline)}",
         lines,
         x_label="Batch size (images)",
         y_label="Throughput (images/s)",
         caption=caption,
         alt=f"Throughput ({MODES[mode]}) against batch size on the {place.name}. {points}.",
-        data=found.rows[[*kept, "busy"]],
+        data=found.rows.drop(shown.index)[[*kept, "unstable", "busy"]],
         runs=found.rows["profile"],
     )
 
 
-def _table(evidence: Evidence, place: Place) -> Table:
-    """Batch 1, the common batch and the best setting of each model and mode."""
+def _at(evidence: Evidence, headline: Headline) -> str:
+    """What follows the names of figures where a suite compares models at several input sizes."""
+    several = len({one.input_size for one in evidence.headlines}) > 1
+    return f"-{headline.input_size}px" if several else ""
+
+
+def _tables(evidence: Evidence, place: Place) -> list[Block]:
+    """The rows as trained, one a model, mode and batch, and the others folded."""
     rows: list[tuple[Field, ...]] = []
     groups, runs, said = set(), [], []
-    for mode, mode_words in MODES.items():
-        chosen = {
-            "batch 1": alike(place.speed, mode=mode, batch_size=1),
-            "common": alike(place.speed, mode=mode),
-        }
-        if chosen["batch 1"] is None:
-            del chosen["batch 1"]
-        said += [f"{row}: {found.words}" for row, found in chosen.items() if found]
-        here = place.speed[place.speed["mode"] == mode]
-        sought = here["best"].notna().any()
-        said += [] if sought or here.empty else [f"best: not looked for in {mode_words}"]
-        for model in ordered(here["model"], list(evidence.model_looks)):
+    for headline in evidence.headlines:
+        found = headline_rows(place, "speed", headline)
+        if found is None:
+            continue
+        said.append(found.words)
+        for model in ordered(found.rows["model"], list(evidence.model_looks)):
             groups.add(len(rows))
-            picked = {
-                row: _one(found.rows[found.rows["model"] == model] if found else here.iloc[:0])
-                for row, found in chosen.items()
-            }
-            if sought:
-                picked["best"] = _one(here[(here["model"] == model) & here["best"].fillna(value=False)])
-            if picked.get("batch 1") and picked["common"] and picked["common"]["batch_size"] == 1:
-                del picked["batch 1"]
-            for row, values in picked.items():
-                rows.append(_row(evidence, model, mode_words, row, values))
-                runs += [values["profile"]] if values else []
+            for values in found.rows[found.rows["model"] == model].to_dict("records"):
+                rows.append(_row(evidence, values, "as trained"))
+                runs.append(values["profile"])
     caption = (
-        f"Speed on the {place.name}. Rows of one kind share everything but the model: "
-        f"{'; '.join(said)}. A best row is the fastest setting of a model's own, measured again "
-        "after it was chosen."
+        f"Speed as trained on the {place.name}: {'; '.join(said)}. Rows of one mode and batch share "
+        "everything but the model and its layout."
     )
-    return Table(
-        f"speed-{place.key}",
-        caption,
+    blocks: list[Block] = (
+        [Table(f"speed-{place.key}", caption, COLUMNS, tuple(rows), frozenset(groups), tuple(runs))]
+        if rows
+        else [Prose("Speed as trained: not measured on this machine.")]
+    )
+    others = other_rows(place, "speed", evidence.headlines)
+    others = others[others["outcome"] == "measured"]
+    if others.empty:
+        return blocks
+    order = {model: k for k, model in enumerate(ordered(others["model"], list(evidence.model_looks)))}
+    lines = others.assign(order=others["model"].map(order)).sort_values(
+        ["order", "mode", "input_size", "precision", "memory_format", "batch_size", "profile"], kind="stable"
+    )
+    records = lines.to_dict("records")
+    table = Table(
+        f"speed-others-{place.key}",
+        f"Speed on the {place.name} in settings in which models are not compared. A best row is the fastest "
+        "setting of a model's own, measured again after it was chosen.",
         COLUMNS,
-        tuple(rows),
-        frozenset(groups),
-        tuple(dict.fromkeys(runs)),
+        tuple(_row(evidence, row, "best" if _is_best(row) else "other") for row in records),
+        runs=tuple(row["profile"] for row in records),
     )
+    return [*blocks, Details(f"Other settings ({len(records)} rows)", (table,))]
 
 
-def _one(rows: pd.DataFrame) -> dict[str, Any] | None:
-    """The fastest row, or the only one; None where there is none."""
-    if rows.empty:
-        return None
-    return (
-        rows.sort_values(["images_per_s", "profile"], kind="stable", na_position="first").iloc[-1].to_dict()
+def _is_best(row: dict[str, Any]) -> bool:
+    return not pd.isna(row["best"]) and bool(row["best"])
+
+
+def _row(evidence: Evidence, values: dict[str, Any], kind: str) -> tuple[Field, ...]:
+    model, held = values["model"], withheld(values)
+    head = (
+        Field(evidence.titles[model], look=evidence.model_looks[model]),
+        Field(MODES[values["mode"]]),
+        Field(kind),
+        Field(f"{how(values)}, {int(values['input_size'])} px, {count(values['classes'])} classes"),
+        Field(notes=state(values)),
+        Field(count(values["batch_size"])),
     )
-
-
-def _row(
-    evidence: Evidence, model: str, mode: str, kind: str, values: dict[str, Any] | None
-) -> tuple[Field, ...]:
-    head = (Field(evidence.titles[model], look=evidence.model_looks[model]), Field(mode), Field(kind))
-    if values is None:
-        reason = "none found" if kind == "best" else NOT_MEASURED
-        return (
-            *head,
-            Field(),
-            Field(),
-            *(Field(reason) for _ in range(2)),
-            *(Field("none") for _ in range(5)),
-        )
-    notes = state(values)
+    if held:
+        return (*head, Field(WITHHELD), *(Field("none") for _ in range(5)))
     low, high = values["images_per_s_low"], values["images_per_s_high"]
     q1, q3 = values["latency_ms_q1"], values["latency_ms_q3"]
     return (
         *head,
-        Field(f"{how(values)}, {int(values['input_size'])} px"),
-        Field(notes=notes),
-        Field(count(values["batch_size"])),
         Field(rate(values["images_per_s"])),
         Field("none" if pd.isna(low) or pd.isna(high) else f"{rate(low)} to {rate(high)}"),
         Field(_ms(values["latency_ms_median"])),
