@@ -61,7 +61,7 @@ def attempt(resolved: Resolved, place: "Place", follow: "Callable[[Resolved], Ob
         follow: makes the observer of a trial that is about to begin.
 
     Raises:
-        DataError, WeightsError, StoreError: see `bench.training.trial.run_trial`.
+        DeviceError, StoreError: see `bench.training.trial.run_trial`.
     """
     from bench.training.fitting import TrialError
     from bench.training.observer import Stopped
@@ -79,7 +79,7 @@ def attempt(resolved: Resolved, place: "Place", follow: "Callable[[Resolved], Ob
         try:
             record = run_trial(resolved, place, observer)
         except TrialError as error:
-            store.note_error(resolved.id, str(error))
+            store.note_error(resolved.id, str(error), error.details)
             return Outcome(resolved, "errored", message=str(error))
         except Stopped:
             return Outcome(resolved, "stopped")
@@ -283,7 +283,8 @@ def _signals_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
     finally:

@@ -30,6 +30,10 @@ class StoreError(BenchError):
     """A run store that cannot be read or written."""
 
 
+class DeviceError(BenchError):
+    """A GPU that computes no more; nothing can be done in this process."""
+
+
 def warn(message: str) -> None:
     """One line on standard error about something that was put right and that the user should know of."""
     logging.getLogger("vcbench").warning("vcbench: warning: %s", " ".join(message.split()))

@@ -26,7 +26,12 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """The git commit the harness runs from, with "+changes" where files differ from it; empty outside git."""
+    """The git commit the harness runs from, with "+changes" where files differ from it; empty outside git.
+
+    VCBENCH_COMMIT says it where the code was copied without its repository.
+    """
+    if own := os.environ.get("VCBENCH_COMMIT"):
+        return own
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return ""
@@ -72,6 +77,19 @@ def _may_have_gpu() -> bool:
     return platform.system() != "Linux" or any(os.path.exists(path) for path in drivers)
 
 
+def computes(device: str) -> bool:
+    """Whether a device still does as it is told: after some errors a process can use its GPU no more."""
+    if device == "cpu":
+        return True
+    import torch
+
+    try:
+        return float(torch.ones(2, device=device).sum()) == 2.0
+    except RuntimeError as error:
+        # Memory may be full of what the failed trial has not given back yet.
+        return isinstance(error, torch.OutOfMemoryError)
+
+
 def device_name(device: str) -> str:
     """A device as a reader knows it: the GPU's product name, or "cpu"."""
     if device == "cpu":
@@ -90,6 +108,54 @@ def machine_facts() -> dict[str, str | int | float]:
         "memory_gib": round(_memory_bytes() / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def gpu_facts(device: str) -> dict[str, str | int | float | bool] | None:
+    """What of a GPU can change its numbers; None for a CPU. What cannot be read is left out."""
+    if device == "cpu":
+        return None
+    import torch
+
+    properties = torch.cuda.get_device_properties(0)
+    facts = {
+        "name": properties.name,
+        "memory_gib": round(properties.total_memory / 2**30, 1),
+        "cuda": torch.version.cuda or "",
+        "cudnn": torch.backends.cudnn.version() or 0,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+    }
+    return facts | _nvml_facts(str(getattr(properties, "uuid", "")))
+
+
+def _nvml_facts(uuid: str) -> dict[str, str | int | float]:
+    """Driver and power limit of a GPU, and how many other processes compute on it, as far as NVML tells."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}
+    facts: dict[str, str | int | float] = {}
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        reads = {
+            "driver": pynvml.nvmlSystemGetDriverVersion,
+            "power_limit_w": lambda: round(pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1000, 1),
+            # All but this one; its number may be another in a container.
+            "other_processes": lambda: max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1),
+        }
+        for name, read in reads.items():
+            try:
+                value = read()
+            except pynvml.NVMLError:
+                continue
+            facts[name] = value.decode() if isinstance(value, bytes) else value
+    except pynvml.NVMLError:
+        return facts
+    finally:
+        pynvml.nvmlShutdown()
+    return facts
 
 
 def machine_name() -> str:

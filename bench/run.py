@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.baselines import measure_baselines
 from bench.engine import Engine, Outcome
-from bench.errors import DataError, InputError, did_you_mean, shortened
+from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
 from bench.plan import Resolved, Resolver, Trial, Unresolved, listing, plan
 from bench.profiles import Measurement, Profile, planned_profiles, run_profile
 from bench.store import RunStore
@@ -124,24 +124,36 @@ def run_suite(
         if isinstance(profile, Profile) and not store.has_profile(profile.id) and not should_stop():
             store.finish_profile(profile.id, run_profile(profile))
 
+    for item in wanted:
+        store.tidy(item.id)
     counts: Counter[str] = Counter()
     missing = [item for item in wanted if not store.is_done(item.id)]
     missing = list({item.id: item for item in missing}.values())
     began(len({item.id for item in wanted}) - len(missing), len({item.id for item in wanted}))
     _baselines(wanted, resolver, store, told, should_stop)
+    done: set[str] = set()
     while missing and not should_stop():
         held = []
         for outcome in engine.run(missing, place, follow):
+            store.check_there()
             if outcome.status == "held":
                 held.append(outcome.resolved)
                 continue
             counts[outcome.status] += 1
+            done |= {outcome.resolved.id} if outcome.record else set()
             ended(outcome)
         if len(held) == len(missing):
             time.sleep(HELD_SECONDS)
         missing = held
     if not only or PROFILES in only:
         counts["measured"] = _measure(profiles, store, told, should_stop)
+    store.check_there()
+    lost = sorted(run for run in done if not store.is_done(run))
+    if lost or suite.name not in store.suites():
+        what = f"{len(lost)} runs that ended" if lost else "the list of this suite"
+        raise StoreError(
+            f"{store.root}: {what} were removed while this ran; the same command makes them anew"
+        )
     return counts
 
 

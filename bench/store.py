@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
-from bench.files import cannot_write, read_json, staged, write_json
+from bench.files import cannot_write, read_json, staged, write_json, write_text
 from bench.shapes import ID, check_entry, check_listing, check_profile, check_trial
 
 if TYPE_CHECKING:
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 FORMAT = 1
 # What error.json holds besides its format.
 ERROR = {"attempts": int, "message": str}
+# What of a run's folder only an unfinished run needs.
+UNFINISHED = ("checkpoint.safetensors", "error.json", "error.txt", "evaluations.json", "elapsed.json")
 
 
 class RunStore:
     """Runs, profiles, suites and labels under one folder.
 
         runs/ID/record.json         written last: it makes the run count
-        runs/ID/checkpoint.safetensors, error.json      while it is not finished
+        runs/ID/checkpoint.safetensors, error.json, error.txt (the traceback), elapsed.json
+                                                        while it is not finished
         profiles/ID/record.json, samples.parquet (of what is timed)
         profiles/ID/processes.json                      while it is not finished
         baselines/ID/record.json    what needs no training, on the images of one subset
@@ -45,6 +48,9 @@ class RunStore:
         marker = self.root / "store.json"
         if marker.exists():
             _check_format(read_json(marker), marker)
+            for name in ("runs", "profiles", "suites", "labels", "tables"):
+                if (self.root / name).exists() and not (self.root / name).is_dir():
+                    raise StoreError(f"{self.root / name}: should be a folder of the run store; remove it")
 
     def if_there(self) -> Path | None:
         """The folder where it is a run store already, else None."""
@@ -62,6 +68,18 @@ class RunStore:
         with staged(self.root / "runs" / ".writable") as probe:
             probe.touch()
         (self.root / "runs" / ".writable").unlink(missing_ok=True)
+
+    def check_there(self) -> None:
+        """Notice that the store was taken away while something was run.
+
+        Raises:
+            StoreError: it is there no more.
+        """
+        if not (self.root / "store.json").exists():
+            raise StoreError(
+                f"{self.root}: the run store was removed or moved while this ran; the same command begins it "
+                "anew, with what of it is there"
+            )
 
     # --- reading
 
@@ -192,10 +210,16 @@ class RunStore:
         """Make a run count, then remove what only an unfinished run needs."""
         folder = self.root / "runs" / run
         write_json(folder / "record.json", record)
-        for name in ("checkpoint.safetensors", "error.json", "evaluations.json"):
-            (folder / name).unlink(missing_ok=True)
-        for abandoned in folder.glob(".*.part"):
-            abandoned.unlink(missing_ok=True)
+        self.tidy(run)
+
+    def tidy(self, run: str) -> None:
+        """Remove what a process that was killed while it finished a run has left."""
+        folder = self.root / "runs" / run
+        if self.is_done(run):
+            for name in UNFINISHED:
+                (folder / name).unlink(missing_ok=True)
+            for abandoned in folder.glob(".*.part"):
+                abandoned.unlink(missing_ok=True)
 
     def finish_profile(
         self, run: str, record: dict[str, Any], samples: "list[list[float]] | None" = None
@@ -226,11 +250,25 @@ class RunStore:
         """Keep what a profile's processes gave, for it to go on from if it is not finished now."""
         write_json(self.root / "profiles" / run / "processes.json", {"format": FORMAT, "results": results})
 
-    def note_error(self, run: str, message: str) -> None:
-        """Keep what went wrong with a trial that will be tried again."""
+    def note_error(self, run: str, message: str, details: str = "") -> None:
+        """Keep what went wrong with a trial that will be tried again; `details` are the traceback."""
         path = self.root / "runs" / run / "error.json"
         earlier = check_entry(read_json(path), "attempts", int, path) if path.exists() else 0
         write_json(path, {"format": FORMAT, "attempts": earlier + 1, "message": message})
+        if details:
+            write_text(path.with_suffix(".txt"), details)
+
+    def elapsed(self, run: str) -> float:
+        """Seconds that earlier processes spent on a run before they were stopped."""
+        path = self.root / "runs" / run / "elapsed.json"
+        content = read_json(path) if path.exists() else {}
+        seconds = content.get("seconds") if isinstance(content, dict) else None
+        return float(seconds) if isinstance(seconds, int | float) else 0.0
+
+    def add_elapsed(self, run: str, seconds: float) -> None:
+        """Note how long a process was at a run that it could not finish."""
+        path = self.root / "runs" / run / "elapsed.json"
+        write_json(path, {"format": FORMAT, "seconds": round(self.elapsed(run) + seconds, 3)})
 
     def count_evaluation(self, run: str) -> int:
         """Note that the test set is about to be looked at; returns how often it has been by then."""

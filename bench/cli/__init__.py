@@ -38,13 +38,21 @@ def main() -> None:
 
         status = app(standalone_mode=False)
     except KeyboardInterrupt:
-        status = 130
+        status = _interrupted()
     except Exception as error:
-        if debug:
+        if type(error).__name__ == "Abort":  # what click makes of Ctrl-C
+            status = _interrupted()
+        elif debug:
             raise
-        status = _fail(error)
+        else:
+            status = _fail(error)
     if status:
         sys.exit(status)
+
+
+def _interrupted() -> int:
+    print("vcbench: interrupted", file=sys.stderr)
+    return 130
 
 
 def _fail(error: Exception) -> int:

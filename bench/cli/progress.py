@@ -1,9 +1,11 @@
 """Progress on the terminal: a bar over the suite and one over the running trial."""
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from rich.console import Console
@@ -16,31 +18,79 @@ from bench.plan import Resolved
 REDRAW_SECONDS = 0.2
 
 
+# Signals that mean: stop, and keep what is done. SIGUSR1 is how Slurm warns of the end of a job.
+STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
+]
+
+
+class Ended(BaseException):
+    """Raised where a run is to end and there is nothing to be finished first."""
+
+
 class Stop:
-    """Why a run is to end early: the budget, or Ctrl-C (a second one ends it at once)."""
+    """Why a run is to end early: the budget, or Ctrl-C (a second one ends it at once).
+
+    Before the first trial there is nothing to be finished, and a run ends where it is, by `Ended`. Trials
+    look whether they are to stop, and keep what they have done.
+    """
 
     def __init__(self, budget_seconds: float | None) -> None:
         self.deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
         self.interrupted = False
+        self._heeded = False
 
     def __call__(self) -> bool:
         return self.interrupted or (self.deadline is not None and time.monotonic() > self.deadline)
 
+    def heed(self) -> None:
+        """From now on whatever runs asks whether it is to stop."""
+        self._heeded = True
+
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into a clean stop."""
+        """Turn the first of the signals STOPPING, and the end of the budget, into a clean stop."""
 
         def handle(number: int, frame: FrameType | None) -> None:
+            if number == getattr(signal, "SIGHUP", None):
+                _forget_terminal()
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
+            if not self._heeded:
+                raise Ended
+            _say("vcbench: stopping; what is done is kept (once more to end at once)")
 
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        def spent(number: int, frame: FrameType | None) -> None:
+            if not self._heeded:
+                raise Ended
+
+        before = {number: signal.signal(number, handle) for number in STOPPING}
+        timed = self.deadline is not None and hasattr(signal, "setitimer")
+        if timed:
+            before[signal.SIGALRM] = signal.signal(signal.SIGALRM, spent)
+            signal.setitimer(signal.ITIMER_REAL, max(1e-6, self.deadline - time.monotonic()))
         try:
             yield
         finally:
+            if timed:
+                signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    """A line on standard error, from within a signal handler: whatever was being written is not disturbed."""
+    with suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())
+
+
+def _forget_terminal() -> None:
+    """Write to nowhere from now on: the terminal has gone, and writing to it would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream.isatty():
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class TrialBar:

@@ -1,7 +1,7 @@
 """vcbench run, status, new: suites from their file to their results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from bench.cli.common import (
     warn,
     weights_folder,
 )
+
+if TYPE_CHECKING:
+    from bench.cli.progress import Stop
 
 
 def register(app: typer.Typer) -> None:
@@ -60,14 +63,42 @@ def run(
 
     Example: vcbench run cpu --data-dir data --budget 30m
     """
-    from bench.cli.progress import Stop, SuiteBars
+    from bench.cli.progress import Ended, Stop
+
+    stop = Stop(duration(budget) if budget is not None else None)
+    try:
+        with stop.on_signals():
+            _run(suite, results, data_dir, weights_dir, device, replicates, settings, only, jobs, stop)
+    except Ended:
+        if stop.interrupted:
+            print("Interrupted before the first trial; the same command begins again.")
+            raise typer.Exit(130) from None
+        print(
+            f"The budget of {budget} was spent before the first trial could begin; give it more: reading the "
+            "data and checking the networks take their time."
+        )
+
+
+def _run(
+    suite: str,
+    results: Path,
+    data_dir: Path | None,
+    weights_dir: Path | None,
+    device: str,
+    replicates: int | None,
+    settings: list[str] | None,
+    only: list[str] | None,
+    jobs: int | None,
+    stop: "Stop",
+) -> None:
+    """As `run`, which ends this where there is nothing to be finished."""
+    from bench.cli.progress import SuiteBars
     from bench.engine import choose_engine
     from bench.plan import Resolver
     from bench.profiles import lacks_energy
     from bench.run import chosen, run_suite
     from bench.suite import load_suite
 
-    stop = Stop(duration(budget) if budget is not None else None)
     loaded = load_suite(suite, tuple(settings or ()))
     folder = data_folder(data_dir)
     weights = weights_folder(weights_dir, folder)
@@ -75,37 +106,38 @@ def run(
     trials = chosen(loaded, replicates, only or ())
     Resolver(folder, weights, None).require_weights(trials)
     bars = SuiteBars(loaded.name, stop)
-    with stop.on_signals():
-        from bench.analysis.tables import write_tables
-        from bench.machine import choose_device
-        from bench.store import RunStore
-        from bench.training.fitting import Place
 
-        place = Place(folder, weights, results, choose_device(device))
-        engine = choose_engine(trials, place.device, jobs)
+    from bench.analysis.tables import write_tables
+    from bench.machine import choose_device
+    from bench.store import RunStore
+    from bench.training.fitting import Place
 
-        def began(done: int, total: int) -> None:
-            if done < total:
-                bars.note(f"{loaded.name}: {total - done} of {total} trials to do, {engine.words}")
-            bars.began(done, total)
+    place = Place(folder, weights, results, choose_device(device))
+    engine = choose_engine(trials, place.device, jobs)
 
-        try:
-            counts = run_suite(
-                loaded,
-                place,
-                engine,
-                replicates=replicates,
-                only=only or (),
-                follow=bars.follow,
-                should_stop=stop,
-                began=began,
-                ended=bars.ended,
-                told=bars.told,
-                warn=warn,
-            )
-        finally:
-            bars.bars.stop()
-        write_tables(RunStore(results))
+    def began(done: int, total: int) -> None:
+        stop.heed()
+        if done < total:
+            bars.note(f"{loaded.name}: {total - done} of {total} trials to do, {engine.words}")
+        bars.began(done, total)
+
+    try:
+        counts = run_suite(
+            loaded,
+            place,
+            engine,
+            replicates=replicates,
+            only=only or (),
+            follow=bars.follow,
+            should_stop=stop,
+            began=began,
+            ended=bars.ended,
+            told=bars.told,
+            warn=warn,
+        )
+    finally:
+        bars.bars.stop()
+    write_tables(RunStore(results))
     if lacking := lacks_energy(loaded, place.device):
         print(lacking)
     kinds = ("finished", "diverged", "errored", "measured")

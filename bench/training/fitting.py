@@ -13,6 +13,7 @@ from torch import nn
 
 from bench.data import Dataset, draw_subset, open_dataset
 from bench.data.augment import Pipeline
+from bench.data.base import SPLITS
 from bench.data.cache import decoded
 from bench.errors import InputError
 from bench.machine import commit, device_name, versions
@@ -24,12 +25,25 @@ from bench.training.images import Images
 from bench.training.loop import Diverged, Trained, forward_all, predict, train
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
 from bench.training.observer import Observer, Part, Stopped, Unstoppable
+from bench.training.optimizer import make_optimizer
 from bench.training.step import trained_form
 from models import Card, Weights, find_card, make_model, resolve_weights
 
 
 class TrialError(Exception):
-    """Machine trouble: the trial has no outcome, and the next run tries it again."""
+    """Machine trouble: the trial has no outcome, and the next run tries it again.
+
+    Args:
+        message: one line.
+        details: the traceback, where there is one.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message, details)
+        self.details = details
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 @dataclass(frozen=True)
@@ -99,11 +113,15 @@ class Setup:
         """Classes of the images in use."""
         return self.dataset.split_labels(split)[self.positions_of(split)]
 
-    def images(self, split: str, positions: np.ndarray | None = None) -> Images:
-        """Decoded images of a split: those in use, or those at `positions`."""
+    def decode(self, split: str) -> np.ndarray:
+        """Images of a whole split as they are stored, decoded if they are not yet: see `decoded`.
+
+        Raises:
+            Stopped: the observer asked for it; what has been decoded is kept.
+        """
         trial = self.resolved.trial
         augment = trial.recipe.augment
-        array = decoded(
+        return decoded(
             self.dataset,
             split,
             size=augment.stored_size(trial.input_size),
@@ -111,6 +129,10 @@ class Setup:
             interpolation=augment.interpolation,
             progress=self._decoding(split),
         )
+
+    def images(self, split: str, positions: np.ndarray | None = None) -> Images:
+        """Decoded images of a split: those in use, or those at `positions`."""
+        array = self.decode(split)
         return Images(array, self.positions_of(split) if positions is None else positions, self.place.device)
 
     def _decoding(self, split: str) -> Callable[[int, int], None]:
@@ -174,6 +196,9 @@ def fit(setup: Setup) -> Fitted:
         Diverged, Stopped: see `bench.training.loop.train`.
         TrialError: out of memory.
     """
+    # All of it now: a damaged image, of test too, is told before anything is trained.
+    for split in SPLITS:
+        setup.decode(split)
     return _probe(setup) if setup.resolved.trial.recipe.probe is not None else _train(setup)
 
 
@@ -234,7 +259,12 @@ def _train(setup: Setup) -> Fitted:
     if trained is None:  # out of the block: the exception would keep the failed step's memory
         batch = min(trial.recipe.budget.batch_size, len(images))
         fitting = largest_fitting_batch(
-            network, batch, trial.input_size, place.device, precision=trial.precision
+            network,
+            make_optimizer(network, trial.recipe.optimizer),
+            batch,
+            trial.input_size,
+            place.device,
+            precision=trial.precision,
         )
         advice = (
             f"{fitting} would fit: --set recipe.budget.batch_size={fitting}" if fitting else "not even 1 fits"

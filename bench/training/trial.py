@@ -1,6 +1,8 @@
 """One trial, from its resolved specification to its record: the one place where a trial is run."""
 
+import gc
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,17 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bench.errors import BenchError, DeviceError, StoreError, first_line
 from bench.files import staged, write_bytes
-from bench.machine import commit, device_name, machine_facts, machine_name, versions
+from bench.machine import commit, computes, device_name, gpu_facts, machine_facts, machine_name, versions
 from bench.measure.accuracy import compact, save_predictions, score
 from bench.plan import Resolved
 from bench.store import FORMAT, RunStore
 from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
-from bench.training.fitting import Fitted, Place, Setup, fit, parameters
+from bench.training.fitting import Fitted, Place, Setup, TrialError, fit, parameters
 from bench.training.loop import Diverged
-from bench.training.observer import Observer
+from bench.training.memory import is_out_of_memory
+from bench.training.observer import Observer, Stopped
 from models.checkpoint import tensors_as_bytes
 
 METRICS = (
@@ -43,14 +47,51 @@ def run_trial(resolved: Resolved, place: Place, observer: Observer) -> dict[str,
 
     Raises:
         Stopped: the observer asked for it; the next call continues.
-        TrialError: out of memory; the message says which batch size would fit.
-        DataError, WeightsError, StoreError: inputs are damaged, or results cannot be written.
+        TrialError: anything that went wrong with this trial: no memory, damaged inputs, an error of PyTorch.
+        DeviceError: the GPU computes no more.
+        StoreError: results cannot be written.
     """
+    began = time.perf_counter()
+    try:
+        return _run(resolved, place, observer)
+    except Stopped:
+        RunStore(place.results).add_elapsed(resolved.id, time.perf_counter() - began)
+        raise
+    except (TrialError, StoreError):
+        raise
+    except Exception as error:
+        message = _what_went_wrong(error)
+        if not computes(place.device):
+            raise DeviceError(
+                f"{device_name(place.device)} computes no more, after: {message}; what is done is kept, and "
+                "the same command continues in a new process"
+            ) from error
+        raise TrialError(message, traceback.format_exc()) from error
+    finally:
+        # What this trial had on the GPU is there for the next, and for what measures memory.
+        if place.device != "cpu":
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def _what_went_wrong(error: Exception) -> str:
+    """One line about an error of a trial."""
+    if isinstance(error, BenchError):
+        return str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and is_out_of_memory(error)):
+        return f"out of memory ({first_line(error)})"
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def _run(resolved: Resolved, place: Place, observer: Observer) -> dict[str, Any]:
+    """As `run_trial`, which sorts what this raises."""
     started, began = datetime.now(UTC), time.perf_counter()
     if trained_allocator(place.device) == KEEP_FREED:
         keep_freed_memory()
     store = RunStore(place.results)
     folder = store.root / "runs" / resolved.id
+    elapsed = store.elapsed(resolved.id)
+    others = (gpu_facts(place.device) or {}).get("other_processes", 0)
     setup = Setup.open(resolved, place, folder, observer)
     metrics: dict[str, float | None] = dict.fromkeys(METRICS)
     outcome, reason, tests = "finished", None, 0
@@ -67,6 +108,10 @@ def run_trial(resolved: Resolved, place: Place, observer: Observer) -> dict[str,
         if fitted is None:
             _write_history(folder, error.history)
     trial, dataset, card = resolved.trial, setup.dataset, setup.card
+    gpu = gpu_facts(place.device)
+    if gpu is not None and "other_processes" in gpu:
+        gpu["other_processes"] = max(gpu["other_processes"], others)
+    shared = gpu is not None and gpu.get("other_processes", 0) > 0
     record = {
         "format": FORMAT,
         "kind": "trial",
@@ -104,18 +149,23 @@ def run_trial(resolved: Resolved, place: Place, observer: Observer) -> dict[str,
         "images_seen": fitted.images_seen if fitted else None,
         "steps": fitted.steps if fitted else None,
         "epochs": fitted.epochs if fitted else None,
-        "train_images_per_s": fitted.images_per_s if fitted else None,
+        # Not where others used the same GPU: it would pass for the speed of this network.
+        "train_images_per_s": fitted.images_per_s if fitted and not shared else None,
         "details": fitted.details if fitted else {},
         "test_evaluations": tests,
         "device": device_name(place.device),
         "machine": machine_name(),
         "machine_facts": machine_facts(),
+        "gpu": gpu,
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "commit": commit(),
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_s": round(time.perf_counter() - began + (fitted.earlier_seconds if fitted else 0.0), 3),
+        # Of a process that was killed, only the checkpoint knows how long it had trained.
+        "wall_s": round(
+            time.perf_counter() - began + max(elapsed, fitted.earlier_seconds if fitted else 0.0), 3
+        ),
     }
     store.finish(resolved.id, record)
     return record
