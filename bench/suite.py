@@ -24,13 +24,17 @@ Classes = Annotated[int, Field(ge=1, le=MOST_CLASSES)]
 
 
 class Contestant(Strict):
-    """A model with its weights and, where it differs from the comparison's, its recipe."""
+    """A model with its weights and, where it differs from the comparison's, its recipe.
+
+    `set` overrides keys of its recipe, after those of the comparison.
+    """
 
     model: str
     weights: str = "none"
     recipe: str | None = None
     precision: Precision | None = None
     title: str | None = None
+    set: dict[str, Any] = {}
 
     @field_validator("weights")
     @classmethod
@@ -212,13 +216,20 @@ class Suite(Strict):
         ]
 
     def recipe_of(self, comparison: Comparison, key: str) -> Recipe:
-        """The resolved recipe of one contestant, with the comparison's overrides.
+        """The resolved recipe of one contestant, with the overrides of the comparison and its own; what the
+        command line sets (keys that start with "?") comes last.
 
         Raises:
             InputError: no such recipe, or an override that does not fit it.
         """
-        recipe = load_recipe(self.models[key].recipe or comparison.recipe)
-        return override(recipe, comparison.set, where=f'{self.name}: comparison "{comparison.name}": set')
+        contestant = self.models[key]
+        recipe = load_recipe(contestant.recipe or comparison.recipe)
+        where = f'{self.name}: comparison "{comparison.name}": set'
+        last = {name: value for name, value in comparison.set.items() if name.startswith("?")}
+        own = {name: value for name, value in comparison.set.items() if name not in last}
+        recipe = override(recipe, own, where=where)
+        recipe = override(recipe, contestant.set, where=f'{self.name}: model "{key}": set')
+        return override(recipe, last, where=where)
 
 
 def suite_names() -> list[str]:
@@ -400,4 +411,8 @@ def _dotted(values: dict[str, Any]) -> list[str]:
 
 def fingerprint(suite: Suite) -> str:
     """A short hash of a suite's content, which tells two versions of a suite apart."""
-    return digest(canonical(suite.model_dump(mode="json")))
+    content = suite.model_dump(mode="json")
+    for contestant in content["models"].values():
+        if not contestant["set"]:  # it came later than suites that are stored
+            del contestant["set"]
+    return digest(canonical(content))

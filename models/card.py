@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from bench.config import Strict, load_toml
 from bench.errors import InputError, did_you_mean
@@ -40,6 +40,8 @@ class Card(Strict):
     """What the weights were trained on; "none" when there are none."""
     upstream_top1: Annotated[float, Field(ge=0, le=1)] | None = None
     """ImageNet-1k validation accuracy at `input_size`, a fraction."""
+    copy_of: str | None = None
+    """The model whose weights these are after a change (rounded, quantised); the title says which."""
     upstream_source: str = ""
     """Where `upstream_top1` was read."""
     licence: str
@@ -47,6 +49,16 @@ class Card(Strict):
     note: str = ""
     carded: bool = True
     """False when the card was made from timm's own configuration."""
+
+    @model_validator(mode="after")
+    def _copy_has_its_own_name(self) -> "Card":
+        if self.copy_of is not None and self.upstream_top1 is not None:
+            raise ValueError(
+                "upstream_top1 should be left out where there is copy_of: it is of other weights"
+            )
+        if self.copy_of is not None and "(" not in self.title:
+            raise ValueError(f'title should say what was changed, as in "{self.title} (rounded)"')
+        return self
 
     @property
     def memory_format(self) -> Literal["contiguous", "channels_last"]:

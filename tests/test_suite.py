@@ -150,3 +150,36 @@ def test_unknown_names_offer_the_nearest():
 )
 def test_budget_is_epochs_with_a_minimum_of_steps(budget, images, steps):
     assert budget.steps(images) == steps
+
+
+def test_a_contestant_overrides_the_comparison_and_the_command_line_both(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        """
+title = "own"
+description = "for tests"
+[models]
+short = { model = "vit_digits" }
+long = { model = "vit_digits", set = { "budget.epochs" = 50 } }
+[[comparison]]
+name = "digits"
+dataset = "digits"
+contestants = ["short", "long"]
+recipe = "scratch"
+input_size = 16
+[comparison.set]
+"budget.epochs" = 10
+"budget.batch_size" = 8
+"""
+    )
+    budgets = {}
+    for settings in ((), ("recipe.budget.epochs=1",)):
+        suite = load_suite(str(path), settings)
+        budgets[settings] = [suite.recipe_of(suite.comparison[0], key).budget for key in ("short", "long")]
+    assert [budget.epochs for budget in budgets[()]] == [10, 50]
+    assert {budget.batch_size for budget in budgets[()]} == {8}
+    assert [budget.epochs for budget in budgets["recipe.budget.epochs=1",]] == [1, 1]
+    path.write_text(path.read_text().replace('"budget.epochs" = 50', '"budget.epoch" = 50'))
+    suite = load_suite(str(path))
+    with pytest.raises(InputError, match='own: model "long": set.*budget.epoch"'):
+        suite.recipe_of(suite.comparison[0], "long")

@@ -70,6 +70,7 @@ class Score:
 class Cell:
     """One contestant on one subset size: its trials, scores and notes.
 
+    `nearest` is the accuracy of the nearest neighbour on the same training images, over the same trials.
     `split` is the dataset with its split id, `planned` counts trials, `runs` are the ids of those that are
     done; `images_per_class` is missing where no trial of the comparison says how large the whole split is.
     """
@@ -89,6 +90,7 @@ class Cell:
     diverged: int
     scores: dict[str, Score]
     notes: tuple[str, ...]
+    nearest: Score | None = None
 
 
 def cells(trials: pd.DataFrame, comparisons: list[dict[str, Any]]) -> list[Cell]:

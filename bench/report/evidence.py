@@ -1,6 +1,6 @@
 """Everything a report on one suite is made from, read from the store once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,10 @@ from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.growth import Growth, growths
 from bench.analysis.predictions import Predictions
 from bench.analysis.tables import accuracy_table, cost_table, history_table
+from bench.analysis.trained import NOT_TRAINED, Training
+from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
-from bench.report.cells import Cell, cells
+from bench.report.cells import Cell, Score, cells
 from bench.report.measured import Headline, Place, headlines_of, places, tables_of
 from bench.report.style import Look, assign_looks
 
@@ -49,7 +51,15 @@ class Evidence:
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
-        return cells(self.trials, self.suite["comparisons"])
+        return [self._against_baselines(cell) for cell in cells(self.trials, self.suite["comparisons"])]
+
+    def _against_baselines(self, cell: Cell) -> Cell:
+        """The cell with the accuracy of its nearest neighbours, and a note where it was not trained."""
+        records = [self.records[run] for run in cell.runs]
+        found = [base["nearest_top1"] for record in records if (base := self.training.baseline(record))]
+        reason = self.training.reason(records)
+        notes = (f"{NOT_TRAINED}: {reason}", *cell.notes) if reason else cell.notes
+        return replace(cell, nearest=Score.of(pd.Series(found, dtype=float)), notes=notes)
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -65,6 +75,17 @@ class Evidence:
     def growths(self) -> dict[tuple[str, str], Growth]:
         """Accuracy by size, of each comparison and contestant."""
         return growths(self.suite, self.records, self.predictions)
+
+    @cached_property
+    def training(self) -> Training:
+        """Which trials were trained at all, and what needs no training on the same images."""
+        return Training(self.store)
+
+    @cached_property
+    def withdrawn(self) -> pd.DataFrame:
+        """Trials of this suite, or of the one that it is a variant of, that were taken out of the store."""
+        rows = read_withdrawn(self.store.root)
+        return rows[rows["suite"] == self.name.partition("+")[0]]
 
     @cached_property
     def histories(self) -> pd.DataFrame:
@@ -145,7 +166,7 @@ def gather(store: "RunStore", name: str) -> Evidence:
         or (profile["what"] != "cost" and (profile.get("model") or "any") in {*models, "any"})
     ]
     cost = cost_table(profile for profile in profiles if profile["id"] in listed)
-    trials = _trials(suite, accuracy_table(records.values(), {name: suite}))
+    trials = _trials(suite, accuracy_table(records.values(), {name: suite}, Training(store)))
     return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite))
 
 

@@ -175,6 +175,8 @@ def test_a_model_is_one_file(tmp_path):
         (TOY.replace("input_size = 32", 'input_size = "32"'), 'key "input_size"'),
         (TOY.replace("licence", "upstream_top1 = 81.2\nlicence"), 'key "upstream_top1"'),
         (TOY.replace('licence = "apache-2.0"\n', ""), 'key "licence" is missing'),
+        (TOY.replace("licence", 'upstream_top1 = 0.7\ncopy_of = "resnet18"\nlicence'), "of other weights"),
+        (TOY.replace("licence", 'copy_of = "resnet18"\nlicence'), "should say what was changed"),
     ],
 )
 def test_a_bad_card_is_named(tmp_path, text, says):

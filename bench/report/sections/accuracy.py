@@ -6,7 +6,7 @@ from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.brought import brought
 from bench.report.sections.networks import networks
-from bench.report.text import NOT_MEASURED, count, plus_minus, subset
+from bench.report.text import NOT_MEASURED, count, percent, plus_minus, subset
 
 COLUMNS = (
     Column("Images per class", numeric=True),
@@ -21,6 +21,9 @@ COLUMNS = (
     Column("ECE (%)", numeric=True),
     Column("Dataset (split)"),
 )
+
+NEAREST = Column("Nearest neighbour (%)", numeric=True)
+"""The last column, where it was measured."""
 
 
 def accuracy(evidence: Evidence) -> Section:
@@ -39,6 +42,9 @@ def accuracy(evidence: Evidence) -> Section:
         blocks.append(Heading(name))
         if comparison["unmatched"]:
             blocks.append(Prose(f"Unmatched: {comparison['unmatched']}"))
+        baselines = any(cell.nearest.n for cell in here)
+        if baselines:
+            blocks.append(Prose(_without_training(evidence, here)))
         first_of_size = {}
         for index, cell in enumerate(here):
             first_of_size.setdefault(cell.shots, index)
@@ -46,14 +52,30 @@ def accuracy(evidence: Evidence) -> Section:
             Table(
                 name=f"accuracy-{slug(name)}",
                 caption=f"Accuracy in {name}, {comparison['input_size']} px.",
-                columns=COLUMNS,
-                rows=tuple(_row(evidence, cell) for cell in here),
+                columns=(*COLUMNS, NEAREST) if baselines else COLUMNS,
+                rows=tuple(
+                    _row(evidence, cell) + ((Field(cell.nearest.as_percent()[0]),) if baselines else ())
+                    for cell in here
+                ),
                 groups=frozenset(first_of_size.values()),
                 runs=tuple(dict.fromkeys(run for cell in here for run in cell.runs)),
             )
         )
         blocks += networks(evidence, name, here)
     return Section("accuracy", "Accuracy", (*blocks, *brought(evidence)))
+
+
+def _without_training(evidence: Evidence, here: list[Cell]) -> str:
+    """What needs no training, on the same images."""
+    records = [evidence.records[run] for cell in here for run in cell.runs]
+    made = [base for record in records if (base := evidence.training.baseline(record))]
+    majority = sorted({percent(base["majority_top1"]) for base in made}, key=float)
+    return (
+        f"Without any training: chance is {percent(made[0]['chance_top1'])} %, always answering the most "
+        f"frequent class of the training images {' to '.join(dict.fromkeys((majority[0], majority[-1])))} %, "
+        "and the class of the nearest training image in raw pixels what the last column says. A model that "
+        'one of them beats is marked "not trained", and no statement about its architecture rests on it.'
+    )
 
 
 def _row(evidence: Evidence, cell: Cell) -> tuple[Field, ...]:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.efficiency import Curve
+from bench.analysis.trained import NOT_TRAINED
 from bench.files import slug
 from bench.report.blocks import Block, Figure, Gallery, Heading, Section, not_measured
 from bench.report.cells import Cell
@@ -22,6 +23,7 @@ from bench.report.style import Look
 from bench.report.text import percent, subset
 
 SIDESTEP = 1.03  # single replicates of neighbouring models are drawn this factor apart on the x axis
+PLAIN = Look(7)  # grey: for what needs no training
 LONE_SIDESTEP = 1.09  # the same for whole models, where there is only one size
 
 
@@ -65,7 +67,7 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
         lines.setdefault(cell.contestant, []).append(cell)
     order = [key for key in evidence.looks if key in lines]
     singles = _singles(evidence, measured)
-    drawing, (axes,) = canvas(66 + room_for(len(order), 50), below=12.5)
+    drawing, (axes,) = canvas(66 + room_for(len(order) + 2, 50), below=12.5)
     lone = len({cell.images_per_class for cell in measured}) == 1
     labels = []
     for number, key in enumerate(order):
@@ -75,6 +77,7 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
         band = grown.curve if grown else None
         labels.append(_line(axes, lines[key], own, evidence.looks[key], aside, band, lone=lone))
     _axes(axes, measured)
+    labels += _baselines(axes, evidence, measured)
     label_ends(drawing, axes, labels)
     where = measured[0].split
     diverged, total = sum(cell.diverged for cell in measured), sum(len(cell.runs) for cell in measured)
@@ -88,6 +91,8 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
     )
     if any(cell.shots is None for cell in measured):
         caption += " (all): the whole training split."
+    if any(cell.nearest.n for cell in measured):
+        caption += " Grey: the nearest neighbour in raw pixels on the same training images, and chance."
     if diverged:
         caption += f" {diverged} of {total} trials diverged (crosses) and count at chance."
     return finish(
@@ -145,6 +150,29 @@ def _line(
     return EndLabel(points[-1].title, sizes[-1], mean[-1], look)
 
 
+def _baselines(axes: Axes, evidence: Evidence, measured: list[Cell]) -> list[EndLabel]:
+    """Draw what needs no training, where it was measured; returns the labels for the ends of its lines."""
+    nearest: dict[float, float] = {}
+    for cell in measured:
+        if cell.nearest.n:
+            nearest.setdefault(cell.images_per_class, 100 * cell.nearest.mean)
+    if not nearest:
+        return []
+    sizes = sorted(nearest)
+    values = [nearest[size] for size in sizes]
+    chance = 100 / evidence.records[measured[0].runs[0]]["data"]["classes"]
+    ends = axes.get_xlim()
+    plain = {"color": PLAIN.colour, "linewidth": 0.9, "zorder": 1}
+    axes.plot(sizes, values, linestyle=(0, (3, 2)), marker="+", markersize=4, **plain)
+    axes.plot(ends, [chance, chance], linestyle=(0, (1, 2)), **plain)
+    axes.set_xlim(ends)
+    axes.set_ylim(bottom=min(axes.get_ylim()[0], chance - 2))
+    return [
+        EndLabel("nearest neighbour", sizes[-1], values[-1], PLAIN),
+        EndLabel("chance", ends[1], chance, PLAIN),
+    ]
+
+
 def _axes(axes: Axes, measured: list[Cell]) -> None:
     size_axis(axes, measured)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], min_n_ticks=3))
@@ -169,6 +197,8 @@ def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
             "mean": cell.scores["top1"].mean,
             "sd": cell.scores["top1"].sd,
             "n": cell.scores["top1"].n,
+            "nearest_top1": cell.nearest.mean,
+            "not_trained": next((n for n in cell.notes if n.startswith(NOT_TRAINED)), ""),
             **_band(evidence, cell),
         }
         for cell in measured

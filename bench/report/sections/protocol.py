@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from bench.analysis.trained import LEFT_CHANCE
 from bench.report.blocks import Block, Column, Details, Field, Heading, Prose, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.sections.simulated import simulated
-from bench.report.text import NOT_MEASURED, count, listed, points, split, subset
+from bench.report.text import NOT_MEASURED, count, listed, percent, points, split, subset
 
 COMPARISONS = (
     Column("Comparison"),
@@ -38,12 +39,14 @@ def protocol(evidence: Evidence) -> Section:
         Prose(
             "Within a comparison every model is trained on the same images, with the same budget, input size "
             "and augmentation, unless its row says otherwise. Protocols: shared, one recipe for all, "
-            "untuned; tuned, an equal search for all; own, each family's published recipe."
+            "untuned; tuned, an equal search for all; own, a family's published recipe, all of it."
         ),
+        Prose(_trained(evidence)),
         _comparisons(evidence),
         Details("Budget of every subset", (_budgets(evidence),)),
         Heading("Looks at the test split"),
         Prose(looks_at_test(evidence)),
+        *_withdrawn(evidence),
         Prose(_choices(evidence)),
         Prose(_copies(evidence)),
         Heading("Intervals and verdicts"),
@@ -57,8 +60,11 @@ def looks_at_test(evidence: Evidence) -> str:
     """How often the test split was evaluated."""
     done = evidence.done.drop_duplicates("run")
     looks = done["test_evaluations"].dropna()
-    if looks.empty:
+    gone = int(evidence.withdrawn["test_evaluations"].sum())
+    if looks.empty and not gone:
         return "The test split has not been evaluated: no trial of this suite has an outcome yet."
+    if looks.empty:
+        return f"The test split was evaluated {_times(gone)}, in trials that were later withdrawn."
     words = (
         f"The test split was evaluated {_times(looks.sum())} in {count(len(looks))} trials, at most "
         f"{_times(looks.max())} in any one of them; a trial that diverged is scored at chance without a look."
@@ -66,7 +72,52 @@ def looks_at_test(evidence: Evidence) -> str:
     again = done.loc[done["test_evaluations"] > 1, "run"]
     if len(again):
         words += f" More than once in: {listed(list(again))}, which were interrupted after their look."
-    return words + " Nothing is chosen by it."
+    if gone:
+        return (
+            f"{words} It was evaluated {_times(gone)} more in {_trials(len(evidence.withdrawn))} that were "
+            f"stored and later withdrawn: {_times(looks.sum() + gone)} in all. No trial chooses anything by "
+            "it, but whoever changed the suite had seen those results; they are in the table below."
+        )
+    return f"{words} Nothing is chosen by it."
+
+
+def _trials(number: int) -> str:
+    return f"{count(number)} trial{'' if number == 1 else 's'}"
+
+
+def _withdrawn(evidence: Evidence) -> list[Block]:
+    """The trials that were taken out of the store, with what they gave; nothing where there are none."""
+    gone = evidence.withdrawn
+    if gone.empty:
+        return []
+    keys = ["removed", "comparison", "title", "recipe", "precision", "shots", "reason", "commit"]
+    rows = tuple(
+        (
+            Field(comparison or NOT_MEASURED),
+            Field(title),
+            Field("all" if pd.isna(shots) else str(int(shots))),
+            Field(listed([percent(value) for value in own["top1"].dropna()]) or "diverged"),
+            Field(count(own["test_evaluations"].sum())),
+            Field(f"{recipe}, {precision}"),
+            Field(f"{reason} ({removed}, commit {commit[:9]})"),
+        )
+        for (removed, comparison, title, recipe, precision, shots, reason, commit), own in gone.groupby(
+            keys, dropna=False, sort=False
+        )
+    )
+    columns = (
+        Column("Comparison"),
+        Column("Model"),
+        Column("Images per class", numeric=True),
+        Column("Top-1 of each trial (%)", wide=True),
+        Column("Looks", numeric=True),
+        Column("Recipe, precision"),
+        Column("Withdrawn because", wide=True),
+    )
+    caption = (
+        "Trials that were stored, looked at the test split and were withdrawn; no other number has them."
+    )
+    return [Details("Withdrawn trials and their results", (Table("withdrawn", caption, columns, rows),))]
 
 
 def _times(number: float) -> str:
@@ -83,6 +134,27 @@ def _choices(evidence: Evidence) -> str:
     cells = chosen.groupby(["comparison", "title", "selection"], sort=False)["run"].nunique()
     rows = [f"{title} in {name} ({kind}, {_runs(n)})" for (name, title, kind), n in cells.items()]
     return f"Chosen by the val split: {'; '.join(rows)}."
+
+
+def _trained(evidence: Evidence) -> str:
+    """What counts as trained, and what the baselines were made of."""
+    made = [base for record in evidence.records.values() if (base := evidence.training.baseline(record))]
+    words = (
+        'A cell is "not trained", and supports no statement about its architecture, where the training '
+        f"loss, averaged over the last tenth of training, is above {100 * LEFT_CHANCE:.0f} % of that of "
+        "guessing (ln C for C classes), or where the mean test accuracy is below that of chance, of the "
+        "majority class or of the nearest neighbour on the same training images. Two trainings of one model "
+        "may still be compared."
+    )
+    if not made:
+        return f"{words} Of these, the majority class and the nearest neighbour were not measured."
+    sides = listed(sorted({f"{base['pixels']} x {base['pixels']}" for base in made}))
+    looks = len({base["id"] for base in made})
+    return (
+        f"{words} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. These two "
+        f"were evaluated on the test split for {count(looks)} subset{'' if looks == 1 else 's'}; they have "
+        "nothing to choose."
+    )
 
 
 def _copies(evidence: Evidence) -> str:
