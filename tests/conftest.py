@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
+NO_REAL_DATA = "the real datasets are not here"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,7 +27,19 @@ def real_data() -> Path:
     for folder in (os.environ.get("VCBENCH_DATA"), ROOT / ".data", ROOT / "data"):
         if folder and (Path(folder) / "flowers-102" / "setid.mat").is_file():
             return Path(folder)
-    pytest.skip("the real datasets are not here")
+    pytest.skip(NO_REAL_DATA)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line that says what was not tested for want of data."""
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if NO_REAL_DATA in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_line(
+            f"{len(skipped)} tests of real data and weights were skipped: "
+            "VCBENCH_DATA is not the folder of Flowers102, CIFAR-100 and the weights"
+        )
 
 
 @pytest.fixture

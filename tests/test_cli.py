@@ -83,32 +83,14 @@ def told(result, *words):
         assert word in lines[0], lines[0]
 
 
-VERBS = [
-    "models",
-    "datasets",
-    "suites",
-    "recipes",
-    "plan",
-    "run",
-    "status",
-    "new",
-    "profile",
-    "tables",
-    "report",
-    "show",
-    "reproduce",
-    "compare",
-    "cite",
-    "export",
-    "score",
-    "perf",
-]
-
-
 def test_every_verb_has_help_with_an_example_and_nothing_imports_torch():
     code = (
-        "import sys; from typer.testing import CliRunner; from bench.cli.verbs import app; r = CliRunner()\n"
-        f"for verb in {VERBS!r} + ['data fetch', 'data verify']:\n"
+        "import sys; from typer.main import get_command; from typer.testing import CliRunner\n"
+        "from bench.cli.verbs import app; r = CliRunner()\n"
+        "verbs = [' '.join((name, sub)).strip() for name, command in get_command(app).commands.items()\n"
+        "         for sub in getattr(command, 'commands', [''])]\n"
+        "assert {'run', 'report', 'data fetch'} <= set(verbs), verbs\n"
+        "for verb in verbs:\n"
         "    out = r.invoke(app, [*verb.split(), '--help'])\n"
         "    assert out.exit_code == 0 and 'Example: vcbench ' + verb in out.output, (verb, out.output)\n"
         "assert not {'torch', 'timm', 'torchvision', 'pandas'} & set(sys.modules)"
@@ -253,9 +235,8 @@ def start(tmp_path, *arguments):
 
 
 def wait_for(path, pattern, process):
-    deadline = time.monotonic() + 120
     while not list(path.glob(pattern)):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
 
 
@@ -264,7 +245,7 @@ def test_whatever_ends_a_run_the_next_one_continues(vcbench, tmp_path, how):
     process = start(tmp_path, "run", "tiny.toml")
     wait_for(tmp_path, "results/runs/*/record.json", process)
     process.send_signal(how)
-    process.communicate(timeout=120)
+    process.communicate(timeout=1800)
     assert process.returncode == (130 if how == signal.SIGINT else -9)
     before = {path.parent.name: path.read_bytes() for path in tmp_path.glob("results/runs/*/record.json")}
     assert vcbench("tables").returncode == 0
@@ -276,7 +257,7 @@ def test_whatever_ends_a_run_the_next_one_continues(vcbench, tmp_path, how):
 def test_two_runs_at_once_do_every_trial_once(tmp_path):
     (tmp_path / "tiny.toml").write_text(SUITE)
     both = [start(tmp_path, "run", "tiny.toml") for _ in range(2)]
-    outputs = [process.communicate(timeout=240) for process in both]
+    outputs = [process.communicate(timeout=1800) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert len(list(tmp_path.glob("results/runs/*/record.json"))) == 4
     lines = [line for _, stderr in outputs for line in stderr.splitlines() if "top-1" in line]

@@ -169,7 +169,7 @@ def test_ctrl_c_to_all_of_them_ends_the_command_cleanly(tmp_path):
             if len(list(tmp_path.glob("results/.locks/*.lock"))) >= 2:
                 break
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=1800)
     assert process.returncode == 130, err
     assert "Interrupted: what is done is kept" in out and "Traceback" not in err
     assert "2 processes, " in err

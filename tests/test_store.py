@@ -75,7 +75,7 @@ def test_a_run_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
     ready = context.Queue()
     other = context.Process(target=hold, args=(tmp_path, ready))
     other.start()
-    assert ready.get(timeout=60)
+    assert ready.get(timeout=1800)
     with RunStore(tmp_path).claim("a") as mine:
         assert not mine
     with RunStore(tmp_path).claim("b") as mine:

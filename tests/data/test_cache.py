@@ -141,7 +141,7 @@ def test_a_damaged_cache_is_built_again():
 
 def test_two_processes_build_one_cache_once(tmp_path):
     both = [slow(tmp_path / "log", 0.02, "b" * 64) for _ in range(2)]
-    outputs = [process.communicate(timeout=60) for process in both]
+    outputs = [process.communicate(timeout=1800) for process in both]
     assert [out.strip() for out, _ in outputs] == [str(SUM)] * 2, outputs
     assert sorted(map(int, (tmp_path / "log").read_text().split())) == list(range(40))
 
@@ -149,15 +149,15 @@ def test_two_processes_build_one_cache_once(tmp_path):
 def test_killed_in_the_middle(tmp_path):
     process = slow(tmp_path / "log", 0.05, "a" * 64)
     folder = cache_dir() / "images"
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "log").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "log").exists():
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert list(folder.glob("slow-train-16-*.npy.building"))
     read_before = len((tmp_path / "log").read_text().split())
     assert read_before < 40
-    out, err = slow(tmp_path / "log", 0, "a" * 64).communicate(timeout=60)
+    out, err = slow(tmp_path / "log", 0, "a" * 64).communicate(timeout=1800)
     assert out.strip() == str(SUM), err
     assert not list(folder.glob("*.building"))
 

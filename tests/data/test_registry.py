@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_a_new_file_is_enough(tmp_path, monkeypatch):
 
 def test_facts_agree_with_module_names():
     facts = dataset_facts()
-    assert set(facts) == {"flowers102", "cifar100", "digits", "folder"}
+    files = Path(datasets.__file__).parent.glob("*.py")
+    assert set(facts) == {path.stem for path in files if path.stem != "__init__"}
     for name, fact in facts.items():
         assert fact.name == name
         assert fact.source and fact.image
@@ -65,7 +67,7 @@ def test_facts_import_nothing_heavy():
     ("name", "split_id", "message"),
     [
         ("flower102", None, 'no dataset "flower102"; did you mean "flowers102"'),
-        ("zzz", None, "datasets: cifar100, digits, flowers102, folder"),
+        ("zzz", None, "datasets: .*cifar100.*flowers102"),
         ("cifar100", "official-45", 'no split id "official-45"; did you mean "official-45k"'),
         ("digits", "x", r"split ids: frozen"),
         ("folder", None, "folder:PATH"),

@@ -1,0 +1,107 @@
+"""A model, a dataset, a recipe and a suite are each one new file, and nothing else is touched."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+MODEL = """
+title = "ViT (mine)"
+architecture = "vit_tiny_patch16_224"
+family = "ViT"
+kind = "transformer"
+input_size = 8
+patch = 4
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+pretraining = "none"
+licence = "apache-2.0"
+[options]
+patch_size = 4
+embed_dim = 12
+depth = 1
+num_heads = 3
+"""
+DATASET = '''
+"""Two classes of plain colour."""
+
+import numpy as np
+
+from bench.data.base import Dataset, Facts
+
+FACTS = Facts("mydata", "Mine", 2, {"only": {"train": 8, "val": 2, "test": 4}}, "8x8", "made up")
+
+
+def load(split_id, place):
+    labels = np.arange(14) % 2
+    splits = {"train": np.arange(8), "val": np.arange(8, 10), "test": np.arange(10, 14)}
+    return Dataset("mydata", split_id, ["a", "b"], labels, splits, "f" * 64, "own data",
+                   lambda i: np.full((8, 8, 3), 15 * i, np.uint8), lambda i: f"image {i}", native_size=8)
+'''
+RECIPE = """
+title = "mine"
+expected = "nothing"
+[budget]
+epochs = 1
+batch_size = 4
+[optimizer]
+lr = 1e-3
+"""
+SUITE = """
+title = "mine"
+description = "for tests"
+[models]
+mine = { model = "mymodel" }
+other = { model = "vit_digits" }
+[[comparison]]
+name = "mine"
+dataset = "mydata"
+contestants = ["mine", "other"]
+recipe = "myrecipe"
+shots = ["all"]
+replicates = 1
+input_size = 8
+contrasts = [["mine", "other"]]
+"""
+FILES = {
+    "models/mymodel.toml": MODEL,
+    "bench/data/datasets/mydata.py": DATASET,
+    "bench/recipes/myrecipe.toml": RECIPE,
+    "bench/suites/mysuite.toml": SUITE,
+}
+
+
+def test_one_file_each_is_enough(tmp_path):
+    for package in ("bench", "models"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for path, text in FILES.items():
+        assert not (tmp_path / path).exists()
+        (tmp_path / path).write_text(text)
+    code = (
+        "import json; from typer.testing import CliRunner; from bench.cli.verbs import app\n"
+        "def said(*words):\n"
+        "    result = CliRunner().invoke(app, words)\n"
+        "    assert result.exit_code == 0, (words, result.output, result.exception)\n"
+        "    return result.stdout\n"
+        "for verb, name in (('models', 'mymodel'), ('datasets', 'mydata'), ('recipes', 'myrecipe'),\n"
+        "                   ('suites', 'mysuite')):\n"
+        "    assert name in {entry['name'] for entry in json.loads(said(verb, '--json'))}, verb\n"
+        "said('run', 'mysuite', '--only', 'mine')\n"
+        "print(said('status', '--json'))\n"
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=work,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (status,) = json.loads(done.stdout)
+    assert status["suite"] == "mysuite" and status["done"] >= 1
