@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__
 from bench.data import Dataset, find_facts
 from bench.data.base import SPLITS
+from bench.escape import csv_text
 from bench.files import write_json, write_text
 from bench.report.cite import AUTHORS, RELEASED, TITLE
 
@@ -170,5 +171,5 @@ def _table(dataset: Dataset, data_dir: Path) -> str:
             source = dataset.source(image)
             if Path(source).is_relative_to(data_dir):
                 source = Path(source).relative_to(data_dir).as_posix()
-            writer.writerow([split, position, source, label, dataset.class_names[label]])
+            writer.writerow([split, position, csv_text(source), label, csv_text(dataset.class_names[label])])
     return text.getvalue()

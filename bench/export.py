@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.analysis import frames
 from bench.analysis.tables import build_tables
-from bench.files import slug, staged, write_text
+from bench.files import slug, staged, within, write_text
 
 if TYPE_CHECKING:
     from bench.store import RunStore
@@ -46,6 +46,8 @@ LAYOUTS = {"contiguous": "nchw", "channels_last": "nhwc"}
 def export_tables(store: "RunStore", kind: str, out: Path) -> list[Path]:
     """Write every table of the store as out/NAME.csv or out/NAME.parquet; returns the files.
 
+    In CSV, text that a spreadsheet would take for a formula begins with an apostrophe.
+
     Raises:
         StoreError: the store cannot be read or the folder not written.
     """
@@ -53,7 +55,7 @@ def export_tables(store: "RunStore", kind: str, out: Path) -> list[Path]:
     for name, frame in build_tables(store).items():
         path = out / f"{name}.{kind}"
         if kind == "csv":
-            write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+            _write(frame, path)
         else:
             with staged(path) as part:
                 frame.to_parquet(part, index=False)
@@ -90,13 +92,17 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
     speed = tables["speed"][tables["speed"]["outcome"] == "measured"]
     for key, rows in speed.groupby(list(ONE_FILE), dropna=False, sort=True):
         own = dict(zip(ONE_FILE, key, strict=True))
-        written.append(_write(_timm_speed(rows, tables["cost"]), out / f"{_speed_name(own)}.csv"))
+        written.append(_write(_timm_speed(rows, tables["cost"]), within(out, f"{_speed_name(own)}.csv")))
     return written
 
 
 def _speed_name(own: dict[str, Any]) -> str:
     """A file's name, from what its rows have in common."""
-    words = [own["precision"], LAYOUTS[own["memory_format"]], *(["compiled"] if own["compiled"] else [])]
+    words = [
+        own["precision"],
+        LAYOUTS.get(own["memory_format"], "other"),
+        *(["compiled"] if own["compiled"] else []),
+    ]
     words += [f"{own['input_size']}px", f"batch{own['batch_size']}", f"{own['classes']}classes"]
     place = own["machine"] if own["device"] == "cpu" else f"{own['device']} {own['machine']}"
     words += [slug(place), f"{own['threads']}threads", f"torch{own['torch']}"]
@@ -198,5 +204,5 @@ def _timm_benchmark(cost: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(frame: pd.DataFrame, path: Path) -> Path:
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    write_text(path, frames.for_csv(frame).to_csv(index=False, lineterminator="\n"))
     return path

@@ -16,10 +16,23 @@ from bench.config import cache_dir
 from bench.errors import InputError, StoreError, shortened
 from bench.escape import all_visible
 
+LONGEST_SLUG = 60
+
 
 def slug(text: str) -> str:
-    """A name that is safe in a file name and an address: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+    """A name that is safe in a file name and an address: lower-case letters, digits and hyphens.
+
+    The end of a long one is a hash, so that names made of several fit into 255 bytes.
+    """
+    short = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+    if len(short) <= LONGEST_SLUG:
+        return short
+    return f"{short[: LONGEST_SLUG - 9].rstrip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def within(folder: Path, name: str) -> Path:
+    """A file of this name in a folder, whatever somebody put into the name: no path leads out of it."""
+    return folder / (re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).lstrip(".") or "unnamed")
 
 
 def from_user(path: str) -> Path:

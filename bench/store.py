@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
+from bench.escape import visible
 from bench.files import cannot_write, read_json, staged, write_json, write_text
 from bench.shapes import ID, check_entry, check_listing, check_profile, check_trial
 
@@ -169,6 +170,9 @@ class RunStore:
         """What was run of each suite, by its name."""
         folder = self.root / "suites"
         paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+        for path in paths:
+            if visible(path.stem) != path.stem:
+                raise StoreError(f"{folder}: {path.name!r} is not the name of a suite; remove the file")
         return {path.stem: check_listing(_check_format(read_json(path), path), path) for path in paths}
 
     def labels(self, record: dict[str, Any]) -> "pd.DataFrame":

@@ -20,7 +20,7 @@ import pyarrow.parquet
 from bench.analysis.brought import brought_table
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.ensembles import ensembles_table, keep_ensembles
-from bench.analysis.frames import frame
+from bench.analysis.frames import for_csv, frame
 from bench.analysis.measured import measured_tables
 from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
@@ -168,13 +168,17 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
 def write_tables(store: "RunStore") -> list[Path]:
     """Write each table as tables/NAME.csv and tables/NAME.parquet, whole; returns the files.
 
-    Averages of two networks that were worked out for them are kept in the store."""
+    In CSV, text that a spreadsheet would take for a formula begins with an apostrophe. Averages of two
+    networks that were worked out for them are kept in the store."""
     written, tables = [], build_tables(store)
     if "ensembles" in tables:
         keep_ensembles(store, tables["ensembles"])
     for name, content in tables.items():
-        table = pa.Table.from_pandas(content, preserve_index=False)
-        for suffix, write in ((".csv", _write_csv), (".parquet", pa.parquet.write_table)):
+        for suffix, shown, write in (
+            (".csv", for_csv(content), _write_csv),
+            (".parquet", content, pa.parquet.write_table),
+        ):
+            table = pa.Table.from_pandas(shown, preserve_index=False)
             path = Path(store.root) / "tables" / f"{name}{suffix}"
             with staged(path) as part:
                 write(table, part)

@@ -1,5 +1,6 @@
 """What a section of the report is made of, independent of how it is written out (HTML, Markdown)."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -7,6 +8,8 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from bench.report.style import Look
+
+NAME = re.compile("[a-z0-9-]{1,240}")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,9 @@ class Table:
     runs: tuple[str, ...] = ()
     kind: ClassVar[str] = "table"
 
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -89,6 +95,15 @@ class Figure:
     data: pd.DataFrame
     runs: tuple[str, ...] = ()
     kind: ClassVar[str] = "figure"
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
+
+def _check_name(name: str) -> None:
+    """A name becomes a file and an address on the page: lower-case letters, digits and hyphens."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r}: no name for a table or figure; make it with bench.files.slug")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """How to cite a suite's results: as BibTeX, LaTeX, Markdown, or metadata of a model card."""
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -12,12 +13,14 @@ from bench.analysis.contrasts import Finding
 from bench.analysis.statistics import Contrast
 from bench.config import canonical
 from bench.errors import InputError, did_you_mean
-from bench.files import read_json, slug
+from bench.files import slug
 from bench.report.cells import Cell
 from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
+from bench.report.manifest import read_manifest
 from bench.report.markdown import escape
 from bench.report.measured import headline_rows, rate, state, trusted
+from bench.report.remake import suite_word
 from bench.report.text import ends, listed, percent, points
 
 if TYPE_CHECKING:
@@ -93,14 +96,15 @@ def report_hash(folder: Path, suite: str) -> str:
         InputError: there is no report, or it is another suite's.
     """
     manifest = folder / "MANIFEST.json"
-    of = read_json(manifest).get("suite", suite) if manifest.is_file() else suite
+    of = read_manifest(manifest).get("suite", suite) if manifest.is_file() else suite
     if of != suite:
         raise InputError(f"--report {folder}: is the report of {of}, not of {suite}")
     for name in ("MANIFEST.json", "index.html"):
         if (folder / name).is_file():
             return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:HASH_DIGITS]
     raise InputError(
-        f"--report {folder}: no report here; make one with: vcbench report {suite} --out {folder}"
+        f"--report {folder}: no report here; make one with: "
+        f"vcbench report {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
     )
 
 
@@ -264,7 +268,9 @@ def _told(evidence: Evidence, notes: Iterable[str], cell: Cell) -> list[str]:
 def _measured(store: "RunStore", suite: str) -> Evidence:
     evidence = gather(store, suite)
     if not (evidence.records if evidence.trains else evidence.profiles):
-        raise InputError(f"{store.root}: nothing of {suite} was measured yet; run it: vcbench run {suite}")
+        raise InputError(
+            f"{store.root}: nothing of {suite} was measured yet; run it: vcbench run {suite_word(suite)}"
+        )
     return evidence
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.errors import InputError
+from bench.errors import InputError, first_line
+from bench.escape import visible
 
 NAME = "literature.csv"
 COLUMNS = (
@@ -26,6 +27,8 @@ COLUMNS = (
 )
 METRICS = ("top1", "top5", "mean_per_class")
 SCRATCH = "none"
+# The least and the most that a number can be; accuracies are in percent.
+LIMITS = {"input_px": (1, 100_000), "train_images": (1, 1e12), "value": (0, 100)}
 
 
 def literature_file(store_root: Path) -> Path | None:
@@ -38,9 +41,13 @@ def read_literature(path: Path) -> pd.DataFrame:
     """The confirmed rows; `pretraining` is "none" for networks trained from scratch, whatever follows it.
 
     Raises:
-        InputError: the file lacks a column or has a metric or number that cannot be read.
+        InputError: the file is no CSV in UTF-8, lacks a column, or has a metric or number that cannot be.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8")
+    except (ValueError, OSError) as error:  # of pandas' parser and of UTF-8
+        raise InputError(f"{path}: not a CSV file in UTF-8: {first_line(error)}") from error
+    table = table.map(visible)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise InputError(f"{path}: should have the columns {', '.join(missing)} too")
@@ -51,7 +58,16 @@ def read_literature(path: Path) -> pd.DataFrame:
     try:
         for name in ("input_px", "train_images", "value"):
             table[name] = pd.to_numeric(table[name].where(table[name] != ""))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: column {name} should hold numbers ({error})") from error
+    for name, (low, high) in LIMITS.items():
+        given = table[name].dropna().astype(float)
+        wrong = given[~given.between(low, high)]
+        if len(wrong):
+            row = table.loc[wrong.index[0]]
+            raise InputError(
+                f"{path}: {name} of {row['model']} on {row['dataset']} is {wrong.iloc[0]:g}; "
+                f"should be from {low:g} to {high:g}"
+            )
     scratch = table["pretraining"].str.startswith(SCRATCH)
     return table.assign(pretraining=table["pretraining"].mask(scratch, SCRATCH))

@@ -1,16 +1,19 @@
 """What a report consists of, and what it was made from, by hash."""
 
 import hashlib
-import json
+import re
 from pathlib import Path
 from typing import Any
 
 import bench
-from bench.errors import InputError
+from bench.errors import InputError, StoreError
+from bench.files import read_json
 from bench.report.evidence import Evidence
 from bench.report.literature import literature_file
 
 FORMAT = 1
+# Folders and files as a report names them; nothing else that a manifest lists is ever removed.
+SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,250}")
 
 
 def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str, Any]:
@@ -40,13 +43,25 @@ def listed_files(folder: Path) -> set[Path]:
     path = folder / "MANIFEST.json"
     if not path.exists():
         return set()
-    try:
-        names = list(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: not of a report; choose another --out, or remove it") from error
-    files = {folder / name for name in names}
+    names = read_manifest(path)["files"]
+    files = {folder / name for name in names if all(map(SAFE_PART.fullmatch, name.split("/")))}
     inside = folder.resolve()
     return {file for file in files if inside in file.resolve().parents}
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a report.
+
+    Raises:
+        InputError: the file is something else.
+    """
+    try:
+        content = read_json(path)
+    except StoreError as error:
+        raise InputError(f"{error}; choose another folder for the report, or remove it") from error
+    if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
+        raise InputError(f"{path}: not of a report; choose another --out, or remove it")
+    return content
 
 
 def _hash(path: Path) -> str:

@@ -8,6 +8,7 @@ from bench.report import blocks
 from bench.report.blocks import Block, Header, Section, listed_before, numbered
 
 Commands = Callable[[Iterable[str]], str]
+LIST = re.compile(r"^(\d*)([-+=.)])")
 SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
 
 
@@ -30,7 +31,7 @@ def to_markdown(header: Header, sections: list[Section], commands: Commands) -> 
     told = _Told(
         numbered(sections, blocks.Figure), numbered(sections, blocks.Table), listed_before(sections), commands
     )
-    parts = [f"# {escape(header.title)}", escape(header.description)]
+    parts = [f"# {escape(header.title)}", paragraph(header.description)]
     parts.append("\n".join(f"- {escape(term)}: {escape(value)}" for term, value in header.facts))
     for section in sections:
         parts.append(f"## {escape(section.title)}")
@@ -44,10 +45,15 @@ def escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
+def paragraph(text: str) -> str:
+    """As `escape`, of a paragraph, whose beginning is no list, rule or heading."""
+    return LIST.sub(r"\1\\\2", escape(text))
+
+
 def _block(block: Block, told: _Told) -> str:
     match block:
         case blocks.Prose(text):
-            return escape(text)
+            return paragraph(text)
         case blocks.Heading(text):
             return f"### {escape(text)}"
         case blocks.Code(text):
@@ -101,7 +107,7 @@ def _figure(figure: blocks.Figure, number: int) -> str:
 def _runs(block: blocks.Table | blocks.Figure, told: _Told) -> str:
     """The commands and run ids behind a table or figure, folded."""
     runs, before = block.runs, told.before.get((block.kind, block.name))
-    listing = ", ".join(runs)
+    listing = ", ".join(map(escape, runs))
     if before:
         number = (told.tables if before.kind == "table" else told.figures)[before.name]
         listing = f"The same runs as behind {before.kind.capitalize()} {number}, where they are listed."
@@ -110,7 +116,10 @@ def _runs(block: blocks.Table | blocks.Figure, told: _Told) -> str:
 
 
 def _code(text: str) -> str:
-    return f"```sh\n{text}\n```"
+    # As CommonMark has it: a fence longer than any row of backticks in the text, so that nothing ends it.
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{text}\n{fence}"
 
 
 def _folded(summary: str, body: str) -> str:

@@ -128,7 +128,7 @@ def _behind(ids: tuple[str, ...], notes: tuple[str, ...] = ()) -> Iterator[str]:
     """Comments: the runs behind the numbers that follow, and what must be known to read these."""
     if notes:
         yield f"% notes: {escape('; '.join(notes))}"
-    yield f"% runs: {' '.join(ids) or NOT_MEASURED}"
+    yield f"% runs: {' '.join(map(escape, ids)) or NOT_MEASURED}"
 
 
 def _define(key: str, value: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.report.evidence import Evidence
+from bench.suite import suite_names
 
 STORE = " --results STORE"
 """The folder of the store is the reader's; a report of one store is the same wherever it lies."""
@@ -18,10 +19,12 @@ class Remake:
     """What to type for any of a report's runs and profiles."""
 
     def __init__(self, evidence: Evidence) -> None:
-        base = evidence.name.partition("+")[0]
-        variant = "".join(f" --set {shlex.quote(value)}" for value in evidence.suite.get("settings", ()))
-        self.run = f"vcbench run {base}{variant}{STORE}"
-        self.report = f"vcbench report {evidence.name}{STORE}"
+        settings = evidence.suite.get("settings", ())
+        base = (evidence.name.rpartition("+")[0] if settings else "") or evidence.name
+        variant = "".join(f" --set {shlex.quote(value)}" for value in settings)
+        self.run = f"vcbench run {suite_word(base)}{variant}{STORE}"
+        self.report = f"vcbench report {_word(evidence.name)}{STORE}"
+        self.cite = f"vcbench cite {_word(evidence.name)}{STORE}"
         self._comparisons = len(evidence.suite["comparisons"])
         self._of_trial = {entry["id"]: entry["comparison"] for entry in evidence.suite["trials"]}
         self._listed = set(evidence.suite["profiles"])
@@ -34,11 +37,21 @@ class Remake:
         trained = dict.fromkeys(self._of_trial[run] for run in ids if run in self._of_trial)
         if trained:
             only = trained if len(trained) < self._comparisons else ()
-            lines.append(self.run + "".join(f" --only {shlex.quote(name)}" for name in only))
+            lines.append(self.run + "".join(f" {shlex.quote(f'--only={name}')}" for name in only))
         if self.run not in lines and any(run in self._listed for run in ids):
             lines.append(self.run)
         others = [self._profiles[run] for run in ids if run in self._profiles and run not in self._listed]
         return "\n".join([*lines, *_measured(others), self.report])
+
+
+def suite_word(name: str) -> str:
+    """A suite as it is typed: by its name where it comes with the harness, else by its file."""
+    return name if name in suite_names() else _word(f"{name}.toml")
+
+
+def _word(text: str) -> str:
+    """Text as one word of a shell, and no option where it begins with a hyphen."""
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def _measured(profiles: list[dict[str, Any]]) -> list[str]:
@@ -52,12 +65,12 @@ def _measured(profiles: list[dict[str, Any]]) -> list[str]:
         models = sorted({member["model"] for member in members if member.get("model")})
         options = [_option(name, members) for name in OPTIONS]
         compiled = " --compile" if any(member.get("compiled") for member in members) else ""
-        words = " ".join(map(shlex.quote, models)) or "MODEL"
-        lines.append(f"vcbench profile {words} --what {what}{''.join(options)}{compiled}{STORE}")
+        words = " ".join(map(_word, models)) or "MODEL"
+        lines.append(f"vcbench profile {words} --what {shlex.quote(what)}{''.join(options)}{compiled}{STORE}")
     return lines
 
 
 def _option(name: str, members: list[dict[str, Any]]) -> str:
     values = sorted({member[name] for member in members if member.get(name) is not None})
     flag = name.replace("_", "-")
-    return f" --{flag} {','.join(map(str, values))}" if values else ""
+    return f" --{flag} {shlex.quote(','.join(map(str, values)))}" if values else ""

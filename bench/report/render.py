@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 import bench
+from bench.analysis.frames import for_csv
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.report import latex
 from bench.report.blocks import Figure, Header, Section, walk
@@ -102,5 +103,5 @@ def _write_figure(figure: Figure, folder: Path) -> list[Path]:
     write_bytes(paths[1], figure.png)
     write_bytes(paths[2], figure.pdf)
     with staged(paths[3]) as part:
-        figure.data.to_csv(part, index=False, lineterminator="\n")
+        for_csv(figure.data).to_csv(part, index=False, lineterminator="\n")
     return paths

@@ -55,7 +55,7 @@ def machines(evidence: Evidence) -> Section:
 
 def reproduce(evidence: Evidence) -> Section:
     """The commands, and what they leave where."""
-    base, plus, _ = evidence.name.partition("+")
+    base, plus, _ = evidence.name.rpartition("+") if evidence.suite.get("settings") else ("", "", "")
     remake = Remake(evidence)
     blocks: list[Block] = [
         Prose(
@@ -64,7 +64,7 @@ def reproduce(evidence: Evidence) -> Section:
             "STORE is the folder of the run store: results for one that you made yourself, "
             "results/published for the one that comes with VCBench."
         ),
-        Code(f"{remake.run}\n{remake.report}\nvcbench cite {evidence.name}{STORE}"),
+        Code(f"{remake.run}\n{remake.report}\n{remake.cite}"),
         Prose(
             "Below every table and figure stand the commands that make its numbers again and the ids of the "
             "runs behind it, which numbers.tex has above every number. Of any run, by its id, the first "
