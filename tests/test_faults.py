@@ -1,5 +1,8 @@
 """Bad command lines, files and numbers: one line, exit status 2, no traceback, no argument repeated whole."""
 
+import json
+from pathlib import Path
+
 import pytest
 from console import told, vcbench
 
@@ -122,3 +125,62 @@ def test_the_end_of_a_long_message_says_what_is_right():
     refused(
         "plan", "tiny", "--only", "x y " * 2000, words=["x ... y", "it has digits, vit, resnet, profiles"]
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"files": 5}', '{"files": [5]}', "5", "[" * 100_000, "\xff", '{"files": {"a": 1e400}}'],
+    ids=lambda text: text[:14],
+)
+def test_a_manifest_that_is_something_else(folder, text):
+    from bench.errors import InputError
+    from bench.report.manifest import listed_files
+
+    (folder / "MANIFEST.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"MANIFEST.json.*, or remove it"):
+        listed_files(folder)
+
+
+def test_a_manifest_cannot_have_files_removed_elsewhere(folder):
+    from bench.report.manifest import listed_files
+
+    names = [
+        "../tiny.toml",
+        "/etc/passwd",
+        "a\0b",
+        "x" * 300,
+        "..",
+        "",
+        "figures/../../tiny.toml",
+        "figures/a.svg",
+    ]
+    (folder / "out").mkdir()
+    (folder / "out" / "MANIFEST.json").write_text(json.dumps({"files": dict.fromkeys(names, "h")}))
+    assert listed_files(Path("out")) == {Path("out/figures/a.svg")}
+
+
+ROW = "ViT,none,32,digits,10,top1,{},p,s,confirmed"
+HEAD = "model,pretraining,input_px,dataset,train_images,metric,value,protocol,source,status"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\xff",
+        f'{HEAD}\n"open',
+        f"{HEAD}\n{ROW.format(50)}\n{ROW.format(50)},more",
+        *(f"{HEAD}\n{ROW.format(value)}" for value in ("1e400", "-5", "nan", "9" * 400, "101", "x", "1;2")),
+    ],
+    ids=range(11),
+)
+def test_literature_that_cannot_be(folder, text):
+    from bench.errors import InputError
+    from bench.report.literature import read_literature
+
+    path = folder / "literature.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="literature.csv: "):
+        read_literature(path)
+    path.write_text(f"{HEAD}\n{ROW.format(50)}")
+    assert read_literature(path)["value"].tolist() == [50]

@@ -58,6 +58,7 @@ def read_literature(path: Path) -> pd.DataFrame:
     try:
         for name in ("input_px", "train_images", "value"):
             table[name] = pd.to_numeric(table[name].where(table[name] != ""))
+            table[name].astype(float)  # refuses a whole number of hundreds of digits
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: column {name} should hold numbers ({error})") from error
     for name, (low, high) in LIMITS.items():

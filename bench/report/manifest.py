@@ -43,7 +43,9 @@ def listed_files(folder: Path) -> set[Path]:
     path = folder / "MANIFEST.json"
     if not path.exists():
         return set()
-    names = read_manifest(path)["files"]
+    names = read_manifest(path).get("files")
+    if not isinstance(names, dict):
+        raise InputError(f"{path}: not of a report; choose another --out, or remove it")
     files = {folder / name for name in names if all(map(SAFE_PART.fullmatch, name.split("/")))}
     inside = folder.resolve()
     return {file for file in files if inside in file.resolve().parents}
@@ -59,7 +61,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         content = read_json(path)
     except StoreError as error:
         raise InputError(f"{error}; choose another folder for the report, or remove it") from error
-    if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
+    if not isinstance(content, dict):
         raise InputError(f"{path}: not of a report; choose another --out, or remove it")
     return content
 
