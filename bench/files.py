@@ -1,6 +1,8 @@
 """Files that are written whole or not at all, and fingerprints that are worked out once."""
 
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import math
@@ -57,18 +59,47 @@ def staged(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: the folder cannot be written or the disk is full.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield part
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        _remove_abandoned(path)
+        with _locked_part(path) as part:
+            try:
+                yield part
+                with part.open("rb+") as file:
+                    os.fsync(file.fileno())
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def _locked_part(path: Path) -> Iterator[Path]:
+    """A new empty file beside `path`, which its lock shows to be in use for as long as its writer lives."""
+    while True:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+        with part.open("xb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                taken = not part.exists()
+            except BlockingIOError:
+                taken = True
+            if taken:  # another process took it for abandoned, in the moment before it was locked
+                continue
+            yield part
+            return
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what writers of `path` have left that were killed: nobody holds its lock."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        try:
+            with part.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink(missing_ok=True)
+        except (BlockingIOError, FileNotFoundError):
+            continue
 
 
 def cannot_write(path: Path, error: OSError) -> StoreError:
@@ -127,21 +158,22 @@ def _whole(text: str) -> int:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's content, remembered by its path, size and time of change."""
+    """SHA-256 of a file's content, remembered as by `sha256_files`."""
     return sha256_files([path], path.parent, named=False)
 
 
 def sha256_files(paths: Iterable[Path], root: Path, *, named: bool = True) -> str:
     """One SHA-256 over the contents of files and, where `named`, their names relative to `root`.
 
-    The answer is remembered by the paths, sizes and times of change of all of them.
+    The answer is remembered by the paths, inodes, sizes and both times of change of all of them: programs can
+    set the one time back, but not the other.
     """
     paths = list(paths)
-    stats = [(str(path.absolute()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths]
+    stats = [_facts(path) for path in paths]
     signature = hashlib.sha256(json.dumps([named, str(root.absolute()), stats]).encode()).hexdigest()
     memory = cache_dir() / "fingerprints" / signature
-    if memory.exists():
-        return memory.read_text()
+    if (known := remembered(memory)) is not None:
+        return known
     if named:
         whole = hashlib.sha256()
         for path in paths:
@@ -150,8 +182,29 @@ def sha256_files(paths: Iterable[Path], root: Path, *, named: bool = True) -> st
     else:
         (path,) = paths
         value = _content(path)
-    write_text(memory, value)
+    if stats == [_facts(path) for path in paths]:  # else something was written to meanwhile
+        remember(memory, value)
     return value
+
+
+def remember(path: Path, text: str) -> None:
+    """Keep one line of text in the cache, under a checksum."""
+    write_text(path, f"{text}\n{hashlib.sha256(text.encode()).hexdigest()}\n")
+
+
+def remembered(path: Path) -> str | None:
+    """What was kept at `path`; None where there is nothing or it is damaged."""
+    try:
+        text, checksum = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, ValueError):
+        return None
+    return text if hashlib.sha256(text.encode()).hexdigest() == checksum else None
+
+
+def _facts(path: Path) -> list[str | int]:
+    """What changes with every change of a file's content."""
+    stat = path.stat()
+    return [str(path.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def _content(path: Path) -> str:

@@ -27,7 +27,8 @@ class RunStore:
     """Runs, profiles, suites and labels under one folder.
 
         runs/ID/record.json         written last: it makes the run count
-        runs/ID/checkpoint.safetensors, error.json, error.txt (the traceback), elapsed.json
+        runs/ID/checkpoint.safetensors, rows-SPLIT.safetensors (of a split that was being evaluated),
+        runs/ID/error.json, error.txt (the traceback), elapsed.json
                                                         while it is not finished
         profiles/ID/record.json, samples.parquet (of what is timed)
         profiles/ID/processes.json                      while it is not finished
@@ -222,7 +223,7 @@ class RunStore:
         if self.is_done(run):
             for name in UNFINISHED:
                 (folder / name).unlink(missing_ok=True)
-            for abandoned in folder.glob(".*.part"):
+            for abandoned in [*folder.glob(".*.part"), *folder.glob("rows-*.safetensors")]:
                 abandoned.unlink(missing_ok=True)
 
     def finish_profile(

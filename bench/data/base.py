@@ -67,8 +67,8 @@ class Dataset:
         source: where image i comes from, in words: its file, or "train image 17".
         folder: where its files lie; None where they do not lie in one folder of their own.
         native_size: the side in px where all images are square and of one size, else None.
-        largest: the largest short and the largest long side in px among all images, where that is known
-            without decoding them; else None.
+        largest: given a limit in px, the largest short and the largest long side among all images, or None
+            where a short side is over the limit; where that can be known without decoding them.
         duplicates: int64 positions within the test split to leave out of a deduplicated score, or None
             where there are none or nobody has looked.
         overlap: how many images have equal bytes where they should not, by the names of
@@ -87,7 +87,7 @@ class Dataset:
     source: Callable[[int], str] = field(repr=False)
     folder: Path | None = None
     native_size: int | None = None
-    largest: Callable[[], tuple[int, int]] | None = field(default=None, repr=False)
+    largest: Callable[[int], tuple[int, int] | None] | None = field(default=None, repr=False)
     duplicates: np.ndarray | None = field(default=None, repr=False)
     overlap: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -98,10 +98,8 @@ def stored_side(dataset: Dataset, size: int, resize: Resize) -> int:
     """
     if dataset.native_size is not None:
         return min(size, dataset.native_size)
-    if dataset.largest is None:
-        return size
-    short, long = dataset.largest()
-    needed = short if resize == "crop" else long
+    sides = dataset.largest(size // 2) if dataset.largest is not None else None
+    needed = size if sides is None else sides[0] if resize == "crop" else sides[1]
     return needed if needed <= size // 2 else size
 
 

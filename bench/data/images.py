@@ -3,6 +3,7 @@
 import io
 import stat
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image
 
+from bench.config import cache_dir
 from bench.data.metadata import without_metadata
 from bench.errors import DataError
+from bench.files import remember, remembered
 
 # What is decoded: kinds that Pillow reads in this process. Left to itself, Pillow goes by the content of a
 # file whatever its name, and hands some kinds to other programs (EPS to Ghostscript).
@@ -65,6 +68,34 @@ def read_image(path: Path) -> np.ndarray:
         raise DataError(
             f"{path}: cannot be decoded ({_reason(error)}); replace or remove the file"
         ) from error
+
+
+def largest_sides(paths: Sequence[Path], fingerprint: str, limit: int) -> tuple[int, int] | None:
+    """The largest short and the largest long side in px of some image files, by what their headers say.
+
+    None as soon as a short side is over `limit`. The answer is remembered by the fingerprint of the files.
+
+    Raises:
+        DataError: a file is no image of FORMATS.
+    """
+    memory = cache_dir() / "sizes" / fingerprint
+    if (known := remembered(memory)) is not None:
+        short, long = map(int, known.split())
+        return (short, long) if short <= limit else None
+    short = long = 0
+    for path in paths:
+        try:
+            with _regular(path) as file, Image.open(file, formats=FORMATS) as image:
+                size = image.size
+        except Exception as error:
+            raise DataError(
+                f"{path}: cannot be decoded ({_reason(error)}); replace or remove the file"
+            ) from error
+        short, long = max(short, min(size)), max(long, max(size))
+        if short > limit:
+            return None
+    remember(memory, f"{short} {long}")
+    return short, long
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -37,6 +37,7 @@ class Progress:
     loss_steps: int = 0
     best_val: float = -1.0
     best_step: int = 0
+    row: dict[str, float] | None = None  # of the history, before val was looked at
 
 
 class Unusable(Exception):
@@ -90,6 +91,28 @@ def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> tu
     return progress, best or None
 
 
+def weights_tag(network: nn.Module) -> str:
+    """A checksum of a network's weights."""
+    return _digest("", {name: value.cpu().contiguous() for name, value in network.state_dict().items()})
+
+
+def keep_rows(path: Path, rows: list[torch.Tensor], tag: str) -> None:
+    """Keep what was computed for the first images of a split when that was stopped; `tag` says of what."""
+    tensors = {"rows": torch.cat(rows).contiguous()}
+    write_bytes(path, to_bytes(tensors, {"tag": tag, "sha256": _digest(tag, tensors)}))
+
+
+def kept_rows(path: Path, tag: str) -> list[torch.Tensor]:
+    """What `keep_rows` kept with the same tag; nothing where there is none or it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata, tensors = file.metadata() or {}, {"rows": file.get_tensor("rows")}
+    except (OSError, SafetensorError):
+        return []
+    same = metadata.get("tag") == tag and metadata.get("sha256") == _digest(tag, tensors)
+    return [tensors["rows"]] if same else []
+
+
 def _read(path: Path) -> tuple[Progress, Tensors]:
     """What a checkpoint holds, its checksum compared.
 
@@ -121,11 +144,12 @@ def _progress(words: Any) -> Progress:
         Unusable: something is missing, or has a value that training cannot have reached.
     """
     kinds = {entry.name: entry.type for entry in fields(Progress)}
+    words = {"row": None} | words if isinstance(words, dict) else words
     if not isinstance(words, dict) or words.keys() != kinds.keys():
         raise Unusable("the checkpoint does not say how far training was")
     for name, kind in kinds.items():
         numeric = (int,) if kind is int else (int, float)
-        expected = list if name == "history" else numeric
+        expected = {"history": list, "row": (dict, type(None))}.get(name, numeric)
         if isinstance(words[name], bool) or not isinstance(words[name], expected):
             raise Unusable(f"the checkpoint has {words[name]!r} as its {name}")
     if min(words["step"], words["seconds"], words["loss_steps"], words["best_step"]) < 0:

@@ -20,11 +20,12 @@ from bench.machine import commit, device_name, versions
 from bench.measure.accuracy import score
 from bench.plan import Resolved
 from bench.training import probe
+from bench.training.checkpoint import keep_rows, kept_rows, weights_tag
 from bench.training.features import features_path, frozen_features, penultimate
 from bench.training.images import Images
 from bench.training.loop import Diverged, Trained, forward_all, predict, train
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
-from bench.training.observer import Observer, Part, Stopped, Unstoppable
+from bench.training.observer import Observer, Part, Stopped
 from bench.training.optimizer import make_optimizer
 from bench.training.step import trained_form
 from models import Card, Weights, find_card, make_model, resolve_weights
@@ -212,19 +213,28 @@ def _train(setup: Setup) -> Fitted:
     trained: Trained | None = None
     val_logits: np.ndarray | None = None
 
-    def predicted(split: str, watcher: Observer) -> np.ndarray:
-        return predict(
-            network,
-            images_of(split),
-            setup.pipeline,
-            precision=trial.precision,
-            phase=f"evaluating {split}",
-            observer=watcher,
-        )
+    def predicted(split: str) -> np.ndarray:
+        """Logits of a split; what was done of it before a stop is not done again."""
+        kept = setup.folder / f"rows-{split}.safetensors"
+        rows = kept_rows(kept, weights_tag(network)) if kept.exists() else []
+        try:
+            return predict(
+                network,
+                images_of(split),
+                setup.pipeline,
+                precision=trial.precision,
+                phase=f"evaluating {split}",
+                observer=observer,
+                rows=rows,
+            )
+        except Stopped:
+            if rows:
+                keep_rows(kept, rows, weights_tag(network))
+            raise
 
     def validate() -> dict[str, float]:
         nonlocal val_logits
-        val_logits = predicted("val", Unstoppable(observer))
+        val_logits = predicted("val")
         if not np.isfinite(val_logits).all():
             raise Diverged("outputs on val are not all finite")
         return score(val_logits, val_labels)
@@ -234,7 +244,7 @@ def _train(setup: Setup) -> Fitted:
         if split == "val" and val_logits is not None and trained.kept_step == trained.steps:
             return val_logits
         try:
-            return predicted(split, observer)
+            return predicted(split)
         except Stopped:
             trained.keep()
             raise
@@ -276,7 +286,7 @@ def _train(setup: Setup) -> Fitted:
         images_seen=trained.images_seen,
         steps=trained.steps,
         epochs=trained.epochs,
-        images_per_s=trained.images_seen / trained.seconds,
+        images_per_s=_steady_rate(trained),
         earlier_seconds=trained.earlier_seconds,
         history=trained.history,
         details={
@@ -286,6 +296,15 @@ def _train(setup: Setup) -> Fitted:
             "cudnn_benchmark": None if place.device == "cpu" else torch.backends.cudnn.benchmark,
         },
     )
+
+
+def _steady_rate(trained: Trained) -> float:
+    """Images trained in a second, without the first row of the history, which holds the warming up."""
+    each = trained.images_seen / trained.steps
+    steps = np.diff([0, *(row["step"] for row in trained.history)])
+    seconds = steps * each / np.array([row["images_per_s"] for row in trained.history])
+    later = slice(1, None) if len(steps) > 1 else slice(None)
+    return float(steps[later].sum() * each / seconds[later].sum())
 
 
 def _probe(setup: Setup) -> Fitted:

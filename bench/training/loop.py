@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,29 @@ def train(
     last_saved = time.perf_counter()
     last_val: dict[str, float] = {}
     epoch, shuffled = -1, None
+    save_seconds = 0.0
+
+    def look_at_val(row: dict[str, float]) -> None:
+        """Put val into a row of the history, and keep the weights if they are the best."""
+        nonlocal last_val, best
+        try:
+            last_val = validate()
+        except Diverged as error:
+            raise Diverged(str(error), [*progress.history, row]) from error
+        except Stopped:
+            progress.row, progress.loss_sum = row, 0.0
+            checkpoint.save(saved, network, optimizer, progress, best)
+            raise
+        progress.row = None
+        row |= {"val_top1": last_val["top1"], "val_nll": last_val["nll"]}
+        if recipe.keep == "best-val" and last_val["top1"] > progress.best_val:
+            progress.best_val, progress.best_step = last_val["top1"], progress.step
+            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    if progress.row is not None:  # stopped while val was looked at
+        look_at_val(row := progress.row)
+        progress.history.append(row)
+        window_start = time.perf_counter()
     network.train()
 
     while progress.step < total:
@@ -137,33 +161,28 @@ def train(
             problem = _problem(mean_loss, step, outputs)
             if problem:
                 raise Diverged(problem, progress.history)
-            if validating:
-                try:
-                    last_val = validate()
-                except Diverged as error:
-                    raise Diverged(str(error), [*progress.history, row]) from error
-                network.train()
-                row |= {"val_top1": last_val["top1"], "val_nll": last_val["nll"]}
-                if recipe.keep == "best-val" and last_val["top1"] > progress.best_val:
-                    progress.best_val, progress.best_step = last_val["top1"], step
-                    best = {name: value.detach().clone() for name, value in network.state_dict().items()}
-            progress.history.append(row)
             running.zero_()
             progress.loss_steps = 0
+            if validating:
+                look_at_val(row)
+                network.train()
+            progress.history.append(row)
             shown = {"loss": mean_loss, "images_per_s": rate}
             if last_val:
                 shown["val_top1"] = last_val["top1"]
             observer.progress("training", step, total, **shown)
             window_start, window_steps = time.perf_counter(), 0
         stop = observer.should_stop() and step < total
-        if stop or time.perf_counter() - last_saved > CHECKPOINT_SECONDS:
+        # A checkpoint of a large network takes long: no more than a hundredth of the time goes into them.
+        if stop or time.perf_counter() - last_saved > max(CHECKPOINT_SECONDS, 100 * save_seconds):
             progress.loss_sum = running.item()  # waits for what is queued, which is training too
             paused = time.perf_counter()
             progress.seconds += paused - window_start
             window_start = paused
             checkpoint.save(saved, network, optimizer, progress, best)
             last_saved = time.perf_counter()
-            window_start += last_saved - paused
+            save_seconds = last_saved - paused
+            window_start += save_seconds
         if stop:
             raise Stopped
 
@@ -182,15 +201,22 @@ def train(
 
 
 def predict(
-    network: nn.Module, images: Images, pipeline: Pipeline, *, precision: str, phase: str, observer: Observer
+    network: nn.Module,
+    images: Images,
+    pipeline: Pipeline,
+    *,
+    precision: str,
+    phase: str,
+    observer: Observer,
+    rows: list[torch.Tensor] | None = None,
 ) -> np.ndarray:
     """Logits of every image in evaluation mode, float32, shape (len(images), outputs).
 
     Raises:
-        Stopped: the observer asked for it.
+        Stopped: the observer asked for it; what was done is in `rows`, if they are given.
     """
     return forward_all(
-        network, network, images, pipeline, precision=precision, phase=phase, observer=observer
+        network, network, images, pipeline, precision=precision, phase=phase, observer=observer, rows=rows
     )
 
 
@@ -203,17 +229,22 @@ def forward_all(
     precision: str,
     phase: str,
     observer: Observer,
+    rows: list[torch.Tensor] | None = None,
 ) -> np.ndarray:
     """What `forward` makes of every image with `network` in evaluation mode, float32, shape (n, width).
 
+    Args:
+        rows: of the first images, from an earlier call with the same arguments; more are added to them.
+
     Raises:
-        Stopped: the observer asked for it.
+        Stopped: the observer asked for it, between two batches or two layers.
     """
     network.eval()
-    rows, size = [], EVALUATION_BATCH["cpu" if images.device == "cpu" else "cuda"]
+    rows = [] if rows is None else rows
+    first, size = sum(map(len, rows)), EVALUATION_BATCH["cpu" if images.device == "cpu" else "cuda"]
     began = time.perf_counter()
-    with torch.inference_mode():
-        for start in range(0, len(images), size):
+    with torch.inference_mode(), _stoppable(observer):
+        for start in range(first, len(images), size):
             if observer.should_stop():
                 raise Stopped
             indices = np.arange(start, min(start + size, len(images)))
@@ -222,9 +253,24 @@ def forward_all(
                 output = forward(inputs)
             rows.append(output.float().cpu())
             done = indices[-1] + 1
-            rate = done / (time.perf_counter() - began)
+            rate = (done - first) / (time.perf_counter() - began)
             observer.progress(phase, int(done), len(images), images_per_s=rate)
     return torch.cat(rows).numpy()
+
+
+@contextmanager
+def _stoppable(observer: Observer) -> Iterator[None]:
+    """Look between two layers as well whether to stop: a batch of a large network takes seconds."""
+
+    def look(module: nn.Module, inputs: tuple) -> None:
+        if observer.should_stop():
+            raise Stopped
+
+    handle = nn.modules.module.register_module_forward_pre_hook(look)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _validation_steps(recipe: Recipe, total: int, per_epoch: int) -> set[int]:

@@ -47,18 +47,3 @@ class Part:
     def should_stop(self) -> bool:
         """As the whole's observer."""
         return self._observer.should_stop()
-
-
-class Unstoppable:
-    """Passes progress on and never stops: for work whose end is needed before a trial can pause."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-
-    def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
-        """Passed on."""
-        self._observer.progress(phase, done, total, **numbers)
-
-    def should_stop(self) -> bool:
-        """Never."""
-        return False

@@ -300,10 +300,12 @@ def test_a_process_that_waits_for_another_can_be_stopped(tmp_path):
 
 def test_small_images_are_not_blown_up_on_the_disk():
     """They are stored at what the largest of them needs, where that is half of what is asked for or less."""
-    images, dataset = noise([(10, 10), (10, 10)], "4" * 64, largest=lambda: (10, 10))
+    images, dataset = noise(
+        [(10, 10), (10, 10)], "4" * 64, largest=lambda limit: (10, 10) if limit >= 10 else None
+    )
     stored = decoded(dataset, "train", size=32, resize="crop", interpolation="bicubic")
     np.testing.assert_array_equal(stored, images[::-1])
-    _, dataset = noise([(8, 12), (10, 10)], "5" * 64, largest=lambda: (10, 12))
+    _, dataset = noise([(8, 12), (10, 10)], "5" * 64, largest=lambda limit: (10, 12) if limit >= 10 else None)
     for resize, side in (("crop", 10), ("squash", 12)):
         stored = decoded(dataset, "train", size=32, resize=resize, interpolation="bicubic")
         assert stored.shape == (2, side, side, 3)

@@ -5,6 +5,7 @@ import logging
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -16,7 +17,7 @@ from training.conftest import SUITE
 from bench.engine import InProcess
 from bench.plan import Resolver, plan
 from bench.suite import load_suite
-from bench.training import checkpoint
+from bench.training import checkpoint, loop
 from bench.training.checkpoint import Progress
 from bench.training.fitting import Place
 from bench.training.observer import Silent
@@ -119,6 +120,49 @@ def test_a_whole_checkpoint_is_used_without_a_word(stopped, caplog):
     assert json.loads(safe_open(path, "np").metadata()["vcbench"])["progress"]["step"] == 6
     assert go_on()
     assert not [record for record in caplog.records if record.name == "vcbench"]
+
+
+class StopInPhase(Silent):
+    """Asks to stop when it has seen so many calls of progress in a phase."""
+
+    def __init__(self, phase, calls):
+        self.phase, self.calls = phase, calls
+
+    def progress(self, phase, done, total, **numbers):
+        self.calls -= phase == self.phase
+
+    def should_stop(self):
+        return self.calls <= 0
+
+
+def test_stopping_while_images_are_evaluated_changes_no_number_and_loses_none(made, tmp_path, monkeypatch):
+    """Of val in the middle of training, and of test; each time it goes on with the next batch of images."""
+    monkeypatch.setitem(loop.EVALUATION_BATCH, "cpu", 50)
+    seen = []
+
+    class Watching(StopInPhase):
+        def progress(self, phase, done, total, **numbers):
+            if phase.startswith("evaluating"):
+                seen.append((phase, done))
+            super().progress(phase, done, total, **numbers)
+
+    for phase, calls in (("evaluating val", 2), ("evaluating val", 1), ("evaluating test", 4)):
+        folder = train_one(tmp_path, "store", Watching(phase, calls))
+        assert not (folder / "record.json").exists()
+    train_one(tmp_path, "store", Watching("", 1))
+    weights = load_file(folder / "weights.safetensors")
+    assert all(np.array_equal(weights[name], value) for name, value in made[1].items())
+    assert not list(folder.glob("rows-*"))
+    # 200 images of val at each of the looks, 600 of test, none of them twice.
+    history = pd.read_parquet(folder / "history.parquet")
+    looks = int(history["val_top1"].notna().sum())
+    val = [done for phase, done in seen if phase == "evaluating val"]
+    assert val == [50, 100, 150, 200] * (looks + 1)  # once more for the record, by the last process
+    assert [done for phase, done in seen if phase == "evaluating test"] == list(range(50, 601, 50))
+    undisturbed = pd.read_parquet(next(made[0].parent.glob("whole/runs/*/history.parquet")))
+    pd.testing.assert_frame_equal(
+        history.drop(columns="images_per_s"), undisturbed.drop(columns="images_per_s")
+    )
 
 
 class Network(nn.Module):

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.data.base import SPLITS, Dataset, Facts, Place
 from bench.data.equal import Overlap, equal_files, overlap_of, shared
-from bench.data.images import FORMATS, read_image
+from bench.data.images import FORMATS, largest_sides, read_image
 from bench.data.listing import NO_CLASS, Lister, in_words
 from bench.data.own_split import own_split
 from bench.errors import DataError, InputError
@@ -74,6 +74,7 @@ def load(split_id: str | None, place: Place) -> Dataset:
         copy="own data",
         read=lambda i: read_image(paths[i]),
         source=lambda i: str(paths[i]),
+        largest=lambda limit: largest_sides(paths, fingerprint, limit),
         folder=root,
         duplicates=elsewhere if len(elsewhere) else None,
         overlap=overlap.counts(),

@@ -1,0 +1,92 @@
+"""Fingerprints that are remembered, and what killed writers leave."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.config import cache_dir
+from bench.data import open_dataset
+from bench.data.images import largest_sides
+from bench.files import remember, remembered, sha256_file, write_text
+
+
+def test_a_file_changed_in_place_has_another_fingerprint_whatever_its_time_says(tmp_path):
+    path = tmp_path / "image.bmp"
+    path.write_bytes(b"a" * 100)
+    before, times = sha256_file(path), path.stat()
+    with path.open("r+b") as file:
+        file.write(b"b")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_mtime_ns == times.st_mtime_ns and sha256_file(path) != before
+    # Nor is another file of the same name, size and time taken for it.
+    other = tmp_path / "other"
+    other.write_bytes(b"a" * 100)
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.replace(other, path)
+    assert sha256_file(path) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"0" * 64, b"abc\n", b"\xff\xfe\n\n", None])
+def test_a_damaged_memory_is_not_believed(tmp_path, content):
+    path = tmp_path / "weights"
+    path.write_bytes(os.urandom(50))
+    before = set((cache_dir() / "fingerprints").glob("*"))
+    value = sha256_file(path)
+    (memory,) = set((cache_dir() / "fingerprints").glob("*")) - before
+    flipped = memory.read_bytes()
+    memory.write_bytes(content if content is not None else bytes([flipped[0] ^ 1]) + flipped[1:])
+    assert remembered(memory) is None and sha256_file(path) == value and remembered(memory) == value
+
+
+def test_what_is_remembered_is_one_line(tmp_path):
+    remember(tmp_path / "line", "5 7")
+    assert remembered(tmp_path / "line") == "5 7" and remembered(tmp_path / "none") is None
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from bench.files import staged
+with staged(Path(sys.argv[1])) as part:
+    part.write_text("half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_next_writer_removes_what_a_killed_one_left_but_not_what_a_living_one_writes(tmp_path):
+    path = tmp_path / "table.csv"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    killed, living = (subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2))
+    for process in (killed, living):
+        assert process.stdout.readline().strip() == "ready"
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert len(list(tmp_path.glob(".table.csv.*.part"))) == 2
+    write_text(path, "whole")
+    assert len(list(tmp_path.glob(".table.csv.*.part"))) == 1 and path.read_text() == "whole"
+    living.kill()
+    living.communicate()
+    write_text(path, "whole again")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_sides_of_small_images_are_read_from_their_headers(tmp_path):
+    random = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name, size in (("a", (12, 20)), ("b", (16, 10))):
+            folder = tmp_path / "own" / split / name
+            folder.mkdir(parents=True)
+            pixels = random.integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "1.png")
+    dataset = open_dataset(f"folder:{tmp_path / 'own'}", None, tmp_path)
+    assert dataset.largest(11) is None
+    assert dataset.largest(12) == (12, 20)
+    # Remembered: the files are not looked at again.
+    assert largest_sides([], dataset.fingerprint, 12) == (12, 20)
+    assert largest_sides([], dataset.fingerprint, 11) is None
