@@ -1,5 +1,6 @@
 """Running a suite: plan, do what is missing, until nothing is missing."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # How long to wait before looking again at trials that another process has in hand.
 HELD_SECONDS = 2.0
+# How often it is looked whether another process has done measuring, and whether to stop.
+LOOK_SECONDS = 0.5
 # The name in `--only` of what a suite measures without training.
 PROFILES = "profiles"
 
@@ -183,13 +186,33 @@ def _measure(
     told: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> int:
-    """Measure what is missing, after the trials; returns how many profiles there are more."""
-    wanted = [p for p in profiles if isinstance(p, Measurement) and not store.has_profile(p.id)]
-    if not wanted or should_stop():
-        return 0
-    from bench.profiling import measure
+    """Measure what is missing, after the trials; returns how many profiles there are more.
 
-    return sum(1 for _ in measure(wanted, store, told=told, resume=True, should_stop=should_stop))
+    One process measures in a store at a time: two would disturb each other. This one waits for its turn, and
+    then measures what the other has left.
+    """
+    asked = [profile for profile in profiles if isinstance(profile, Measurement)]
+    waiting = False
+    while not should_stop() and not all(store.has_profile(profile.id) for profile in asked):
+        with store.claim(PROFILES) as mine:
+            if mine:
+                from bench.profiling import measure
+
+                _release_gpu()
+                wanted = [profile for profile in asked if not store.has_profile(profile.id)]
+                return sum(1 for _ in measure(wanted, store, told=told, resume=True, should_stop=should_stop))
+        if not waiting:
+            told("waiting for another process that measures in this store")
+        waiting = True
+        time.sleep(LOOK_SECONDS)
+    return 0
+
+
+def _release_gpu() -> None:
+    """Give back the GPU memory that trials of this process took and freed: what is measured needs it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _place(entry: dict[str, Any]) -> tuple:

@@ -189,6 +189,7 @@ def _measure(
     """Take the measurements, storing each as it is done; returns the records."""
     from bench.analysis.tables import write_tables
     from bench.profiling import counted, measure
+    from bench.run import PROFILES
     from bench.store import RunStore
 
     store = RunStore(results)
@@ -199,11 +200,17 @@ def _measure(
     for record in found if store_costs else ():
         store.finish_profile(record["id"], record)
         records[record["id"]] = record
-    try:
-        for record in measure(asked, store, told=_tell, find_best=find_best):
-            records[record["id"]] = record
-    finally:
-        write_tables(store)
+    with store.claim(PROFILES) as mine:
+        if not mine and asked:
+            raise InputError(
+                f"{results}: another process is measuring in this store, and two would disturb each other; "
+                "wait until it is done"
+            )
+        try:
+            for record in measure(asked, store, told=_tell, find_best=find_best):
+                records[record["id"]] = record
+        finally:
+            write_tables(store)
     return list(records.values())
 
 

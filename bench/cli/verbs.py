@@ -10,7 +10,6 @@ from bench.cli import (
     comparing,
     data,
     exporting,
-    perf,
     planning,
     profile,
     results,
@@ -27,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-verbs = (catalogue, planning, suites, profile, results, runs, comparing, citing, exporting, scoring, perf)
+verbs = (catalogue, planning, suites, profile, results, runs, comparing, citing, exporting, scoring)
 for module in verbs:
     module.register(app)
 app.add_typer(data.app, name="data")

@@ -1,9 +1,12 @@
-"""Our throughput against an independent measurement of the same thing, round by round in turn.
+"""Our throughput, as models are trained here, against a plain loop of torch and timm, round by round in turn.
 
-A machine is busy here when, while one side was measured, other processes had more than a tenth of its cores
-(the time that all cores were at work, less that of our own processes; the median over the rounds). What was
-measured on a busy machine, or lies apart, is measured once more. Where it stays busy the test is skipped with
-its ratio, which then says nothing.
+    pytest tests/perf/test_agreement.py -m perf -s
+
+prints a line for every network: the ratio of the two rates, and how many cores others had meanwhile. A
+ratio more than 5 % from 1 is measured once more and then fails. A machine is busy where others had more than
+a tenth of its cores while either side was measured (all cores' time, less that of our own processes; the
+median over the rounds): then the test fails too, and says so, for its ratio would say nothing.
+`AGREE_BUSY=1` judges the ratio all the same.
 """
 
 import json
@@ -18,17 +21,22 @@ import psutil
 import pytest
 
 from bench.measure.processes import ask, default_threads, job_of
-from bench.measure.setting import Setting
+from bench.measure.setting import AS_TRAINED, Setting, grid
 
-ROUNDS, ATTEMPTS, SECONDS = 3, 2, 2.0
+ROUNDS, ATTEMPTS, SECONDS = 5, 2, 2.0
 WITHIN = 0.05
 BUSY_SHARE = 0.1
+# As trained: CNNs in channels_last, freed memory kept.
 CASES = {
-    "deit_tiny, one image": ("deit_tiny_patch16_224", "infer", 1, "fp32", "contiguous"),
-    "resnet18, a batch": ("resnet18", "infer", 8, "fp32", "channels_last"),
-    "deit_tiny, bf16": ("deit_tiny_patch16_224", "infer", 8, "bf16", "contiguous"),
-    "resnet18, training": ("resnet18", "train", 8, "fp32", "contiguous"),
+    "EfficientNet-Lite0": ("tf_efficientnet_lite0", "infer", 8),
+    "DeiT-Ti/16": ("deit_tiny_patch16_224", "infer", 8),
+    "ResNet-50": ("resnet50", "infer", 8),
+    "EfficientNet-Lite0, training": ("tf_efficientnet_lite0", "train", 8),
+    "DeiT-Ti/16, training": ("deit_tiny_patch16_224", "train", 8),
+    "ResNet-50, training": ("resnet50", "train", 8),
 }
+# Of timm's own making, not our cards': what the loop beside us does, written by hand.
+CHANNELS_LAST = {"tf_efficientnet_lite0", "resnet50"}
 
 
 def ours(setting: Setting) -> float:
@@ -41,8 +49,11 @@ def ours(setting: Setting) -> float:
 def theirs(setting: Setting) -> float:
     """The same from a process that knows nothing of the harness, with as many threads."""
     words = (setting.model, setting.mode, setting.batch_size, setting.input_size, setting.precision)
-    words += (setting.memory_format, setting.threads, SECONDS)
+    layout = "channels_last" if setting.model in CHANNELS_LAST else "contiguous"
+    words += (layout, setting.threads, SECONDS)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    # glibc reads these as it loads: large tensors stay in the process when they are freed.
+    environment |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
     environment |= {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": str(setting.threads)}
     ran = subprocess.run(
         [sys.executable, Path(__file__).with_name("independent.py"), *map(str, words)],
@@ -73,9 +84,12 @@ def _seconds() -> tuple[float, float]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_agreement(case, capsys):
-    model, mode, batch, precision, layout = CASES[case]
+    model, mode, batch = CASES[case]
     threads = default_threads()
-    setting = Setting(model, mode, batch, 224, 1000, precision, layout, False, "cpu", threads)
+    (setting,) = grid(
+        [model], [mode], [batch], [224], ["fp32"], [AS_TRAINED], [False],
+        classes=1000, device="cpu", threads=threads,
+    )  # fmt: skip
     limit = BUSY_SHARE * (psutil.cpu_count() or 1)
     for attempt in range(1, ATTEMPTS + 1):
         ms, others = {ours: [], theirs: []}, []
@@ -88,13 +102,12 @@ def test_agreement(case, capsys):
         busy = statistics.median(others) > limit
         rates = (f"{1000 * batch / statistics.median(ms[side]):.4g}" for side in (ours, theirs))
         said = (
-            f"{case}: harness / independent {ratio:.3f} ({' / '.join(rates)} images/s, {threads} threads, "
+            f"{case}: harness / plain loop {ratio:.3f} ({' / '.join(rates)} images/s, {threads} threads, "
             f"attempt {attempt}; others had {statistics.median(others):.2f} cores)"
         )
         with capsys.disabled():
             print(f"\n{said}")
-        if not busy and abs(ratio - 1) <= WITHIN:
+        judged = not busy or os.environ.get("AGREE_BUSY") == "1"
+        if judged and abs(ratio - 1) <= WITHIN:
             return
-    if busy:
-        pytest.skip(f"busy machine: {said}")
-    pytest.fail(said)
+    pytest.fail(said if judged else f"the machine was busy: {said}")
