@@ -61,6 +61,16 @@ def places(store: RunStore, run: str) -> list[dict[str, Any]]:
     return found
 
 
+def own_images(store: RunStore, run: str) -> str | None:
+    """Where one's own images of a trial lay, as folder:PATH, by a suite of the store; else None."""
+    for listing in store.suites().values():
+        known = {comparison["name"]: comparison.get("images") for comparison in listing["comparisons"]}
+        for entry in listing["trials"]:
+            if entry["id"] == run and known[entry["comparison"]]:
+                return known[entry["comparison"]]
+    return None
+
+
 def describe(store: RunStore, found: Found) -> dict[str, Any]:
     """Everything about a run, a profile or a brought model, as plain data.
 

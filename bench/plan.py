@@ -318,6 +318,8 @@ def listing(
                 "contrasts": [list(pair) for pair in comparison.contrasts],
                 "exploratory": [list(pair) for pair in comparison.exploratory],
                 "unmatched": comparison.unmatched,
+                # Where one's own images lie, for whoever makes a run of them again.
+                **({"images": comparison.dataset} if ":" in comparison.dataset else {}),
             }
             for comparison in suite.comparison
         ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import canonical, parse
 from bench.errors import InputError, StoreError
-from bench.lookup import places
+from bench.lookup import own_images, places
 from bench.plan import Resolved, Resolver, Trial, Unresolved
 from bench.recipe import Recipe
 from bench.store import RunStore
@@ -104,7 +104,9 @@ def resolve_again(store: RunStore, record: dict[str, Any], place: "Place", datas
         DataError, WeightsError: data or weights are not here.
         InputError: they are here, but are not those of the run, so that it would be another trial.
     """
-    if record["data"]["copy"] == "own data" and dataset is None:
+    own = record["data"]["copy"] == "own data" and dataset is None
+    dataset = own_images(store, record["id"]) if own else dataset
+    if own and (dataset is None or not Path(dataset.partition(":")[2]).is_dir()):
         raise InputError(
             f'{record["id"]}: it was run on your own images "{record["data"]["dataset"]}"; '
             "say where they are with --dataset folder:PATH"

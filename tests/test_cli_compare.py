@@ -207,3 +207,13 @@ def test_suites_that_train_nothing_have_no_picture(tmp_path):
     listing = store / "suites" / "small.json"
     listing.write_text(json.dumps(json.loads(listing.read_text()) | {"comparisons": [], "trials": []}))
     told(vcbench("compare", store, store, "--figure", tmp_path / "x.svg"), "x.svg", "no cell")
+
+
+def test_a_cell_that_was_lost_is_a_regression(tmp_path):
+    right = {("vit", 5): rows(0.9), ("resnet", 5): rows(0.8, seed=1)}
+    a = write_store(tmp_path / "a", right)
+    b = write_store(tmp_path / "b", {("vit", 5): right["vit", 5]})
+    ran = vcbench("compare", a, b, "--fail-on", "regression")
+    assert ran.returncode == 1 and "lost: small: main: ResNet-18, 5 per class" in ran.stderr
+    assert vcbench("compare", a, b).returncode == 0
+    assert vcbench("compare", b, a, "--fail-on", "regression").returncode == 0

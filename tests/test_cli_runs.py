@@ -158,7 +158,10 @@ def test_a_run_on_own_images(tmp_path, monkeypatch):
     (tmp_path / "own.toml").write_text(suite)
     assert vcbench("run", "own.toml", "--device", "cpu").returncode == 0
     run = runs(tmp_path / "results")[0]
-    told(vcbench("reproduce", run), '"photos"', "--dataset folder:PATH")
-    again = vcbench("reproduce", run, "--dataset", "folder:photos")
+    again = vcbench("reproduce", run)
     assert again.returncode == 0 and "agrees: identical" in again.stdout, again.stderr
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    told(vcbench("reproduce", run), '"photos"', "--dataset folder:PATH")
+    (tmp_path / "moved").rename(tmp_path / "photos")
+    assert vcbench("reproduce", run, "--dataset", "folder:photos").returncode == 0
     told(vcbench("reproduce", run, "--dataset", "folder:elsewhere"), "elsewhere")

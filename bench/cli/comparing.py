@@ -37,7 +37,10 @@ def compare(
         Path | None, typer.Option("--figure", metavar="FILE", help="Draw it, as .svg, .png or .pdf.")
     ] = None,
     fail_on: Annotated[
-        str, typer.Option("--fail-on", help="never, or regression: exit status 1 where B is worse.")
+        str,
+        typer.Option(
+            "--fail-on", help="never, or regression: exit status 1 where B is worse or lacks a cell."
+        ),
     ] = "never",
     as_json: Json = False,
 ) -> None:
@@ -45,7 +48,8 @@ def compare(
 
     Replicates with the same seeds are paired, image by image. One interval a cell decides, at 95 % for all
     cells together: better, worse, equivalent within the suite's delta, or inconclusive; identical where
-    every prediction is the same. Fewer than three replicates get no verdict, and cannot be a regression.
+    every prediction is the same. Fewer than three replicates get no verdict, and cannot be a regression; a
+    cell that was measured in A and not in B is one, as nobody can say that it is not worse.
 
     DIR@TAG is a committed store as it was at a tag or commit of git.
 
@@ -77,9 +81,12 @@ def compare(
     else:
         _print(changes, costs)
     if fail_on == "regression":
-        if all(change.verdict == "none" for change in changes):
+        lost = [change for change in changes if change.runs_before and not change.runs_after]
+        for change in lost:
+            print(f"vcbench: lost: {change.place}: measured in A and not in B", file=sys.stderr)
+        if not lost and all(change.verdict == "none" for change in changes):
             print("vcbench: warning: no cell allows a verdict, so none can be a regression", file=sys.stderr)
-        if any(change.verdict == "worse" for change in changes):
+        if lost or any(change.verdict == "worse" for change in changes):
             raise typer.Exit(1)
 
 

@@ -36,10 +36,15 @@ def reader(data: Path, results: Path) -> "Pictures":
         InputError: the images are not those that the trial was tested on.
     """
     from bench.data import open_dataset
+    from bench.lookup import own_images
+    from bench.store import RunStore
+
+    store = RunStore(results)
 
     def pictures(record: dict[str, Any]) -> Any:
         wanted = record["data"]
-        opened = open_dataset(wanted["dataset"], wanted["split_id"], data, store=results)
+        name = own_images(store, record["id"]) or wanted["dataset"]
+        opened = open_dataset(name, wanted["split_id"], data, store=results)
         if opened.fingerprint != wanted["fingerprint"]:
             raise InputError(
                 f"--data-dir {data}: its {wanted['dataset']} is not the copy that the runs were tested on"
