@@ -109,12 +109,13 @@ class Probe(Strict):
     """Multinomial logistic regression on frozen features of unit length.
 
     `l2` are the candidate strengths (see `bench.training.probe`), compared by cross-validation over `folds`
-    folds, or as many as there are images per class; below `cv_from` images per class `l2_fixed` is used.
+    folds, or as many as there are images per class; in a subset of fewer than `cv_from` images, or of one
+    image per class, `l2_fixed` is used.
     """
 
     l2: tuple[Strength, ...] = Field(L2, min_length=1)
     l2_fixed: Strength = 1e-5
-    cv_from: int = Field(2, ge=2)
+    cv_from: int = Field(100, ge=4)
     folds: int = Field(5, ge=2, le=1000)
 
 

@@ -26,9 +26,10 @@ from bench.recipe import Probe
 from bench.training.observer import Stopped
 
 TOLERANCE = 1e-3  # a solution's distance from the minimum, relative to ||W||, is not larger than this
-FOLD_TOLERANCE = 5e-2  # enough to choose among strengths
+FOLD_TOLERANCE = 0.1  # enough to choose among strengths
 ITERATIONS = 1000  # of L-BFGS, for one strength
 ROWS = 2048  # images between two looks at whether to stop
+HELD_OUT = 2000  # images whose NLL tells strengths apart: with so many, further folds are not looked at
 PAST_BEST = 2  # weaker strengths are not tried after so many in a row whose NLL was not the best
 
 
@@ -39,7 +40,7 @@ class LinearProbe:
     Attributes:
         weight, bias: float32, shapes (classes, width) and (classes,), for features of unit length.
         l2: the strength.
-        cross_validation: NLL in nats per held-out image by strength, over all folds; only the strengths that
+        cross_validation: NLL in nats per held-out image by strength, over the folds; only the strengths that
             were tried. None where the strength was not chosen.
         gradient: norm of the objective's gradient over l2 * ||W||, where the fit ended. As the objective is
             strongly convex, no smaller than the relative distance of the weights from the minimum.
@@ -78,13 +79,13 @@ def fit(
         features: float32, shape (n, width).
         labels: shape (n,).
         classes: number of outputs.
-        recipe: candidate strengths, and from how many images per class they are compared.
+        recipe: candidate strengths, and from how many images on they are compared.
         seed: draws the folds.
         should_stop: asked several times a second.
 
     Returns:
         The probe fitted on the whole subset with the strength of lowest NLL over the held-out images of all
-        folds (the stronger of equals), or with `l2_fixed` below `cv_from` images per class.
+        folds (the stronger of equals), or with `l2_fixed` (see `bench.recipe.Probe`).
 
     Raises:
         Stopped: `should_stop` asked for it.
@@ -96,11 +97,8 @@ def fit(
     axes = _while_watching(lambda: _principal_axes(x), should_stop)
     x = x @ axes.T
     scores, start, l2 = None, None, recipe.l2_fixed
-    if len(labels) >= recipe.cv_from * classes:
-        folds = min(recipe.folds, len(labels) // classes)
-        with warnings.catch_warnings():  # a class with fewer images than folds is missing in some: no harm
-            warnings.simplefilter("ignore", UserWarning)
-            splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
+    splits = _splits(labels, classes, recipe, seed)
+    if splits:
         l2, scores, start = _choose(x, y, classes, recipe.l2, splits, should_stop)
     whole = Regression(x, y, classes, should_stop=should_stop, dtype=torch.float64)
     if start is not None:
@@ -111,6 +109,27 @@ def fit(
     return LinearProbe(
         weight.float().cpu().numpy(), bias.float().cpu().numpy(), l2, scores, float(f"{whole.gradient:.3g}")
     )
+
+
+def _splits(
+    labels: np.ndarray, classes: int, recipe: Probe, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions to fit to and to hold out, for each fold that is used; none where l2 is not chosen."""
+    folds, used = _folds(len(labels), classes, recipe)
+    if not used:
+        return []
+    with warnings.catch_warnings():  # a class with fewer images than folds is missing in some: no harm
+        warnings.simplefilter("ignore", UserWarning)
+        splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+        return list(splits)[:used]
+
+
+def _folds(images: int, classes: int, recipe: Probe) -> tuple[int, int]:
+    """Number of folds, and how many of them are used: of large subsets only as many as hold out HELD_OUT."""
+    if images < max(recipe.cv_from, 2 * classes):
+        return 0, 0
+    folds = min(recipe.folds, images // classes)
+    return folds, min(folds, -(-HELD_OUT * folds // images))
 
 
 def _choose(
@@ -138,7 +157,7 @@ def _choose(
         nll = sum(
             regression.nll(solution, rows)
             for regression, solution, rows in zip(regressions, solutions, held, strict=True)
-        ) / len(x)
+        ) / sum(map(len, held))
         scores[f"{l2:g}"] = nll
         if best is None or nll < scores[f"{best:g}"]:
             best, start, worse = l2, torch.stack(solutions).mean(0), 0
@@ -292,9 +311,9 @@ def _while_watching(work: Callable[[], torch.Tensor], should_stop: Callable[[], 
     return result[0]
 
 
-# Passes over all images that a fit with cross-validation took in the published probes, about; one without;
-# and the part of a fit that does not grow with the number of images, in seconds.
-PASSES, PASSES_FIXED, OVERHEAD_S = 300, 60, 0.2
+# Passes over all images of a fold and of the last fit (in double precision: they count twice), about, as the
+# published probes took them; and the part of a fit that does not grow with the number of images, in seconds.
+PASSES_FOLD, PASSES_FINAL, OVERHEAD_S = 120, 150, 0.2
 
 
 def expected_seconds(images: int, width: int, classes: int, recipe: Probe) -> float:
@@ -303,7 +322,8 @@ def expected_seconds(images: int, width: int, classes: int, recipe: Probe) -> fl
     Args:
         images, width, classes: of the subset, its features and its outputs.
     """
-    passes = PASSES if images >= recipe.cv_from * classes else PASSES_FIXED
+    _, folds = _folds(images, classes, recipe)
+    passes = PASSES_FINAL + PASSES_FOLD * folds
     rank = min(images, width)
     products = 4 * images * rank * classes * passes + 2 * images * width * rank + 10 * rank**3
     return OVERHEAD_S + products / _multiplications_per_s()

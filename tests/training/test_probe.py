@@ -12,7 +12,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from bench.data import open_dataset
 from bench.recipe import Probe, load_recipe
 from bench.training.observer import Stopped
-from bench.training.probe import Regression, expected_seconds, fit
+from bench.training.probe import Regression, _splits, expected_seconds, fit
 
 MODELS = ("deit_tiny_patch16_224_lnq", "tf_efficientnet_lite0")
 
@@ -36,7 +36,7 @@ def reference(l2):
 @pytest.mark.parametrize(("images", "width"), [(120, 15), (60, 200)])
 def test_the_solution_is_that_of_scikit_learn(images, width, l2):
     features, labels = blobs(images, width)
-    probe = fit(features, labels, 6, Probe(l2_fixed=l2, cv_from=1000), seed=0)
+    probe = fit(features, labels, 6, Probe(l2_fixed=l2, cv_from=10_000), seed=0)
     theirs = reference(l2).fit(features.astype(float), labels)[-1]
     largest = np.abs(theirs.coef_).max()
     np.testing.assert_allclose(probe.weight, theirs.coef_, atol=2e-3 * largest)
@@ -48,7 +48,7 @@ def test_the_solution_is_that_of_scikit_learn(images, width, l2):
 @pytest.mark.parametrize("l2", [1e-6, 1e-2])
 def test_the_gradient_is_gone(l2):
     features, labels = blobs(90, 40)
-    probe = fit(features, labels, 6, Probe(l2_fixed=l2, cv_from=1000), seed=0)
+    probe = fit(features, labels, 6, Probe(l2_fixed=l2, cv_from=10_000), seed=0)
     x = torch.nn.functional.normalize(torch.from_numpy(features).double())
     weight, bias = (torch.from_numpy(a).double().requires_grad_(True) for a in (probe.weight, probe.bias))
     loss = torch.nn.functional.cross_entropy(x @ weight.T + bias, torch.from_numpy(labels), reduction="sum")
@@ -72,7 +72,7 @@ def test_the_path_in_single_precision_stays_at_the_minimum():
 @pytest.mark.parametrize(("images", "folds"), [(120, 5), (12, 2)])
 def test_the_strength_has_the_lowest_nll_of_scikit_learns_cross_validation(images, folds):
     features, labels = blobs(images, 15, spread=1.0)
-    recipe = Probe(l2=tuple(10.0**power for power in range(-7, 3)))
+    recipe = Probe(l2=tuple(10.0**power for power in range(-7, 3)), cv_from=12)
     probe = fit(features, labels, 6, recipe, seed=3)
     splits = list(StratifiedKFold(folds, shuffle=True, random_state=3).split(features, labels))
     theirs = {
@@ -92,22 +92,41 @@ def test_the_strength_has_the_lowest_nll_of_scikit_learns_cross_validation(image
 def test_a_strength_keeps_its_meaning_when_images_are_doubled():
     features, labels = blobs(60, 15)
     twice = np.concatenate([features, features]), np.concatenate([labels, labels])
-    once = fit(features, labels, 6, Probe(l2_fixed=0.01, cv_from=1000), seed=0)
-    both = fit(*twice, 6, Probe(l2_fixed=0.02, cv_from=1000), seed=0)
+    once = fit(features, labels, 6, Probe(l2_fixed=0.01, cv_from=10_000), seed=0)
+    both = fit(*twice, 6, Probe(l2_fixed=0.02, cv_from=10_000), seed=0)
     np.testing.assert_allclose(once.weight, both.weight, atol=2e-3 * np.abs(once.weight).max())
 
 
 def test_lengths_of_features_do_not_matter():
     features, labels = blobs(60, 15)
     lengths = np.random.default_rng(1).uniform(0.01, 100, (60, 1)).astype(np.float32)
-    one, other = (fit(x, labels, 6, Probe(), seed=0) for x in (features, lengths * features))
+    one, other = (fit(x, labels, 6, Probe(cv_from=12), seed=0) for x in (features, lengths * features))
     assert one.l2 == other.l2
     np.testing.assert_allclose(one.logits(features), other.logits(lengths * features), rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize(("images", "classes", "chosen"), [(99, 6, False), (100, 6, True), (110, 60, False)])
+def test_few_images_are_not_cross_validated(images, classes, chosen):
+    probe = fit(*blobs(images, 10, classes), classes, Probe(), seed=0)
+    assert (probe.cross_validation is not None) == chosen
+    assert chosen or probe.l2 == Probe().l2_fixed
+
+
+@pytest.mark.parametrize(
+    ("images", "folds", "used"), [(12, 2, 2), (60, 5, 5), (2000, 5, 5), (5000, 5, 2), (20_000, 5, 1)]
+)
+def test_large_subsets_hold_out_two_thousand_images(images, folds, used):
+    labels = np.arange(images) % 6
+    splits = _splits(labels, 6, Probe(cv_from=12), seed=0)
+    assert len(splits) == used
+    for kept, held in splits:
+        assert len(held) == pytest.approx(images / folds, abs=6) and len(np.union1d(kept, held)) == images
+    assert used == folds or sum(len(held) for _, held in splits) >= 2000
+
+
 def test_the_same_seed_gives_the_same_probe():
     features, labels = blobs(60, 15)
-    one, same, other = (fit(features, labels, 6, Probe(), seed=seed) for seed in (0, 0, 1))
+    one, same, other = (fit(features, labels, 6, Probe(cv_from=12), seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(one.weight, same.weight) and one.cross_validation == same.cross_validation
     assert one.cross_validation != other.cross_validation
 
@@ -119,7 +138,7 @@ def test_zeros_constants_and_rare_classes_do_no_harm():
     labels[labels == 5] = 0
     labels[7] = 4
     labels[(labels == 4) & (np.arange(60) != 7)] = 1  # one image of class 4, none of class 5
-    probe = fit(features, labels, 6, Probe(), seed=0)
+    probe = fit(features, labels, 6, Probe(cv_from=12), seed=0)
     assert np.isfinite(probe.logits(features)).all() and probe.weight.shape == (6, 15)
     assert probe.cross_validation
 
