@@ -137,6 +137,12 @@ def majority_class(labels: np.ndarray) -> int:
     return int(np.bincount(labels).argmax())
 
 
+def how_decoded(dataset: Dataset) -> dict[str, Any]:
+    """How the images of a dataset are decoded to be compared: see `bench.data.cache.decoded`."""
+    side = COARSE_PIXELS if len(dataset.splits["train"]) > MANY else PIXELS
+    return {"size": side, "resize": "squash", "interpolation": "bilinear"}
+
+
 def raw_pixels(
     dataset: Dataset,
     split: str,
@@ -148,14 +154,13 @@ def raw_pixels(
     Raises:
         Stopped: while images are decoded.
     """
-    side = COARSE_PIXELS if len(dataset.splits["train"]) > MANY else PIXELS
 
     def watched(done: int, total: int) -> None:
         progress(done, total)
         if should_stop():
             raise Stopped
 
-    images = decoded(dataset, split, size=side, resize="squash", interpolation="bilinear", progress=watched)
+    images = decoded(dataset, split, **how_decoded(dataset), progress=watched)
     return np.asarray(images).reshape(len(images), -1).astype(np.float32) - 128
 
 

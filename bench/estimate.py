@@ -1,39 +1,55 @@
-"""How long trials will take: from finished ones of their kind on this machine, else a short calibration."""
+"""How long trials will take, from finished ones of their kind on this machine, else from a short calibration;
+and how much room they need on the disks."""
 
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.machine import choose_device, device_name, machine_name
-from bench.plan import Resolved
+from bench.plan import Resolved, Trial
 from bench.store import RunStore
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
 
 # A training step costs about three forward passes: one forward, two backward.
 BACKWARD = 3
-CALIBRATION_BATCH = 8
-CALIBRATION_STEPS = 2
+# Images in a step of the calibration: as many as a trial's, but few on a CPU, where that is about as fast.
+CPU_BATCH = 16
+STEPS = {"cpu": 2, "cuda": 10}
+WARM_UP = {"cpu": 1, "cuda": 3}
 # Finished trials of a kind whose median is taken; ids are hashes, so the first are as good as any.
 ENOUGH = 50
+# Images decoded to know how long one takes.
+DECODED = 64
 
 
 class Estimator:
-    """Expects for each trial the time of its images at the rate of its kind.
+    """Expects for each trial the time of what is still to be done for it, and counts the bytes it will write.
 
-    A kind is a model at an input size and precision on this machine and device. Its rate is in seconds per
-    image passed forward; the median over finished trials that trained it, where there are any. The features
-    of a probe are counted with the first trial that needs them.
+    The rate of a network (a model at an input size and precision on this machine and device) is in seconds
+    per image passed forward: in training the median over finished trials that trained it, where there are
+    any. Features and decoded images are counted with the first trial that needs them, as far as they are not
+    in the cache.
+
+    Args:
+        dataset: opens the dataset of a trial.
     """
 
-    def __init__(self, store: RunStore, device: str) -> None:
-        self.store, self._requested = store, device
+    def __init__(self, store: RunStore, device: str, dataset: "Callable[[Trial], Dataset]") -> None:
+        self.store, self._requested, self._dataset = store, device, dataset
         self._device: str | None = None
         self._rates: dict[tuple, float] = {}
+        self._widths: dict[str, int] = {}
+        self._decoding: dict[tuple, float] = {}
         self._seen: defaultdict[tuple, list[float]] = defaultdict(list)
         self._unseen = store.each_trial()
         self._measured = self._calibrated = False
-        self._features: set[Path] = set()
+        self._counted: set[Path] = set()
+        self.cache_bytes = self.store_bytes = 0
 
     @property
     def device(self) -> str:
@@ -43,28 +59,91 @@ class Estimator:
         return self._device
 
     def seconds(self, resolved: Resolved) -> float:
-        """Expected seconds of a trial from its beginning."""
+        """Expected seconds of a trial from where it is; what it will write is added to the bytes."""
+        recipe, images = resolved.trial.recipe, resolved.train_images
+        decoding = self._decode(resolved)
+        tests = len(self._dataset(resolved.trial).splits["test"])
+        self.store_bytes += tests * (2 * resolved.classes + 8)  # probabilities, predictions
+        if recipe.budget is None:
+            extracting = self._extract(resolved)
+            self.store_bytes += 4 * resolved.classes * (self._widths.get(resolved.trial.model, 0) + 1)
+            return decoding + extracting + self._regression(resolved)
+        if resolved.trial.keep_weights:
+            self.store_bytes += 4 * self._parameters(resolved)
+        steps, _ = recipe.budget.steps(images)
+        trained = BACKWARD * steps * min(recipe.budget.batch_size, images)
         kind = _kind(resolved.identity)
         if kind not in self._rates:
             finished = self._finished(kind)
             self._measured |= bool(finished)
-            self._calibrated |= not finished
-            self._rates[kind] = statistics.median(finished) if finished else self._calibrate(resolved)
-        return self._rates[kind] * self._forward_images(resolved)
+            self._rates[kind] = (
+                statistics.median(finished) if finished else self._calibrate(resolved, train=True)
+            )
+        return decoding + self._rates[kind] * (trained + self._evaluated(resolved))
 
-    def _forward_images(self, resolved: Resolved) -> int:
-        """Images that a trial will pass forward, a training step counted as three passes."""
-        recipe, images = resolved.trial.recipe, resolved.train_images
-        if recipe.budget is not None:
-            steps, _ = recipe.budget.steps(images)
-            return BACKWARD * steps * min(recipe.budget.batch_size, images) + resolved.split_images
-        from bench.training.features import features_path
+    def _evaluated(self, resolved: Resolved) -> int:
+        """Images of all evaluations: val several times, the training subset and test once."""
+        splits = self._dataset(resolved.trial).splits
+        looks = resolved.trial.recipe.val_times + 1
+        return len(splits["val"]) * looks + resolved.train_images + len(splits["test"])
 
-        path = features_path(resolved.identity, "train")
-        if path.exists() or path in self._features:
-            return 0
-        self._features.add(path)
-        return resolved.split_images
+    def _decode(self, resolved: Resolved) -> float:
+        """Seconds of decoding what is not decoded yet, for the trial and for its baselines."""
+        from bench.baselines import how_decoded
+
+        trial = resolved.trial
+        augment = trial.recipe.augment
+        how = {
+            "size": augment.stored_size(trial.input_size),
+            "resize": augment.resize,
+            "interpolation": augment.interpolation,
+        }
+        return sum(self._decode_as(resolved, each) for each in (how, how_decoded(self._dataset(trial))))
+
+    def _decode_as(self, resolved: Resolved, how: dict[str, Any]) -> float:
+        from bench.data.cache import Array, bytes_to_decode, seconds_an_image
+
+        dataset, images = self._dataset(resolved.trial), 0.0
+        for split in ("train", "val", "test"):
+            array = Array.of(dataset, split, **how)
+            if array.path in self._counted:
+                continue
+            self._counted.add(array.path)
+            missing = bytes_to_decode(dataset, split, **how)
+            self.cache_bytes += missing
+            images += missing / array.image_bytes
+        if not images:
+            return 0.0
+        key = (dataset.fingerprint, *how.values())
+        if key not in self._decoding:
+            self._decoding[key] = seconds_an_image(dataset, DECODED, **how)
+        return images * self._decoding[key]
+
+    def _extract(self, resolved: Resolved) -> float:
+        """Seconds of passing forward the images whose features are not in the cache."""
+        from bench.training.features import computed, features_path
+
+        missing = 0
+        for split, positions in self._dataset(resolved.trial).splits.items():
+            path = features_path(resolved.identity, split)
+            if path not in self._counted:
+                self._counted.add(path)
+                missing += len(positions) - computed(path, len(positions))
+        if not missing:
+            return 0.0
+        kind = ("forward", *_kind(resolved.identity))
+        if kind not in self._rates:
+            self._rates[kind] = self._calibrate(resolved, train=False)
+        self.cache_bytes += 4 * missing * self._widths[resolved.trial.model]
+        return missing * self._rates[kind]
+
+    def _regression(self, resolved: Resolved) -> float:
+        """Seconds of a logistic regression."""
+        from bench.training.probe import expected_seconds
+
+        self._calibrated = True
+        width = self._widths.get(resolved.trial.model) or self._width(resolved)
+        return expected_seconds(resolved.train_images, width, resolved.classes, resolved.trial.recipe.probe)
 
     def source(self) -> str:
         """Where the expectations so far come from."""
@@ -87,29 +166,65 @@ class Estimator:
                 self._seen[_kind(record["identity"])].append(record["wall_s"] / work)
         return self._seen[kind]
 
-    def _calibrate(self, resolved: Resolved) -> float:
-        """Seconds per image passed forward, from a few steps on random images."""
+    def _calibrate(self, resolved: Resolved, *, train: bool) -> float:
+        """Seconds per image passed forward, from a few steps on random images, in training or not."""
         import torch
 
-        from bench.training.step import autocast, trained_form
+        from bench.training.loop import EVALUATION_BATCH
+        from bench.training.step import autocast, set_backends
+
+        self._calibrated = True
+        trial, device = resolved.trial, self.device
+        network = self._network(resolved).to(device)
+        self._widths[trial.model] = network.num_features
+        batch = (
+            min(trial.recipe.budget.batch_size, resolved.train_images) if train else EVALUATION_BATCH[device]
+        )
+        batch = min(batch, CPU_BATCH) if device == "cpu" else batch
+        images = torch.randn(batch, 3, trial.input_size, trial.input_size, device=device)
+        network.train(train)
+        set_backends(device)
+        with torch.inference_mode(not train):
+            for step in range(WARM_UP[device] + STEPS[device]):
+                if step == WARM_UP[device]:
+                    _finish(device)
+                    began = time.perf_counter()
+                with autocast(trial.precision, device):
+                    loss = network(images).float().square().mean()
+                if train:
+                    loss.backward()
+            _finish(device)
+        return (time.perf_counter() - began) / (STEPS[device] * batch * (BACKWARD if train else 1))
+
+    def _network(self, resolved: Resolved) -> Any:
+        from bench.training.step import trained_form
         from models import find_card, make_model, resolve_weights
 
         trial = resolved.trial
         card = find_card(trial.model)
         weights = resolve_weights(card, "none", self.store.root, download=False)
-        network = make_model(card, weights, classes=resolved.classes, input_size=trial.input_size).to(
-            self.device
-        )
-        network = trained_form(network, card.memory_format)
-        images = torch.randn(CALIBRATION_BATCH, 3, trial.input_size, trial.input_size, device=self.device)
-        for step in range(CALIBRATION_STEPS + 1):
-            if step == 1:
-                began = time.perf_counter()
-            with autocast(trial.precision, self.device):
-                loss = network(images).float().square().mean()
-            loss.backward()
-            loss.item()
-        return (time.perf_counter() - began) / (CALIBRATION_STEPS * CALIBRATION_BATCH * BACKWARD)
+        network = make_model(card, weights, classes=resolved.classes, input_size=trial.input_size)
+        return trained_form(network, card.memory_format)
+
+    def _width(self, resolved: Resolved) -> int:
+        import torch
+
+        with torch.device("meta"):
+            self._widths[resolved.trial.model] = self._network(resolved).num_features
+        return self._widths[resolved.trial.model]
+
+    def _parameters(self, resolved: Resolved) -> int:
+        from bench.training.fitting import parameters
+
+        return parameters(resolved.trial.model, resolved.classes, resolved.trial.input_size)
+
+
+def _finish(device: str) -> None:
+    """Wait for what is queued on a GPU."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def _kind(identity: dict[str, Any]) -> tuple:

@@ -59,10 +59,14 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Unresolved:
-    """A trial whose data or weights are not here, and why."""
+    """A trial whose data or weights are not here, and why.
+
+    `sketch` is what is known of it where only the weights are missing: its id is not the trial's.
+    """
 
     trial: Trial
     reason: BenchError
+    sketch: Resolved | None = None
 
 
 def plan(suite: Suite, replicates: int | None = None) -> list[Trial]:
@@ -191,11 +195,16 @@ class Resolver:
         Raises:
             InputError: the trial cannot be: more shots than a class has, an unknown model or dataset.
         """
+        missing: WeightsError | None = None
         try:
             dataset = self.dataset(trial)
-            card, weights = self.weights(trial)
-        except (DataError, WeightsError) as error:
+        except DataError as error:
             return Unresolved(trial, error)
+        try:
+            weights_hash = self.weights(trial)[1].fingerprint
+        except WeightsError as error:
+            missing, weights_hash = error, "missing"
+        card = self._cards[trial.model]
         shots, images = subset_of(trial, dataset)
         outputs = trial.recipe.head_outputs
         if outputs is not None and outputs < len(dataset.class_names):
@@ -203,7 +212,7 @@ class Resolver:
                 f"{trial.suite}: {trial.comparison}: head_outputs = {outputs} of {trial.recipe.name} "
                 f"is less than the {len(dataset.class_names)} classes of {dataset.name}"
             )
-        if trial.recipe.probe is not None and weights.fingerprint == "none":
+        if trial.recipe.probe is not None and weights_hash == "none":
             raise InputError(
                 f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" reads frozen features: '
                 f'"{trial.contestant}" needs weights = "card" or "file:PATH", not "none"'
@@ -223,7 +232,7 @@ class Resolver:
                 "mean": list(card.mean),
                 "std": list(card.std),
             },
-            "weights": weights.fingerprint,
+            "weights": weights_hash,
             "dataset": dataset.name,
             "data": dataset.fingerprint,
             "split_id": dataset.split_id,
@@ -234,7 +243,7 @@ class Resolver:
             "input_size": trial.input_size,
             "precision": trial.precision,
         }
-        return Resolved(
+        resolved = Resolved(
             digest(identity),
             trial,
             identity,
@@ -242,6 +251,7 @@ class Resolver:
             sum(dataset.counts().values()),
             len(dataset.class_names),
         )
+        return resolved if missing is None else Unresolved(trial, missing, resolved)
 
     def resolve_all(self, trials: Iterable[Trial], *, strict: bool = False) -> list[Resolved | Unresolved]:
         """Every distinct trial: one whose subset is the whole split has no draws to repeat.

@@ -23,9 +23,10 @@ from bench.cli.common import (
     warn,
     weights_folder,
 )
+from bench.config import cache_dir
 
 if TYPE_CHECKING:
-    from bench.plan import Resolved, Unresolved
+    from bench.plan import Resolved, Trial, Unresolved
     from bench.profiles import Measurement, Profile
     from bench.store import RunStore
 
@@ -52,7 +53,7 @@ def plan(
     """
     from bench.estimate import Estimator
     from bench.machine import choose_device
-    from bench.plan import Resolved, Resolver
+    from bench.plan import Resolved, Resolver, Unresolved
     from bench.profiles import planned_profiles
     from bench.run import PROFILES, chosen
     from bench.store import RunStore
@@ -66,18 +67,24 @@ def plan(
     for line in resolver.warnings():
         warn(line)
     todo = {item.id: item for item in found if isinstance(item, Resolved) and not store.is_done(item.id)}
-    estimator = Estimator(store, device)
+    estimator = Estimator(store, device, resolver.dataset)
     expected = {run: estimator.seconds(item) for run, item in todo.items()}
+    # Time and room need no weights, which may still have to be fetched.
+    sketched = [item.sketch for item in found if isinstance(item, Unresolved) and item.sketch]
+    unfetched = {item.trial: estimator.seconds(item) for item in sketched}
     # Only what is measured on a device depends on it; finding it may import PyTorch.
     profiles = planned_profiles(loaded, found, choose_device(device) if loaded.profiles.measured else "cpu")
     if only and PROFILES not in only:
         profiles = [profile for profile in profiles if profile.what == "cost"]
     listing = {
         "suite": loaded.name,
-        "trials": [_trial_row(item, store, expected) for item in found],
+        "results": str(results),
+        "trials": [_trial_row(item, store, expected, unfetched) for item in found],
         "profiles": [_profile_row(profile, store) for profile in profiles],
-        "remaining_s": round(sum(expected.values())),
-        "estimate": f"{estimator.source()}, on {estimator.device}" if todo else None,
+        "remaining_s": round(sum(expected.values()) + sum(unfetched.values())),
+        "estimate": f"{estimator.source()}, on {estimator.device}" if todo or unfetched else None,
+        "cache_bytes": estimator.cache_bytes,
+        "store_bytes": estimator.store_bytes,
     }
     if as_json:
         print_json(listing)
@@ -86,10 +93,14 @@ def plan(
 
 
 def _trial_row(
-    item: "Resolved | Unresolved", store: "RunStore", expected: dict[str, float]
+    item: "Resolved | Unresolved",
+    store: "RunStore",
+    expected: dict[str, float],
+    unfetched: "dict[Trial, float]",
 ) -> dict[str, Any]:
     run = getattr(item, "id", None)
     trial = item.trial
+    seconds = expected.get(run) if run is not None else unfetched.get(trial)
     return {
         "state": "unresolved" if run is None else store.state(run),
         "run": run,
@@ -99,7 +110,7 @@ def _trial_row(
         "recipe": trial.recipe.name,
         "shots": trial.shots,
         "replicate": trial.replicate,
-        "expected_s": round(expected[run]) if run in expected else None,
+        "expected_s": None if seconds is None else round(seconds),
         "reason": str(item.reason) if run is None else None,
     }
 
@@ -134,8 +145,14 @@ def _print(listing: dict[str, Any], todo: int) -> None:
         f"{len(unresolved)} unresolved; {len(profiles)} profiles, "
         f"{sum(row['state'] == 'done' for row in profiles)} done"
     )
-    if todo:
+    if listing["estimate"] is not None:
         print(f"The rest takes about {spoken(listing['remaining_s'])} (from {listing['estimate']}).")
+        room = [listing["cache_bytes"] / 1e9, listing["store_bytes"] / 1e9]
+        print(
+            "It takes about {:.2g} GB in the cache ({}) and {:.2g} GB in {}.".format(
+                room[0], cache_dir(), room[1], listing["results"]
+            )
+        )
     for reason in dict.fromkeys(row["reason"] for row in unresolved):
         print(f"Unresolved: {reason}")
 

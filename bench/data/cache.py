@@ -89,6 +89,18 @@ def bytes_to_decode(
     return max(0, array.bytes - max(there, default=0)) if array.count else 0
 
 
+def seconds_an_image(
+    dataset: Dataset, count: int, *, size: int, resize: Resize, interpolation: Interpolation
+) -> float:
+    """Seconds that decoding takes per image here, from at most `count` images spread over the dataset."""
+    array = Array.of(dataset, "train", size=size, resize=resize, interpolation=interpolation)
+    chosen = np.unique(np.linspace(0, len(dataset.labels) - 1, count).astype(int)).tolist()
+    began = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(array.pixels, chosen))
+    return (time.perf_counter() - began) / len(chosen)
+
+
 def stored_side(dataset: Dataset, size: int, resize: Resize) -> int:
     """The side in px at which images are stored that are wanted at `size`.
 
@@ -270,17 +282,17 @@ class Array:
                 opened.truncate(length)
                 os.fsync(opened.fileno())
 
+    def pixels(self, index: int) -> bytes:
+        """The pixels of one image of the dataset, as they are stored."""
+        image = self.dataset.read(index)
+        if self.how is not None:
+            image = np.asarray(fit(Image.fromarray(image), self.side, *self.how))
+        return np.ascontiguousarray(image).tobytes()
+
     def decode(self, start: int, stop: int, pool: ThreadPoolExecutor, progress: Progress) -> bytes:
         """The pixels of some images, one after the other."""
-
-        def one(index: int) -> bytes:
-            image = self.dataset.read(index)
-            if self.how is not None:
-                image = np.asarray(fit(Image.fromarray(image), self.side, *self.how))
-            return np.ascontiguousarray(image).tobytes()
-
         pixels = []
-        for content in pool.map(one, self.dataset.splits[self.split][start:stop].tolist()):
+        for content in pool.map(self.pixels, self.dataset.splits[self.split][start:stop].tolist()):
             pixels.append(content)
             progress(start + len(pixels), self.count)
         return b"".join(pixels)
