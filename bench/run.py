@@ -1,9 +1,11 @@
 """Running a suite: plan, do what is missing, until nothing is missing."""
 
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.baselines import measure_baselines
@@ -12,7 +14,7 @@ from bench.errors import DataError, InputError, StoreError, did_you_mean, shorte
 from bench.plan import Resolved, Resolver, Trial, Unresolved, listing, plan
 from bench.profiles import Measurement, Profile, planned_profiles, run_profile
 from bench.store import RunStore
-from bench.suite import Suite
+from bench.suite import Suite, fingerprint, suite_names
 
 if TYPE_CHECKING:
     from bench.training.fitting import Place
@@ -51,13 +53,17 @@ def write_listing(
     store: RunStore,
     found: Iterable[Resolved | Unresolved],
     profiles: Iterable[Profile | Measurement],
+    file: Path | None = None,
 ) -> None:
     """Store what the suite holds, keeping what earlier runs of the same suite had asked for.
 
+    `file` is the suite's file, where it did not come with the harness; it is kept, relative to the store.
     Profiles that were measured elsewhere stay, also where the suite has changed, as long as it asks for them.
     """
     profiles = list(profiles)
     new = listing(suite, found, [profile.id for profile in profiles])
+    if file is not None:
+        new["file"] = _relative(file, store)
     old = store.suites().get(suite.name)
     if old is None:
         return store.write_suite(suite.name, new)
@@ -77,6 +83,40 @@ def write_listing(
     store.write_suite(suite.name, new)
 
 
+def refuse_other_suite(suite: Suite, file: Path | None, store: RunStore) -> str | None:
+    """Refuse to put one suite in the place of another that has its name; returns what to warn of, or None.
+
+    `file` is as in `write_listing`. A suite that comes with the harness and one of the user's own are told
+    apart; of two files of the user's
+    own the later one may be a new version of the earlier, so that it is only said.
+
+    Raises:
+        InputError: the store holds the results of the other under this name.
+    """
+    old = store.suites().get(suite.name)
+    if old is None or old["fingerprint"] == fingerprint(suite):
+        return None
+    theirs, ours = old.get("file"), _relative(file, store) if file is not None else None
+    if theirs == ours or not isinstance(theirs, str | None):
+        return None
+    what = (
+        f"the suite of {(store.root / theirs).resolve()}" if theirs else "the suite that comes with vcbench"
+    )
+    if theirs is None and suite.name.partition("+")[0] not in suite_names():
+        return None  # listed before the file was kept
+    if ours is None or theirs is None:
+        raise InputError(
+            f'{store.root}: holds results of another suite "{suite.name}", {what}; choose another --results, '
+            "or rename the file of your own"
+        )
+    return f"{suite.name}: {store.root} held {what} under this name; what it lists is replaced"
+
+
+def _relative(file: Path, store: RunStore) -> str:
+    """A file's path from the store, which stays right where both are moved together."""
+    return Path(os.path.relpath(file.resolve(), Path(store.root).resolve())).as_posix()
+
+
 def _asks_for(record: dict[str, Any], profiles: Iterable[Profile | Measurement]) -> bool:
     return any(isinstance(profile, Measurement) and profile.is_of(record) for profile in profiles)
 
@@ -94,6 +134,7 @@ def run_suite(
     ended: Callable[[Outcome], None] = lambda outcome: None,
     told: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda line: None,
+    file: Path | None = None,
 ) -> Counter[str]:
     """Do what is missing of a suite, and return how many trials ended how, and how many were "measured".
 
@@ -102,6 +143,7 @@ def run_suite(
         ended: told each outcome.
         told: what is being measured.
         warn: called with each line on what is to be known of the data, before anything is trained.
+        file: the suite's file, where it did not come with the harness.
 
     Raises:
         BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
@@ -122,7 +164,7 @@ def run_suite(
     offline = Resolver(place.data_dir, place.weights_dir, place.results)
     profiles = planned_profiles(suite, wanted, place.device)
     found = [*wanted, *offline.resolve_all(others)]
-    write_listing(suite, store, found, planned_profiles(suite, found, place.device))
+    write_listing(suite, store, found, planned_profiles(suite, found, place.device), file)
     for profile in profiles:
         if isinstance(profile, Profile) and not store.has_profile(profile.id) and not should_stop():
             store.finish_profile(profile.id, run_profile(profile))

@@ -256,6 +256,16 @@ def find_suite(name: str) -> Path:
     return path
 
 
+def own_file(name: str) -> Path | None:
+    """The file of a suite that did not come with the harness; None of one that did.
+
+    Raises:
+        InputError: as `find_suite`.
+    """
+    path = find_suite(name)
+    return None if path.resolve().parent == FOLDER.resolve() else path
+
+
 def _no_suite(name: str) -> str:
     said = f'no suite "{shortened(name)}"'
     if name.endswith(".toml"):

@@ -10,6 +10,8 @@ import pytest
 from console import told, vcbench
 from PIL import Image
 
+from bench.store import RunStore
+
 SUITE = """
 title = "grades"
 description = "for tests"
@@ -172,3 +174,72 @@ def test_file_names_that_are_no_test_image_are_told(made, tmp_path):
         wrong.loc[0, column] = value
         wrong.to_parquet(tmp_path / "wrong.parquet")
         told(score(made, tmp_path / "wrong.parquet", tmp_path / "results"), f'"{value}"', words)
+
+
+def test_pictures_of_own_images_are_found_by_the_suite_or_by_name(made, tmp_path):
+    moved = shutil.copytree(made / "grades", tmp_path / "renamed")
+    store = shutil.copytree(made / "results", tmp_path / "results")
+    arguments = ("--results", store, "--with-images", "--out")
+    # A folder of another place, and no file of the suite from here.
+    told(vcbench("report", "grades", *arguments, tmp_path / "a"), '"grades"', "--dataset folder:PATH")
+    for number, extra in enumerate((("grades", "--dataset", f"folder:{moved}"), (made / "grades.toml",))):
+        out = tmp_path / f"report{number}"
+        ran = vcbench("report", *extra, *arguments, out)
+        assert ran.returncode == 0, ran.stderr
+        shown = "Example images" in (out / "report.md").read_text()
+        assert shown == one_is_right_alone(store)
+    (moved / "test/1/40.png").unlink()
+    told(
+        vcbench("report", "grades", "--dataset", f"folder:{moved}", *arguments, tmp_path / "b"),
+        "they are not in folder:",
+    )
+
+
+def one_is_right_alone(store):
+    """Whether all runs of one model and none of the other have some test image right."""
+    table = pd.read_parquet(store / "tables/accuracy.parquet")
+    (path,) = (store / "labels").glob("*.parquet")
+    truth = pd.read_parquet(path)["label"]
+    right = {}
+    for model, runs in table.groupby("model")["run"]:
+        answers = [pd.read_parquet(store / "runs" / run / "predictions.parquet") for run in runs]
+        right[model] = [answer["predicted"] == truth for answer in answers]
+    a, b = (np.array(own) for own in right.values())
+    return bool((a.all(0) & ~b.any(0)).any() or (b.all(0) & ~a.any(0)).any())
+
+
+def test_two_folders_of_one_name_are_two_datasets(made, tmp_path):
+    store = shutil.copytree(made / "results", tmp_path / "results")
+    other = shutil.copytree(made / "grades", tmp_path / "elsewhere/grades")
+    (other / "train/1/notes.txt").unlink()
+    picture("1", 99).save(other / "train/1/0.png")
+    (tmp_path / "other.toml").write_text(SUITE.replace("FOLDER", str(other)))
+    ran = vcbench("run", tmp_path / "other.toml", "--results", store, "--device", "cpu", "--replicates", "1")
+    assert ran.returncode == 0, ran.stderr
+    table = pd.read_parquet(store / "tables/accuracy.parquet")
+    counts = table.groupby(["dataset", "model"]).size()
+    names = {f"grades [{record['data']['fingerprint'][:6]}]" for record in RunStore(store).trials()}
+    assert len(names) == 2 and set(counts.index.get_level_values("dataset")) == names
+    assert sorted(counts) == [1, 1, 2, 2]
+    for suite in ("grades", "other"):
+        assert vcbench("report", suite, "--results", store, "--out", tmp_path / suite).returncode == 0
+        page = (tmp_path / suite / "report.md").read_text()
+        (named,) = set(table.loc[table["suite"] == suite, "dataset"])
+        assert named.replace("[", "\\[").replace("]", "\\]") in page or named in page
+
+
+def test_a_suite_does_not_take_the_place_of_another_of_its_name(made, tmp_path):
+    store = tmp_path / "results"
+    own = tmp_path / "quick.toml"
+    shutil.copy(made / "grades.toml", own)
+    assert vcbench("run", own, "--results", store, "--only", "vit", "--replicates", "1").returncode == 0
+    before = (store / "suites/quick.json").read_bytes()
+    told(vcbench("run", "quick", "--results", store), "another suite", str(own), "rename")
+    assert (store / "suites/quick.json").read_bytes() == before
+    own.write_text(own.read_text().replace("replicates = 2", "replicates = 1"))
+    again = vcbench("run", own, "--results", store, "--only", "vit")
+    assert again.returncode == 0 and "under this name" not in again.stderr
+    (tmp_path / "b").mkdir()
+    moved = shutil.copy(made / "grades.toml", tmp_path / "b/quick.toml")
+    again = vcbench("run", moved, "--results", store, "--only", "vit", "--replicates", "1")
+    assert again.returncode == 0 and f"held the suite of {own}" in again.stderr

@@ -22,6 +22,7 @@ from bench.analysis.contrasts import contrasts_table
 from bench.analysis.ensembles import ensembles_table, keep_ensembles
 from bench.analysis.frames import for_csv, frame
 from bench.analysis.measured import measured_tables
+from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
 from bench.config import canonical
@@ -150,12 +151,14 @@ ACCURACY_ORDER = [
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name, empty ones too; `brought` only where there are such models,
     `ensembles` only where two networks were averaged."""
-    records, suites, profiles = store.trials(), store.suites(), store.profiles()
+    records, profiles = store.trials(), store.profiles()
+    names = dataset_names(records)
+    suites = {name: named(suite, records, names) for name, suite in store.suites().items()}
     cost, predictions = cost_table(profiles), Predictions(store)
     ensembles = ensembles_table(store, suites, records, predictions)
     return {
         "accuracy": accuracy_table(records, suites, Training(store)),
-        "baselines": baselines_table(store),
+        "baselines": baselines_table(store, names),
         "contrasts": contrasts_table(suites, records, predictions, cost),
         "cost": cost,
         **measured_tables(profiles),
@@ -187,9 +190,14 @@ def write_tables(store: "RunStore") -> list[Path]:
 
 
 def accuracy_table(
-    records: Iterable[Record], suites: dict[str, Record], training: Training | None = None
+    records: Iterable[Record],
+    suites: dict[str, Record],
+    training: Training | None = None,
+    names: dict[tuple[str, str], str] | None = None,
 ) -> pd.DataFrame:
     """One row a trial and suite it is in; a trial that no suite lists has one row and no suite.
+
+    `names` are those of `dataset_names` for the whole store, where `records` are not all of it.
 
     A suite that lists a trial for several comparisons has one row for it that names them all. A
     diverged trial is scored at chance (`at_chance`).
@@ -198,8 +206,9 @@ def accuracy_table(
     purged = {
         _data_key(r) for r in records.values() if (r["metrics"] or {}).get("top1_deduplicated") is not None
     }
+    names = dataset_names(records.values()) if names is None else names
     measured = {
-        run: _measured(record, purged) | (_against_baselines(record, training) if training else {})
+        run: _measured(record, purged, names) | (_against_baselines(record, training) if training else {})
         for run, record in records.items()
     }
     rows, listed = [], set()
@@ -259,7 +268,7 @@ def at_chance(classes: int) -> dict[str, float]:
 CHANGED_COPIES = {"deit_tiny_patch16_224_lnq"}
 
 
-def _measured(record: Record, purged: set[tuple]) -> Record:
+def _measured(record: Record, purged: set[tuple], names: dict[tuple[str, str], str]) -> Record:
     """The row of a trial without what only a suite knows of it."""
     identity, model, data, versions = (record[part] for part in ("identity", "model", "data", "versions"))
     row = {name: record.get(name) for name in ACCURACY}
@@ -276,6 +285,7 @@ def _measured(record: Record, purged: set[tuple]) -> Record:
     return row | {
         "run": record["id"],
         "model": model["name"],
+        "dataset": names[data["dataset"], data["fingerprint"]],
         "data_copy": data["copy"],
         **{name: data.get("overlap", {}).get(name) for name in ("test_in_train", "two_labels")},
         "images_per_class": data["train_images"] / data["classes"],

@@ -125,13 +125,16 @@ def last_loss(history: pd.DataFrame) -> float:
     return float(np.average(history["loss"].to_numpy()[last], weights=since[last]))
 
 
-def baselines_table(store: "RunStore") -> pd.DataFrame:
-    """One row a dataset, split, size and draw that was measured."""
+def baselines_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """One row a dataset, split, size and draw that was measured; `names` are those of `dataset_names`."""
     rows = [
         {
             **{name: record.get(name) for name in BASELINES},
-            **{name: record["data"].get(name) for name in ("dataset", "split_id", "classes")},
+            **{name: record["data"].get(name) for name in ("split_id", "classes")},
             **{name: record["data"].get(name) for name in ("train_images", "test_images")},
+            "dataset": names.get(
+                (record["data"]["dataset"], record["data"]["fingerprint"]), record["data"]["dataset"]
+            ),
             "data_copy": record["data"]["copy"],
             "baseline": record["id"],
         }

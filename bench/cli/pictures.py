@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,14 @@ def refuse_if_committed(folder: Path) -> None:
         )
 
 
-def reader(data: Path, results: Path) -> "Pictures":
+def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures":
     """Opens the dataset of a trial and returns its test images by position.
+
+    Args:
+        data: the folder of the downloaded datasets.
+        results: the run store.
+        folders: names ("folder:PATH") under which images of one's own may lie; those count that the trial
+            was tested on, whatever their folder is called now.
 
     Raises:
         InputError: the images are not those that the trial was tested on.
@@ -43,12 +50,33 @@ def reader(data: Path, results: Path) -> "Pictures":
 
     def pictures(record: dict[str, Any]) -> Any:
         wanted = record["data"]
-        name = own_images(store, record["id"]) or wanted["dataset"]
-        opened = open_dataset(name, wanted["split_id"], data, store=results)
-        if opened.fingerprint != wanted["fingerprint"]:
+        own = wanted["copy"] == "own data"
+        known = own_images(store, record["id"]) if own else None
+        tried = [*folders, *([known] if known else [])] if own else [wanted["dataset"]]
+        for name in tried:
+            opened = open_dataset(name, None if own else wanted["split_id"], data, store=results)
+            if (opened.split_id, opened.fingerprint) == (wanted["split_id"], wanted["fingerprint"]):
+                return lambda place: opened.read(int(opened.splits["test"][place]))
+        if own:
+            looked = f" (they are not in {', '.join(tried)})" if tried else ""
             raise InputError(
-                f"--data-dir {data}: its {wanted['dataset']} is not the copy that the runs were tested on"
+                f'--with-images: the runs were tested on your own images "{wanted["dataset"]}"; say where '
+                f"they are with --dataset folder:PATH{looked}"
             )
-        return lambda place: opened.read(int(opened.splits["test"][place]))
+        raise InputError(
+            f"--data-dir {data}: its {wanted['dataset']} is not the copy that the runs were tested on"
+        )
 
     return pictures
+
+
+def own_folders(suite: str) -> list[str]:
+    """The folders of images that a suite's file names, where the file is here; none where it is not."""
+    from bench.suite import load_suite
+
+    try:
+        comparisons = load_suite(suite.partition("+")[0] if not suite.endswith(".toml") else suite).comparison
+    except InputError:
+        return []
+    names = dict.fromkeys(comparison.dataset for comparison in comparisons)
+    return [name for name in names if name.startswith("folder:") and Path(name[7:]).expanduser().is_dir()]

@@ -47,6 +47,14 @@ def report(
         typer.Option("--with-images", help="Show test images that one model of a pair gets right alone."),
     ] = False,
     data_dir: DataDir = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            metavar="folder:PATH",
+            help="For --with-images: where images of your own lie [default: as in the suite's file].",
+        ),
+    ] = None,
 ) -> None:
     """Render a suite's report from its run store; neither data nor PyTorch is needed.
 
@@ -67,9 +75,9 @@ def report(
     folder = out or Path("reports") / name
     pictures = None
     if with_images:
-        from bench.cli.pictures import reader, refuse_if_committed
+        from bench.cli.pictures import own_folders, reader, refuse_if_committed
 
         refuse_if_committed(folder)
-        pictures = reader(data_folder(data_dir), results)
+        pictures = reader(data_folder(data_dir), results, [*(dataset or ()), *own_folders(suite)])
     render(store, name, folder, pictures)
     print(folder / "index.html")

@@ -96,12 +96,16 @@ def _run(
     from bench.engine import choose_engine
     from bench.plan import Resolver
     from bench.profiles import lacks_energy
-    from bench.run import chosen, run_suite
-    from bench.suite import load_suite
+    from bench.run import chosen, refuse_other_suite, run_suite
+    from bench.store import RunStore
+    from bench.suite import load_suite, own_file
 
     loaded = load_suite(suite, tuple(settings or ()))
     folder = data_folder(data_dir)
     weights = weights_folder(weights_dir, folder)
+    file = own_file(suite)
+    if line := refuse_other_suite(loaded, file, RunStore(results)):
+        warn(line)
     # A wrong name and missing weights are told before anything slow begins.
     trials = chosen(loaded, replicates, only or ())
     Resolver(folder, weights, None).require_weights(trials)
@@ -109,7 +113,6 @@ def _run(
 
     from bench.analysis.tables import write_tables
     from bench.machine import choose_device
-    from bench.store import RunStore
     from bench.training.fitting import Place
 
     place = Place(folder, weights, results, choose_device(device))
@@ -134,6 +137,7 @@ def _run(
             ended=bars.ended,
             told=bars.told,
             warn=warn,
+            file=file,
         )
     finally:
         bars.bars.stop()

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.growth import Growth, growths
+from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.tables import accuracy_table, cost_table, history_table
 from bench.analysis.trained import NOT_TRAINED, Training
@@ -155,7 +156,10 @@ def gather(store: "RunStore", name: str) -> Evidence:
         raise InputError(f'{store.root}: nothing was run of a suite "{name}"{hint} (see: vcbench run)')
     suite = suites[name]
     ids = {entry["id"] for entry in suite["trials"]}
-    records = {record["id"]: record for record in store.trials() if record["id"] in ids}
+    every = store.trials()
+    names = dataset_names(every)
+    suite = named(suite, every, names)
+    records = {record["id"]: record for record in every if record["id"] in ids}
     stored, listed = store.profiles(), set(suite["profiles"])
     models = {contestant["model"] for contestant in suite["contestants"].values()}
     models |= {profile["model"] for profile in stored if profile["id"] in listed and profile.get("model")}
@@ -166,7 +170,7 @@ def gather(store: "RunStore", name: str) -> Evidence:
         or (profile["what"] != "cost" and (profile.get("model") or "any") in {*models, "any"})
     ]
     cost = cost_table(profile for profile in profiles if profile["id"] in listed)
-    trials = _trials(suite, accuracy_table(records.values(), {name: suite}, Training(store)))
+    trials = _trials(suite, accuracy_table(records.values(), {name: suite}, Training(store), names))
     return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite))
 
 

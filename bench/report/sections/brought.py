@@ -32,11 +32,12 @@ DIFFERENCES = (
 
 def brought(evidence: Evidence) -> list[Block]:
     """What was brought to the suite's test splits; nothing where nothing was."""
-    places = {(c["dataset"], c["split_id"]) for c in evidence.suite["comparisons"]}
+    same = ("dataset", "split_id", "fingerprint")
+    tested = {tuple(record["data"][part] for part in same) for record in evidence.records.values()}
     found = [
         record
         for record in brought_records(evidence.store)
-        if (record["data"]["dataset"], record["data"]["split_id"]) in places
+        if tuple(record["data"][part] for part in same) in tested
     ]
     if not found:
         return []
