@@ -10,6 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from bench.engine import Outcome
 from bench.plan import Resolved
@@ -118,17 +119,23 @@ class TrialBar:
         return self._should_stop()
 
 
+def _column(**layout: int) -> Column:
+    return Column(no_wrap=True, overflow="ellipsis", **layout)
+
+
 class SuiteBars:
     """A bar over the suite, one over each running trial, and a line for every trial that ends."""
 
     def __init__(self, name: str, should_stop: Callable[[], bool]) -> None:
         self.console = Console(stderr=True, highlight=False)
         self.bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}", markup=False),
+            # Of a line that is too long for the terminal its last words give way, never count or time.
+            TextColumn("{task.description}", markup=False, table_column=_column(max_width=30)),
+            BarColumn(bar_width=12),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.fields[numbers]}", markup=False, table_column=_column(ratio=1)),
+            expand=True,
             console=self.console,
         )
         self.suite = self.bars.add_task(name, total=1, numbers="trials")
