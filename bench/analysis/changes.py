@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.analysis.contrasts import cut
+from bench.analysis.decisions import Cell, judge
 from bench.analysis.predictions import Predictions
-from bench.analysis.statistics import MIN_REPLICATES, Contrast, contrast
+from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.analysis.tables import cost_table
 from bench.errors import InputError, did_you_mean
 
@@ -36,7 +37,7 @@ class Change:
         replicates: how many were paired.
         before, after: mean top-1 of the paired replicates, or of what there is where none is paired;
             diverged trials at chance; None where there is nothing.
-        difference, low, high: after minus before with its simultaneous interval; fractions.
+        difference, low, high: after minus before with its 95 % interval; fractions.
         runs_before, runs_after: the runs behind it, in the same order where they are paired.
     """
 
@@ -78,6 +79,16 @@ class _Cell:
         """What pairs the replicates that both have."""
         return [key for key in self.before if key in self.after]
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether both are one run without any seed, which would be the same if repeated."""
+        return list(self.before) == list(self.after) == [(None, None)]
+
+    @property
+    def enough(self) -> bool:
+        """Whether something may be said of it."""
+        return self.deterministic or len(self.paired) >= MIN_REPLICATES
+
 
 def find_changes(
     before: "RunStore", after: "RunStore", suite: str | None = None, variant: str | None = None
@@ -89,7 +100,7 @@ def find_changes(
         suite: only this one.
         variant: what the suite is called in the second store, where it is another name there.
 
-    The intervals hold together: Bonferroni over the cells with enough replicates in both.
+    Verdicts are Holm's over the cells with enough replicates in both.
 
     Raises:
         InputError: the stores have no suite in common, or not the one asked for.
@@ -102,11 +113,11 @@ def find_changes(
     sources = [(Predictions(store), {r["id"]: r for r in store.trials()}) for store in (before, after)]
     listings = {new: (before.suites()[old], after.suites()[new]) for old, new in pairs}
     cells = {name: list(_cells(*both, sources[0][1], sources[1][1])) for name, both in listings.items()}
-    comparisons = sum(len(cell.paired) >= MIN_REPLICATES for own in cells.values() for cell in own)
+    comparisons = sum(cell.enough for own in cells.values() for cell in own)
     return [
-        _change(name, new, cell, sources[0][0], sources[1][0], max(1, comparisons))
+        change
         for name, (_, new) in listings.items()
-        for cell in cells[name]
+        for change in _changes(name, new, cells[name], sources[0][0], sources[1][0], comparisons)
     ]
 
 
@@ -159,17 +170,43 @@ def _by_cell(listing: Record, records: dict[str, Record]) -> dict[Key, dict[tupl
     return cells
 
 
-def _change(
-    suite: str, listing: Record, cell: _Cell, before: Predictions, after: Predictions, comparisons: int
-) -> Change:
+def _changes(
+    suite: str, listing: Record, cells: list[_Cell], before: Predictions, after: Predictions, comparisons: int
+) -> list[Change]:
+    """Every cell of one suite; those that can be paired are judged together."""
+    runs = [[[side[key] for key in cell.paired] for side in (cell.before, cell.after)] for cell in cells]
+    why_not = [_not_comparable(cell, own, before, after) for cell, own in zip(cells, runs, strict=True)]
+    able = [k for k, reason in enumerate(why_not) if reason is None]
+    tables = {
+        k: [
+            np.stack([source.scores(record) for record in own])
+            for source, own in zip((before, after), runs[k], strict=True)
+        ]
+        for k in able
+    }
+    judged = [Cell((tables[k][1], tables[k][0]), k, deterministic=cells[k].deterministic) for k in able]
+    results = dict(
+        zip(able, judge(judged, delta=listing["delta"], comparisons=max(1, comparisons)), strict=True)
+    )
+    changes = []
+    for k, cell in enumerate(cells):
+        change = _unchanged(suite, listing, cell, why_not[k] or "")
+        if k in results:
+            same = all(_same(*both, before, after) for both in zip(*runs[k], strict=True))
+            change = _changed(change, cell, runs[k], tables[k], results[k], same)
+        changes.append(change)
+    return changes
+
+
+def _unchanged(suite: str, listing: Record, cell: _Cell, note: str) -> Change:
+    """A cell of which nothing can be said, and why."""
     comparison, contestant, shots = cell.key
     facts = next((c for c in listing["comparisons"] if c["name"] == comparison), {})
-    titles = listing["contestants"].get(contestant, {})
-    blank = Change(
+    return Change(
         suite=suite,
         comparison=comparison,
         contestant=contestant,
-        title=titles.get("title", contestant),
+        title=listing["contestants"].get(contestant, {}).get("title", contestant),
         dataset=facts.get("dataset", ""),
         split_id=facts.get("split_id") or "",
         shots=shots,
@@ -180,22 +217,22 @@ def _change(
         difference=None,
         low=None,
         high=None,
-        note="",
+        note=note,
         runs_before=tuple(record["id"] for record in cell.before.values()),
         runs_after=tuple(record["id"] for record in cell.after.values()),
     )
-    runs = [[side[key] for key in cell.paired] for side in (cell.before, cell.after)]
-    why_not = _not_comparable(cell, runs, before, after)
-    if why_not:
-        return replace(blank, note=why_not)
-    tables = [
-        np.stack([source.scores(record) for record in own])
-        for source, own in zip((before, after), runs, strict=True)
-    ]
-    result = cut(contrast(tables[1], tables[0], comparisons=comparisons, delta=listing["delta"]))
-    same = all(_same(*both, before, after) for both in zip(*runs, strict=True))
+
+
+def _changed(
+    change: Change,
+    cell: _Cell,
+    runs: list[list[Record]],
+    tables: list[NDArray],
+    result: Contrast,
+    same: bool,
+) -> Change:
     return replace(
-        blank,
+        change,
         verdict="identical" if same else result.verdict,
         replicates=result.replicates,
         before=float(tables[0].mean()),
@@ -234,6 +271,8 @@ def _notes(result: Contrast, cell: _Cell, runs: list[list[Record]], same: bool) 
         yield f"{result.replicates} of {planned} replicates are in both"
     if result.verdict == "none" and not same:
         yield f"fewer than {MIN_REPLICATES} replicates: no interval, no verdict"
+    if result.images_only and not same:
+        yield "one deterministic run of each: the interval is over test images alone"
     old, new = (sum(record["outcome"] == "diverged" for record in own) for own in runs)
     if old or new:
         yield f"diverged, at chance: {old} before, {new} after, of {result.replicates}"

@@ -1,23 +1,26 @@
 """The contrasts of a suite: every pair of models it compares, on every subset, with what may be claimed.
 
-Replicates are paired by draw seed and training seed, images by their place in the test split. A probe has
-no training seed, and is paired by what its replicate would have had. An interval
-is about new training runs and new test images; it conditions on the pool of training images (and on all of
-them where the whole split is used), on the values that were tuned, and on the checkpoint of a pretrained
-model.
+Primary contrasts, which the suite declares, get verdicts by Holm's procedure over all of them; exploratory
+ones have intervals and no verdict. Replicates are paired by draw seed and training seed, images by their
+place in the test split. A probe has no training seed, and is paired by what its replicate would have had. An
+interval is about new training runs and new test images; it conditions on the pool of training images (and on
+all of them where the whole split is used), on the values that were tuned, and on the checkpoint of a
+pretrained model. A probe on the whole split is deterministic, and its interval is about new test images
+alone.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.analysis.decisions import Cell, judge
 from bench.analysis.frames import frame
 from bench.analysis.predictions import Predictions
 from bench.analysis.standing import Standing
-from bench.analysis.statistics import MIN_REPLICATES, Contrast, contrast
+from bench.analysis.statistics import MIN_REPLICATES, Contrast
 
 Record = dict[str, Any]
 
@@ -47,6 +50,9 @@ CONTRASTS = {
     "alpha": "float64",
     "comparisons": "Int64",
     "delta": "float64",
+    "p_adjusted": "float64",
+    "p_equivalent": "float64",
+    "images_only": "boolean",
     "verdict": "str",
     "a_diverged": "Int64",
     "b_diverged": "Int64",
@@ -55,12 +61,17 @@ CONTRASTS = {
     "a_runs": "str",
     "b_runs": "str",
 }
-"""Columns of the contrasts table: fractions in 0..1, a minus b; each interval has level 1 - alpha /
-comparisons; `se` is the standard error of the difference; `flops_ratio` is a over b; runs are those that
-were paired, in the same order."""
+"""Columns of the contrasts table: fractions in 0..1, a minus b. `low` to `high` is the plain interval of
+level 1 - alpha, of every row alone; `se` is the standard error of the difference. The verdict of a primary
+contrast is better or worse where `p_adjusted` is at most alpha, else equivalent where `p_equivalent` is: both
+are Holm's over the `comparisons` primary contrasts that are planned and can be decided, the first of no
+difference, the second of one of `delta` or more. Exploratory contrasts have neither, and the verdict none.
+`images_only`: the interval is about new test images alone, as one deterministic run of each was made.
+`flops_ratio` is a over b; runs are those that were paired, in the same order."""
 
 
 WHOLE_SPLIT = "the whole training split: no spread over draws"
+IMAGES_ONLY = "one deterministic run of each: the interval is over test images alone"
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class Pair:
 class Finding:
     """What was found of a pair.
 
-    `result` is None where no replicate of both was run; its verdict is "none" where there are too few.
+    `result` is None where no replicate of both was run; it has no interval where there are too few.
     `runs_a` and `runs_b` are the paired runs; the accuracies are those of these runs. `flops_ratio` is a
     over b, None where it was not measured.
     """
@@ -99,9 +110,9 @@ class Finding:
     runs_b: tuple[str, ...]
 
     @property
-    def decided(self) -> bool:
-        """Whether there is an interval."""
-        return self.result is not None and self.result.verdict != "none"
+    def has_interval(self) -> bool:
+        """Whether enough was run for one."""
+        return self.result is not None and self.result.low is not None
 
 
 def pairs(listing: Record) -> list[Pair]:
@@ -133,9 +144,8 @@ def find_contrasts(
 ) -> list[Finding]:
     """Every contrast of one suite.
 
-    Primary contrasts are adjusted (Bonferroni) for the number of primary contrasts and subsets that the
-    suite plans, measured or not, so that no interval changes its meaning while a suite fills up.
-    Exploratory ones are not adjusted.
+    Primary contrasts are judged by Holm's procedure over all that the suite plans and that can be decided,
+    measured or not, so that their number does not change while a suite fills up.
 
     Args:
         listing: the suite as the store lists it.
@@ -146,42 +156,85 @@ def find_contrasts(
     entries: dict[tuple[str, int | None, str], list[Record]] = {}
     for entry in listing["trials"]:
         entries.setdefault((entry["comparison"], entry["shots"], entry["contestant"]), []).append(entry)
-    found = pairs(listing)
-    comparisons = max(1, sum(pair.primary for pair in found))
+    declared = pairs(listing)
+    own = [[entries[pair.comparison, pair.shots, key] for key in (pair.a, pair.b)] for pair in declared]
+    comparisons = sum(pair.primary and can_be_decided(both) for pair, both in zip(declared, own, strict=True))
+    runs = [_paired(both, records, predictions) for both in own]
+    results: dict[int, Contrast] = {}
+    accuracies: dict[int, tuple[float, float]] = {}
+    for primary in (True, False):
+        at = [k for k, pair in enumerate(declared) if pair.primary == primary and runs[k][0]]
+        cells = [_cell(declared[k], own[k], runs[k], predictions) for k in at]
+        number = comparisons if primary else 0
+        results |= zip(at, judge(cells, delta=listing["delta"], comparisons=number), strict=True)
+        accuracies |= zip(
+            at, (tuple(float(own.mean()) for own in cell.scores) for cell in cells), strict=True
+        )
     standing = Standing(listing, records, cost)
-    own = [[entries[pair.comparison, pair.shots, key] for key in (pair.a, pair.b)] for pair in found]
     return [
-        _finding(listing, records, predictions, standing, pair, both, comparisons if pair.primary else 1)
-        for pair, both in zip(found, own, strict=True)
+        _finding(
+            listing,
+            records,
+            standing,
+            pair,
+            own[k],
+            runs[k],
+            results.get(k),
+            accuracies.get(k, (np.nan, np.nan)),
+        )
+        for k, pair in enumerate(declared)
     ]
+
+
+def can_be_decided(entries: list[list[Record]]) -> bool:
+    """Whether enough replicates of both models are planned for a verdict, or one run says all there is."""
+    return min(map(len, entries)) >= MIN_REPLICATES or is_deterministic(entries)
+
+
+def is_deterministic(entries: list[list[Record]]) -> bool:
+    """Whether each model has one run, on the whole split and without a training seed."""
+    return all(len(own) == 1 and own[0]["draw_seed"] is None and own[0]["seed"] is None for own in entries)
+
+
+def _paired(
+    entries: list[list[Record]], records: dict[str, Record], predictions: Predictions
+) -> list[list[Record]]:
+    """The records of both models that have a score for each image, in the same order of replicates."""
+    by_key = [dict(_measured(own, records, predictions)) for own in entries]
+    common = [key for key in by_key[0] if key in by_key[1]]
+    return [[both[key] for key in common] for both in by_key]
+
+
+def _cell(
+    pair: Pair, entries: list[list[Record]], runs: list[list[Record]], predictions: Predictions
+) -> Cell:
+    a, b = (np.stack([predictions.scores(record) for record in own]) for own in runs)
+    return Cell((a, b), pair.comparison, deterministic=is_deterministic(entries))
 
 
 def _finding(
     listing: Record,
     records: dict[str, Record],
-    predictions: Predictions,
     standing: Standing,
     pair: Pair,
     entries: list[list[Record]],
-    comparisons: int,
+    runs: list[list[Record]],
+    result: Contrast | None,
+    accuracy: tuple[float, float],
 ) -> Finding:
     comparison = standing.comparisons[pair.comparison]
-    by_key = [dict(_measured(own, records, predictions)) for own in entries]
-    common = [key for key in by_key[0] if key in by_key[1]]
-    runs = [[both[key] for key in common] for both in by_key]
-    tables = [np.stack([predictions.scores(record) for record in own]) for own in runs] if common else []
-    result = cut(contrast(*tables, comparisons=comparisons, delta=listing["delta"])) if common else None
+    common = len(runs[0])
     diverged = [sum(record["outcome"] == "diverged" for record in own) for own in runs]
     measured = [records[entry["id"]] for own in entries for entry in own if entry["id"] in records]
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
     notes = [
-        *_certainty(len(common), entries),
-        *_one_draw(pair, len(common), entries),
+        *_certainty(pair, common, entries),
+        *_one_draw(pair, common, entries),
         *standing.notes(pair.comparison, pair.a, pair.b, ratio),
     ]
     titles = tuple(listing["contestants"][key]["title"] for key in (pair.a, pair.b))
     notes += [
-        f"{k} of {len(common)} runs of {title} diverged, at chance"
+        f"{k} of {common} runs of {title} diverged, at chance"
         for k, title in zip(diverged, titles, strict=True)
         if k
     ]
@@ -195,20 +248,12 @@ def _finding(
         titles,
         min(map(len, entries)),
         result,
-        tuple(float(table.mean()) for table in tables) if tables else (np.nan, np.nan),
+        accuracy,
         tuple(diverged),
         ratio,
         tuple(notes),
         *(tuple(record["id"] for record in own) for own in runs),
     )
-
-
-def cut(found: Contrast) -> Contrast:
-    """The same with its interval cut at -1 and 1, beyond which no difference lies."""
-    if found.low is None or found.high is None:
-        return found
-    low, high = max(found.low, -1.0), min(found.high, 1.0)
-    return replace(found, low=low, high=high, half_width=(high - low) / 2)
 
 
 def contrasts_table(
@@ -250,16 +295,16 @@ def _measured(
             yield paired_by(entry, record), record
 
 
-def _certainty(replicates: int, entries: list[list[Record]]) -> list[str]:
-    """Why there is no verdict, where there is none."""
+def _certainty(pair: Pair, replicates: int, entries: list[list[Record]]) -> list[str]:
+    """Why there is no interval where there is none, and what one is about that is about images alone."""
     if replicates >= MIN_REPLICATES:
         return []
     if not replicates:
         return ["not measured: no replicate with predictions of both"]
-    if all(len(own) == 1 and own[0]["draw_seed"] is None and own[0]["seed"] is None for own in entries):
-        return ["one deterministic run of each: no interval, no verdict"]
-    plural = "" if replicates == 1 else "s"
-    return [f"{replicates} common replicate{plural}: no interval, no verdict"]
+    if is_deterministic(entries):
+        return [IMAGES_ONLY]
+    missing = "no interval, no verdict" if pair.primary else "no interval"
+    return [f"{replicates} common replicate{'' if replicates == 1 else 's'}: {missing}"]
 
 
 def _one_draw(pair: Pair, replicates: int, entries: list[list[Record]]) -> list[str]:

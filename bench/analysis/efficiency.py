@@ -21,7 +21,7 @@ MAX_EXTRAPOLATION = 2.0
 
 @dataclass(frozen=True)
 class Curve:
-    """Accuracy of one model at rising sizes, with intervals that hold together."""
+    """Accuracy of one model at rising sizes, with the interval of each."""
 
     sizes: tuple[float, ...]
     points: tuple[Estimate, ...]
@@ -124,18 +124,15 @@ class Sensitivity:
     bounded: bool
 
 
-def curve(scores: Mapping[float, ArrayLike], *, alpha: float = 0.05, comparisons: int | None = None) -> Curve:
+def curve(scores: Mapping[float, ArrayLike], *, alpha: float = 0.05) -> Curve:
     """Accuracy against size, from scores (R, N) at each size.
 
-    The intervals are those of `mean_interval` (two-way variance, replicates and images both random),
-    Bonferroni over the sizes, so that the whole band holds with probability 1 - alpha. A t interval over
-    replicates alone would be shorter, but would speak only about these test images, while verdicts speak
-    about new ones as well. `comparisons` stands for the number of sizes where more than one curve must hold
-    at once.
+    The intervals are those of `mean_interval` (two-way variance, replicates and images both random), each of
+    level 1 - alpha alone. A t interval over replicates alone would be shorter, but would speak only about
+    these test images, while verdicts speak about new ones as well.
     """
     sizes = _rising(sorted(scores))
-    comparisons = len(sizes) if comparisons is None else comparisons
-    points = (mean_interval(scores[n], alpha=alpha, comparisons=comparisons) for n in sizes)
+    points = (mean_interval(scores[n], alpha=alpha) for n in sizes)
     return Curve(tuple(map(float, sizes)), tuple(points))
 
 
@@ -156,9 +153,9 @@ def area_scores(scores: Mapping[float, ArrayLike]) -> NDArray:
     return np.tensordot(weights, np.stack(tables), 1)
 
 
-def area(scores: Mapping[float, ArrayLike], *, alpha: float = 0.05, comparisons: int = 1) -> Estimate:
+def area(scores: Mapping[float, ArrayLike], *, alpha: float = 0.05) -> Estimate:
     """The normalised area under one model's curve with its interval; see `area_scores`."""
-    return mean_interval(area_scores(scores), alpha=alpha, comparisons=comparisons)
+    return mean_interval(area_scores(scores), alpha=alpha)
 
 
 def images_needed(measured: Curve, target: float) -> Needed:
@@ -187,9 +184,8 @@ def crossover(sizes: Sequence[float], contrasts: Sequence[Contrast]) -> Crossove
 
     Claimed only between a size at which one is better and a larger one at which the other is; the interval
     runs between the nearest two such sizes, the point is where the interpolated difference is zero (the
-    middle one of several). The contrasts have to be adjusted for all sizes, and a wrong claim then needs a
-    wrong verdict. "none in the measured range": at every size the same model is better, or the two are
-    equivalent.
+    middle one of several). The verdicts have to allow for all sizes, and a wrong claim then needs a wrong
+    verdict. "none in the measured range": at every size the same model is better, or the two are equivalent.
     """
     sizes = _rising(sizes)
     if len(sizes) != len(contrasts):

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.contrasts import Finding, cut
+from bench.analysis.contrasts import Finding
+from bench.analysis.decisions import contrast
 from bench.analysis.efficiency import Crossover, Curve, area, area_scores, crossover, curve
 from bench.analysis.predictions import Predictions
-from bench.analysis.statistics import MIN_REPLICATES, Contrast, Estimate, contrast
+from bench.analysis.statistics import MIN_REPLICATES, Contrast, Estimate
 
 Record = dict[str, Any]
 
@@ -26,7 +27,7 @@ class Growth:
 
     @cached_property
     def curve(self) -> Curve:
-        """Its band, simultaneous over its own sizes."""
+        """Its band: the plain interval at each size."""
         return curve({size: np.stack(list(own.values())) for size, own in self.scores.items()})
 
     def tables(self, sizes: list[float], replicates: list[int]) -> dict[float, NDArray]:
@@ -67,36 +68,19 @@ def area_of(growth: Growth, sizes: list[float], replicates: list[int]) -> Estima
 
 
 def area_contrast(a: Growth, b: Growth, delta: float) -> tuple[Contrast | None, list[float]]:
-    """The difference of two areas over their common sizes, unadjusted, and those sizes."""
+    """The difference of two areas over their common sizes with its interval, and those sizes."""
     sizes, replicates = shared([a, b])
     if not sizes:
         return None, []
     both = [area_scores(member.tables(sizes, replicates)) for member in (a, b)]
-    return cut(contrast(*both, delta=delta)), sizes
+    return contrast(*both, delta=delta), sizes
 
 
-def crossover_of(
-    findings: list[Finding], records: Mapping[str, Record], predictions: Predictions
-) -> Crossover | None:
-    """Whether the better model of one pair changes with the size; None with fewer than two sizes.
-
-    An exploratory pair is adjusted for its own sizes here, as a claim over all of them needs it.
-    """
+def crossover_of(findings: list[Finding]) -> Crossover | None:
+    """Whether the better model of one primary pair changes with the size, by the verdicts; None with fewer
+    than two sizes, and for exploratory pairs, of which nothing is claimed."""
     by_size = {f.images_per_class: f for f in findings if f.result}  # 10 shots may be the whole split
     measured = [by_size[size] for size in sorted(by_size)]
-    if len(measured) < 2:
+    if len(measured) < 2 or not all(f.pair.primary for f in measured):
         return None
-    results = [
-        f.result if f.pair.primary else _adjusted(f, len(measured), records, predictions) for f in measured
-    ]
-    return crossover([f.images_per_class for f in measured], results)
-
-
-def _adjusted(
-    finding: Finding, comparisons: int, records: Mapping[str, Record], predictions: Predictions
-) -> Contrast:
-    tables = (
-        np.stack([predictions.scores(records[run]) for run in runs])
-        for runs in (finding.runs_a, finding.runs_b)
-    )
-    return contrast(*tables, comparisons=comparisons, delta=finding.result.delta)
+    return crossover([f.images_per_class for f in measured], [f.result for f in measured])

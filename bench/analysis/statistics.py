@@ -2,8 +2,9 @@
 
 Scores are tables of R replicates x N test images with values in [0, 1]: 1 where the image was classified
 correctly, 0 where not, and chance for every image of a diverged trial. All results are fractions; times 100
-they are points. Verdicts come from one interval, `contrast`. Everything under "Descriptive" speaks about the
-networks that were trained and about nothing else, and is never a verdict.
+they are points. Here are the variance of a mean difference, its interval and its p-values; `decisions` has
+what several contrasts of a suite say together. Everything under "Descriptive" speaks about the networks that
+were trained and about nothing else, and is never a verdict.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ _FLAT = 1e-20
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of a table of scores with its interval; the interval is None where none can be given."""
+    """The mean of a table of scores with its 95 % interval; the interval is None where none can be given."""
 
     estimate: float
     low: float | None
@@ -38,21 +39,52 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Contrast(Estimate):
-    """The mean difference between two models, and what may be said about it."""
+    """The mean difference between two models, and what may be said about it.
+
+    `p_adjusted` (of no difference) and `p_equivalent` (of a difference of delta or more) are Holm's, over
+    `comparisons` contrasts; None where there is no verdict. `images_only`: the interval is about new test
+    images alone.
+    """
 
     verdict: Verdict
     delta: float
     alpha: float
-    comparisons: int
+    comparisons: int = 1
+    p_adjusted: float | None = None
+    p_equivalent: float | None = None
+    images_only: bool = False
+
+    @property
+    def excludes_0(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-class Intervals(NamedTuple):
-    """Arrays of one shape: one entry for each table of a stack."""
+class Parts(NamedTuple):
+    """What tables of scores say of their means: arrays that broadcast to one shape, an entry a table.
+
+    The variance of a mean is (max(rep, res) + img) / (replicates x images): `rep` is MS_rep with `freedom`
+    degrees of freedom, `res` MS_res, and `img` what MS_img has above MS_res.
+    """
 
     estimate: NDArray
-    low: NDArray
-    high: NDArray
-    se: NDArray
+    rep: NDArray
+    img: NDArray
+    res: NDArray
+    freedom: NDArray
+    replicates: NDArray
+    images: NDArray
+
+    @property
+    def flat(self) -> NDArray:
+        """Tables of equal values, which have no variation to estimate a variance from."""
+        return np.maximum(self.rep, self.res) + self.img < _FLAT
+
+    @property
+    def se(self) -> NDArray:
+        """The standard error of the mean; 0 of a flat table."""
+        variance = (np.maximum(self.rep, self.res) + self.img) / (self.replicates * self.images)
+        return np.where(self.flat, 0.0, np.sqrt(variance))
 
 
 def chance_scores(classes: int, images: int) -> NDArray:
@@ -80,111 +112,118 @@ def mean_squares(tables: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
     )
 
 
-def intervals(
-    tables: ArrayLike,
-    *,
-    alpha: float = 0.05,
-    comparisons: int = 1,
-    bounds: tuple[float, float] = (-1.0, 1.0),
-) -> Intervals:
-    """Two-sided intervals for the means of a stack of tables (..., R, N), replicates and images both random.
+def parts(tables: ArrayLike) -> Parts:
+    """The parts of the variance of tables (..., R, N) of 3 replicates or more.
 
-    The mean has variance (a + b) / (R N), with a = max(MS_rep, MS_res) and b = max(MS_img - MS_res, 0). Its
-    half-width H is that of Howe: the half-widths of independent parts, each with the quantile of Student's t
-    for its own degrees of freedom, add up like standard errors (W. G. Howe, 1974, "Approximate confidence
-    limits on the mean of X + Y where X and Y are two tabled independent random variables", JASA 69,
-    789-794). With t_k for k degrees of freedom,
-
-        R N H^2 = max(t_{R-1}^2 MS_rep, t_{(R-1)(N-1)}^2 MS_res) + t_{N-1}^2 b.
-
-    The maximum is the floor of a, at the degrees of freedom of what it is made of: replicates that agree by
-    luck cannot make the interval shorter than the residuals alone allow. Degrees of freedom estimated for the
-    sum (Satterthwaite) are many just when MS_rep is small by luck, and claim too much. Each interval has
-    level 1 - alpha / comparisons (Bonferroni), for all of them to hold together with probability 1 - alpha;
-    `simulation` measures how often they do.
-
-    A table of equal values d has no variation to estimate a variance from, and a width of zero would claim
-    too much. If a share p of all images is different, N images miss it with probability (1 - p)^N; the
-    largest p that is missed with probability alpha / (2 comparisons) could move the mean to d - p (d - lower
-    bound) or d + p (upper bound - d), and these are the ends (SE 0).
-
-    Raises ValueError for fewer than 3 replicates or 2 images, and for values that are not within the bounds.
+    One replicate is a deterministic run, the same however often it is repeated: only its images are random.
+    Raises ValueError for two replicates and for fewer than 2 images.
     """
     tables = np.asarray(tables)
     replicates, images = tables.shape[-2:]
-    if replicates < MIN_REPLICATES or images < 2:
+    if images < 2 or 1 < replicates < MIN_REPLICATES or not replicates:
         raise ValueError(f"an interval needs 3 replicates and 2 images, not {replicates} and {images}")
-    _check(tables, bounds)
-    tail = _tail(alpha, comparisons)
-    ms_rep, ms_img, ms_res = mean_squares(tables)
-    a, b = np.maximum(ms_rep, ms_res), np.maximum(ms_img - ms_res, 0.0)
-    flat = a + b < _FLAT
-    se = np.where(flat, 0.0, np.sqrt((a + b) / (replicates * images)))
-    freedom = np.array([replicates - 1, images - 1, (replicates - 1) * (images - 1)])
-    t_rep, t_img, t_res = np.square(stdtrit(freedom, 1.0 - tail))
-    reach = np.sqrt((np.maximum(t_rep * ms_rep, t_res * ms_res) + t_img * b) / (replicates * images))
-    unseen = 1.0 - tail ** (1.0 / images)
     estimate = tables.mean((-2, -1), dtype=float)
-    low = estimate - np.where(flat, unseen * (estimate - bounds[0]), reach)
-    high = estimate + np.where(flat, unseen * (bounds[1] - estimate), reach)
-    return Intervals(estimate, low, high, se)
+    if replicates == 1:
+        rep = res = np.zeros_like(estimate)
+        img = tables[..., 0, :].var(-1, ddof=1, dtype=float)
+    else:
+        rep, ms_img, res = mean_squares(tables)
+        img = np.maximum(ms_img - res, 0.0)
+    return Parts(estimate, rep, img, res, *map(np.asarray, (max(replicates - 1, 1), replicates, images)))
 
 
-def verdicts(low: ArrayLike, high: ArrayLike, delta: float) -> NDArray[np.str_]:
-    """What intervals say: "better" or "worse" (0 is outside), else "equivalent" (within +-delta), else
-    "inconclusive". Ends that lie exactly on 0 or on +-delta claim nothing."""
-    low, high = np.asarray(low), np.asarray(high)
-    inside = (low > -delta) & (high < delta)
-    return np.select([low > 0, high < 0, inside], ["better", "worse", "equivalent"], "inconclusive")
+def half_width(of: Parts, tail: ArrayLike) -> NDArray:
+    """The half-width H of an interval that misses on each side with probability `tail`, below 0.5.
+
+    Replicates and images are both random, and H is that of Howe: the half-widths of independent parts, each
+    with the quantile of Student's t for its own degrees of freedom, add up like standard errors (W. G. Howe,
+    1974, "Approximate confidence limits on the mean of X + Y where X and Y are two tabled independent random
+    variables", JASA 69, 789-794). With t_k for k degrees of freedom,
+
+        R N H^2 = max(t_freedom^2 rep, t_{(R-1)(N-1)}^2 res) + t_{N-1}^2 img.
+
+    The maximum is the floor of the first part, at the degrees of freedom of what it is made of: replicates
+    that agree by luck cannot make the interval shorter than the residuals alone allow. Degrees of freedom
+    estimated for the sum (Satterthwaite) are many just when rep is small by luck, and claim too much.
+    """
+    rest = np.maximum((of.replicates - 1) * (of.images - 1), 1)
+    t_rep, t_img, t_res = (stdtrit(k, tail) for k in (of.freedom, of.images - 1, rest))
+    over = np.maximum(np.abs(t_rep) * np.sqrt(of.rep), np.abs(t_res) * np.sqrt(of.res))
+    return np.hypot(over, t_img * np.sqrt(of.img)) / np.sqrt(of.replicates * of.images)
 
 
-def mean_interval(scores: ArrayLike, *, alpha: float = 0.05, comparisons: int = 1) -> Estimate:
+def ends(
+    of: Parts, alpha: float = 0.05, bounds: tuple[ArrayLike, ArrayLike] = (-1.0, 1.0)
+) -> tuple[NDArray, NDArray]:
+    """Both ends of two-sided intervals of level 1 - alpha. They are not cut at the bounds of the mean.
+
+    A flat table of equal values d would have an interval of no width, which claims too much. If a share p of
+    all images is different, N images miss it with probability (1 - p)^N; the largest p that is missed with
+    probability alpha / 2 could move the mean to d - p (d - lower bound) or d + p (upper bound - d), and these
+    are the ends.
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"expected 0 < alpha < 1, not {alpha}")
+    unseen = 1.0 - (alpha / 2) ** (1.0 / of.images)
+    reach = half_width(of, alpha / 2)
+    low = of.estimate - np.where(of.flat, unseen * (of.estimate - bounds[0]), reach)
+    high = of.estimate + np.where(of.flat, unseen * (bounds[1] - of.estimate), reach)
+    return low, high
+
+
+def p_different(of: Parts) -> NDArray:
+    """Two-sided p-values of no difference: the alpha at which an end of the interval is 0."""
+    size = np.abs(of.estimate)
+    return np.minimum(2 * _tail(of, size, size / (1 + size)), 1.0)
+
+
+def p_equivalent(of: Parts, delta: float) -> NDArray:
+    """P-values of a difference of delta or more, from two one-sided tests (D. J. Schuirmann, 1987, "A
+    comparison of the two one-sided tests procedure and the power approach", J. Pharmacokin. Biopharm. 15,
+    657-680): small where intervals of level 1 - 2 alpha lie within +-delta."""
+    if not delta > 0:
+        raise ValueError(f"delta must be above 0, not {delta}")
+    room = delta - np.abs(of.estimate)
+    return _tail(of, room, room / (1 - np.abs(of.estimate) + 1e-300))
+
+
+def _tail(of: Parts, distance: NDArray, share: NDArray) -> NDArray:
+    """The `tail` at which the half-width is `distance`, by bisection of its logarithm. Of a flat table: the
+    probability that no image shows what moves the mean so far, which must be a `share` of all images."""
+    distance, share, flat = np.broadcast_arrays(distance, share, of.flat)
+    low, high = np.full(distance.shape, -300.0), np.full(distance.shape, np.log(0.5))
+    for _ in range(60):
+        middle = (low + high) / 2
+        short = half_width(of, np.exp(middle)) < np.abs(distance)
+        low, high = np.where(short, low, middle), np.where(short, middle, high)
+    tail = np.exp(high)
+    unseen = np.power(1.0 - np.clip(share, 0.0, 1.0), of.images)
+    return np.where(flat, unseen, np.where(distance < 0, 1.0 - tail, tail))
+
+
+def mean_interval(scores: ArrayLike, *, alpha: float = 0.05) -> Estimate:
     """Accuracy of one model, for new replicates and new images alike, from its scores (R, N).
 
     The interval is cut at 0 and 1. It is None with fewer than 3 replicates or 2 images.
     """
-    table = _table(scores)
-    if not _enough(table):
-        _check(table, (0.0, 1.0))
+    table = as_table(scores, (0.0, 1.0))
+    if table.shape[0] < MIN_REPLICATES or table.shape[1] < 2:
         return Estimate(float(table.mean()), None, None, None, None, *table.shape)
-    found = intervals(table, alpha=alpha, comparisons=comparisons, bounds=(0.0, 1.0))
-    return _estimate(found._replace(low=np.maximum(found.low, 0), high=np.minimum(found.high, 1)), table)
+    of = parts(table)
+    low, high = ends(of, alpha, (0.0, 1.0))
+    low, high = max(float(low), 0.0), min(float(high), 1.0)
+    return Estimate(float(of.estimate), low, high, (high - low) / 2, float(of.se), *table.shape)
 
 
-def contrast(
-    scores_a: ArrayLike,
-    scores_b: ArrayLike | None = None,
-    *,
-    alpha: float = 0.05,
-    comparisons: int = 1,
-    delta: float = 0.01,
-) -> Contrast:
-    """Whether model a scores higher than model b, paired replicate by replicate and image by image.
-
-    Both are tables (R, N); or the first holds the differences, a minus b, and there is no second.
-    `comparisons` is the number of primary contrasts of the suite (1 for an exploratory contrast, which is not
-    adjusted), `delta` the difference that was declared negligible. See `intervals` for the formula and for
-    tables without variation. With fewer than 3 replicates or 2 images the verdict is "none" and there is no
-    interval. Raises ValueError for shapes that differ, and for values that are not scores.
-    """
-    if not delta > 0:
-        raise ValueError(f"delta must be above 0, not {delta}")
-    table = _table(scores_a)
-    if scores_b is not None:
-        other = _table(scores_b)
-        if other.shape != table.shape:
-            raise ValueError(f"scores must be paired: shapes {table.shape} and {other.shape} differ")
-        _check(table, (0.0, 1.0))
-        _check(other, (0.0, 1.0))
-        table = table - other
-    declared = {"delta": delta, "alpha": alpha, "comparisons": comparisons}
-    if not _enough(table):
-        _check(table, (-1.0, 1.0))
-        mean = float(table.mean())
-        return Contrast(mean, None, None, None, None, *table.shape, verdict="none", **declared)
-    found = intervals(table, alpha=alpha, comparisons=comparisons)
-    verdict = str(verdicts(found.low, found.high, delta))
-    return Contrast(**vars(_estimate(found, table)), verdict=verdict, **declared)
+def as_table(scores: ArrayLike, bounds: tuple[float, float]) -> NDArray:
+    """Scores as floats (R, N). Raises ValueError for another shape, and for values outside the bounds."""
+    table = np.asarray(scores, float)
+    if table.ndim != 2 or not table.size:
+        raise ValueError(f"expected a table of replicates x images, not shape {table.shape}")
+    # Written so that NaN fails it too.
+    if not (table.min() >= bounds[0] - 1e-9 and table.max() <= bounds[1] + 1e-9):
+        raise ValueError(f"expected values between {bounds[0]:g} and {bounds[1]:g}")
+    return table
 
 
 # Descriptive: about the networks that were trained, never a verdict.
@@ -253,32 +292,3 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     p = min(1.0, 2 * float(binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
     return McNemar(only_a, only_b, p)
-
-
-def _table(scores: ArrayLike) -> NDArray:
-    """Scores as floats (R, N)."""
-    table = np.asarray(scores, float)
-    if table.ndim != 2 or not table.size:
-        raise ValueError(f"expected a table of replicates x images, not shape {table.shape}")
-    return table
-
-
-def _check(tables: NDArray, bounds: tuple[float, float]) -> None:
-    """NaN fails the comparison too."""
-    if not (tables.min() >= bounds[0] - 1e-9 and tables.max() <= bounds[1] + 1e-9):
-        raise ValueError(f"expected values between {bounds[0]:g} and {bounds[1]:g}")
-
-
-def _tail(alpha: float, comparisons: int) -> float:
-    if not (0 < alpha < 1 and comparisons >= 1):
-        raise ValueError(f"expected 0 < alpha < 1 and comparisons >= 1, not {alpha} and {comparisons}")
-    return alpha / (2 * comparisons)
-
-
-def _enough(table: NDArray) -> bool:
-    return table.shape[0] >= MIN_REPLICATES and table.shape[1] >= 2
-
-
-def _estimate(found: Intervals, table: NDArray) -> Estimate:
-    mean, low, high, se = (float(value) for value in found)
-    return Estimate(mean, low, high, (high - low) / 2, se, *table.shape)

@@ -13,7 +13,7 @@ from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.measured import Place, rate
 from bench.report.text import at_size, decimal, interval, percent, points, split
-from bench.report.verdicts import level, pair_name, short_notes, table_of, verdict
+from bench.report.verdicts import pair_name, short_notes, table_of, verdict
 
 TABLES = {"throughput": "speed", "memory": "memory", "energy": "speed"}
 
@@ -113,8 +113,8 @@ def _better(finding: Finding) -> str | None:
 def _contrast(finding: Finding) -> str:
     result = finding.result
     words = f"{verdict(finding)}, {points(result.estimate)} points"
-    if finding.decided:
-        words += f" ({level(finding)} {interval(result.low, result.high)})"
+    if finding.has_interval:
+        words += f" (95 % interval {interval(result.low, result.high)})"
     return "; ".join([words, *short_notes(finding)])
 
 
@@ -127,8 +127,7 @@ def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:
     if grown and cell.images_per_class in grown.curve.sizes:
         point = grown.curve.points[grown.curve.sizes.index(cell.images_per_class)]
         if point.low is not None:
-            among = "simultaneous " if len(grown.curve.sizes) > 1 else ""
-            words += f", {among}95 % interval {percent(point.low)} to {percent(point.high)}"
+            words += f", 95 % interval {percent(point.low)} to {percent(point.high)}"
     return {
         "contestant": cell.contestant,
         "title": cell.title,

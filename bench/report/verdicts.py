@@ -4,7 +4,8 @@ from bench.analysis.contrasts import Finding
 from bench.files import slug
 from bench.report.text import NOT_MEASURED, at_size, interval, percent, points
 
-VERDICTS = {"none": "no verdict"}
+NO_VERDICT = "no verdict"
+EXPLORATORY = "exploratory"
 UNMATCHED = "unmatched: "
 
 
@@ -14,10 +15,12 @@ def table_of(comparison: str) -> str:
 
 
 def verdict(finding: Finding) -> str:
-    """The verdict in a word or two."""
+    """The verdict in a word or two; exploratory contrasts have none."""
     if finding.result is None:
         return NOT_MEASURED
-    return VERDICTS.get(finding.result.verdict, finding.result.verdict)
+    if not finding.pair.primary:
+        return EXPLORATORY
+    return NO_VERDICT if finding.result.verdict == "none" else finding.result.verdict
 
 
 def short_notes(finding: Finding) -> tuple[str, ...]:
@@ -28,11 +31,6 @@ def short_notes(finding: Finding) -> tuple[str, ...]:
 def pair_name(finding: Finding) -> str:
     """Which model is compared with which; differences are the first minus the second."""
     return " against ".join(finding.titles)
-
-
-def level(finding: Finding) -> str:
-    """What an interval of this contrast is called."""
-    return "simultaneous 95 % interval" if finding.pair.primary else "95 % interval, unadjusted"
 
 
 def where(finding: Finding) -> str:
@@ -47,12 +45,12 @@ def sentence(finding: Finding) -> str:
     if finding.result is None:
         return f"{a} against {b} {place}: not measured."
     means = " and ".join(f"{percent(mean)} %" for mean in finding.accuracy)
-    if not finding.decided:
+    if not finding.has_interval:
         n = len(finding.runs_a)
         few = "one replicate" if n == 1 else f"{n} replicates"
         return f"No verdict can be given on {a} against {b} {place}: {few} of each; the means are {means}."
     result = finding.result
-    ends = f"({level(finding)} {interval(result.low, result.high)})"
+    ends = f"(95 % interval {interval(result.low, result.high)})"
     signed, size = points(result.estimate), points(result.estimate, sign=False)
     if result.verdict == "equivalent":
         within = f"within ±{points(result.delta, sign=False)}"

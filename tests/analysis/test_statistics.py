@@ -6,16 +6,19 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 
+from bench.analysis.decisions import contrast
 from bench.analysis.statistics import (
     bootstrap_per_class,
     chance_scores,
-    contrast,
-    intervals,
+    ends,
+    half_width,
     mcnemar,
     mean_interval,
     mean_squares,
+    p_different,
+    p_equivalent,
+    parts,
     spread,
-    verdicts,
     wilson,
 )
 
@@ -57,23 +60,74 @@ def test_mean_squares_match_a_brute_force_anova(seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_contrast_is_howes_formula(seed):
+def test_an_interval_is_howes_formula(seed):
     table = random_table(seed, replicates=3 + seed % 4)
     replicates, images = table.shape
     rep, img, res = brute_force_anova(table)
     se = np.sqrt((max(rep, res) + max(img - res, 0)) / table.size)
 
-    def half_width(part, df):
-        return stats.t.interval(1 - 0.1 / 4, df, 0, np.sqrt(part / table.size))[1]
+    def reach(part, df):
+        return stats.t.interval(1 - 0.1, df, 0, np.sqrt(part / table.size))[1]
 
-    over_replicates = max(half_width(rep, replicates - 1), half_width(res, (replicates - 1) * (images - 1)))
-    half = np.hypot(over_replicates, half_width(max(img - res, 0), images - 1))
-    found = contrast(table, alpha=0.1, comparisons=4)
+    over_replicates = max(reach(rep, replicates - 1), reach(res, (replicates - 1) * (images - 1)))
+    half = np.hypot(over_replicates, reach(max(img - res, 0), images - 1))
+    of = parts(table)
     np.testing.assert_allclose(
-        [found.estimate, found.se, found.low, found.high, found.half_width],
-        [table.mean(), se, table.mean() - half, table.mean() + half, half],
+        [of.estimate, of.se, *ends(of, 0.1)], [table.mean(), se, table.mean() - half, table.mean() + half]
     )
-    assert (found.replicates, found.images) == table.shape
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_p_value_is_the_level_whose_interval_ends_at_0(seed):
+    of = parts(random_table(seed))
+    p = float(p_different(of))
+    low, high = ends(of, p)
+    assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-9) and 0 < p < 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_equivalence_is_two_one_sided_tests(seed):
+    """An interval of level 1 - 2 p reaches to delta on the nearer side."""
+    of = parts(random_table(seed))
+    p = float(p_equivalent(of, 0.3))
+    reach = float(half_width(of, p))
+    assert 0 < p < 0.5 and abs(of.estimate) + reach == pytest.approx(0.3)
+
+
+def test_beyond_delta_an_equivalence_is_less_likely_than_not():
+    of = parts(random_table(1) / 4 + 0.5)
+    assert 0.5 < p_equivalent(of, 0.4) <= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_deterministic_run_has_the_paired_t_test_over_images(seed):
+    """And two one-sided ones for equivalence, both scipy's."""
+    rng = np.random.default_rng(seed)
+    a, b = (rng.random((1, 300)) < p for p in (0.75, 0.72))
+    table = a.astype(float) - b
+    of = parts(table)
+    expected = stats.ttest_rel(a[0].astype(float), b[0].astype(float))
+    assert p_different(of) == pytest.approx(expected.pvalue)
+    assert ends(of) == pytest.approx(expected.confidence_interval(0.95))
+    below = stats.ttest_1samp(table[0], 0.1, alternative="less").pvalue
+    above = stats.ttest_1samp(table[0], -0.1, alternative="greater").pvalue
+    assert p_equivalent(of, 0.1) == pytest.approx(max(below, above))
+
+
+def test_one_run_is_deterministic_and_two_are_too_few():
+    assert parts(np.ones((1, 5))).flat
+    with pytest.raises(ValueError, match="3 replicates"):
+        parts(np.ones((2, 5)))
+
+
+def test_without_variation_the_p_value_is_that_no_image_shows_it():
+    """All 20 images alike: 1 / (1 + d) of all of them would have to be, and p is twice the chance of it."""
+    of = parts(np.full((3, 20), 0.25))
+    low, _ = ends(of, float(p_different(of)))
+    assert low == pytest.approx(0, abs=1e-12)
+    assert p_different(parts(np.zeros((3, 20)))) == 1
+    none = parts(np.zeros((3, 600)))
+    assert p_equivalent(none, 0.01) == pytest.approx(0.99**600)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
@@ -84,10 +138,11 @@ def test_normal_effects_are_missed_no_more_often_than_stated(spread):
     suites, replicates, images = 4000, 3, 60
     tables = rng.normal(0, 0.01, (suites, replicates, images)) + rng.normal(0, 0.02, (suites, 1, images))
     tables += rng.normal(0, spread * 0.02 / np.sqrt(images), (suites, replicates, 1))
-    found = intervals(tables, alpha=0.05, comparisons=6)
     stated = 0.05 / 6
-    missed = ((found.low > 0) | (found.high < 0)).mean()
+    low, high = ends(parts(tables), stated)
+    missed = ((low > 0) | (high < 0)).mean()
     assert missed <= stated + 3 * np.sqrt(stated * (1 - stated) / suites)
+    assert (p_different(parts(tables[:200])) < stated).tolist() == ((low > 0) | (high < 0))[:200].tolist()
 
 
 def test_both_floors_are_met_by_these_tables():
@@ -98,33 +153,16 @@ def test_both_floors_are_met_by_these_tables():
 
 def test_with_replicate_effects_alone_it_is_the_t_interval_over_replicates():
     means = np.array([0.01, 0.03, -0.02, 0.05])
-    found = contrast(np.repeat(means[:, None], 50, 1))
-    np.testing.assert_allclose((found.low, found.high), stats.ttest_1samp(means, 0).confidence_interval(0.95))
+    of = parts(np.repeat(means[:, None], 50, 1))
+    expected = stats.ttest_1samp(means, 0)
+    np.testing.assert_allclose(ends(of), expected.confidence_interval(0.95))
+    assert p_different(of) == pytest.approx(expected.pvalue)
 
 
 def test_with_image_effects_alone_it_is_the_t_interval_over_images():
     images = np.random.default_rng(0).choice([-1, 0, 1], 80)
-    found = contrast(np.repeat(images[None], 5, 0))
-    np.testing.assert_allclose(
-        (found.low, found.high), stats.ttest_1samp(images, 0).confidence_interval(0.95)
-    )
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (0.001, 0.2, "better"),
-        (-0.2, -0.001, "worse"),
-        (0.001, 0.005, "better"),
-        (-0.009, 0.009, "equivalent"),
-        (-0.011, 0.009, "inconclusive"),
-        (-0.009, 0.011, "inconclusive"),
-        (-0.01, 0.01, "inconclusive"),
-        (0.0, 0.2, "inconclusive"),
-    ],
-)
-def test_verdicts(low, high, verdict):
-    assert verdicts(low, high, 0.01) == verdict
+    of = parts(np.repeat(images[None], 5, 0))
+    np.testing.assert_allclose(ends(of), stats.ttest_1samp(images, 0).confidence_interval(0.95))
 
 
 @pytest.mark.parametrize("replicates", [1, 2])
@@ -136,15 +174,15 @@ def test_fewer_than_three_replicates_give_no_interval_and_no_verdict(replicates)
 
 
 def test_one_image_gives_no_verdict():
-    assert contrast([[1.0], [0.0], [1.0]]).verdict == "none"
+    assert contrast([[1.0], [0.0], [1.0]], [[0.0]] * 3).verdict == "none"
 
 
 def test_without_any_variation_the_width_follows_from_the_number_of_images():
-    few, many = (contrast(np.zeros((3, n))) for n in (20, 6149))
+    few, many = (contrast(np.zeros((3, n)), np.zeros((3, n))) for n in (20, 6149))
     assert (few.verdict, many.verdict) == ("inconclusive", "equivalent")
     unseen = stats.binomtest(0, 20).proportion_ci(0.95, method="exact").high
     assert (few.low, few.high) == pytest.approx((-unseen, unseen))
-    always = contrast(np.ones((3, 20)))
+    always = contrast(np.ones((3, 20)), np.zeros((3, 20)))
     assert (always.low, always.high, always.verdict) == (pytest.approx(1 - 2 * unseen), 1.0, "better")
 
 
@@ -162,15 +200,15 @@ def test_a_diverged_trial_is_a_row_at_chance_and_widens_the_interval():
     "call",
     [
         lambda: contrast(np.zeros((3, 4)), np.zeros((3, 5))),
-        lambda: contrast(np.zeros(5)),
-        lambda: contrast(np.full((3, 4), np.nan)),
+        lambda: contrast(np.zeros(5), np.zeros(5)),
+        lambda: contrast(np.full((3, 4), np.nan), np.zeros((3, 4))),
         lambda: contrast(np.full((3, 4), 2.0), np.full((3, 4), 1.5)),
-        lambda: contrast(np.full((2, 4), -1.5)),
-        lambda: contrast(np.zeros((3, 4)), comparisons=0),
-        lambda: contrast(np.zeros((3, 4)), alpha=0),
-        lambda: contrast(np.zeros((3, 4)), delta=0),
+        lambda: contrast(np.zeros((2, 4)), np.full((2, 4), -0.5)),
+        lambda: contrast(np.zeros((3, 4)), np.zeros((3, 4)), alpha=0),
+        lambda: contrast(np.zeros((3, 4)), np.zeros((3, 4)), delta=0),
         lambda: mean_interval(np.full((3, 4), -0.5)),
-        lambda: intervals(np.zeros((2, 4))),
+        lambda: parts(np.zeros((0, 4))),
+        lambda: parts(np.zeros((3, 1))),
         lambda: mean_squares(np.zeros((1, 4))),
         lambda: chance_scores(0, 4),
         lambda: spread([]),
@@ -193,32 +231,25 @@ def test_swapping_the_models_swaps_the_claim(pair):
 
 @given(pairs, st.randoms(use_true_random=False))
 def test_the_order_of_replicates_and_of_images_does_not_matter(pair, random):
-    table = pair[0].astype(float) - pair[1]
-    rows, columns = (random.sample(range(n), n) for n in table.shape)
-    one, other = contrast(table), contrast(table[rows][:, columns])
+    rows, columns = (random.sample(range(n), n) for n in pair[0].shape)
+    one, other = contrast(*pair), contrast(*(table[rows][:, columns] for table in pair))
     assert (one.low, one.high, one.se) == pytest.approx((other.low, other.high, other.se), abs=1e-12)
 
 
 @given(pairs, st.floats(-1, 1))
 def test_a_shift_of_all_differences_shifts_the_interval(pair, shift):
     table = (pair[0].astype(float) - pair[1]) / 2
-    one, other = contrast(table), contrast(table + shift / 2)
-    assert other.se == pytest.approx(one.se, abs=1e-9)
-    assert other.estimate == pytest.approx(one.estimate + shift / 2)
+    one, other = parts(table), parts(table + shift / 2)
+    assert other.se == pytest.approx(float(one.se), abs=1e-9)
+    assert other.estimate == pytest.approx(float(one.estimate) + shift / 2)
     if one.se > 0:
-        assert other.low == pytest.approx(one.low + shift / 2, abs=1e-9)
+        assert ends(other) == pytest.approx(np.array(ends(one)) + shift / 2, abs=1e-9)
 
 
 @given(pairs, st.floats(0.001, 1), st.floats(1, 10))
 def test_a_larger_delta_never_takes_an_equivalence_back(pair, delta, factor):
     narrow, wide = (contrast(*pair, delta=d).verdict for d in (delta, delta * factor))
     assert narrow == wide or (narrow, wide) == ("inconclusive", "equivalent")
-
-
-@given(pairs, st.integers(1, 50))
-def test_more_comparisons_never_give_a_shorter_interval(pair, comparisons):
-    one, many = contrast(*pair), contrast(*pair, comparisons=comparisons)
-    assert many.low <= one.low + 1e-12 and many.high >= one.high - 1e-12
 
 
 @given(scores)
@@ -266,8 +297,9 @@ def test_mcnemar_matches_the_exact_binomial_test(only_a, only_b, both):
 
 @given(pairs, st.floats(0.001, 0.5), st.floats(0.05, 0.95))
 def test_more_confidence_never_gives_a_shorter_interval(pair, alpha, share):
-    more, less = contrast(*pair, alpha=alpha * share), contrast(*pair, alpha=alpha)
-    assert more.low <= less.low + 1e-12 and more.high >= less.high - 1e-12
+    of = parts(pair[0].astype(float) - pair[1])
+    (low, high), (inner_low, inner_high) = ends(of, alpha * share), ends(of, alpha)
+    assert low <= inner_low + 1e-12 and high >= inner_high - 1e-12
 
 
 @given(pairs)
@@ -277,7 +309,7 @@ def test_no_interval_is_shorter_than_the_residuals_alone_allow(pair):
     replicates, images = table.shape
     _, _, res = brute_force_anova(table)
     least = stats.t.isf(0.025, (replicates - 1) * (images - 1)) * np.sqrt(res / table.size)
-    assert contrast(table).half_width >= least - 1e-9
+    assert half_width(parts(table), 0.025) >= least - 1e-9
 
 
 @given(scores, st.data())

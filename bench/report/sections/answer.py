@@ -35,7 +35,7 @@ def answer(evidence: Evidence) -> Section:
 
 def _reading(primary: list[Finding]) -> str:
     """What the intervals are about; that there are none where too few replicates were run."""
-    if not any(finding.decided for finding in primary):
+    if not any(finding.has_interval for finding in primary):
         return (
             "No primary contrast has the three replicates that an interval needs, so nothing is claimed: "
             "means of fewer runs say what was measured, not which model is better."

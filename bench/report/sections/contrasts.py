@@ -83,7 +83,7 @@ def _row(finding: Finding) -> tuple[Field, ...]:
         Field(subset(finding.pair.shots, finding.images_per_class)),
         Field(pair_name(finding)),
         Field(points(result.estimate if result else None)),
-        Field(interval(result.low, result.high) if finding.decided else "none"),
+        Field(interval(result.low, result.high) if finding.has_interval else "none"),
         Field(verdict(finding)),
         Field(str(n) if n == finding.planned else f"{n} of {finding.planned}"),
         Field(notes=short_notes(finding)),
@@ -143,7 +143,7 @@ def _interval(axes: Axes, evidence: Evidence, finding: Finding, place: float) ->
     looks = [evidence.looks[key] for key in (finding.pair.a, finding.pair.b)]
     winner = {"better": looks[0], "worse": looks[1]}.get(result.verdict)
     colour, marker = (winner.colour, winner.marker) if winner else (INK, "D")
-    if finding.decided:
+    if finding.has_interval:
         ends, dash = [100 * result.low, 100 * result.high], "-" if finding.pair.primary else (0, (3, 1.5))
         axes.plot(ends, [place, place], color=colour, linewidth=1.1, linestyle=dash)
     else:
@@ -182,7 +182,7 @@ def _data(measured: list[Finding]) -> pd.DataFrame:
 def _in_words(name: str, measured: list[Finding]) -> str:
     parts = [
         f"{pair_name(f)} at {subset(f.pair.shots, f.images_per_class)}: {points(f.result.estimate)} points, "
-        + (f"{interval(f.result.low, f.result.high)}, {verdict(f)}" if f.decided else "no interval")
+        + (f"{interval(f.result.low, f.result.high)}, {verdict(f)}" if f.has_interval else "no interval")
         for f in measured
     ]
     return f"Forest plot of the contrasts in {name}. {'. '.join(parts)}."

@@ -159,8 +159,8 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
         both = [evidence.growths[key] for key in keys] if measured else []
         found, own = area_contrast(*both, delta) if both else (None, [])
         span = (f"over {listed([f'{size:g}' for size in own])} images per class",) if own != sizes else ()
-        change = crossover_of(group, evidence.records, evidence.predictions)
-        undecided = change is not None and sum(finding.decided for finding in group) < 2
+        change = crossover_of(group)
+        undecided = change is not None and sum(finding.has_interval for finding in group) < 2
         rows.append(
             (
                 Field(pair_name(head)),
