@@ -13,7 +13,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from small_store import run_id, write_store
 
 import bench
-from bench.analysis.statistics import contrast
+from bench.analysis.decisions import Cell, judge
 from bench.report import cite
 
 ROOT = Path(__file__).parent.parent
@@ -56,11 +56,12 @@ def test_this_package_and_its_citation_file_agree(tmp_path):
 
 def test_a_sentence_has_the_numbers_of_its_contrast(tmp_path, right):
     text = cited(write_store(tmp_path / "s", right))
-    found = contrast(right["vit", None], right["resnet", None], comparisons=2, delta=0.01)
+    cells = [Cell((right["vit", n], right["resnet", n]), "main") for n in (5, None)]
+    found = judge(cells, delta=0.01)[1]
     numbers = [f"{100 * value:.1f}".replace("-", "\u2212") for value in (found.low, found.high)]
-    assert f"95 % interval {numbers[0]} to {numbers[1]} for all 2 primary contrasts together" in text
-    assert f"ViT-Ti/4 reaches {100 * right['vit', None].mean():.1f} % top-1 accuracy" in text
-    assert "ViT-Ti/4 is worse" in text and "paired, 3 replicates" in text
+    assert f"(95 % interval {numbers[0]} to {numbers[1]}); ResNet-18 is better" in text
+    assert f"ViT-Ti/4 reaches {100 * right['vit', None].mean():.1f} % and ResNet-18 " in text
+    assert "split frozen; 3 replicates" in text
     assert f"Version {bench.__version__}, suite small, results " in text
 
 
@@ -117,7 +118,7 @@ def test_a_sentence_says_where_it_holds_and_what_is_not_matched(tmp_path, right)
     cost = store / "profiles" / f"c{0:015d}" / "record.json"
     cost.write_text(json.dumps(json.loads(cost.read_text()) | {"flops": 6_000_000_000}))
     text = cited(store)
-    assert text.startswith("In main on digits (frozen), trained on all training images, ")
+    assert text.startswith("On digits, from random weights, trained on all training images (50 per class), ")
     assert "ViT-Ti/4 costs 3.0 times the FLOPs" in text
 
 
@@ -126,13 +127,14 @@ def test_a_difference_that_rounds_to_nothing_has_no_sign(tmp_path):
     worse = half.copy()
     worse[0, 0] = False
     text = cited(write_store(tmp_path / "s", {("vit", 5): worse, ("resnet", 5): half}))
-    assert "a difference of 0.0 points" in text
+    assert ": 0.0 points (95 % interval " in text
 
 
 def test_an_interval_ends_where_differences_do(tmp_path):
     most = np.tile(np.arange(400) >= 2, (3, 1))
     text = cited(write_store(tmp_path / "s", {("vit", 5): most, ("resnet", 5): ~most}))
-    assert "to 100.0: ViT-Ti/4 is better" in text
+    # 99.5 % and 0.5 %: no difference is larger than that one of them stays and the other is 0 or 1.
+    assert "to +99.5); ViT-Ti/4 is better" in text
 
 
 @pytest.mark.parametrize("form", ["bibtex", "latex"])

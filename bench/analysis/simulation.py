@@ -249,6 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table.to_string(index=False, float_format="{:.4f}".format))
     if options.out:
         command = f"python -m bench.analysis.simulation --suites {options.suites} --seed {options.seed}"
+        command += "" if options.cap == CAP else f" --cap {options.cap:g}"
         made = table.assign(vcbench=bench.__version__, command=command)
         made.to_csv(options.out, index=False, float_format="%.6g", lineterminator="\n")
 

@@ -38,12 +38,21 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What would decide a contrast: replicates with the test images that there are, or else test images with
+    the replicates that there are; None where a hundred times as many would not."""
+
+    replicates: int | None = None
+    images: int | None = None
+
+
+@dataclass(frozen=True)
 class Contrast(Estimate):
     """The mean difference between two models, and what may be said about it.
 
     `p_adjusted` (of no difference) and `p_equivalent` (of a difference of delta or more) are Holm's, over
     `comparisons` contrasts; None where there is no verdict. `images_only`: the interval is about new test
-    images alone.
+    images alone. `needs`: what would decide an inconclusive one.
     """
 
     verdict: Verdict
@@ -53,6 +62,7 @@ class Contrast(Estimate):
     p_adjusted: float | None = None
     p_equivalent: float | None = None
     images_only: bool = False
+    needs: Needs | None = None
 
     @property
     def excludes_0(self) -> bool:
@@ -192,7 +202,7 @@ def _tail(of: Parts, distance: NDArray, share: NDArray) -> NDArray:
     probability that no image shows what moves the mean so far, which must be a `share` of all images."""
     distance, share, flat = np.broadcast_arrays(distance, share, of.flat)
     low, high = np.full(distance.shape, -300.0), np.full(distance.shape, np.log(0.5))
-    for _ in range(60):
+    for _ in range(45):
         middle = (low + high) / 2
         short = half_width(of, np.exp(middle)) < np.abs(distance)
         low, high = np.where(short, low, middle), np.where(short, middle, high)

@@ -46,10 +46,11 @@ def compare(
 ) -> None:
     """Say what changed from store A to store B, cell by cell, and whether by more than noise.
 
-    Replicates with the same seeds are paired, image by image. One interval a cell decides, at 95 % for all
-    cells together: better, worse, equivalent within the suite's delta, or inconclusive; identical where
-    every prediction is the same. Fewer than three replicates get no verdict, and cannot be a regression; a
-    cell that was measured in A and not in B is one, as nobody can say that it is not worse.
+    Replicates with the same seeds are paired, image by image. Verdicts allow for all cells together (Holm,
+    5 %): better, worse, equivalent within the suite's delta, or inconclusive; identical where every
+    prediction is the same. Intervals are plain 95 % intervals. Fewer than three replicates get no verdict,
+    and cannot be a regression; a cell that was measured in A and not in B is one, as nobody can say that it
+    is not worse.
 
     DIR@TAG is a committed store as it was at a tag or commit of git.
 

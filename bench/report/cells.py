@@ -38,8 +38,9 @@ COLUMNS = [
     "mean_per_class",
     "nll",
     "ece",
+    "top1_deduplicated",
 ]
-SCORES = ("top1", "top5", "mean_per_class", "nll", "ece")
+SCORES = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 
 
 @dataclass(frozen=True)

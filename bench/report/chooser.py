@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from bench.analysis.contrasts import Finding
 from bench.analysis.standing import Standing
 from bench.files import slug
@@ -12,8 +10,8 @@ from bench.report.blocks import Chooser
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.measured import Place, rate
-from bench.report.text import at_size, decimal, interval, percent, points, split
-from bench.report.verdicts import pair_name, short_notes, table_of, verdict
+from bench.report.text import at_size, decimal, percent, split
+from bench.report.verdicts import conclusion, difference, pair_name, short_notes, table_of, verdict
 
 TABLES = {"throughput": "speed", "memory": "memory", "energy": "speed"}
 
@@ -35,9 +33,25 @@ def chooser(evidence: Evidence) -> tuple[Chooser, ...]:
     ]
     if not comparisons:
         return ()
-    sizes = [row["size"] for row in comparisons[0]["rows"]]
-    start = float(np.median(sorted(set(sizes)))) if len(set(sizes)) % 2 else sorted(set(sizes))[0]
-    return (Chooser({"comparisons": comparisons, "matters": MATTERS, "start": f"{start:g}"}),)
+    start = max(row["size"] for row in comparisons[0]["rows"])
+    places = [place for comparison in comparisons for place in comparison["places"]]
+    measured = {name for place in places for name, own in place["measured"].items() if own["rows"]}
+    measured |= {
+        name
+        for name in ("top1", "gmacs", "params")
+        if any(row[name] is not None for comparison in comparisons for row in comparison["rows"])
+    }
+    kinds = dict.fromkeys(place["kind"] for place in places if place["measured"])
+    return (
+        Chooser(
+            {
+                "comparisons": comparisons,
+                "matters": [[name, words] for name, words in MATTERS if name in measured],
+                "devices": list(kinds) or ["CPU"],
+                "start": f"{start:g}",
+            }
+        ),
+    )
 
 
 def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, Any]) -> dict[str, Any]:
@@ -111,11 +125,7 @@ def _better(finding: Finding) -> str | None:
 
 
 def _contrast(finding: Finding) -> str:
-    result = finding.result
-    words = f"{verdict(finding)}, {points(result.estimate)} points"
-    if finding.has_interval:
-        words += f" (95 % interval {interval(result.low, result.high)})"
-    return "; ".join([words, *short_notes(finding)])
+    return "; ".join([difference(finding), conclusion(finding), *short_notes(finding)])
 
 
 def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:

@@ -4,13 +4,12 @@ import hashlib
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.analysis.contrasts import Finding
-from bench.analysis.statistics import Contrast
 from bench.config import canonical
 from bench.errors import InputError, did_you_mean
 from bench.files import slug
@@ -21,7 +20,9 @@ from bench.report.manifest import read_manifest
 from bench.report.markdown import escape
 from bench.report.measured import headline_rows, rate, state, trusted
 from bench.report.remake import suite_word
-from bench.report.text import ends, listed, percent, points
+from bench.report.sections.answer import largest_measured
+from bench.report.text import percent
+from bench.report.verdicts import statement, trained_on, where
 
 if TYPE_CHECKING:
     from bench.store import RunStore
@@ -193,38 +194,36 @@ def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
 
 
 def _contrasts(evidence: Evidence) -> Iterator[str]:
-    """A sentence for each primary contrast, on the largest subset on which both models were measured."""
-    cells = {(cell.comparison, cell.contestant, cell.shots): cell for cell in evidence.cells}
-    largest = {}
-    for finding in evidence.findings:
-        pair = finding.pair
-        a, b = (cells[pair.comparison, key, pair.shots] for key in (pair.a, pair.b))
-        if pair.primary and a.runs and b.runs:
-            largest[pair.comparison, pair.a, pair.b] = (finding, a, b)
-    for finding, a, b in largest.values():
-        yield _contrast(finding, a, b)
+    """A sentence for each primary contrast, on the largest subset that was measured, as the answer has it."""
+    primary = [finding for finding in evidence.findings if finding.pair.primary]
+    for _, group in groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b)):
+        both = [finding for finding in group if all(_own_cells(evidence, finding))]
+        if not both:
+            continue
+        place, head = where(evidence.suite, both[0].pair.comparison), largest_measured(both)
+        largest = max(both, key=lambda f: f.images_per_class)
+        if head.images_per_class < largest.images_per_class or head.result is None:
+            yield f"{place}, {_unpaired(evidence, largest)}."
+            continue
+        said = [f"split {head.split_id}", _replicates(head.result.replicates), *head.notes]
+        said = [note for note in said if not note.endswith("no verdict")]
+        yield f"{place}, {statement(head)} ({'; '.join(said)})."
 
 
-def _contrast(finding: Finding, a: Cell, b: Cell) -> str:
-    found = finding.result
-    if found:
-        means, basis = finding.accuracy, f"paired, {_replicates(found.replicates)}"
-        difference = f", a difference of {points(found.estimate).removeprefix('+')} points"
-        if found.low is None or found.high is None:
-            said = "too few for an interval or a verdict"
-        else:
-            several = found.comparisons > 1
-            among = f" for all {found.comparisons} primary contrasts together" if several else ""
-            interval = " to ".join(end.removeprefix("+") for end in ends(found.low, found.high))
-            said = f"95 % interval {interval}{among}: {_verdict(a, found)}"
-    else:
-        means, basis = [cell.scores["top1"].mean for cell in (a, b)], "not paired"
-        difference, said = "", "no interval, no verdict"
-    notes = [note for note in finding.notes if not note.endswith("no verdict")]
-    return (
-        f"{_where(a)}, {_named(a, b)} reaches {percent(means[0])} % top-1 accuracy and {_named(b, a)} "
-        f"{percent(means[1])} %{difference} ({'; '.join([basis, said, *notes])})."
+def _own_cells(evidence: Evidence, finding: Finding) -> list[Cell | None]:
+    """The cells of both models of a contrast; None where one has no run."""
+    pair = finding.pair
+    places = [(pair.comparison, key, pair.shots) for key in (pair.a, pair.b)]
+    found = {(cell.comparison, cell.contestant, cell.shots): cell for cell in _done(evidence)}
+    return [found.get(place) for place in places]
+
+
+def _unpaired(evidence: Evidence, finding: Finding) -> str:
+    a, b = (
+        f"{title} reaches {percent(cell.scores['top1'].mean)} %"
+        for cell, title in zip(_own_cells(evidence, finding), finding.titles, strict=True)
     )
+    return f"trained on {trained_on(finding)}, {a} and {b} (not paired; no interval, no verdict)"
 
 
 def _accuracies(evidence: Evidence) -> Iterator[str]:
@@ -249,13 +248,6 @@ def _speeds(evidence: Evidence) -> Iterator[str]:
             interval = f"{rate(row['images_per_s_low'])} to {rate(row['images_per_s_high'])}"
             said = "; ".join([f"95 % interval {interval}", found.words, *state(row)])
             yield f"On the {place.name}, {title} reaches {images_per_s} images/s ({said})."
-
-
-def _verdict(cell: Cell, found: Contrast) -> str:
-    if found.verdict in ("better", "worse"):
-        return f"{cell.title} is {found.verdict}"
-    within = f" within ±{points(found.delta, sign=False)} points" if found.verdict == "equivalent" else ""
-    return f"{found.verdict}{within}"
 
 
 def _told(evidence: Evidence, notes: Iterable[str], cell: Cell) -> list[str]:
@@ -286,11 +278,6 @@ def _size(cell: Cell) -> str:
     if cell.shots is None:
         return "all training images"
     return f"{cell.shots} image{'' if cell.shots == 1 else 's'} per class"
-
-
-def _named(cell: Cell, other: Cell) -> str:
-    """The title, with the recipe where the two differ in it."""
-    return cell.title if cell.recipe == other.recipe else f"{cell.title} ({listed([cell.recipe])})"
 
 
 def _replicates(n: int) -> str:

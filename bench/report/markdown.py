@@ -67,7 +67,7 @@ def _block(block: Block, told: _Told) -> str:
         case blocks.Claims(claims):
             return "\n".join(_claim(claim, told.tables[claim.table]) for claim in claims)
         case blocks.Chooser():
-            return "A form that answers for a number of images per class stands on the page, index.html."
+            return "The page index.html has a form to choose a model by the number of images per class."
         case blocks.Details(summary, inner):
             body = "\n\n".join(_block(part, told) for part in inner)
             return _folded(escape(summary), body)

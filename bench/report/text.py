@@ -54,15 +54,16 @@ def subset(shots: int | None, images_per_class: float) -> str:
     """How many images of each class a model was trained on."""
     if shots is not None:
         return str(shots)
-    return "all" if _missing(images_per_class) else f"all ({images_per_class:g})"
+    if _missing(images_per_class):
+        return "all"
+    return f"all ({'about ' * (images_per_class % 1 > 0)}{images_per_class:.0f})"
 
 
 def at_size(shots: int | None, images_per_class: float) -> str:
     """The same, within a sentence."""
     if shots is None:
-        return "the whole training split" + (
-            "" if _missing(images_per_class) else f" ({images_per_class:g} images per class)"
-        )
+        size = "" if _missing(images_per_class) else subset(None, images_per_class).removeprefix("all (")
+        return "the whole training split" + (size and f" ({size.removesuffix(')')} images per class)")
     return f"{shots} image{'' if shots == 1 else 's'} per class"
 
 

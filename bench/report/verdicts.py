@@ -1,12 +1,16 @@
-"""Contrasts in words and as parts of tables."""
+"""Contrasts in words: the answer, the chooser and `vcbench cite` say the same of the same data."""
 
-from bench.analysis.contrasts import Finding
+from typing import Any
+
+from bench.analysis.contrasts import IMAGES_ONLY, WHOLE_SPLIT, Finding
 from bench.files import slug
-from bench.report.text import NOT_MEASURED, at_size, interval, percent, points
+from bench.report.text import NOT_MEASURED, count, interval, percent, points, subset
 
 NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"
 UNMATCHED = "unmatched: "
+TITLES = {"cifar100": "CIFAR-100", "flowers102": "Flowers102"}
+"""Datasets that people write otherwise than we name them."""
 
 
 def table_of(comparison: str) -> str:
@@ -33,29 +37,106 @@ def pair_name(finding: Finding) -> str:
     return " against ".join(finding.titles)
 
 
-def where(finding: Finding) -> str:
-    """The subset of a contrast within a sentence."""
-    return at_size(finding.pair.shots, finding.images_per_class)
+def where(suite: dict[str, Any], comparison: str) -> str:
+    """On what and how the models of a comparison are trained, for the beginning of a sentence."""
+    own = next(c for c in suite["comparisons"] if c["name"] == comparison)
+    words = f"On {dataset_title(own['dataset'])}, {regime(own['recipe'])}"
+    alike = [
+        c for c in suite["comparisons"] if (c["dataset"], c["recipe"]) == (own["dataset"], own["recipe"])
+    ]
+    return words if len(alike) == 1 else f"{words} ({comparison})"
 
 
-def sentence(finding: Finding) -> str:
-    """What was found on one subset, with its interval where there is one."""
-    a, b = finding.titles
-    place = f"in {finding.pair.comparison} with {where(finding)}"
-    if finding.result is None:
-        return f"{a} against {b} {place}: not measured."
-    means = " and ".join(f"{percent(mean)} %" for mean in finding.accuracy)
-    if not finding.has_interval:
-        n = len(finding.runs_a)
-        few = "one replicate" if n == 1 else f"{n} replicates"
-        return f"No verdict can be given on {a} against {b} {place}: {few} of each; the means are {means}."
+def dataset_title(name: str) -> str:
+    """A dataset as people write it."""
+    return TITLES.get(name, name)
+
+
+def regime(recipe: str) -> str:
+    """How a recipe uses a network, in a few words."""
+    kinds = {"linear-probe": "as frozen features", "finetune": "fine-tuned", "scratch": "from random weights"}
+    return next((words for kind, words in kinds.items() if recipe.startswith(kind)), f"by recipe {recipe}")
+
+
+def trained_on(finding: Finding) -> str:
+    """How many images per class the models were trained on."""
+    shots = finding.pair.shots
+    if shots is None:
+        size = subset(None, finding.images_per_class).removeprefix("all").removesuffix(")")
+        return "all training images" + (size and f"{size} per class)")
+    whole = IMAGES_ONLY in finding.notes or WHOLE_SPLIT in finding.notes
+    plural = "" if shots == 1 else "s"
+    return f"{shots} image{plural} per class" + (", which are all training images" if whole else "")
+
+
+def difference(finding: Finding) -> str:
+    """The difference with its interval, where there is one."""
     result = finding.result
-    ends = f"(95 % interval {interval(result.low, result.high)})"
-    signed, size = points(result.estimate), points(result.estimate, sign=False)
+    words = f"{points(result.estimate)} points"
+    if not finding.has_interval:
+        return words
+    over = " over test images alone" if result.images_only else ""
+    return f"{words} (95 % interval{over} {interval(result.low, result.high)})"
+
+
+def conclusion(finding: Finding) -> str:
+    """What follows from the interval and the number of comparisons."""
+    result, (a, b) = finding.result, finding.titles
+    if not finding.has_interval:
+        n = result.replicates
+        runs = f"{n} replicate{'' if n == 1 else 's'}"
+        few = f"{runs} of each {'is' if n == 1 else 'are'} too few for an interval"
+        return few if not finding.pair.primary else f"{few} or a verdict"
+    if not finding.pair.primary:
+        return "an exploratory pair, of which nothing is claimed"
+    if result.verdict in ("better", "worse"):
+        return f"{a if result.verdict == 'better' else b} is better"
     if result.verdict == "equivalent":
-        within = f"within ±{points(result.delta, sign=False)}"
-        return f"{a} and {b} are equivalent {place}: {signed} points, {within} {ends}."
-    if result.verdict == "inconclusive":
-        half = points(result.half_width, sign=False)
-        return f"{a} against {b} is inconclusive {place}: {signed} points, known to ±{half} {ends}."
-    return f"{a} is {result.verdict} than {b} {place}, by {size} points {ends}."
+        return f"the two are equivalent within ±{points(result.delta, sign=False)} points"
+    if result.excludes_0:
+        return (
+            "not decided: the interval leaves out 0, but that is no verdict among "
+            f"{result.comparisons} comparisons"
+        )
+    return "not decided"
+
+
+def statement(finding: Finding) -> str:
+    """Both accuracies, their difference, and what follows; without a full stop."""
+    a, b = finding.titles
+    means = [percent(mean) for mean in finding.accuracy]
+    return (
+        f"trained on {trained_on(finding)}, {a} reaches {means[0]} % and {b} {means[1]} %: "
+        f"{difference(finding)}; {conclusion(finding)}"
+    )
+
+
+def briefly(finding: Finding) -> str:
+    """One size in a list of several, of one pair."""
+    size = "all" if finding.pair.shots is None else str(finding.pair.shots)
+    if finding.result is None:
+        return f"{size}: {NOT_MEASURED}"
+    means = " against ".join(percent(mean) for mean in finding.accuracy)
+    word = {"better": f"{finding.titles[0]} is better", "worse": f"{finding.titles[1]} is better"}
+    word |= {"inconclusive": "not decided", "none": "no verdict"}
+    said = word.get(finding.result.verdict, finding.result.verdict)
+    return f"{size}: {means} % ({points(finding.result.estimate)}, {said})"
+
+
+def what_would_decide(finding: Finding) -> str:
+    """How much more would have to be measured, if a difference of this size is to be decided."""
+    result = finding.result
+    if result is None or result.verdict != "inconclusive" or result.needs is None:
+        return ""
+    needs = result.needs
+    if needs.replicates is not None:
+        return (
+            f"If the difference is as it was measured, about {needs.replicates} replicates instead of "
+            f"{result.replicates} would decide it."
+        )
+    if needs.images is not None:
+        would = f"would take about {count(needs.images)} test images instead of {count(result.images)}"
+        if result.images_only:
+            return f"If the difference is as it was measured, deciding it {would}."
+        return f"More replicates alone would not decide it; it {would}."
+    return "Neither a hundred replicates nor a hundred times as many test images would decide it."

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from report.make_store import CLASSES, NETWORKS, TEST_IMAGES, make_store, run_id, true_top1
+from scipy import stats
 
 from bench.analysis.contrasts import CONTRASTS, find_contrasts, pairs
+from bench.analysis.decisions import Cell, contrast, judge
 from bench.analysis.ensembles import finished_pairs
 from bench.analysis.predictions import Predictions
-from bench.analysis.statistics import contrast
 from bench.analysis.tables import build_tables, cost_table, write_tables
 from bench.errors import StoreError
 from bench.store import RunStore
@@ -43,16 +44,45 @@ def test_every_declared_pair_on_every_subset_is_found(tmp_path):
     assert [f.pair.primary for f in contrasts.values()] == [True] * 4 + [False] * 4
 
 
-def test_a_primary_contrast_is_adjusted_for_all_that_are_planned(tmp_path):
+def judged(a, b, sizes, comparisons):
+    """The contrasts of a pair at all sizes, judged together."""
+    cells = [Cell((table(a, n), table(b, n)), "from-scratch") for n in sizes]
+    return judge(cells, delta=0.01, comparisons=comparisons)
+
+
+def test_primary_contrasts_are_judged_together_among_all_that_are_planned(tmp_path):
     missing = tuple((name, None, r) for name in NETWORKS for r in range(3))
-    result = found(tmp_path, missing=missing)["deit", "resnet", 20].result
-    assert result == contrast(table("deit", 20), table("resnet", 20), comparisons=4, delta=0.01)
-    assert result.verdict == "worse"
+    contrasts = found(tmp_path, missing=missing)
+    results = [contrasts["deit", "resnet", n].result for n in (1, 5, 20)]
+    assert results == judged("deit", "resnet", (1, 5, 20), 4)
+    assert results[-1].verdict == "worse" and results[-1].comparisons == 4
+    assert contrasts["deit", "resnet", None].result is None
 
 
-def test_an_exploratory_contrast_is_not_adjusted(tmp_path):
-    result = found(tmp_path)["vit", "resnet", 5].result
-    assert result == contrast(table("vit", 5), table("resnet", 5), comparisons=1, delta=0.01)
+def test_an_exploratory_contrast_has_an_interval_and_no_verdict(tmp_path):
+    contrasts = found(tmp_path)
+    results = [contrasts["vit", "resnet", n].result for n in (1, 5, 20, None)]
+    assert results == judged("vit", "resnet", (1, 5, 20, None), 0)
+    assert {(r.verdict, r.p_adjusted) for r in results} == {("none", None)}
+    assert all(contrasts["vit", "resnet", n].has_interval for n in (1, 5, 20, None))
+
+
+def test_contrasts_that_cannot_be_decided_are_not_counted(tmp_path):
+    """Two replicates of the whole split are planned, three of the rest; none was run of one size yet."""
+    make_store(tmp_path, shots=(1, 5, None), missing=tuple((n, 1, r) for n in NETWORKS for r in range(3)))
+    path = tmp_path / "suites" / "tiny.json"
+    rewrite(
+        path,
+        lambda listing: listing.update(
+            trials=[e for e in listing["trials"] if e["shots"] is not None or e["replicate"] < 2]
+        ),
+    )
+    store = RunStore(tmp_path)
+    records = {record["id"]: record for record in store.trials()}
+    contrasts = find_contrasts(store.suites()["tiny"], records, Predictions(store), cost_table([]))
+    primary = {f.pair.shots: f.result for f in contrasts if f.pair.primary}
+    assert primary[1] is None and primary[5].comparisons == 2
+    assert (primary[None].verdict, primary[None].low) == ("none", None)
 
 
 def test_replicates_are_paired_by_their_seeds_whatever_their_order(tmp_path):
@@ -82,7 +112,7 @@ def test_a_probe_without_a_training_seed_is_paired_with_the_run_of_its_replicate
     store = RunStore(tmp_path)
     records = {record["id"]: record for record in store.trials()}
     subset, whole = find_contrasts(listing, records, Predictions(store), cost_table([]))[:2]
-    assert subset.result == contrast(table("deit", 5), table("resnet", 5), comparisons=2, delta=0.01)
+    assert subset.result == contrast(table("deit", 5), table("resnet", 5), delta=0.01)
     assert (whole.result.verdict, whole.notes[0]) == (
         "none",
         "1 common replicate: no interval, no verdict",
@@ -105,32 +135,14 @@ def test_a_number_of_images_that_is_the_whole_split_says_so(tmp_path):
         assert said == (f.pair.shots == 80) and f.result.replicates == 3
 
 
-def test_no_interval_leaves_the_possible_range(tmp_path):
-    """One of three replicates diverged: a spread so wide that the formula runs over -1."""
-    f = found(tmp_path, shots=(None,), diverged=(("deit", None, 1),), comparison=many())[
-        "deit", "resnet", None
-    ]
-    whole = contrast(diverged_at_chance("deit"), table("resnet", None), comparisons=6)
-    assert whole.low < -1 and f.result.low == -1
-    assert f.result.half_width == pytest.approx((min(whole.high, 1) + 1) / 2)
-    assert f.result.verdict == whole.verdict == "inconclusive"
-
-
-def many():
-    return {"contrasts": [[a, b] for a in NETWORKS for b in NETWORKS if a != b], "exploratory": []}
-
-
-def diverged_at_chance(name):
-    scores = table(name, None)
-    scores[1] = 1 / CLASSES
-    return scores
-
-
 def test_a_diverged_trial_counts_at_chance_and_is_said(tmp_path):
-    f = found(tmp_path, diverged=(("vit", 5, 1),))["vit", "resnet", 5]
+    f = found(tmp_path, shots=(5,), diverged=(("vit", 5, 1),))["vit", "resnet", 5]
     scores = table("vit", 5)
     scores[1] = 1 / CLASSES
-    assert f.result == contrast(scores, table("resnet", 5), delta=0.01)
+    assert [f.result] == judge([Cell((scores, table("resnet", 5)))], delta=0.01, comparisons=0)
+    a, b = scores.mean(), table("resnet", 5).mean()
+    assert f.accuracy == pytest.approx((a, b))
+    assert f.result.low >= -max(b, 1 - a) and f.result.high <= max(a, 1 - b)
     assert f.diverged == (1, 0)
     assert "1 of 3 runs of ViT-Ti/4 diverged, at chance" in f.notes
 
@@ -141,7 +153,7 @@ def test_two_common_replicates_give_neither_interval_nor_verdict(tmp_path):
     assert f.result.estimate == pytest.approx(
         np.mean([true_top1("vit", 5, r) - true_top1("resnet", 5, r) for r in (0, 2)])
     )
-    assert f.notes[0] == "2 common replicates: no interval, no verdict"
+    assert f.notes[0] == "2 common replicates: no interval"
 
 
 def test_nothing_in_common_is_not_measured(tmp_path):
@@ -161,15 +173,18 @@ def test_runs_without_predictions_cannot_be_paired(tmp_path):
     assert row["verdict"] == "none" and pd.isna(row["difference"])
 
 
-def test_a_deterministic_probe_has_one_run_and_says_so(tmp_path):
+def test_a_deterministic_probe_is_judged_over_test_images_alone(tmp_path):
     make_store(tmp_path, shots=(None,), replicates=1)
     path = tmp_path / "suites" / "tiny.json"
     listing = json.loads(path.read_text())
     listing["trials"] = [entry | {"seed": None} for entry in listing["trials"]]
     path.write_text(json.dumps(listing))
     row = build_tables(RunStore(tmp_path))["contrasts"].iloc[0]
-    assert row["notes"].startswith("one deterministic run of each: no interval, no verdict")
-    assert row["replicates"] == 1 and pd.isna(row["low"])
+    assert row["notes"].startswith("one deterministic run of each: the interval is over test images alone")
+    expected = stats.ttest_rel(table("deit", None, (0,))[0], table("resnet", None, (0,))[0])
+    assert (row["low"], row["high"]) == pytest.approx(expected.confidence_interval(0.95))
+    assert row["p_adjusted"] == pytest.approx(expected.pvalue) and row["comparisons"] == 1
+    assert (row["replicates"], row["images_only"], row["verdict"]) == (1, True, "worse")
 
 
 def test_what_is_unmatched_is_said(tmp_path):

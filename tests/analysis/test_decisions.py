@@ -19,7 +19,7 @@ from bench.analysis.decisions import (
     trigamma_inverse,
     verdicts,
 )
-from bench.analysis.statistics import Parts, parts
+from bench.analysis.statistics import Needs, Parts, p_different, parts
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
@@ -153,8 +153,6 @@ def test_a_suite_is_judged_by_holm_over_what_was_planned():
     cells.append(Cell((scores(98, share=0.9, spread=0), scores(99, share=0.6, spread=0)), "one"))
     of = moderated(stacked([cell.scores for cell in cells]))
     found = judge(cells, delta=0.01, comparisons=9)
-    from bench.analysis.statistics import p_different
-
     np.testing.assert_allclose([c.p_adjusted for c in found], holm(p_different(of), 9))
     assert [c.comparisons for c in found] == [9] * 5 and found[-1].verdict == "better"
     assert {c.verdict for c in found[:-1]} == {"inconclusive"}
@@ -185,7 +183,8 @@ def test_exploratory_cells_have_intervals_and_no_verdict():
 def test_a_deterministic_cell_is_judged_over_images_and_too_few_runs_are_not():
     a, b = scores(1, replicates=1, share=0.9), scores(2, replicates=1, share=0.6)
     run, lone, pair = judge(
-        [Cell((a, b), deterministic=True), Cell((a, b)), Cell((np.ones((2, 9)), np.zeros((2, 9))))], delta=0.01
+        [Cell((a, b), deterministic=True), Cell((a, b)), Cell((np.ones((2, 9)), np.zeros((2, 9))))],
+        delta=0.01,
     )
     expected = stats.ttest_rel(a[0], b[0])
     assert (run.verdict, run.images_only, run.comparisons) == ("better", True, 1)
@@ -210,3 +209,30 @@ def test_the_possible_range_holds_the_estimate(a, b):
 
 def test_nothing_to_judge():
     assert judge([], delta=0.01) == []
+
+
+def test_what_would_decide_decides():
+    """Scores made again with as many replicates as it asks for, at the same spread, get a verdict."""
+    rng = np.random.default_rng(3)
+    runs = np.array([-0.02, 0.02, 0.0])
+
+    def made(replicates, images):
+        own = np.resize(runs, replicates) + 0.06
+        return (rng.random((replicates, images)) < 0.5 + own[:, None]).astype(float), (
+            rng.random((replicates, images)) < 0.5
+        ).astype(float)
+
+    (few,) = judge([Cell(made(3, 2000))], delta=0.01)
+    assert few.verdict == "inconclusive" and few.needs.replicates > 3
+    (more,) = judge([Cell(made(few.needs.replicates + 2, 2000))], delta=0.01)
+    assert more.verdict == "better"
+
+
+def test_one_run_needs_images_and_a_tie_needs_more_than_there_are():
+    rng = np.random.default_rng(0)
+    a, b = ((rng.random((1, 400)) < p).astype(float) for p in (0.72, 0.68))
+    (one,) = judge([Cell((a, b), deterministic=True)], delta=0.01)
+    assert one.needs.replicates is None and one.needs.images > 400
+    wide = np.repeat([[0.0], [1.0], [0.5]], 50, 1)
+    (tie,) = judge([Cell((wide, np.full((3, 50), 0.5)))], delta=0.001)
+    assert tie.needs == Needs()

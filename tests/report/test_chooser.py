@@ -44,25 +44,24 @@ def test_rows_and_contrasts_at_a_size(tmp_path):
     assert row["gmacs"] is None and row["params"] == 11_173_962
     point = evidence.growths["from-scratch", "resnet"].curve.points[1]
     ends = f"{100 * point.low:.1f} to {100 * point.high:.1f}"
-    assert f"(n = 3, simultaneous 95 % interval {ends})" in row["words"]
+    assert f"(n = 3, 95 % interval {ends})" in row["words"]
     few = next(r for r in comparison["rows"] if (r["contestant"], r["size"]) == ("vit", 5))
     assert "interval " not in few["words"].partition(";")[0] and "no interval" in few["words"]
     words = [c["words"] for c in comparison["contrasts"] if c["size"] == 5]
     assert words[0].startswith("DeiT-Ti/4 against ResNet-18: ")
-    assert words[1].startswith("ViT-Ti/4 against ResNet-18: no verdict, ")
+    assert words[1].startswith("ViT-Ti/4 against ResNet-18: ") and "too few for an interval;" in words[1]
     assert comparison["label"] == "from-scratch: digits (official), 32 px"
     # Of exploratory contrasts none calls a model better.
     for found in comparison["contrasts"]:
-        primary, worse = found["a"] == "deit", ": worse, " in found["words"]
+        primary, worse = found["a"] == "deit", "; ResNet-18 is better" in found["words"]
         assert found["better"] == ("resnet" if primary and worse else None)
     assert any(found["better"] for found in comparison["contrasts"])
 
 
-def test_the_interval_of_a_single_size_is_adjusted_for_no_other(tmp_path):
-    rows = chooser(gather(RunStore(make_store(tmp_path, shots=(5,))), "tiny"))[0].data["comparisons"][0][
-        "rows"
-    ]
-    assert all("(n = 3, 95 % interval " in row["words"] for row in rows)
+def test_it_starts_at_the_largest_size_and_offers_what_was_measured(tmp_path):
+    data = chooser(gather(RunStore(make_store(tmp_path)), "tiny"))[0].data
+    assert data["start"] == "80" and data["devices"] == ["CPU"]
+    assert [name for name, _ in data["matters"]] == ["top1", "params"]
 
 
 def test_a_subset_as_large_as_the_whole_split_is_one_row(tmp_path):

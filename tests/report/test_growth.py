@@ -123,8 +123,8 @@ def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
             pd.read_parquet(path).assign(predicted=wanted).to_parquet(path)
     evidence = gather(store, "tiny")
     pair = [f for f in evidence.findings if f.pair.a == "deit"]
-    found = crossover_of(pair, evidence.records, evidence.predictions)
-    assert "for exploratory pairs too" in growth_tables(evidence, "from-scratch")[1].caption
+    found = crossover_of(pair)
+    assert crossover_of([f for f in evidence.findings if f.pair.a == "vit"]) is None
     assert found.status == "crossover" and found.crossings[0].leader == "a"
     assert crossover_in_words(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
 

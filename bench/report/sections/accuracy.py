@@ -21,6 +21,7 @@ COLUMNS = (
     Column("ECE (%)", numeric=True),
     Column("Dataset (split)"),
 )
+DEDUPLICATED = Column("Without duplicates (%)", numeric=True)
 
 NEAREST = Column("Nearest neighbour (%)", numeric=True)
 """The last column, where it was measured."""
@@ -33,7 +34,10 @@ def accuracy(evidence: Evidence) -> Section:
             "Mean ± standard deviation over n replicates, on the test split. These describe what was "
             "measured; they are not intervals. Per class is the mean of the accuracies of the classes, NLL "
             "the mean negative log-likelihood in nats, ECE the expected calibration error over 15 bins. A "
-            "diverged trial counts at chance, and has no ECE."
+            "diverged trial is scored as guessing, and has no ECE. Without duplicates is the accuracy on "
+            "the test "
+            "images that have no near-duplicate in the training images, where the dataset is known to have "
+            "some."
         )
     ]
     for comparison in evidence.suite["comparisons"]:
@@ -45,6 +49,7 @@ def accuracy(evidence: Evidence) -> Section:
         baselines = any(cell.nearest.n for cell in here)
         if baselines:
             blocks.append(Prose(_without_training(evidence, here)))
+        doubled = any(cell.scores["top1_deduplicated"].n for cell in here)
         first_of_size = {}
         for index, cell in enumerate(here):
             first_of_size.setdefault(cell.shots, index)
@@ -52,9 +57,10 @@ def accuracy(evidence: Evidence) -> Section:
             Table(
                 name=f"accuracy-{slug(name)}",
                 caption=f"Accuracy in {name}, {comparison['input_size']} px.",
-                columns=(*COLUMNS, NEAREST) if baselines else COLUMNS,
+                columns=(*COLUMNS, *[DEDUPLICATED] * doubled, *[NEAREST] * baselines),
                 rows=tuple(
-                    _row(evidence, cell) + ((Field(cell.nearest.as_percent()[0]),) if baselines else ())
+                    _row(evidence, cell, doubled=doubled)
+                    + ((Field(cell.nearest.as_percent()[0]),) if baselines else ())
                     for cell in here
                 ),
                 groups=frozenset(first_of_size.values()),
@@ -78,9 +84,11 @@ def _without_training(evidence: Evidence, here: list[Cell]) -> str:
     )
 
 
-def _row(evidence: Evidence, cell: Cell) -> tuple[Field, ...]:
+def _row(evidence: Evidence, cell: Cell, *, doubled: bool) -> tuple[Field, ...]:
     done = len(cell.runs)
-    percents = {name: cell.scores[name].as_percent() for name in ("top1", "mean_per_class", "ece")}
+    names = ("top1", "mean_per_class", "ece", "top1_deduplicated")
+    percents = {name: cell.scores[name].as_percent() for name in names}
+    more = (_score(*percents["top1_deduplicated"]),) if doubled else ()
     return (
         Field(subset(cell.shots, cell.images_per_class)),
         Field(cell.title, look=evidence.looks[cell.contestant]),
@@ -93,6 +101,7 @@ def _row(evidence: Evidence, cell: Cell) -> tuple[Field, ...]:
         _score(*cell.scores["nll"].as_decimal()),
         _score(*percents["ece"]),
         Field(cell.split),
+        *more,
     )
 
 

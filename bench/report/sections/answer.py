@@ -1,4 +1,4 @@
-"""The answer: what the primary contrasts say, in at most five sentences."""
+"""The answer: what the primary contrasts say, largest training set first, in at most five paragraphs."""
 
 from itertools import groupby
 
@@ -6,15 +6,26 @@ from bench.analysis.contrasts import Finding
 from bench.report.blocks import Block, Claim, Claims, Prose, Section
 from bench.report.chooser import chooser
 from bench.report.evidence import Evidence
-from bench.report.text import NOT_MEASURED, listed, subset
-from bench.report.verdicts import pair_name, sentence, short_notes, table_of, verdict
+from bench.report.text import NOT_MEASURED, percent, points
+from bench.report.verdicts import (
+    briefly,
+    dataset_title,
+    pair_name,
+    regime,
+    short_notes,
+    statement,
+    table_of,
+    trained_on,
+    verdict,
+    what_would_decide,
+    where,
+)
 
-SENTENCES = 5
-ORDER = ("better", "worse", "equivalent", "inconclusive", "no verdict", NOT_MEASURED)
+MOST = 5
 
 
 def answer(evidence: Evidence) -> Section:
-    """One sentence a primary contrast and comparison, about the largest subset with the firmest result."""
+    """One paragraph a primary contrast and comparison, in the order of the suite, whatever came out."""
     primary = [finding for finding in evidence.findings if finding.pair.primary]
     if not primary:
         text = "This suite declares no primary contrast, so it claims nothing; the tables describe it."
@@ -22,55 +33,96 @@ def answer(evidence: Evidence) -> Section:
     groups = [
         list(group) for _, group in groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
     ]
-    claims = [_claim(group) for group in groups]
-    firmest = sorted(claims, key=lambda claim: _rank(claim.verdict))[:SENTENCES]
-    blocks: list[Block] = [Claims(tuple(claim for claim in claims if claim in firmest))]
-    if len(claims) > SENTENCES:
-        left = len(claims) - SENTENCES
+    blocks: list[Block] = [Claims(tuple(_claim(evidence, group) for group in groups[:MOST]))]
+    if len(groups) > MOST:
+        left = len(groups) - MOST
         more = "contrast stands" if left == 1 else "contrasts stand"
         blocks.append(Prose(f"{left} more primary {more} in the section Contrasts."))
+    blocks += [Prose(text) for text in both_regimes(evidence, groups)]
     blocks.append(Prose(_reading(primary)))
     return Section("answer", "The answer", (*blocks, *chooser(evidence)))
 
 
+def largest_measured(group: list[Finding]) -> Finding:
+    """Of one pair in one comparison, the largest training set that was measured."""
+    measured = [finding for finding in group if finding.result]
+    return max(measured, key=lambda f: (f.images_per_class, f.pair.shots is None)) if measured else group[-1]
+
+
+def both_regimes(evidence: Evidence, groups: list[list[Finding]]) -> list[str]:
+    """For each dataset on which one pair was trained in two ways: both, and the best of each model, at the
+    largest training set that they have in common."""
+    heads: dict[tuple[str, ...], list[list[Finding]]] = {}
+    for group in groups:
+        head = group[0]
+        heads.setdefault((head.dataset, head.split_id, head.pair.a, head.pair.b), []).append(group)
+    sentences = []
+    for alike in heads.values():
+        by_size = [{f.images_per_class: f for f in group if f.result} for group in alike]
+        common = set.intersection(*map(set, by_size))
+        if len(alike) > 1 and common:
+            sentences.append(_reconciled(evidence, [own[max(common)] for own in by_size]))
+    return sentences
+
+
+def _reconciled(evidence: Evidence, findings: list[Finding]) -> str:
+    recipes = {c["name"]: regime(c["recipe"]) for c in evidence.suite["comparisons"]}
+    ways = [recipes[finding.pair.comparison] for finding in findings]
+    if len(set(ways)) < len(ways):
+        ways = [f"{way} ({f.pair.comparison})" for way, f in zip(ways, findings, strict=True)]
+    each = "; ".join(
+        f"{way}, {f.titles[0]} {percent(f.accuracy[0])} % and {f.titles[1]} {percent(f.accuracy[1])} %"
+        for way, f in zip(ways, findings, strict=True)
+    )
+    best = [max(range(len(findings)), key=lambda k: findings[k].accuracy[side]) for side in (0, 1)]
+    a, b = (
+        f"{findings[k].titles[side]} {ways[k]} ({percent(findings[k].accuracy[side])} %)"
+        for side, k in enumerate(best)
+    )
+    gap = findings[best[0]].accuracy[0] - findings[best[1]].accuracy[1]
+    words = f"On {dataset_title(findings[0].dataset)}, trained on {trained_on(findings[0])}: {each}."
+    if best[0] == best[1]:
+        return f"{words} Both are best {ways[best[0]]}."
+    return (
+        f"{words} The best of each is {a} and {b}, {points(gap)} points apart; as they are trained in "
+        "different ways, this is no declared contrast."
+    )
+
+
 def _reading(primary: list[Finding]) -> str:
-    """What the intervals are about; that there are none where too few replicates were run."""
+    """What the intervals and verdicts are about; that there are none where too few replicates were run."""
     if not any(finding.has_interval for finding in primary):
         return (
             "No primary contrast has the three replicates that an interval needs, so nothing is claimed: "
             "means of fewer runs say what was measured, not which model is better."
         )
-    all_of_them = f"all {len(primary)} primary contrasts and sizes that the suite plans"
-    hold, condition = f"The intervals hold together for {all_of_them},", "They condition"
-    if len(primary) == 1:
-        hold, condition = "The interval holds", "It conditions"
+    number = max(finding.result.comparisons for finding in primary if finding.result)
+    among = "" if number == 1 else f" Verdicts allow for all {number} primary contrasts (Holm)."
+    alone = any(finding.result and finding.result.images_only for finding in primary)
+    only = (
+        " Where one run of each model says all, the interval is about new test images alone." if alone else ""
+    )
     return (
-        f"Differences are in points of top-1 accuracy on the test split. {hold} for new training runs and "
-        "new test images (on the whole training split: new runs on the same training images). "
-        f"{condition} on the pool of training images, the values that were tuned and the checkpoints. "
-        "Sentences name models, and speak of no others."
+        "Differences are in points of top-1 accuracy on the test images. Each interval is a plain 95 % "
+        f"interval for new training runs and new test images.{among}{only} All of this holds for these "
+        "networks with these weights and recipes, trained on images from the same pool; it says nothing of "
+        "ViTs and CNNs in general."
     )
 
 
-def _claim(group: list[Finding]) -> Claim:
-    """One pair in one comparison, in one sentence: its largest decided subset, and a word on the others."""
-    head = max(group, key=lambda f: (-_rank(verdict(f)), group.index(f)))
+def _claim(evidence: Evidence, group: list[Finding]) -> Claim:
+    """One pair in one comparison: all images or the largest subset, then fewer."""
+    head = largest_measured(group)
+    name = head.pair.comparison
     if head.result is None:
-        text = f"{pair_name(head)} in {head.pair.comparison}: not measured at any size."
-        return Claim(text, verdict(head), (), table_of(head.pair.comparison))
-    text = sentence(head)
-    others = {
-        word: [
-            subset(f.pair.shots, f.images_per_class) for f in group if f is not head and verdict(f) == word
-        ]
-        for word in ORDER
-    }
-    rest = [f"{word} at {listed(sizes)}" for word, sizes in others.items() if sizes]
+        text = f"{where(evidence.suite, name)}: {pair_name(head)} is {NOT_MEASURED} at any size."
+        return Claim(text, verdict(head), (), table_of(name))
+    text = f"{where(evidence.suite, name)}, {statement(head)}."
+    if decide := what_would_decide(head):
+        text += f" {decide}"
+    by_size = {f.images_per_class: f for f in group if f.images_per_class != head.images_per_class}
+    rest = [by_size[size] for size in sorted(by_size, reverse=True)]
     if rest:
-        text = f"{text.removesuffix('.')}; at other sizes, {pair_name(head)}: {', '.join(rest)}."
-    return Claim(text, verdict(head), short_notes(head), table_of(head.pair.comparison))
-
-
-def _rank(word: str) -> int:
-    """How far a verdict is from firm; better, worse and equivalent are equally firm."""
-    return 0 if word in ("better", "worse", "equivalent") else ORDER.index(word)
+        others = "; ".join(map(briefly, rest))
+        text += f" At other sizes, images per class: {others}."
+    return Claim(text, verdict(head), short_notes(head), table_of(name))

@@ -8,7 +8,8 @@ from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH, canvas, finish, one_line
-from bench.report.sections.networks import two_networks
+from bench.report.sections.example import worked_example
+from bench.report.sections.networks import p_value, two_networks
 from bench.report.sections.simulated import rates_in_words
 from bench.report.style import INK, MUTED
 from bench.report.text import interval, percent, points, subset
@@ -26,8 +27,9 @@ COLUMNS = (
     Column("Verdict"),
     Column("n", numeric=True),
     Column("Notes", under="Contrast"),
-    Column("First (%)", numeric=True),
-    Column("Second (%)", numeric=True),
+    Column("First model (%)", numeric=True),
+    Column("Second model (%)", numeric=True),
+    Column("p (Holm)", numeric=True),
     Column("Declared"),
 )
 
@@ -39,20 +41,7 @@ def contrasts(evidence: Evidence) -> Section:
         by_comparison.setdefault(finding.pair.comparison, []).append(finding)
     if not by_comparison:
         return Section("contrasts", TITLE, (Prose("This suite declares no contrasts."),))
-    delta = points(evidence.suite["delta"], sign=False)
-    primary = sum(finding.pair.primary for finding in evidence.findings)
-    blocks: list[Block] = [
-        Prose(
-            "Each difference is the first model minus the second, paired replicate by replicate and image by "
-            "image, with replicates and images both random. Better or worse: the interval excludes 0. "
-            f"Equivalent: it lies within ±{delta} points, as declared beforehand. Otherwise inconclusive. "
-            f"Primary intervals are simultaneous over {primary} contrasts and sizes (Bonferroni); "
-            "exploratory ones are unadjusted and prove nothing. n counts replicates of both models; with "
-            "fewer than three there is no interval and no verdict. On the whole training split all "
-            "replicates share their images, so nothing is said there about other draws."
-        ),
-        Prose(rates_in_words()),
-    ]
+    blocks: list[Block] = [Prose(_how_to_read(evidence)), Prose(rates_in_words()), worked_example()]
     words = {c["name"]: c["unmatched"] for c in evidence.suite["comparisons"]}
     for name, findings in by_comparison.items():
         blocks.append(Heading(name))
@@ -63,6 +52,34 @@ def contrasts(evidence: Evidence) -> Section:
         blocks.append(_table(name, findings))
         blocks += two_networks(evidence, name, findings)
     return Section("contrasts", TITLE, tuple(blocks))
+
+
+def _how_to_read(evidence: Evidence) -> str:
+    delta = points(evidence.suite["delta"], sign=False)
+    number = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
+    verdicts = (
+        f"A primary contrast is better or worse where a difference of 0 is rejected although {number} "
+        "contrasts "
+        "and sizes were tried (Holm's procedure, 5 % for all of them together), equivalent where two "
+        "one-sided "
+        f"tests, likewise by Holm, reject a difference of ±{delta} points or more, and inconclusive "
+        "otherwise. "
+        if number
+        else ""
+    )
+    return (
+        "Each difference is the first model minus the second, paired replicate by replicate and image by "
+        "image. "
+        "Its interval is the plain 95 % interval for new training runs and new test images; where one "
+        f"deterministic run of each model was made, for new test images alone. {verdicts}An interval may "
+        "leave "
+        "out 0 and the verdict still be inconclusive, because many contrasts were tried. Exploratory "
+        "contrasts "
+        "have an interval and no verdict. n counts replicates of both models; two are too few for an "
+        "interval. "
+        "On the whole training split all replicates share their images, so nothing is said there about other "
+        "draws."
+    )
 
 
 def _table(name: str, findings: list[Finding]) -> Table:
@@ -88,6 +105,7 @@ def _row(finding: Finding) -> tuple[Field, ...]:
         Field(str(n) if n == finding.planned else f"{n} of {finding.planned}"),
         Field(notes=short_notes(finding)),
         *(Field(percent(mean)) for mean in finding.accuracy),
+        Field("none" if not result or result.p_adjusted is None else p_value(result.p_adjusted)),
         Field("primary" if finding.pair.primary else "exploratory"),
     )
 
@@ -125,8 +143,8 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
         drawing,
         f"forest-{slug(name)}",
         caption=f"{name}: differences in top-1 accuracy with their intervals. Filled in the colour of the "
-        "better model: a verdict; open: inconclusive; cross: no interval. Shaded: differences declared "
-        "negligible. Dashed intervals are exploratory and unadjusted.",
+        "better model: a verdict; open: no verdict; cross: no interval. Shaded: differences declared "
+        "negligible. Intervals are plain 95 % intervals, dashed where the contrast is exploratory.",
         alt=_in_words(name, measured),
         data=_data(measured),
         runs=tuple(dict.fromkeys(run for f in measured for run in f.runs_a + f.runs_b)),
@@ -148,7 +166,7 @@ def _interval(axes: Axes, evidence: Evidence, finding: Finding, place: float) ->
         axes.plot(ends, [place, place], color=colour, linewidth=1.1, linestyle=dash)
     else:
         marker = "x"
-    open_ = result.verdict == "inconclusive"
+    open_ = finding.has_interval and result.verdict in ("inconclusive", "none")
     face = {"markerfacecolor": "#ffffff"} if open_ else {}
     axes.plot(
         [100 * result.estimate],

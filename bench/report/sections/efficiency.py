@@ -83,18 +83,18 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
     diverged, total = sum(cell.diverged for cell in measured), sum(len(cell.runs) for cell in measured)
     bands = "bars: ± one standard deviation"
     if not lone:
-        bands = "bands: 95 % intervals, simultaneous over the sizes of a model, where it has three replicates"
+        bands = "bands: 95 % intervals, where there are three replicates"
     caption = (
         f"{', '.join(filter(None, [name, kind]))}: top-1 accuracy on the test split of {where} against "
         f"training images per class. Lines: mean over replicates; {bands}; small markers: single replicates, "
-        "drawn slightly aside."
+        "shifted a little sideways so that they can be told apart."
     )
     if any(cell.shots is None for cell in measured):
         caption += " (all): the whole training split."
     if any(cell.nearest.n for cell in measured):
         caption += " Grey: the nearest neighbour in raw pixels on the same training images, and chance."
     if diverged:
-        caption += f" {diverged} of {total} trials diverged (crosses) and count at chance."
+        caption += f" {diverged} of {total} trials diverged (crosses) and are scored as guessing."
     return finish(
         drawing,
         f"efficiency-{slug(f'{name} {kind}')}",
@@ -208,7 +208,7 @@ def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
 
 
 def _band(evidence: Evidence, cell: Cell) -> dict[str, float]:
-    """The simultaneous interval at one size; missing where there is none."""
+    """The 95 % interval at one size; missing where there is none."""
     grown = evidence.growths.get((cell.comparison, cell.contestant))
     if grown is None or cell.images_per_class not in grown.curve.sizes:
         return {"low": np.nan, "high": np.nan}

@@ -117,8 +117,8 @@ def _models(
     span = f" from {sizes[0]:g} to {sizes[-1]:g} images per class" if sizes else ""
     caption = (
         f"Data efficiency in {name}. Area: mean accuracy over doublings of the data{span}. Images needed: "
-        "from the size at which the simultaneous band is still below the accuracy to the first at which it "
-        "is not; the number after about is interpolated between the means."
+        "from the size at which the whole 95 % interval is still below the accuracy to the first at which "
+        "it is not; the number after about is interpolated between the means."
     )
     return Table(f"growth-{slug(name)}", caption, columns, tuple(rows))
 
@@ -146,7 +146,7 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
         Column("Contrast"),
         Column("Crossover", wide=True),
         Column("Difference in area (points)", numeric=True),
-        Column("95 % interval, unadjusted", numeric=True),
+        Column("95 % interval", numeric=True),
         Column("Declared"),
         Column("Notes", under="Contrast"),
     )
@@ -160,11 +160,10 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
         found, own = area_contrast(*both, delta) if both else (None, [])
         span = (f"over {listed([f'{size:g}' for size in own])} images per class",) if own != sizes else ()
         change = crossover_of(group)
-        undecided = change is not None and sum(finding.has_interval for finding in group) < 2
         rows.append(
             (
                 Field(pair_name(head)),
-                Field(NOT_ENOUGH if undecided else crossover_in_words(change, head.titles)),
+                Field(_crossover(group, change)),
                 Field(points(found.estimate), notes=span) if found else Field(NOT_ENOUGH),
                 Field(interval(found.low, found.high) if found else "none"),
                 Field("primary" if head.pair.primary else "exploratory"),
@@ -172,8 +171,16 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
             )
         )
     caption = (
-        f"What changes with the amount of data in {name}. A crossover is claimed only where one model is "
-        "better at one size and the other at a larger one; for exploratory pairs too, by intervals that are "
-        "simultaneous over the sizes."
+        f"What changes with the amount of data in {name}. A crossover is claimed only of primary contrasts, "
+        "where one model is better at one size and the other at a larger one. Intervals of differences in "
+        "area are descriptions: no verdict is given on them."
     )
     return Table(f"crossover-{slug(name)}", caption, columns, tuple(rows))
+
+
+def _crossover(group: list[Finding], change: Crossover | None) -> str:
+    if not group[0].pair.primary:
+        return "not claimed of exploratory pairs"
+    if change is not None and sum(finding.has_interval for finding in group) < 2:
+        return NOT_ENOUGH
+    return crossover_in_words(change, group[0].titles)

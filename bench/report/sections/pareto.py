@@ -115,7 +115,7 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
         drawing,
         f"pareto-{axis.key}-{slug(first.comparison)}",
         caption=f"{first.comparison}, {place}: mean top-1 accuracy against {words}{where}.{upwards} "
-        "Vertical lines: 95 % intervals, simultaneous over the sizes of a model, drawn slightly aside. "
+        "Vertical lines: 95 % intervals, shifted a little sideways. "
         f"Dashed: the Pareto front of the means, which claims nothing. {unbeaten}{remark(noted(notes))}",
         alt=f"Accuracy against {words} in {first.comparison}: {points}. {unbeaten}",
         data=pd.DataFrame(

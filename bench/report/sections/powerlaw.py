@@ -28,7 +28,7 @@ COLUMNS = (
     Column("Held out", numeric=True),
     Column("Predicted there (%)", numeric=True),
     Column("Measured (%)", numeric=True),
-    Column("Simultaneous 95 % interval", numeric=True),
+    Column("95 % interval", numeric=True),
     Column("Predicts it"),
 )
 VERDICTS = {True: "yes", False: "no", None: "no interval to judge by"}
@@ -111,7 +111,7 @@ def _figure(
         f"powerlaw-{slug(name)}",
         caption=f"{name}: test error against training images per class with its power law. Solid: fitted to "
         "the filled points. Dashed: extrapolated, over the open point that was held out and to twice its "
-        "size. Bars: its simultaneous 95 % intervals, drawn slightly aside.",
+        "size. Bars: its 95 % intervals, shifted a little sideways.",
         alt=f"Power laws of the test error in {name}. {words}.",
         data=pd.concat(parts),
         runs=tuple(dict.fromkeys(run for cell in measured for run in cell.runs)),

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from bench.analysis.decisions import CAP
 from bench.analysis.trained import LEFT_CHANCE
 from bench.report.blocks import Block, Column, Details, Field, Heading, Prose, Section, Table
 from bench.report.evidence import Evidence
@@ -175,19 +176,33 @@ def _runs(number: int) -> str:
 
 
 def _intervals(evidence: Evidence) -> str:
-    primary = sum(finding.pair.primary for finding in evidence.findings)
+    number = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
     delta = points(evidence.suite["delta"], sign=False)
+    verdicts = (
+        f"Better and worse are decided by Holm's procedure over {number} primary contrasts and sizes that "
+        "the "
+        "suite plans and that can be decided, at 5 % for all together; those with fewer than three "
+        "replicates "
+        f"planned are not counted. Equivalent takes two one-sided tests at ±{delta} points, declared "
+        "beforehand, by Holm likewise. "
+        if number
+        else ""
+    )
     return (
         "A contrast is the mean difference in score over test images and replicates, both random and paired. "
         "Its variance has a part from replicates and a part from images, by the mean squares of a two-way "
         "analysis of variance; each part is taken with Student's t at its own degrees of freedom, and the "
-        "half-widths add up like standard errors (Howe, 1974). With fewer than three replicates there is "
-        f"no interval and no verdict. Primary intervals hold together over {primary} contrasts and sizes "
-        f"that the suite plans (Bonferroni, 95 %); ±{delta} points were declared negligible beforehand. "
-        "Bands of a curve hold together over its sizes. All intervals are about new training runs and new "
-        "test images of the same kind. They condition on the pool of training images (and on all of them "
-        "where the whole split is used), on the values that were tuned, and on the checkpoint of a "
-        "pretrained model."
+        "half-widths add up like standard errors (Howe, 1974). With three contrasts or more in a comparison "
+        "the part from replicates is drawn towards what these have in common (Smyth, 2004), by a weight of "
+        "at "
+        f"most {CAP:g} of its own degrees of freedom. Two replicates are too few for an interval. A probe on "
+        "the whole training split is deterministic: one run says all, and its interval is over test images "
+        f"alone. {verdicts}Every printed interval, bands of curves too, is a plain 95 % interval that holds "
+        "for itself; none leaves the range that is possible given the two accuracies. Exploratory contrasts "
+        "get no verdict. Intervals are about new training runs and new test images of the same kind. They "
+        "condition on the pool of training images (and on all of them where the whole split is used), on the "
+        "values that were tuned, and on the checkpoint of a pretrained model. The number of replicates is "
+        "fixed beforehand: adding some until a verdict comes would make more of them false."
     )
 
 

@@ -97,8 +97,10 @@
       return;
     }
     if (!(wanted >= sizes[0] && wanted <= sizes[sizes.length - 1])) {
-      const range = `${sizes[0]} to ${sizes[sizes.length - 1]}`;
-      make("p", `Outside the measured range of ${range} images per class: no answer.`, said);
+      const last = sizes[sizes.length - 1];
+      const range = sizes[0] === last ? `Only ${last} images per class were measured`
+        : `Outside what was measured, ${sizes[0]} to ${last} images per class`;
+      make("p", `${range}: no answer.`, said);
       return;
     }
     if (!places.length) {
