@@ -214,7 +214,7 @@ def test_nothing_to_judge():
 def test_what_would_decide_decides():
     """Scores made again with as many replicates as it asks for, at the same spread, get a verdict."""
     rng = np.random.default_rng(3)
-    runs = np.array([-0.02, 0.02, 0.0])
+    runs = np.array([-0.05, 0.05, 0.0])
 
     def made(replicates, images):
         own = np.resize(runs, replicates) + 0.06
@@ -229,10 +229,12 @@ def test_what_would_decide_decides():
 
 
 def test_one_run_needs_images_and_a_tie_needs_more_than_there_are():
-    rng = np.random.default_rng(0)
-    a, b = ((rng.random((1, 400)) < p).astype(float) for p in (0.72, 0.68))
+    place = np.arange(400)[None]
+    a, b = ((place < 60).astype(float), (place >= 355).astype(float))
     (one,) = judge([Cell((a, b), deterministic=True)], delta=0.01)
-    assert one.needs.replicates is None and one.needs.images > 400
+    # The interval ends at 0 where 1.96 standard errors are the difference of 15 images in 400.
+    expected = (stats.norm.ppf(0.975) * (a - b).std() / (15 / 400)) ** 2
+    assert one.needs.replicates is None and one.needs.images == pytest.approx(expected, rel=0.05)
     wide = np.repeat([[0.0], [1.0], [0.5]], 50, 1)
     (tie,) = judge([Cell((wide, np.full((3, 50), 0.5)))], delta=0.001)
     assert tie.needs == Needs()

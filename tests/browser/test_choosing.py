@@ -67,14 +67,22 @@ def test_accuracy_leads_with_another_model(ask):
     assert "ResNet-18 has the highest mean accuracy" in ask("Accuracy")
 
 
-@pytest.mark.parametrize(("matters", "device"), [("Energy", "CPU"), ("Throughput", "GPU"), ("Memory", "GPU")])
-def test_what_was_not_measured_is_said(ask, matters, device):
-    said = ask(matters, device)
-    assert said.startswith(f"Not measured: the {matters.lower()} of these models on a {device}")
+def test_only_what_was_measured_is_offered_and_the_largest_size_comes_first(open_page):
+    page = open_page()
+    options = {
+        name: page.get_by_label(name).locator("option").all_inner_texts()
+        for name in ("Runs on", "What matters most")
+    }
+    assert options == {
+        "Runs on": ["CPU"],
+        "What matters most": ["Accuracy", *options["What matters most"][1:]],
+    }
+    assert not {"Energy"} & set(options["What matters most"])
+    assert page.get_by_label("Images per class", exact=True).input_value() == "20"
 
 
 def test_outside_the_measured_range(ask):
-    assert ask("Throughput", images="21").startswith("Outside the measured range of 5 to 20")
+    assert ask("Throughput", images="21").startswith("Outside what was measured, 5 to 20")
     said = ask("Throughput", images="10")
     assert "10 was not measured" in said and "With 5 images" in said and "With 20 images" in said
 
