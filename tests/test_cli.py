@@ -294,6 +294,7 @@ def photos(tmp_path):
 def test_somebody_elses_folder_of_images(vcbench, tmp_path, photos):
     written = vcbench("new", "--dataset", "photos", "--models", "vit_digits,resnet_digits", "--shots", "2,4")
     assert written.returncode == 0, written.stderr
+    assert "photos: 3 classes" in written.stdout and "ViT (digits): random weights" in written.stdout
     told(vcbench("new", "--dataset", "photos", "--models", "vit_digits"), "exists already")
     told(vcbench("new", "--dataset", "photos", "--models", "vit_digit", "--out", "b.toml"), '"vit_digits"')
     told(

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from bench.plan import Resolved, Trial, Unresolved
     from bench.profiles import Measurement, Profile
     from bench.store import RunStore
+    from bench.suite import Suite
+
+UNMATCHED_FLOPS = 1.1
+"""FLOPs that differ by more than this factor are said, as in the report."""
 
 
 def register(app: typer.Typer) -> None:
@@ -76,11 +80,13 @@ def plan(
     profiles = planned_profiles(loaded, found, choose_device(device) if loaded.profiles.measured else "cpu")
     if only and PROFILES not in only:
         profiles = [profile for profile in profiles if profile.what == "cost"]
+    unmatched = unmatched_pairs(loaded, found, store)
     listing = {
         "suite": loaded.name,
         "results": str(results),
         "trials": [_trial_row(item, store, expected, unfetched) for item in found],
         "profiles": [_profile_row(profile, store) for profile in profiles],
+        "unmatched": unmatched,
         "remaining_s": round(sum(expected.values()) + sum(unfetched.values())),
         "estimate": f"{estimator.source()}, on {estimator.device}" if todo or unfetched else None,
         "cache_bytes": estimator.cache_bytes,
@@ -90,6 +96,48 @@ def plan(
         print_json(listing)
     else:
         _print(listing, len(todo))
+
+
+def unmatched_pairs(suite: "Suite", found: "list[Resolved | Unresolved]", store: "RunStore") -> list[str]:
+    """What the two models of each contrast do not have in common, one line a contrast that has any.
+
+    FLOPs are compared where they have been counted: `vcbench run` counts them before it trains.
+    """
+    from models import find_card
+
+    flops = {
+        (profile["model"], profile["input_size"]): profile["flops"]
+        for profile in store.profiles()
+        if profile["what"] == "cost"
+    }
+    fingerprints = {
+        (item.trial.comparison, item.trial.contestant): item.identity["weights"]
+        for item in found
+        if hasattr(item, "identity")
+    }
+    lines = []
+    for comparison in suite.comparison:
+        for a, b in comparison.contrasts + comparison.exploratory:
+            both = [suite.models[key] for key in (a, b)]
+            said = []
+            pretraining = [
+                "none"
+                if fingerprints.get((comparison.name, key), one.weights) == "none"
+                else find_card(one.model).pretraining
+                for key, one in zip((a, b), both, strict=True)
+            ]
+            if pretraining[0] != pretraining[1]:
+                said.append(f"pretraining {pretraining[0]} against {pretraining[1]}")
+            recipes = [one.recipe or comparison.recipe for one in both]
+            if recipes[0] != recipes[1]:
+                said.append(f"recipe {recipes[0]} against {recipes[1]}")
+            counts = [flops.get((one.model, comparison.input_size)) for one in both]
+            if all(counts) and max(counts) > UNMATCHED_FLOPS * min(counts):
+                dearer = a if counts[0] > counts[1] else b
+                said.append(f"{dearer} costs {max(counts) / min(counts):.1f} times the FLOPs")
+            if said:
+                lines.append(f"{comparison.name}: {a} against {b}: {'; '.join(said)}")
+    return lines
 
 
 def _trial_row(
@@ -153,6 +201,8 @@ def _print(listing: dict[str, Any], todo: int) -> None:
                 room[0], cache_dir(), room[1], listing["results"]
             )
         )
+    for line in listing["unmatched"]:
+        print(f"Unmatched: {line}")
     for reason in dict.fromkeys(row["reason"] for row in unresolved):
         print(f"Unresolved: {reason}")
 

@@ -208,10 +208,11 @@ def status(
 
 
 def new(
-    dataset: Annotated[Path, typer.Option("--dataset", metavar="DIR", help="A folder of images.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A folder of images.")] = None,
+    dataset: Annotated[Path | None, typer.Option("--dataset", metavar="DIR", help="The same.")] = None,
     models: Annotated[
-        str, typer.Option("--models", metavar="A,B", help="Models to compare, separated by commas.")
-    ],
+        str | None, typer.Option("--models", metavar="A,B", help="Models to compare, separated by commas.")
+    ] = None,
     shots: Annotated[
         str | None,
         typer.Option("--shots", metavar="1,5,10", help="Images per class [default: what the classes have]."),
@@ -219,6 +220,11 @@ def new(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="[default: NAME.toml of the folder]")
     ] = None,
+    weights: Annotated[
+        str, typer.Option("--weights", help="card: pretrained, from a local file or the hub; none: random.")
+    ] = "card",
+    data_dir: DataDir = None,
+    weights_dir: WeightsDir = None,
 ) -> None:
     """Write a suite for your own folder of images.
 
@@ -226,9 +232,22 @@ def new(
 
     Example: vcbench new --dataset photos --models deit_small_patch16_224,resnet50 --shots 1,5,10
     """
+    from bench.errors import InputError
     from bench.new import write_suite
 
-    path, warnings = write_suite(dataset, models, shots, out)
-    for line in warnings:
+    if (folder is None) == (dataset is None):
+        raise InputError("new: name one folder of images, as in: vcbench new photos --models A,B")
+    where = folder if dataset is None else dataset
+    if models is None:
+        raise InputError(f"new {where}: name the models, as in --models deit_small_patch16_224,resnet50")
+    if weights not in ("card", "none"):
+        raise InputError(f"--weights {weights}: should be card (pretrained) or none (random)")
+    files = weights_folder(weights_dir, data_folder(data_dir))
+    written = write_suite(where, models, shots, out, weights=weights, weights_dir=files)
+    for line in written.warnings:
         warn(line)
-    print(f"Wrote {path}. Look it over, then: vcbench plan {path}; vcbench run {path}")
+    for line in written.choices:
+        print(line)
+    print(
+        f"Wrote {written.path}. Look it over, then: vcbench plan {written.path}; vcbench run {written.path}"
+    )

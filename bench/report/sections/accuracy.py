@@ -1,5 +1,6 @@
 """The accuracy table: one row a model and subset size."""
 
+from bench.analysis.regimes import in_words, regimes
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Heading, Prose, Section, Table
 from bench.report.cells import Cell
@@ -40,6 +41,7 @@ def accuracy(evidence: Evidence) -> Section:
             "some."
         )
     ]
+    fallen = in_words(regimes(evidence.suite, evidence.records))
     for comparison in evidence.suite["comparisons"]:
         name = comparison["name"]
         here = [cell for cell in evidence.cells if cell.comparison == name]
@@ -53,6 +55,9 @@ def accuracy(evidence: Evidence) -> Section:
         first_of_size = {}
         for index, cell in enumerate(here):
             first_of_size.setdefault(cell.shots, index)
+        said = [text for text in fallen if f" in {name} " in text or text.startswith("Best of each")]
+        if any(f" in {name} " in text for text in said):
+            blocks += [Prose(text) for text in said]
         blocks.append(
             Table(
                 name=f"accuracy-{slug(name)}",

@@ -1,0 +1,128 @@
+"""A model under several recipes on the same images: is fine-tuning below its own probe, and the best of each.
+
+Comparisons of one suite on the same data set and split are set side by side, model by model, on the draws
+that they have in common. The best recipe is chosen by the accuracies that are shown, so the best of each is a
+description: it carries no verdict.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Regimes:
+    """One model on one subset under two or more recipes, over the draws that all of them have.
+
+    Attributes:
+        key, title: the contestant.
+        dataset, split_id, shots: the subset; `shots` is None for the whole split.
+        top1: mean test accuracy by comparison, fractions.
+        probes: which of the comparisons are linear probes.
+        draws: how many draws are averaged.
+    """
+
+    key: str
+    title: str
+    dataset: str
+    split_id: str
+    shots: int | None
+    top1: dict[str, float]
+    probes: frozenset[str]
+    draws: int
+
+    @property
+    def best(self) -> str:
+        """The comparison in which the model does best."""
+        return max(self.top1, key=self.top1.__getitem__)
+
+    @property
+    def below_probe(self) -> dict[str, float]:
+        """By comparison that trains all weights: how far it falls below the model's own best probe (< 0)."""
+        if not self.probes:
+            return {}
+        probe = max(self.top1[name] for name in self.probes)
+        falls = {name: value - probe for name, value in self.top1.items() if name not in self.probes}
+        return {name: fall for name, fall in falls.items() if fall < 0}
+
+
+def regimes(listing: Record, records: dict[str, Record]) -> list[Regimes]:
+    """Every model and subset that two comparisons of a suite or more have measured on common draws.
+
+    Args:
+        listing: the suite as the store lists it.
+        records: the records of its finished and diverged trials, by id; the latter count at chance.
+    """
+    scores: dict[tuple, dict[str, dict[int | None, list[float]]]] = {}
+    probes: set[str] = set()
+    for entry in listing["trials"]:
+        record = records.get(entry["id"])
+        if record is None:
+            continue
+        data, name = record["data"], entry["comparison"]
+        if record["identity"]["recipe"]["probe"] is not None:
+            probes.add(name)
+        subset = (entry["contestant"], data["dataset"], data["split_id"], data["fingerprint"], entry["shots"])
+        by_draw = scores.setdefault(subset, {}).setdefault(name, {})
+        by_draw.setdefault(record["identity"]["draw_seed"], []).append(_top1(record))
+    found = []
+    for (key, dataset, split_id, _, shots), by_name in scores.items():
+        common = set.intersection(*(set(draws) for draws in by_name.values()))
+        if len(by_name) > 1 and common:
+            found.append(
+                Regimes(
+                    key,
+                    listing["contestants"][key]["title"],
+                    dataset,
+                    split_id,
+                    shots,
+                    {
+                        name: float(np.mean([np.mean(draws[d]) for d in common]))
+                        for name, draws in by_name.items()
+                    },
+                    frozenset(probes & set(by_name)),
+                    len(common),
+                )
+            )
+    return found
+
+
+def in_words(measured: Iterable[Regimes]) -> list[str]:
+    """One sentence for each model that fell below its own probe, and one for the best of each model."""
+    measured = list(measured)
+    sentences = []
+    for one in measured:
+        for name, fall in one.below_probe.items():
+            probe = max(one.probes, key=one.top1.__getitem__)
+            sentences.append(
+                f"{one.title} in {name} ({100 * one.top1[name]:.1f} %) fell {-100 * fall:.1f} points below "
+                f"its own linear probe on the same images ({probe}, {100 * one.top1[probe]:.1f} %, "
+                f"{_size(one)}): {name} does not compare architectures as long as its recipe is not tuned "
+                "for both."
+            )
+    by_subset: dict[tuple, list[Regimes]] = {}
+    for one in measured:
+        by_subset.setdefault((one.dataset, one.split_id, one.shots), []).append(one)
+    for group in by_subset.values():
+        if len(group) > 1 and any(one.below_probe for one in group):
+            each = "; ".join(
+                f"{one.title} {100 * one.top1[one.best]:.1f} % ({one.best})"
+                for one in sorted(group, key=lambda one: -one.top1[one.best])
+            )
+            sentences.append(
+                f"Best of each on {group[0].dataset}, {_size(group[0])}: {each}. Which is best was chosen by "
+                "these numbers, so they carry no verdict."
+            )
+    return sentences
+
+
+def _size(one: Regimes) -> str:
+    return "all images" if one.shots is None else f"{one.shots} per class"
+
+
+def _top1(record: Record) -> float:
+    return 1 / record["data"]["classes"] if record["outcome"] == "diverged" else record["metrics"]["top1"]

@@ -1,0 +1,55 @@
+"""One model under several recipes: below its own probe or not, and the best of each."""
+
+import pytest
+
+from bench.analysis.regimes import in_words, regimes
+
+SCORES = {
+    ("probe", "vit"): [0.68, 0.70, 0.90],
+    ("probe", "cnn"): [0.74, 0.76, 0.10],
+    ("tuned", "vit"): [0.78, 0.80],
+    ("tuned", "cnn"): [0.71, 0.73],
+}
+
+
+def store(scores):
+    listing = {"contestants": {"vit": {"title": "ViT"}, "cnn": {"title": "CNN"}}, "trials": []}
+    records = {}
+    for (comparison, key), values in scores.items():
+        for draw, top1 in enumerate(values):
+            run = f"{comparison}{key}{draw}"
+            listing["trials"].append({"id": run, "comparison": comparison, "contestant": key, "shots": 5})
+            records[run] = {
+                "outcome": "finished",
+                "metrics": {"top1": top1},
+                "data": {"dataset": "flowers", "split_id": "official", "fingerprint": "f", "classes": 10},
+                "identity": {"recipe": {"probe": {} if comparison == "probe" else None}, "draw_seed": draw},
+            }
+    return listing, records
+
+
+def test_only_common_draws_count_and_the_fall_is_that_below_the_own_probe():
+    found = {one.key: one for one in regimes(*store(SCORES))}
+    assert found["vit"].draws == found["cnn"].draws == 2
+    assert found["vit"].below_probe == {} and found["vit"].best == "tuned"
+    assert found["cnn"].below_probe == {"tuned": pytest.approx(0.72 - 0.75)} and found["cnn"].best == "probe"
+    first, best = in_words(found.values())
+    assert "CNN in tuned (72.0 %) fell 3.0 points below its own linear probe" in first
+    assert "ViT 79.0 % (tuned); CNN 75.0 % (probe)" in best and "no verdict" in best
+
+
+def test_nothing_is_said_where_no_model_fell_or_one_recipe_was_run():
+    risen = SCORES | {("tuned", "cnn"): [0.80, 0.82]}
+    assert in_words(regimes(*store(risen))) == []
+    assert regimes(*store({("probe", "vit"): [0.5]})) == []
+    apart = {("probe", "vit"): [0.5], ("tuned", "vit"): [0.4]}
+    listing, records = store(apart)
+    records["tunedvit0"]["identity"]["draw_seed"] = 7
+    assert regimes(listing, records) == []
+
+
+def test_a_diverged_trial_counts_at_chance():
+    listing, records = store({("probe", "vit"): [0.5], ("tuned", "vit"): [0.4]})
+    records["tunedvit0"] |= {"outcome": "diverged", "metrics": {"top1": None}}
+    (one,) = regimes(listing, records)
+    assert one.top1["tuned"] == 0.1
