@@ -187,3 +187,31 @@ def test_what_was_measured_elsewhere_stays_in_a_suite_that_still_asks_for_it(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert listed("second", "[1, 2]") == {(m, t, b) for m, t in (("first", 2), ("second", 1)) for b in (1, 2)}
     assert listed("second", "[1]") == {("first", 2, 1), ("second", 1, 1)}
+
+
+def test_one_process_measures_in_a_store_at_a_time(vcbench, here, suite, tmp_path, monkeypatch):
+    """While another holds the store nothing is measured; once it has measured all, there is nothing to do."""
+    from bench import run
+    from bench.store import RunStore
+
+    store, looks, asked = RunStore(tmp_path / "results"), [], []
+    ask = rounds.ask
+    monkeypatch.setattr(rounds, "ask", lambda *job: asked.append(job) or ask(*job))
+    store.prepare()
+    with store.claim(run.PROFILES):
+        status, _, err = vcbench("profile", "vit_digits", "--input-size", "16", "--device", "cpu")
+        assert status == 2 and "another process is measuring in this store" in err and not asked
+        planned = planned_profiles(load_suite(suite), (), "cpu")
+
+        def other(seconds):
+            looks.append(seconds)
+            for one in planned if len(looks) == 3 else ():
+                store.finish_profile(one.id, {"id": one.id})
+
+        monkeypatch.setattr(run.time, "sleep", other)
+        told = []
+        assert run._measure(planned, store, told.append, lambda: False) == 0
+        assert len(looks) == 3 and len(told) == 1 and not asked
+        monkeypatch.setattr(RunStore, "has_profile", lambda self, run: False)
+        assert run._measure(planned, store, told.append, lambda: len(looks) > 5) == 0
+        assert len(looks) == 6, "a stop is heeded while it waits"

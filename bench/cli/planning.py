@@ -1,5 +1,6 @@
 """vcbench plan: what a suite holds, what of it is done, and how long the rest will take."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ def plan(
         "estimate": f"{estimator.source()}, on {estimator.device}" if todo or unfetched else None,
         "cache_bytes": estimator.cache_bytes,
         "store_bytes": estimator.store_bytes,
+        "measuring_s": round(_measuring(profiles, store)),
     }
     if as_json:
         print_json(listing)
@@ -138,6 +140,14 @@ def unmatched_pairs(suite: "Suite", found: "list[Resolved | Unresolved]", store:
             if said:
                 lines.append(f"{comparison.name}: {a} against {b}: {'; '.join(said)}")
     return lines
+
+
+def _measuring(profiles: "Sequence[Measurement | Profile]", store: "RunStore") -> float:
+    """Seconds that what is still to be measured will take."""
+    from bench.measure.expected import expected_seconds
+
+    missing = [one for one in profiles if one.what != "cost" and not store.has_profile(one.id)]
+    return expected_seconds(missing, store.profiles()) if missing else 0.0
 
 
 def _trial_row(
@@ -203,6 +213,11 @@ def _print(listing: dict[str, Any], todo: int) -> None:
         )
     for line in listing["unmatched"]:
         print(f"Unmatched: {line}")
+    if listing["measuring_s"]:
+        print(
+            f"What is measured takes about {spoken(listing['measuring_s'])} more on a quiet machine; "
+            "unstable rows take up to four times as long."
+        )
     for reason in dict.fromkeys(row["reason"] for row in unresolved):
         print(f"Unresolved: {reason}")
 

@@ -1,6 +1,7 @@
 """From bytes to labels: the pictures, the arithmetic before the network, and where the time is said to go."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
+from bench.analysis.measured import measured_tables
 from bench.measure import bandwidth, loading
 from bench.measure.end_to_end import PHASES, measure_end_to_end
 from bench.measure.jpegs import HEIGHT, WIDTH, Preparation, batches, jpeg_facts, make_jpegs
 from bench.measure.loading import MEAN, STD, measure_loading
 from bench.measure.setting import Loading, Setting
+from bench.store import RunStore
 
 SMALL = Setting("vit_digits", "infer", 2, 16, 10, "bf16", "channels_last", False, "cpu", 1)
 
@@ -104,3 +107,35 @@ def test_a_small_machine_is_not_filled_with_arrays(monkeypatch):
     monkeypatch.setattr(bandwidth.psutil, "virtual_memory", lambda: memory)
     found = bandwidth.measure_bandwidth("cpu", repeats=1, seconds=0.0)
     assert 0 < found["array_bytes"] <= 100_000
+
+
+def test_the_model_alone_is_never_slower_than_the_whole(monkeypatch):
+    """On a clock that runs ahead by random amounts: no phase takes longer than the steps that it is of."""
+    from bench import profiling
+    from bench.measure import end_to_end
+    from bench.measure.rounds import Row, summarise
+
+    generator, now = np.random.default_rng(0), [0.0]
+
+    def clock():
+        now[0] += generator.exponential()
+        return now[0]
+
+    monkeypatch.setattr(end_to_end.time, "perf_counter", clock)
+    results = [measure_end_to_end(SMALL, repeats=7, seconds=0.0) for _ in range(3)]
+    row = Row("end_to_end", SMALL, results=results)
+    phases = profiling._phases(row)
+    whole = summarise(row.samples, SMALL.batch_size)["images_per_s"]
+    model = [s for one in results for s in one["phases"]["model"]]
+    assert phases["model_images_per_s"] == pytest.approx(SMALL.batch_size / np.median(model)) and whole > 0
+    assert phases["model_images_per_s"] >= whole
+    assert sum(phases[f"{name}_share"] for name in PHASES) == pytest.approx(1)
+
+
+def test_in_published_records_no_part_is_slower_than_the_whole():
+    store = RunStore(Path(__file__).parent.parent.parent / "results/published")
+    records = [r for r in store.profiles() if r["what"] == "end_to_end" and r["outcome"] == "measured"]
+    if not records:
+        pytest.skip("no published record from JPEG to label")
+    table = measured_tables(records)["end_to_end"]
+    assert len(table) == len(records) and (table["model_images_per_s"] >= table["images_per_s"]).all()

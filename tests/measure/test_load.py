@@ -39,3 +39,44 @@ def test_time_of_guests_is_not_counted_twice(monkeypatch):
     )
     monkeypatch.setattr(load.psutil, "cpu_times", times)
     assert load._busy_seconds() == 6.0
+
+
+@pytest.fixture
+def two_boards(monkeypatch):
+    """Two GPUs, of which PyTorch's first is NVML's second, which has three processes."""
+    nvml = load.pynvml
+    running = {"first": ["other"], "second": ["other", "another", "ours"]}
+    monkeypatch.setattr(load, "board", lambda: "second")
+    monkeypatch.setattr(nvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(nvml, "nvmlDeviceGetCount", lambda: 2)
+    monkeypatch.setattr(nvml, "nvmlDeviceGetHandleByIndex", lambda n: ("first", "second")[n])
+    monkeypatch.setattr(nvml, "nvmlDeviceGetUUID", lambda handle: f"GPU-{handle}")
+    monkeypatch.setattr(nvml, "nvmlDeviceGetComputeRunningProcesses", running.__getitem__)
+    return running
+
+
+def test_processes_of_others_on_the_gpu(two_boards):
+    assert load.others_on_gpu() == 3 and load.others_on_gpu(own=1) == 2
+    two_boards["second"] = []
+    assert load.others_on_gpu(own=1) == 0
+
+
+def test_a_gpu_that_others_use_marks_the_row(monkeypatch):
+    from bench.measure import worker
+
+    monkeypatch.setattr(worker, "_numbers", lambda job: {"busy": False})
+    for others, busy in ((None, False), (0, False), (2, True)):
+        monkeypatch.setattr(load, "others_on_gpu", lambda own, others=others: others)
+        found = worker.take({"task": "matmul", "device": "cuda", "threads": 1})
+        assert (found["busy"], found["gpu_processes"]) == (busy, others)
+
+
+def test_a_reading_that_is_refused_leaves_the_others(monkeypatch, two_boards):
+    nvml = load.pynvml
+
+    def refused(*_):
+        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
+
+    for name in load.READINGS:
+        monkeypatch.setitem(load.READINGS, name, refused if name == "celsius" else lambda handle: 7)
+    assert load.gpu_state() == {name: 7 for name in load.READINGS if name != "celsius"}
