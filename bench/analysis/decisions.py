@@ -157,10 +157,11 @@ def moderated(of: Parts, cap: float = CAP) -> Parts:
     are alike: their ratios MS_rep / MS_res are taken to be s^2 times an F variable with the cell's own and d
     degrees of freedom. `prior` estimates both. The ratio becomes the mean of the cell's own and s^2, weighted
     by the degrees of freedom, which add up (G. K. Smyth, 2004, "Linear models and empirical Bayes methods for
-    assessing differential expression in microarray experiments", Stat. Appl. Genet. Mol. Biol. 3, 3). d is
-    cut at `cap` times the cell's own degrees of freedom: cells that are less alike than the model has it
-    would make false claims. Fewer than `MIN_CELLS` cells, and cells without spread or deterministic, stay as
-    they are.
+    assessing differential expression in microarray experiments", Stat. Appl. Genet. Mol. Biol. 3, 3).
+
+    Cells that are less alike than that would make false claims, and two bounds keep these rare: d is cut at
+    `cap` times the cell's own degrees of freedom, and a ratio is raised by its neighbours but never lowered.
+    Fewer than `MIN_CELLS` cells, and cells without spread or deterministic, stay as they are.
     """
     freedom = np.broadcast_to(of.freedom, of.rep.shape).astype(float)
     usable = (np.broadcast_to(of.replicates, of.rep.shape) > 1) & (of.res > 0)
@@ -170,7 +171,7 @@ def moderated(of: Parts, cap: float = CAP) -> Parts:
     ratio = np.where(usable, of.rep / np.where(usable, of.res, 1.0), np.nan)
     common, weight = prior(ratio, freedom)
     weight = np.minimum(weight, cap * freedom)
-    mean = (weight * common + freedom * ratio) / (weight + freedom)
+    mean = np.maximum((weight * common + freedom * ratio) / (weight + freedom), ratio)
     changed = usable & enough
     return of._replace(
         rep=np.where(changed, mean * of.res, of.rep), freedom=np.where(changed, weight + freedom, freedom)

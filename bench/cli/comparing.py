@@ -49,9 +49,6 @@ def compare(
     Replicates with the same seeds are paired, image by image. Verdicts allow for all cells together (Holm,
     5 %): better, worse, equivalent within the suite's delta, or inconclusive; identical where every
     prediction is the same. Intervals are plain 95 % intervals. Fewer than three replicates get no verdict,
-    Replicates with the same seeds are paired, image by image. Verdicts allow for all cells together (Holm,
-    5 %): better, worse, equivalent within the suite's delta, or inconclusive; identical where every
-    prediction is the same. Intervals are plain 95 % intervals. Fewer than three replicates get no verdict,
     and cannot be a regression; a cell that was measured in A and not in B is one, as nobody can say that it
     is not worse.
 

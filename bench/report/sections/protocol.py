@@ -193,7 +193,7 @@ def _intervals(evidence: Evidence) -> str:
         "Its variance has a part from replicates and a part from images, by the mean squares of a two-way "
         "analysis of variance; each part is taken with Student's t at its own degrees of freedom, and the "
         "half-widths add up like standard errors (Howe, 1974). With three contrasts or more in a comparison "
-        "the part from replicates is drawn towards what these have in common (Smyth, 2004), by a weight of "
+        "the part from replicates is raised towards what these have in common (Smyth, 2004), by a weight of "
         "at "
         f"most {CAP:g} of its own degrees of freedom. Two replicates are too few for an interval. A probe on "
         "the whole training split is deterministic: one run says all, and its interval is over test images "
