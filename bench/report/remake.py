@@ -11,7 +11,16 @@ STORE = " --results STORE"
 """The folder of the store is the reader's; a report of one store is the same wherever it lies."""
 
 # Options of `vcbench profile` that a record has under the same name, and those that take several values.
-OPTIONS = ("mode", "batch_size", "input_size", "precision", "memory_format", "classes", "threads")
+OPTIONS = (
+    "mode",
+    "batch_size",
+    "input_size",
+    "precision",
+    "memory_format",
+    "allocator",
+    "classes",
+    "threads",
+)
 SHARED = ("classes", "threads")
 
 
