@@ -10,7 +10,7 @@ alone.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.analysis.frames import frame
 from bench.analysis.predictions import Predictions
 from bench.analysis.standing import Standing
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
+from bench.analysis.trained import NOT_TRAINED, Training, same_model
 
 Record = dict[str, Any]
 
@@ -92,6 +93,7 @@ class Finding:
     `result` is None where no replicate of both was run; it has no interval where there are too few.
     `runs_a` and `runs_b` are the paired runs; the accuracies are those of these runs. `flops_ratio` is a
     over b, None where it was not measured.
+    `untrained` says which of two different models was not trained, and why: then there is no verdict.
     """
 
     pair: Pair
@@ -108,6 +110,7 @@ class Finding:
     notes: tuple[str, ...]
     runs_a: tuple[str, ...]
     runs_b: tuple[str, ...]
+    untrained: tuple[str, ...] = ()
 
     @property
     def has_interval(self) -> bool:
@@ -170,7 +173,7 @@ def find_contrasts(
         accuracies |= zip(
             at, (tuple(float(own.mean()) for own in cell.scores) for cell in cells), strict=True
         )
-    standing = Standing(listing, records, cost)
+    standing, training = Standing(listing, records, cost), Training(predictions.store)
     return [
         _finding(
             listing,
@@ -181,6 +184,7 @@ def find_contrasts(
             runs[k],
             results.get(k),
             accuracies.get(k, (np.nan, np.nan)),
+            training.reasons(*runs[k]),
         )
         for k, pair in enumerate(declared)
     ]
@@ -221,6 +225,7 @@ def _finding(
     runs: list[list[Record]],
     result: Contrast | None,
     accuracy: tuple[float, float],
+    reasons: tuple[str | None, str | None],
 ) -> Finding:
     comparison = standing.comparisons[pair.comparison]
     common = len(runs[0])
@@ -233,6 +238,11 @@ def _finding(
         *standing.notes(pair.comparison, pair.a, pair.b, ratio),
     ]
     titles = tuple(listing["contestants"][key]["title"] for key in (pair.a, pair.b))
+    untrained = tuple(f"{title}: {why}" for title, why in zip(titles, reasons, strict=True) if why)
+    withheld = bool(untrained) and not same_model(runs[0] + runs[1])
+    if result and withheld:
+        result = replace(result, verdict="none", p_adjusted=None, p_equivalent=None, needs=None)
+    notes += [f"{NOT_TRAINED}: {words}" for words in untrained]
     notes += [
         f"{k} of {common} runs of {title} diverged, at chance"
         for k, title in zip(diverged, titles, strict=True)
@@ -253,6 +263,7 @@ def _finding(
         ratio,
         tuple(notes),
         *(tuple(record["id"] for record in own) for own in runs),
+        untrained if withheld else (),
     )
 
 

@@ -95,6 +95,10 @@ class Training:
                 return words
         return None
 
+    def reasons(self, a: Sequence[Record], b: Sequence[Record]) -> tuple[str | None, str | None]:
+        """The reasons of the two sides of a contrast; a verdict needs both to be None, or `same_model`."""
+        return self.reason(a), self.reason(b)
+
     def _value(self, record: Record, name: str) -> float | None:
         if name == "chance_top1":
             return 1 / record["data"]["classes"]

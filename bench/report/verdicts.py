@@ -82,6 +82,9 @@ def difference(finding: Finding) -> str:
 def conclusion(finding: Finding) -> str:
     """What follows from the interval and the number of comparisons."""
     result, (a, b) = finding.result, finding.titles
+    if finding.untrained:
+        why = "; ".join(finding.untrained)
+        return f"nothing follows about the architectures, as not both were trained ({why})"
     if not finding.has_interval:
         n = result.replicates
         runs = f"{n} replicate{'' if n == 1 else 's'}"

@@ -290,3 +290,40 @@ def test_missing_labels_are_named(tmp_path):
     shutil.rmtree(tmp_path / "labels")
     with pytest.raises(StoreError, match="labels of digits"):
         build_tables(RunStore(tmp_path))
+
+
+def test_no_verdict_on_architectures_where_one_was_not_trained(tmp_path):
+    """The nearest neighbour is put between the two models on 20 images per class, and nowhere else."""
+    store = RunStore(make_store(tmp_path / "store"))
+    records = {record["id"]: record for record in store.trials()}
+    listing = store.suites()["tiny"]
+    listing["comparisons"][0]["contrasts"] = [["deit", "resnet"], ["deit", "vit"]]
+    listing["comparisons"][0]["exploratory"] = []
+
+    def at_20():
+        found = find_contrasts(listing, records, Predictions(store), cost_table([]))
+        return [finding for finding in found if finding.pair.shots == 20]
+
+    before = at_20()
+    low, high = sorted(before[0].accuracy)
+    for draw in range(3):
+        record = next(r for r in records.values() if r["identity"]["draw_seed"] == draw)
+        store.finish_baseline(
+            f"b{draw}",
+            {
+                "format": 1,
+                "id": f"b{draw}",
+                "shots": 20,
+                "draw_seed": draw,
+                "data": record["data"],
+                "majority_top1": 0.1,
+                "nearest_top1": (low + high) / 2,
+            },
+        )
+    different, same = at_20()
+    loser = different.titles[0 if different.accuracy[0] == low else 1]
+    assert different.result.verdict == "none" and different.result.low == before[0].result.low
+    assert different.untrained == (f"{loser}: beaten by 1-nearest-neighbour",)
+    assert f"not trained: {loser}: beaten by 1-nearest-neighbour" in different.notes
+    assert same.result.verdict == before[1].result.verdict and not same.untrained
+    assert any(note.startswith("not trained: ") for note in same.notes)
