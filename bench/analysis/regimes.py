@@ -64,7 +64,7 @@ def regimes(listing: Record, records: dict[str, Record]) -> list[Regimes]:
         if record is None:
             continue
         data, name = record["data"], entry["comparison"]
-        if record["identity"]["recipe"]["probe"] is not None:
+        if record["identity"]["recipe"].get("probe") is not None:
             probes.add(name)
         subset = (entry["contestant"], data["dataset"], data["split_id"], data["fingerprint"], entry["shots"])
         by_draw = scores.setdefault(subset, {}).setdefault(name, {})

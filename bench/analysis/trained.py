@@ -150,9 +150,7 @@ def baselines_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.
 
 def same_model(records: Iterable[Record]) -> bool:
     """Whether all trials are of one model with the same weights to begin with."""
-    return (
-        len({(record["identity"]["model"]["name"], record["identity"]["weights"]) for record in records}) <= 1
-    )
+    return len({(r["model"]["name"], r["identity"].get("weights")) for r in records}) <= 1
 
 
 def _history(path: Path) -> pd.DataFrame:

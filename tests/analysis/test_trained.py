@@ -48,9 +48,9 @@ def trial(made, top1, *, draw=0, loss=None, outputs=None, outcome="finished", mo
             "shots": 2,
             "draw_seed": draw,
             "recipe": {"head_outputs": outputs},
-            "model": {"name": model},
             "weights": weights,
         },
+        "model": {"name": model},
     }
 
 
