@@ -237,7 +237,7 @@ def what_would_decide(of: Parts, delta: float, comparisons: int, alpha: float = 
     image = of.img / of.replicates
 
     def decides(replicates: NDArray, images: NDArray) -> NDArray:
-        freedom = of.freedom * (replicates - 1) / np.maximum(of.replicates - 1, 1)
+        freedom = np.maximum(of.freedom * (replicates - 1) / np.maximum(of.replicates - 1, 1), 1.0)
         rep = np.where(replicates > 1, images * run + of.res, 0.0)
         more = Parts(of.estimate, rep, replicates * image, of.res, freedom, replicates, images)
         size = np.abs(of.estimate)
