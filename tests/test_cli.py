@@ -310,4 +310,7 @@ def test_somebody_elses_folder_of_images(vcbench, tmp_path, photos):
     assert set(table["dataset"]) == {"photos"} and len(table) == 6
     assert list((tmp_path / "results/splits").glob("photos-*.json"))
     (photos / "plain" / "3.png").write_bytes(b"not an image")
-    told(vcbench("run", "photos.toml", "--replicates", "1", "--set", "comparison.input_size=16"), "3.png")
+    failed = vcbench("run", "photos.toml", "--replicates", "1", "--set", "comparison.input_size=16")
+    lines = [line for line in failed.stderr.splitlines() if "errored: " in line]
+    assert failed.returncode == 1 and "6 errored" in failed.stdout and "Traceback" not in failed.stderr
+    assert len(lines) == 6 and all("3.png: cannot be decoded" in line for line in lines)

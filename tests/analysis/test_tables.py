@@ -220,7 +220,7 @@ def test_files_hold_the_tables_to_the_last_digit(store):
     written = write_tables(store)
     assert {path.name for path in written} == {
         f"{name}.{kind}"
-        for name in ("accuracy", "contrasts", "cost", "history", *MEASURED)
+        for name in ("accuracy", "baselines", "contrasts", "cost", "history", *MEASURED)
         for kind in ("csv", "parquet")
     }
     for name, frame in build_tables(store).items():

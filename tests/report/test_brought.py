@@ -55,7 +55,7 @@ def test_rows_and_sentence(report):
     assert f"| {100 * (right.mean() - scores.mean()):+.1f} | {shown} | 3 |" in text
     assert "1 of 3 diverged, at chance" in text.split("### Brought from outside")[1].split("## ")[0]
     runs = text.split("### Brought from outside")[1].split("\n## ")[0]
-    assert "vcbench run tiny --results STORE" in runs and run_id("tiny", "vit", 5, 0) in text
+    assert "vcbench run tiny.toml --results STORE" in runs and run_id("tiny", "vit", 5, 0) in text
     assert set(json.loads((root / "out" / "MANIFEST.json").read_text())["brought"]) == {"mine"}
 
 

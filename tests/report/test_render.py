@@ -140,7 +140,7 @@ def test_commands_behind_each_table_and_figure(report):
     assert markdown.count("vcbench report tiny --results STORE") == len(blocks) + 1
     below = markdown.split("(figures/efficiency-from-scratch.svg)")[1]
     assert below.split("```")[1] == (
-        "sh\nvcbench run tiny --results STORE\nvcbench report tiny --results STORE\n"
+        "sh\nvcbench run tiny.toml --results STORE\nvcbench report tiny --results STORE\n"
     )
 
 
@@ -169,11 +169,11 @@ def test_commands_of_parts_variants_and_profiles(tmp_path):
         path.parent.mkdir()
         path.write_text(json.dumps({"format": 1, "classes": 1000, "compiled": False} | speed))
     remake = Remake(gather(RunStore(tmp_path), "tiny+ab12"))
-    run = "vcbench run tiny --set 'recipe.budget.epochs=2 x' --results STORE"
+    run = "vcbench run tiny.toml --set 'recipe.budget.epochs=2 x' --results STORE"
     report = "vcbench report tiny+ab12 --results STORE"
     trial = run_id("tiny+ab12", "vit", 5, 0)
     assert remake.commands([]) == report
-    assert remake.commands([trial]) == f"{run} --only from-scratch\n{report}"
+    assert remake.commands([trial]) == f"{run} --only=from-scratch\n{report}"
     assert remake.commands(listing["profiles"]) == f"{run}\n{report}"
     assert remake.commands(["speed1", "speed32"]).splitlines() == [
         "vcbench profile resnet50 --what speed --mode infer --batch-size 1,32 --input-size 224 "
@@ -369,6 +369,8 @@ def test_unknown_suite(tmp_path):
 
 
 def test_a_variant_says_what_it_is(tmp_path):
-    store = RunStore(make_store(tmp_path / "store", suite="tiny+abc123", shots=(5,)))
+    store = RunStore(
+        make_store(tmp_path / "store", suite="tiny+abc123", shots=(5,), listing={"settings": ["delta=0.02"]})
+    )
     render(store, "tiny+abc123", tmp_path / "out")
     assert "This suite is a variant of tiny" in (tmp_path / "out" / "report.md").read_text()
