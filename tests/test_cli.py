@@ -165,13 +165,13 @@ def test_a_suite_from_plan_to_report(vcbench, tmp_path):
         (["run", "tiny.toml", "--only", "vitt"], ['"vit"']),
         (["run", "tiny.toml", "--device", "gpu"], ["--device gpu"]),
         (
-            ["run", "flowers102", "--only", "vit-s-deit", "--data-dir", "nowhere"],
+            ["run", "flowers102", "--only", "vit-s-strong", "--data-dir", "nowhere"],
             ["nowhere", "vcbench data fetch flowers102"],
         ),
         (["data", "verify", "flower"], ['"flowers102"']),
-        (["report", "tiny.toml"], ["no run store"]),
+        (["report", "tiny.toml"], ["results: no such folder"]),
         (["tables", "--results", "nowhere"], ["nowhere"]),
-        (["status", "tiny"], ["tiny"]),
+        (["status", "tiny"], ["results: no such folder"]),
         (["new", "--dataset", "nowhere", "--models", "resnet18"], ["nowhere"]),
     ],
 )

@@ -93,7 +93,7 @@ def test_ids_that_are_none_or_many(store):
     for name in ("ab" + "0" * 14, "ab" + "1" * 14):
         (store / "runs" / name).mkdir()
     told(vcbench("show", "ab", "--results", store), "2 ids", "ab" + "0" * 14)
-    told(vcbench("show", "ab", "--results", "nowhere"), "no run store")
+    told(vcbench("show", "ab", "--results", "nowhere"), "nowhere: no such folder")
 
 
 def test_the_same_again_is_identical_and_leaves_the_store_alone(store, tmp_path):

@@ -13,6 +13,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
+from training.reference import Data, plain_loop
 
 from bench.data import open_dataset
 from bench.plan import Resolved, Resolver, plan
@@ -21,7 +22,6 @@ from bench.suite import load_suite
 from bench.training.fitting import Place, Setup, fit
 from bench.training.observer import Silent
 from models import find_card
-from tests.training.reference import Data, plain_loop
 
 SIZE, SHOTS = 16, 3
 TRAINED = [name for name in recipe_names() if load_recipe(name).probe is None]
