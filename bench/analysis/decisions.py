@@ -168,7 +168,7 @@ def moderated(of: Parts, cap: float = CAP) -> Parts:
     if of.rep.shape[-1] < MIN_CELLS or not cap > 0:
         return of
     enough = usable.sum(-1, keepdims=True) >= MIN_CELLS
-    ratio = np.where(usable, of.rep / np.where(usable, of.res, 1.0), np.nan)
+    ratio = np.where(usable | ~enough, of.rep / np.where(usable, of.res, 1.0), np.nan)
     common, weight = prior(ratio, freedom)
     weight = np.minimum(weight, cap * freedom)
     mean = np.maximum((weight * common + freedom * ratio) / (weight + freedom), ratio)

@@ -48,14 +48,15 @@ def test_a_store_in_which_all_are_right_or_all_wrong_can_be_read(tmp_path, share
         predicted = (LABELS if share else (LABELS + 1) % 10).astype(np.uint16)
         pd.read_parquet(path).assign(predicted=predicted).to_parquet(path)
     evidence = gather(store, "tiny")
-    unseen = 1 - (0.025 / 5) ** (1 / TEST_IMAGES)
+    unseen = 1 - 0.025 ** (1 / TEST_IMAGES)  # a plain 95 % interval, however many contrasts there are
     for finding in evidence.findings:
         if finding.pair.primary:
             assert (finding.result.estimate, finding.result.verdict) == (0.0, "inconclusive")
             assert (finding.result.low, finding.result.high) == pytest.approx((-unseen, unseen))
     render(store, "tiny", tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text()
-    assert " nan" not in text.lower() and "DeiT-Ti/4 against ResNet-18 is inconclusive" in text
+    assert " nan" not in text.lower()
+    assert f"interval \u2212{100 * unseen:.1f} to +{100 * unseen:.1f}); not decided" in text
 
 
 def test_without_three_replicates_nothing_is_claimed(tmp_path):
@@ -67,8 +68,12 @@ def test_without_three_replicates_nothing_is_claimed(tmp_path):
 def test_one_contrast_on_one_size_has_one_interval(tmp_path):
     blocks = section(answer, made(tmp_path, shots=(5,)))
     prose = " ".join(block.text for block in blocks if isinstance(block, Prose))
-    assert "The interval holds for new training runs" in prose and "It conditions on" in prose
-    assert "all 1" not in prose
+    assert "95 % interval for new training runs and new test images" in prose
+    assert "images from the same pool" in prose
+    assert "Holm" not in prose and "all 1" not in prose
+
+    several = section(answer, made(tmp_path / "several", shots=(5, 20)))
+    assert "all 2 primary contrasts (Holm)" in " ".join(b.text for b in several if isinstance(b, Prose))
 
 
 def test_a_network_is_described_by_wilson_and_by_classes(tmp_path):
