@@ -1,6 +1,42 @@
-"""Lets `python -m bench` do what the `vcbench` command does."""
+"""What `vcbench` and `python -m bench` begin with: Ctrl-C is one line at any moment, the imports included."""
 
-from bench.cli import main
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line; exit status 130 on Ctrl-C."""
+    try:
+        import signal
+
+        # A job in the background, for which Ctrl-C is not meant, ignores it from its start.
+        heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if heeded:
+            signal.signal(signal.SIGINT, _end)
+        from bench import cli
+
+        if sys.argv[1:] != ["--version"]:
+            import bench.cli.verbs  # noqa: F401
+        if heeded:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            cli.main()
+        finally:
+            # The interpreter would show a traceback of its own ending.
+            if heeded:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt:
+        _end()
+
+
+def _end(*_: object) -> None:
+    """End at once: an exception in the middle of an import may be lost there, or come out as another one.
+
+    Nothing has been begun that would have to be finished.
+    """
+    os.write(2, b"vcbench: interrupted\n")
+    os._exit(130)
+
 
 if __name__ == "__main__":
     main()

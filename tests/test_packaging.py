@@ -117,7 +117,7 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path):
         if path.relative_to(ROOT).parts[0] in ("bench", "models")
     }
     assert shipped == expected
-    assert "vcbench = bench.cli:main" in entry_points.decode()
+    assert "vcbench = bench.__main__:main" in entry_points.decode()
 
 
 def test_pre_commit_uses_the_pinned_ruff():
