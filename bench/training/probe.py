@@ -313,7 +313,7 @@ def _while_watching(work: Callable[[], torch.Tensor], should_stop: Callable[[], 
 
 # Passes over all images of a fold and of the last fit (in double precision: they count twice), about, as the
 # published probes took them; and the part of a fit that does not grow with the number of images, in seconds.
-PASSES_FOLD, PASSES_FINAL, OVERHEAD_S = 120, 150, 0.2
+PASSES_FOLD, PASSES_FINAL, OVERHEAD_S = 120, 250, 0.2
 
 
 def expected_seconds(images: int, width: int, classes: int, recipe: Probe) -> float:
