@@ -1,8 +1,7 @@
-"""A model under several recipes on the same images: is fine-tuning below its own probe, and the best of each.
+"""A model under several recipes on the same images: is fine-tuning below its own probe?
 
 Comparisons of one suite on the same data set and split are set side by side, model by model, on the draws
-that they have in common. The best recipe is chosen by the accuracies that are shown, so the best of each is a
-description: it carries no verdict.
+that they have in common.
 """
 
 from collections.abc import Iterable
@@ -34,11 +33,6 @@ class Regimes:
     top1: dict[str, float]
     probes: frozenset[str]
     draws: int
-
-    @property
-    def best(self) -> str:
-        """The comparison in which the model does best."""
-        return max(self.top1, key=self.top1.__getitem__)
 
     @property
     def below_probe(self) -> dict[str, float]:
@@ -92,8 +86,7 @@ def regimes(listing: Record, records: dict[str, Record]) -> list[Regimes]:
 
 
 def in_words(measured: Iterable[Regimes]) -> list[str]:
-    """One sentence for each model that fell below its own probe, and one for the best of each model."""
-    measured = list(measured)
+    """One sentence for each model that fell below its own probe."""
     sentences = []
     for one in measured:
         for name, fall in one.below_probe.items():
@@ -103,19 +96,6 @@ def in_words(measured: Iterable[Regimes]) -> list[str]:
                 f"its own linear probe on the same images ({probe}, {100 * one.top1[probe]:.1f} %, "
                 f"{_size(one)}): {name} does not compare architectures as long as its recipe is not tuned "
                 "for both."
-            )
-    by_subset: dict[tuple, list[Regimes]] = {}
-    for one in measured:
-        by_subset.setdefault((one.dataset, one.split_id, one.shots), []).append(one)
-    for group in by_subset.values():
-        if len(group) > 1 and any(one.below_probe for one in group):
-            each = "; ".join(
-                f"{one.title} {100 * one.top1[one.best]:.1f} % ({one.best})"
-                for one in sorted(group, key=lambda one: -one.top1[one.best])
-            )
-            sentences.append(
-                f"Best of each on {group[0].dataset}, {_size(group[0])}: {each}. Which is best was chosen by "
-                "these numbers, so they carry no verdict."
             )
     return sentences
 

@@ -74,6 +74,7 @@ class Cell:
     `nearest` is the accuracy of the nearest neighbour on the same training images, over the same trials.
     `split` is the dataset with its split id, `planned` counts trials, `runs` are the ids of those that are
     done; `images_per_class` is missing where no trial of the comparison says how large the whole split is.
+    `untrained` is why its networks do not count as trained, None where they do.
     """
 
     comparison: str
@@ -92,6 +93,7 @@ class Cell:
     scores: dict[str, Score]
     notes: tuple[str, ...]
     nearest: Score | None = None
+    untrained: str | None = None
 
 
 def cells(trials: pd.DataFrame, comparisons: list[dict[str, Any]]) -> list[Cell]:

@@ -144,6 +144,7 @@ def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:
         "size": cell.images_per_class,
         "size_name": at_size(cell.shots, cell.images_per_class),
         "top1": score.mean,
+        "untrained": cell.untrained,
         "words": "; ".join([f"{words})", *cell.notes]),
         "gmacs": flops / 2e9 if flops else None,
         "gmacs_words": f"{decimal(flops / 2e9, 3)} GMACs" if flops else None,

@@ -219,11 +219,11 @@ def _own_cells(evidence: Evidence, finding: Finding) -> list[Cell | None]:
 
 
 def _unpaired(evidence: Evidence, finding: Finding) -> str:
-    a, b = (
-        f"{title} reaches {percent(cell.scores['top1'].mean)} %"
-        for cell, title in zip(_own_cells(evidence, finding), finding.titles, strict=True)
-    )
-    return f"trained on {trained_on(finding)}, {a} and {b} (not paired; no interval, no verdict)"
+    both = list(zip(_own_cells(evidence, finding), finding.titles, strict=True))
+    a, b = (f"{title} reaches {percent(cell.scores['top1'].mean)} %" for cell, title in both)
+    why = [f"{title} was not trained: {cell.untrained}" for cell, title in both if cell.untrained]
+    said = "; ".join(["not paired", "no interval, no verdict", *why])
+    return f"trained on {trained_on(finding)}, {a} and {b} ({said})"
 
 
 def _accuracies(evidence: Evidence) -> Iterator[str]:

@@ -60,7 +60,9 @@ class Evidence:
         found = [base["nearest_top1"] for record in records if (base := self.training.baseline(record))]
         reason = self.training.reason(records)
         notes = (f"{NOT_TRAINED}: {reason}", *cell.notes) if reason else cell.notes
-        return replace(cell, nearest=Score.of(pd.Series(found, dtype=float)), notes=notes)
+        return replace(
+            cell, nearest=Score.of(pd.Series(found, dtype=float)), notes=notes, untrained=reason
+        )
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -75,7 +77,7 @@ class Evidence:
     @cached_property
     def growths(self) -> dict[tuple[str, str], Growth]:
         """Accuracy by size, of each comparison and contestant."""
-        return growths(self.suite, self.records, self.predictions)
+        return growths(self.suite, self.records, self.predictions, self.training)
 
     @cached_property
     def training(self) -> Training:

@@ -123,6 +123,8 @@ def briefly(finding: Finding) -> str:
     word = {"better": f"{finding.titles[0]} is better", "worse": f"{finding.titles[1]} is better"}
     word |= {"inconclusive": "not decided", "none": "no verdict"}
     said = word.get(finding.result.verdict, finding.result.verdict)
+    if finding.untrained:
+        said = "nothing follows, as not both were trained"
     return f"{size}: {means} % ({points(finding.result.estimate)}, {said})"
 
 

@@ -31,6 +31,7 @@ def make_store(
     shots: tuple[int | None, ...] = SHOTS,
     diverged: tuple[tuple[str, int | None, int], ...] = (),
     missing: tuple[tuple[str, int | None, int], ...] = (),
+    untrained: tuple[tuple[str, int | None], ...] = (),
     titles: dict[str, str] | None = None,
     profiles: bool = True,
     **changes: dict,
@@ -44,6 +45,7 @@ def make_store(
         shots: images per class; None is the whole split.
         diverged: (contestant, shots, replicate) of trials that diverged.
         missing: the same of trials that were not run.
+        untrained: (contestant, shots) of trials whose training loss stays that of guessing.
         titles: other titles by contestant.
         profiles: whether costs were counted.
         changes: what to replace in records: `data`, `model` and `record`, and in the suite's
@@ -58,6 +60,11 @@ def make_store(
                 entries.append(_entry(run, *place))
                 if place not in missing:
                     _write_trial(root, run, *place, place in diverged, changes)
+                if (name, size) in untrained and place not in (*missing, *diverged):
+                    path = root / "runs" / run / "history.parquet"
+                    history = pyarrow.parquet.read_table(path).to_pydict()
+                    guessing = np.full(len(history["step"]), np.log(CLASSES))
+                    _parquet(path, history | {"loss": guessing})
     ids = _write_profiles(root) if profiles else []
     _write_labels(root)
     comparison = {

@@ -146,11 +146,11 @@ def test_two_ways_of_training_on_one_dataset_are_told_in_one_sentence(tmp_path):
         "%; "
         "fine-tuned, DeiT-Ti/4 78.9 % and ResNet-18 71.8 %. The best of each is DeiT-Ti/4 fine-tuned (78.9 "
         "%) "
-        "and ResNet-18 as frozen features (74.6 %), +4.3 points apart; as they are trained in different "
-        "ways, "
-        "this is no declared contrast."
+        "and ResNet-18 as frozen features (74.6 %), +4.3 points apart. That is no verdict: which way is "
+        "best was chosen by these same accuracies, and the two differ in more than the architecture."
     )
     assert both_regimes(evidence, [[head]]) == []
+    assert both_regimes(evidence, [[head], [replace(other, untrained=("ResNet-18: why",))]]) == []
 
 
 def test_page_chooser_and_citation_say_the_same(tmp_path):

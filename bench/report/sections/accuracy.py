@@ -55,9 +55,7 @@ def accuracy(evidence: Evidence) -> Section:
         first_of_size = {}
         for index, cell in enumerate(here):
             first_of_size.setdefault(cell.shots, index)
-        said = [text for text in fallen if f" in {name} " in text or text.startswith("Best of each")]
-        if any(f" in {name} " in text for text in said):
-            blocks += [Prose(text) for text in said]
+        blocks += [Prose(text) for text in fallen if f" in {name} " in text]
         blocks.append(
             Table(
                 name=f"accuracy-{slug(name)}",

@@ -51,14 +51,14 @@ def largest_measured(group: list[Finding]) -> Finding:
 
 def both_regimes(evidence: Evidence, groups: list[list[Finding]]) -> list[str]:
     """For each dataset on which one pair was trained in two ways: both, and the best of each model, at the
-    largest training set that they have in common."""
+    largest training set that they have in common and on which all of these networks were trained."""
     heads: dict[tuple[str, ...], list[list[Finding]]] = {}
     for group in groups:
         head = group[0]
         heads.setdefault((head.dataset, head.split_id, head.pair.a, head.pair.b), []).append(group)
     sentences = []
     for alike in heads.values():
-        by_size = [{f.images_per_class: f for f in group if f.result} for group in alike]
+        by_size = [{f.images_per_class: f for f in group if f.result and not f.untrained} for group in alike]
         common = set.intersection(*map(set, by_size))
         if len(alike) > 1 and common:
             sentences.append(_reconciled(evidence, [own[max(common)] for own in by_size]))
@@ -84,8 +84,8 @@ def _reconciled(evidence: Evidence, findings: list[Finding]) -> str:
     if best[0] == best[1]:
         return f"{words} Both are best {ways[best[0]]}."
     return (
-        f"{words} The best of each is {a} and {b}, {points(gap)} points apart; as they are trained in "
-        "different ways, this is no declared contrast."
+        f"{words} The best of each is {a} and {b}, {points(gap)} points apart. That is no verdict: which "
+        "way is best was chosen by these same accuracies, and the two differ in more than the architecture."
     )
 
 

@@ -86,7 +86,7 @@ def complementarity(evidence: Evidence) -> Section:
     for name, group in groupby(complements, key=lambda found: found.finding.pair.comparison):
         members = list(group)
         blocks.append(Heading(name))
-        if any(found.replicates > 1 for found in members):
+        if any(_drawn(found) for found in members):
             blocks.append(Gallery((_figure(evidence, name, members),)))
         blocks.append(_table(evidence, standing, name, members))
     return Section("complementarity", TITLE, tuple(blocks))
@@ -165,7 +165,8 @@ def _single(evidence: Evidence, standing: Standing, finding: Finding) -> str:
 
 
 def _figure(evidence: Evidence, name: str, members: list[Complement]) -> Figure:
-    members = [found for found in members if found.replicates > 1]
+    lost = [found.finding for found in members if found.finding.untrained]
+    members = [found for found in members if _drawn(found)]
     pairs = list(dict.fromkeys(pair_name(found.finding) for found in members))
     rows = len(members) + HEAD * len(pairs)
     looks = {
@@ -230,11 +231,21 @@ def _figure(evidence: Evidence, name: str, members: list[Complement]) -> Figure:
         drawing,
         f"complementarity-{slug(name)}",
         caption=f"{name}: how often two networks fail on the same test images: of the two models, and of two "
-        "runs of each. The bar is the most that the two models could share, given their accuracies.",
+        "runs of each. The bar is the most that the two models could share, given their accuracies."
+        + "".join(
+            f" Not drawn: {pair_name(f)} at {subset(f.pair.shots, f.images_per_class)}, as not both were "
+            f"trained ({'; '.join(f.untrained)})."
+            for f in lost
+        ),
         alt=_in_words(name, members),
         data=_data(members),
         runs=tuple(dict.fromkeys(run for found in members for run in found.runs)),
     )
+
+
+def _drawn(found: Complement) -> bool:
+    """Whether there are two runs of each model to compare with, and both models were trained."""
+    return found.replicates > 1 and not found.finding.untrained
 
 
 def _mark(axes, value: float, place: float, look: Look) -> None:

@@ -95,6 +95,9 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
         caption += " Grey: the nearest neighbour in raw pixels on the same training images, and chance."
     if diverged:
         caption += f" {diverged} of {total} trials diverged (crosses) and are scored as guessing."
+    if lost := [cell for cell in measured if cell.untrained]:
+        each = "; ".join(f"{c.title} at {subset(c.shots, c.images_per_class)} ({c.untrained})" for c in lost)
+        caption += f" Not trained, so that nothing follows about the architecture there: {each}."
     return finish(
         drawing,
         f"efficiency-{slug(f'{name} {kind}')}",
@@ -198,7 +201,7 @@ def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
             "sd": cell.scores["top1"].sd,
             "n": cell.scores["top1"].n,
             "nearest_top1": cell.nearest.mean,
-            "not_trained": next((n for n in cell.notes if n.startswith(NOT_TRAINED)), ""),
+            "not_trained": f"{NOT_TRAINED}: {cell.untrained}" if cell.untrained else "",
             **_band(evidence, cell),
         }
         for cell in measured
@@ -221,6 +224,7 @@ def _in_words(name: str, where: str, lines: list[list[Cell]]) -> str:
     for points in lines:
         values = [
             f"{percent(cell.scores['top1'].mean)} % at {subset(cell.shots, cell.images_per_class)}"
+            + (f" ({NOT_TRAINED})" if cell.untrained else "")
             for cell in points
         ]
         series.append(f"{points[0].title}: {', '.join(values)}.")

@@ -14,6 +14,7 @@ from bench.report.verdicts import pair_name, short_notes
 
 TARGETS = 4
 NOT_ENOUGH = "needs two sizes with three replicates"
+NOT_TRAINED = "not trained at two sizes with three replicates"
 NOT_COMMON = "no two sizes with three replicates in common"
 
 
@@ -34,8 +35,10 @@ def growth_tables(evidence: Evidence, name: str) -> list[Block]:
 
 
 def targets(members: list[Growth]) -> list[float]:
-    """Round accuracies that some model reaches and some size misses, at most `TARGETS` of them."""
-    means = [mean for member in members for mean in member.curve.estimate]
+    """Round accuracies that some trained model reaches and some size misses, at most `TARGETS` of them."""
+    means = [mean for member in members if member.trained for mean in member.trained.estimate]
+    if not means:
+        return []
     low, high = math.floor(10 * min(means)) + 1, math.floor(10 * max(means))
     tenths = list(range(low, high + 1))
     step = max(1, math.ceil(len(tenths) / TARGETS))
@@ -80,7 +83,9 @@ def _areas(members: list[Growth]) -> tuple[dict[str, tuple[str, str]], list[floa
     """
     able = [member for member in members if shared([member])[0]]
     sizes, replicates = shared(able) if able else ([], [])
-    areas = {member.contestant: (NOT_ENOUGH, "none") for member in members}
+    areas = {
+        member.contestant: (NOT_TRAINED if member.untrained else NOT_ENOUGH, "none") for member in members
+    }
     for member in able:
         found = area_of(member, sizes, replicates)
         ends = f"{percent(found.low)} to {percent(found.high)}" if found else "none"
@@ -118,7 +123,8 @@ def _models(
     caption = (
         f"Data efficiency in {name}. Area: mean accuracy over doublings of the data{span}. Images needed: "
         "from the size at which the whole 95 % interval is still below the accuracy to the first at which "
-        "it is not; the number after about is interpolated between the means."
+        "it is not; the number after about is interpolated between the means. Sizes at which a model was "
+        "not trained (see the notes) count for nothing here."
     )
     return Table(f"growth-{slug(name)}", caption, columns, tuple(rows))
 
@@ -135,9 +141,11 @@ def _by_size(found: list[tuple[int | None, float, tuple[str, ...]]]) -> tuple[st
 
 
 def _needed(member: Growth, target: float) -> str:
-    if not any(point.low is not None for point in member.curve.points):
+    if member.trained is None:
+        return "not trained"
+    if not any(point.low is not None for point in member.trained.points):
         return "needs three replicates"
-    return needed_in_words(images_needed(member.curve, target))
+    return needed_in_words(images_needed(member.trained, target))
 
 
 def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: list[float]) -> Table:
@@ -164,7 +172,7 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
             (
                 Field(pair_name(head)),
                 Field(_crossover(group, change)),
-                Field(points(found.estimate), notes=span) if found else Field(NOT_ENOUGH),
+                Field(points(found.estimate), notes=span) if found else Field(_no_area(both)),
                 Field(interval(found.low, found.high) if found else "none"),
                 Field("primary" if head.pair.primary else "exploratory"),
                 Field(notes=_by_size([(f.pair.shots, f.images_per_class, short_notes(f)) for f in group])),
@@ -172,7 +180,8 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
         )
     caption = (
         f"What changes with the amount of data in {name}. A crossover is claimed only of primary contrasts, "
-        "where one model is better at one size and the other at a larger one. Intervals of differences in "
+        "where one model is better at one size and the other at a larger one; sizes at which not both were "
+        "trained (see the notes) are left out. Intervals of differences in "
         "area are descriptions: no verdict is given on them."
     )
     return Table(f"crossover-{slug(name)}", caption, columns, tuple(rows))
@@ -181,6 +190,17 @@ def _pairs(evidence: Evidence, name: str, pairs: list[list[Finding]], sizes: lis
 def _crossover(group: list[Finding], change: Crossover | None) -> str:
     if not group[0].pair.primary:
         return "not claimed of exploratory pairs"
-    if change is not None and sum(finding.has_interval for finding in group) < 2:
+    lost = [finding for finding in group if finding.untrained]
+    if change is None and lost:
+        return "not both were trained at two sizes"
+    if change is not None and sum(finding.has_interval and not finding.untrained for finding in group) < 2:
         return NOT_ENOUGH
-    return crossover_in_words(change, group[0].titles)
+    words = crossover_in_words(change, group[0].titles)
+    if not lost:
+        return words
+    sizes = listed([subset(finding.pair.shots, finding.images_per_class) for finding in lost])
+    return f"{words}, where both were trained (not at {sizes})"
+
+
+def _no_area(both: list[Growth]) -> str:
+    return NOT_TRAINED if any(member.untrained for member in both) else NOT_ENOUGH

@@ -83,7 +83,11 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
     words = axis.words
     costs = [axis.values[cell.contestant] for cell in cells]
     means = [cell.scores["top1"].mean for cell in cells]
-    best = front(costs, means, more_is_better=axis.more_is_better)
+    usable = [k for k, cell in enumerate(cells) if not cell.untrained]
+    on_front = front(
+        [costs[k] for k in usable], [means[k] for k in usable], more_is_better=axis.more_is_better
+    )
+    best = [usable[k] for k in on_front]
     drawing, (axes,) = canvas(60 + room_for(len(cells), 46))
     order = sorted(best, key=lambda k: (costs[k], means[k]))
     axes.plot(
@@ -103,7 +107,10 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
     axes.set_ylabel("Top-1 accuracy (%)")
     label_ends(drawing, axes, labels)
     first, place = cells[0], at_size(cells[0].shots, cells[0].images_per_class)
-    unbeaten = f"Not beaten at both: {listed([cells[k].title for k in order])}."
+    unbeaten = f"Not beaten at both: {listed([cells[k].title for k in order])}." if order else ""
+    if len(usable) < len(cells):
+        lost = listed([cell.title for cell in cells if cell.untrained])
+        unbeaten = f"{unbeaten} Not trained, and so not on the front: {lost}.".strip()
     where = f" on the {axis.where}" if axis.where else ""
     upwards = " More is better on both axes." if axis.more_is_better else ""
     notes = {cell.title: (*cell.notes, *axis.notes.get(cell.contestant, ())) for cell in cells}

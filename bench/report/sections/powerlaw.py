@@ -35,14 +35,16 @@ VERDICTS = {True: "yes", False: "no", None: "no interval to judge by"}
 
 
 def power_laws(evidence: Evidence, name: str, measured: list[Cell]) -> list[Block]:
-    """A figure and a table of the fits of one comparison; a sentence where there are too few sizes."""
+    """A figure and a table of the fits of one comparison; a sentence where there are too few sizes at which
+    a model was trained."""
     members = [evidence.growths[name, key] for key in evidence.looks if (name, key) in evidence.growths]
-    fitted = [(member, fit) for member in members if (fit := power_law(member.curve))]
+    members = [member for member in members if member.trained]
+    fitted = [(member, fit) for member in members if (fit := power_law(member.trained))]
     if not fitted:
         return [
             Prose(
-                f"No power law in {name}: one is fitted only to {MIN_POWER_LAW_SIZES} sizes or more, the "
-                "largest of them held out to judge it."
+                f"No power law in {name}: one is fitted only to {MIN_POWER_LAW_SIZES} sizes or more at "
+                "which a model was trained, the largest of them held out to judge it."
             )
         ]
     rows = tuple(_row(evidence, member, fit) for member, fit in fitted)
@@ -57,13 +59,13 @@ def power_laws(evidence: Evidence, name: str, measured: list[Cell]) -> list[Bloc
 
 
 def _row(evidence: Evidence, member: Growth, fit: PowerLaw) -> tuple[Field, ...]:
-    last = member.curve.points[-1]
+    last = member.trained.points[-1]
     ends = "none" if last.low is None else f"{percent(last.low)} to {percent(last.high)}"
     title = evidence.suite["contestants"][member.contestant]["title"]
     return (
         Field(title, look=evidence.looks[member.contestant]),
         *(Field(f"{value:.3g}") for value in (fit.a, fit.b, fit.c)),
-        Field(f"{fit.smallest:g} to {member.curve.sizes[-2]:g}"),
+        Field(f"{fit.smallest:g} to {member.trained.sizes[-2]:g}"),
         Field(f"{fit.held_out:g}"),
         Field(percent(fit.predicted)),
         Field(percent(fit.observed)),
@@ -79,7 +81,7 @@ def _figure(
     labels, parts = [], []
     for place, (member, fit) in enumerate(fitted):
         look = evidence.looks[member.contestant]
-        sizes, error = np.array(member.curve.sizes), 100 * (1 - member.curve.estimate)
+        sizes, error = np.array(member.trained.sizes), 100 * (1 - member.trained.estimate)
         _held_out(axes, member, fit.held_out * SIDESTEP ** (place - (len(fitted) - 1) / 2), look)
         face = [look.colour] * (len(sizes) - 1) + ["#ffffff"]
         axes.scatter(
@@ -120,7 +122,7 @@ def _figure(
 
 def _held_out(axes: Axes, member: Growth, at: float, look: Look) -> None:
     """The interval at the largest size, by which the fit is judged, a little aside."""
-    last = member.curve.points[-1]
+    last = member.trained.points[-1]
     if last.low is not None and last.high is not None:
         ends = 100 * (1 - last.high), 100 * (1 - last.low)
         axes.plot([at, at], np.maximum(ends, LEAST), color=look.colour, linewidth=0.7)
@@ -131,11 +133,11 @@ def _data(member: Growth, fit: PowerLaw, title: str) -> pd.DataFrame:
         {
             "contestant": member.contestant,
             "title": title,
-            "images_per_class": member.curve.sizes,
-            "error": 1 - member.curve.estimate,
-            "low": 1 - member.curve.high,
-            "high": 1 - member.curve.low,
-            "fitted": fit.error(member.curve.sizes),
+            "images_per_class": member.trained.sizes,
+            "error": 1 - member.trained.estimate,
+            "low": 1 - member.trained.high,
+            "high": 1 - member.trained.low,
+            "fitted": fit.error(member.trained.sizes),
             "a": fit.a,
             "b": fit.b,
             "c": fit.c,

@@ -27,10 +27,11 @@
     anchor.href = `#table-${table}`;
   };
 
-  // The number that matters of a row, with its words; null where it was not measured.
+  // The number that matters of a row, with its words; null where it was not measured, and where the accuracy
+  // is that of a network that was not trained.
   const valueOf = (row, matters, measured) => {
     if (measured) return measured.rows[row.contestant] || null;
-    if (row[matters] === null) return null;
+    if (row[matters] === null || (matters === "top1" && row.untrained)) return null;
     return { value: row[matters], words: matters === "top1" ? "" : row[`${matters}_words`] };
   };
   const inWords = (row, found) => `${found && found.words ? `${found.words}; accuracy ` : ""}${row.words}. `;
@@ -42,7 +43,8 @@
     const text = make("p", "", said);
     const where = place ? ` on the ${place.name}` : "";
     if (!known.length) {
-      text.textContent = `With ${rows[0].size_name}${where}: not measured.`;
+      const why = rows.every((row) => row.untrained) ? "no model was trained, so nothing follows" : "not measured";
+      text.textContent = `With ${rows[0].size_name}${where}: ${why}.`;
       return;
     }
     const sign = larger.includes(matters) ? -1 : 1;
@@ -74,7 +76,8 @@
     const unknown = rows.filter((row) => !valueOf(row, matters, measured)).map((row) => [row, null]);
     [...known.slice(1), ...unknown].forEach(([row, other]) => {
       const found = between(best, row);
-      const item = make("li", `${row.title}: ${other ? "" : "not measured; accuracy "}${inWords(row, other)}` +
+      const lead = other || (matters === "top1" && row.untrained) ? "" : "not measured; accuracy ";
+      const item = make("li", `${row.title}: ${lead}${inWords(row, other)}` +
         (found ? `${found.words}. ` : "This pair is not a declared contrast, so there is no verdict. "), list);
       if (found) link(item, comparison.contrasts_table, "the contrast");
     });
