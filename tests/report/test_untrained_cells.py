@@ -1,0 +1,123 @@
+"""A network that was not trained supports no statement of one model against another, anywhere in a report."""
+
+import numpy as np
+import pytest
+from report.make_store import make_store, true_top1
+
+from bench.analysis.growth import crossover_of
+from bench.analysis.trained import AT_CHANCE
+from bench.report.blocks import Claims, Gallery, walk
+from bench.report.chooser import chooser
+from bench.report.cite import citation
+from bench.report.evidence import gather
+from bench.report.sections.answer import answer
+from bench.report.sections.complementarity import complementarity
+from bench.report.sections.efficiency import efficiency
+from bench.report.sections.growth import growth_tables
+from bench.report.sections.pareto import pareto_figures
+from bench.report.style import house_style
+from bench.store import RunStore
+
+
+def made(root, *untrained, **changes):
+    return gather(RunStore(make_store(root, untrained=untrained, **changes)), "tiny")
+
+
+def figures(make, evidence):
+    with house_style():
+        galleries = [b for b in walk(make(evidence).blocks) if isinstance(b, Gallery)]
+    return [figure for gallery in galleries for figure in gallery.figures]
+
+
+def test_areas_and_crossovers_leave_such_sizes_out(tmp_path):
+    models, pairs = growth_tables(made(tmp_path, ("resnet", 5)), "from-scratch")
+    sizes = (1, 20, 80)
+    means = [np.mean([true_top1("resnet", n if n < 80 else None, r) for r in range(3)]) for n in sizes]
+    area = np.trapezoid(means, np.log2(sizes)) / np.log2(80)
+    assert models.rows[2][1].text == f"{100 * area:.1f}"
+    assert pairs.rows[0][1].text.endswith("where both were trained (not at 5)")
+    assert any(AT_CHANCE in note for note in pairs.rows[0][-1].notes)
+
+
+def test_the_largest_size_says_nothing_of_images_needed(tmp_path):
+    trained, _ = growth_tables(made(tmp_path / "a"), "from-scratch")
+    (tmp_path / "b").mkdir()
+    lost, _ = growth_tables(made(tmp_path / "b", ("vit", 20), ("vit", None)), "from-scratch")
+    assert any(field.text == "not reached by 80" for field in trained.rows[0])
+    assert not any("80" in field.text or "over 20" in field.text for field in lost.rows[0][3:-1])
+
+
+def test_a_model_trained_at_one_size_has_no_area_and_no_crossover(tmp_path):
+    lost = [("resnet", n) for n in (5, 20, None)]
+    models, pairs = growth_tables(made(tmp_path, *lost), "from-scratch")
+    assert models.rows[2][1].text == "not trained at two sizes with three replicates"
+    assert pairs.rows[0][1].text == "not both were trained at two sizes"
+    assert pairs.rows[0][2].text == "not trained at two sizes with three replicates"
+    (tmp_path / "none").mkdir()
+    models, _ = growth_tables(made(tmp_path / "none", ("resnet", 1), *lost), "from-scratch")
+    assert {field.text for field in models.rows[2][3:-1]} == {"not trained"}
+
+
+@pytest.mark.parametrize("lost", [(), (("resnet", 1),)])
+def test_a_crossover_needs_both_trained_on_both_sides(tmp_path, lost, monkeypatch):
+    from bench.analysis.predictions import Predictions
+
+    def scores(self, record):  # DeiT is right on all images at 1 per class and on none at 20
+        at = record["identity"]["shots"]
+        deit = record["recipe"] == "deit-scratch"
+        return np.full(120, float(deit == (at == 1)))
+
+    monkeypatch.setattr(Predictions, "scores", scores)
+    evidence = made(tmp_path, *lost, shots=(1, 20))
+    found = crossover_of([f for f in evidence.findings if f.pair.a == "deit"])
+    assert found is None if lost else found.status == "crossover"
+
+
+def test_power_laws_are_fitted_to_trained_sizes(tmp_path):
+    sizes = (1, 2, 5, 10, 20, None)
+    found = {f.name: f for f in figures(efficiency, made(tmp_path, ("resnet", 2), shots=sizes))}
+    law = found["powerlaw-from-scratch"].data
+    assert set(law.loc[law["contestant"] == "resnet", "images_per_class"]) == {1, 5, 10, 20, 80}
+    assert set(law.loc[law["contestant"] == "vit", "images_per_class"]) == {1, 2, 5, 10, 20, 80}
+    assert f"ResNet-18 at 2 ({AT_CHANCE})" in found["efficiency-from-scratch"].caption
+
+
+def test_shared_errors_are_not_drawn(tmp_path):
+    (figure,) = figures(complementarity, made(tmp_path, ("deit", 5), shots=(5, 20)))
+    rows = set(figure.data.loc[figure.data["a"] == "deit", "images_per_class"])
+    assert rows == {20} and set(figure.data.loc[figure.data["a"] == "vit", "images_per_class"]) == {5, 20}
+    assert f"Not drawn: DeiT-Ti/4 against ResNet-18 at 5, as not both were trained (DeiT-Ti/4: {AT_CHANCE})" in (
+        figure.caption
+    )
+
+
+def test_it_is_not_on_the_pareto_front(tmp_path):
+    drawn, _ = pareto_figures(made(tmp_path, ("resnet", 5), shots=(5,)))
+    for figure in drawn:
+        assert not figure.data.set_index("contestant").at["resnet", "on_front"]
+        assert figure.data["on_front"].any() and "Not trained, and so not on the front: ResNet-18." in figure.alt
+    assert drawn
+
+
+def test_answer_chooser_and_citation_give_the_reason(tmp_path):
+    store = RunStore(make_store(tmp_path, untrained=(("resnet", None), ("resnet", 1))))
+    evidence = gather(store, "tiny")
+    (claims,) = [block for block in answer(evidence).blocks if isinstance(block, Claims)]
+    text, (cited,) = claims.claims[0].text, citation(store, "tiny").sentences
+    why = f"nothing follows about the architectures, as not both were trained (ResNet-18: {AT_CHANCE})"
+    assert why in text and why in cited
+    assert "1: " in text and text.count("nothing follows") == 2 and claims.claims[0].verdict == "no verdict"
+
+    (comparison,) = chooser(evidence)[0].data["comparisons"]
+    lost = {(row["contestant"], row["size"]) for row in comparison["rows"] if row["untrained"]}
+    assert lost == {("resnet", 80), ("resnet", 1)}
+    at = {c["size"]: c for c in comparison["contrasts"] if c["a"] == "deit"}
+    assert why in at[80]["words"] and at[80]["better"] is None and at[1]["better"] is None
+    assert at[5]["better"] == "resnet" or "not decided" in at[5]["words"]
+
+
+def test_models_that_were_not_paired_are_cited_with_the_reason(tmp_path):
+    missing = tuple(("deit", 20, r) for r in (0,)) + tuple(("resnet", 20, r) for r in (1, 2))
+    store = RunStore(make_store(tmp_path, shots=(20,), missing=missing, untrained=(("deit", 20),)))
+    (cited,) = citation(store, "tiny").sentences
+    assert "not paired" in cited and f"DeiT-Ti/4 was not trained: {AT_CHANCE}" in cited
