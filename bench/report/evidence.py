@@ -60,9 +60,7 @@ class Evidence:
         found = [base["nearest_top1"] for record in records if (base := self.training.baseline(record))]
         reason = self.training.reason(records)
         notes = (f"{NOT_TRAINED}: {reason}", *cell.notes) if reason else cell.notes
-        return replace(
-            cell, nearest=Score.of(pd.Series(found, dtype=float)), notes=notes, untrained=reason
-        )
+        return replace(cell, nearest=Score.of(pd.Series(found, dtype=float)), notes=notes, untrained=reason)
 
     @cached_property
     def predictions(self) -> Predictions:

@@ -86,8 +86,9 @@ def test_shared_errors_are_not_drawn(tmp_path):
     (figure,) = figures(complementarity, made(tmp_path, ("deit", 5), shots=(5, 20)))
     rows = set(figure.data.loc[figure.data["a"] == "deit", "images_per_class"])
     assert rows == {20} and set(figure.data.loc[figure.data["a"] == "vit", "images_per_class"]) == {5, 20}
-    assert f"Not drawn: DeiT-Ti/4 against ResNet-18 at 5, as not both were trained (DeiT-Ti/4: {AT_CHANCE})" in (
-        figure.caption
+    assert (
+        f"Not drawn: DeiT-Ti/4 against ResNet-18 at 5, as not both were trained (DeiT-Ti/4: {AT_CHANCE})"
+        in (figure.caption)
     )
 
 
@@ -95,7 +96,9 @@ def test_it_is_not_on_the_pareto_front(tmp_path):
     drawn, _ = pareto_figures(made(tmp_path, ("resnet", 5), shots=(5,)))
     for figure in drawn:
         assert not figure.data.set_index("contestant").at["resnet", "on_front"]
-        assert figure.data["on_front"].any() and "Not trained, and so not on the front: ResNet-18." in figure.alt
+        assert (
+            figure.data["on_front"].any() and "Not trained, and so not on the front: ResNet-18." in figure.alt
+        )
     assert drawn
 
 
