@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -174,6 +175,9 @@ class _Worker:
 
     def __init__(self, place: "Place", threads: int) -> None:
         context = multiprocessing.get_context("spawn")
+        # Its start lets signals through again, so it comes before they are held.
+        if hasattr(signal, "pthread_sigmask"):
+            resource_tracker.ensure_running()
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other, threads), daemon=True)
         with _signals_held():
