@@ -105,7 +105,7 @@ class PowerLaw:
         allowed (twice the largest size; nothing below the smallest)."""
         sizes = np.asarray(sizes, float)
         if not (sizes.min() >= self.smallest and sizes.max() <= self.limit):
-            raise ValueError(f"the fit speaks for {self.smallest:g} to {self.limit:g} images per class only")
+            raise ValueError(f"the fit holds for {self.smallest:g} to {self.limit:g} images per class only")
         return self.a * sizes**-self.b + self.c
 
 

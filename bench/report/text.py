@@ -96,7 +96,7 @@ def noted(notes: dict[str, Iterable[str]], before: str = "") -> tuple[str, ...]:
 def remark(notes: Iterable[str]) -> str:
     """Notes as what follows a caption; nothing where there are none."""
     words = "; ".join(notes)
-    return f" To be read with: {words}." if words else ""
+    return f" Notes: {words}." if words else ""
 
 
 def _missing(value: float | None) -> bool:

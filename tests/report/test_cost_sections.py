@@ -432,7 +432,7 @@ def test_accuracy_against_throughput_and_memory(tmp_path, monkeypatch):
     assert held.at["resnet", "peak_rss_mib"] == pytest.approx(peak_mib(1.814, 32))
     assert "energy" in section.blocks[-1].text
     captions = {name: figure.caption for name, figure in blocks(section, Figure).items()}
-    few = "To be read with: DeiT-Ti: fewer than 3 replicates: no interval; copy not verified"
+    few = "Notes: DeiT-Ti: fewer than 3 replicates: no interval; copy not verified"
     busy = "machine busy: 1.5 cores of other work"
     assert captions["pareto-params-from-scratch"].endswith(f"{few}.")
     assert captions["pareto-throughput-cpu-from-scratch"].endswith(f"{few}; {busy}.")

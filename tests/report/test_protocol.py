@@ -97,6 +97,20 @@ def test_the_worst_rates_are_those_of_the_study(replicates):
     assert f"{found['verdict', str(replicates)][2].text} %" == worst
 
 
+def test_the_highest_rate_is_named_and_its_cause_only_where_it_was_examined(monkeypatch):
+    study = stored().query("claim == 'verdict'")
+    worst = study.loc[study.false_claims.idxmax()]
+    said = f"is {100 * worst.false_claims:.1f} ± {100 * worst.false_claims_error:.1f} % ({worst.scenario}, "
+    assert said in simulated()[0].text
+    other = stored()
+    other.loc[other.scenario == "one contrast, equal", "false_claims"] = 0.07
+    monkeypatch.setattr("bench.report.sections.simulated.stored", lambda: other)
+    text = simulated()[0].text
+    assert "is 7.0 ± " in text and "--cap 0" not in text
+    other["false_claims"] = 0.04
+    assert "highest rate" not in simulated()[0].text
+
+
 def test_every_simulated_rate_is_in_the_table():
     (everything,) = simulated()[2].blocks
     study = stored()

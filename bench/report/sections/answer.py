@@ -100,13 +100,16 @@ def _reading(primary: list[Finding]) -> str:
     among = "" if number == 1 else f" Verdicts allow for all {number} primary contrasts (Holm)."
     alone = any(finding.result and finding.result.images_only for finding in primary)
     only = (
-        " Where one run of each model says all, the interval is about new test images alone." if alone else ""
+        " Where a single deterministic run of each model was made, the interval is about new test images "
+        "alone."
+        if alone
+        else ""
     )
     return (
         "Differences are in points of top-1 accuracy on the test images. Each interval is a plain 95 % "
         f"interval for new training runs and new test images.{among}{only} All of this holds for these "
-        "networks with these weights and recipes, trained on images from the same pool; it says nothing of "
-        "ViTs and CNNs in general."
+        "networks with these weights and recipes, trained on images from the same pool; it does not "
+        "extend to ViTs and CNNs in general."
     )
 
 

@@ -77,8 +77,8 @@ def _how_to_read(evidence: Evidence) -> str:
         "contrasts "
         "have an interval and no verdict. n counts replicates of both models; two are too few for an "
         "interval. "
-        "On the whole training split all replicates share their images, so nothing is said there about other "
-        "draws."
+        "On the whole training split all replicates share their images, so the results there do not extend "
+        "to other draws."
     )
 
 

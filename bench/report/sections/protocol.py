@@ -153,8 +153,8 @@ def _trained(evidence: Evidence) -> str:
     looks = len({base["id"] for base in made})
     return (
         f"{words} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. These two "
-        f"were evaluated on the test split for {count(looks)} subset{'' if looks == 1 else 's'}; they have "
-        "nothing to choose."
+        f"were evaluated on the test split for {count(looks)} subset{'' if looks == 1 else 's'}; neither "
+        "has a setting that could be tuned."
     )
 
 
@@ -196,13 +196,14 @@ def _intervals(evidence: Evidence) -> str:
         "the part from replicates is raised towards what these have in common (Smyth, 2004), by a weight of "
         "at "
         f"most {CAP:g} of its own degrees of freedom. Two replicates are too few for an interval. A probe on "
-        "the whole training split is deterministic: one run says all, and its interval is over test images "
-        f"alone. {verdicts}Every printed interval, bands of curves too, is a plain 95 % interval that holds "
-        "for itself; none leaves the range that is possible given the two accuracies. Exploratory contrasts "
-        "get no verdict. Intervals are about new training runs and new test images of the same kind. They "
-        "condition on the pool of training images (and on all of them where the whole split is used), on the "
-        "values that were tuned, and on the checkpoint of a pretrained model. The number of replicates is "
-        "fixed beforehand: adding some until a verdict comes would make more of them false."
+        "the whole training split is deterministic: a second run would be the same, and its interval is over "
+        f"test images alone. {verdicts}Every printed interval, bands of curves too, is a plain 95 % interval "
+        "that holds for itself; none leaves the range that is possible given the two accuracies. "
+        "Exploratory contrasts get no verdict. Intervals are about new training runs and new test images "
+        "of the same kind. They are conditional on the pool of training images (and on all of them where "
+        "the whole split is used), on the values that were tuned, and on the checkpoint of a pretrained "
+        "model. The number of replicates is fixed beforehand: adding some until a verdict comes would "
+        "make more of them false."
     )
 
 
