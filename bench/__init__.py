@@ -1,3 +1,3 @@
 """VCBench: evidence for choosing between Vision Transformers and CNNs."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
