@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import REFUSALS, InputError, first_line
 from bench.machine import choose_device, device_name, machine_name
 from bench.plan import Resolved, Trial
 from bench.store import RunStore
@@ -190,7 +191,7 @@ class Estimator:
                     _finish(device)
                     began = time.perf_counter()
                 with autocast(trial.precision, device):
-                    loss = network(images).float().square().mean()
+                    loss = _forward(network, images, trial).float().square().mean()
                 if train:
                     loss.backward()
             _finish(device)
@@ -217,6 +218,25 @@ class Estimator:
         from bench.training.fitting import parameters
 
         return parameters(resolved.trial.model, resolved.classes, resolved.trial.input_size)
+
+
+def _forward(network: Any, images: Any, trial: Trial) -> Any:
+    """What the network makes of some images.
+
+    Raises:
+        InputError: it takes none of this size.
+    """
+    import torch
+
+    try:
+        return network(images)
+    except torch.OutOfMemoryError:
+        raise
+    except REFUSALS as error:
+        raise InputError(
+            f"{trial.suite}: {trial.comparison}: {trial.model} takes no input of {trial.input_size} px "
+            f"({first_line(error)})"
+        ) from error
 
 
 def _finish(device: str) -> None:

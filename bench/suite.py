@@ -361,9 +361,13 @@ def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
 
 
 def _each_setting_fits(suite: Suite, settings: dict[str, Any]) -> None:
-    """A recipe setting that no recipe of the suite has is a mistake, not a wish."""
+    """A setting of a key that no recipe has, or of a model that none compares, is a mistake, not a wish."""
+    used = list(dict.fromkeys(name for comparison in suite.comparison for name in comparison.contestants))
     for key in settings:
         scope, _, rest = key.partition(".")
+        name = rest.rpartition(".")[0]
+        if scope == "models" and name and used and name not in used:
+            raise InputError(f'--set {key}: nothing compares "{name}"{did_you_mean(name, used)}')
         if scope != "recipe" or not rest:
             continue
         recipes = [
@@ -386,6 +390,10 @@ def _setting(text: str) -> tuple[str, Any]:
     key = key.strip()
     if not equals or not key:
         raise InputError(f"--set {shortened(text)}: should be key=value, as in recipe.budget.epochs=2")
+    if key == "recipe":
+        raise InputError(
+            f"--set {shortened(text)}: each comparison names its recipe, as in comparison.recipe={written}"
+        )
     try:
         value = tomllib.loads(f"value = {written}")["value"]
     except tomllib.TOMLDecodeError:

@@ -76,3 +76,11 @@ def test_time_needs_no_weights(photos, vcbench, tmp_path):
     (trial,) = said["trials"]
     assert trial["state"] == "unresolved" and trial["expected_s"] is not None and trial["run"] is None
     assert said["cache_bytes"] > 0  # the features; the images may be decoded already
+
+
+def test_a_size_that_a_model_does_not_take_is_told_in_one_line(photos, vcbench, tmp_path):
+    text = SUITE.format(weights="none", recipe="scratch").replace("vit_digits", "convnext_tiny")
+    (tmp_path / "own.toml").write_text(text)
+    status, _, err = vcbench("plan", "own.toml", "--device", "cpu")
+    assert status == 2 and err.startswith("vcbench: error: own: own: convnext_tiny takes no input of 16 px (")
+    assert err.count("\n") == 1

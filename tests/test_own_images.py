@@ -10,6 +10,7 @@ import pytest
 from console import told, vcbench
 from PIL import Image
 
+from bench.data import open_dataset
 from bench.store import RunStore
 
 SUITE = """
@@ -248,3 +249,28 @@ def test_a_suite_does_not_take_the_place_of_another_of_its_name(made, tmp_path):
     moved = shutil.copy(made / "grades.toml", tmp_path / "b/quick.toml")
     again = vcbench("run", moved, "--results", store, "--only", "vit", "--replicates", "1")
     assert again.returncode == 0 and f"held the suite of {own}" in again.stderr
+
+
+def test_names_that_look_like_gaps_stay_names(tmp_path):
+    classes = ("NA", "None", "nan")
+    for split, count in (("train", 4), ("val", 2), ("test", 3)):
+        for name in classes:
+            (tmp_path / "NA" / split / name).mkdir(parents=True)
+            for number in range(count):
+                picture(split + name, number).save(tmp_path / "NA" / split / name / f"{number}.png")
+    suite = SUITE.replace("FOLDER", str(tmp_path / "NA")).replace('name = "own"', 'name = "nan"')
+    (tmp_path / "None.toml").write_text(suite)
+    store = tmp_path / "results"
+    ran = vcbench("run", tmp_path / "None.toml", "--results", store, "--device", "cpu", "--replicates", "1")
+    assert ran.returncode == 0, ran.stderr
+    names = ["suite", "comparison", "dataset"]
+    for path in (store / "tables").glob("accuracy.*"):
+        if path.suffix == ".csv":
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        else:
+            table = pd.read_parquet(path)
+        assert table[names].to_numpy().tolist() == [["None", "nan", "NA"]] * 2
+    (record, _) = RunStore(store).trials()
+    assert record["data"]["classes"] == 3
+    opened = open_dataset(f"folder:{tmp_path / 'NA'}", None, tmp_path, store=store)
+    assert tuple(opened.class_names) == classes

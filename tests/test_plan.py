@@ -147,3 +147,36 @@ def test_shots_that_are_the_whole_split_are_it(tmp_path, real_data):
     assert [item.trial.shots for item in probes] == [1, 10, 1]
     trained = [item.id for item in found if item.trial.contestant == "b" and item.trial.shots != 1]
     assert len(trained) == len(set(trained)) == 2
+
+
+def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
+    from types import SimpleNamespace
+
+    from bench.cli.planning import unmatched_pairs
+
+    counted = []
+    store = SimpleNamespace(profiles=lambda: counted)
+    path = tmp_path / "mine.toml"
+    text = SUITE + 'contrasts = [["a", "b"]]\nexploratory = [["a", "c"]]\n'
+    text = text.replace('"b"]\nrecipe', '"b", "c"]\nrecipe')
+    text = text.replace(
+        "[[comparison]]", 'c = { model = "vit_digits", recipe = "strong-scratch" }\n[[comparison]]'
+    )
+
+    def lines(text):
+        path.write_text(text)
+        suite = load_suite(str(path))
+        resolver = Resolver(tmp_path, tmp_path / "weights", None)
+        return unmatched_pairs(suite, resolver.resolve_all(plan(suite)), store)
+
+    recipes = "c: a against c: recipe scratch against strong-scratch"
+    assert lines(text) == [recipes]
+    pretrained = text.replace('"resnet_digits" }', '"resnet18", weights = "card" }')
+    assert lines(pretrained)[0].startswith("c: a against b: pretraining none against ")
+    counted[:] = [
+        {"what": "cost", "model": model, "input_size": 16, "flops": flops}
+        for model, flops in (("vit_digits", 100), ("resnet_digits", 120))
+    ]
+    assert lines(text) == ["c: a against b: b costs 1.2 times the FLOPs", recipes]
+    counted[1]["flops"] = 110
+    assert lines(text) == [recipes]

@@ -114,6 +114,8 @@ def test_settings_make_a_variant_with_a_name_of_its_own(tmp_path):
         ("recipe.budget.epochs=three", "epochs"),
         ("dleta=0.1", '"delta"'),
         ("delta", "key=value"),
+        ("models.aa.model=resnet18", 'nothing compares "aa"'),
+        ("recipe=finetune", "as in comparison.recipe=finetune"),
     ],
 )
 def test_a_wrong_setting_is_told(tmp_path, setting, words):
