@@ -65,6 +65,12 @@ def test_a_split_is_not_left_empty_by_large_groups():
     assert len(divided["test"]) == 2
 
 
+def test_of_two_groups_too_large_the_smaller_one_is_taken():
+    labels, keys = np.zeros(5, dtype=np.int64), [str(i) for i in range(5)]
+    sides = divide(labels, keys, [(0, 1, 2), (3, 4)], lambda n: {"val": 1}, "salt")
+    assert sides["val"].tolist() == [3, 4] and sides["train"].tolist() == [0, 1, 2]
+
+
 def test_twins_by_brute_force():
     contents = [b"a", b"b", b"a", b"c", b"b", b"a"]
     groups = defaultdict(set)

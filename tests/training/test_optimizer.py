@@ -47,3 +47,19 @@ def test_adamw_takes_the_step_of_the_paper():
     # After one step both bias-corrected moments are those of the gradient itself.
     expected = before * (1 - 0.1 * 0.2) - 0.1 * gradient.double() / (gradient.double().abs() + 1e-8)
     torch.testing.assert_close(weight.weight.detach().double(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_sgd_takes_nesterovs_steps():
+    """The momentum is added to the gradient of the step itself; decay is part of the gradient."""
+    layer = torch.nn.Linear(3, 2, bias=False)
+    weight = layer.weight.detach().double().clone()
+    optimizer = make_optimizer(layer, Optimizer(name="sgd", lr=0.1, weight_decay=0.2, momentum=0.8))
+    velocity = torch.zeros_like(weight)
+    for step in range(3):
+        gradient = torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]]) * (step + 1)
+        layer.weight.grad = gradient.clone()
+        optimizer.step()
+        decayed = gradient.double() + 0.2 * weight
+        velocity = 0.8 * velocity + decayed
+        weight -= 0.1 * (decayed + 0.8 * velocity)
+    torch.testing.assert_close(layer.weight.detach().double(), weight, atol=1e-5, rtol=1e-5)
