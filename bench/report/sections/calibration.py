@@ -44,9 +44,9 @@ def calibration(evidence: Evidence) -> Section:
     text = (
         f"ECE is the expected calibration error over {BINS} bins of equal width, NLL the mean negative "
         "log-likelihood in nats: mean ± standard deviation over n finished replicates, which describe the "
-        "networks that were trained. Confidence minus accuracy is above 0 where a model believes itself too "
-        "much. In the diagrams the images of all replicates are pooled, and bins with less than 0.5 % of "
-        "them are left out."
+        "networks that were trained. Confidence minus accuracy is above 0 where a model is "
+        "overconfident. In the diagrams the images of all replicates are pooled, and bins with less than "
+        "0.5 % of them are left out."
     )
     return Section("calibration", TITLE, (Prose(text), Gallery(tuple(figures)), *tables))
 
@@ -117,7 +117,7 @@ def _figure(evidence: Evidence, members: list[tuple[Cell, tuple[np.ndarray, np.n
         drawing,
         f"reliability-{slug(first.comparison)}",
         caption=f"{first.comparison}, {place}: accuracy of predictions by their confidence. On the straight "
-        "line confidence would be right; below it the model believes itself too much."
+        "line confidence equals accuracy; below it the model is overconfident."
         + remark(noted({cell.title: cell.notes for cell, _ in members})),
         alt=f"Reliability diagram of {first.comparison} with {place}. Expected calibration error: {eces}.",
         data=pd.concat(parts),
