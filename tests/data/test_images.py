@@ -75,6 +75,11 @@ def test_grey_of_any_depth_looks_like_the_same_picture_of_eight_bits(tmp_path, b
     assert abs(image - ramp).max() <= 1
 
 
+def test_a_power_of_two_is_one_more_than_its_bits_hold(tmp_path):
+    Image.fromarray(np.array([[0, 256]], dtype=np.uint16)).save(tmp_path / "grey.png")
+    assert read_image(tmp_path / "grey.png")[0, :, 0].tolist() == [0, 256 * 256 // 1024]
+
+
 def test_the_maximum_that_a_file_states_counts(tmp_path):
     dark = np.arange(256, dtype=np.uint16).reshape(16, 16) * 4  # at most 1020, of 4095
     (tmp_path / "dark.pgm").write_bytes(b"P5 16 16 4095\n" + dark.astype(">u2").tobytes())
