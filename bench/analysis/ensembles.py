@@ -32,6 +32,8 @@ Record = dict[str, Any]
 ENSEMBLES = {"run_a": "str", "run_b": "str", "top1": "float64"}
 """Columns of the ensembles table: two runs, the smaller id first, and the accuracy of their average."""
 HELD = 24  # arrays of probabilities held at once
+AVERAGED = 5
+"""Replicates of a contrast whose networks are averaged: pairs grow with the square of their number."""
 
 
 class Ensembles:
@@ -132,7 +134,8 @@ def keep_ensembles(store: "RunStore", table: pd.DataFrame) -> None:
 def finished_pairs(
     listing: Record, records: Mapping[str, Record]
 ) -> Iterator[tuple[Pair, list[Record], list[Record]]]:
-    """Every contrast of a suite with the replicates that finished in both models, in the same order."""
+    """Every contrast of a suite with the first AVERAGED replicates that finished in both models, in the same
+    order."""
     cells: dict[tuple, dict[tuple, Record]] = {}
     for entry in listing["trials"]:
         record = records.get(entry["id"])
@@ -141,7 +144,7 @@ def finished_pairs(
             cell[paired_by(entry, record)] = record
     for pair in pairs(listing):
         a, b = (cells.get((pair.comparison, pair.shots, key), {}) for key in (pair.a, pair.b))
-        common = [key for key in a if key in b]
+        common = [key for key in a if key in b][:AVERAGED]
         yield pair, [a[key] for key in common], [b[key] for key in common]
 
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.complementarity import Kind, Network, Pairing, pairings
 from bench.analysis.contrasts import Finding
-from bench.analysis.ensembles import Ensembles
+from bench.analysis.ensembles import AVERAGED, Ensembles
 from bench.analysis.standing import UNMATCHED_FLOPS, Standing
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
@@ -79,8 +79,8 @@ def complementarity(evidence: Evidence) -> Section:
             "probabilities. Averaging any two networks helps, so two models stand beside two runs of one "
             "model: all of these pairs are of different replicates, which on subsets saw different training "
             "images too. A pair costs what both of its models cost. These numbers describe the networks that "
-            "were trained; diverged runs are left out. n counts replicates; with one there are no twins, "
-            "and the two models are from the same replicate."
+            f"were trained, of at most the first {AVERAGED} replicates; diverged runs are left out. n counts "
+            "replicates; with one there are no twins, and the two models are from the same replicate."
         )
     ]
     for name, group in groupby(complements, key=lambda found: found.finding.pair.comparison):
@@ -97,7 +97,7 @@ def _complement(evidence: Evidence, ensembles: Ensembles, finding: Finding) -> C
         pair
         for pair in zip(finding.runs_a, finding.runs_b, strict=True)
         if all(evidence.predictions.outputs(evidence.records[run]) is not None for run in pair)
-    ]
+    ][:AVERAGED]
     if not both:
         return None
     runs = dict(zip("ab", zip(*both, strict=True), strict=True))
