@@ -259,15 +259,23 @@ class Resolver:
         Raises:
             DataError, WeightsError: where `strict`, of the first trial whose data or weights are missing.
         """
-        found: dict[tuple[str, str, str] | int, Resolved | Unresolved] = {}
-        for number, trial in enumerate(trials):
-            resolved = self.resolve(trial)
-            if strict and isinstance(resolved, Unresolved):
-                raise resolved.reason
-            known = isinstance(resolved, Resolved)
-            key = (resolved.id, trial.comparison, trial.contestant) if known else number
-            found.setdefault(key, resolved)
-        return list(found.values())
+        resolved = []
+        for trial in trials:
+            resolved.append(self.resolve(trial))
+            if strict and isinstance(resolved[-1], Unresolved):
+                raise resolved[-1].reason
+        return distinct(resolved)
+
+
+def distinct(resolved: Iterable[Resolved | Unresolved]) -> list[Resolved | Unresolved]:
+    """Each trial of a contestant in a comparison once: replicates are one trial where nothing is drawn. What
+    could not be resolved is kept as it is."""
+    kept: dict[tuple[str, str, str] | int, Resolved | Unresolved] = {}
+    for number, item in enumerate(resolved):
+        known = isinstance(item, Resolved)
+        key = (item.id, item.trial.comparison, item.trial.contestant) if known else number
+        kept.setdefault(key, item)
+    return list(kept.values())
 
 
 def subset_of(trial: Trial, dataset: "Dataset") -> tuple[int | None, int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.baselines import measure_baselines
 from bench.engine import Engine, Outcome
 from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
-from bench.plan import Resolved, Resolver, Trial, Unresolved, listing, plan
+from bench.plan import Resolved, Resolver, Trial, Unresolved, distinct, listing, plan
 from bench.profiles import Measurement, Profile, planned_profiles, run_profile
 from bench.store import RunStore
 from bench.suite import Suite, fingerprint, suite_names
@@ -163,7 +163,7 @@ def run_suite(
     others = [trial for trial in plan(suite) if trial not in asked]
     offline = Resolver(place.data_dir, place.weights_dir, place.results)
     profiles = planned_profiles(suite, wanted, place.device)
-    found = [*wanted, *offline.resolve_all(others)]
+    found = distinct([*wanted, *offline.resolve_all(others)])
     write_listing(suite, store, found, planned_profiles(suite, found, place.device), file)
     for profile in profiles:
         if isinstance(profile, Profile) and not store.has_profile(profile.id) and not should_stop():

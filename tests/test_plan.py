@@ -1,11 +1,13 @@
 """Ids: what changes them, and what must not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.data import open_dataset
 from bench.errors import InputError
-from bench.plan import Resolved, Resolver, Unresolved, plan
+from bench.plan import Resolved, Resolver, Unresolved, distinct, plan
 from bench.suite import load_suite
 
 SUITE = """
@@ -180,3 +182,10 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
     assert lines(text) == ["c: a against b: b costs 1.2 times the FLOPs", recipes]
     counted[1]["flops"] = 110
     assert lines(text) == [recipes]
+
+
+def test_parts_of_a_plan_that_are_one_trial_are_listed_once(resolved):
+    first = resolved()[0]
+    again = replace(first, trial=replace(first.trial, replicate=7))
+    elsewhere = replace(first, trial=replace(first.trial, comparison="another"))
+    assert distinct([first, again, elsewhere]) == [first, elsewhere]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # As in CITATION.cff, which is not part of an installed package; a test holds them together.
 TITLE = "VCBench: evidence for choosing between Vision Transformers and CNNs"
 AUTHORS = "The VCBench developers"
-RELEASED = "2026-11-22"
+RELEASED = "2026-11-25"
 
 HASH_DIGITS = 16
 

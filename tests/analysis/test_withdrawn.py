@@ -82,13 +82,14 @@ def test_the_protocol_tells_their_results_and_counts_their_looks(tmp_path):
     make_store(tmp_path, shots=(5, None))
     other = {**ROW, "seed": "1", "top1": "0.25", "test_evaluations": "2"}
     gone = {**ROW, "suite": "another", "test_evaluations": "100"}
-    write(tmp_path, ROW, other, {**ROW, "shots": "", "top1": "", "test_evaluations": "0"}, gone)
+    write(tmp_path, ROW, other, {**ROW, "shots": "", "top1": "", "test_evaluations": "0", "commit": ""}, gone)
     evidence = gather(RunStore(tmp_path), "tiny")
     tables = {b.name: b for b in walk(protocol(evidence).blocks) if isinstance(b, Table)}
     few, whole = ([field.text for field in row] for row in tables["withdrawn"].rows)
     assert few[1:5] == ["ViT-Ti/4", "5", "12.5 and 25.0", "3"]
     assert whole[1:5] == ["ViT-Ti/4", "all", "diverged", "0"]
     assert few[6] == "the learning rate was wrong (2026-01-02, commit 012345678)"
+    assert whole[6] == "the learning rate was wrong (2026-01-02)"
     assert "3 times more in 3 trials that were stored and later withdrawn: 21 times in all" in looks_at_test(
         evidence
     )

@@ -100,7 +100,7 @@ def _withdrawn(evidence: Evidence) -> list[Block]:
             Field(listed([percent(value) for value in own["top1"].dropna()]) or "diverged"),
             Field(count(own["test_evaluations"].sum())),
             Field(f"{recipe}, {precision}"),
-            Field(f"{reason} ({removed}, commit {commit[:9]})"),
+            Field(f"{reason} ({removed}{'' if pd.isna(commit) else f', commit {commit[:9]}'})"),
         )
         for (removed, comparison, title, recipe, precision, shots, reason, commit), own in gone.groupby(
             keys, dropna=False, sort=False
