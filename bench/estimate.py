@@ -143,7 +143,7 @@ class Estimator:
         from bench.training.probe import expected_seconds
 
         self._calibrated = True
-        width = self._widths.get(resolved.trial.model) or self._width(resolved)
+        width = self.feature_width(resolved)
         return expected_seconds(resolved.train_images, width, resolved.classes, resolved.trial.recipe.probe)
 
     def source(self) -> str:
@@ -207,11 +207,13 @@ class Estimator:
         network = make_model(card, weights, classes=resolved.classes, input_size=trial.input_size)
         return trained_form(network, card.memory_format)
 
-    def _width(self, resolved: Resolved) -> int:
-        import torch
+    def feature_width(self, resolved: Resolved) -> int:
+        """How many features a probe of the trial's model reads."""
+        if resolved.trial.model not in self._widths:
+            import torch
 
-        with torch.device("meta"):
-            self._widths[resolved.trial.model] = self._network(resolved).num_features
+            with torch.device("meta"):
+                self._widths[resolved.trial.model] = self._network(resolved).num_features
         return self._widths[resolved.trial.model]
 
     def _parameters(self, resolved: Resolved) -> int:

@@ -1,6 +1,7 @@
 """Ids: what changes them, and what must not."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bench.data import open_dataset
 from bench.errors import InputError
 from bench.plan import Resolved, Resolver, Unresolved, distinct, plan
+from bench.store import RunStore
 from bench.suite import load_suite
 
 SUITE = """
@@ -169,7 +171,7 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
         path.write_text(text)
         suite = load_suite(str(path))
         resolver = Resolver(tmp_path, tmp_path / "weights", None)
-        return unmatched_pairs(suite, resolver.resolve_all(plan(suite)), store)
+        return unmatched_pairs(suite, resolver.resolve_all(plan(suite)), store, None)
 
     recipes = "c: a against c: recipe scratch against strong-scratch"
     assert lines(text) == [recipes]
@@ -182,6 +184,19 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
     assert lines(text) == ["c: a against b: b costs 1.2 times the FLOPs", recipes]
     counted[1]["flops"] = 110
     assert lines(text) == [recipes]
+
+
+def test_plan_says_that_two_probes_read_features_of_unequal_width(real_data):
+    from bench.cli.planning import unmatched_pairs
+    from bench.estimate import Estimator
+
+    suite = load_suite("cpu", ())
+    resolver = Resolver(real_data, real_data / "weights", None)
+    found = resolver.resolve_all([trial for trial in plan(suite) if trial.replicate == 0])
+    store = RunStore(Path("nowhere"))
+    lines = unmatched_pairs(suite, found, store, Estimator(store, "cpu", resolver.dataset))
+    probed = {line.split(":")[0] for line in lines if "192 features against 1,280" in line}
+    assert probed == {"flowers-probe", "cifar100-probe"}
 
 
 def test_parts_of_a_plan_that_are_one_trial_are_listed_once(resolved):

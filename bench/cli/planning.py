@@ -27,6 +27,7 @@ from bench.cli.common import (
 from bench.config import cache_dir
 
 if TYPE_CHECKING:
+    from bench.estimate import Estimator
     from bench.plan import Resolved, Trial, Unresolved
     from bench.profiles import Measurement, Profile
     from bench.store import RunStore
@@ -81,7 +82,7 @@ def plan(
     profiles = planned_profiles(loaded, found, choose_device(device) if loaded.profiles.measured else "cpu")
     if only and PROFILES not in only:
         profiles = [profile for profile in profiles if profile.what == "cost"]
-    unmatched = unmatched_pairs(loaded, found, store)
+    unmatched = unmatched_pairs(loaded, found, store, estimator)
     listing = {
         "suite": loaded.name,
         "results": str(results),
@@ -100,7 +101,9 @@ def plan(
         _print(listing, len(todo))
 
 
-def unmatched_pairs(suite: "Suite", found: "list[Resolved | Unresolved]", store: "RunStore") -> list[str]:
+def unmatched_pairs(
+    suite: "Suite", found: "list[Resolved | Unresolved]", store: "RunStore", estimator: "Estimator"
+) -> list[str]:
     """What the two models of each contrast do not have in common, one line a contrast that has any.
 
     FLOPs are compared where they have been counted: `vcbench run` counts them before it trains.
@@ -112,21 +115,20 @@ def unmatched_pairs(suite: "Suite", found: "list[Resolved | Unresolved]", store:
         for profile in store.profiles()
         if profile["what"] == "cost"
     }
-    fingerprints = {
-        (item.trial.comparison, item.trial.contestant): item.identity["weights"]
-        for item in found
-        if hasattr(item, "identity")
+    resolved = {
+        (item.trial.comparison, item.trial.contestant): item for item in found if hasattr(item, "identity")
     }
     lines = []
     for comparison in suite.comparison:
         for a, b in comparison.contrasts + comparison.exploratory:
             both = [suite.models[key] for key in (a, b)]
+            trials = [resolved.get((comparison.name, key)) for key in (a, b)]
             said = []
             pretraining = [
                 "none"
-                if fingerprints.get((comparison.name, key), one.weights) == "none"
+                if (trial.identity["weights"] if trial else one.weights) == "none"
                 else find_card(one.model).pretraining
-                for key, one in zip((a, b), both, strict=True)
+                for trial, one in zip(trials, both, strict=True)
             ]
             if pretraining[0] != pretraining[1]:
                 said.append(f"pretraining {pretraining[0]} against {pretraining[1]}")
@@ -137,6 +139,10 @@ def unmatched_pairs(suite: "Suite", found: "list[Resolved | Unresolved]", store:
             if all(counts) and max(counts) > UNMATCHED_FLOPS * min(counts):
                 dearer = a if counts[0] > counts[1] else b
                 said.append(f"{dearer} costs {max(counts) / min(counts):.1f} times the FLOPs")
+            if all(trial and trial.trial.recipe.probe for trial in trials):
+                widths = [estimator.feature_width(trial) for trial in trials]
+                if widths[0] != widths[1]:
+                    said.append(f"{widths[0]:,} features against {widths[1]:,}")
             if said:
                 lines.append(f"{comparison.name}: {a} against {b}: {'; '.join(said)}")
     return lines
