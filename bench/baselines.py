@@ -86,7 +86,7 @@ def _of_dataset(
     labels, test_labels = dataset.split_labels("train"), dataset.split_labels("test")
     subsets = {
         run: draw_subset(
-            dataset.name,
+            dataset.id_name,
             dataset.split_id,
             labels,
             resolved.identity["shots"],

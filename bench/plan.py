@@ -52,6 +52,7 @@ class Resolved:
     id: str
     trial: Trial
     identity: dict[str, Any] = field(hash=False)
+    dataset: str
     train_images: int
     split_images: int
     classes: int
@@ -233,7 +234,7 @@ class Resolver:
                 "std": list(card.std),
             },
             "weights": weights_hash,
-            "dataset": dataset.name,
+            "dataset": dataset.id_name,
             "data": dataset.fingerprint,
             "split_id": dataset.split_id,
             "shots": shots,
@@ -247,6 +248,7 @@ class Resolver:
             digest(identity),
             trial,
             identity,
+            dataset.name,
             images,
             sum(dataset.counts().values()),
             len(dataset.class_names),
@@ -306,7 +308,7 @@ def listing(
     """What the store keeps of a suite: enough to tabulate and report it without the suite's file."""
     resolved = list(resolved)
     splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, Resolved)}
-    names = {r.trial.comparison: r.identity["dataset"] for r in resolved if isinstance(r, Resolved)}
+    names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, Resolved)}
     return {
         "format": 1,
         "suite": suite.name,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -162,6 +163,14 @@ def test_a_run_on_own_images(tmp_path, monkeypatch):
     assert again.returncode == 0 and "agrees: identical" in again.stdout, again.stderr
     (tmp_path / "photos").rename(tmp_path / "moved")
     told(vcbench("reproduce", run), '"photos"', "--dataset folder:PATH")
+    # Under another name it is the same images, so that they are divided alike and nothing is to be run.
+    (tmp_path / "own.toml").write_text(suite.replace("folder:photos", "folder:moved"))
+    assert vcbench("reproduce", run, "--dataset", "folder:moved").returncode == 0
+    planned = json.loads(vcbench("plan", "own.toml", "--json").stdout)
+    assert {row["state"] for row in planned["trials"]} == {"done"} and len(
+        list(Path("results/splits").iterdir())
+    ) == 1
+    (tmp_path / "own.toml").write_text(suite)
     (tmp_path / "moved").rename(tmp_path / "photos")
     assert vcbench("reproduce", run, "--dataset", "folder:photos").returncode == 0
     told(vcbench("reproduce", run, "--dataset", "folder:elsewhere"), "elsewhere")

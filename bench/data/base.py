@@ -92,6 +92,11 @@ class Dataset:
     overlap: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    @property
+    def id_name(self) -> str:
+        """What ids and draws know it by: for one's own images not the name of their folder, which may change."""
+        return "folder" if self.copy == "own data" else self.name
+
     def split_labels(self, split: str) -> np.ndarray:
         """Labels of one split, int64 (images of the split,)."""
         return self.labels[self.splits[split]]

@@ -34,9 +34,10 @@ def own_split(
     Raises:
         DataError: a class has too few images, or the frozen file was changed.
     """
-    frozen = store / "splits" / f"{root.name}-{fingerprint[:12]}.json" if store is not None else None
-    if frozen is not None and frozen.exists():
-        return _thaw(frozen, fingerprint, len(paths))
+    if store is not None:
+        # Under whichever name the folder had when it was divided.
+        for frozen in sorted((store / "splits").glob(f"*-{fingerprint[:12]}.json")):
+            return _thaw(frozen, fingerprint, len(paths))
     keys = [path.relative_to(root).as_posix() for path in paths]
     divided = divide(labels, keys, equal, _quota, "stratified-70-10-20")
     for positions in divided.values():
@@ -47,7 +48,8 @@ def own_split(
                 f"{root}: class {few!r} has too few images to be divided into train, val and test: "
                 "at least 3 that differ and lie in no other class are needed (or PATH/{train,val,test}/CLASS)"
             )
-    if frozen is not None:
+    if store is not None:
+        frozen = store / "splits" / f"{root.name}-{fingerprint[:12]}.json"
         listed = {split: divided[split].tolist() for split in ("val", "test")}
         content = {"format": 1, "fingerprint": fingerprint, "splits": listed, "sha256": _sha256(listed)}
         write_text(frozen, canonical(content) + "\n")

@@ -90,7 +90,7 @@ class Setup:
             weights=resolve_weights(card, trial.weights, place.weights_dir, download=True),
             dataset=dataset,
             positions=draw_subset(
-                dataset.name,
+                dataset.id_name,
                 dataset.split_id,
                 dataset.split_labels("train"),
                 identity["shots"],
