@@ -232,6 +232,14 @@ def test_two_folders_of_one_name_are_two_datasets(made, tmp_path):
         page = (tmp_path / suite / "report.md").read_text()
         (named,) = set(table.loc[table["suite"] == suite, "dataset"])
         assert named.replace("[", "\\[").replace("]", "\\]") in page or named in page
+    table = listed(other)
+    frame = pd.DataFrame({"image": table["position"], "predicted": table["label"]})
+    frame.to_parquet(tmp_path / "right.parquet")
+    arguments = ("--dataset", f"folder:{other}", "--split-id", "given", "--results", store)
+    ran = vcbench("score", tmp_path / "right.parquet", *arguments)
+    assert f"of {named} (given" in ran.stdout, ran
+    assert vcbench("tables", "--results", store).returncode == 0
+    assert list(pd.read_parquet(store / "tables/brought.parquet")["dataset"]) == [named]
 
 
 def test_a_suite_does_not_take_the_place_of_another_of_its_name(made, tmp_path):

@@ -79,26 +79,28 @@ def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def sentence(brought: dict[str, Any]) -> str:
-    """What can be cited of a brought model."""
+def sentence(brought: dict[str, Any], names: dict[tuple[str, str], str]) -> str:
+    """What can be cited of a brought model; `names` are those of `dataset_names`."""
     data = brought["data"]
+    dataset = names[data["dataset"], data["fingerprint"]]
     low, high = (f"{100 * end:.1f}" for end in brought["top1_wilson"])
     return (
         f"Scored by VCBench {brought['vcbench']} on the {data['test_images']} test images of "
-        f"{data['dataset']} ({data['split_id']}; {data['copy']}), {brought['id']} reaches "
+        f"{dataset} ({data['split_id']}; {data['copy']}), {brought['id']} reaches "
         f"{100 * brought['metrics']['top1']:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
         "test images, for this one trained network). Its predictions were brought from outside (sha256 "
         f"{brought['sha256'][:16]}); how it was trained and chosen is not known here."
     )
 
 
-def brought_table(store: "RunStore") -> pd.DataFrame:
-    """One row a model brought from outside, by name."""
+def brought_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """One row a model brought from outside, by name; `names` are those of `dataset_names`."""
     rows = []
     for record in brought_records(store):
         row = record | record["data"] | record["metrics"]
         low, high = record["top1_wilson"]
         row |= {"name": record["id"], "data_copy": row["copy"], "top1_low": low, "top1_high": high}
+        row["dataset"] = names[row["dataset"], row["fingerprint"]]
         rows.append(row)
     return pd.DataFrame(
         {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in BROUGHT.items()}

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from bench.analysis.brought import brought_table
+from bench.analysis.brought import brought_records, brought_table
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.ensembles import ensembles_table, keep_ensembles
 from bench.analysis.frames import for_csv, frame
@@ -152,19 +152,19 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name, empty ones too; `brought` only where there are such models,
     `ensembles` only where two networks were averaged."""
     records, profiles = store.trials(), store.profiles()
-    names = dataset_names(records)
+    names = dataset_names([*records, *brought_records(store)])
     suites = {name: named(suite, records, names) for name, suite in store.suites().items()}
     cost, predictions = cost_table(profiles), Predictions(store)
     ensembles = ensembles_table(store, suites, records, predictions)
     return {
-        "accuracy": accuracy_table(records, suites, Training(store)),
+        "accuracy": accuracy_table(records, suites, Training(store), names),
         "baselines": baselines_table(store, names),
         "contrasts": contrasts_table(suites, records, predictions, cost),
         "cost": cost,
         **measured_tables(profiles),
         "history": history_table(store, (record["id"] for record in records)),
         **({"ensembles": ensembles} if len(ensembles) else {}),
-        **({"brought": brought_table(store)} if (Path(store.root) / "brought").is_dir() else {}),
+        **({"brought": brought_table(store, names)} if (Path(store.root) / "brought").is_dir() else {}),
     }
 
 

@@ -60,19 +60,21 @@ def score(
 
     Example: vcbench score mine.parquet --dataset flowers102 --split-id official --name mine
     """
-    from bench.analysis.brought import beside, by_model, sentence
+    from bench.analysis.brought import beside, brought_records, by_model, sentence
+    from bench.analysis.names import dataset_names
     from bench.brought import bring, names_files
     from bench.store import RunStore
 
     store = RunStore(results)
     test = _test_set(store, dataset, split_id, data_folder(data_dir), names_files(predictions))
     record = bring(store, predictions, name or predictions.stem, test)
+    names = dataset_names([*store.trials(), *brought_records(store)])
     if as_json:
         pairs = beside(store, record)
         means = by_model(store, record)
-        print_json({"record": record, "sentence": sentence(record), "models": means, "beside": pairs})
+        print_json({"record": record, "sentence": sentence(record, names), "models": means, "beside": pairs})
         return
-    print(sentence(record))
+    print(sentence(record, names))
     print()
     missing = "needs probabilities" if record["given"] == "predicted" else "not measured"
     rows = [

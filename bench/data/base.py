@@ -94,7 +94,7 @@ class Dataset:
 
     @property
     def id_name(self) -> str:
-        """What ids and draws know it by: for one's own images not the name of their folder, which may change."""
+        """What ids and draws know it by: the name, but of one's own folder, which may be renamed."""
         return "folder" if self.copy == "own data" else self.name
 
     def split_labels(self, split: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench.analysis.brought import brought_records
 from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.growth import Growth, growths
 from bench.analysis.names import dataset_names, named
@@ -38,6 +39,7 @@ class Evidence:
             models.
         cost: the cost table of the profiles that it lists.
         looks: how each contestant is drawn, in the order in which the comparisons name them.
+        names: what to call each dataset, by its name and fingerprint.
     """
 
     store: "RunStore"
@@ -48,6 +50,7 @@ class Evidence:
     profiles: list[dict[str, Any]]
     cost: pd.DataFrame
     looks: dict[str, Look]
+    names: dict[tuple[str, str], str]
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -157,7 +160,7 @@ def gather(store: "RunStore", name: str) -> Evidence:
     suite = suites[name]
     ids = {entry["id"] for entry in suite["trials"]}
     every = store.trials()
-    names = dataset_names(every)
+    names = dataset_names([*every, *brought_records(store)])
     suite = named(suite, every, names)
     records = {record["id"]: record for record in every if record["id"] in ids}
     stored, listed = store.profiles(), set(suite["profiles"])
@@ -171,7 +174,7 @@ def gather(store: "RunStore", name: str) -> Evidence:
     ]
     cost = cost_table(profile for profile in profiles if profile["id"] in listed)
     trials = _trials(suite, accuracy_table(records.values(), {name: suite}, Training(store), names))
-    return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite))
+    return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite), names)
 
 
 def _trials(suite: dict[str, Any], accuracy: pd.DataFrame) -> pd.DataFrame:

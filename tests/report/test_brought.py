@@ -46,7 +46,7 @@ def test_rows_and_sentence(report):
     text = (root / "out" / "report.md").read_text()
     assert "### Brought from outside" in text
     assert "| mine (brought from outside) | 75.0 |" in text
-    assert sentence(record).replace("(", "(") in text
+    assert sentence(record, {("digits", record["data"]["fingerprint"]): "digits"}).replace("(", "(") in text
     scores = np.mean(
         [np.arange(TEST_IMAGES) < round(true_top1("deit", 5, r) * TEST_IMAGES) for r in range(3)], axis=0
     )

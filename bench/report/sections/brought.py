@@ -48,12 +48,12 @@ def brought(evidence: Evidence) -> list[Block]:
             "networks were trained and chosen is not known, so nothing here is matched and nothing is a "
             "verdict."
         ),
-        *(Prose(sentence(record)) for record in found),
+        *(Prose(sentence(record, evidence.names)) for record in found),
         Table(
             "brought",
             "Models brought from outside: one trained network each, with Wilson's interval over test images.",
             SCORES,
-            tuple(_scores(record) for record in found),
+            tuple(_scores(record, evidence.names) for record in found),
         ),
     ]
     rows = [(cell, _difference(evidence, record, cell)) for record in found for cell in evidence.cells]
@@ -70,7 +70,7 @@ def brought(evidence: Evidence) -> list[Block]:
     return blocks
 
 
-def _scores(record: dict) -> tuple[Field, ...]:
+def _scores(record: dict, names: dict[tuple[str, str], str]) -> tuple[Field, ...]:
     metrics, data = record["metrics"], record["data"]
     low, high = record["top1_wilson"]
     notes = (NOTE, "copy not verified") if data["copy"] == "copy not verified" else (NOTE,)
@@ -81,7 +81,7 @@ def _scores(record: dict) -> tuple[Field, ...]:
         Field(percent(metrics["mean_per_class"])),
         Field(decimal(metrics["nll"]) if metrics["nll"] is not None else NOT_MEASURED),
         Field(percent(metrics["ece"])),
-        Field(split(data["dataset"], data["split_id"])),
+        Field(split(names[data["dataset"], data["fingerprint"]], data["split_id"])),
     )
 
 
