@@ -65,7 +65,7 @@ def perf(session: nox.Session) -> None:
 def simulate(session: nox.Session) -> None:
     """Print how often claims are wrong in 2,000 suites a scenario: nox -s simulate -- [--out CSV]."""
     install(session, "-e", ".")
-    session.run("python", "-m", "bench.analysis.simulation", *session.posargs)
+    session.run("python", "-m", "bench.analysis.simulation.study", *session.posargs)
 
 
 @nox.session

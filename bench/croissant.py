@@ -14,11 +14,11 @@ from bench import __version__
 from bench.data import Dataset, find_facts
 from bench.data.base import SPLITS
 from bench.escape import csv_text
+from bench.exchange.cite import AUTHORS, RELEASED, TITLE
 from bench.files import write_json, write_text
-from bench.report.cite import AUTHORS, RELEASED, TITLE
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
 # The context that the specification prescribes.

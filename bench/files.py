@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and fingerprints that are worked out once."""
+"""Files that are written whole or not at all, hashes of plain data and of files, and the cache folder."""
 
 import errno
 import fcntl
@@ -14,11 +14,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.config import cache_dir
 from bench.errors import InputError, StoreError, shortened
 from bench.escape import all_visible
 
 LONGEST_SLUG = 60
+
+
+def canonical(value: Any) -> str:
+    """The one text of plain data: sorted keys, no spaces.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the canonical text."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+def cache_dir() -> Path:
+    """The folder of everything that can be made again: decoded images, features, fingerprints."""
+    root = os.environ.get("VCBENCH_CACHE")
+    try:
+        base = (
+            Path(root)
+            if root
+            else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vcbench"
+        )
+    except RuntimeError as error:  # a user without a name and without HOME
+        raise InputError("no home folder for the cache; set VCBENCH_CACHE to a writable folder") from error
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cache folder {base} cannot be made ({error.strerror}); set VCBENCH_CACHE to a writable folder"
+        ) from error
+    return base
 
 
 def slug(text: str) -> str:

@@ -66,7 +66,7 @@ def vcbench(tmp_path, monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def pictures():
     """A few JPEG files, made once."""
-    from bench.measure.jpegs import make_jpegs
+    from bench.profiling.jpegs import make_jpegs
 
     return make_jpegs(3)
 
@@ -74,8 +74,10 @@ def pictures():
 @pytest.fixture
 def here(monkeypatch, pictures):
     """What `vcbench profile` asks of worker processes is done in this process, on small matrices."""
-    from bench import profiles, profiling
-    from bench.measure import bandwidth, end_to_end, loading, matmul, processes, rounds, worker
+    from bench.profiling import bandwidth, end_to_end, loading, matmul, processes, worker
+    from bench.profiling import plan as profiles
+    from bench.profiling import run as profiling
+    from bench.profiling import scheduler as rounds
 
     monkeypatch.setitem(matmul.SHAPES, "cpu", ((32, 32, 32), (64, 64, 64)))
     monkeypatch.setitem(bandwidth.ARRAY_BYTES, "cpu", 2**12)

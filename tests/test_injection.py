@@ -15,10 +15,10 @@ import pytest
 from console import vcbench
 from small_store import write_store
 
-from bench.analysis.frames import for_csv
 from bench.escape import csv_text, visible
 from bench.files import slug, within
 from bench.report.escape import latex
+from bench.tables.frames import for_csv
 
 PAYLOADS = [
     "<script>alert(1)</script>",

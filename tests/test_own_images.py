@@ -11,7 +11,7 @@ from console import told, vcbench
 from PIL import Image
 
 from bench.data import open_dataset
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 SUITE = """
 title = "grades"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import cache_dir
 from bench.errors import InputError
+from bench.files import cache_dir
 
 ROOT = Path(__file__).parent.parent
 TITLE = "Größe und Maß"

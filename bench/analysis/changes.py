@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from bench.analysis.decisions import Cell, judge
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
-from bench.analysis.tables import cost_table
 from bench.errors import InputError, did_you_mean
+from bench.tables.tables import cost_table
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 Record = dict[str, Any]
 Key = tuple[str, str, int | None]

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.decisions import Cell, judge
-from bench.analysis.frames import frame
+from bench.analysis.match import Standing
 from bench.analysis.predictions import Predictions
-from bench.analysis.standing import Standing
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.analysis.trained import NOT_TRAINED, Training, same_model
+from bench.tables.frames import frame
 
 Record = dict[str, Any]
 

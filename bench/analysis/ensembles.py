@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from bench.analysis.complementarity import ensemble_accuracy
 from bench.analysis.contrasts import Pair, paired_by, pairs
-from bench.analysis.frames import frame
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError, warn
 from bench.files import staged
+from bench.tables.frames import frame
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 Record = dict[str, Any]
 

@@ -12,7 +12,7 @@ from bench.analysis.statistics import chance_scores
 from bench.errors import StoreError
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 COLUMNS = ["predicted", "confidence", "log_prob"]
 

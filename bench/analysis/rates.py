@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.efficiency import Sensitivity, learning_rate_sensitivity
-from bench.config import canonical
+from bench.files import canonical
 
 Record = dict[str, Any]
 

@@ -5,7 +5,7 @@ Trials of one model on one subset are not trained where
 - their training loss has not left chance: averaged over the last tenth of training and over the trials, it is
   above 95 % of ln C, which guessing among C outputs gives whatever the targets (smoothed or mixed ones too);
 - or their mean test accuracy is below that of a baseline on the same training images, averaged over the same
-  trials: chance, the majority class, or the nearest neighbour in raw pixels (`bench.baselines`).
+  trials: chance, the majority class, or the nearest neighbour in raw pixels (`bench.training.baselines`).
 
 Such trials say nothing about an architecture. They may still be set against other trainings of the same
 model, as what is compared then is the training.
@@ -21,11 +21,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from bench.analysis.frames import frame
 from bench.errors import StoreError
+from bench.tables.frames import frame
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 Record = dict[str, Any]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.analysis.frames import frame
 from bench.errors import StoreError
+from bench.tables.frames import frame
 
 WITHDRAWN = {
     "suite": "str",

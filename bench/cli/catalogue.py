@@ -18,7 +18,8 @@ def models(as_json: Json = False) -> None:
 
     Example: vcbench models
     """
-    from models import find_card, list_cards
+    from bench.networks import find_card
+    from bench.spec.card import list_cards
 
     cards = [find_card(name) for name in list_cards()]
     if as_json:
@@ -71,8 +72,8 @@ def suites(as_json: Json = False) -> None:
 
     Example: vcbench suites
     """
-    from bench.plan import plan
-    from bench.suite import load_suite, suite_names
+    from bench.planning.plan import plan
+    from bench.spec.suite import load_suite, suite_names
 
     found = [load_suite(name) for name in suite_names()]
     if as_json:
@@ -97,7 +98,7 @@ def recipes(as_json: Json = False) -> None:
 
     Example: vcbench recipes
     """
-    from bench.recipe import load_recipe, recipe_names
+    from bench.spec.recipe import load_recipe, recipe_names
 
     found = [load_recipe(name) for name in recipe_names()]
     if as_json:

@@ -39,8 +39,8 @@ def cite(
 
     Example: vcbench cite quick --format bibtex >> paper.bib
     """
-    from bench.report.cite import citation, to_bibtex, to_latex, to_markdown, to_model_index
-    from bench.store import RunStore
+    from bench.exchange.cite import citation, to_bibtex, to_latex, to_markdown, to_model_index
+    from bench.store.run_store import RunStore
 
     if form not in FORMATS:
         raise InputError(f"--format {form}: should be {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")

@@ -62,7 +62,7 @@ def compare(
     """
     from bench.analysis.changes import changed_costs, find_changes
     from bench.history import store_at
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
     if fail_on not in FAIL_ON:
         raise InputError(f"--fail-on {fail_on}: should be {' or '.join(FAIL_ON)}")

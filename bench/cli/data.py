@@ -81,7 +81,7 @@ def list_images(
     from bench.data import open_dataset
     from bench.data.base import SPLITS
     from bench.errors import InputError, did_you_mean
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
     if split not in SPLITS:
         raise InputError(

@@ -9,7 +9,7 @@ from bench.cli.common import DEFAULT_RESULTS, DataDir, Results, data_folder, exi
 from bench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 FORMATS = ("parquet", "csv", "timm", "croissant")
 
@@ -33,7 +33,7 @@ def export(
 
     Example: vcbench export --format timm --out exported
     """
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
     if form not in FORMATS:
         raise InputError(f"--format {form}: should be {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")
@@ -41,7 +41,7 @@ def export(
     if form == "croissant":
         written = _croissant(store, data_folder(data_dir), out)
     else:
-        from bench.export import export_tables, export_timm
+        from bench.exchange.export import export_tables, export_timm
 
         written = export_timm(store, out) if form == "timm" else export_tables(store, form, out)
     if not written:

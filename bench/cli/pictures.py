@@ -43,8 +43,8 @@ def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures"
         InputError: the images are not those that the trial was tested on.
     """
     from bench.data import open_dataset
-    from bench.lookup import own_images
-    from bench.store import RunStore
+    from bench.store.lookup import own_images
+    from bench.store.run_store import RunStore
 
     store = RunStore(results)
 
@@ -72,7 +72,7 @@ def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures"
 
 def own_folders(suite: str) -> list[str]:
     """The folders of images that a suite's file names, where the file is here; none where it is not."""
-    from bench.suite import load_suite
+    from bench.spec.suite import load_suite
 
     try:
         comparisons = load_suite(suite.partition("+")[0] if not suite.endswith(".toml") else suite).comparison

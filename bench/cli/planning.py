@@ -24,14 +24,14 @@ from bench.cli.common import (
     warn,
     weights_folder,
 )
-from bench.config import cache_dir
+from bench.files import cache_dir
 
 if TYPE_CHECKING:
-    from bench.estimate import Estimator
-    from bench.plan import Resolved, Trial, Unresolved
-    from bench.profiles import Measurement, Profile
-    from bench.store import RunStore
-    from bench.suite import Suite
+    from bench.planning.plan import Resolved, Trial, Unresolved
+    from bench.profiling.plan import Measurement, Profile
+    from bench.running.estimate import Estimator
+    from bench.spec.suite import Suite
+    from bench.store.run_store import RunStore
 
 UNMATCHED_FLOPS = 1.1
 """FLOPs that differ by more than this factor are said, as in the report."""
@@ -57,13 +57,13 @@ def plan(
 
     Example: vcbench plan flowers102 --data-dir data
     """
-    from bench.estimate import Estimator
     from bench.machine import choose_device
-    from bench.plan import Resolved, Resolver, Unresolved
-    from bench.profiles import planned_profiles
-    from bench.run import PROFILES, chosen
-    from bench.store import RunStore
-    from bench.suite import load_suite
+    from bench.planning.plan import Resolved, Resolver, Unresolved
+    from bench.profiling.plan import planned_profiles
+    from bench.running.estimate import Estimator
+    from bench.running.runner import PROFILES, chosen
+    from bench.spec.suite import load_suite
+    from bench.store.run_store import RunStore
 
     loaded = load_suite(suite, tuple(settings or ()))
     folder = data_folder(data_dir)
@@ -108,7 +108,7 @@ def unmatched_pairs(
 
     FLOPs are compared where they have been counted: `vcbench run` counts them before it trains.
     """
-    from models import find_card
+    from bench.networks import find_card
 
     flops = {
         (profile["model"], profile["input_size"]): profile["flops"]
@@ -150,7 +150,7 @@ def unmatched_pairs(
 
 def _measuring(profiles: "Sequence[Measurement | Profile]", store: "RunStore") -> float:
     """Seconds that what is still to be measured will take."""
-    from bench.measure.expected import expected_seconds
+    from bench.profiling.expected import expected_seconds
 
     missing = [one for one in profiles if one.what != "cost" and not store.has_profile(one.id)]
     return expected_seconds(missing, store.profiles()) if missing else 0.0

@@ -11,7 +11,7 @@ from bench.cli.common import DEFAULT_RESULTS, Device, Json, Results, print_colum
 from bench.errors import InputError, did_you_mean, shortened
 
 if TYPE_CHECKING:
-    from bench.profiles import Measurement, Profile
+    from bench.profiling.plan import Measurement, Profile
 
 FULL_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 FULL_CUDA_BATCH_SIZES = (*FULL_BATCH_SIZES, 512, 1024)
@@ -104,7 +104,7 @@ def profile(
 
     Example: vcbench profile deit_tiny_patch16_224 resnet18 --batch-size 1,32 --precision fp32,bf16
     """
-    from bench.measure.setting import (
+    from bench.profiling.config import (
         ALLOCATORS,
         AS_TRAINED,
         CUDA_PRECISIONS,
@@ -116,9 +116,9 @@ def profile(
         check_precisions,
         grid,
     )
-    from bench.profiles import Profile, can_measure_energy, measurements
-    from bench.profiling import WHAT
-    from bench.recipe import LARGEST_BATCH, LARGEST_SIDE
+    from bench.profiling.plan import Profile, can_measure_energy, measurements
+    from bench.profiling.run import WHAT
+    from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE
 
     chosen = _words("--what", what, WHAT)
     given_modes = None if mode is None else _words("--mode", mode, MODES)
@@ -135,8 +135,8 @@ def profile(
     input_sizes = _numbers("--input-size", input_size, LARGEST_SIDE)
 
     from bench.machine import choose_device
-    from bench.measure.processes import default_threads
-    from models import find_card
+    from bench.networks import find_card
+    from bench.profiling.processes import default_threads
 
     models = list(dict.fromkeys(find_card(model).name for model in models))
     device = choose_device(device)
@@ -187,10 +187,10 @@ def _measure(
     results: Path,
 ) -> list[dict[str, Any]]:
     """Take the measurements, storing each as it is done; returns the records."""
-    from bench.analysis.tables import write_tables
-    from bench.profiling import counted, measure
-    from bench.run import PROFILES
-    from bench.store import RunStore
+    from bench.profiling.run import counted, measure
+    from bench.running.runner import PROFILES
+    from bench.store.run_store import RunStore
+    from bench.tables.tables import write_tables
 
     store = RunStore(results)
     # Costs are counted whatever was asked for: it finds what cannot be made.

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from bench.engine import Outcome
-from bench.plan import Resolved
+from bench.planning.plan import Resolved
+from bench.running.engine import Outcome
 
 # A bar is redrawn at most this often; observers are called at every batch.
 REDRAW_SECONDS = 0.2

@@ -28,8 +28,8 @@ def tables(results: Results = DEFAULT_RESULTS) -> None:
 
     Example: vcbench tables --results results/published
     """
-    from bench.analysis.tables import write_tables
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
+    from bench.tables.tables import write_tables
 
     for path in write_tables(RunStore(existing_store(results))):
         print(path)
@@ -64,8 +64,8 @@ def report(
     """
     from bench.errors import InputError, did_you_mean
     from bench.report.render import render
-    from bench.store import RunStore
-    from bench.suite import load_suite
+    from bench.spec.suite import load_suite
+    from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
     name = load_suite(suite, tuple(settings)).name if settings else suite_stem(suite)

@@ -19,7 +19,7 @@ from bench.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from bench.reproduce import Agreement
+    from bench.running.reproduce import Agreement
 
 RunId = Annotated[
     str, typer.Argument(metavar="ID", help="A run or profile, or the beginning of its id; a brought model.")
@@ -37,8 +37,8 @@ def show(run: RunId, results: Results = DEFAULT_RESULTS, as_json: Json = False) 
 
     Example: vcbench show 0b8e67 --results results/published
     """
-    from bench.lookup import describe, find
-    from bench.store import RunStore
+    from bench.store.lookup import describe, find
+    from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
     told = describe(store, find(store, run))
@@ -87,10 +87,10 @@ def reproduce(
     Example: vcbench reproduce 0b8e67 --results results/published
     """
     from bench.errors import InputError
-    from bench.lookup import describe, find
-    from bench.reproduce import recount
-    from bench.reproduce import reproduce as run_again
-    from bench.store import RunStore
+    from bench.running.reproduce import recount
+    from bench.running.reproduce import reproduce as run_again
+    from bench.store.lookup import describe, find
+    from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
     told = describe(store, find(store, run))

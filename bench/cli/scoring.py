@@ -16,8 +16,8 @@ from bench.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from bench.brought import TestSet
-    from bench.store import RunStore
+    from bench.exchange.external import TestSet
+    from bench.store.run_store import RunStore
 
 SHOWN = 20
 
@@ -60,10 +60,10 @@ def score(
 
     Example: vcbench score mine.parquet --dataset flowers102 --split-id official --name mine
     """
-    from bench.analysis.brought import beside, brought_records, by_model, sentence
+    from bench.analysis.external import beside, brought_records, by_model, sentence
     from bench.analysis.names import dataset_names
-    from bench.brought import bring, names_files
-    from bench.store import RunStore
+    from bench.exchange.external import bring, names_files
+    from bench.store.run_store import RunStore
 
     store = RunStore(results)
     test = _test_set(store, dataset, split_id, data_folder(data_dir), names_files(predictions))
@@ -88,7 +88,7 @@ def score(
 
 
 def _test_set(store: "RunStore", dataset: str, split_id: str, data: Path, with_files: bool) -> "TestSet":
-    from bench.brought import opened_test_set, stored_test_set
+    from bench.exchange.external import opened_test_set, stored_test_set
 
     found = None if with_files else stored_test_set(store, dataset, split_id)
     if found is None:

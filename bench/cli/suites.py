@@ -93,12 +93,12 @@ def _run(
 ) -> None:
     """As `run`, which ends this where there is nothing to be finished."""
     from bench.cli.progress import SuiteBars
-    from bench.engine import choose_engine
-    from bench.plan import Resolver
-    from bench.profiles import lacks_energy
-    from bench.run import chosen, refuse_other_suite, run_suite
-    from bench.store import RunStore
-    from bench.suite import load_suite, own_file
+    from bench.planning.plan import Resolver
+    from bench.profiling.plan import lacks_energy
+    from bench.running.engine import choose_engine
+    from bench.running.runner import chosen, refuse_other_suite, run_suite
+    from bench.spec.suite import load_suite, own_file
+    from bench.store.run_store import RunStore
 
     loaded = load_suite(suite, tuple(settings or ()))
     folder = data_folder(data_dir)
@@ -111,8 +111,8 @@ def _run(
     Resolver(folder, weights, None).require_weights(trials)
     bars = SuiteBars(loaded.name, stop)
 
-    from bench.analysis.tables import write_tables
     from bench.machine import choose_device
+    from bench.tables.tables import write_tables
     from bench.training.fitting import Place
 
     place = Place(folder, weights, results, choose_device(device))
@@ -167,7 +167,7 @@ def status(
     Example: vcbench status quick
     """
     from bench.errors import InputError, did_you_mean
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
     listings = store.suites()
@@ -233,7 +233,7 @@ def new(
     Example: vcbench new --dataset photos --models deit_small_patch16_224,resnet50 --shots 1,5,10
     """
     from bench.errors import InputError
-    from bench.new import write_suite
+    from bench.planning.new_suite import write_suite
 
     if (folder is None) == (dataset is None):
         raise InputError("new: name one folder of images, as in: vcbench new photos --models A,B")

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.data.device import to_device
 from bench.data.randaugment import randaugment
 from bench.data.resize import resize
-from bench.recipe import Augment
+from bench.spec.recipe import Augment
 
 ATTEMPTS = 10
 ERASED_AREA = (0.02, 1 / 3)

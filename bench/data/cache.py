@@ -21,10 +21,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from bench.config import cache_dir, digest
 from bench.data.base import Dataset
 from bench.errors import DataError, StoreError, warn
-from bench.files import cannot_write
+from bench.files import cache_dir, cannot_write, digest
 
 FORMAT = 2
 # Images decoded ahead of the writer, and under one checksum; fewer where they are large.

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.config import cache_dir, canonical
 from bench.data.stratify import twins_of
 from bench.errors import StoreError
-from bench.files import read_json, write_json
+from bench.files import cache_dir, canonical, read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image
 
-from bench.config import cache_dir
 from bench.data.metadata import without_metadata
 from bench.errors import DataError
-from bench.files import remember, remembered
+from bench.files import cache_dir, remember, remembered
 
 # What is decoded: kinds that Pillow reads in this process. Left to itself, Pillow goes by the content of a
 # file whatever its name, and hands some kinds to other programs (EPS to Ghostscript).

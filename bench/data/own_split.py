@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.config import canonical
 from bench.data.stratify import divide
 from bench.errors import DataError
-from bench.files import read_json, write_text
+from bench.files import canonical, read_json, write_text
 
 
 def own_split(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.analysis.contrasts import Finding
-from bench.analysis.standing import Standing
+from bench.analysis.match import Standing
 from bench.files import slug
 from bench.report.axes import Axis, measured_axes
 from bench.report.blocks import Chooser

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.analysis.brought import brought_records
 from bench.analysis.contrasts import Finding, find_contrasts
-from bench.analysis.growth import Growth, growths
+from bench.analysis.external import brought_records
+from bench.analysis.learning_curves import Growth, growths
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
-from bench.analysis.tables import accuracy_table, cost_table, history_table
 from bench.analysis.trained import NOT_TRAINED, Training
 from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell, Score, cells
 from bench.report.measured import Headline, Place, headlines_of, places, tables_of
 from bench.report.style import Look, assign_looks
+from bench.tables.tables import accuracy_table, cost_table, history_table
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 OWN = ["comparison", "contestant", "shots", "replicate", "draw_seed", "seed"]
 

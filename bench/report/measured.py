@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.frames import frame
-from bench.analysis.measured import measured_tables
 from bench.files import slug
 from bench.report.text import NOT_MEASURED, count, decimal
+from bench.tables.frames import frame
+from bench.tables.measured import measured_tables
 
 Record = dict[str, Any]
 
@@ -27,7 +27,7 @@ WITHHELD = "withheld"
 class Headline:
     """The setting in which a suite compares its models: each as trials train it, in one mode at one size.
 
-    It is the suite's own (`bench.suite.Suite.headlines`): what else lies in the store does not change it.
+    It is the suite's own (`bench.spec.suite`): what else lies in the store does not change it.
     """
 
     mode: str
@@ -122,7 +122,7 @@ class Alike:
 
 
 def tables_of(profiles: Iterable[Record]) -> dict[str, pd.DataFrame]:
-    """The tables of `bench.analysis.measured`, all of `TIMED` and scaling, empty ones too."""
+    """The tables of `bench.tables.measured`, all of `TIMED` and scaling, empty ones too."""
     found = measured_tables(profiles)
     nothing = frame([], {"machine": "str", "device": "str", "model": "str"})
     return {name: found.get(name, nothing) for name in (*TIMED, "scaling")}

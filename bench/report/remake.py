@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.report.evidence import Evidence
-from bench.suite import suite_names
+from bench.spec.suite import suite_names
 
 STORE = " --results STORE"
 """The folder of the store is the reader's; a report of one store is the same wherever it lies."""

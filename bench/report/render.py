@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 import bench
-from bench.analysis.frames import for_csv
+from bench.exchange.cite import bibliography
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.report import latex
 from bench.report.blocks import Figure, Header, Section, walk
-from bench.report.cite import bibliography
 from bench.report.evidence import Evidence, gather
 from bench.report.examples import Pictures, with_examples
 from bench.report.manifest import listed_files, manifest
@@ -21,9 +20,10 @@ from bench.report.remake import Remake
 from bench.report.sections import sections_of
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED, count, listed, split
+from bench.tables.frames import for_csv
 
 if TYPE_CHECKING:
-    from bench.store import RunStore
+    from bench.store.run_store import RunStore
 
 
 def render(store: "RunStore", suite_name: str, out_dir: Path, pictures: Pictures | None = None) -> list[Path]:

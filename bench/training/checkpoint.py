@@ -19,7 +19,7 @@ from torch import nn
 
 from bench.errors import warn
 from bench.files import write_bytes
-from models.checkpoint import tie, untie
+from bench.networks.checkpoint import tie, untie
 
 FORMAT = 2
 

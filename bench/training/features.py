@@ -20,9 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 from torch import nn
 
-from bench.config import cache_dir, digest
 from bench.errors import StoreError, warn
-from bench.files import cannot_write, read_json, staged, write_bytes, write_json
+from bench.files import cache_dir, cannot_write, digest, read_json, staged, write_bytes, write_json
 from bench.machine import versions
 from bench.training.observer import Observer, Stopped
 

@@ -17,8 +17,10 @@ from bench.data.base import SPLITS
 from bench.data.cache import decoded
 from bench.errors import InputError
 from bench.machine import commit, device_name, versions
-from bench.measure.accuracy import score
-from bench.plan import Resolved
+from bench.metrics.accuracy import score
+from bench.networks import Weights, find_card, make_model, resolve_weights
+from bench.planning.plan import Resolved
+from bench.spec.card import Card
 from bench.training import probe
 from bench.training.checkpoint import keep_rows, kept_rows, weights_tag
 from bench.training.features import features_path, frozen_features, penultimate
@@ -28,7 +30,6 @@ from bench.training.memory import is_out_of_memory, largest_fitting_batch
 from bench.training.observer import Observer, Part, Stopped
 from bench.training.optimizer import make_optimizer
 from bench.training.step import trained_form
-from models import Card, Weights, find_card, make_model, resolve_weights
 
 
 class TrialError(Exception):

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bench.data.augment import Pipeline
-from bench.recipe import Recipe
+from bench.spec.recipe import Recipe
 from bench.training import checkpoint
 from bench.training.images import Epoch, Images
 from bench.training.mix import mix_batch

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.recipe import Recipe
+from bench.spec.recipe import Recipe
 
 SWITCH = 0.5
 

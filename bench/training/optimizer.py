@@ -4,7 +4,7 @@ import torch
 from timm.optim import param_groups_weight_decay
 from torch import nn
 
-from bench.recipe import Optimizer
+from bench.spec.recipe import Optimizer
 
 
 def make_optimizer(network: nn.Module, recipe: Optimizer) -> torch.optim.Optimizer:

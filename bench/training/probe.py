@@ -22,7 +22,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 from torch.nn import functional
 
-from bench.recipe import Probe
+from bench.spec.recipe import Probe
 from bench.training.observer import Stopped
 
 TOLERANCE = 1e-3  # a solution's distance from the minimum, relative to ||W||, is not larger than this
@@ -85,7 +85,7 @@ def fit(
 
     Returns:
         The probe fitted on the whole subset with the strength of lowest NLL over the held-out images of all
-        folds (the stronger of equals), or with `l2_fixed` (see `bench.recipe.Probe`).
+        folds (the stronger of equals), or with `l2_fixed` (see `bench.spec.recipe.Probe`).
 
     Raises:
         Stopped: `should_stop` asked for it.

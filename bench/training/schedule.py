@@ -2,7 +2,7 @@
 
 import math
 
-from bench.recipe import Schedule
+from bench.spec.recipe import Schedule
 
 # Smith and Topin (2018), with the constants of torch.optim.lr_scheduler.OneCycleLR.
 RISE, START, END, MOMENTUM_HIGH, MOMENTUM_LOW = 0.3, 1 / 25, 1 / 25 / 1e4, 0.95, 0.85

@@ -13,9 +13,9 @@ from bench.analysis.contrasts import CONTRASTS, find_contrasts, pairs
 from bench.analysis.decisions import Cell, contrast, judge
 from bench.analysis.ensembles import finished_pairs
 from bench.analysis.predictions import Predictions
-from bench.analysis.tables import build_tables, cost_table, write_tables
 from bench.errors import StoreError
-from bench.store import RunStore
+from bench.store.run_store import RunStore
+from bench.tables.tables import build_tables, cost_table, write_tables
 
 
 def found(root, **changes):

@@ -7,8 +7,8 @@ from report.make_store import TEST_IMAGES, make_store, run_id
 
 from bench.analysis.ensembles import Ensembles, keep_ensembles
 from bench.analysis.predictions import Predictions
-from bench.analysis.tables import build_tables, write_tables
-from bench.store import RunStore
+from bench.store.run_store import RunStore
+from bench.tables.tables import build_tables, write_tables
 
 LABELS = np.arange(TEST_IMAGES) % 10
 

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis import simulation
-from bench.analysis.scenarios import SCENARIOS, SIZES
-from bench.analysis.simulation import SUITES, main, stored, study
+from bench.analysis.simulation import study as simulation
+from bench.analysis.simulation.scenarios import SCENARIOS, SIZES
+from bench.analysis.simulation.study import SUITES, main, stored, study
+from bench.analysis.simulation.synthetic import World
 from bench.analysis.statistics import ends, p_different
-from bench.analysis.synthetic import World
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -134,7 +134,7 @@ def test_the_stored_study_is_of_these_scenarios_and_holds():
     table = stored()
     assert set(table.scenario) == {scenario.name for scenario in SCENARIOS}
     assert set(table.suites) == {SUITES} and {3, 5, 10} == set(table.replicates)
-    assert table.command.str.startswith("python -m bench.analysis.simulation").all()
+    assert table.command.str.startswith("python -m bench.analysis.simulation.study").all()
     assert table[table.claim != "band"].holds.all()
 
 
@@ -157,6 +157,6 @@ def test_the_command_prints_and_writes_the_table(tmp_path, monkeypatch, capsys):
     main(["--suites", "5", "--out", str(tmp_path / "table.csv")])
     written = pd.read_csv(tmp_path / "table.csv")
     assert written.suites.tolist() == [5, 5] and set(written.scenario) == {"one contrast, equal"}
-    assert set(written.command) == {"python -m bench.analysis.simulation --suites 5 --seed 0"}
+    assert set(written.command) == {"python -m bench.analysis.simulation.study --suites 5 --seed 0"}
     out, err = capsys.readouterr()
     assert "false_claims" in out and "one contrast, equal, 5 replicates" in err

@@ -7,7 +7,7 @@ import pytest
 
 from bench.analysis.trained import AT_CHANCE, BEATEN, Training, last_loss, same_model
 from bench.files import write_json
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 DATA = {"dataset": "digits", "split_id": "frozen", "fingerprint": "f", "copy": "verified", "classes": 10}
 

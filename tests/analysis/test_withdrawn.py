@@ -11,7 +11,7 @@ from bench.errors import StoreError
 from bench.report.blocks import Table, walk
 from bench.report.evidence import gather
 from bench.report.sections.protocol import looks_at_test, protocol
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 ROW = {
     "suite": "tiny",

@@ -8,7 +8,7 @@ from playwright.sync_api import sync_playwright
 from report.make_store import make_store
 
 from bench.report.render import render
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NASTY = "<script>alert(1)</script> 100%_of & more"

@@ -12,7 +12,7 @@ from report.make_profiles import CPU, add_profiles, images_per_s, peak_mib
 
 from bench.report.measured import rate
 from bench.report.render import render
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 # The batch at which models are compared where a suite declares none.
 BATCH = 32

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as V
 
 from bench.data.augment import Pipeline, erase, resized_boxes, window
 from bench.data.randaugment import operations, randaugment
-from bench.recipe import Augment, RandAugment
+from bench.spec.recipe import Augment, RandAugment
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]

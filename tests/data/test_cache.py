@@ -16,11 +16,11 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as tv
 
-from bench.config import cache_dir
 from bench.data import cache, open_dataset
 from bench.data.base import Dataset
 from bench.data.cache import bytes_to_decode, decoded, fit
 from bench.errors import DataError, StoreError
+from bench.files import cache_dir
 
 HOW = {"size": 16, "resize": "crop", "interpolation": "bicubic"}
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.config import cache_dir
 from bench.data import open_dataset
 from bench.data.images import largest_sides
-from bench.files import remember, remembered, sha256_file, write_text
+from bench.files import cache_dir, remember, remembered, sha256_file, write_text
 
 
 def test_a_file_changed_in_place_has_another_fingerprint_whatever_its_time_says(tmp_path):

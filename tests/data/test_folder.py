@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, features
 from torchvision.datasets import ImageFolder
 
-from bench.config import cache_dir
 from bench.data import open_dataset
 from bench.errors import DataError, InputError, StoreError
+from bench.files import cache_dir
 
 NAMES = ["a b", "50%", "<script>", "zebra"]
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from bench.data.augment import Pipeline, resized_boxes
 from bench.data.resize import resize
-from bench.recipe import Augment
+from bench.spec.recipe import Augment
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SIDE = 41

@@ -38,18 +38,18 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.data.augment import Pipeline
-from bench.engine import InProcess
 from bench.machine import device_name
-from bench.plan import Resolver, plan
-from bench.recipe import Augment
-from bench.store import RunStore
-from bench.suite import load_suite
+from bench.networks import find_card, make_model, resolve_weights
+from bench.planning.plan import Resolver, plan
+from bench.running.engine import InProcess
+from bench.spec.recipe import Augment
+from bench.spec.suite import load_suite
+from bench.store.run_store import RunStore
 from bench.training import fitting
 from bench.training.fitting import Place
 from bench.training.images import Images
 from bench.training.loop import EVALUATION_BATCH, autocast, predict
 from bench.training.observer import Silent
-from models import find_card, make_model, resolve_weights
 
 ROUNDS = 3
 CLASSES = 4

@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.measure.processes import ask, default_threads, job_of
-from bench.measure.setting import AS_TRAINED, Setting, grid
+from bench.profiling.config import AS_TRAINED, Setting, grid
+from bench.profiling.processes import ask, default_threads, job_of
 
 ROUNDS, ATTEMPTS, SECONDS = 5, 2, 2.0
 WITHIN = 0.05

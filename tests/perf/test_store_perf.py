@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from report.make_store import make_store
 
-from bench.analysis.tables import build_tables
-from bench.plan import Resolver, plan
+from bench.planning.plan import Resolver, plan
 from bench.report.render import render
-from bench.store import RunStore
-from bench.suite import load_suite
+from bench.spec.suite import load_suite
+from bench.store.run_store import RunStore
+from bench.tables.tables import build_tables
 
 ROOT = Path(__file__).parents[2]
 RUNS = 10_000

@@ -7,11 +7,11 @@ import torch
 from bench.data.augment import Pipeline
 from bench.data.base import Dataset
 from bench.data.cache import decoded
-from bench.recipe import Augment, Optimizer, RandAugment
+from bench.networks import find_card, make_model, resolve_weights
+from bench.spec.recipe import Augment, Optimizer, RandAugment
 from bench.training.images import Images
 from bench.training.optimizer import make_optimizer
 from bench.training.seeds import epoch_order
-from models import find_card, make_model, resolve_weights
 
 BATCH = 32
 LIGHT = Augment(random_crop="resized")

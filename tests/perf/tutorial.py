@@ -19,7 +19,7 @@ from torchvision.datasets import ImageFolder
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from models import find_card, make_model, resolve_weights
+from bench.networks import find_card, make_model, resolve_weights
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 

@@ -8,10 +8,10 @@ import pytest
 from report.make_store import CLASSES, TEST_IMAGES, make_store, run_id, true_top1
 from scipy.stats import ttest_rel
 
-from bench.analysis.brought import paired_interval, sentence
-from bench.brought import bring, stored_test_set
+from bench.analysis.external import paired_interval, sentence
+from bench.exchange.external import bring, stored_test_set
 from bench.report.render import render
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 LABELS = np.arange(TEST_IMAGES) % CLASSES
 

@@ -7,7 +7,7 @@ import pytest
 from report.make_store import make_store, true_top1
 
 from bench.report.evidence import gather
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 
 def cell(root, contestant="vit", shots=5, **changes):

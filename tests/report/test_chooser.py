@@ -10,7 +10,7 @@ from report.make_store import make_store, true_top1
 from bench.report.chooser import chooser
 from bench.report.evidence import gather
 from bench.report.render import render
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 NASTY = "</script><script>alert(1)</script> & 100%"
 

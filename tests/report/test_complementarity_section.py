@@ -9,7 +9,7 @@ from report.make_store import TEST_IMAGES, make_store, run_id
 
 from bench.report.evidence import gather
 from bench.report.sections.complementarity import complementarity
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 LABELS = np.arange(TEST_IMAGES) % 10
 

@@ -42,7 +42,7 @@ from bench.report.sections.speed import speed
 from bench.report.sections.tradeoffs import tradeoffs
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 ROOT = Path(__file__).parent.parent.parent
 MODELS = ["vit_base_patch16_224", "resnet50", "tf_efficientnet_lite0"]
@@ -310,7 +310,7 @@ def test_models_of_which_nothing_was_measured_are_named(tmp_path):
 def test_the_same_store_gives_the_same_bytes(tmp_path):
     store = make_profiled_suite(tmp_path / "store", MODELS[:1])
     render(RunStore(store), "backbones", tmp_path / "here")
-    code = "import sys; from bench.store import RunStore; from bench.report.render import render; "
+    code = "import sys; from bench.store.run_store import RunStore; from bench.report.render import render; "
     code += "render(RunStore(sys.argv[1]), 'backbones', sys.argv[2])"
     command = [sys.executable, "-c", code, str(store), str(tmp_path / "there")]
     subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": "7"}, cwd=ROOT, check=True)

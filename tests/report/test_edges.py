@@ -17,7 +17,7 @@ from bench.report.sections.answer import answer
 from bench.report.sections.contrasts import contrasts
 from bench.report.sections.efficiency import efficiency
 from bench.report.style import house_style
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 LABELS = np.arange(TEST_IMAGES) % 10
 FIVE = (1, 2, 5, 20, None)

@@ -11,7 +11,7 @@ from report.make_store import CLASSES, TEST_IMAGES, make_store
 
 from bench.report.examples import only_first
 from bench.report.render import render
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 NASTY = ["<script>alert(1)</script>", "100%_of & more", '=1+1,"quoted"', "a|b`c`", "$x^2$ \\input{y}"]
 NAMES = NASTY + [f"flower {number}" for number in range(len(NASTY), CLASSES)]

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, recall_score
 from bench.report.evidence import gather
 from bench.report.sections.calibration import calibration
 from bench.report.sections.failures import _confusion, failures, most_confused, per_class
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 
 def test_confusions_of_all_replicates_agree_with_sklearn(tmp_path):

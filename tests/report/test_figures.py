@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from bench.report.figures import _wrapped, spread_out
 from bench.report.render import render
 from bench.report.style import SERIES, VARIABLES, assign_looks
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 
 def test_labels_with_room_stay_where_they_are():

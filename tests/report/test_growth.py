@@ -6,10 +6,10 @@ import pytest
 from report.make_store import NETWORKS, make_store, true_top1
 
 from bench.analysis.efficiency import Crossing, Crossover, Needed
-from bench.analysis.growth import area_contrast, crossover_of, shared
+from bench.analysis.learning_curves import area_contrast, crossover_of, shared
 from bench.report.evidence import gather
 from bench.report.sections.growth import crossover_in_words, growth_tables, needed_in_words, targets
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 
 def made(root, **changes):

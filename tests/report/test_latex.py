@@ -15,7 +15,7 @@ from bench.report.escape import latex as escape
 from bench.report.latex import tables
 from bench.report.render import render
 from bench.report.sections.pareto import front
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 NASTY = "<script>alert(1)</script> 100%_of & $more$ \\input{x} #1 ~^ {} |"
 

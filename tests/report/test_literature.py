@@ -12,7 +12,7 @@ from bench.report.blocks import Table, walk
 from bench.report.evidence import gather
 from bench.report.literature import COLUMNS, literature_file, read_literature
 from bench.report.sections.literature import literature
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 ROOT = Path(__file__).parent.parent.parent
 ROW = {

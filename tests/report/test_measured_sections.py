@@ -9,8 +9,8 @@ import pytest
 from report.make_profiles import CPU, GPU, add_profiles, images_per_s, make_profiled_suite
 
 from bench.errors import InputError
+from bench.exchange.cite import bibliography, citation, to_model_index
 from bench.files import slug
-from bench.report.cite import bibliography, citation, to_model_index
 from bench.report.evidence import gather
 from bench.report.measured import (
     Place,
@@ -24,7 +24,7 @@ from bench.report.measured import (
 )
 from bench.report.numbers import numbers
 from bench.report.render import header_of
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 MODELS = ["deit_tiny_patch16_224", "resnet18", "resnet50"]
 ROW = {

@@ -5,12 +5,12 @@ import json
 import pytest
 from report.make_store import make_store, run_id
 
-from bench.analysis.simulation import stored
+from bench.analysis.simulation.study import stored
 from bench.report.blocks import Prose, Table, walk
 from bench.report.evidence import gather
 from bench.report.sections.protocol import looks_at_test, protocol
 from bench.report.sections.simulated import rates_in_words, simulated
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 
 def made(root, **changes):

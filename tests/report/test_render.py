@@ -19,7 +19,7 @@ from bench.report.evidence import gather
 from bench.report.markdown import escape
 from bench.report.remake import Remake
 from bench.report.render import render
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 ROOT = Path(__file__).parent.parent.parent
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -192,7 +192,7 @@ def test_the_same_store_gives_the_same_bytes(report, tmp_path):
     """In another process, with another seed of Python's hashes and another configuration of matplotlib."""
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 30\n")
     code = (
-        "import sys; from bench.store import RunStore; from bench.report.render import render; "
+        "import sys; from bench.store.run_store import RunStore; from bench.report.render import render; "
         "render(RunStore(sys.argv[1]), 'tiny', sys.argv[2]); "
         "print(sorted(m for m in ('torch', 'timm', 'torchvision') if m in sys.modules))"
     )

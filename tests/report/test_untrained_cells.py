@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from report.make_store import make_store, true_top1
 
-from bench.analysis.growth import crossover_of
+from bench.analysis.learning_curves import crossover_of
 from bench.analysis.trained import AT_CHANCE
+from bench.exchange.cite import citation
 from bench.report.blocks import Claims, Gallery, walk
 from bench.report.chooser import chooser
-from bench.report.cite import citation
 from bench.report.evidence import gather
 from bench.report.sections.answer import answer
 from bench.report.sections.complementarity import complementarity
@@ -16,7 +16,7 @@ from bench.report.sections.efficiency import efficiency
 from bench.report.sections.growth import growth_tables
 from bench.report.sections.pareto import pareto_figures
 from bench.report.style import house_style
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 
 def made(root, *untrained, **changes):

@@ -7,14 +7,14 @@ import pytest
 from report.make_store import NETWORKS, make_store, run_id, true_top1
 
 from bench.analysis.statistics import Contrast, Needs
+from bench.exchange.cite import citation
 from bench.report.chooser import chooser
-from bench.report.cite import citation
 from bench.report.evidence import gather
 from bench.report.render import render
 from bench.report.sections.answer import answer, both_regimes
 from bench.report.text import MINUS, interval, points
 from bench.report.verdicts import conclusion, statement, verdict, what_would_decide
-from bench.store import RunStore
+from bench.store.run_store import RunStore
 
 EVERYTHING = tuple((name, n, r) for name in NETWORKS for n in (1, 5, 20, None) for r in range(3))
 

@@ -49,10 +49,10 @@ def run(tmp_path):
         data_dir=None,
         **options,
     ):
-        from bench.engine import InProcess
-        from bench.run import run_suite
-        from bench.store import RunStore
-        from bench.suite import load_suite
+        from bench.running.engine import InProcess
+        from bench.running.runner import run_suite
+        from bench.spec.suite import load_suite
+        from bench.store.run_store import RunStore
         from bench.training.fitting import Place
         from bench.training.observer import Silent
 

@@ -22,7 +22,7 @@ from torchvision.transforms.v2 import functional as V
 from bench.data.augment import erase, resized_boxes
 from bench.data.randaugment import randaugment
 from bench.data.resize import resize
-from bench.recipe import Recipe
+from bench.spec.recipe import Recipe
 
 ORDER, BATCH, NETWORK = 1, 2, 3  # what a seed is for
 

@@ -14,14 +14,14 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 from training.conftest import SUITE
 
-from bench.engine import InProcess
-from bench.plan import Resolver, plan
-from bench.suite import load_suite
+from bench.networks.checkpoint import read_tensors, tensors_as_bytes
+from bench.planning.plan import Resolver, plan
+from bench.running.engine import InProcess
+from bench.spec.suite import load_suite
 from bench.training import checkpoint, loop
 from bench.training.checkpoint import Progress
 from bench.training.fitting import Place
 from bench.training.observer import Silent
-from models.checkpoint import read_tensors, tensors_as_bytes
 
 
 class StopAtStep(Silent):

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+import bench.running.trial as trial_module
 import bench.training.fitting as fitting
-import bench.training.trial as trial_module
 from bench.errors import DeviceError, StoreError
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
 

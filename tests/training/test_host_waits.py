@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from bench.data.augment import Pipeline
-from bench.recipe import Augment, RandAugment, load_recipe, recipe_names
+from bench.spec.recipe import Augment, RandAugment, load_recipe, recipe_names
 from bench.training.images import Epoch, Images
 from bench.training.mix import mix_batch
 

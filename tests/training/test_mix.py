@@ -8,7 +8,7 @@ from scipy import stats
 from timm.data import Mixup
 from timm.data.mixup import rand_bbox
 
-from bench.recipe import Augment, Budget, Optimizer, Recipe
+from bench.spec.recipe import Augment, Budget, Optimizer, Recipe
 from bench.training.mix import cutmix_box, mix_batch, smooth
 
 CLASSES = 9

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bench.recipe import Optimizer
+from bench.networks import find_card, make_model, resolve_weights
+from bench.spec.recipe import Optimizer
 from bench.training.optimizer import make_optimizer, set_rate
-from models import find_card, make_model, resolve_weights
 
 
 def network(name, tmp_path):

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 from bench.data import open_dataset
-from bench.recipe import Probe, load_recipe
+from bench.spec.recipe import Probe, load_recipe
 from bench.training.observer import Stopped
 from bench.training.probe import Regression, _splits, expected_seconds, fit
 
@@ -212,7 +212,7 @@ def test_on_flowers_the_same_network_is_ahead_as_without_any_scaling(real_data):
     from PIL import Image
     from torchvision.transforms import v2
 
-    from models import find_card, make_model, resolve_weights
+    from bench.networks import find_card, make_model, resolve_weights
 
     dataset = open_dataset("flowers102", "official", real_data)
     labels = dataset.split_labels("train")

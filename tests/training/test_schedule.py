@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bench.recipe import Schedule
+from bench.spec.recipe import Schedule
 from bench.training.schedule import lr_factor, momentum, position
 
 

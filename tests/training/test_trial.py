@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, log_loss, recall_score, top_k_accuracy_score
 
+import bench.running.trial as trial_module
 import bench.training.fitting as fitting
-import bench.training.trial as trial_module
 from bench.training.fitting import Setup
 from bench.training.observer import Silent
 

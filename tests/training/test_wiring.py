@@ -16,12 +16,12 @@ from sklearn.datasets import load_digits
 from training.reference import Data, plain_loop
 
 from bench.data import open_dataset
-from bench.plan import Resolved, Resolver, plan
-from bench.recipe import load_recipe, recipe_names
-from bench.suite import load_suite
+from bench.networks import find_card
+from bench.planning.plan import Resolved, Resolver, plan
+from bench.spec.recipe import load_recipe, recipe_names
+from bench.spec.suite import load_suite
 from bench.training.fitting import Place, Setup, fit
 from bench.training.observer import Silent
-from models import find_card
 
 SIZE, SHOTS = 16, 3
 TRAINED = [name for name in recipe_names() if load_recipe(name).probe is None]

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.config import cache_dir
 from bench.data.base import SPLITS, Dataset, Facts, Place
 from bench.data.images import read_image
 from bench.data.official import how_to_get, what_is_wrong
 from bench.errors import DataError
-from bench.files import sha256_files, write_json
+from bench.files import cache_dir, sha256_files, write_json
 
 FACTS = Facts(
     name="flowers102",

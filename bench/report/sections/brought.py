@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.analysis.brought import brought_records, correct, paired_interval, sentence
+from bench.analysis.external import brought_records, correct, paired_interval, sentence
 from bench.report.blocks import Block, Column, Field, Heading, Prose, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence

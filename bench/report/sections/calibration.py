@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from bench.analysis.calibration import Reliability, reliability
 from bench.files import slug
+from bench.metrics.calibration import Reliability, reliability
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
 from bench.report.cells import Cell, Score
 from bench.report.evidence import Evidence

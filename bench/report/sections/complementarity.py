@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from bench.analysis.complementarity import Kind, Network, Pairing, pairings
 from bench.analysis.contrasts import Finding
 from bench.analysis.ensembles import AVERAGED, Ensembles
-from bench.analysis.standing import UNMATCHED_FLOPS, Standing
+from bench.analysis.match import UNMATCHED_FLOPS, Standing
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
 from bench.report.blocks import not_measured as nothing_measured

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.efficiency import Crossover, Needed, images_needed
-from bench.analysis.growth import Growth, area_contrast, area_of, crossover_of, shared
+from bench.analysis.learning_curves import Growth, area_contrast, area_of, crossover_of, shared
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Table
 from bench.report.evidence import Evidence

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from bench.analysis.standing import Standing
+from bench.analysis.match import Standing
 from bench.files import slug
 from bench.report.axes import Axis, measured_axes
 from bench.report.blocks import Figure

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.analysis.efficiency import MAX_EXTRAPOLATION, MIN_POWER_LAW_SIZES, PowerLaw, power_law
-from bench.analysis.growth import Growth
+from bench.analysis.learning_curves import Growth
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Table
 from bench.report.cells import Cell

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from bench.analysis.simulation import stored
+from bench.analysis.simulation.study import stored
 from bench.report.blocks import Block, Column, Details, Field, Prose, Table
 from bench.report.text import count, percent, plus_minus
 

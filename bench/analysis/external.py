@@ -1,0 +1,201 @@
+"""Models brought from outside, beside the runs of a store."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.stats import t
+
+from bench.analysis.predictions import Outputs, Predictions
+from bench.analysis.statistics import mcnemar
+from bench.errors import StoreError
+from bench.files import canonical, read_json
+from bench.store.shapes import check_brought
+
+if TYPE_CHECKING:
+    from bench.store.run_store import RunStore
+
+BROUGHT = {
+    "name": "str",
+    "origin": "str",
+    "dataset": "str",
+    "split_id": "str",
+    "data_copy": "str",
+    "classes": "Int64",
+    "test_images": "Int64",
+    "given": "str",
+    "top1": "float64",
+    "top1_low": "float64",
+    "top1_high": "float64",
+    "top5": "float64",
+    "mean_per_class": "float64",
+    "nll": "float64",
+    "ece": "float64",
+    "top1_deduplicated": "float64",
+    "file": "str",
+    "sha256": "str",
+    "vcbench": "str",
+    "scored": "str",
+}
+"""Columns of the table of models brought from outside; `top1_low` and `top1_high` are Wilson's interval, for
+the test images of this one trained network."""
+
+
+FLAT = 1e-9
+"""Differences of scores that vary by less than this do so by rounding."""
+
+
+def brought_records(store: "RunStore") -> list[dict[str, Any]]:
+    """The records of all models brought from outside, by name."""
+    paths = sorted((store.root / "brought").glob("*/record.json"))
+    return [check_brought(read_json(path), path) for path in paths]
+
+
+def correct(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:
+    """Whether a brought model has each test image right (N,), in the order of the split.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    return _predicted(store, brought) == store.labels(brought)["label"].to_numpy()
+
+
+def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Mean difference of the scores (N,) of the same images, and its 95 % interval over images.
+
+    The paired t interval: for the very networks that gave the scores, and other images like these. Where the
+    difference is the same on every image, its ends are those of `statistics.intervals`: what images that
+    were not among these could do.
+    """
+    difference = np.asarray(a, float) - b
+    mean, count = float(difference.mean()), len(difference)
+    if np.ptp(difference) < FLAT:
+        unseen = 1 - 0.025 ** (1 / count)
+        return mean, mean - unseen * (mean + 1), mean + unseen * (1 - mean)
+    half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count))
+    return mean, mean - half, mean + half
+
+
+def sentence(brought: dict[str, Any], names: dict[tuple[str, str], str]) -> str:
+    """What can be cited of a brought model; `names` are those of `dataset_names`."""
+    data = brought["data"]
+    dataset = names[data["dataset"], data["fingerprint"]]
+    low, high = (f"{100 * end:.1f}" for end in brought["top1_wilson"])
+    return (
+        f"Scored by VCBench {brought['vcbench']} on the {data['test_images']} test images of "
+        f"{dataset} ({data['split_id']}; {data['copy']}), {brought['id']} reaches "
+        f"{100 * brought['metrics']['top1']:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
+        "test images, for this one trained network). Its predictions were brought from outside (sha256 "
+        f"{brought['sha256'][:16]}); how it was trained and chosen is not known here."
+    )
+
+
+def brought_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """One row a model brought from outside, by name; `names` are those of `dataset_names`."""
+    rows = []
+    for record in brought_records(store):
+        row = record | record["data"] | record["metrics"]
+        low, high = record["top1_wilson"]
+        row |= {"name": record["id"], "data_copy": row["copy"], "top1_low": low, "top1_high": high}
+        row["dataset"] = names[row["dataset"], row["fingerprint"]]
+        rows.append(row)
+    return pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in BROUGHT.items()}
+    )
+
+
+def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
+    """A brought model against every finished run on the same test images, the best of them first.
+
+    Each is a description of two particular trained networks, by McNemar's exact test without adjustment for
+    their number; it says nothing of what either would do if trained again.
+
+    Returns:
+        For each run its id, title, recipe, shots, seed and top1; difference, the brought model's top-1 minus
+        the run's; only_brought and only_run, images that one of the two alone has right; and p.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    predicted = _predicted(store, brought)
+    rows = []
+    for record, outputs in _on_the_same_images(store, brought):
+        mine = predicted == outputs.labels
+        found = mcnemar(mine, outputs.correct)
+        rows.append(
+            {
+                "run": record["id"],
+                "title": record["model"]["title"],
+                "recipe": record["recipe"],
+                "shots": record["identity"]["shots"],
+                "seed": record["identity"]["seed"],
+                "top1": float(outputs.correct.mean()),
+                "difference": float(np.mean(mine) - np.mean(outputs.correct)),
+                "only_brought": found.only_a,
+                "only_run": found.only_b,
+                "p": found.p,
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["top1"], row["run"]))
+
+
+def by_model(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
+    """A brought model against the mean of the runs of each model, recipe and size, the best of them first.
+
+    Runs that differ in nothing but their seeds are of one model.
+
+    Returns:
+        For each its runs, title, recipe, shots and top1, the mean of its runs; difference, the brought
+        model's top-1 minus that mean, and low and high, `paired_interval` over test images.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    predicted = _predicted(store, brought)
+    groups: dict[str, list[tuple[dict[str, Any], Outputs]]] = {}
+    for record, outputs in _on_the_same_images(store, brought):
+        model = {"title": record["model"]["title"], **record["identity"], "seed": None, "draw_seed": None}
+        groups.setdefault(canonical(model), []).append((record, outputs))
+    rows = []
+    for runs in groups.values():
+        record, outputs = runs[0]
+        scores = np.mean([own.correct for _, own in runs], axis=0)
+        difference, low, high = paired_interval(predicted == outputs.labels, scores)
+        rows.append(
+            {
+                "runs": [own["id"] for own, _ in runs],
+                "title": record["model"]["title"],
+                "recipe": record["recipe"],
+                "shots": record["identity"]["shots"],
+                "top1": float(scores.mean()),
+                "difference": difference,
+                "low": low,
+                "high": high,
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["top1"], row["runs"]))
+
+
+def _on_the_same_images(
+    store: "RunStore", brought: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], Outputs]]:
+    """The finished runs on the test images that a brought model was scored on, with their outputs."""
+    predictions = Predictions(store)
+    for record in store.trials():
+        same = all(
+            record["data"][part] == brought["data"][part] for part in ("dataset", "split_id", "fingerprint")
+        )
+        outputs = predictions.outputs(record) if same else None
+        if outputs is not None:
+            yield record, outputs
+
+
+def _predicted(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:
+    """The class predicted for each test image (N,)."""
+    path = store.root / "brought" / brought["id"] / "predictions.parquet"
+    try:
+        return pd.read_parquet(path, columns=["predicted"])["predicted"].to_numpy()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error

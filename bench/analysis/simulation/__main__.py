@@ -1,0 +1,3 @@
+from bench.analysis.simulation.study import main
+
+main()

@@ -1,0 +1,258 @@
+"""How often the analysis is wrong where the truth is known.
+
+    nox -s simulate
+
+Suites are simulated (`scenarios`, `synthetic`), analysed by the functions that analyse real ones, and
+compared with the truth. A false verdict is *better* or *worse* where the difference is zero or has the other
+sign, a false equivalence *equivalent* where it is delta or more; a suite counts once, however many it makes.
+Coverage is how often an interval holds its true value, in the cell where it does so least. Power is the share
+of true differences that were found (of equal models that were found equivalent, of crossings that were
+claimed and right, of target accuracies that were found reached).
+
+What came of 2,000 suites a scenario stands in simulated.csv beside this file, and in every report. Whoever
+changes an interval or a claim makes it anew: nox -s simulate -- --out bench/analysis/simulated.csv
+"""
+
+import argparse
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import bench
+from bench.analysis.decisions import CAP, holm, moderated, verdicts
+from bench.analysis.efficiency import Curve, area_scores, crossover, images_needed
+from bench.analysis.simulation.scenarios import SCENARIOS, SIZES, Scenario
+from bench.analysis.statistics import Contrast, Estimate, Parts, ends, p_different, p_equivalent, parts
+
+ALPHA, DELTA, TARGET = 0.05, 0.01, 0.55
+SUITES = 2000
+CHUNK = 250_000  # scores held at once: they stay in a processor's cache
+SLACK = 3.0
+"""Monte Carlo standard errors by which a rate may miss what is stated: with two, one row in forty would fail
+by chance, and there are more than two hundred."""
+STORED = Path(__file__).with_name("simulated.csv")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one kind of claim: an entry a suite, NaN where the question does not arise. `false` and
+    `covered` may have one for each of its intervals, of which the worst counts."""
+
+    claim: str
+    statements: int
+    false: NDArray
+    covered: NDArray | None = None
+    found: NDArray | None = None
+    half_width: NDArray | None = None
+
+
+def study(
+    suites: int = SUITES,
+    seed: int = 0,
+    *,
+    replicates: Sequence[int] = (3, 5, 10),
+    images: Sequence[int] = (600, 6149),
+    scenarios: Sequence[Scenario] = SCENARIOS,
+    cap: float = CAP,
+    progress: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Simulate `suites` suites of every scenario at each number of replicates and test images.
+
+    One row a scenario, kind of claim, R and N: rates with their Monte Carlo standard errors; `holds` and
+    `covers` say whether false claims and coverage are within `SLACK` of them of what is stated, or better. A
+    row depends on the seed and on nothing else that is simulated. `cap` is that of `moderated`. `progress` is
+    called with each scenario.
+    """
+    rows = []
+    for scenario in scenarios:
+        for r in replicates:
+            for n in images:
+                progress(f"{scenario.name}, {r} replicates, {n} images")
+                rng = np.random.default_rng([seed, zlib.crc32(scenario.name.encode()), r, n])
+                for outcome in _outcomes(scenario, suites, r, n, rng, cap):
+                    measured = _summary(outcome, suites)
+                    rows.append({"scenario": scenario.name, "replicates": r, "images": n, **measured})
+    return pd.DataFrame(rows)
+
+
+def stored() -> pd.DataFrame:
+    """The study as it stands beside this file, with the version and the command that made it."""
+    return pd.read_csv(STORED)
+
+
+def _outcomes(
+    scenario: Scenario, suites: int, replicates: int, images: int, rng: np.random.Generator, cap: float
+) -> Iterator[Outcome]:
+    """Simulate suites a chunk at a time, keep the parts of their variances, and judge them all at once."""
+    each = scenario.replicates(replicates)
+    step = max(1, CHUNK // (scenario.world.truth.size * max(each) * images))
+    chunks = [
+        _parts(scenario, scenario.world.scores(min(step, suites - start), max(each), images, rng), each)
+        for start in range(0, suites, step)
+    ]
+    found = {name: _join([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    truth = scenario.world.truth
+    if not scenario.curves:
+        return _contrasts(np.ravel(truth[:, :1] - truth[:, 1:]), moderated(found["differences"], cap))
+    return _curves(truth[:, 0], truth[:, 1], found, (replicates, images), cap)
+
+
+def _parts(scenario: Scenario, scores: NDArray, replicates: Sequence[int]) -> dict[str, Parts]:
+    """What is kept of scores (suites, C, M, R, N), with one entry a suite and contrast, size, or area."""
+    differences = scores[:, :, :1] - scores[:, :, 1:]
+    cells = [parts(differences[:, c, :, :r]) for c, r in enumerate(replicates)]
+    shape = cells[0].estimate.shape
+    found = {"differences": _join([Parts(*(np.broadcast_to(x, shape) for x in cell)) for cell in cells], -1)}
+    if scenario.curves:
+        area = area_scores(dict(zip(SIZES, np.moveaxis(differences[:, :, 0], 1, 0), strict=True)))
+        for name, tables in (("area", area[:, None]), ("band", scores[:, :, 0])):
+            of = parts(tables)
+            found[name] = Parts(*(np.broadcast_to(x, of.estimate.shape) for x in of))
+    return found
+
+
+def _join(of: Sequence[Parts], axis: int = 0) -> Parts:
+    return Parts(*(np.concatenate(column, axis) for column in zip(*of, strict=True)))
+
+
+def _curves(
+    a: NDArray, b: NDArray, found: dict[str, Parts], shape: tuple[int, int], cap: float
+) -> Iterator[Outcome]:
+    """Of models a and b: contrasts at each size, crossover, difference in area; of a: band, images needed."""
+    contrasts = moderated(found["differences"], cap)
+    yield from _contrasts(a - b, contrasts)
+    yield _crossovers(a - b, contrasts)
+
+    width = np.diff(np.log2(SIZES))
+    gap = float(np.dot(width, (a - b)[1:] + (a - b)[:-1]) / 2 / width.sum())
+    yield _intervals("area", np.array([gap]), found["area"])
+    yield _intervals("band", a, found["band"], (0.0, 1.0))
+
+    size = 2 ** np.interp(TARGET, a, np.log2(SIZES))
+    needed = [images_needed(Curve(SIZES, points), TARGET) for points in _estimates(found["band"], shape)]
+    covered = np.array(
+        [x.status != "not reached" and (x.low or 0) < size <= (x.high or np.inf) for x in needed]
+    )
+    reached = np.array([x.status == "reached" for x in needed], float)
+    yield Outcome("images needed", 1, ~covered, covered, reached)
+
+
+def _contrasts(truth: NDArray, of: Parts) -> Iterator[Outcome]:
+    """Judge verdicts; axis 0 is the suite, the last that of the truth."""
+    truth = np.where(np.abs(truth) < 1e-12, 0.0, truth)  # differences of equal models are rounding errors
+    said = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
+    better, worse, equivalent = (said == name for name in ("better", "worse", "equivalent"))
+    beyond = np.abs(truth) > DELTA - 1e-12
+    false = (better & (truth <= 0)) | (worse & (truth >= 0))
+    right = (better & (truth > 0)) | (worse & (truth < 0))
+    plain = _intervals("verdict", truth, of)
+    yield replace(plain, false=false.any(-1), found=_mean(right, truth != 0))
+    yield Outcome(
+        "equivalent", truth.size, (equivalent & beyond).any(-1), found=_mean(equivalent, truth == 0)
+    )
+
+
+def _intervals(claim: str, truth: NDArray, of: Parts, bounds: tuple[float, float] = (-1.0, 1.0)) -> Outcome:
+    low, high = ends(of, ALPHA, bounds)
+    covered = (low <= truth) & (truth <= high)
+    return Outcome(claim, truth.size, ~covered, covered, half_width=((high - low) / 2).mean(-1))
+
+
+def _crossovers(truth: NDArray, of: Parts) -> Outcome:
+    """Right: one crossing, whose interval holds the true one, with the true leader. False: any other
+    crossing, and "none in the measured range" where each model is ahead by more than delta somewhere."""
+    crosses = truth.max() > DELTA and truth.min() < -DELTA
+    point = 2 ** np.interp(0, -truth, np.log2(SIZES)) if crosses else None
+    said = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
+    false, right = [], []
+    for estimates, words in zip(of.estimate, said, strict=True):
+        pairs = zip(estimates, words, strict=True)
+        result = crossover(SIZES, [_bare(float(estimate), str(word)) for estimate, word in pairs])
+        hit = crosses and len(result.crossings) == 1
+        hit = hit and all(c.low <= point <= c.high and c.leader == "a" for c in result.crossings)
+        right.append(float(hit) if crosses else np.nan)
+        none = result.status == "none in the measured range"
+        false.append(bool(result.crossings and not hit) or bool(crosses and none))
+    return Outcome("crossover", 1, np.array(false), found=np.array(right))
+
+
+def _bare(estimate: float, verdict: str) -> Contrast:
+    """A contrast of which only this is asked."""
+    return Contrast(estimate, None, None, None, None, 0, 0, verdict=verdict, delta=DELTA, alpha=ALPHA)
+
+
+def _estimates(of: Parts, shape: tuple[int, int]) -> Iterator[tuple[Estimate, ...]]:
+    """The rows of a stack of accuracies, as curves hold them."""
+    low, high = ends(of, ALPHA, (0.0, 1.0))
+    for row in zip(of.estimate, low, high, of.se, strict=True):
+        values = zip(*(column.tolist() for column in row), strict=True)
+        yield tuple(
+            Estimate(e, lower, upper, (upper - lower) / 2, se, *shape) for e, lower, upper, se in values
+        )
+
+
+def _mean(values: NDArray, where: NDArray) -> NDArray:
+    """Mean of each suite over the statements concerned, NaN where there are none."""
+    if not where.any():
+        return np.full(len(values), np.nan)
+    return values[:, where].mean(1)
+
+
+def _summary(outcome: Outcome, suites: int) -> dict[str, object]:
+    def rate(values: NDArray | None, *, worst: Callable = np.max) -> tuple[float, float]:
+        if values is None or np.isnan(values).any():
+            return np.nan, np.nan
+        mean = float(worst(values.astype(float).mean(0)))
+        spread = values.std() if values.ndim == 1 else np.sqrt(mean * (1 - mean))
+        return mean, float(spread / np.sqrt(suites))
+
+    false, coverage = rate(outcome.false), rate(outcome.covered, worst=np.min)
+    power = rate(outcome.found)
+    slack = SLACK * np.sqrt(ALPHA * (1 - ALPHA) / suites)
+    return {
+        "claim": outcome.claim,
+        "statements": outcome.statements,
+        "suites": suites,
+        "stated": ALPHA,
+        "false_claims": false[0],
+        "false_claims_error": false[1],
+        "holds": false[0] <= ALPHA + slack,
+        "coverage": coverage[0],
+        "coverage_error": coverage[1],
+        "covers": None if outcome.covered is None else coverage[0] >= 1 - ALPHA - slack,
+        "power": power[0],
+        "power_error": power[1],
+        "half_width": rate(outcome.half_width)[0],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the study, print its table, and write it where asked."""
+    parser = argparse.ArgumentParser(prog="python -m bench.analysis.simulation", description=study.__doc__)
+    parser.add_argument("--suites", type=int, default=SUITES, help="simulated suites of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cap", type=float, default=CAP, help="of the prior of MS_rep")
+    parser.add_argument("--out", type=Path, help="CSV to write")
+    options = parser.parse_args(arguments)
+    table = study(
+        options.suites,
+        options.seed,
+        cap=options.cap,
+        progress=lambda place: print(place, file=sys.stderr),
+    )
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+    if options.out:
+        command = f"python -m bench.analysis.simulation --suites {options.suites} --seed {options.seed}"
+        command += "" if options.cap == CAP else f" --cap {options.cap:g}"
+        made = table.assign(vcbench=bench.__version__, command=command)
+        made.to_csv(options.out, index=False, float_format="%.6g", lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()

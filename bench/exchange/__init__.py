@@ -1,0 +1,1 @@
+"""In and out: predictions made elsewhere, exports, citations."""

@@ -1,0 +1,283 @@
+"""How to cite a suite's results: as BibTeX, LaTeX, Markdown, or metadata of a model card."""
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import __version__
+from bench.analysis.contrasts import Finding
+from bench.errors import InputError, did_you_mean
+from bench.files import canonical, slug
+from bench.report.cells import Cell
+from bench.report.escape import latex
+from bench.report.evidence import Evidence, gather
+from bench.report.manifest import read_manifest
+from bench.report.markdown import escape
+from bench.report.measured import headline_rows, rate, state, trusted
+from bench.report.remake import suite_word
+from bench.report.sections.answer import largest_measured
+from bench.report.text import percent
+from bench.report.verdicts import statement, trained_on, where
+
+if TYPE_CHECKING:
+    from bench.store.run_store import RunStore
+
+# As in CITATION.cff, which is not part of an installed package; a test holds them together.
+TITLE = "VCBench: evidence for choosing between Vision Transformers and CNNs"
+AUTHORS = "The VCBench developers"
+RELEASED = "2026-11-25"
+
+HASH_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A suite's results as they are cited: a hash of all its numbers, and what they say in sentences."""
+
+    suite: str
+    results_hash: str
+    sentences: tuple[str, ...]
+    report_hash: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The entry's name in a bibliography."""
+        return f"vcbench-{slug(self.suite)}-{__version__}"
+
+    @property
+    def note(self) -> str:
+        """Version, suite and hash in words."""
+        report = f", report {self.report_hash}" if self.report_hash else ""
+        return f"Version {__version__}, suite {self.suite}, results {self.results_hash}{report}"
+
+
+def citation(store: "RunStore", suite: str, report: Path | None = None) -> Citation:
+    """What to cite of a suite.
+
+    Args:
+        report: the folder of a rendered report, whose hash is to be in the reference.
+
+    Raises:
+        InputError: the store does not know the suite, nothing of it was measured, or no report of it.
+    """
+    evidence = _measured(store, suite)
+    sentences = list(_contrasts(evidence)) or list(_accuracies(evidence)) or list(_speeds(evidence))
+    return Citation(suite, results_hash(evidence), tuple(sentences), report and report_hash(report, suite))
+
+
+def bibliography(evidence: Evidence) -> str:
+    """The report's own cite.bib: what `vcbench cite SUITE --format bibtex` prints."""
+    return to_bibtex(Citation(evidence.name, results_hash(evidence), ()))
+
+
+def results_hash(evidence: Evidence) -> str:
+    """The first digits of a SHA-256 over every run of the suite: its id, outcome and metrics.
+
+    Of a suite that trains nothing, over the records of all its profiles.
+    """
+    if evidence.trains:
+        runs = [
+            {"id": run, **{part: evidence.records[run][part] for part in ("outcome", "metrics")}}
+            for run in sorted(evidence.records)
+        ]
+    else:
+        runs = sorted(evidence.profiles, key=lambda profile: profile["id"])
+    return hashlib.sha256(canonical([evidence.name, runs]).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def report_hash(folder: Path, suite: str) -> str:
+    """The first digits of the SHA-256 of a report's MANIFEST.json, or of its page where it has none.
+
+    Raises:
+        InputError: there is no report, or it is another suite's.
+    """
+    manifest = folder / "MANIFEST.json"
+    of = read_manifest(manifest).get("suite", suite) if manifest.is_file() else suite
+    if of != suite:
+        raise InputError(f"--report {folder}: is the report of {of}, not of {suite}")
+    for name in ("MANIFEST.json", "index.html"):
+        if (folder / name).is_file():
+            return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:HASH_DIGITS]
+    raise InputError(
+        f"--report {folder}: no report here; make one with: "
+        f"vcbench report {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
+    )
+
+
+def to_bibtex(cited: Citation) -> str:
+    """One entry, for BibTeX and biblatex alike."""
+    fields = {
+        "author": f"{{{latex(AUTHORS)}}}",
+        "title": f"{{{latex(TITLE)}}}",
+        "year": RELEASED[:4],
+        "version": latex(__version__),
+        "note": latex(cited.note),
+    }
+    body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return f"@misc{{{cited.key},\n{body}\n}}\n"
+
+
+def to_latex(cited: Citation) -> str:
+    """A sentence a line, each with the citation of `to_bibtex`."""
+    return "".join(
+        f"{latex(sentence).removesuffix('.')}~\\cite{{{cited.key}}}.\n" for sentence in cited.sentences
+    )
+
+
+def to_markdown(cited: Citation) -> str:
+    """The sentences, and the reference below them."""
+    reference = f"{AUTHORS} ({RELEASED[:4]}). {TITLE}. {cited.note}."
+    return "\n\n".join(map(escape, [*cited.sentences, reference])) + "\n"
+
+
+def to_model_index(store: "RunStore", suite: str, model: str | None = None) -> str:
+    """The `model-index` of the hub's model cards, as YAML for the head of a README.
+
+    Args:
+        model: one contestant; all of them otherwise.
+
+    Raises:
+        InputError: as `citation`, or the suite has no such contestant.
+    """
+    from huggingface_hub.repocard_data import eval_results_to_model_index
+    from huggingface_hub.utils import yaml_dump
+
+    evidence = _measured(store, suite)
+    if not evidence.trains:
+        raise InputError(f"--format model-index: {suite} trains nothing, and this form holds accuracies")
+    contestants = evidence.suite["contestants"]
+    if model is not None and model not in contestants:
+        raise InputError(f'--model {model}: no model "{model}" in {suite}{did_you_mean(model, contestants)}')
+    found = results_hash(evidence)
+    entries = []
+    for key in contestants if model is None else [model]:
+        results = [_eval_result(evidence, cell, found) for cell in _done(evidence) if cell.contestant == key]
+        if results:
+            entries += eval_results_to_model_index(contestants[key]["title"], results)
+    if not entries:
+        raise InputError(f"--model {model}: nothing of it was measured in {suite}")
+    return yaml_dump({"model-index": entries})
+
+
+def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
+    """One cell. Results on one dataset share an entry, so that what tells them apart stands in the metric."""
+    from huggingface_hub import EvalResult
+
+    data = evidence.records[cell.runs[0]]["data"]
+    score = cell.scores["top1"]
+    return EvalResult(
+        task_type="image-classification",
+        dataset_type=data["dataset"],
+        dataset_name=cell.split,
+        dataset_config=data["split_id"],
+        dataset_split="test",
+        metric_type="accuracy",
+        metric_value=round(float(score.mean), 6),
+        metric_name=f"top-1 accuracy, {_size(cell)}, recipe {cell.recipe}, mean of {_replicates(score.n)}",
+        metric_args={
+            "shots": "all" if cell.shots is None else cell.shots,
+            "comparison": cell.comparison,
+            "recipe": cell.recipe,
+            "protocol": cell.protocol,
+            "replicates": score.n,
+            "standard_deviation": round(float(score.sd), 6) if score.n > 1 else None,
+            "notes": _told(evidence, cell.notes, cell),
+            "vcbench": __version__,
+            "results": found,
+        },
+    )
+
+
+def _contrasts(evidence: Evidence) -> Iterator[str]:
+    """A sentence for each primary contrast, on the largest subset that was measured, as the answer has it."""
+    primary = [finding for finding in evidence.findings if finding.pair.primary]
+    for _, group in groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b)):
+        both = [finding for finding in group if all(_own_cells(evidence, finding))]
+        if not both:
+            continue
+        place, head = where(evidence.suite, both[0].pair.comparison), largest_measured(both)
+        largest = max(both, key=lambda f: f.images_per_class)
+        if head.images_per_class < largest.images_per_class or head.result is None:
+            yield f"{place}, {_unpaired(evidence, largest)}."
+            continue
+        said = [f"split {head.split_id}", _replicates(head.result.replicates), *head.notes]
+        said = [note for note in said if not note.endswith("no verdict")]
+        yield f"{place}, {statement(head)} ({'; '.join(said)})."
+
+
+def _own_cells(evidence: Evidence, finding: Finding) -> list[Cell | None]:
+    """The cells of both models of a contrast; None where one has no run."""
+    pair = finding.pair
+    places = [(pair.comparison, key, pair.shots) for key in (pair.a, pair.b)]
+    found = {(cell.comparison, cell.contestant, cell.shots): cell for cell in _done(evidence)}
+    return [found.get(place) for place in places]
+
+
+def _unpaired(evidence: Evidence, finding: Finding) -> str:
+    both = list(zip(_own_cells(evidence, finding), finding.titles, strict=True))
+    a, b = (f"{title} reaches {percent(cell.scores['top1'].mean)} %" for cell, title in both)
+    why = [f"{title} was not trained: {cell.untrained}" for cell, title in both if cell.untrained]
+    said = "; ".join(["not paired", "no interval, no verdict", *why])
+    return f"trained on {trained_on(finding)}, {a} and {b} ({said})"
+
+
+def _accuracies(evidence: Evidence) -> Iterator[str]:
+    """A sentence for each contestant, on the largest subset of each comparison it was measured on."""
+    for cell in {(cell.comparison, cell.contestant): cell for cell in _done(evidence)}.values():
+        mean, spread = cell.scores["top1"].as_percent()
+        n = cell.scores["top1"].n
+        shown = f"{mean} ± {spread} %" if spread else f"{mean} %"
+        basis = f"mean and standard deviation of {_replicates(n)}" if spread else _replicates(n)
+        said = "; ".join([basis, *_told(evidence, cell.notes, cell)])
+        yield f"{_where(cell)}, {cell.title} reaches {shown} top-1 accuracy ({said})."
+
+
+def _speeds(evidence: Evidence) -> Iterator[str]:
+    """A sentence for each model on each device: inference as trained, at the largest batch of the suite."""
+    for place, headline in product(evidence.places, evidence.headlines):
+        if headline.mode != "infer":
+            continue
+        found = headline_rows(place, "speed", replace(headline, batch_sizes=(headline.batch_size,)))
+        for row in () if found is None else trusted(found.rows).to_dict("records"):
+            title, images_per_s = evidence.titles[row["model"]], rate(row["images_per_s"])
+            interval = f"{rate(row['images_per_s_low'])} to {rate(row['images_per_s_high'])}"
+            said = "; ".join([f"95 % interval {interval}", found.words, *state(row)])
+            yield f"On the {place.name}, {title} reaches {images_per_s} images/s ({said})."
+
+
+def _told(evidence: Evidence, notes: Iterable[str], cell: Cell) -> list[str]:
+    """A cell's notes as a sentence has them, which gives its replicates itself."""
+    unmatched = {comparison["name"]: comparison["unmatched"] for comparison in evidence.suite["comparisons"]}
+    words = {"unmatched": f"unmatched: {unmatched[cell.comparison]}"}
+    return [words.get(note, note) for note in notes if not note.startswith("fewer than")]
+
+
+def _measured(store: "RunStore", suite: str) -> Evidence:
+    evidence = gather(store, suite)
+    if not (evidence.records if evidence.trains else evidence.profiles):
+        raise InputError(
+            f"{store.root}: nothing of {suite} was measured yet; run it: vcbench run {suite_word(suite)}"
+        )
+    return evidence
+
+
+def _done(evidence: Evidence) -> list[Cell]:
+    return [cell for cell in evidence.cells if cell.runs]
+
+
+def _where(cell: Cell) -> str:
+    return f"In {cell.comparison} on {cell.split}, trained on {_size(cell)}"
+
+
+def _size(cell: Cell) -> str:
+    if cell.shots is None:
+        return "all training images"
+    return f"{cell.shots} image{'' if cell.shots == 1 else 's'} per class"
+
+
+def _replicates(n: int) -> str:
+    return f"{n} replicate{'' if n == 1 else 's'}"

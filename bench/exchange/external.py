@@ -1,0 +1,353 @@
+"""Somebody else's predictions on a test split: checked, measured, and kept in the store.
+
+    import pandas as pd, torch, torchvision
+    test = torchvision.datasets.Flowers102("data", split="test", transform=my_transform)
+    rows = []
+    for position, (pixels, label) in enumerate(test):
+        with torch.inference_mode():
+            probabilities = my_model(pixels[None]).softmax(1)[0]
+        rows.append({"image": position, "probabilities": probabilities.tolist(), "label": label})
+    pd.DataFrame(rows).to_parquet("mine.parquet")
+    # vcbench score mine.parquet --dataset flowers102 --split-id official
+
+Columns: `image`, the place in the test split from 0, or `filename`, the file as `vcbench data list DATASET`
+names it (its last part will do where that is unambiguous), each once, in any order, as a column or as the
+index; `predicted`, the class from 0 or its name, or `probabilities`, a list of one number a class (of equal
+ones the first counts), or both; `label`, the true class or its name, is optional and checked.
+Which image is which place, and which class which number: `vcbench data list DATASET --split test`. Classes of
+a folder come in the order of their names as text: 1, 10, 2. Any framework can write such a file.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from bench import __version__
+from bench.analysis.statistics import wilson
+from bench.errors import InputError, did_you_mean, shortened
+from bench.files import read_json, sha256_file, staged, write_json
+from bench.metrics.accuracy import compact, save_predictions, score
+from bench.store.run_store import RunStore
+from bench.store.shapes import NAME
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
+
+FORMAT = 1
+METRICS = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
+COLUMNS = ("image", "filename", "predicted", "probabilities", "label")
+# Probabilities in 16 bits, rounded one by one, add up to 1 within this.
+SUM_TOLERANCE = 0.01
+# As many digits as people give of the id of a run.
+ID_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The test split that predictions are scored on.
+
+    Attributes:
+        data: dataset, split_id, fingerprint, copy, classes and test_images, as in the record of a trial.
+        labels: int64 (n,), in the order of the split.
+        duplicates: positions to leave out of a deduplicated score, or None where nobody has looked.
+        class_names: in the order of the labels, or None where they are not known.
+        files: the file of each image, as `vcbench data list` names it; None where the data was not opened.
+    """
+
+    __test__ = False  # no test case, whatever its name
+
+    data: dict[str, Any]
+    labels: np.ndarray
+    duplicates: np.ndarray | None
+    class_names: list[str] | None = None
+    files: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Checked predictions in the order of the split: classes (n,) and probabilities (n, classes) or None."""
+
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+
+
+def stored_test_set(store: RunStore, dataset: str, split_id: str) -> TestSet | None:
+    """The test split as the store's runs have it; None where it has none, or of more than one copy."""
+    records = [
+        r for r in store.trials() if (r["data"]["dataset"], r["data"]["split_id"]) == (dataset, split_id)
+    ]
+    if len({record["data"]["fingerprint"] for record in records}) != 1:
+        return None
+    finished = [record for record in records if record["outcome"] == "finished"]
+    if not finished:
+        return None
+    frame = store.labels(finished[0])
+    duplicates = np.flatnonzero(frame["duplicate"]) if "duplicate" in frame else None
+    labels = frame["label"].to_numpy().astype(np.int64)
+    names = store.class_names(finished[0])
+    return TestSet(_data(finished[0]["data"], len(labels)), labels, duplicates, names)
+
+
+def opened_test_set(dataset: "Dataset") -> TestSet:
+    """The test split of an opened dataset."""
+    facts = {
+        "dataset": dataset.name,
+        "split_id": dataset.split_id,
+        "fingerprint": dataset.fingerprint,
+        "copy": dataset.copy,
+        "classes": len(dataset.class_names),
+    }
+    labels = dataset.split_labels("test")
+    positions = dataset.splits["test"].tolist()
+    files = [unicodedata.normalize("NFC", dataset.file(image)) for image in positions]
+    return TestSet(_data(facts, len(labels)), labels, dataset.duplicates, dataset.class_names, files)
+
+
+def names_files(path: Path) -> bool:
+    """Whether a file of predictions names images by their files, so that the data has to be opened for it."""
+    try:
+        return "filename" in pa.parquet.read_schema(path).names
+    except (pa.ArrowInvalid, OSError):
+        return False  # told by whoever reads it
+
+
+def read_answers(path: Path, test: TestSet) -> Answers:
+    """The predictions of a file, checked and put into the order of the split.
+
+    Raises:
+        InputError: the file cannot be read, or is not of the form described above.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; its form is shown by: vcbench score --help")
+    try:
+        frame = pd.read_parquet(path)
+    # Damaged metadata of pandas within the file gives all of these.
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read as Parquet ({error})") from error
+    if frame.index.name in ("image", "filename") and frame.index.name not in frame:
+        frame = frame.reset_index()
+    for name in frame.columns:
+        if name not in COLUMNS:
+            raise InputError(f'{path}: unknown column "{name}"; should be among {", ".join(COLUMNS)}')
+    if not {"image", "filename"} & set(frame.columns) or not {"predicted", "probabilities"} & set(
+        frame.columns
+    ):
+        have = ", ".join(map(str, frame.columns)) or "none"
+        raise InputError(
+            f'{path}: should have a column "image" or "filename" and one of "predicted" and "probabilities"; '
+            f"it has: {have}"
+        )
+    count, classes = len(test.labels), test.data["classes"]
+    if "image" in frame:
+        images = _whole(frame["image"], path, "image", count)
+    else:
+        images = _positions(frame["filename"], path, test)
+    _each_once(images, path, count)
+    frame = frame.iloc[np.argsort(images)]
+    if "label" in frame:
+        _right_labels(_classes(frame["label"], path, "label", test, None), path, test)
+    probabilities = None
+    if "probabilities" in frame:
+        probabilities = _probabilities(frame["probabilities"], path, classes)
+        likeliest = probabilities.argmax(1)
+    if "predicted" not in frame:
+        return Answers(likeliest, probabilities)
+    predicted = _classes(frame["predicted"], path, "predicted", test, classes)
+    if probabilities is None:
+        return Answers(predicted, None)
+    own = np.take_along_axis(probabilities, predicted[:, None], 1)[:, 0]
+    if (wrong := np.flatnonzero(own < probabilities.max(1))).size:
+        raise InputError(
+            f'{path}: "predicted" is not the most probable class for {wrong.size} images, '
+            f"first image {wrong[0]}: {predicted[wrong[0]]}, not {likeliest[wrong[0]]}"
+        )
+    return Answers(likeliest, probabilities)
+
+
+def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:
+    """The metrics of `bench.metrics.accuracy`; those that need probabilities are None without them."""
+    logits = _logits(answers, test.data["classes"])
+    found: dict[str, float | None] = dict.fromkeys(METRICS) | score(logits, test.labels)
+    if test.duplicates is not None and len(test.duplicates) < len(test.labels):
+        kept = np.setdiff1d(np.arange(len(test.labels)), test.duplicates)
+        found["top1_deduplicated"] = score(logits[kept], test.labels[kept])["top1"]
+    if answers.probabilities is None:
+        found |= dict.fromkeys(("top5", "nll", "ece"))
+    return found
+
+
+def bring(store: RunStore, path: Path, name: str, test: TestSet) -> dict[str, Any]:
+    """Check and measure a file of predictions and keep it as brought/NAME/; returns its record.
+
+    Raises:
+        InputError: as `read_answers`; the name cannot be a folder's, or other predictions have it.
+        StoreError: the store cannot be written.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f'--name "{shortened(name)}": should be of at most 100 letters, digits, ".", "_" and "-"'
+        )
+    ids = store.ids() | store.ids("profiles")
+    if len(name) >= ID_DIGITS and (taken := [run for run in ids if run.startswith(name.lower())]):
+        raise InputError(
+            f'--name "{name}": is how the id of a run begins ({min(taken)}); choose another name'
+        )
+    answers = read_answers(path, test)
+    folder = store.root / "brought" / name
+    content = sha256_file(path)
+    if (folder / "record.json").exists():
+        old = read_json(folder / "record.json")
+        if old["sha256"] != content or old["data"] != test.data:
+            raise InputError(f"--name {name}: {folder} holds other predictions; choose another name")
+        return old
+    metrics = measure(answers, test)
+    count = len(test.labels)
+    record = {
+        "format": FORMAT,
+        "kind": "brought",
+        "id": name,
+        "origin": "brought from outside",
+        "file": path.name,
+        "sha256": content,
+        "given": "predicted" if answers.probabilities is None else "probabilities",
+        "data": test.data,
+        "metrics": metrics,
+        "top1_wilson": list(wilson(round(metrics["top1"] * count), count)),
+        "vcbench": __version__,
+        "scored": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    store.prepare()
+    data = test.data
+    store.write_labels(data["dataset"], data["split_id"], data["fingerprint"], test.labels, test.duplicates)
+    if answers.probabilities is None:
+        with staged(folder / "predictions.parquet") as part:
+            pd.DataFrame({"predicted": answers.predicted.astype(np.uint16)}).to_parquet(
+                part, compression="zstd", index=False
+            )
+    else:
+        frame = compact(_logits(answers, data["classes"]), test.labels)
+        save_predictions(frame, folder / "predictions.parquet")
+    write_json(folder / "record.json", record)
+    return record
+
+
+def _data(facts: dict[str, Any], images: int) -> dict[str, Any]:
+    names = ("dataset", "split_id", "fingerprint", "copy", "classes")
+    return {name: facts[name] for name in names} | {"test_images": images}
+
+
+def _logits(answers: Answers, classes: int) -> np.ndarray:
+    """Log-probabilities; a probability of 0 is the smallest number. Of classes alone: certainty."""
+    if answers.probabilities is None:
+        return np.eye(classes)[answers.predicted]
+    return np.log(np.maximum(answers.probabilities, np.finfo(np.float64).tiny))
+
+
+def _whole(column: pd.Series, path: Path, name: str, below: int | None) -> np.ndarray:
+    """A column of whole numbers from 0, under `below` if given."""
+    if not pd.api.types.is_integer_dtype(column.dtype) or column.isna().any():
+        raise InputError(f'{path}: column "{name}" should be whole numbers without gaps, not {column.dtype}')
+    values = column.to_numpy().astype(np.int64)
+    end = f"to {below - 1}" if below is not None else "up"
+    wrong = values[(values < 0) | (values >= below if below is not None else False)]
+    if wrong.size:
+        raise InputError(f'{path}: column "{name}" should count from 0 {end}; {wrong[0]} is outside')
+    return values
+
+
+def _classes(column: pd.Series, path: Path, name: str, test: TestSet, below: int | None) -> np.ndarray:
+    """A column of classes as their numbers, which may be given by their names."""
+    if test.class_names is None or pd.api.types.is_numeric_dtype(column.dtype):
+        return _whole(column, path, name, below)
+    number = {known: label for label, known in enumerate(test.class_names)}
+    given = [unicodedata.normalize("NFC", str(value)) for value in column]
+    unknown = next((value for value in given if value not in number), None)
+    if unknown is not None:
+        raise InputError(
+            f'{path}: column "{name}" has "{unknown}", which is no class of {test.data["dataset"]}'
+            f"{did_you_mean(unknown, number)} (see: vcbench data list)"
+        )
+    return np.array([number[value] for value in given], dtype=np.int64)
+
+
+def _positions(column: pd.Series, path: Path, test: TestSet) -> np.ndarray:
+    """The place in the test split of each file name, which may lack folders in front or have more of them."""
+    if test.files is None:
+        raise InputError(f'{path}: column "filename" needs the images; give "image", the place in the split')
+    places: dict[str, list[int]] = {}
+    for position, file in enumerate(test.files):
+        for end in _ends(file):
+            places.setdefault(end, []).append(position)
+    whole = {file: [position] for position, file in enumerate(test.files)}
+    found = []
+    for name in column:
+        given = unicodedata.normalize("NFC", str(name)).replace("\\", "/")
+        known = places.get(given) or next((whole[end] for end in _ends(given) if end in whole), [])
+        if len(known) != 1:
+            what = f"{len(known)} test images" if known else "no test image"
+            raise InputError(
+                f'{path}: column "filename" has "{name}", the name of {what} of {test.data["dataset"]} '
+                f"({test.data['split_id']}); should be as in: vcbench data list"
+            )
+        found += known
+    return np.array(found, dtype=np.int64)
+
+
+def _ends(file: str) -> list[str]:
+    """A path without its first folders, none or more of them: a/b/c, b/c and c."""
+    parts = file.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _each_once(images: np.ndarray, path: Path, count: int) -> None:
+    found = np.bincount(images, minlength=count)
+    for what, wrong in (("more than one row", found > 1), ("no row", found == 0)):
+        if wrong.any():
+            raise InputError(
+                f"{path}: {wrong.sum()} of the {count} test images have {what}, first image "
+                f"{wrong.argmax()}; should be each image once"
+            )
+
+
+def _right_labels(labels: np.ndarray, path: Path, test: TestSet) -> None:
+    wrong = np.flatnonzero(labels != test.labels)
+    if not wrong.size:
+        return
+    first = wrong[0]
+    hint = (
+        "; they count from 1, and should from 0"
+        if np.array_equal(labels, test.labels + 1)
+        else "; are images and classes in the order of: vcbench data list --split test?"
+    )
+    raise InputError(
+        f"{path}: {wrong.size} of {len(labels)} labels are not those of {test.data['dataset']} "
+        f"({test.data['split_id']}), first image {first}: {labels[first]}, not {test.labels[first]}{hint}"
+    )
+
+
+def _probabilities(column: pd.Series, path: Path, classes: int) -> np.ndarray:
+    """A column of lists as (n, classes)."""
+    lengths = {len(row) if isinstance(row, np.ndarray | list) else 0 for row in column}
+    if lengths != {classes}:
+        raise InputError(
+            f'{path}: column "probabilities" should be lists of {classes} numbers, '
+            f"not of {', '.join(map(str, sorted(lengths)))}"
+        )
+    rows = np.stack(column.to_list())
+    if not np.issubdtype(rows.dtype, np.number):
+        raise InputError(f'{path}: column "probabilities" should be numbers, not {rows.dtype}')
+    values = rows.astype(np.float64)
+    fits = np.isfinite(values).all(1) & (values >= 0).all(1) & (abs(values.sum(1) - 1) <= SUM_TOLERANCE)
+    if not fits.all():
+        raise InputError(
+            f"{path}: probabilities of {(~fits).sum()} images are below 0, not finite, or do not add up "
+            f"to 1, first image {(~fits).argmax()}; apply softmax to logits"
+        )
+    return values

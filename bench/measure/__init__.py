@@ -1,1 +1,0 @@
-"""Measurements: accuracy of predictions, and what a network costs."""

@@ -1,0 +1,162 @@
+"""vcbench new: a suite for somebody's own folder of images."""
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.errors import InputError
+from bench.files import write_text
+
+if TYPE_CHECKING:
+    from bench.spec.card import Card
+
+INPUT_SIZE = 224
+SHOTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A suite file that was written: its path, what was chosen for it in lines, and warnings of the data."""
+
+    path: Path
+    choices: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def write_suite(
+    folder: Path,
+    models: str,
+    shots: str | None,
+    out: Path | None,
+    *,
+    weights: Literal["card", "none"] = "card",
+    weights_dir: Path = Path("data/weights"),
+) -> Written:
+    """Write a suite file that compares `models` on the images in `folder`.
+
+    Args:
+        folder: DIR/CLASS/image or DIR/{train,val,test}/CLASS/image.
+        models: names separated by commas.
+        shots: images per class separated by commas; by default those of SHOTS that every class has.
+        out: where to write; by default NAME.toml of the folder, here.
+        weights: "card" for pretrained weights, "none" for random ones.
+        weights_dir: where weight files lie.
+
+    Raises:
+        DataError: the folder is not a dataset.
+        InputError: pretrained weights are known for some models and not for others, an unknown model, shots
+            that a class does not have, or a file that exists.
+    """
+    import numpy as np
+
+    from bench.data import open_dataset
+    from bench.networks import find_card
+    from bench.spec.suite import suite_names
+
+    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
+    if not names:
+        raise InputError("--models: should name at least one model, as in deit_small_patch16_224,resnet50")
+    cards = [find_card(name) for name in names]
+    path = out or Path(f"{folder.resolve().name}.toml")
+    if path.suffix != ".toml":
+        raise InputError(f"--out {path}: should end in .toml")
+    if path.stem in suite_names():
+        raise InputError(
+            f'{path}: "{path.stem}" is the name of a suite that comes with vcbench, and results are kept by '
+            "name; choose another --out"
+        )
+    if path.exists():
+        raise InputError(f"{path} exists already; choose another --out")
+    dataset = open_dataset(f"folder:{folder}", None, folder)
+    counts = np.bincount(dataset.split_labels("train"), minlength=len(dataset.class_names))
+    smallest = int(counts.min())
+    chosen = _numbers(shots) if shots else [number for number in SHOTS if number <= smallest]
+    if chosen and max(chosen) > smallest:
+        raise InputError(
+            f"--shots {shots}: class {dataset.class_names[int(counts.argmin())]!r} has {smallest} training "
+            f"images; ask for at most {smallest}"
+        )
+    sources = [None if weights == "none" else _source(card, weights_dir) for card in cards]
+    _all_or_none(cards, sources, weights_dir)
+    contestants = [name.replace(".", "-") for name in names]
+    models_text = "\n".join(
+        f"{key} = {{ model = {_quoted(card.name)}, title = {_quoted(card.title)}, "
+        f"weights = {_quoted('card' if source else 'none')} }}"
+        for key, card, source in zip(contestants, cards, sources, strict=True)
+    )
+    pairs = ", ".join(f"[{_quoted(a)}, {_quoted(b)}]" for a, b in combinations(contestants, 2))
+    recipe = "finetune" if all(sources) else "scratch"
+    size = f"{len(dataset.class_names)} classes, {counts.sum()} training images, split {dataset.split_id}."
+    text = f"""title = {_quoted(f"{', '.join(card.title for card in cards)} on {dataset.name}")}
+description = {_quoted(size)}
+# A difference within delta (a fraction of 1) is called equivalent.
+delta = 0.01
+
+[models]
+{models_text}
+
+[[comparison]]
+name = {_quoted(dataset.name)}
+dataset = {_quoted(f"folder:{folder.resolve()}")}
+split_id = {_quoted(dataset.split_id)}
+contestants = [{", ".join(_quoted(key) for key in contestants)}]
+recipe = {_quoted(recipe)}
+shots = [{", ".join([*map(str, chosen), '"all"'])}]
+replicates = 3
+input_size = {INPUT_SIZE}
+precision = "bf16"
+# Decide now which differences you will make claims about; the others stay exploratory.
+contrasts = [{pairs}]
+
+[[profiles.cost]]
+models = [{", ".join(_quoted(card.name) for card in cards)}]
+classes = [{len(dataset.class_names)}]
+input_size = {INPUT_SIZE}
+"""
+    write_text(path, text)
+    splits = ", ".join(f"{number:,} {split}" for split, number in dataset.counts().items())
+    chosen_weights = tuple(
+        f"{card.title}: {source or 'random weights'}" for card, source in zip(cards, sources, strict=True)
+    )
+    images = f"{dataset.name}: {len(dataset.class_names)} classes; {splits} images (split {dataset.split_id})"
+    return Written(path, (images, *chosen_weights, f"recipe: {recipe}"), dataset.warnings)
+
+
+def _source(card: "Card", weights_dir: Path) -> str | None:
+    """Where the pretrained weights of a model will come from, in words; None where none are known."""
+    local = weights_dir / f"{card.name}.safetensors"
+    if local.is_file():
+        return f"weights from {local}, trained on {card.pretraining}"
+    if card.tag:
+        return f"weights timm/{card.architecture}.{card.tag} from the hub, trained on {card.pretraining}"
+    return None
+
+
+def _all_or_none(cards: "list[Card]", sources: list[str | None], weights_dir: Path) -> None:
+    """No random network is set against a pretrained one unasked.
+
+    Raises:
+        InputError: some models have pretrained weights and others have none.
+    """
+    lacking = next((card for card, source in zip(cards, sources, strict=True) if source is None), None)
+    having = next((card for card, source in zip(cards, sources, strict=True) if source is not None), None)
+    if lacking and having:
+        raise InputError(
+            f"{lacking.name}: no pretrained weights (there is no {weights_dir / lacking.name}.safetensors, "
+            f"and the card has no tag of the hub), while {having.name} has some; put the file there, name "
+            "its folder with --weights-dir, or train all from random weights with --weights none"
+        )
+
+
+def _numbers(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"--shots {text}: should be numbers of images per class, as in 1,5,10")
+    return sorted({int(part) for part in parts})
+
+
+def _quoted(text: str) -> str:
+    """Text as a TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'

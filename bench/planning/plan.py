@@ -1,0 +1,366 @@
+"""From a suite to its trials and profiles, and from each to the id under which it is stored."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError, DataError, InputError, WeightsError
+from bench.files import digest
+from bench.spec.recipe import Recipe
+from bench.spec.suite import Suite, fingerprint
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
+    from bench.networks import Weights
+    from bench.spec.card import Card
+
+# Raised when the meaning of a trial's number changes: the same fields would then give another result.
+# 2: random crops are resampled by Pillow's kernel, antialiased, as the images of evaluation are.
+TRIAL_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run as the suite asks for it, before data and weights are looked at."""
+
+    suite: str
+    comparison: str
+    contestant: str
+    title: str
+    model: str
+    weights: str
+    dataset: str
+    split_id: str | None
+    shots: int | None
+    replicate: int
+    recipe: Recipe
+    input_size: int
+    precision: str
+    keep_weights: bool = True
+
+    @property
+    def where(self) -> str:
+        """The trial's place in its suite, for messages."""
+        shots = "all images" if self.shots is None else f"{self.shots} per class"
+        return f"{self.comparison}: {self.title}, {shots}, replicate {self.replicate}"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A trial whose data and weights are known: plain data from which it can be run anywhere."""
+
+    id: str
+    trial: Trial
+    identity: dict[str, Any] = field(hash=False)
+    dataset: str
+    train_images: int
+    split_images: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """A trial whose data or weights are not here, and why.
+
+    `sketch` is what is known of it where only the weights are missing: its id is not the trial's.
+    """
+
+    trial: Trial
+    reason: BenchError
+    sketch: Resolved | None = None
+
+
+def plan(suite: Suite, replicates: int | None = None) -> list[Trial]:
+    """All trials of a suite: one replicate of every cell before the second of any, in the file's order.
+
+    Args:
+        suite: the suite.
+        replicates: how many replicates, instead of each comparison's own number.
+
+    Raises:
+        InputError: an unknown recipe, or an override that does not fit.
+    """
+    return sorted(_trials(suite, replicates), key=lambda trial: trial.replicate)
+
+
+def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
+    for comparison in suite.comparison:
+        recipes = {key: suite.recipe_of(comparison, key) for key in comparison.contestants}
+        for shots in comparison.shots:
+            for key in comparison.contestants:
+                contestant, recipe = suite.models[key], recipes[key]
+                count = replicates or comparison.replicates
+                if shots == "all" and recipe.probe is not None:
+                    count = 1  # the same images and a deterministic solver: repeating it would show nothing
+                for replicate in range(count):
+                    yield Trial(
+                        suite=suite.name,
+                        comparison=comparison.name,
+                        contestant=key,
+                        title=contestant.title or key,
+                        model=contestant.model,
+                        weights=contestant.weights,
+                        dataset=comparison.dataset,
+                        split_id=comparison.split_id,
+                        shots=None if shots == "all" else shots,
+                        replicate=replicate,
+                        recipe=recipe,
+                        input_size=comparison.input_size,
+                        precision=contestant.precision or comparison.precision,
+                        keep_weights=suite.keep_weights,
+                    )
+
+
+class Resolver:
+    """Finds data and weights once each, and gives trials their ids.
+
+    Args:
+        data_dir: where datasets lie.
+        weights_dir: where weight files lie.
+        store: the results folder, where the frozen split of a folder of images lies; None freezes nothing.
+        download: whether weights may be fetched from the hub.
+    """
+
+    def __init__(
+        self, data_dir: Path, weights_dir: Path, store: Path | None, *, download: bool = False
+    ) -> None:
+        self.data_dir, self.weights_dir, self.store, self.download = data_dir, weights_dir, store, download
+        self._datasets: dict[tuple[str, str | None], Dataset | BenchError] = {}
+        self._cards: dict[str, Card] = {}
+        self._weights: dict[tuple[str, str], Weights | BenchError] = {}
+
+    def dataset(self, trial: Trial) -> "Dataset":
+        """The trial's dataset, opened once.
+
+        Raises:
+            DataError: it is not here or is damaged.
+            InputError: there is no such dataset or split.
+        """
+        from bench.data import open_dataset
+
+        key = (trial.dataset, trial.split_id)
+        if key not in self._datasets:
+            try:
+                self._datasets[key] = open_dataset(*key, self.data_dir, store=self.store)
+            except DataError as error:
+                self._datasets[key] = error
+        return _value(self._datasets[key])
+
+    def warnings(self) -> list[str]:
+        """What is to be known of the data opened so far, one line each."""
+        opened = [found for found in self._datasets.values() if not isinstance(found, BenchError)]
+        return list(dict.fromkeys(line for dataset in opened for line in dataset.warnings))
+
+    def weights(self, trial: Trial) -> "tuple[Card, Weights]":
+        """The trial's model card and weights, looked up once.
+
+        Raises:
+            WeightsError: the weights are not here.
+            InputError: there is no such model.
+        """
+        from bench.networks import find_card, resolve_weights
+
+        if trial.model not in self._cards:
+            self._cards[trial.model] = find_card(trial.model)
+        card = self._cards[trial.model]
+        key = (trial.model, trial.weights)
+        if key not in self._weights:
+            try:
+                self._weights[key] = resolve_weights(
+                    card, trial.weights, self.weights_dir, download=self.download
+                )
+            except WeightsError as error:
+                self._weights[key] = error
+        return card, _value(self._weights[key])
+
+    def require_weights(self, trials: Iterable[Trial]) -> None:
+        """Know before anything slow begins that the weights of all trials are here or can be fetched.
+
+        Raises:
+            WeightsError: of the first that are not here, where the hub cannot be reached.
+            InputError: there is no such model.
+        """
+        from bench.networks import hub_answers
+
+        for trial in trials:
+            try:
+                self.weights(trial)
+            except WeightsError:
+                if not hub_answers():
+                    raise
+                return
+
+    def resolve(self, trial: Trial) -> Resolved | Unresolved:
+        """The trial with its id, or what is missing for it.
+
+        Raises:
+            InputError: the trial cannot be: more shots than a class has, an unknown model or dataset.
+        """
+        missing: WeightsError | None = None
+        try:
+            dataset = self.dataset(trial)
+        except DataError as error:
+            return Unresolved(trial, error)
+        try:
+            weights_hash = self.weights(trial)[1].fingerprint
+        except WeightsError as error:
+            missing, weights_hash = error, "missing"
+        card = self._cards[trial.model]
+        shots, images = subset_of(trial, dataset)
+        outputs = trial.recipe.head_outputs
+        if outputs is not None and outputs < len(dataset.class_names):
+            raise InputError(
+                f"{trial.suite}: {trial.comparison}: head_outputs = {outputs} of {trial.recipe.name} "
+                f"is less than the {len(dataset.class_names)} classes of {dataset.name}"
+            )
+        if trial.recipe.probe is not None and weights_hash == "none":
+            raise InputError(
+                f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" reads frozen features: '
+                f'"{trial.contestant}" needs weights = "card" or "file:PATH", not "none"'
+            )
+        if trial.recipe.keep == "best-val" and not len(dataset.splits["val"]):
+            raise InputError(
+                f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" has keep = "best-val", and '
+                f'{dataset.name} ({dataset.split_id}) has no val images; keep = "last" needs none'
+            )
+        identity = {
+            "trial_format": TRIAL_FORMAT,
+            "model": {
+                "name": card.name,
+                "architecture": card.architecture,
+                "options": card.options,
+                "stem": card.stem,
+                "mean": list(card.mean),
+                "std": list(card.std),
+            },
+            "weights": weights_hash,
+            "dataset": dataset.id_name,
+            "data": dataset.fingerprint,
+            "split_id": dataset.split_id,
+            "shots": shots,
+            "draw_seed": None if shots is None else trial.replicate,
+            "seed": None if trial.recipe.probe is not None else trial.replicate,
+            "recipe": trial.recipe.identity(),
+            "input_size": trial.input_size,
+            "precision": trial.precision,
+        }
+        resolved = Resolved(
+            digest(identity),
+            trial,
+            identity,
+            dataset.name,
+            images,
+            sum(dataset.counts().values()),
+            len(dataset.class_names),
+        )
+        return resolved if missing is None else Unresolved(trial, missing, resolved)
+
+    def resolve_all(self, trials: Iterable[Trial], *, strict: bool = False) -> list[Resolved | Unresolved]:
+        """Every distinct trial: one whose subset is the whole split has no draws to repeat.
+
+        Raises:
+            DataError, WeightsError: where `strict`, of the first trial whose data or weights are missing.
+        """
+        resolved = []
+        for trial in trials:
+            resolved.append(self.resolve(trial))
+            if strict and isinstance(resolved[-1], Unresolved):
+                raise resolved[-1].reason
+        return distinct(resolved)
+
+
+def distinct(resolved: Iterable[Resolved | Unresolved]) -> list[Resolved | Unresolved]:
+    """Each trial of a contestant in a comparison once: replicates are one trial where nothing is drawn. What
+    could not be resolved is kept as it is."""
+    kept: dict[tuple[str, str, str] | int, Resolved | Unresolved] = {}
+    for number, item in enumerate(resolved):
+        known = isinstance(item, Resolved)
+        key = (item.id, item.trial.comparison, item.trial.contestant) if known else number
+        kept.setdefault(key, item)
+    return list(kept.values())
+
+
+def subset_of(trial: Trial, dataset: "Dataset") -> tuple[int | None, int]:
+    """The trial's shots (None where they are the whole training split) and its number of images.
+
+    Raises:
+        InputError: a class has fewer images than asked for.
+    """
+    import numpy as np
+
+    counts = np.bincount(dataset.split_labels("train"), minlength=len(dataset.class_names))
+    if trial.shots is None:
+        return None, int(counts.sum())
+    if trial.shots > counts.min():
+        smallest = dataset.class_names[int(counts.argmin())]
+        raise InputError(
+            f"{trial.suite}: {trial.comparison}: shots = {trial.shots}, but class {smallest!r} of "
+            f"{dataset.name} ({dataset.split_id}) has {counts.min()} training images; "
+            f"ask for at most {counts.min()}"
+        )
+    whole = trial.shots == counts.max()
+    return (None if whole else trial.shots), trial.shots * len(counts)
+
+
+def listing(
+    suite: Suite, resolved: Iterable[Resolved | Unresolved], profiles: Iterable[str]
+) -> dict[str, Any]:
+    """What the store keeps of a suite: enough to tabulate and report it without the suite's file."""
+    resolved = list(resolved)
+    splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, Resolved)}
+    names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, Resolved)}
+    return {
+        "format": 1,
+        "suite": suite.name,
+        "title": suite.title,
+        "description": suite.description,
+        "fingerprint": fingerprint(suite),
+        "settings": list(suite.settings),
+        "headlines": suite.headlines,
+        "delta": suite.delta,
+        "contestants": {
+            key: {
+                "title": contestant.title or key,
+                "model": contestant.model,
+                "weights": contestant.weights,
+                "recipe": contestant.recipe,
+            }
+            for key, contestant in suite.models.items()
+        },
+        "comparisons": [
+            {
+                "name": comparison.name,
+                "dataset": names.get(comparison.name, comparison.dataset),
+                "split_id": splits.get(comparison.name, comparison.split_id),
+                "input_size": comparison.input_size,
+                "recipe": comparison.recipe,
+                "contestants": list(comparison.contestants),
+                "contrasts": [list(pair) for pair in comparison.contrasts],
+                "exploratory": [list(pair) for pair in comparison.exploratory],
+                "unmatched": comparison.unmatched,
+                # Where one's own images lie, for whoever makes a run of them again.
+                **({"images": comparison.dataset} if ":" in comparison.dataset else {}),
+            }
+            for comparison in suite.comparison
+        ],
+        "trials": [
+            {
+                "id": item.id if isinstance(item, Resolved) else None,
+                "comparison": item.trial.comparison,
+                "contestant": item.trial.contestant,
+                "shots": item.trial.shots,
+                "replicate": item.trial.replicate,
+                "draw_seed": item.identity["draw_seed"] if isinstance(item, Resolved) else None,
+                "seed": item.identity["seed"] if isinstance(item, Resolved) else None,
+            }
+            for item in resolved
+        ],
+        "profiles": sorted(profiles),
+    }
+
+
+def _value(found: Any) -> Any:
+    if isinstance(found, BenchError):
+        raise found
+    return found

@@ -1,0 +1,263 @@
+"""How long trials will take, from finished ones of their kind on this machine, else from a short calibration;
+and how much room they need on the disks."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import REFUSALS, InputError, first_line
+from bench.machine import choose_device, device_name, machine_name
+from bench.planning.plan import Resolved, Trial
+from bench.store.run_store import RunStore
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
+
+# A training step costs about three forward passes: one forward, two backward.
+BACKWARD = 3
+# Images in a step of the calibration: as many as a trial's, but few on a CPU, where that is about as fast.
+CPU_BATCH = 16
+STEPS = {"cpu": 2, "cuda": 10}
+WARM_UP = {"cpu": 1, "cuda": 3}
+# Finished trials of a kind whose median is taken; ids are hashes, so the first are as good as any.
+ENOUGH = 50
+# Images decoded to know how long one takes.
+DECODED = 64
+
+
+class Estimator:
+    """Expects for each trial the time of what is still to be done for it, and counts the bytes it will write.
+
+    The rate of a network (a model at an input size and precision on this machine and device) is in seconds
+    per image passed forward: in training the median over finished trials that trained it, where there are
+    any. Features and decoded images are counted with the first trial that needs them, as far as they are not
+    in the cache.
+
+    Args:
+        dataset: opens the dataset of a trial.
+    """
+
+    def __init__(self, store: RunStore, device: str, dataset: "Callable[[Trial], Dataset]") -> None:
+        self.store, self._requested, self._dataset = store, device, dataset
+        self._device: str | None = None
+        self._rates: dict[tuple, float] = {}
+        self._widths: dict[str, int] = {}
+        self._decoding: dict[tuple, float] = {}
+        self._seen: defaultdict[tuple, list[float]] = defaultdict(list)
+        self._unseen = store.each_trial()
+        self._measured = self._calibrated = False
+        self._counted: set[Path] = set()
+        self.cache_bytes = self.store_bytes = 0
+
+    @property
+    def device(self) -> str:
+        """Where the trials would run; finding out may import PyTorch."""
+        if self._device is None:
+            self._device = choose_device(self._requested)
+        return self._device
+
+    def seconds(self, resolved: Resolved) -> float:
+        """Expected seconds of a trial from where it is; what it will write is added to the bytes."""
+        recipe, images = resolved.trial.recipe, resolved.train_images
+        decoding = self._decode(resolved)
+        tests = len(self._dataset(resolved.trial).splits["test"])
+        self.store_bytes += tests * (2 * resolved.classes + 8)  # probabilities, predictions
+        if recipe.budget is None:
+            extracting = self._extract(resolved)
+            self.store_bytes += 4 * resolved.classes * (self._widths.get(resolved.trial.model, 0) + 1)
+            return decoding + extracting + self._regression(resolved)
+        if resolved.trial.keep_weights:
+            self.store_bytes += 4 * self._parameters(resolved)
+        steps, _ = recipe.budget.steps(images)
+        trained = BACKWARD * steps * min(recipe.budget.batch_size, images)
+        kind = _kind(resolved.identity)
+        if kind not in self._rates:
+            finished = self._finished(kind)
+            self._measured |= bool(finished)
+            self._rates[kind] = (
+                statistics.median(finished) if finished else self._calibrate(resolved, train=True)
+            )
+        return decoding + self._rates[kind] * (trained + self._evaluated(resolved))
+
+    def _evaluated(self, resolved: Resolved) -> int:
+        """Images of all evaluations: val several times, the training subset and test once."""
+        splits = self._dataset(resolved.trial).splits
+        looks = resolved.trial.recipe.val_times + 1
+        return len(splits["val"]) * looks + resolved.train_images + len(splits["test"])
+
+    def _decode(self, resolved: Resolved) -> float:
+        """Seconds of decoding what is not decoded yet, for the trial and for its baselines."""
+        from bench.training.baselines import how_decoded
+
+        trial = resolved.trial
+        augment = trial.recipe.augment
+        how = {
+            "size": augment.stored_size(trial.input_size),
+            "resize": augment.resize,
+            "interpolation": augment.interpolation,
+        }
+        return sum(self._decode_as(resolved, each) for each in (how, how_decoded(self._dataset(trial))))
+
+    def _decode_as(self, resolved: Resolved, how: dict[str, Any]) -> float:
+        from bench.data.cache import Array, bytes_to_decode, seconds_an_image
+
+        dataset, images = self._dataset(resolved.trial), 0.0
+        for split in ("train", "val", "test"):
+            array = Array.of(dataset, split, **how)
+            if array.path in self._counted:
+                continue
+            self._counted.add(array.path)
+            missing = bytes_to_decode(dataset, split, **how)
+            self.cache_bytes += missing
+            images += missing / array.image_bytes
+        if not images:
+            return 0.0
+        key = (dataset.fingerprint, *how.values())
+        if key not in self._decoding:
+            self._decoding[key] = seconds_an_image(dataset, DECODED, **how)
+        return images * self._decoding[key]
+
+    def _extract(self, resolved: Resolved) -> float:
+        """Seconds of passing forward the images whose features are not in the cache."""
+        from bench.training.features import computed, features_path
+
+        missing = 0
+        for split, positions in self._dataset(resolved.trial).splits.items():
+            path = features_path(resolved.identity, split)
+            if path not in self._counted:
+                self._counted.add(path)
+                missing += len(positions) - computed(path, len(positions))
+        if not missing:
+            return 0.0
+        kind = ("forward", *_kind(resolved.identity))
+        if kind not in self._rates:
+            self._rates[kind] = self._calibrate(resolved, train=False)
+        self.cache_bytes += 4 * missing * self._widths[resolved.trial.model]
+        return missing * self._rates[kind]
+
+    def _regression(self, resolved: Resolved) -> float:
+        """Seconds of a logistic regression."""
+        from bench.training.probe import expected_seconds
+
+        self._calibrated = True
+        width = self.feature_width(resolved)
+        return expected_seconds(resolved.train_images, width, resolved.classes, resolved.trial.recipe.probe)
+
+    def source(self) -> str:
+        """Where the expectations so far come from."""
+        measured, calibrated = "finished trials of the same kind on this machine", "a short calibration"
+        if self._measured and self._calibrated:
+            return f"{measured}, where there are none from {calibrated}"
+        return calibrated if self._calibrated else measured
+
+    def _finished(self, kind: tuple) -> list[float]:
+        """Rates of trials of a kind that finished here; of a large store no more is read than it takes."""
+        here, device = machine_name(), device_name(self.device)
+        while len(self._seen[kind]) < ENOUGH and (record := next(self._unseen, None)) is not None:
+            work = _images_of(record)
+            if (
+                record["machine"] == here
+                and record["device"] == device
+                and record["outcome"] == "finished"
+                and work
+            ):
+                self._seen[_kind(record["identity"])].append(record["wall_s"] / work)
+        return self._seen[kind]
+
+    def _calibrate(self, resolved: Resolved, *, train: bool) -> float:
+        """Seconds per image passed forward, from a few steps on random images, in training or not."""
+        import torch
+
+        from bench.training.loop import EVALUATION_BATCH
+        from bench.training.step import autocast, set_backends
+
+        self._calibrated = True
+        trial, device = resolved.trial, self.device
+        network = self._network(resolved).to(device)
+        self._widths[trial.model] = network.num_features
+        batch = (
+            min(trial.recipe.budget.batch_size, resolved.train_images) if train else EVALUATION_BATCH[device]
+        )
+        batch = min(batch, CPU_BATCH) if device == "cpu" else batch
+        images = torch.randn(batch, 3, trial.input_size, trial.input_size, device=device)
+        network.train(train)
+        set_backends(device)
+        with torch.inference_mode(not train):
+            for step in range(WARM_UP[device] + STEPS[device]):
+                if step == WARM_UP[device]:
+                    _finish(device)
+                    began = time.perf_counter()
+                with autocast(trial.precision, device):
+                    loss = _forward(network, images, trial).float().square().mean()
+                if train:
+                    loss.backward()
+            _finish(device)
+        return (time.perf_counter() - began) / (STEPS[device] * batch * (BACKWARD if train else 1))
+
+    def _network(self, resolved: Resolved) -> Any:
+        from bench.networks import find_card, make_model, resolve_weights
+        from bench.training.step import trained_form
+
+        trial = resolved.trial
+        card = find_card(trial.model)
+        weights = resolve_weights(card, "none", self.store.root, download=False)
+        network = make_model(card, weights, classes=resolved.classes, input_size=trial.input_size)
+        return trained_form(network, card.memory_format)
+
+    def feature_width(self, resolved: Resolved) -> int:
+        """How many features a probe of the trial's model reads."""
+        if resolved.trial.model not in self._widths:
+            import torch
+
+            with torch.device("meta"):
+                self._widths[resolved.trial.model] = self._network(resolved).num_features
+        return self._widths[resolved.trial.model]
+
+    def _parameters(self, resolved: Resolved) -> int:
+        from bench.training.fitting import parameters
+
+        return parameters(resolved.trial.model, resolved.classes, resolved.trial.input_size)
+
+
+def _forward(network: Any, images: Any, trial: Trial) -> Any:
+    """What the network makes of some images.
+
+    Raises:
+        InputError: it takes none of this size.
+    """
+    import torch
+
+    try:
+        return network(images)
+    except torch.OutOfMemoryError:
+        raise
+    except REFUSALS as error:
+        raise InputError(
+            f"{trial.suite}: {trial.comparison}: {trial.model} takes no input of {trial.input_size} px "
+            f"({first_line(error)})"
+        ) from error
+
+
+def _finish(device: str) -> None:
+    """Wait for what is queued on a GPU."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def _kind(identity: dict[str, Any]) -> tuple:
+    return identity["model"]["name"], identity["input_size"], identity["precision"]
+
+
+def _images_of(record: dict[str, Any]) -> int:
+    """Images that a finished trial passed forward in training it, a training step counted as three passes."""
+    if record["identity"]["recipe"]["probe"] is not None:
+        return 0
+    data = record["data"]
+    looks = data["val_images"] * record["identity"]["recipe"]["val_times"]
+    evaluated = data["train_images"] + data["val_images"] + data["test_images"] + looks
+    return BACKWARD * (record["images_seen"] or 0) + evaluated

@@ -1,0 +1,43 @@
+"""What can be known to fail before the first trial: weights that do not fit, inputs that are too small."""
+
+from collections.abc import Iterable
+
+import torch
+
+from bench.errors import REFUSALS, InputError, first_line
+from bench.networks import make_model
+from bench.planning.plan import Resolved, Resolver
+
+
+def check_networks(trials: Iterable[Resolved], resolver: Resolver) -> None:
+    """Make every network of some trials once and pass an image of its size through it, without values.
+
+    Raises:
+        WeightsError: a weights file is damaged or does not fit.
+        InputError: a network cannot be made so, or its input is too small for it.
+    """
+    seen = set()
+    for resolved in trials:
+        trial = resolved.trial
+        key = (trial.model, trial.weights, trial.input_size, trial.recipe.drop_path, resolved.classes)
+        if key in seen:
+            continue
+        seen.add(key)
+        card, weights = resolver.weights(trial)
+        made = {
+            "classes": resolved.classes,
+            "input_size": trial.input_size,
+            "drop_path": trial.recipe.drop_path,
+        }
+        if weights.path is None:
+            with torch.device("meta"):
+                network = make_model(card, weights, **made)
+        else:
+            network = make_model(card, weights, **made).to("meta")
+        try:
+            network.eval()(torch.empty(1, 3, trial.input_size, trial.input_size, device="meta"))
+        except REFUSALS as error:
+            raise InputError(
+                f"{trial.suite}: {trial.comparison}: {card.name} takes no input of {trial.input_size} px "
+                f"({first_line(error)})"
+            ) from error

@@ -1,0 +1,297 @@
+"""Running a stored trial or profile again, and whether it comes out the same."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import InputError, StoreError
+from bench.files import canonical
+from bench.planning.plan import Resolved, Resolver, Trial, Unresolved
+from bench.spec.recipe import Recipe
+from bench.spec.toml import parse
+from bench.store.lookup import own_images, places
+from bench.store.run_store import RunStore
+
+if TYPE_CHECKING:
+    from bench.training.fitting import Place
+    from bench.training.observer import Observer
+
+# Judged by the tolerance, with the images that they are the accuracy on; the others (NLL, calibration) are
+# shown and have to agree for "identical" only.
+ACCURACIES = {
+    "top1": "test_images",
+    "top5": "test_images",
+    "mean_per_class": "test_images",
+    "top1_deduplicated": "test_images",
+    "val_top1": "val_images",
+    "train_top1": "train_images",
+}
+# Images that flip for no reason do so either way: the sum of k of them has a standard deviation of sqrt(k).
+DEVIATIONS = 2.6
+COSTS = ("params", "trainable_params", "flops", "gmacs", "activations_m")
+CIRCUMSTANCES = ("device", "machine", "threads", "commit", "versions")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a reproduction compares with the stored run.
+
+    Attributes:
+        id: of the run.
+        verdict: `identical` (all metrics and predictions), `within` what is allowed, or `differs`.
+        tolerance: difference of an accuracy, as a fraction, that always counts as agreement.
+        allowed: by accuracy, the largest difference that does: the tolerance, or, where that is more,
+            DEVIATIONS standard deviations of as many images, flipped either way, as flipped on test.
+        outcomes: of the stored run and of the new one.
+        metrics: (stored, new) by name.
+        flipped: test images that only the stored run got right, and that only the new one did; None as below.
+        images, images_alike: test images, and on how many both predict the same class; None where one of
+            the two has no predictions.
+        predictions_identical: whether every column of the predictions is equal; None as above.
+        circumstances: (stored, new) of what was not the same around the two runs.
+    """
+
+    id: str
+    verdict: str
+    tolerance: float
+    allowed: dict[str, float]
+    outcomes: tuple[str, str]
+    metrics: dict[str, tuple[Any, Any]]
+    flipped: tuple[int, int] | None
+    images: int | None
+    images_alike: int | None
+    predictions_identical: bool | None
+    circumstances: dict[str, tuple[Any, Any]]
+
+
+def stored_trial(record: dict[str, Any], dataset: str | None = None, where: str = "") -> Trial:
+    """The trial of a record, as a suite would ask for it.
+
+    Args:
+        record: of a finished or diverged trial.
+        dataset: the name to open the data by, where it is another than the recorded one ("folder:PATH").
+        where: the suite, for messages.
+    """
+    identity = record["identity"]
+    words = {"name": record["recipe"], "title": record["recipe"], "expected": "as stored"}
+    values = identity["recipe"] | words | {"protocol": record["protocol"]}
+    replicate = next((identity[key] for key in ("seed", "draw_seed") if identity[key] is not None), 0)
+    return Trial(
+        suite=where or "stored run",
+        comparison=record["id"],
+        contestant=record["model"]["name"],
+        title=record["model"]["title"],
+        model=record["model"]["name"],
+        weights=record["model"]["weights"],
+        dataset=dataset or identity["dataset"],
+        split_id=identity["split_id"],
+        shots=identity["shots"],
+        replicate=replicate,
+        recipe=parse(values, Recipe, where=f"{record['id']}: recipe"),
+        input_size=identity["input_size"],
+        precision=identity["precision"],
+        keep_weights=False,
+    )
+
+
+def resolve_again(store: RunStore, record: dict[str, Any], place: "Place", dataset: str | None) -> Resolved:
+    """The stored trial with what is here of data, weights and model.
+
+    Raises:
+        DataError, WeightsError: data or weights are not here.
+        InputError: they are here, but are not those of the run, so that it would be another trial.
+    """
+    own = record["data"]["copy"] == "own data" and dataset is None
+    dataset = own_images(store, record["id"]) if own else dataset
+    if own and (dataset is None or not Path(dataset.partition(":")[2]).is_dir()):
+        raise InputError(
+            f'{record["id"]}: it was run on your own images "{record["data"]["dataset"]}"; '
+            "say where they are with --dataset folder:PATH"
+        )
+    listed = places(store, record["id"])
+    trial = stored_trial(record, dataset, listed[0]["suite"] if listed else "")
+    found = Resolver(place.data_dir, place.weights_dir, place.results, download=True).resolve(trial)
+    if isinstance(found, Unresolved):
+        raise found.reason
+    old, new = record["identity"], found.identity
+    if found.id != record["id"] or canonical(old) != canonical(new):
+        changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        told = "; ".join(f"{key}: was {_brief(old.get(key))}, is {_brief(new.get(key))}" for key in changed)
+        raise InputError(
+            f"{record['id']}: what is here makes another trial ({told or 'of another format'}); "
+            "reproduce it with the data, weights and version of vcbench that it was run with"
+        )
+    return found
+
+
+def reproduce(
+    store: RunStore,
+    record: dict[str, Any],
+    place: "Place",
+    observer: "Observer",
+    *,
+    tolerance: float,
+    dataset: str | None = None,
+) -> Agreement:
+    """Run a stored trial again in a temporary store, with as many threads, and compare the two.
+
+    Args:
+        store: where the run lies; it is only read.
+        place: where data and weights are, and on which device to run; its results folder is not used.
+        tolerance: see `Agreement`.
+        dataset: see `stored_trial`.
+
+    Raises:
+        BenchError: as `resolve_again`.
+    """
+    from bench.running.trial import run_trial
+
+    with _temporary(store) as copy:
+        own = type(place)(place.data_dir, place.weights_dir, copy.root, place.device)
+        resolved = resolve_again(store, record, own, dataset)
+        copy.prepare()
+        with _threads(record):
+            again = run_trial(resolved, own, observer)
+        return agreement(record, again, _predictions(store, record), _predictions(copy, again), tolerance)
+
+
+def agreement(
+    old: dict[str, Any], new: dict[str, Any], before: Any, after: Any, tolerance: float
+) -> Agreement:
+    """Compare two records of one trial and their predictions (frames, or None where there are none)."""
+    metrics = {name: (value, new["metrics"].get(name)) for name, value in old["metrics"].items()}
+    outcomes = (old["outcome"], new["outcome"])
+    both = before is not None and after is not None
+    same = before.equals(after) if both else None
+    flipped = _flipped(before, after) if both else None
+    allowed = {
+        name: _allowed(tolerance, old["data"][images], flipped, len(after) if both else None)
+        for name, images in ACCURACIES.items()
+        if name in metrics
+    }
+    exact = all(a == b for a, b in metrics.values()) and outcomes[0] == outcomes[1]
+    if exact and same is not False and (before is None) == (after is None):
+        verdict = "identical"
+    elif outcomes[0] == outcomes[1] and all(_near(*metrics[name], most) for name, most in allowed.items()):
+        verdict = "within"
+    else:
+        verdict = "differs"
+    alike = int((before["predicted"].to_numpy() == after["predicted"].to_numpy()).sum()) if both else None
+    around = {name: (old.get(name), new.get(name)) for name in CIRCUMSTANCES}
+    return Agreement(
+        id=old["id"],
+        verdict=verdict,
+        tolerance=tolerance,
+        allowed=allowed,
+        outcomes=outcomes,
+        metrics=metrics,
+        flipped=flipped,
+        images=len(after) if both else None,
+        images_alike=alike,
+        predictions_identical=same,
+        circumstances={name: pair for name, pair in around.items() if pair[0] != pair[1]},
+    )
+
+
+def recount(record: dict[str, Any]) -> Agreement:
+    """Count the costs of a stored profile again; counts are exact, so that there is no tolerance.
+
+    Raises:
+        InputError: the profile is not one of cost.
+    """
+    from bench.profiling.plan import Profile, run_profile
+
+    if record["what"] != "cost":
+        raise InputError(f"{record['id']}: a profile of {record['what']} depends on the moment it was taken")
+    new = run_profile(Profile(record["model"], record["classes"], record["input_size"]))
+    costs = {name: (record.get(name), new.get(name)) for name in COSTS}
+    same = all(a == b for a, b in costs.values())
+    versions = (record.get("versions"), new["versions"])
+    return Agreement(
+        id=record["id"],
+        verdict="identical" if same else "differs",
+        tolerance=0.0,
+        allowed={},
+        outcomes=("counted", "counted"),
+        metrics=costs,
+        flipped=None,
+        images=None,
+        images_alike=None,
+        predictions_identical=None,
+        circumstances={"versions": versions} if versions[0] != versions[1] else {},
+    )
+
+
+@contextmanager
+def _temporary(store: RunStore) -> Iterator[RunStore]:
+    """A store of its own, which knows the frozen splits of the first."""
+    with tempfile.TemporaryDirectory(prefix="vcbench-") as folder:
+        splits = store.root / "splits"
+        if splits.is_dir():
+            shutil.copytree(splits, Path(folder) / "splits")
+        yield RunStore(Path(folder))
+
+
+@contextmanager
+def _threads(record: dict[str, Any]) -> Iterator[None]:
+    """As many threads as the run had: sums are rounded in another order with another number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(record.get("threads") or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _predictions(store: RunStore, record: dict[str, Any]) -> Any:
+    """The compact predictions, or None where a trial has none.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    path = store.folder(record["id"]) / "predictions.parquet"
+    if not path.exists():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
+
+
+def _flipped(before: Any, after: Any) -> tuple[int, int] | None:
+    """Test images that only the first got right, and that only the second did; None of other test images."""
+    if len(before) != len(after):
+        return None
+    old, new = (frame["rank"].to_numpy() == 0 for frame in (before, after))
+    return int((old & ~new).sum()), int((new & ~old).sum())
+
+
+def _allowed(
+    tolerance: float, images: int, flipped: tuple[int, int] | None, test_images: int | None
+) -> float:
+    """The largest difference of an accuracy on so many images that counts as agreement.
+
+    Of val and train no predictions are stored: as large a share of them is taken to have flipped as of test,
+    and at least one image.
+    """
+    if not flipped or not images or not test_images:
+        return tolerance
+    return max(tolerance, DEVIATIONS * max(1.0, sum(flipped) * images / test_images) ** 0.5 / images)
+
+
+def _near(a: float | None, b: float | None, tolerance: float) -> bool:
+    return a == b if a is None or b is None else abs(a - b) <= tolerance + 1e-12
+
+
+def _brief(value: Any) -> str:
+    text = canonical(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,261 @@
+"""Running a suite: plan, do what is missing, until nothing is missing."""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
+from bench.planning.plan import Resolved, Resolver, Trial, Unresolved, distinct, listing, plan
+from bench.profiling.plan import Measurement, Profile, planned_profiles, run_profile
+from bench.running.engine import Engine, Outcome
+from bench.spec.suite import Suite, fingerprint, suite_names
+from bench.store.run_store import RunStore
+from bench.training.baselines import measure_baselines
+
+if TYPE_CHECKING:
+    from bench.training.fitting import Place
+    from bench.training.observer import Observer
+
+# How long to wait before looking again at trials that another process has in hand.
+HELD_SECONDS = 2.0
+# How often it is looked whether another process has done measuring, and whether to stop.
+LOOK_SECONDS = 0.5
+# The name in `--only` of what a suite measures without training.
+PROFILES = "profiles"
+
+
+def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Trial]:
+    """The suite's trials, or those of the comparisons and contestants named in `only`.
+
+    The name "profiles" stands for what is measured without training: alone, for no trial.
+
+    Raises:
+        InputError: a name in `only` that the suite does not have.
+    """
+    only = set(only)
+    names = [*(comparison.name for comparison in suite.comparison), *suite.models, PROFILES]
+    for name in sorted(only - set(names)):
+        raise InputError(
+            f"--only {shortened(name)}: {suite.name} has no such comparison or model"
+            f"{did_you_mean(name, names)} (it has {', '.join(names)})"
+        )
+    return [
+        trial for trial in plan(suite, replicates) if not only or {trial.comparison, trial.contestant} & only
+    ]
+
+
+def write_listing(
+    suite: Suite,
+    store: RunStore,
+    found: Iterable[Resolved | Unresolved],
+    profiles: Iterable[Profile | Measurement],
+    file: Path | None = None,
+) -> None:
+    """Store what the suite holds, keeping what earlier runs of the same suite had asked for.
+
+    `file` is the suite's file, where it did not come with the harness; it is kept, relative to the store.
+    Profiles that were measured elsewhere stay, also where the suite has changed, as long as it asks for them.
+    """
+    profiles = list(profiles)
+    new = listing(suite, found, [profile.id for profile in profiles])
+    if file is not None:
+        new["file"] = _relative(file, store)
+    old = store.suites().get(suite.name)
+    if old is None:
+        return store.write_suite(suite.name, new)
+    same = old["fingerprint"] == new["fingerprint"]
+    measured = [record for record in map(store.profile, old["profiles"]) if record]
+    kept = {record["id"] for record in measured if same or _asks_for(record, profiles)}
+    new["profiles"] = sorted({*new["profiles"], *kept})
+    if same:
+        known = {_place(entry): entry for entry in old["trials"]}
+        known |= {
+            _place(entry): entry for entry in new["trials"] if entry["id"] or _place(entry) not in known
+        }
+        new["trials"] = sorted(known.values(), key=lambda entry: entry["replicate"])
+        for before, after in zip(old["comparisons"], new["comparisons"], strict=True):
+            if not any(entry["id"] and entry["comparison"] == after["name"] for entry in new["trials"]):
+                after |= {key: before[key] for key in ("dataset", "split_id")}
+    store.write_suite(suite.name, new)
+
+
+def refuse_other_suite(suite: Suite, file: Path | None, store: RunStore) -> str | None:
+    """Refuse to put one suite in the place of another that has its name; returns what to warn of, or None.
+
+    `file` is as in `write_listing`. A suite that comes with the harness and one of the user's own are told
+    apart; of two files of the user's
+    own the later one may be a new version of the earlier, so that it is only said.
+
+    Raises:
+        InputError: the store holds the results of the other under this name.
+    """
+    old = store.suites().get(suite.name)
+    if old is None or old["fingerprint"] == fingerprint(suite):
+        return None
+    theirs, ours = old.get("file"), _relative(file, store) if file is not None else None
+    if theirs == ours or not isinstance(theirs, str | None):
+        return None
+    what = (
+        f"the suite of {(store.root / theirs).resolve()}" if theirs else "the suite that comes with vcbench"
+    )
+    if theirs is None and suite.name.partition("+")[0] not in suite_names():
+        return None  # listed before the file was kept
+    if ours is None or theirs is None:
+        raise InputError(
+            f'{store.root}: holds results of another suite "{suite.name}", {what}; choose another --results, '
+            "or rename the file of your own"
+        )
+    return f"{suite.name}: {store.root} held {what} under this name; what it lists is replaced"
+
+
+def _relative(file: Path, store: RunStore) -> str:
+    """A file's path from the store, which stays right where both are moved together."""
+    return Path(os.path.relpath(file.resolve(), Path(store.root).resolve())).as_posix()
+
+
+def _asks_for(record: dict[str, Any], profiles: Iterable[Profile | Measurement]) -> bool:
+    return any(isinstance(profile, Measurement) and profile.is_of(record) for profile in profiles)
+
+
+def run_suite(
+    suite: Suite,
+    place: "Place",
+    engine: Engine,
+    *,
+    replicates: int | None = None,
+    only: Iterable[str] = (),
+    follow: "Callable[[Resolved], Observer]",
+    should_stop: Callable[[], bool],
+    began: Callable[[int, int], None] = lambda done, total: None,
+    ended: Callable[[Outcome], None] = lambda outcome: None,
+    told: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda line: None,
+    file: Path | None = None,
+) -> Counter[str]:
+    """Do what is missing of a suite, and return how many trials ended how, and how many were "measured".
+
+    Args:
+        began: told how many trials are done, and of how many, before the first.
+        ended: told each outcome.
+        told: what is being measured.
+        warn: called with each line on what is to be known of the data, before anything is trained.
+        file: the suite's file, where it did not come with the harness.
+
+    Raises:
+        BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
+    """
+    from bench.running.preflight import check_networks
+
+    only = set(only)
+    trials = chosen(suite, replicates, only)
+    store = RunStore(place.results)
+    resolver = Resolver(place.data_dir, place.weights_dir, store.if_there(), download=True)
+    wanted = resolver.resolve_all(trials, strict=True)
+    for line in resolver.warnings():
+        warn(line)
+    check_networks(wanted, resolver)
+    store.prepare()
+    asked = set(trials)
+    others = [trial for trial in plan(suite) if trial not in asked]
+    offline = Resolver(place.data_dir, place.weights_dir, place.results)
+    profiles = planned_profiles(suite, wanted, place.device)
+    found = distinct([*wanted, *offline.resolve_all(others)])
+    write_listing(suite, store, found, planned_profiles(suite, found, place.device), file)
+    for profile in profiles:
+        if isinstance(profile, Profile) and not store.has_profile(profile.id) and not should_stop():
+            store.finish_profile(profile.id, run_profile(profile))
+
+    for item in wanted:
+        store.tidy(item.id)
+    counts: Counter[str] = Counter()
+    missing = [item for item in wanted if not store.is_done(item.id)]
+    missing = list({item.id: item for item in missing}.values())
+    began(len({item.id for item in wanted}) - len(missing), len({item.id for item in wanted}))
+    _baselines(wanted, resolver, store, told, should_stop)
+    done: set[str] = set()
+    while missing and not should_stop():
+        held = []
+        for outcome in engine.run(missing, place, follow):
+            store.check_there()
+            if outcome.status == "held":
+                held.append(outcome.resolved)
+                continue
+            counts[outcome.status] += 1
+            done |= {outcome.resolved.id} if outcome.record else set()
+            ended(outcome)
+        if len(held) == len(missing):
+            time.sleep(HELD_SECONDS)
+        missing = held
+    if not only or PROFILES in only:
+        counts["measured"] = _measure(profiles, store, told, should_stop)
+    store.check_there()
+    lost = sorted(run for run in done if not store.is_done(run))
+    if lost or suite.name not in store.suites():
+        what = f"{len(lost)} runs that ended" if lost else "the list of this suite"
+        raise StoreError(
+            f"{store.root}: {what} were removed while this ran; the same command makes them anew"
+        )
+    return counts
+
+
+def _baselines(
+    wanted: list[Resolved],
+    resolver: Resolver,
+    store: RunStore,
+    told: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Make the baselines that trials will be held against, before the trials; without them these go on."""
+    try:
+        measure_baselines(
+            wanted,
+            resolver.dataset,
+            store,
+            progress=lambda done, total: told(f"baselines: {done} of {total} images"),
+            should_stop=should_stop,
+        )
+    except DataError as error:
+        told(f"no baselines: {error}")
+
+
+def _measure(
+    profiles: Iterable[Profile | Measurement],
+    store: RunStore,
+    told: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> int:
+    """Measure what is missing, after the trials; returns how many profiles there are more.
+
+    One process measures in a store at a time: two would disturb each other. This one waits for its turn, and
+    then measures what the other has left.
+    """
+    asked = [profile for profile in profiles if isinstance(profile, Measurement)]
+    waiting = False
+    while not should_stop() and not all(store.has_profile(profile.id) for profile in asked):
+        with store.claim(PROFILES) as mine:
+            if mine:
+                from bench.profiling.run import measure
+
+                _release_gpu()
+                wanted = [profile for profile in asked if not store.has_profile(profile.id)]
+                return sum(1 for _ in measure(wanted, store, told=told, resume=True, should_stop=should_stop))
+        if not waiting:
+            told("waiting for another process that measures in this store")
+        waiting = True
+        time.sleep(LOOK_SECONDS)
+    return 0
+
+
+def _release_gpu() -> None:
+    """Give back the GPU memory that trials of this process took and freed: what is measured needs it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _place(entry: dict[str, Any]) -> tuple:
+    return entry["comparison"], entry["contestant"], entry["shots"], entry["replicate"]

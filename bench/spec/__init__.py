@@ -1,0 +1,1 @@
+"""What is asked: suites, recipes and model cards, from strict TOML."""

@@ -1,0 +1,174 @@
+"""Recipes: everything that decides how a model is trained on a subset."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bench.errors import InputError, did_you_mean, shortened
+from bench.spec.toml import Strict, load_toml
+
+FOLDER = Path(__file__).parent.parent / "recipes"
+
+# What nobody means, and what memory or patience would not bear: a slip of the pen is told as one.
+LARGEST_SIDE = 2048
+LARGEST_BATCH = 65536
+MOST_CLASSES = 1_000_000
+
+Level = Annotated[float, Field(ge=-1000, le=1000)]
+Triple = tuple[Level, Level, Level]
+Share = Annotated[float, Field(ge=1e-4, le=1)]
+Ratio = Annotated[float, Field(ge=0.01, le=100)]
+Spread = Annotated[float, Field(ge=1e-6, le=1000)]
+Strength = Annotated[float, Field(ge=1e-30, le=1e30)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+L2 = tuple(float(f"{digit}e{power}") for power in range(-9, 2) for digit in (1, 2, 5))  # 1e-9 to 50
+
+
+class RandAugment(Strict):
+    """`ops` operations an image, each at `magnitude` of 30 (Cubuk et al., 2020, arXiv 1909.13719)."""
+
+    ops: int = Field(2, ge=1, le=100)
+    magnitude: int = Field(9, ge=0, le=30)
+
+
+class Augment(Strict):
+    """From decoded image to network input; everything random is drawn anew for every image.
+
+    `random_crop = "resized"` cuts its boxes (`scale`, `ratio`) from the stored image, which with
+    `resize = "crop"` is the centre square of the picture, at `input_size / crop_pct` px; RandomResizedCrop
+    elsewhere cuts them from all of the picture.
+    """
+
+    resize: Literal["crop", "squash"] = "crop"
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    crop_pct: float = Field(0.875, ge=0.1, le=1)
+    random_crop: Literal["none", "pad", "resized"] = "none"
+    pad: int = Field(4, ge=0, le=512)
+    scale: tuple[Share, Share] = (0.35, 1.0)
+    ratio: tuple[Ratio, Ratio] = (0.75, 4 / 3)
+    flip: bool = True
+    randaugment: RandAugment | None = None
+    erase: float = Field(0.0, ge=0, le=1)
+    mixup: float = Field(0.0, ge=0, le=1000)
+    cutmix: float = Field(0.0, ge=0, le=1000)
+    mix_prob: float = Field(1.0, ge=0, le=1)
+    mean: Triple | None = None
+    std: tuple[Spread, Spread, Spread] | None = None
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Augment":
+        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
+            if low > high:
+                raise ValueError(f"{name} should be [smallest, largest], not [{low}, {high}]")
+        return self
+
+    def stored_size(self, input_size: int) -> int:
+        """Side in px at which images are decoded for a network input of `input_size` px."""
+        return input_size if self.resize == "squash" else round(input_size / self.crop_pct)
+
+
+class Budget(Strict):
+    """How long to train; the same for every model of a comparison."""
+
+    epochs: int = Field(ge=1, le=1_000_000)
+    min_steps: int = Field(0, ge=0, le=1_000_000_000)
+    batch_size: int = Field(ge=2, le=LARGEST_BATCH)
+
+    def steps(self, images: int) -> tuple[int, int]:
+        """Total steps and steps an epoch for a subset of `images` images.
+
+        A batch is never larger than the subset; whole epochs are added until `min_steps` is met.
+        """
+        per_epoch = max(1, images // self.batch_size)
+        epochs = max(self.epochs, -(-self.min_steps // per_epoch))
+        return epochs * per_epoch, per_epoch
+
+
+class Optimizer(Strict):
+    """The update rule. Norms, biases, position embeddings and class tokens are never decayed."""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(ge=1e-30, le=1e6)
+    weight_decay: float = Field(0.05, ge=0, le=1e6)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    clip_grad: float | None = Field(None, ge=1e-30, le=1e30)
+
+
+class Schedule(Strict):
+    """Learning rate over the steps; `step_per_epoch` holds it constant within an epoch."""
+
+    name: Literal["cosine", "onecycle", "constant"] = "cosine"
+    warmup: float = Field(0.1, ge=0, lt=1)
+    final: float = Field(0.0, ge=0, le=1)
+    step_per_epoch: bool = False
+
+
+class Probe(Strict):
+    """Multinomial logistic regression on frozen features of unit length.
+
+    `l2` are the candidate strengths (see `bench.training.probe`), compared by cross-validation over `folds`
+    folds, or as many as there are images per class; in a subset of fewer than `cv_from` images, or of one
+    image per class, `l2_fixed` is used.
+    """
+
+    l2: tuple[Strength, ...] = Field(L2, min_length=1)
+    l2_fixed: Strength = 1e-5
+    cv_from: int = Field(100, ge=4)
+    folds: int = Field(5, ge=2, le=1000)
+
+
+class Recipe(Strict):
+    """One file of `bench/recipes/`.
+
+    `head_outputs` keeps the head of the pretrained weights, whose first outputs are then read as the
+    dataset's classes; elsewhere a new head has one output a class. `keep` says which weights count: the
+    last, or those of the best val epoch. `val_times` is how often val is looked at for the learning curve.
+    """
+
+    name: str
+    title: str
+    protocol: Literal["shared", "tuned", "own"] = "shared"
+    expected: str
+    augment: Augment = Augment()
+    budget: Budget | None = None
+    optimizer: Optimizer | None = None
+    schedule: Schedule = Schedule()
+    probe: Probe | None = None
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    keep: Literal["last", "best-val"] = "last"
+    val_times: int = Field(5, ge=1, le=10_000)
+    head_outputs: int | None = Field(None, ge=1, le=MOST_CLASSES)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Recipe":
+        trains = self.budget is not None and self.optimizer is not None
+        if trains == (self.probe is not None) or (self.budget is None) != (self.optimizer is None):
+            raise ValueError("a recipe has either [budget] and [optimizer], or [probe]")
+        return self
+
+    def identity(self) -> dict:
+        """What of a recipe can change a number: all but its name and the words about it."""
+        words = {"name", "title", "expected", "protocol"}
+        return self.model_dump(mode="json", exclude=words)
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes that come with the harness."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by its name, or by the path of a TOML file.
+
+    Raises:
+        InputError: no such recipe, or its file is wrong.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise InputError(
+            f'no recipe "{shortened(name)}"{did_you_mean(name, recipe_names())} (see: vcbench recipes)'
+        )
+    return load_toml(path, Recipe, name=path.stem)

@@ -1,0 +1,436 @@
+"""Suites: what to cross, what to contrast, what to profile."""
+
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.errors import InputError, did_you_mean, shortened
+from bench.files import canonical, digest, slug
+from bench.profiling.config import SIZES
+from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE, MOST_CLASSES, Recipe, load_recipe
+from bench.spec.toml import Strict, check_plain, parse, read_toml
+
+FOLDER = Path(__file__).parent.parent / "suites"
+LONGEST_NAME = 100
+# Beyond this a suite is a slip of the pen: the list of its trials alone would take minutes.
+MOST_REPLICATES = 1000
+
+Precision = Literal["fp32", "bf16"]
+Pair = tuple[str, str]
+Classes = Annotated[int, Field(ge=1, le=MOST_CLASSES)]
+
+
+class Contestant(Strict):
+    """A model with its weights and, where it differs from the comparison's, its recipe.
+
+    `set` overrides keys of its recipe, after those of the comparison.
+    """
+
+    model: str
+    weights: str = "none"
+    recipe: str | None = None
+    precision: Precision | None = None
+    title: str | None = None
+    set: dict[str, Any] = {}
+
+    @field_validator("weights")
+    @classmethod
+    def _known(cls, weights: str) -> str:
+        if weights not in ("none", "card") and not weights.startswith("file:"):
+            raise ValueError('should be "none", "card" or "file:PATH"')
+        return weights
+
+
+class Comparison(Strict):
+    """Contestants crossed with the subsets of one dataset, under one budget.
+
+    `shots` are images per class; "all" is the whole training split. `contrasts` are the primary ones,
+    fixed before the results are seen; `unmatched` says in words what they do not hold equal.
+    `set` overrides keys of every recipe of the comparison.
+    """
+
+    name: str
+    dataset: str
+    split_id: str | None = None
+    contestants: tuple[str, ...] = Field(min_length=1)
+    recipe: str
+    shots: tuple[int | Literal["all"], ...] = Field(("all",), min_length=1)
+    replicates: int = Field(3, ge=1, le=MOST_REPLICATES)
+    input_size: int = Field(ge=8, le=LARGEST_SIDE)
+    precision: Precision = "fp32"
+    contrasts: tuple[Pair, ...] = ()
+    exploratory: tuple[Pair, ...] = ()
+    unmatched: str = ""
+    set: dict[str, Any] = {}
+
+    @field_validator("shots")
+    @classmethod
+    def _positive(cls, shots: tuple) -> tuple:
+        if any(isinstance(value, int) and value < 1 for value in shots):
+            raise ValueError('images per class should be at least 1, or "all"')
+        return shots
+
+
+class CostProfiles(Strict):
+    """Costs to count: every model with every number of classes, at one input size."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[Classes, ...] = (1000,)
+    input_size: int | None = Field(None, ge=8, le=LARGEST_SIDE)
+
+
+What = Literal["speed", "memory", "energy", "scaling", "end_to_end"]
+
+
+class MeasuredProfiles(Strict):
+    """What to measure on the machine at hand: every model in every combination of the lists.
+
+    `energy` is measured on GPUs that count it, and stays empty elsewhere; `end_to_end` goes from JPEG bytes
+    to labels, and has the data path alone beside it; `scaling` looks at `sizes` in px. A row is made of so
+    many fresh `processes`, each of at least so many `repeats` and `seconds`.
+
+    "as_trained" among `memory_formats` and `allocators` is what each model is trained in on the device. The
+    first block that measures speed or memory of a mode at an input size as trained is the headline of these:
+    its models are compared, in its first precision, at its batch sizes. All else is shown as further rows.
+    """
+
+    what: tuple[What, ...] = Field(min_length=1)
+    models: tuple[str, ...] = Field(min_length=1)
+    modes: tuple[Literal["infer", "train"], ...] = Field(("infer",), min_length=1)
+    batch_sizes: tuple[Annotated[int, Field(ge=1, le=LARGEST_BATCH)], ...] = Field((1,), min_length=1)
+    input_size: int = Field(224, ge=8, le=LARGEST_SIDE)
+    precisions: tuple[Literal["fp32", "tf32", "bf16", "fp16"], ...] = Field(("fp32",), min_length=1)
+    memory_formats: tuple[Literal["as_trained", "contiguous", "channels_last"], ...] = Field(
+        ("as_trained",), min_length=1
+    )
+    allocators: tuple[Literal["as_trained", "keep_freed", "default"], ...] = Field(
+        ("as_trained",), min_length=1
+    )
+    compiled: tuple[bool, ...] = Field((False,), min_length=1)
+    classes: Classes = 1000
+    sizes: tuple[Annotated[int, Field(ge=8, le=LARGEST_SIDE)], ...] = Field(SIZES, min_length=1)
+    processes: int = Field(3, ge=3, le=100)
+    repeats: int = Field(10, ge=1, le=100_000)
+    seconds: float = Field(1.0, ge=0, le=3600)
+
+    @property
+    def compares(self) -> bool:
+        """Whether it measures speed or memory of every model as it is trained."""
+        own = "as_trained" in self.memory_formats and "as_trained" in self.allocators
+        return own and False in self.compiled and not {"speed", "memory"}.isdisjoint(self.what)
+
+    @model_validator(mode="after")
+    def _has_inference(self) -> "MeasuredProfiles":
+        if "end_to_end" in self.what and "infer" not in self.modes:
+            raise ValueError('what = "end_to_end" is inference: modes should have "infer"')
+        return self
+
+
+class Profiles(Strict):
+    """What of the models' cost a suite measures: counted, and on the machine at hand."""
+
+    cost: tuple[CostProfiles, ...] = ()
+    measured: tuple[MeasuredProfiles, ...] = ()
+
+    @property
+    def headlines(self) -> list[dict[str, Any]]:
+        """The settings in which models are compared: one for each mode and input size that is measured as
+        trained. Each has mode, input_size, classes, precision, batch_sizes, and scaling_batch_size, of rows
+        over input sizes."""
+        found: dict[tuple[str, int], dict[str, Any]] = {}
+        for block in self.measured:
+            if not block.compares:
+                continue
+            for mode in block.modes:
+                one = found.setdefault(
+                    (mode, block.input_size),
+                    {
+                        "mode": mode,
+                        "input_size": block.input_size,
+                        "classes": block.classes,
+                        "precision": block.precisions[0],
+                        "batch_sizes": sorted(block.batch_sizes),
+                        "scaling_batch_size": None,
+                    },
+                )
+                if "scaling" in block.what and mode == block.modes[0]:
+                    one["scaling_batch_size"] = one["scaling_batch_size"] or block.batch_sizes[0]
+        return list(found.values())
+
+
+class Suite(Strict):
+    """One file of `bench/suites/`, or of a user's own; `settings` are the command line's changes to it."""
+
+    name: str
+    title: str
+    description: str
+    delta: float = Field(0.01, gt=0, lt=1)
+    keep_weights: bool = True
+    settings: tuple[str, ...] = ()
+    models: dict[str, Contestant] = {}
+    comparison: tuple[Comparison, ...] = ()
+    profiles: Profiles = Profiles()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Suite":
+        if not (self.comparison or self.profiles.cost or self.profiles.measured):
+            raise ValueError("a suite should have a [[comparison]], or [profiles]")
+        names = [comparison.name for comparison in self.comparison]
+        if len(set(names)) < len(names):
+            raise ValueError(f"comparison names should differ, found {sorted(names)}")
+        for what, own in (("comparison", names), ("model", [*self.models])):
+            if len({slug(name) for name in own}) < len(own):
+                told = f"{what} names should differ in a letter from a to z or a digit"
+                raise ValueError(f"{told}, as files are named after them, found {sorted(own)}")
+        for comparison in self.comparison:
+            known = comparison.contestants
+            for key in known:
+                if key not in self.models:
+                    near = did_you_mean(key, self.models)
+                    raise ValueError(f'comparison "{comparison.name}": no model "{key}" in [models]{near}')
+            declared = comparison.contrasts + comparison.exploratory
+            for pair in declared:
+                if pair[0] == pair[1]:
+                    raise ValueError(f'comparison "{comparison.name}": contrast of "{pair[0]}" with itself')
+                if declared.count(pair) + declared.count(pair[::-1]) > 1:
+                    told = f'contrast of "{pair[0]}" with "{pair[1]}" more than once'
+                    raise ValueError(f'comparison "{comparison.name}": {told}')
+                for key in pair:
+                    if key not in known:
+                        near = did_you_mean(key, known)
+                        raise ValueError(f'comparison "{comparison.name}": no contestant "{key}"{near}')
+        return self
+
+    @property
+    def headlines(self) -> list[dict[str, Any]]:
+        """As `Profiles.headlines`; of a suite that measures nothing, what `vcbench profile` measures by
+        default, in the precision of its trials."""
+        default = {"classes": 1000, "batch_sizes": [1, 32], "scaling_batch_size": None}
+        return self.profiles.headlines or [
+            {"mode": mode, "input_size": size, "precision": precision, **default}
+            for mode in ("infer", "train")
+            for size, precision in {one.input_size: one.precision for one in self.comparison[::-1]}.items()
+        ]
+
+    def recipe_of(self, comparison: Comparison, key: str) -> Recipe:
+        """The resolved recipe of one contestant, with the overrides of the comparison and its own; what the
+        command line sets (keys that start with "?") comes last.
+
+        Raises:
+            InputError: no such recipe, or an override that does not fit it.
+        """
+        contestant = self.models[key]
+        recipe = load_recipe(contestant.recipe or comparison.recipe)
+        where = f'{self.name}: comparison "{comparison.name}": set'
+        last = {name: value for name, value in comparison.set.items() if name.startswith("?")}
+        own = {name: value for name, value in comparison.set.items() if name not in last}
+        recipe = override(recipe, own, where=where)
+        recipe = override(recipe, contestant.set, where=f'{self.name}: model "{key}": set')
+        return override(recipe, last, where=where)
+
+
+def suite_names() -> list[str]:
+    """The names of the suites that come with the harness."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def find_suite(name: str) -> Path:
+    """The file of a suite: of this package, else NAME.toml from here, or the path of a TOML file.
+
+    Raises:
+        InputError: there is none, or its name cannot name a report.
+    """
+    path = FOLDER / f"{name}.toml"
+    if name not in suite_names():
+        path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    if not path.is_file():
+        raise InputError(_no_suite(name))
+    if not path.stem.strip(".") or path.stem.startswith("-") or len(path.stem) > LONGEST_NAME:
+        raise InputError(
+            f"{path}: reports and tables are named after the suite; call it something of at most "
+            f"{LONGEST_NAME} characters that does not begin with a hyphen"
+        )
+    return path
+
+
+def own_file(name: str) -> Path | None:
+    """The file of a suite that did not come with the harness; None of one that did.
+
+    Raises:
+        InputError: as `find_suite`.
+    """
+    path = find_suite(name)
+    return None if path.resolve().parent == FOLDER.resolve() else path
+
+
+def _no_suite(name: str) -> str:
+    said = f'no suite "{shortened(name)}"'
+    if name.endswith(".toml"):
+        return f"{said} (no such file)"
+    if Path(name).is_dir():
+        return (
+            f"{said}: it is a folder; for a folder of images write a suite first: "
+            f"vcbench new --dataset {shlex.quote(name)} --models A,B"
+        )
+    base, plus, _ = name.rpartition("+")
+    if plus:
+        return f"{said}; a variant is called by its suite and settings: {base} --set KEY=VALUE"
+    return f"{said}{did_you_mean(name, suite_names())} (see: vcbench suites; or the path of a TOML file)"
+
+
+def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
+    """A suite as `find_suite` finds it, with `key=value` settings from the command line.
+
+    Settings make a variant with a name of its own, `SUITE+HASH`. A key that starts with `recipe.` goes
+    to every recipe that has it; `comparison.` to every comparison; all others to the suite itself.
+
+    Raises:
+        InputError: no such suite, its file is wrong, or a setting does not fit.
+    """
+    path = find_suite(name)
+    values = _included(path)
+    if not settings:
+        return parse({**values, "name": path.stem}, Suite, where=str(path))
+    parsed = dict(_setting(text) for text in settings)
+    for key in ("name", "settings", "include"):
+        if key in parsed:
+            raise InputError(f"--set {key}: cannot be set")
+    comparisons = values.get("comparison", [])
+    if not isinstance(comparisons, list) or not all(isinstance(one, dict) for one in comparisons):
+        return parse({**values, "name": path.stem}, Suite, where=str(path))
+    for key, value in parsed.items():
+        scope, _, rest = key.partition(".")
+        if scope == "recipe" and rest:
+            for comparison in comparisons:
+                known = comparison.get("set", {})
+                if not isinstance(known, dict):
+                    raise InputError(f'{path} with --set: key "comparison.set": should be a table of keys')
+                comparison["set"] = {**known, f"?{rest}": value}
+        elif scope == "comparison" and rest:
+            for comparison in comparisons:
+                _assign(comparison, rest, value)
+        else:
+            _assign(values, key, value)
+    variant = f"{path.stem}+{digest(parsed)[:6]}"
+    suite = parse({**values, "name": variant, "settings": settings}, Suite, where=f"{path} with --set")
+    _each_setting_fits(suite, parsed)
+    return suite
+
+
+def _included(path: Path) -> dict[str, Any]:
+    """A suite file's tables, with the models and comparisons of the suites it includes before its own.
+
+    Raises:
+        InputError: a file is wrong, an included suite does not exist, or two give one name to two models.
+    """
+    values = read_toml(path)
+    names = values.pop("include", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f'{path}: key "include": should be a list of suite names, not {names!r}')
+    for name in reversed(names):
+        if name not in suite_names():
+            raise InputError(f'{path}: key "include": no suite "{name}"{did_you_mean(name, suite_names())}')
+        other = read_toml(FOLDER / f"{name}.toml")
+        models = values.setdefault("models", {})
+        if not isinstance(models, dict) or not isinstance(values.get("comparison", []), list):
+            raise InputError(f"{path}: should have tables [models] and [[comparison]]")
+        for key, model in other.get("models", {}).items():
+            if models.setdefault(key, model) != model:
+                raise InputError(f'{path}: model "{key}" is another one in the included suite {name}')
+        values["comparison"] = other.get("comparison", []) + values.get("comparison", [])
+    return values
+
+
+def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
+    """`recipe` with dotted keys replaced; a key that starts with "?" is for the recipes that have it.
+
+    Raises:
+        InputError: a key the recipe does not have, or a value that does not fit.
+    """
+    if not settings:
+        return recipe
+    values = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        if key.startswith("?") and not _has(values, key[1:]):
+            continue
+        _assign(values, key.removeprefix("?"), value)
+    return parse(values, Recipe, where=f'{where} (recipe "{recipe.name}")')
+
+
+def _each_setting_fits(suite: Suite, settings: dict[str, Any]) -> None:
+    """A setting of a key that no recipe has, or of a model that none compares, is a mistake, not a wish."""
+    used = list(dict.fromkeys(name for comparison in suite.comparison for name in comparison.contestants))
+    for key in settings:
+        scope, _, rest = key.partition(".")
+        name = rest.rpartition(".")[0]
+        if scope == "models" and name and used and name not in used:
+            raise InputError(f'--set {key}: nothing compares "{name}"{did_you_mean(name, used)}')
+        if scope != "recipe" or not rest:
+            continue
+        recipes = [
+            load_recipe(suite.models[contestant].recipe or comparison.recipe).model_dump(mode="json")
+            for comparison in suite.comparison
+            for contestant in comparison.contestants
+        ]
+        if not any(_has(recipe, rest) for recipe in recipes):
+            keys = sorted({f"recipe.{name}" for recipe in recipes for name in _dotted(recipe)})
+            raise InputError(f"--set {key}: no recipe of {suite.name} has this key{did_you_mean(key, keys)}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Key and value of `key=value`; what is no TOML value is text.
+
+    Raises:
+        InputError: there is no key, or the value is one that no key takes.
+    """
+    key, equals, written = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise InputError(f"--set {shortened(text)}: should be key=value, as in recipe.budget.epochs=2")
+    if key == "recipe":
+        raise InputError(
+            f"--set {shortened(text)}: each comparison names its recipe, as in comparison.recipe={written}"
+        )
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = written.strip()
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--set {shortened(text)}: not a value: {error}") from None
+    check_plain({key: value}, where="--set")
+    return key, value
+
+
+def _assign(values: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        if not isinstance(values.get(table), dict):
+            values[table] = {}
+        values = values[table]
+    values[last] = value
+
+
+def _has(values: dict[str, Any], key: str) -> bool:
+    return key in _dotted(values)
+
+
+def _dotted(values: dict[str, Any]) -> list[str]:
+    """The dotted names of all keys, tables included."""
+    names = []
+    for key, value in values.items():
+        names.append(key)
+        if isinstance(value, dict):
+            names += [f"{key}.{name}" for name in _dotted(value)]
+    return names
+
+
+def fingerprint(suite: Suite) -> str:
+    """A short hash of a suite's content, which tells two versions of a suite apart."""
+    content = suite.model_dump(mode="json")
+    for contestant in content["models"].values():
+        if not contestant["set"]:  # it came later than suites that are stored
+            del contestant["set"]
+    return digest(canonical(content))

@@ -1,0 +1,1 @@
+"""The run store: the one door to everything that was measured."""

@@ -1,0 +1,347 @@
+"""The tables: tidy pandas frames of everything in a run store.
+
+`accuracy` has one row a finished or diverged trial and suite, `contrasts` one row a pair of models that a
+suite compares on a subset, `baselines` one row a subset, `cost` one row a model, head and input size,
+`history` one row a step that a trial logged, `ensembles` one row two networks that were averaged; those of
+`bench.tables.measured` are beside them. Fractions are in 0..1, units are in the names.
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from bench.analysis.contrasts import contrasts_table
+from bench.analysis.ensembles import ensembles_table, keep_ensembles
+from bench.analysis.external import brought_records, brought_table
+from bench.analysis.names import dataset_names, named
+from bench.analysis.predictions import Predictions
+from bench.analysis.trained import Training, baselines_table
+from bench.errors import StoreError
+from bench.files import canonical, staged
+from bench.tables.frames import for_csv, frame
+from bench.tables.measured import measured_tables
+
+if TYPE_CHECKING:
+    from bench.store.run_store import RunStore
+
+Record = dict[str, Any]
+
+ACCURACY = {
+    "run": "str",
+    "suite": "str",
+    "model": "str",
+    "family": "str",
+    "pretraining": "str",
+    "dataset": "str",
+    "split_id": "str",
+    "recipe": "str",
+    "protocol": "str",
+    "input_size": "Int64",
+    "precision": "str",
+    "shots": "Int64",
+    "train_images": "Int64",
+    "replicate": "Int64",
+    "draw_seed": "Int64",
+    "seed": "Int64",
+    "outcome": "str",
+    "top1": "float64",
+    "top5": "float64",
+    "mean_per_class": "float64",
+    "nll": "float64",
+    "ece": "float64",
+    "top1_deduplicated": "float64",
+    "val_top1": "float64",
+    "train_top1": "float64",
+    "images_seen": "Int64",
+    "train_images_per_s": "float64",
+    "wall_s": "float64",
+    "device": "str",
+    "machine": "str",
+    "comparison": "str",
+    "contestant": "str",
+    "title": "str",
+    "kind": "str",
+    "carded": "boolean",
+    "params": "Int64",
+    "upstream_top1": "float64",
+    "weights": "str",
+    "weights_source": "str",
+    "selection": "str",
+    "data_copy": "str",
+    "classes": "Int64",
+    "images_per_class": "float64",
+    "val_images": "Int64",
+    "test_images": "Int64",
+    "test_in_train": "Int64",
+    "two_labels": "Int64",
+    "steps": "Int64",
+    "epochs": "float64",
+    "val_nll": "float64",
+    "train_nll": "float64",
+    "test_evaluations": "Int64",
+    "reason": "str",
+    "majority_top1": "float64",
+    "nearest_top1": "float64",
+    "not_trained": "str",
+    "torch": "str",
+    "commit": "str",
+    "started": "str",
+    "finished": "str",
+}
+"""Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the test
+accuracies of the majority class and of the nearest neighbour on the images of the trial; `not_trained` says
+why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
+
+COST = {
+    "model": "str",
+    "classes": "Int64",
+    "input_size": "Int64",
+    "params": "Int64",
+    "flops": "Int64",
+    "gmacs": "float64",
+    "trainable_params": "Int64",
+    "gmacs_all": "float64",
+    "flops_train_step": "Int64",
+    "activations_m": "float64",
+    "title": "str",
+    "family": "str",
+    "pretraining": "str",
+    "counter": "str",
+    "by_part": "str",
+    "elementwise": "str",
+    "profile": "str",
+}
+"""Columns of the cost table: `flops` is 2 x multiply-adds, exact; `gmacs_all` includes what is done element
+by element, which `elementwise` holds by kind; `activations_m` is in millions."""
+
+HISTORY = {
+    "run": "str",
+    "step": "Int64",
+    "epoch": "float64",
+    "loss": "float64",
+    "lr": "float64",
+    "images_per_s": "float64",
+    "val_top1": "float64",
+    "val_nll": "float64",
+}
+"""Columns of the history table: one row a logged step."""
+
+ACCURACY_ORDER = [
+    "suite",
+    "dataset",
+    "split_id",
+    "comparison",
+    "model",
+    "pretraining",
+    "recipe",
+    "shots",
+    "replicate",
+    "run",
+]
+
+
+def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
+    """Every table of a run store by name, empty ones too; `brought` only where there are such models,
+    `ensembles` only where two networks were averaged."""
+    records, profiles = store.trials(), store.profiles()
+    names = dataset_names([*records, *brought_records(store)])
+    suites = {name: named(suite, records, names) for name, suite in store.suites().items()}
+    cost, predictions = cost_table(profiles), Predictions(store)
+    ensembles = ensembles_table(store, suites, records, predictions)
+    return {
+        "accuracy": accuracy_table(records, suites, Training(store), names),
+        "baselines": baselines_table(store, names),
+        "contrasts": contrasts_table(suites, records, predictions, cost),
+        "cost": cost,
+        **measured_tables(profiles),
+        "history": history_table(store, (record["id"] for record in records)),
+        **({"ensembles": ensembles} if len(ensembles) else {}),
+        **({"brought": brought_table(store, names)} if (Path(store.root) / "brought").is_dir() else {}),
+    }
+
+
+def write_tables(store: "RunStore") -> list[Path]:
+    """Write each table as tables/NAME.csv and tables/NAME.parquet, whole; returns the files.
+
+    In CSV, text that a spreadsheet would take for a formula begins with an apostrophe. Averages of two
+    networks that were worked out for them are kept in the store."""
+    written, tables = [], build_tables(store)
+    if "ensembles" in tables:
+        keep_ensembles(store, tables["ensembles"])
+    for name, content in tables.items():
+        for suffix, shown, write in (
+            (".csv", for_csv(content), _write_csv),
+            (".parquet", content, pa.parquet.write_table),
+        ):
+            table = pa.Table.from_pandas(shown, preserve_index=False)
+            path = Path(store.root) / "tables" / f"{name}{suffix}"
+            with staged(path) as part:
+                write(table, part)
+            written.append(path)
+    return written
+
+
+def accuracy_table(
+    records: Iterable[Record],
+    suites: dict[str, Record],
+    training: Training | None = None,
+    names: dict[tuple[str, str], str] | None = None,
+) -> pd.DataFrame:
+    """One row a trial and suite it is in; a trial that no suite lists has one row and no suite.
+
+    `names` are those of `dataset_names` for the whole store, where `records` are not all of it.
+
+    A suite that lists a trial for several comparisons has one row for it that names them all. A
+    diverged trial is scored at chance (`at_chance`).
+    """
+    records = {record["id"]: record for record in records}
+    purged = {
+        _data_key(r) for r in records.values() if (r["metrics"] or {}).get("top1_deduplicated") is not None
+    }
+    names = dataset_names(records.values()) if names is None else names
+    measured = {
+        run: _measured(record, purged, names) | (_against_baselines(record, training) if training else {})
+        for run, record in records.items()
+    }
+    rows, listed = [], set()
+    for suite, content in suites.items():
+        for run, places in _places(content).items():
+            if run in records:
+                listed.add(run)
+                rows.append({**measured[run], **_standing(suite, content, places)})
+    rows += [measured[run] for run in records.keys() - listed]
+    return frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
+
+
+def cost_table(profiles: Iterable[Record]) -> pd.DataFrame:
+    """One row a model, head and input size; where it was counted more than once, the latest count."""
+    latest: dict[tuple, Record] = {}
+    for record in sorted(profiles, key=lambda p: (p.get("finished") or p.get("started") or "", p["id"])):
+        if record["what"] == "cost":
+            latest[record["model"], record["classes"], record["input_size"]] = record
+    rows = [
+        {**r, "profile": r["id"], **{name: canonical(r.get(name, {})) for name in ("by_part", "elementwise")}}
+        for r in latest.values()
+    ]
+    return frame(rows, COST).sort_values(["model", "classes", "input_size"], kind="stable", ignore_index=True)
+
+
+def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
+    """The learning curves of `runs`, sorted by run and step.
+
+    Raises:
+        StoreError: a history file is damaged.
+    """
+    read = {}
+    for run in sorted(set(runs)):
+        path = store.folder(run) / "history.parquet"
+        try:
+            with pa.parquet.ParquetFile(path) as file:
+                read[run] = file.read(use_threads=False)
+        except FileNotFoundError:
+            continue
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreError(f"{path}: cannot be read ({error})") from error
+    if not read:
+        return frame([], HISTORY)
+    logs = pa.concat_tables(read.values(), promote_options="permissive").to_pandas()
+    logs["run"] = np.repeat(list(read), [len(table) for table in read.values()])
+    logs = logs.reindex(columns=list(HISTORY)).astype(HISTORY)
+    return logs.sort_values(["run", "step"], kind="stable", ignore_index=True)
+
+
+def at_chance(classes: int) -> dict[str, float]:
+    """The test metrics of a network that knows nothing, over `classes` classes; NLL in nats."""
+    even = 1 / classes
+    return {"top1": even, "top5": min(5, classes) / classes, "mean_per_class": even, "nll": math.log(classes)}
+
+
+# Records of before cards named their copies have the accuracy of the weights that were copied from.
+CHANGED_COPIES = {"deit_tiny_patch16_224_lnq"}
+
+
+def _measured(record: Record, purged: set[tuple], names: dict[tuple[str, str], str]) -> Record:
+    """The row of a trial without what only a suite knows of it."""
+    identity, model, data, versions = (record[part] for part in ("identity", "model", "data", "versions"))
+    row = {name: record.get(name) for name in ACCURACY}
+    row |= {
+        name: model.get(name)
+        for name in ("family", "kind", "carded", "pretraining", "params", "upstream_top1")
+    }
+    row |= {name: model.get(name) for name in ("title", "weights", "weights_source")}
+    if model["name"] in CHANGED_COPIES:
+        row["upstream_top1"] = None
+    row |= {name: data[name] for name in ("dataset", "split_id", "classes")}
+    row |= {name: data[name] for name in ("train_images", "val_images", "test_images")}
+    row |= {name: identity[name] for name in ("input_size", "precision", "shots", "draw_seed", "seed")}
+    return row | {
+        "run": record["id"],
+        "model": model["name"],
+        "dataset": names[data["dataset"], data["fingerprint"]],
+        "data_copy": data["copy"],
+        **{name: data.get("overlap", {}).get(name) for name in ("test_in_train", "two_labels")},
+        "images_per_class": data["train_images"] / data["classes"],
+        "torch": versions.get("torch"),
+        **_scores(record, _data_key(record) in purged),
+    }
+
+
+def _against_baselines(record: Record, training: Training) -> Record:
+    """What needs no training on the same images, and whether the trial was trained."""
+    baseline = training.baseline(record) or {}
+    scores = {name: baseline.get(name) for name in ("majority_top1", "nearest_top1")}
+    return scores | {"not_trained": training.reason([record])}
+
+
+def _scores(record: Record, purged: bool) -> Record:
+    """The metrics of a trial; those of a diverged one at chance, without a calibration error."""
+    if record["outcome"] != "diverged":
+        return record["metrics"]
+    classes, data = record["data"]["classes"], record["data"]
+    chance = at_chance(classes)
+    scores = chance | {"train_top1": chance["top1"], "train_nll": chance["nll"]}
+    if data["val_images"]:
+        scores |= {"val_top1": chance["top1"], "val_nll": chance["nll"]}
+    if purged:
+        scores["top1_deduplicated"] = chance["top1"]
+    return scores
+
+
+def _data_key(record: Record) -> tuple[str, str, str]:
+    return tuple(record["data"][part] for part in ("dataset", "split_id", "fingerprint"))
+
+
+def _places(suite: Record) -> dict[str, list[Record]]:
+    """The entries of a suite's list of trials by trial id; entries that have none yet are left out."""
+    places: dict[str, list[Record]] = {}
+    for entry in (entry for entry in suite["trials"] if entry["id"]):
+        places.setdefault(entry["id"], []).append(entry)
+    return places
+
+
+def _standing(name: str, suite: Record, places: list[Record]) -> Record:
+    """What a suite says of a trial: the first of its entries, and the names of all."""
+    keys = list(dict.fromkeys(place["contestant"] for place in places))
+    titles = dict.fromkeys(suite["contestants"][key]["title"] for key in keys)
+    first = {part: places[0][part] for part in ("shots", "replicate", "draw_seed", "seed")}
+    return first | {
+        "suite": name,
+        "comparison": "; ".join(dict.fromkeys(place["comparison"] for place in places)),
+        "contestant": "; ".join(keys),
+        "title": "; ".join(titles),
+    }
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    """RFC 4180 with line feeds; floats in the fewest digits that read back as the same number."""
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
+    with path.open("wb") as file:
+        file.write((",".join(table.column_names) + "\n").encode())
+        pa.csv.write_csv(table, file, options)

@@ -1,0 +1,210 @@
+"""Rounds of worker processes: their order, and what becomes of rows that fail."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+
+import psutil
+import pytest
+import torch
+
+from bench.profiling import processes
+from bench.profiling import scheduler as rounds
+from bench.profiling.config import Effort, Setting
+from bench.profiling.scheduler import Row, measure_rows
+from bench.training.memory import is_out_of_memory
+
+SMALL = Setting("vit_digits", "infer", 2, 16, 10, "fp32", "contiguous", False, "cpu", 1)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Answers jobs without a process; batches above 8 run out of memory. Gives the list of jobs."""
+    jobs = []
+
+    def answer(job, *_):
+        jobs.append(job)
+        if job["task"] == "matmul":
+            return {"outcome": "measured", "flops_per_s": 1e9 * len(jobs), "shape": [1, 1, 1]}
+        if job["task"] == "bandwidth":
+            return {"outcome": "measured", "bytes_per_s": 1e9 / len(jobs)}
+        if job["setting"]["batch_size"] > 8:
+            return {"outcome": "out_of_memory"}
+        return {"outcome": "measured", "seconds": [0.001]}
+
+    monkeypatch.setattr(rounds, "ask", answer)
+    monkeypatch.setattr(processes, "ask", answer)
+    return jobs
+
+
+def test_every_round_has_every_row_once_in_an_order_of_its_own(asked):
+    rows = [Row("speed", replace(SMALL, batch_size=size), Effort(processes=3)) for size in range(1, 9)]
+    ended = list(measure_rows(rows, seed=0))
+    assert {id(row) for row, _ in ended} == {id(row) for row in rows}
+    assert [len(row.results) for row in rows] == [3] * 8
+    order = [job["setting"]["batch_size"] if "setting" in job else job["task"] for job in asked]
+    turns = [order[start : start + 10] for start in (0, 10, 20)]
+    assert len(order) == 30 and all(turn[:2] == ["matmul", "bandwidth"] for turn in turns)
+    assert all(sorted(turn[2:]) == list(range(1, 9)) for turn in turns)
+    assert len({tuple(turn) for turn in turns}) == 3
+    _, limits = ended[0]
+    assert limits.matmul["fp32"]["flops_per_s"] == 1e9 * 21 and limits.bandwidth["bytes_per_s"] == 1e9 / 2
+
+
+def test_rows_end_one_by_one_in_the_last_round_and_go_on_from_what_they_have(asked):
+    half = Row("speed", SMALL, results=[{"outcome": "measured", "seconds": [0.002]}] * 2)
+    whole = Row("speed", replace(SMALL, batch_size=4))
+    done = Row("speed", replace(SMALL, batch_size=8), results=[{"outcome": "measured"}] * 3)
+    kept, found = [], []
+    for row, _ in measure_rows([half, whole, done], keep=lambda row: kept.append(len(row.results))):
+        found.append((row.setting.batch_size, len([job for job in asked if "setting" in job])))
+    assert [size for size, _ in found] == [2, 4] and found[0][1] <= 2 and found[1][1] == 4
+    assert sorted(kept) == [1, 2, 3, 3]
+    assert half.samples == [[2.0], [2.0], [1.0]]
+
+
+def test_a_stop_is_heeded_between_two_processes(asked):
+    rows = [Row("speed", replace(SMALL, batch_size=size)) for size in range(1, 5)]
+    assert not list(measure_rows(rows, should_stop=lambda: len(asked) == 5))
+    assert len(asked) == 5 and sum(len(row.results) for row in rows) == 3
+
+
+def test_out_of_memory_is_a_result_with_the_largest_batch(asked):
+    small, large = (Row("speed", replace(SMALL, batch_size=size)) for size in (4, 64))
+    assert next(measure_rows([large]))[0] is large
+    large.results.clear()
+    asked.clear()
+    list(measure_rows([small, large]))
+    assert len(small.samples) == 3 and small.failure is None
+    assert large.failure == {"outcome": "out_of_memory", "largest_batch": 8}
+    tried = Counter((job["task"], job["setting"]["batch_size"]) for job in asked if "setting" in job)
+    assert tried == {("speed", 4): 3, ("speed", 64): 1, ("fits", 32): 1, ("fits", 16): 1, ("fits", 8): 1}
+
+
+def test_files_that_a_control_group_has_read_are_no_memory_taken(tmp_path):
+    """Of 4 MB 3.5 MB are in use, 3 MB of them for pages of files: 3.5 MB less the reserve can be had."""
+    for name, text in {
+        "max": "4000000\n",
+        "current": "3500000\n",
+        "stat": "anon 500000\nfile 3000000\ninactive_file 2000000\nactive_file 1000000\n",
+    }.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert processes.available_memory(tmp_path) == 3_150_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert processes.available_memory(tmp_path) > 3_150_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", True),
+        ("CUDA error: out of memory", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("CUDA error: an illegal memory access was encountered", False),
+    ],
+)
+def test_every_way_in_which_pytorch_says_that_memory_is_out(text, expected):
+    assert is_out_of_memory(RuntimeError(text)) is expected
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+
+
+def test_an_unstable_row_gets_more_processes_up_to_a_bound(monkeypatch):
+    """One row settles as its odd process weighs less, one never does, one may not have more."""
+    times = {1: [1.0, 1.3, 1.0] + [1.0] * 20, 2: [1.0, 2.0] * 20, 4: [1.0, 2.0] * 20, 8: [1.0] * 20}
+    taken, limits = Counter(), []
+
+    def answer(job, *_):
+        if "setting" not in job:
+            limits.append(job["task"])
+            return {"outcome": "failed"}
+        size = job["setting"]["batch_size"]
+        taken[size] += 1
+        return {"outcome": "measured", "seconds": [times[size][taken[size] - 1]]}
+
+    monkeypatch.setattr(rounds, "ask", answer)
+    rows = {size: Row("speed", replace(SMALL, batch_size=size), Effort(most=12)) for size in (1, 2, 8)}
+    rows[4] = Row("speed", replace(SMALL, batch_size=4))
+    ended = [row.setting.batch_size for row, _ in measure_rows(list(rows.values()), seed=0)]
+    assert taken == {1: 11, 2: 12, 4: 3, 8: 3} and sorted(ended) == [1, 2, 4, 8]
+    # One of 11 processes at 1.3 s: rates 1 and 0.77, sd 0.070; 2.23 x 0.070 / 11^0.5 is 4.8 % of 0.98.
+    assert not rounds.is_unstable(rows[1].samples) and rounds.is_unstable(rows[2].samples)
+    assert len(limits) == 2 * 3
+
+
+def test_a_stop_ends_the_process_that_measures_and_keeps_the_others(monkeypatch):
+    kept = []
+
+    def answer(job, should_stop):
+        if len(kept) == 2:
+            raise processes.Stopped
+        return {"outcome": "measured", "seconds": [0.001]}
+
+    monkeypatch.setattr(rounds, "ask", answer)
+    rows = [Row("loading", replace(SMALL, batch_size=size)) for size in (1, 2, 4)]
+    assert not list(measure_rows(rows, keep=kept.append))
+    assert sum(len(row.results) for row in rows) == 2
+
+
+def test_a_real_worker_is_ended_within_two_seconds_of_a_stop():
+    began = time.monotonic()
+    job = processes.job_of("speed", SMALL, None, repeats=1, seconds=600.0)
+    with pytest.raises(processes.Stopped):
+        processes.ask(job, lambda: time.monotonic() > began + 0.2)
+    assert not workers()
+
+
+def test_a_real_worker_that_does_not_answer_is_ended():
+    job = processes.job_of("speed", SMALL, None, repeats=1, seconds=600.0)
+    found = processes.ask(job, limit=0.3)
+    assert found["outcome"] == "failed" and "no answer after 0.3 s" in found["reason"]
+    assert not workers()
+
+
+def workers():
+    return [child for child in psutil.Process().children() if "bench.profiling.worker" in child.cmdline()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's signal is Linux's")
+@pytest.mark.parametrize("early", [False, True], ids=["while it works", "before it asks"])
+def test_a_worker_ends_with_the_process_that_asked(early):
+    """A process starts one that asks to end with it, and is killed: the kernel closes the other's pipe."""
+    inner = (
+        "import os, sys, time; from bench.profiling.worker import die_with; "
+        f"parent = {'1' if early else 'os.getppid()'}; die_with(parent); "
+        "print('working', flush=True); time.sleep(600)"
+    )
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    environment = os.environ | {"PYTHONPATH": str(processes.ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", outer], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as asking:
+        if early:
+            assert asking.stdout.read() == b""
+        else:
+            assert asking.stdout.readline() == b"working\n"
+            asking.kill()
+            assert asking.stdout.read() == b""
+
+
+@pytest.mark.slow
+def test_a_real_worker_that_runs_out_of_memory_says_so():
+    huge = replace(SMALL, batch_size=200_000)
+    job = processes.job_of("speed", huge, 2**30, repeats=1, seconds=0.0)
+    assert processes.ask(job) == {"outcome": "out_of_memory"}
+
+
+@pytest.mark.slow
+def test_a_real_worker_that_breaks_gives_its_last_line():
+    found = processes.ask({"task": "speed", "threads": 1, "setting": {"nonsense": 1}})
+    assert found["outcome"] == "failed" and "nonsense" in found["reason"]
+
+
+def test_threads_follow_the_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert processes.default_threads() == 7
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert processes.default_threads() >= 1

@@ -1,0 +1,86 @@
+"""What `vcbench plan` expects of time and room, held against what happens."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.files import cache_dir
+
+SUITE = """
+title = "own"
+description = "for tests"
+[models]
+vit = {{ model = "vit_digits", weights = "{weights}" }}
+[[comparison]]
+name = "own"
+dataset = "folder:photos"
+contestants = ["vit"]
+recipe = "{recipe}"
+shots = ["all"]
+replicates = 1
+input_size = 16
+"""
+
+
+@pytest.fixture
+def photos(tmp_path):
+    random = np.random.default_rng(0)
+    for split, count in (("train", 20), ("test", 10)):
+        for name in ("a", "b"):
+            folder = tmp_path / "photos" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 255, (40, 50, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+def bytes_in(*folders):
+    return sum(path.stat().st_size for folder in folders for path in (cache_dir() / folder).rglob("*.npy"))
+
+
+def planned(vcbench, *arguments):
+    status, out, err = vcbench("plan", "own.toml", "--device", "cpu", "--json", *arguments)
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(photos, vcbench, tmp_path):
+    from bench.networks import find_card, make_model, resolve_weights
+    from bench.networks.checkpoint import tensors_as_bytes
+
+    card = find_card("vit_digits")
+    network = make_model(
+        card, resolve_weights(card, "none", tmp_path, download=False), classes=2, input_size=16
+    )
+    (tmp_path / "vit.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))
+    text = SUITE.format(weights=f"file:{tmp_path / 'vit.safetensors'}", recipe="linear-probe")
+    (tmp_path / "own.toml").write_text(text)
+    before, said = bytes_in("images", "features"), planned(vcbench)
+    assert said["remaining_s"] < 60 and said["trials"][0]["expected_s"] is not None
+    assert vcbench("run", "own.toml", "--device", "cpu")[0] == 0
+    taken = bytes_in("images", "features") - before
+    assert taken / 1.5 < said["cache_bytes"] < taken * 1.5
+    stored = sum(path.stat().st_size for path in (tmp_path / "results" / "runs").rglob("*") if path.is_file())
+    assert said["store_bytes"] < stored
+    # In another store the features are there already.
+    again = planned(vcbench, "--results", "another")
+    assert again["cache_bytes"] == 0 and again["remaining_s"] <= said["remaining_s"]
+
+
+def test_time_needs_no_weights(photos, vcbench, tmp_path):
+    text = SUITE.format(weights=f"file:{tmp_path / 'none.safetensors'}", recipe="linear-probe")
+    (tmp_path / "own.toml").write_text(text)
+    said = planned(vcbench)
+    (trial,) = said["trials"]
+    assert trial["state"] == "unresolved" and trial["expected_s"] is not None and trial["run"] is None
+    assert said["cache_bytes"] > 0  # the features; the images may be decoded already
+
+
+def test_a_size_that_a_model_does_not_take_is_told_in_one_line(photos, vcbench, tmp_path):
+    text = SUITE.format(weights="none", recipe="scratch").replace("vit_digits", "convnext_tiny")
+    (tmp_path / "own.toml").write_text(text)
+    status, _, err = vcbench("plan", "own.toml", "--device", "cpu")
+    assert status == 2 and err.startswith("vcbench: error: own: own: convnext_tiny takes no input of 16 px (")
+    assert err.count("\n") == 1

@@ -1,0 +1,187 @@
+"""Suites and recipes from their files, and what is said of a wrong one."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import InputError
+from bench.spec.recipe import Budget, load_recipe, recipe_names
+from bench.spec.suite import load_suite, override, suite_names
+
+GOOD = """
+title = "t"
+description = "d"
+[models]
+a = { model = "vit_digits" }
+b = { model = "resnet_digits", recipe = "strong-scratch" }
+[[comparison]]
+name = "c"
+dataset = "digits"
+contestants = ["a", "b"]
+recipe = "scratch"
+shots = [2, "all"]
+input_size = 16
+contrasts = [["a", "b"]]
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_loads_with_its_recipes_and_cards(name):
+    from bench.networks import find_card
+
+    suite = load_suite(name)
+    for comparison in suite.comparison:
+        for key in comparison.contestants:
+            assert suite.recipe_of(comparison, key).title
+            card = find_card(suite.models[key].model)
+            assert card.carded
+            assert suite.models[key].weights != "card" or card.tag or card.name.endswith("_lnq")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_says_what_to_expect(name):
+    assert len(load_recipe(name).expected) > 20
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("input_size = 16", "input_sise = 16", ["mine.toml", "comparison.0.input_sise", '"input_size"']),
+        ("shots = [2", "shots = [0", ["shots", "at least 1"]),
+        ('dataset = "digits"', "dataset = 3", ["dataset", "string", "3"]),
+        ('["a", "b"]\nrecipe', '["a", "bb"]\nrecipe', ['"bb"', '"b"']),
+        ('[["a", "b"]]', '[["a", "c"]]', ['"c"']),
+        ('[["a", "b"]]', '[["a", "b"]]\nexploratory = [["b", "a"]]', ['"a" with "b" more than once']),
+        ("title =", "titel =", ["titel", '"title"']),
+        (
+            "[[comparison]]",
+            'A = { model = "resnet_digits" }\n[[comparison]]',
+            ["model names", "'A'", "files"],
+        ),
+        (
+            '"c"\ndataset',
+            '"\u65e5"\n' + GOOD.split('"c"\n')[1] + '[[comparison]]\nname = "\u672c"\ndataset',
+            ["comparison names", "\u65e5", "files"],
+        ),
+        ("[models]", "[models", ["not valid TOML"]),
+        ('"vit_digits" }', '"vit_digits", weights = "crad" }', ["weights", "card"]),
+    ],
+)
+def test_a_wrong_suite_is_told_in_one_line(tmp_path, old, new, words):
+    assert old in GOOD
+    with pytest.raises(InputError) as caught:
+        load_suite(write(tmp_path, GOOD.replace(old, new)))
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_comparison_overrides_its_recipes(tmp_path):
+    suite = load_suite(
+        write(tmp_path, GOOD + '[comparison.set]\n"budget.epochs" = 7\n"augment.flip" = false\n')
+    )
+    for key in ("a", "b"):
+        recipe = suite.recipe_of(suite.comparison[0], key)
+        assert recipe.budget.epochs == 7 and not recipe.augment.flip
+    suite = load_suite(write(tmp_path, GOOD + '[comparison.set]\n"budget.epoch" = 7\n'))
+    with pytest.raises(InputError, match='unknown key "budget.epoch"; did you mean "epochs"'):
+        suite.recipe_of(suite.comparison[0], "a")
+
+
+def test_settings_make_a_variant_with_a_name_of_its_own(tmp_path):
+    path = write(tmp_path, GOOD)
+    one, same, other = (
+        load_suite(path, (text,))
+        for text in ("recipe.budget.epochs=3", "recipe.budget.epochs = 3", "recipe.budget.epochs=4")
+    )
+    assert one.name == same.name != other.name and one.name.startswith("mine+")
+    assert one.recipe_of(one.comparison[0], "a").budget.epochs == 3
+    assert load_suite(path).name == "mine"
+    assert load_suite(path, ("comparison.precision=bf16",)).comparison[0].precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("recipe.budget.epoch=3", '"recipe.budget.epochs"'),
+        ("recipe.budget.epochs=three", "epochs"),
+        ("dleta=0.1", '"delta"'),
+        ("delta", "key=value"),
+        ("models.aa.model=resnet18", 'nothing compares "aa"'),
+        ("recipe=finetune", "as in comparison.recipe=finetune"),
+    ],
+)
+def test_a_wrong_setting_is_told(tmp_path, setting, words):
+    with pytest.raises(InputError, match=words):
+        suite = load_suite(write(tmp_path, GOOD), (setting,))
+        suite.recipe_of(suite.comparison[0], "a")
+
+
+def test_a_probe_is_left_alone_by_settings_for_training():
+    recipe = override(load_recipe("linear-probe"), {"?budget.epochs": 2}, where="here")
+    assert recipe == load_recipe("linear-probe")
+
+
+def test_full_holds_both_suites_once():
+    full, parts = load_suite("full"), [load_suite("flowers102"), load_suite("cifar100")]
+    assert [c.name for c in full.comparison] == [c.name for part in parts for c in part.comparison]
+    assert full.models == {**parts[0].models, **parts[1].models}
+
+
+def test_unknown_names_offer_the_nearest():
+    with pytest.raises(InputError, match='no suite "qick"; did you mean "quick"'):
+        load_suite("qick")
+    with pytest.raises(InputError, match='no recipe "fine-tune"; did you mean "finetune"'):
+        load_recipe("fine-tune")
+
+
+@pytest.mark.parametrize(
+    ("budget", "images", "steps"),
+    [
+        (Budget(epochs=3, batch_size=32), 100, (9, 3)),
+        (Budget(epochs=3, batch_size=32, min_steps=10), 100, (12, 3)),
+        (Budget(epochs=2, batch_size=32, min_steps=5), 20, (5, 1)),
+    ],
+)
+def test_budget_is_epochs_with_a_minimum_of_steps(budget, images, steps):
+    assert budget.steps(images) == steps
+
+
+def test_a_contestant_overrides_the_comparison_and_the_command_line_both(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        """
+title = "own"
+description = "for tests"
+[models]
+short = { model = "vit_digits" }
+long = { model = "vit_digits", set = { "budget.epochs" = 50 } }
+[[comparison]]
+name = "digits"
+dataset = "digits"
+contestants = ["short", "long"]
+recipe = "scratch"
+input_size = 16
+[comparison.set]
+"budget.epochs" = 10
+"budget.batch_size" = 8
+"""
+    )
+    budgets = {}
+    for settings in ((), ("recipe.budget.epochs=1",)):
+        suite = load_suite(str(path), settings)
+        budgets[settings] = [suite.recipe_of(suite.comparison[0], key).budget for key in ("short", "long")]
+    assert [budget.epochs for budget in budgets[()]] == [10, 50]
+    assert {budget.batch_size for budget in budgets[()]} == {8}
+    assert [budget.epochs for budget in budgets["recipe.budget.epochs=1",]] == [1, 1]
+    path.write_text(path.read_text().replace('"budget.epochs" = 50', '"budget.epoch" = 50'))
+    suite = load_suite(str(path))
+    with pytest.raises(InputError, match='own: model "long": set.*budget.epoch"'):
+        suite.recipe_of(suite.comparison[0], "long")

@@ -1,0 +1,100 @@
+"""The run store: whole or absent, whatever happens."""
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from bench.errors import StoreError
+from bench.files import read_json, staged, write_json, write_text
+from bench.store.run_store import RunStore
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    path = tmp_path / "file.txt"
+    with pytest.raises(ZeroDivisionError), staged(path) as part:
+        part.write_text("half")
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+    write_text(path, "first")
+    with pytest.raises(ZeroDivisionError), staged(path) as part:
+        part.write_text("half")
+        1 / 0  # noqa: B018
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+    with pytest.raises(StoreError, match="disk is full"), staged(tmp_path / "file") as part:
+        part.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_newer_store_is_refused(tmp_path):
+    write_json(tmp_path / "store.json", {"format": 99})
+    with pytest.raises(StoreError, match="format 99, newer than"):
+        RunStore(tmp_path)
+    (tmp_path / "store.json").write_text("{")
+    with pytest.raises(StoreError, match="not valid JSON"):
+        RunStore(tmp_path)
+
+
+def test_a_file_where_the_store_should_be_is_refused(tmp_path):
+    (tmp_path / "results").write_text("not a folder")
+    with pytest.raises(StoreError, match="is a file"):
+        RunStore(tmp_path / "results")
+
+
+def test_only_a_record_makes_a_run_count(tmp_path):
+    store = RunStore(tmp_path)
+    store.prepare()
+    (tmp_path / "runs" / "a").mkdir()
+    (tmp_path / "runs" / "a" / "checkpoint.safetensors").touch()
+    assert store.ids() == set() and store.is_begun("a")
+    store.note_error("a", "out of memory")
+    store.note_error("a", "out of memory")
+    assert store.error("a")["attempts"] == 2
+    assert store.count_evaluation("a") == 1 and store.count_evaluation("a") == 2
+    store.finish("a", {"id": "a"})
+    assert store.ids() == {"a"} and not store.is_begun("a") and store.error("a") is None
+    assert [path.name for path in (tmp_path / "runs" / "a").iterdir()] == ["record.json"]
+
+
+def hold(root, ready):
+    with RunStore(root).claim("a") as mine:
+        ready.put(mine)
+        time.sleep(60)
+
+
+def test_a_run_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Queue()
+    other = context.Process(target=hold, args=(tmp_path, ready))
+    other.start()
+    assert ready.get(timeout=1800)
+    with RunStore(tmp_path).claim("a") as mine:
+        assert not mine
+    with RunStore(tmp_path).claim("b") as mine:
+        assert mine
+    os.kill(other.pid, signal.SIGKILL)
+    other.join()
+    with RunStore(tmp_path).claim("a") as mine:
+        assert mine
+
+
+def test_a_listing_that_did_not_change_is_not_written_again(tmp_path):
+    store = RunStore(tmp_path)
+    listing = {
+        "format": 1, "suite": "s", "title": "", "description": "", "fingerprint": "f", "settings": [],
+        "delta": 0.01, "contestants": {}, "comparisons": [], "trials": [], "profiles": [],
+    }  # fmt: skip
+    store.write_suite("s", listing)
+    path = tmp_path / "suites" / "s.json"
+    before = path.stat().st_mtime_ns
+    store.write_suite("s", listing)
+    assert path.stat().st_mtime_ns == before
+    assert json.loads(path.read_text()) == read_json(path) == store.suites()["s"]
