@@ -212,6 +212,7 @@ def test_names_without_torch():
 
 
 def test_no_other_attributes():
+    from bench import networks
 
     with pytest.raises(AttributeError, match="make_modle"):
         networks.make_modle  # noqa: B018
