@@ -10,7 +10,7 @@ of true differences that were found (of equal models that were found equivalent,
 claimed and right, of target accuracies that were found reached).
 
 What came of 2,000 suites a scenario stands in simulated.csv beside this file, and in every report. Whoever
-changes an interval or a claim makes it anew: nox -s simulate -- --out bench/analysis/simulated.csv
+changes an interval or a claim makes it anew: nox -s simulate -- --out bench/analysis/simulation/simulated.csv
 """
 
 import argparse
