@@ -22,10 +22,8 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="A", help="The run store to compare with; or DIR@TAG.")],
-    after: Annotated[
-        Path, typer.Argument(metavar="B", help="The run store that may have changed; or DIR@TAG.")
-    ],
+    before: Annotated[Path, typer.Argument(metavar="A", help="The run store to compare with.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="The run store that may have changed.")],
     suite: Annotated[
         str | None, typer.Option("--suite", help="Only this suite [default: all that both hold].")
     ] = None,
@@ -52,27 +50,24 @@ def compare(
     and cannot be a regression; a cell that was measured in A and not in B is one, as nobody can say that it
     is not worse.
 
-    DIR@TAG is a committed store as it was at a tag or commit of git.
-
-    One store then and now: vcbench compare results/published@v0.1.0 results/published
+    A committed store as it was at a tag: git worktree add ../before v0.1.0, then
+    vcbench compare ../before/results/published results/published
 
     Two settings of one suite: vcbench compare results results --suite quick --variant quick+1a2b3c
 
     Example: vcbench compare results/published results --fail-on regression
     """
     from bench.analysis.changes import changed_costs, find_changes
-    from bench.history import store_at
     from bench.store.run_store import RunStore
 
     if fail_on not in FAIL_ON:
         raise InputError(f"--fail-on {fail_on}: should be {' or '.join(FAIL_ON)}")
     if variant and not suite:
         raise InputError(f"--variant {variant}: needs --suite, the name that A has for it")
-    with store_at(before) as first, store_at(after) as second:
-        stores = [RunStore(existing_store(path)) for path in (first, second)]
-        changes = find_changes(*stores, suite, variant)
-        costs = changed_costs(*stores)
-        listings = stores[1].suites()
+    stores = [RunStore(existing_store(path)) for path in (before, after)]
+    changes = find_changes(*stores, suite, variant)
+    costs = changed_costs(*stores)
+    listings = stores[1].suites()
     if figure:
         from bench.report.changes import draw_changes
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -146,29 +145,6 @@ def test_what_cannot_be_paired(tmp_path):
     told(vcbench("compare", a, write_store(tmp_path / "d", table, suite="other")), "small", "other")
     told(vcbench("compare", a, b, "--suite", "smal"), '"small"')
     told(vcbench("compare", a, tmp_path / "nowhere"), "nowhere")
-
-
-def test_one_store_at_two_commits(tmp_path):
-    def git(*arguments):
-        who = ("-c", "user.name=a", "-c", "user.email=a@b")
-        subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True)
-
-    table = {("vit", 5): rows(0.9)}
-    store = write_store(tmp_path / "results" / "kept", table)
-    told(vcbench("compare", f"{store}@v1", store), f"{store}@v1: no such folder")
-    git("init")
-    git("add", "results")
-    git("commit", "-m", "first")
-    git("tag", "v1")
-    write_store(store, {("vit", 5): spoilt(table["vit", 5], 0, 80)})
-    assert compared(f"{store}@v1", store)["vit", 5]["verdict"] == "worse"
-    git("commit", "-am", "second")
-    assert compared(f"{store}@HEAD", f"{store}@v1")["vit", 5]["verdict"] == "better"
-    shutil.rmtree(store)
-    assert compared(f"{store}@v1", f"{store}@HEAD")["vit", 5]["verdict"] == "worse"
-    told(vcbench("compare", f"{store}@v2", f"{store}@v1"), f"{store}@v2: no such folder", "v2")
-    told(vcbench("compare", f"{store}2@v1", f"{store}@v1"), f"{store}2@v1: no such folder")
-    told(vcbench("compare", f"{tmp_path}/results@v1", f"{store}@v1"), "results@v1: no run store")
 
 
 def test_two_variants_in_one_store(tmp_path):

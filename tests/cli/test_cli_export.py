@@ -1,6 +1,5 @@
 """vcbench export: the numbers arrive, under the names that other tools know."""
 
-import hashlib
 import json
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from console import told, vcbench
 from small_store import run_id, write_store
 
-from bench.data import open_dataset
 from bench.store.run_store import RunStore
 from bench.tables.tables import build_tables
 
@@ -131,60 +129,10 @@ def test_speeds_under_timms_names(tmp_path, right):
     assert list(training["train_samples_per_sec"]) == [160.0]
 
 
-def test_splits_as_croissant(store, tmp_path):
-    """Checked for structure against the specification: names that refer to each other, columns, hash."""
-    exported(store, "croissant", tmp_path / "out")
-    folder = tmp_path / "out" / "digits-frozen"
-    described = json.loads((folder / "croissant.json").read_text())
-    assert described["@type"] == "sc:Dataset" and described["@context"]["cr"] in described["conformsTo"] + "/"
-    assert {"name", "description", "version", "datePublished", "citeAs"} <= described.keys()
-    (file,) = described["distribution"]
-    content = (folder / file["contentUrl"]).read_bytes()
-    assert file["sha256"] == hashlib.sha256(content).hexdigest() and file["encodingFormat"] == "text/csv"
-
-    frame = pd.read_csv(folder / "splits.csv")
-    fields = {field["@id"]: field for part in described["recordSet"] for field in part["field"]}
-    for field in fields.values():
-        if "source" in field:
-            assert field["source"]["fileObject"]["@id"] == file["@id"]
-            assert field["source"]["extract"]["column"] in frame.columns
-        if "references" in field:
-            assert field["references"]["field"]["@id"] in fields
-    splits, images = described["recordSet"]
-    assert splits["dataType"] == "cr:Split" and splits["key"]["@id"] in fields
-    assert {key["@id"] for key in images["key"]} <= fields.keys()
-    assert [row["splits/name"] for row in splits["data"]] == list(frame["split"].unique())
-    assert not frame.duplicated(["split", "position"]).any() and frame["source"].is_unique
-
-    dataset = open_dataset("digits", "frozen", tmp_path)
-    for split, rows in frame.groupby("split"):
-        assert list(rows["label"]) == list(dataset.split_labels(split))
-        assert list(rows["position"]) == list(range(len(rows)))
-
-
-def test_files_are_named_from_the_data_folder(real_data, tmp_path, right):
-    store = write_store(tmp_path / "store", right, dataset="flowers102", split_id="official")
-    out = tmp_path / "out"
-    assert (
-        vcbench(
-            "export", "--format", "croissant", "--results", store, "--out", out, "--data-dir", real_data
-        ).returncode
-        == 0
-    )
-    frame = pd.read_csv(out / "flowers102-official" / "splits.csv")
-    assert frame["source"].str.fullmatch(r"flowers-102/jpg/image_\d{5}\.jpg").all()
-    assert frame["split"].value_counts().to_dict() == {"test": 6149, "train": 1020, "val": 1020}
-
-
-def test_what_cannot_be_exported(tmp_path, right):
-    store = write_store(tmp_path / "store", right, dataset="flowers102", split_id="official")
+def test_what_cannot_be_exported(store, tmp_path):
     arguments = ("--results", store, "--out", tmp_path / "out")
-    told(vcbench("export", "--format", "croisant", *arguments), '"croissant"')
-    told(
-        vcbench("export", "--format", "croissant", *arguments, "--data-dir", tmp_path / "none"),
-        "vcbench data fetch flowers102",
-    )
-    assert not (tmp_path / "out").exists()
-    for record in (store / "runs").glob("*/record.json"):
+    told(vcbench("export", "--format", "tim", *arguments), '"timm"')
+    for record in (*(store / "runs").glob("*/record.json"), *(store / "profiles").glob("*.json")):
         record.unlink()
-    told(vcbench("export", "--format", "croissant", *arguments), "nothing here to export")
+    told(vcbench("export", "--format", "timm", *arguments), "nothing here to export")
+    assert not (tmp_path / "out").exists()
