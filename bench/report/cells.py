@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.contrasts import WHOLE_SPLIT
+from bench.analysis.statistics import Estimate
 from bench.report.text import decimal, percent, split
 
 ENOUGH_REPLICATES = 3
@@ -74,7 +75,8 @@ class Cell:
     `nearest` is the accuracy of the nearest neighbour on the same training images, over the same trials.
     `split` is the dataset with its split id, `planned` counts trials, `runs` are the ids of those that are
     done; `images_per_class` is missing where no trial of the comparison says how large the whole split is.
-    `untrained` is why its networks do not count as trained, None where they do.
+    `interval` is the plain 95 % interval of its accuracy; None where no run has predictions, without ends
+    where fewer than three have. `untrained` is why its networks do not count as trained, None where they do.
     """
 
     comparison: str
@@ -92,6 +94,7 @@ class Cell:
     diverged: int
     scores: dict[str, Score]
     notes: tuple[str, ...]
+    interval: Estimate | None = None
     nearest: Score | None = None
     untrained: str | None = None
 

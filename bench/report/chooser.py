@@ -133,11 +133,8 @@ def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:
     params = evidence.records[cell.runs[0]]["model"]["params"]
     score, n = cell.scores["top1"], len(cell.runs)
     words = f"{percent(score.mean)} % (n = {n}"
-    grown = evidence.growths.get((cell.comparison, cell.contestant))
-    if grown and cell.images_per_class in grown.curve.sizes:
-        point = grown.curve.points[grown.curve.sizes.index(cell.images_per_class)]
-        if point.low is not None:
-            words += f", 95 % interval {percent(point.low)} to {percent(point.high)}"
+    if cell.interval and cell.interval.low is not None:
+        words += f", 95 % interval {percent(cell.interval.low)} to {percent(cell.interval.high)}"
     return {
         "contestant": cell.contestant,
         "title": cell.title,

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.external import brought_records
-from bench.analysis.learning_curves import Growth, growths
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
+from bench.analysis.statistics import Estimate, mean_interval
 from bench.analysis.trained import NOT_TRAINED, Training
 from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
@@ -55,15 +56,22 @@ class Evidence:
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
-        return [self._against_baselines(cell) for cell in cells(self.trials, self.suite["comparisons"])]
+        return [self._completed(cell) for cell in cells(self.trials, self.suite["comparisons"])]
 
-    def _against_baselines(self, cell: Cell) -> Cell:
-        """The cell with the accuracy of its nearest neighbours, and a note where it was not trained."""
+    def _completed(self, cell: Cell) -> Cell:
+        """The cell with its interval, the accuracy of its nearest neighbours, and a note where it was not
+        trained."""
         records = [self.records[run] for run in cell.runs]
         found = [base["nearest_top1"] for record in records if (base := self.training.baseline(record))]
         reason = self.training.reason(records)
         notes = (f"{NOT_TRAINED}: {reason}", *cell.notes) if reason else cell.notes
-        return replace(cell, nearest=Score.of(pd.Series(found, dtype=float)), notes=notes, untrained=reason)
+        nearest = Score.of(pd.Series(found, dtype=float))
+        return replace(cell, interval=self._interval(cell), nearest=nearest, notes=notes, untrained=reason)
+
+    def _interval(self, cell: Cell) -> Estimate | None:
+        scores = [self.predictions.scores(self.records[run]) for run in cell.runs]
+        known = [table for table in scores if table is not None]
+        return mean_interval(np.stack(known)) if known else None
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -74,11 +82,6 @@ class Evidence:
     def findings(self) -> list[Finding]:
         """All contrasts, in the order of the suite."""
         return find_contrasts(self.suite, self.records, self.predictions, self.cost)
-
-    @cached_property
-    def growths(self) -> dict[tuple[str, str], Growth]:
-        """Accuracy by size, of each comparison and contestant."""
-        return growths(self.suite, self.records, self.predictions, self.training)
 
     @cached_property
     def training(self) -> Training:

@@ -1,6 +1,5 @@
 """Stores at the edges: every image right, or wrong, or every model the same; and the tables that describe."""
 
-import json
 
 import numpy as np
 import pandas as pd
@@ -116,16 +115,6 @@ def test_without_a_val_split_the_gap_is_not_measured(tmp_path):
     assert {field for row in texts(table) for field in row[2:6]} == {"not measured"}
 
 
-def test_a_power_law_needs_five_sizes(tmp_path):
-    few = section(efficiency, made(tmp_path / "few", shots=FIVE[1:]))
-    assert not tables(few, "powerlaw") and any("No power law" in getattr(b, "text", "") for b in few)
-    (table,) = tables(section(efficiency, made(tmp_path / "many", shots=FIVE)), "powerlaw")
-    rows = texts(table)
-    assert {tuple(row[4:6]) for row in rows} == {("1 to 20", "80")}
-    measured = [100 * np.mean([true_top1(n, None, r) for r in range(3)]) for n in ("vit", "deit", "resnet")]
-    assert [row[7] for row in rows] == [f"{value:.1f}" for value in measured]
-
-
 def test_models_from_scratch_and_pretrained_ones_are_drawn_apart(tmp_path):
     evidence = made(tmp_path, shots=(5, 20))
     evidence.trials.loc[evidence.trials["contestant"] == "deit", "pretraining"] = "ImageNet-1k"
@@ -134,30 +123,6 @@ def test_models_from_scratch_and_pretrained_ones_are_drawn_apart(tmp_path):
     assert names == ["efficiency-from-scratch-from-scratch", "efficiency-from-scratch-pretrained"]
     titles = [set(figure.data["title"]) for figure in galleries[0].figures]
     assert titles == [{"ViT-Ti/4", "ResNet-18"}, {"DeiT-Ti/4"}]
-
-
-def test_a_suite_without_a_grid_says_that_the_rate_was_not_varied(tmp_path):
-    blocks = section(efficiency, made(tmp_path, shots=(5,)))
-    assert any("learning rate: not measured" in getattr(block, "text", "") for block in blocks)
-
-
-def test_a_grid_of_learning_rates_is_a_row(tmp_path):
-    store = RunStore(make_store(tmp_path, shots=(5,)))
-    for place, name in enumerate(("vit", "deit", "resnet")):  # three rates of what is now one network
-        for replicate in range(3):
-            path = store.folder(run_id("tiny", name, 5, replicate)) / "record.json"
-            record = json.loads(path.read_text())
-            record["identity"] |= {
-                "model": {"name": "net"},
-                "recipe": {"optimizer": {"lr": 10.0 ** -(4 - place)}},
-            }
-            record["metrics"]["val_top1"] = (0.5, 0.8, 0.7)[place]
-            path.write_text(json.dumps(record))
-    (table,) = tables(section(efficiency, gather(store, "tiny")), "learning-rates")
-    (row,) = texts(table)
-    assert row[3] == "0.0001: 50.0; 0.001: 80.0; 0.01: 70.0"
-    assert row[4:6] == ["0.001", "0.1"] and row[7] == "3"
-    assert len(table.runs) == 9
 
 
 def test_a_run_that_diverged_after_it_had_logged_something(tmp_path):

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from report.make_store import make_store, true_top1
+from report.make_store import make_store
 
-from bench.analysis.learning_curves import crossover_of
+from bench.analysis.crossovers import crossover_of
 from bench.analysis.trained import AT_CHANCE
 from bench.exchange.cite import citation
 from bench.report.blocks import Claims, Gallery, walk
@@ -12,8 +12,7 @@ from bench.report.chooser import chooser
 from bench.report.evidence import gather
 from bench.report.sections.answer import answer
 from bench.report.sections.complementarity import complementarity
-from bench.report.sections.efficiency import efficiency
-from bench.report.sections.growth import growth_tables
+from bench.report.sections.efficiency import crossover_table, efficiency
 from bench.report.sections.pareto import pareto_figures
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
@@ -29,33 +28,20 @@ def figures(make, evidence):
     return [figure for gallery in galleries for figure in gallery.figures]
 
 
-def test_areas_and_crossovers_leave_such_sizes_out(tmp_path):
-    models, pairs = growth_tables(made(tmp_path, ("resnet", 5)), "from-scratch")
-    sizes = (1, 20, 80)
-    means = [np.mean([true_top1("resnet", n if n < 80 else None, r) for r in range(3)]) for n in sizes]
-    area = np.trapezoid(means, np.log2(sizes)) / np.log2(80)
-    assert models.rows[2][1].text == f"{100 * area:.1f}"
-    assert pairs.rows[0][1].text.endswith("where both were trained (not at 5)")
-    assert any(AT_CHANCE in note for note in pairs.rows[0][-1].notes)
+def test_crossovers_leave_such_sizes_out(tmp_path):
+    (table,) = crossover_table(made(tmp_path, ("resnet", 5)), "from-scratch")
+    assert table.rows[0][1].text.endswith("where both were trained (not at 5)")
+    assert any(AT_CHANCE in note for note in table.rows[0][-1].notes)
 
 
-def test_the_largest_size_says_nothing_of_images_needed(tmp_path):
-    trained, _ = growth_tables(made(tmp_path / "a"), "from-scratch")
-    (tmp_path / "b").mkdir()
-    lost, _ = growth_tables(made(tmp_path / "b", ("vit", 20), ("vit", None)), "from-scratch")
-    assert any(field.text == "not reached by 80" for field in trained.rows[0])
-    assert not any("80" in field.text or "over 20" in field.text for field in lost.rows[0][3:-1])
+def test_a_model_trained_at_one_size_has_no_crossover(tmp_path):
+    (table,) = crossover_table(made(tmp_path, *(("resnet", n) for n in (5, 20, None))), "from-scratch")
+    assert table.rows[0][1].text == "not both were trained at two sizes"
 
 
-def test_a_model_trained_at_one_size_has_no_area_and_no_crossover(tmp_path):
-    lost = [("resnet", n) for n in (5, 20, None)]
-    models, pairs = growth_tables(made(tmp_path, *lost), "from-scratch")
-    assert models.rows[2][1].text == "not trained at two sizes with three replicates"
-    assert pairs.rows[0][1].text == "not both were trained at two sizes"
-    assert pairs.rows[0][2].text == "not trained at two sizes with three replicates"
-    (tmp_path / "none").mkdir()
-    models, _ = growth_tables(made(tmp_path / "none", ("resnet", 1), *lost), "from-scratch")
-    assert {field.text for field in models.rows[2][3:-1]} == {"not trained"}
+def test_the_figure_says_where_a_model_was_not_trained(tmp_path):
+    found = {f.name: f for f in figures(efficiency, made(tmp_path, ("resnet", 5)))}
+    assert f"ResNet-18 at 5 ({AT_CHANCE})" in found["efficiency-from-scratch"].caption
 
 
 @pytest.mark.parametrize("lost", [(), (("resnet", 1),)])
@@ -71,15 +57,6 @@ def test_a_crossover_needs_both_trained_on_both_sides(tmp_path, lost, monkeypatc
     evidence = made(tmp_path, *lost, shots=(1, 20))
     found = crossover_of([f for f in evidence.findings if f.pair.a == "deit"])
     assert found is None if lost else found.status == "crossover"
-
-
-def test_power_laws_are_fitted_to_trained_sizes(tmp_path):
-    sizes = (1, 2, 5, 10, 20, None)
-    found = {f.name: f for f in figures(efficiency, made(tmp_path, ("resnet", 2), shots=sizes))}
-    law = found["powerlaw-from-scratch"].data
-    assert set(law.loc[law["contestant"] == "resnet", "images_per_class"]) == {1, 5, 10, 20, 80}
-    assert set(law.loc[law["contestant"] == "vit", "images_per_class"]) == {1, 2, 5, 10, 20, 80}
-    assert f"ResNet-18 at 2 ({AT_CHANCE})" in found["efficiency-from-scratch"].caption
 
 
 def test_shared_errors_are_not_drawn(tmp_path):

@@ -7,7 +7,7 @@ compared with the truth. A false verdict is *better* or *worse* where the differ
 sign, a false equivalence *equivalent* where it is delta or more; a suite counts once, however many it makes.
 Coverage is how often an interval holds its true value, in the cell where it does so least. Power is the share
 of true differences that were found (of equal models that were found equivalent, of crossings that were
-claimed and right, of target accuracies that were found reached).
+claimed and right).
 
 What came of 2,000 suites a scenario stands in simulated.csv beside this file, and in every report. Whoever
 changes an interval or a claim makes it anew: nox -s simulate -- --out bench/analysis/simulation/simulated.csv
@@ -25,12 +25,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import bench
+from bench.analysis.crossovers import crossover
 from bench.analysis.decisions import CAP, holm, moderated, verdicts
-from bench.analysis.efficiency import Curve, area_scores, crossover, images_needed
 from bench.analysis.simulation.scenarios import SCENARIOS, SIZES, Scenario
-from bench.analysis.statistics import Contrast, Estimate, Parts, ends, p_different, p_equivalent, parts
+from bench.analysis.statistics import Contrast, Parts, ends, p_different, p_equivalent, parts
 
-ALPHA, DELTA, TARGET = 0.05, 0.01, 0.55
+ALPHA, DELTA = 0.05, 0.01
 SUITES = 2000
 CHUNK = 250_000  # scores held at once: they stay in a processor's cache
 SLACK = 3.0
@@ -100,20 +100,18 @@ def _outcomes(
     truth = scenario.world.truth
     if not scenario.curves:
         return _contrasts(np.ravel(truth[:, :1] - truth[:, 1:]), moderated(found["differences"], cap))
-    return _curves(truth[:, 0], truth[:, 1], found, (replicates, images), cap)
+    return _curves(truth[:, 0], truth[:, 1], found, cap)
 
 
 def _parts(scenario: Scenario, scores: NDArray, replicates: Sequence[int]) -> dict[str, Parts]:
-    """What is kept of scores (suites, C, M, R, N), with one entry a suite and contrast, size, or area."""
+    """What is kept of scores (suites, C, M, R, N), with one entry a suite and contrast or size."""
     differences = scores[:, :, :1] - scores[:, :, 1:]
     cells = [parts(differences[:, c, :, :r]) for c, r in enumerate(replicates)]
     shape = cells[0].estimate.shape
     found = {"differences": _join([Parts(*(np.broadcast_to(x, shape) for x in cell)) for cell in cells], -1)}
     if scenario.curves:
-        area = area_scores(dict(zip(SIZES, np.moveaxis(differences[:, :, 0], 1, 0), strict=True)))
-        for name, tables in (("area", area[:, None]), ("band", scores[:, :, 0])):
-            of = parts(tables)
-            found[name] = Parts(*(np.broadcast_to(x, of.estimate.shape) for x in of))
+        band = parts(scores[:, :, 0])
+        found["band"] = Parts(*(np.broadcast_to(x, band.estimate.shape) for x in band))
     return found
 
 
@@ -121,26 +119,12 @@ def _join(of: Sequence[Parts], axis: int = 0) -> Parts:
     return Parts(*(np.concatenate(column, axis) for column in zip(*of, strict=True)))
 
 
-def _curves(
-    a: NDArray, b: NDArray, found: dict[str, Parts], shape: tuple[int, int], cap: float
-) -> Iterator[Outcome]:
-    """Of models a and b: contrasts at each size, crossover, difference in area; of a: band, images needed."""
+def _curves(a: NDArray, b: NDArray, found: dict[str, Parts], cap: float) -> Iterator[Outcome]:
+    """Of models a and b: contrasts at each size, crossover; of a: band."""
     contrasts = moderated(found["differences"], cap)
     yield from _contrasts(a - b, contrasts)
     yield _crossovers(a - b, contrasts)
-
-    width = np.diff(np.log2(SIZES))
-    gap = float(np.dot(width, (a - b)[1:] + (a - b)[:-1]) / 2 / width.sum())
-    yield _intervals("area", np.array([gap]), found["area"])
     yield _intervals("band", a, found["band"], (0.0, 1.0))
-
-    size = 2 ** np.interp(TARGET, a, np.log2(SIZES))
-    needed = [images_needed(Curve(SIZES, points), TARGET) for points in _estimates(found["band"], shape)]
-    covered = np.array(
-        [x.status != "not reached" and (x.low or 0) < size <= (x.high or np.inf) for x in needed]
-    )
-    reached = np.array([x.status == "reached" for x in needed], float)
-    yield Outcome("images needed", 1, ~covered, covered, reached)
 
 
 def _contrasts(truth: NDArray, of: Parts) -> Iterator[Outcome]:
@@ -185,16 +169,6 @@ def _crossovers(truth: NDArray, of: Parts) -> Outcome:
 def _bare(estimate: float, verdict: str) -> Contrast:
     """A contrast of which only this is asked."""
     return Contrast(estimate, None, None, None, None, 0, 0, verdict=verdict, delta=DELTA, alpha=ALPHA)
-
-
-def _estimates(of: Parts, shape: tuple[int, int]) -> Iterator[tuple[Estimate, ...]]:
-    """The rows of a stack of accuracies, as curves hold them."""
-    low, high = ends(of, ALPHA, (0.0, 1.0))
-    for row in zip(of.estimate, low, high, of.se, strict=True):
-        values = zip(*(column.tolist() for column in row), strict=True)
-        yield tuple(
-            Estimate(e, lower, upper, (upper - lower) / 2, se, *shape) for e, lower, upper, se in values
-        )
 
 
 def _mean(values: NDArray, where: NDArray) -> NDArray:

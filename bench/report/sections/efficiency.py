@@ -7,39 +7,39 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.efficiency import Curve
+from bench.analysis.contrasts import Finding
+from bench.analysis.crossovers import Crossover, crossover_of
 from bench.analysis.trained import NOT_TRAINED
 from bench.files import slug
-from bench.report.blocks import Block, Figure, Gallery, Heading, Section, not_measured
+from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Section, Table, not_measured
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.sections.gap import gap_table
-from bench.report.sections.growth import growth_tables
-from bench.report.sections.powerlaw import power_laws
-from bench.report.sections.rates import learning_rates
 from bench.report.sections.sizes import size_axis
 from bench.report.style import Look
-from bench.report.text import percent, subset
+from bench.report.text import listed, noted, percent, subset
+from bench.report.verdicts import pair_name, short_notes
 
 SIDESTEP = 1.03  # single replicates of neighbouring models are drawn this factor apart on the x axis
+NOT_ENOUGH = "needs two sizes with three replicates"
+CROSSOVERS = (Column("Contrast"), Column("Crossover", wide=True), Column("Notes", under="Contrast"))
 PLAIN = Look(7)  # grey: for what needs no training
 LONE_SIDESTEP = 1.09  # the same for whole models, where there is only one size
 
 
 def efficiency(evidence: Evidence) -> Section:
-    """One figure a comparison, and its tables where there is more than one size; then the generalisation gap,
-    power laws and the sensitivity to the learning rate."""
+    """One figure a comparison, and its crossovers where there is more than one size; then the generalisation
+    gap."""
     title = "Data efficiency"
-    figures, tables, gaps, gap_tables, laws = [], [], [], [], []
+    figures, tables, gaps, gap_tables = [], [], [], []
     for name, group in groupby(evidence.cells, key=lambda cell: cell.comparison):
         measured = [cell for cell in group if cell.runs]
         if not measured:
             continue
         figures += [_figure(evidence, name, own, kind) for kind, own in _apart(measured).items()]
         if len({cell.images_per_class for cell in measured}) > 1:
-            tables += growth_tables(evidence, name)
-            laws += power_laws(evidence, name, measured)
+            tables += crossover_table(evidence, name)
         table, figure = gap_table(evidence, name, measured)
         gap_tables.append(table)
         gaps += [figure] if figure else []
@@ -47,9 +47,49 @@ def efficiency(evidence: Evidence) -> Section:
         return not_measured("efficiency", title, "no trial of this suite has an outcome yet")
     blocks: list[Block] = [Gallery(tuple(figures)), *tables, Heading("Generalisation gap")]
     blocks += [Gallery(tuple(gaps))] if gaps else []
-    blocks += [*gap_tables, Heading("Power laws"), *laws] if laws else gap_tables
-    blocks += [Heading("Learning rates"), *learning_rates(evidence)]
-    return Section("efficiency", title, tuple(blocks))
+    return Section("efficiency", title, (*blocks, *gap_tables))
+
+
+def crossover_table(evidence: Evidence, name: str) -> list[Table]:
+    """Where the better model changes, of each primary pair of one comparison; empty where it has none."""
+    primary = [f for f in evidence.findings if f.pair.comparison == name and f.pair.primary]
+    rows = []
+    for _, group in groupby(primary, key=lambda f: (f.pair.a, f.pair.b)):
+        findings = list(group)
+        notes = {subset(f.pair.shots, f.images_per_class): short_notes(f) for f in findings}
+        found = Field(_crossover(findings))
+        rows.append((Field(pair_name(findings[0])), found, Field(notes=noted(notes, "at "))))
+    caption = (
+        f"What changes with the amount of data in {name}. A crossover is claimed only of primary contrasts, "
+        "where one model is better at one size and the other at a larger one; sizes at which not both were "
+        "trained (see the notes) are left out."
+    )
+    return [Table(f"crossover-{slug(name)}", caption, CROSSOVERS, tuple(rows))] if rows else []
+
+
+def _crossover(findings: list[Finding]) -> str:
+    change = crossover_of(findings)
+    lost = [finding for finding in findings if finding.untrained]
+    if change is None and lost:
+        return "not both were trained at two sizes"
+    if change is None or sum(f.has_interval and not f.untrained for f in findings) < 2:
+        return NOT_ENOUGH
+    words = crossover_in_words(change, findings[0].titles)
+    if not lost:
+        return words
+    sizes = listed([subset(finding.pair.shots, finding.images_per_class) for finding in lost])
+    return f"{words}, where both were trained (not at {sizes})"
+
+
+def crossover_in_words(found: Crossover, titles: tuple[str, str]) -> str:
+    """Where the better model changes, if it does."""
+    if not found.crossings:
+        return found.status
+    first = found.crossings[0]
+    leader, other = titles if first.leader == "a" else titles[::-1]
+    about = f"{first.point:.2g}" if first.point < 100 else f"{first.point:.0f}"
+    words = f"{leader} is better at {first.low:g}, {other} at {first.high:g}; about {about} by interpolation"
+    return words + (f"; {len(found.crossings)} changes in all" if len(found.crossings) > 1 else "")
 
 
 def _apart(measured: list[Cell]) -> dict[str, list[Cell]]:
@@ -73,9 +113,7 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
     for number, key in enumerate(order):
         own = singles[singles["contestant"] == key]
         aside = (LONE_SIDESTEP if lone else SIDESTEP) ** (number - (len(order) - 1) / 2)
-        grown = evidence.growths.get((name, key))
-        band = grown.curve if grown else None
-        labels.append(_line(axes, lines[key], own, evidence.looks[key], aside, band, lone=lone))
+        labels.append(_line(axes, lines[key], own, evidence.looks[key], aside, lone=lone))
     _axes(axes, measured)
     labels += _baselines(axes, evidence, measured)
     label_ends(drawing, axes, labels)
@@ -109,14 +147,7 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
 
 
 def _line(
-    axes: Axes,
-    points: list[Cell],
-    singles: pd.DataFrame,
-    look: Look,
-    aside: float,
-    band: Curve | None,
-    *,
-    lone: bool,
+    axes: Axes, points: list[Cell], singles: pd.DataFrame, look: Look, aside: float, *, lone: bool
 ) -> EndLabel:
     """Draw one contestant, its single replicates a factor of `aside` off; returns the label for its end."""
     points = sorted(points, key=lambda cell: cell.images_per_class)
@@ -124,9 +155,8 @@ def _line(
     mean = 100 * np.array([cell.scores["top1"].mean for cell in points])
     spread = 100 * np.array([cell.scores["top1"].sd for cell in points])
     if len(points) > 1:
-        if band:
-            ends = np.array([band.sizes, 100 * band.low, 100 * band.high])
-            axes.fill_between(*ends, color=look.colour, alpha=0.13, linewidth=0)
+        ends = pd.DataFrame([_interval(cell) for cell in points])
+        axes.fill_between(sizes, 100 * ends["low"], 100 * ends["high"], color=look.colour, alpha=0.13, lw=0)
     else:
         axes.errorbar(sizes, mean, yerr=spread, fmt="none", ecolor=look.colour, elinewidth=0.8)
     for outcome, marker, size in (("finished", look.marker, 6), ("diverged", "x", 9)):
@@ -202,7 +232,7 @@ def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
             "n": cell.scores["top1"].n,
             "nearest_top1": cell.nearest.mean,
             "not_trained": f"{NOT_TRAINED}: {cell.untrained}" if cell.untrained else "",
-            **_band(evidence, cell),
+            **_interval(cell),
         }
         for cell in measured
         for run in cell.runs
@@ -210,13 +240,10 @@ def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _band(evidence: Evidence, cell: Cell) -> dict[str, float]:
-    """The 95 % interval at one size; missing where there is none."""
-    grown = evidence.growths.get((cell.comparison, cell.contestant))
-    if grown is None or cell.images_per_class not in grown.curve.sizes:
-        return {"low": np.nan, "high": np.nan}
-    at = grown.curve.sizes.index(cell.images_per_class)
-    return {"low": grown.curve.low[at], "high": grown.curve.high[at]}
+def _interval(cell: Cell) -> dict[str, float]:
+    """The ends of a cell's 95 % interval; NaN where there is none."""
+    ends = (cell.interval.low, cell.interval.high) if cell.interval else (None, None)
+    return {name: np.nan if end is None else end for name, end in zip(("low", "high"), ends, strict=True)}
 
 
 def _in_words(name: str, where: str, lines: list[list[Cell]]) -> str:

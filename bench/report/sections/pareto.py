@@ -97,9 +97,9 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
     for number, (cell, cost_of, mean) in enumerate(zip(cells, costs, means, strict=True)):
         x = cost_of * SIDESTEP ** (number - (len(cells) - 1) / 2)
         look = evidence.looks[cell.contestant]
-        low, high = _ends(evidence, cell)
-        if low is not None:
-            axes.plot([x, x], [100 * low, 100 * high], color=look.colour, linewidth=0.9)
+        if cell.interval and cell.interval.low is not None:
+            ends = [100 * cell.interval.low, 100 * cell.interval.high]
+            axes.plot([x, x], ends, color=look.colour, linewidth=0.9)
         axes.plot([x], [100 * mean], color=look.colour, marker=look.marker, linestyle="none", markersize=5)
         labels.append(EndLabel(cell.title, x, 100 * mean, look))
     _x_axis(axes, costs)
@@ -152,12 +152,3 @@ def _x_axis(axes: Axes, costs: list[float]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: brief(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _ends(evidence: Evidence, cell: Cell) -> tuple[float | None, float | None]:
-    grown = evidence.growths.get((cell.comparison, cell.contestant))
-    if grown is None or cell.images_per_class not in grown.curve.sizes:
-        return None, None
-    at = grown.curve.sizes.index(cell.images_per_class)
-    low, high = grown.curve.low[at], grown.curve.high[at]
-    return (None, None) if np.isnan(low) else (float(low), float(high))

@@ -157,7 +157,7 @@ def _all(table: pd.DataFrame) -> Table:
     )
     caption = (
         "Simulated suites: false claims, suites in which all intervals hold the truth, and true differences "
-        "found (crossings claimed rightly, accuracies found reached); ± Monte Carlo standard error."
+        "found (crossings claimed rightly); ± Monte Carlo standard error."
     )
     return Table("simulated", caption, ALL, rows, frozenset(map(int, starts)))
 

@@ -11,13 +11,13 @@ AXIS_CHARACTERS = 30  # that fit side by side along the axis of a figure
 GAP_CHARACTERS = 0.15  # left free between the labels of two ticks
 
 
-def size_axis(axes: Axes, measured: list[Cell], beyond: float = 1.0) -> None:
-    """A logarithmic x axis with the measured sizes as ticks, up to `beyond` times the largest."""
+def size_axis(axes: Axes, measured: list[Cell]) -> None:
+    """A logarithmic x axis with the measured sizes as ticks."""
     whole = {cell.images_per_class for cell in measured if cell.shots is None}
     ticks = sorted({cell.images_per_class for cell in measured})
     axes.set_xscale("log")
     margin = 1.25 if len(ticks) > 1 else 2.0
-    first, last = ticks[0] / margin, ticks[-1] * max(margin, 1.08 * beyond)
+    first, last = ticks[0] / margin, ticks[-1] * margin
     axes.set_xlim(first, last)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FixedFormatter(_names(ticks, whole, math.log(last / first))))

@@ -1,0 +1,73 @@
+"""Crossovers in the data-efficiency section, from a synthetic store and by hand."""
+
+import numpy as np
+import pandas as pd
+from report.make_store import make_store
+
+from bench.analysis.crossovers import Crossing, Crossover, crossover_of
+from bench.report.evidence import gather
+from bench.report.sections.efficiency import crossover_in_words, crossover_table
+from bench.store.run_store import RunStore
+
+
+def made(root, **changes):
+    return gather(RunStore(make_store(root, **changes)), "tiny")
+
+
+def crossovers(evidence):
+    (table,) = crossover_table(evidence, "from-scratch")
+    return [[field.text for field in row] for row in table.rows]
+
+
+def test_two_replicates_say_what_is_needed(tmp_path):
+    (row,) = crossovers(made(tmp_path, replicates=2))
+    assert row[:2] == ["DeiT-Ti/4 against ResNet-18", "needs two sizes with three replicates"]
+
+
+def test_a_crossover_says_what_its_runs_do(tmp_path):
+    evidence = made(
+        tmp_path,
+        missing=(("deit", 5, 0),),
+        data={"copy": "copy not verified"},
+        comparison={"unmatched": "recipes differ"},
+    )
+    (table,) = crossover_table(evidence, "from-scratch")
+    common = {"FLOPs not measured", "unmatched", "copy not verified"}
+    assert set(table.rows[0][-1].notes) == {"at 5: 2 common replicates: no interval, no verdict", *common}
+
+
+def test_exploratory_pairs_have_no_crossover(tmp_path):
+    evidence = made(tmp_path)
+    assert {f.pair.primary for f in evidence.findings} == {True, False}
+    assert len(crossovers(evidence)) == 1
+
+
+def test_a_whole_split_as_large_as_a_subset_is_one_size(tmp_path):
+    (row,) = crossovers(made(tmp_path, shots=(80, None)))
+    assert row[1] == "needs two sizes with three replicates"
+
+
+def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
+    """At 1 image per class the DeiT gets every image right, at 20 none; the ResNet is as it was."""
+    make_store(tmp_path, shots=(1, 20))
+    store = RunStore(tmp_path)
+    labels = np.arange(120) % 10
+    for record in store.trials():
+        if record["recipe"] == "deit-scratch":
+            path = tmp_path / "runs" / record["id"] / "predictions.parquet"
+            right = record["identity"]["shots"] == 1
+            wanted = (labels if right else (labels + 1) % 10).astype(np.uint16)
+            pd.read_parquet(path).assign(predicted=wanted).to_parquet(path)
+    evidence = gather(store, "tiny")
+    pair = [f for f in evidence.findings if f.pair.a == "deit"]
+    found = crossover_of(pair)
+    assert crossover_of([f for f in evidence.findings if f.pair.a == "vit"]) is None
+    assert found.status == "crossover" and found.crossings[0].leader == "a"
+    assert crossover_in_words(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
+
+
+def test_crossover_in_words():
+    both = ("A", "B")
+    found = Crossover("crossover", (Crossing(2, 10, 4.5, "b"),))
+    assert crossover_in_words(found, both) == "B is better at 2, A at 10; about 4.5 by interpolation"
+    assert crossover_in_words(Crossover("inconclusive"), both) == "inconclusive"
