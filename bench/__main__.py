@@ -1,7 +1,6 @@
 """What `vcbench` and `python -m bench` begin with: Ctrl-C is one line at any moment, the imports included."""
 
 import os
-import sys
 
 
 def main() -> None:
@@ -13,10 +12,9 @@ def main() -> None:
         heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if heeded:
             signal.signal(signal.SIGINT, _end)
+        import bench.cli.verbs  # noqa: F401
         from bench import cli
 
-        if sys.argv[1:] != ["--version"]:
-            import bench.cli.verbs  # noqa: F401
         if heeded:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:

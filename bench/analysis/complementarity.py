@@ -32,11 +32,6 @@ class Pairing:
     error_overlap: float | None
     largest_overlap: float | None
 
-    @property
-    def gain(self) -> float | None:
-        """What averaging adds to the mean accuracy of its members."""
-        return None if self.ensemble is None else self.ensemble - self.members
-
 
 def overlaps(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
     """Compare the errors of every network of one model (R, N) with those of every one of another (S, N).

@@ -6,7 +6,6 @@ import traceback
 import warnings
 from pathlib import Path
 
-from bench import __version__
 from bench.errors import BenchError, brief, first_line, shortened
 
 PACKAGE = Path(__file__).parent.parent
@@ -19,10 +18,6 @@ def main() -> None:
     finds out (a regression, a run that does not reproduce), 130 is for Ctrl-C. `--debug` anywhere shows the
     traceback instead.
     """
-    arguments = sys.argv[1:]
-    if arguments == ["--version"]:
-        print(f"vcbench {__version__}")
-        return
     # Threads that spin while they wait make small networks many times slower where anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Said by a library about its own code; nobody who reads it here can do anything about it.
@@ -31,8 +26,8 @@ def main() -> None:
         # A terminal without some letter shows another one: a finished run does not fail for that.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    debug = "--debug" in arguments
-    sys.argv[1:] = [argument for argument in arguments if argument != "--debug"]
+    debug = "--debug" in sys.argv[1:]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         from bench.cli.verbs import app
 

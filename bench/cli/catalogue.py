@@ -1,14 +1,6 @@
 """vcbench models, datasets, suites, recipes: what there is, one a line."""
 
-import typer
-
 from bench.cli.common import Json, print_columns, print_json
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    for command in (models, datasets, suites, recipes):
-        app.command()(command)
 
 
 def models(as_json: Json = False) -> None:

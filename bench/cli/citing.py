@@ -11,11 +11,6 @@ from bench.errors import InputError, did_you_mean
 FORMATS = ("bibtex", "latex", "markdown", "model-index")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(cite)
-
-
 def cite(
     suite: SuiteName,
     results: Results = DEFAULT_RESULTS,

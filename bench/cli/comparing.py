@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 FAIL_ON = ("never", "regression")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(compare)
-
-
 def compare(
     before: Annotated[Path, typer.Argument(metavar="A", help="The run store to compare with.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="The run store that may have changed.")],

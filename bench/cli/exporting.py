@@ -11,11 +11,6 @@ from bench.errors import InputError, did_you_mean
 FORMATS = ("parquet", "csv", "timm")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(export)
-
-
 def export(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write to.")],
     form: Annotated[str, typer.Option("--format", help="parquet, csv or timm.")] = "parquet",

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from bench.cli.common import (
     DEFAULT_RESULTS,
     DataDir,
@@ -35,11 +33,6 @@ if TYPE_CHECKING:
 
 UNMATCHED_FLOPS = 1.1
 """FLOPs that differ by more than this factor are said, as in the report."""
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(plan)
 
 
 def plan(

@@ -18,11 +18,6 @@ FULL_CUDA_BATCH_SIZES = (*FULL_BATCH_SIZES, 512, 1024)
 FULL_PROCESSES = 5
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(profile)
-
-
 def profile(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model cards or timm models.")],
     what: Annotated[

@@ -17,12 +17,6 @@ from bench.cli.common import (
 )
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    for command in (tables, report):
-        app.command()(command)
-
-
 def tables(results: Results = DEFAULT_RESULTS) -> None:
     """Write the tables of a run store, as CSV and Parquet.
 

@@ -26,12 +26,6 @@ RunId = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    for command in (show, reproduce):
-        app.command()(command)
-
-
 def show(run: RunId, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
     """Show everything about a run or profile: settings, metrics, machine, where it stands in the suites.
 

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(score)
-
-
 def score(
     predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS.parquet", help="One row a test image.")],
     dataset: Annotated[str, typer.Option("--dataset", help="A dataset's name, or folder:PATH.")],

@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from bench.cli.progress import Stop
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    for command in (run, status, new):
-        app.command()(command)
-
-
 def run(
     suite: SuiteName,
     results: Results = DEFAULT_RESULTS,

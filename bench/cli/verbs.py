@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from bench import __version__
 from bench.cli import (
     catalogue,
     citing,
@@ -25,18 +26,32 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog="Any command with --debug shows a traceback where something goes wrong.",
 )
-verbs = (catalogue, planning, suites, profile, results, runs, comparing, citing, exporting, scoring)
-for module in verbs:
-    module.register(app)
+# In the order in which `vcbench --help` lists them.
+COMMANDS = (
+    *(catalogue.models, catalogue.datasets, catalogue.suites, catalogue.recipes),
+    *(planning.plan, suites.run, suites.status, suites.new),
+    *(profile.profile, results.tables, results.report, runs.show, runs.reproduce),
+    *(comparing.compare, citing.cite, exporting.export, scoring.score),
+)
+for command in COMMANDS:
+    app.command()(command)
 app.add_typer(data.app, name="data")
+
+
+def print_version(wanted: bool) -> None:
+    """For `--version`: print it and end."""
+    if wanted:
+        print(f"vcbench {__version__}")
+        raise typer.Exit()
 
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback where something goes wrong.")
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Vision Transformer or CNN? Train, measure and compare them on matched splits."""

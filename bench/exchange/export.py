@@ -12,19 +12,6 @@ from bench.tables.tables import build_tables
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
 
-# The columns of results-*.csv in the folder `results` of timm's repository, in order; those that a run store
-# holds no values for are left out.
-TIMM_RESULTS = (
-    "model",
-    "top1",
-    "top1_err",
-    "top5",
-    "top5_err",
-    "param_count",
-    "img_size",
-    "crop_pct",
-    "interpolation",
-)
 # What a file of speeds has in common: one machine, precision, layout and batch, and images of one size, for
 # rows of one file are read as the same work.
 ONE_FILE = (

@@ -55,7 +55,6 @@ class Resolved:
     identity: dict[str, Any] = field(hash=False)
     dataset: str
     train_images: int
-    split_images: int
     classes: int
 
 
@@ -251,7 +250,6 @@ class Resolver:
             identity,
             dataset.name,
             images,
-            sum(dataset.counts().values()),
             len(dataset.class_names),
         )
         return resolved if missing is None else Unresolved(trial, missing, resolved)

@@ -216,20 +216,20 @@ class Suite(Strict):
         ]
 
     def recipe_of(self, comparison: Comparison, key: str) -> Recipe:
-        """The resolved recipe of one contestant, with the overrides of the comparison and its own; what the
-        command line sets (keys that start with "?") comes last.
+        """The resolved recipe of one contestant, with the overrides of the comparison and its own; then what
+        the command line sets (`--set recipe.KEY=VALUE`), as far as the recipe has the key.
 
         Raises:
             InputError: no such recipe, or an override that does not fit it.
         """
         contestant = self.models[key]
         recipe = load_recipe(contestant.recipe or comparison.recipe)
-        where = f'{self.name}: comparison "{comparison.name}": set'
-        last = {name: value for name, value in comparison.set.items() if name.startswith("?")}
-        own = {name: value for name, value in comparison.set.items() if name not in last}
-        recipe = override(recipe, own, where=where)
+        recipe = override(recipe, comparison.set, where=f'{self.name}: comparison "{comparison.name}": set')
         recipe = override(recipe, contestant.set, where=f'{self.name}: model "{key}": set')
-        return override(recipe, last, where=where)
+        keys = _dotted(recipe.model_dump(mode="json"))
+        settings = dict(_setting(text) for text in self.settings)
+        known = {name: settings[f"recipe.{name}"] for name in keys if f"recipe.{name}" in settings}
+        return override(recipe, known, where=f"{self.name}: --set recipe")
 
 
 def suite_names() -> list[str]:
@@ -303,16 +303,10 @@ def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
         return parse({**values, "name": path.stem}, Suite, where=str(path))
     for key, value in parsed.items():
         scope, _, rest = key.partition(".")
-        if scope == "recipe" and rest:
-            for comparison in comparisons:
-                known = comparison.get("set", {})
-                if not isinstance(known, dict):
-                    raise InputError(f'{path} with --set: key "comparison.set": should be a table of keys')
-                comparison["set"] = {**known, f"?{rest}": value}
-        elif scope == "comparison" and rest:
+        if scope == "comparison" and rest:
             for comparison in comparisons:
                 _assign(comparison, rest, value)
-        else:
+        elif scope != "recipe" or not rest:  # those of recipes: see `Suite.recipe_of`
             _assign(values, key, value)
     variant = f"{path.stem}+{digest(parsed)[:6]}"
     suite = parse({**values, "name": variant, "settings": settings}, Suite, where=f"{path} with --set")
@@ -345,7 +339,7 @@ def _included(path: Path) -> dict[str, Any]:
 
 
 def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
-    """`recipe` with dotted keys replaced; a key that starts with "?" is for the recipes that have it.
+    """`recipe` with dotted keys replaced.
 
     Raises:
         InputError: a key the recipe does not have, or a value that does not fit.
@@ -354,9 +348,10 @@ def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
         return recipe
     values = recipe.model_dump(mode="json")
     for key, value in settings.items():
-        if key.startswith("?") and not _has(values, key[1:]):
-            continue
-        _assign(values, key.removeprefix("?"), value)
+        table = key.partition(".")[0]
+        if table != key and values.get(table, {}) is None:
+            raise InputError(f'{where}: key "{key}": the recipe "{recipe.name}" has no [{table}]')
+        _assign(values, key, value)
     return parse(values, Recipe, where=f'{where} (recipe "{recipe.name}")')
 
 
@@ -375,7 +370,7 @@ def _each_setting_fits(suite: Suite, settings: dict[str, Any]) -> None:
             for comparison in suite.comparison
             for contestant in comparison.contestants
         ]
-        if not any(_has(recipe, rest) for recipe in recipes):
+        if not any(rest in _dotted(recipe) for recipe in recipes):
             keys = sorted({f"recipe.{name}" for recipe in recipes for name in _dotted(recipe)})
             raise InputError(f"--set {key}: no recipe of {suite.name} has this key{did_you_mean(key, keys)}")
 
@@ -411,10 +406,6 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
             values[table] = {}
         values = values[table]
     values[last] = value
-
-
-def _has(values: dict[str, Any], key: str) -> bool:
-    return key in _dotted(values)
 
 
 def _dotted(values: dict[str, Any]) -> list[str]:

@@ -80,7 +80,6 @@ def test_pairs_of_two_models_stand_beside_pairs_of_one(runs):
     accuracies = [np.mean([accuracy_score(labels, p.argmax(1)) for p in m]) for m in (a, b)]
     assert mixed.members == pytest.approx(np.mean(accuracies))
     assert found["a + a"].members == pytest.approx(accuracies[0])
-    assert mixed.gain == pytest.approx(mixed.ensemble - mixed.members)
     assert mixed.both_wrong == pytest.approx(1 - mixed.oracle)
     assert all(p.ensemble <= 1 and p.oracle >= p.members for p in found.values())
 
@@ -89,7 +88,7 @@ def test_twins_gain_nothing_from_each_other(runs):
     a, _, labels = runs
     same = np.repeat(a[:1], 3, 0)
     for pairing in pairings(*correct((same, same, labels))):
-        assert pairing.gain == pytest.approx(0)
+        assert pairing.ensemble == pytest.approx(pairing.members)
         assert pairing.error_overlap == 1
 
 
@@ -106,7 +105,7 @@ def test_without_errors_there_is_no_overlap_to_speak_of():
 def test_what_was_not_averaged_is_not_measured(runs):
     a, b, averaged = correct(runs)
     found = pairings(a, b, lambda one, other: None if {one[0], other[0]} == {"a"} else averaged(one, other))
-    assert {p.kind: p.gain is None for p in found} == {
+    assert {p.kind: p.ensemble is None for p in found} == {
         "a + b": False,
         "a + b, same replicate": False,
         "a + a": True,

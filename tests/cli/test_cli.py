@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench import __version__
 from bench.cli import main
+from bench.errors import StoreError
 
 ROOT = Path(__file__).parents[2]
 
@@ -314,3 +316,11 @@ def test_somebody_elses_folder_of_images(vcbench, tmp_path, photos):
     lines = [line for line in failed.stderr.splitlines() if "errored: " in line]
     assert failed.returncode == 1 and "6 errored" in failed.stdout and "Traceback" not in failed.stderr
     assert len(lines) == 6 and all("3.png: cannot be decoded" in line for line in lines)
+
+
+def test_version_and_debug(vcbench):
+    assert vcbench("--version").stdout == f"vcbench {__version__}\n"
+    assert "--version" in (text := vcbench("--help").stdout) and "--debug" in text
+    told(vcbench("show", "--results", "nowhere", "0"), "nowhere")
+    with pytest.raises(StoreError, match="nowhere"):
+        vcbench("show", "--results", "nowhere", "--debug", "0")

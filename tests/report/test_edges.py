@@ -1,6 +1,5 @@
 """Stores at the edges: every image right, or wrong, or every model the same; and the tables that describe."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

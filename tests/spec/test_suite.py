@@ -124,9 +124,23 @@ def test_a_wrong_setting_is_told(tmp_path, setting, words):
         suite.recipe_of(suite.comparison[0], "a")
 
 
-def test_a_probe_is_left_alone_by_settings_for_training():
-    recipe = override(load_recipe("linear-probe"), {"?budget.epochs": 2}, where="here")
-    assert recipe == load_recipe("linear-probe")
+def test_a_setting_changes_the_recipes_that_have_its_key(tmp_path):
+    path = write(tmp_path, GOOD + '[models.p]\nmodel = "vit_digits"\nrecipe = "linear-probe"\n')
+    suite = load_suite(path, ("recipe.budget.epochs=2",))
+    comparison = suite.comparison[0]
+    assert suite.recipe_of(comparison, "a").budget.epochs == 2
+    assert suite.recipe_of(comparison, "p") == load_recipe("linear-probe")
+
+
+def test_a_key_that_the_recipe_lacks_is_told(tmp_path):
+    recipe = load_recipe("linear-probe")
+    for key, words in (
+        ("budget.epochs", r"has no \[budget\]"),
+        ("probe.fold", 'did you mean "folds"'),
+        ("?probe.folds", r'unknown key "\?probe"; did you mean "probe"'),
+    ):
+        with pytest.raises(InputError, match=f"here.*{words}"):
+            override(recipe, {key: 2}, where="here")
 
 
 def test_full_holds_both_suites_once():
