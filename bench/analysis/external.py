@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.stats import t
+from scipy.stats import ttest_1samp
 
 from bench.analysis.predictions import Outputs, Predictions
 from bench.analysis.statistics import mcnemar
@@ -74,8 +74,8 @@ def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     if np.ptp(difference) < FLAT:
         unseen = 1 - 0.025 ** (1 / count)
         return mean, mean - unseen * (mean + 1), mean + unseen * (1 - mean)
-    half = float(t.ppf(0.975, count - 1) * difference.std(ddof=1) / np.sqrt(count))
-    return mean, mean - half, mean + half
+    ends = ttest_1samp(difference, 0).confidence_interval(0.95)
+    return mean, float(ends.low), float(ends.high)
 
 
 def sentence(brought: dict[str, Any], names: dict[tuple[str, str], str]) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
-from scipy.stats import binom, norm
+from scipy.stats import binomtest
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "none"]
 
@@ -269,12 +269,8 @@ def spread(values: ArrayLike, diverged: int = 0) -> Spread:
 
 def wilson(k: int, n: int, *, alpha: float = 0.05) -> tuple[float, float]:
     """Wilson's score interval for k of n test images, of one trained network."""
-    if not 0 <= k <= n or n < 1:
-        raise ValueError(f"expected 0 <= k <= n and n >= 1, not k = {k} and n = {n}")
-    z = norm.isf(alpha / 2)
-    centre = (k + z**2 / 2) / (n + z**2)
-    reach = z / (n + z**2) * np.sqrt(k * (n - k) / n + z**2 / 4)
-    return float(max(centre - reach, 0.0)), float(min(centre + reach, 1.0))
+    ends = binomtest(k, n).proportion_ci(1 - alpha, method="wilson")
+    return max(float(ends.low), 0.0), min(float(ends.high), 1.0)
 
 
 def bootstrap_per_class(
@@ -300,5 +296,5 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected the same images, not shapes {a.shape} and {b.shape}")
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    p = min(1.0, 2 * float(binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
-    return McNemar(only_a, only_b, p)
+    n = only_a + only_b
+    return McNemar(only_a, only_b, float(binomtest(only_a, n).pvalue) if n else 1.0)
