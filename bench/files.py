@@ -1,7 +1,6 @@
 """Files that are written whole or not at all, hashes of plain data and of files, and the cache folder."""
 
 import errno
-import fcntl
 import glob
 import hashlib
 import json
@@ -12,10 +11,13 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError, StoreError, shortened
 from bench.escape import all_visible
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LONGEST_SLUG = 60
 
@@ -92,46 +94,75 @@ def staged(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: the folder cannot be written or the disk is full.
     """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
-        with _locked_part(path) as part:
-            try:
-                yield part
-                with part.open("rb+") as file:
-                    os.fsync(file.fileno())
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+        lock = _acquire(_lock_of(part))
+        try:
+            part.touch(exist_ok=False)
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            _remove(part, lock)
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-@contextmanager
-def _locked_part(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path`, which its lock shows to be in use for as long as its writer lives."""
-    while True:
-        part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-        with part.open("xb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                taken = not part.exists()
-            except BlockingIOError:
-                taken = True
-            if taken:  # another process took it for abandoned, in the moment before it was locked
-                continue
-            yield part
-            return
 
 
 def _remove_abandoned(path: Path) -> None:
     """Remove what writers of `path` have left that were killed: nobody holds its lock."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if (lock := _acquire(_lock_of(part))) is not None:
+            _remove(part, lock)
+
+
+def _lock_of(part: Path) -> Path:
+    """The lock of a temporary file, which shows it to be in use for as long as its writer lives."""
+    return part.with_name(f"{part.name}.lock")
+
+
+def _remove(part: Path, lock: "FileLock") -> None:
+    """Remove a temporary file with its lock, which is held."""
+    part.unlink(missing_ok=True)
+    lock.release()
+    _lock_of(part).unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file at `path`; gives False at once where somebody else holds it.
+
+    The operating system lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    try:
+        lock = _acquire(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _acquire(path: Path) -> "FileLock | None":
+    """The lock file at `path`, held; None where somebody else holds it."""
+    from filelock import FileLock, Timeout  # readers do not need to import it
+
+    lock = FileLock(path)
+    while True:
         try:
-            with part.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                part.unlink(missing_ok=True)
-        except (BlockingIOError, FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+            return lock
+        except Timeout:
+            return None
+        except FileNotFoundError:  # its folder was removed meanwhile
             continue
 
 

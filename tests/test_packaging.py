@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import subprocess
 import sys
 import tomllib
 from importlib import metadata
@@ -201,3 +202,25 @@ def test_nox_report_takes_the_folders_of_store_and_report(commands):
 def test_nox_without_an_environment_installs_nothing(commands, name):
     done = commands(name, venv_backend="none")
     assert done.ran and not done.installed
+
+
+WITHOUT_POSIX = """
+import importlib, pkgutil, signal, sys
+import matplotlib, numpy, pandas, psutil, scipy.stats, sklearn.model_selection, timm, torch, torchvision, typer
+import bench
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None  # importing it is an ImportError from now on
+for name in ("SIGALRM", "SIGHUP", "SIGKILL", "SIGUSR1", "pthread_sigmask", "setitimer"):
+    delattr(signal, name)
+for module in pkgutil.walk_packages(bench.__path__, "bench."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+
+
+def test_every_module_is_imported_where_a_system_is_not_posix():
+    """What libraries import is theirs: they are imported before."""
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_POSIX], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert {"bench.store.run_store", "bench.profiling.worker", "bench.cli.verbs"} <= set(ran.stdout.split())

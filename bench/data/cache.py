@@ -5,7 +5,6 @@ grow together as `NAME.npy.building` and `NAME.crc.building`, so that what was s
 and what was damaged is decoded again, CHUNK by CHUNK.
 """
 
-import fcntl
 import io
 import os
 import re
@@ -23,7 +22,7 @@ from PIL import Image
 
 from bench.data.base import Dataset
 from bench.errors import DataError, StoreError, warn
-from bench.files import cache_dir, cannot_write, digest
+from bench.files import cache_dir, cannot_write, digest, locked
 
 FORMAT = 2
 # Images decoded ahead of the writer, and under one checksum; fewer where they are large.
@@ -73,7 +72,7 @@ def decoded(
         return np.empty((0, array.side, array.side, 3), dtype=np.uint8)
     progress = progress or (lambda done, total: None)
     if not array.is_whole(progress):
-        with _locked(array.path, lambda: progress(0, array.count)):
+        with _waited_for(array.path, lambda: progress(0, array.count)):
             if not array.is_whole(progress):
                 array.make(progress)
     return np.load(array.path, mmap_mode="r")
@@ -314,25 +313,12 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of `path`; the system frees it when its holder dies.
-
-    `waiting` is called while another process has it, and ends the wait by raising.
-    """
-    lock = path.with_name(f".{path.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-    except OSError as error:
-        raise cannot_write(lock, error) from error
-    with file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waiting()
-                time.sleep(WAIT_SECONDS)
-            except OSError as error:
-                raise cannot_write(lock, error) from error
-        yield
+def _waited_for(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of `path`; `waiting` is called while another process has it, and ends that by raising."""
+    while True:
+        with locked(path.with_name(f".{path.name}.lock")) as mine:
+            if mine:
+                yield
+                return
+        waiting()
+        time.sleep(WAIT_SECONDS)

@@ -1,6 +1,5 @@
 """How much memory a setting takes, in the process that this runs in; nothing is timed in it."""
 
-import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +61,10 @@ def _peak() -> int:
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource  # POSIX only
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

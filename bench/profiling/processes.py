@@ -80,7 +80,7 @@ def ask(
             pipe.close()
     if worker.returncode == 0:
         return json.loads(stdout)
-    if worker.returncode == -signal.SIGKILL:
+    if worker.returncode == -getattr(signal, "SIGKILL", 0):
         return {"outcome": "out_of_memory"}
     lines = stderr.strip().splitlines() or [f"the process ended with status {worker.returncode}"]
     # Advice may follow the line that names the exception.

@@ -8,7 +8,6 @@ CPU), and what the task needs; the result has "outcome".
 import ctypes
 import json
 import os
-import resource
 import signal
 import sys
 from typing import Any
@@ -52,6 +51,8 @@ def take(job: Job) -> dict[str, Any]:
         return {"outcome": "failed", "reason": "the C library of this system cannot keep freed memory"}
     others = _others_on_gpu(job)
     if job.get("memory_limit"):
+        import resource  # POSIX only
+
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory_limit"],) * 2)
     try:
         numbers = _numbers(job)

@@ -1,15 +1,14 @@
 """The run store: the folder of everything that was measured, and the one way in and out of it."""
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.escape import visible
-from bench.files import cannot_write, read_json, staged, write_json, write_text
+from bench.files import locked, read_json, staged, write_json, write_text
 from bench.store.shapes import ID, check_entry, check_listing, check_profile, check_trial
 
 if TYPE_CHECKING:
@@ -191,25 +190,9 @@ class RunStore:
 
     # --- writing
 
-    @contextmanager
-    def claim(self, run: str) -> Iterator[bool]:
-        """Hold a run for this process; gives False where another process holds it.
-
-        The operating system lets go of the lock when the process ends, however it ends.
-        """
-        path = self.root / ".locks" / f"{run}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a")
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+    def claim(self, run: str) -> AbstractContextManager[bool]:
+        """Hold a run for this process; gives False where another process holds it (`bench.files.locked`)."""
+        return locked(self.root / ".locks" / f"{run}.lock")
 
     def finish(self, run: str, record: dict[str, Any]) -> None:
         """Make a run count, then remove what only an unfinished run needs."""
@@ -223,7 +206,7 @@ class RunStore:
         if self.is_done(run):
             for name in UNFINISHED:
                 (folder / name).unlink(missing_ok=True)
-            for abandoned in [*folder.glob(".*.part"), *folder.glob("rows-*.safetensors")]:
+            for abandoned in [*folder.glob(".*.part*"), *folder.glob("rows-*.safetensors")]:
                 abandoned.unlink(missing_ok=True)
 
     def finish_profile(

@@ -4,13 +4,11 @@ Several processes that need the same features share the work, CHUNK images at a 
 SHA-256, which every process compares once; what is damaged is computed again.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from safetensors.numpy import save as to_bytes
 from torch import nn
 
 from bench.errors import StoreError, warn
-from bench.files import cache_dir, cannot_write, digest, read_json, staged, write_bytes, write_json
+from bench.files import cache_dir, digest, locked, read_json, staged, write_bytes, write_json
 from bench.machine import versions
 from bench.training.observer import Observer, Stopped
 
@@ -89,7 +87,7 @@ def frozen_features(
         missing = [chunk for chunk in chunks if not chunk.is_complete()]
         worked = [chunk.work(compute) for chunk in missing]
         if not missing:
-            with _claimed(path.with_name(f".{path.name}.lock")) as mine:
+            with locked(path.with_name(f".{path.name}.lock")) as mine:
                 if mine:
                     _assemble(path, chunks, facts)
         elif not any(worked):
@@ -175,7 +173,7 @@ class _Chunk:
         Raises:
             Stopped: what had been computed is stored.
         """
-        with _claimed(self.path.with_suffix(".lock")) as mine:
+        with locked(self.path.with_suffix(".lock")) as mine:
             if not mine:
                 return False
             # In this order: chunks are removed only after the whole is there.
@@ -198,30 +196,6 @@ class _Chunk:
         write_bytes(
             self.path, to_bytes({"features": rows}, {"sha256": _sha256(rows), "seconds": f"{seconds:.3f}"})
         )
-
-
-@contextmanager
-def _claimed(lock: Path) -> Iterator[bool]:
-    """Hold a lock for this process; gives False where another process holds it.
-
-    The lock of a chunk may be removed with its folder while it is opened, and is then made anew.
-    """
-    while True:
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            file = lock.open("w")
-            break
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise cannot_write(lock, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _rows_in(part: Path) -> int:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from bench.data import open_dataset
 from bench.data.images import largest_sides
-from bench.files import cache_dir, remember, remembered, sha256_file, write_text
+from bench.errors import StoreError
+from bench.files import cache_dir, locked, remember, remembered, sha256_file, write_text
 
 
 def test_a_file_changed_in_place_has_another_fingerprint_whatever_its_time_says(tmp_path):
@@ -73,6 +74,37 @@ def test_the_next_writer_removes_what_a_killed_one_left_but_not_what_a_living_on
     living.communicate()
     write_text(path, "whole again")
     assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from bench.files import locked
+with locked(Path(sys.argv[1])) as mine:
+    print(mine, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_has_one_holder_and_is_free_when_that_one_is_killed(tmp_path):
+    path = tmp_path / "folder" / "a.lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline().strip() == "True"
+    for _ in range(2):
+        with locked(path) as mine:
+            assert not mine
+    holder.kill()
+    holder.communicate()
+    with locked(path) as mine, locked(path) as again:
+        assert mine and not again
+    with locked(path) as mine:
+        assert mine
+
+
+def test_a_lock_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="a.lock: cannot be written"), locked(tmp_path / "file" / "a.lock"):
+        pass
 
 
 def test_sides_of_small_images_are_read_from_their_headers(tmp_path):
