@@ -206,7 +206,8 @@ def test_nox_without_an_environment_installs_nothing(commands, name):
 
 WITHOUT_POSIX = """
 import importlib, pkgutil, signal, sys
-import matplotlib, numpy, pandas, psutil, scipy.stats, sklearn.model_selection, timm, torch, torchvision, typer
+import fvcore.nn, matplotlib.pyplot, pandas, psutil, pyarrow.parquet, scipy.stats, sklearn.model_selection, timm
+import torchvision, typer
 import bench
 for name in ("fcntl", "grp", "pwd", "resource", "termios"):
     sys.modules[name] = None  # importing it is an ImportError from now on

@@ -13,6 +13,7 @@ from bench.analysis.statistics import mcnemar
 from bench.errors import StoreError
 from bench.files import canonical, read_json
 from bench.store.shapes import check_brought
+from bench.tables.frames import frame
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
@@ -101,9 +102,7 @@ def brought_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.Da
         row |= {"name": record["id"], "data_copy": row["copy"], "top1_low": low, "top1_high": high}
         row["dataset"] = names[row["dataset"], row["fingerprint"]]
         rows.append(row)
-    return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in BROUGHT.items()}
-    )
+    return frame(rows, BROUGHT)
 
 
 def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:

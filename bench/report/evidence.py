@@ -18,7 +18,8 @@ from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell, Score, cells
 from bench.report.measured import Headline, Place, headlines_of, places, tables_of
 from bench.report.style import Look, assign_looks
-from bench.tables.tables import accuracy_table, cost_table, history_table
+from bench.tables.frames import frame
+from bench.tables.tables import ACCURACY, accuracy_table, cost_table, history_table
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
@@ -182,8 +183,8 @@ def gather(store: "RunStore", name: str) -> Evidence:
 
 def _trials(suite: dict[str, Any], accuracy: pd.DataFrame) -> pd.DataFrame:
     """The suite's list of trials joined with what was measured of each."""
-    dtypes = {"id": "str"} | {name: str(accuracy[name].dtype) for name in OWN}
-    entries = pd.DataFrame(suite["trials"], columns=list(dtypes)).astype(dtypes).rename(columns={"id": "run"})
+    columns = {"id": "str"} | {name: ACCURACY[name] for name in OWN}
+    entries = frame(suite["trials"], columns).rename(columns={"id": "run"})
     known = {comparison["name"]: comparison for comparison in suite["comparisons"]}
     contestants = suite["contestants"]
     entries["title"] = [contestants[key]["title"] for key in entries["contestant"]]

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.errors import StoreError
 from bench.escape import csv_text
+
+TEXT = pd.Series(dtype="str").dtype
+"""The dtype of a column of texts: "str" in pandas 3, object before."""
 
 
 def frame(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
@@ -19,6 +23,8 @@ def frame(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
 
 def _column(rows: list[dict[str, Any]], name: str, dtype: str) -> pd.Series:
     values = [row.get(name) for row in rows]
+    if dtype == "str":  # pandas 2 would keep None beside the NaN of other columns
+        values = [np.nan if value is None else value for value in values]
     try:
         return pd.Series(values, dtype=dtype)
     except (ValueError, TypeError, OverflowError) as error:
@@ -35,6 +41,12 @@ def _fits(value: Any, dtype: str) -> bool:
     except (ValueError, TypeError, OverflowError):
         return False
     return True
+
+
+def typed(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Exactly `columns` of a frame that has them, typed as by `frame`."""
+    dtypes = {name: TEXT if dtype == "str" else dtype for name, dtype in columns.items()}
+    return frame[list(columns)].astype(dtypes)
 
 
 def for_csv(frame: pd.DataFrame) -> pd.DataFrame:

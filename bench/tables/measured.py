@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.files import canonical
-from bench.tables.frames import frame
+from bench.tables.frames import frame, typed
 
 Record = dict[str, Any]
 
@@ -278,7 +278,7 @@ def scaling_table(profiles: Iterable[Record], speed: pd.DataFrame, memory: pd.Da
     columns = [name for name in costs if name not in measured or name in PLACE]
     merged = costs[columns].merge(measured, on=PLACE, how="left")
     merged["torch"] = merged["torch"].fillna(merged["profile"].map(counted_with))
-    return merged[list(SCALING)].astype(SCALING).sort_values([*PLACE, *HOW], kind="stable", ignore_index=True)
+    return typed(merged, SCALING).sort_values([*PLACE, *HOW], kind="stable", ignore_index=True)
 
 
 def _row(record: Record) -> Record:

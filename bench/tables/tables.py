@@ -25,7 +25,7 @@ from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
 from bench.errors import StoreError
 from bench.files import canonical, staged
-from bench.tables.frames import for_csv, frame
+from bench.tables.frames import for_csv, frame, typed
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
         return frame([], HISTORY)
     logs = pa.concat_tables(read.values(), promote_options="permissive").to_pandas()
     logs["run"] = np.repeat(list(read), [len(table) for table in read.values()])
-    logs = logs.reindex(columns=list(HISTORY)).astype(HISTORY)
+    logs = typed(logs.reindex(columns=list(HISTORY)), HISTORY)
     return logs.sort_values(["run", "step"], kind="stable", ignore_index=True)
 
 
