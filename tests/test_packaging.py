@@ -206,8 +206,8 @@ def test_nox_without_an_environment_installs_nothing(commands, name):
 
 WITHOUT_POSIX = """
 import importlib, pkgutil, signal, sys
-import fvcore.nn, matplotlib.pyplot, pandas, psutil, pyarrow.parquet, scipy.stats, sklearn.model_selection, timm
-import torchvision, typer
+import fvcore.nn, matplotlib.pyplot, pandas, psutil, pyarrow.parquet, scipy.stats, sklearn.model_selection
+import timm, torchvision, typer
 import bench
 for name in ("fcntl", "grp", "pwd", "resource", "termios"):
     sys.modules[name] = None  # importing it is an ImportError from now on
