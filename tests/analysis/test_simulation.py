@@ -134,7 +134,7 @@ def test_the_stored_study_is_of_these_scenarios_and_holds():
     table = stored()
     assert set(table.scenario) == {scenario.name for scenario in SCENARIOS}
     assert set(table.suites) == {SUITES} and {3, 5, 10} == set(table.replicates)
-    assert table.command.str.startswith("python -m bench.analysis.simulation.study").all()
+    assert table.command.str.startswith("python -m bench.analysis.simulation ").all()
     assert table[table.claim != "band"].holds.all()
 
 

@@ -132,7 +132,7 @@ def test_speeds_under_timms_names(tmp_path, right):
 def test_what_cannot_be_exported(store, tmp_path):
     arguments = ("--results", store, "--out", tmp_path / "out")
     told(vcbench("export", "--format", "tim", *arguments), '"timm"')
-    for record in (*(store / "runs").glob("*/record.json"), *(store / "profiles").glob("*.json")):
+    for record in (*(store / "runs").glob("*/record.json"), *(store / "profiles").glob("*/record.json")):
         record.unlink()
     told(vcbench("export", "--format", "timm", *arguments), "nothing here to export")
     assert not (tmp_path / "out").exists()
