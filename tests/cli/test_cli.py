@@ -213,7 +213,8 @@ def test_missing_weights_are_named_within_seconds(vcbench, tmp_path):
 
 
 def test_without_a_network_missing_weights_are_told_before_anything_slow(vcbench, tmp_path, monkeypatch):
-    monkeypatch.setattr("models.hub_answers", lambda: False)
+    monkeypatch.setattr("bench.networks.hub_answers", lambda: False)
+    monkeypatch.setattr("bench.networks.weights.hub_answers", lambda: False)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("bench.machine.choose_device", lambda name: pytest.fail("began something slow"))
     told(vcbench("run", "full"), "vit_base_patch16_224.safetensors", "augreg_in1k")

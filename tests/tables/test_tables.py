@@ -226,7 +226,8 @@ def test_files_hold_the_tables_to_the_last_digit(store):
     for name, frame in build_tables(store).items():
         folder = store.root / "tables"
         pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"), frame)
-        read = pd.read_csv(folder / f"{name}.csv", dtype=dict(frame.dtypes))
+        types = dict(frame.dtypes)
+        read = pd.read_csv(folder / f"{name}.csv", dtype=types, float_precision="round_trip")
         pd.testing.assert_frame_equal(read, frame, check_exact=True)
         assert b"\r" not in (folder / f"{name}.csv").read_bytes()
 
