@@ -150,17 +150,17 @@ def replaced(key, value):
     ("change", "says"),
     [
         (
-            replaced("blocks.1.attn.qkv.weight", torch.zeros(240, 64)),
-            '"blocks.1.attn.qkv.weight" has shape (240, 64), vit_digits needs (240, 80)',
+            replaced("blocks.1.attn.qkv.weight", torch.zeros(240, 80)),
+            '"blocks.1.attn.qkv.weight" has shape (240, 80), vit_digits needs (192, 64)',
         ),
         (
-            replaced("pos_embed", torch.zeros(1, 26, 80)),
-            '"pos_embed" has shape (1, 26, 80), vit_digits needs (1, 17, 80)',
+            replaced("pos_embed", torch.zeros(1, 26, 64)),
+            '"pos_embed" has shape (1, 26, 64), vit_digits needs (1, 17, 64)',
         ),
-        (without("norm.bias"), '"norm.bias" is missing, vit_digits needs it with shape (80,)'),
+        (without("norm.bias"), '"norm.bias" is missing, vit_digits needs it with shape (64,)'),
         (
-            replaced("blocks.4.norm1.bias", torch.zeros(80)),
-            '"blocks.4.norm1.bias" of shape (80,) is not in vit_digits',
+            replaced("blocks.3.norm1.bias", torch.zeros(64)),
+            '"blocks.3.norm1.bias" of shape (64,) is not in vit_digits',
         ),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_tensor_that_does_not_fit_is_named(tmp_path, digits_file, change, says
 
 def test_keeping_a_head_needs_one_that_fits(digits_file):
     with pytest.raises(
-        WeightsError, match=r'"head.weight" has shape \(10, 80\), vit_digits needs \(1000, 80\)'
+        WeightsError, match=r'"head.weight" has shape \(10, 64\), vit_digits needs \(1000, 64\)'
     ):
         make_model(find_card("vit_digits"), of_file(digits_file[0]), classes=None, input_size=16)
 
