@@ -1,4 +1,4 @@
-"""Which part of a network a multiply-add belongs to, told by the names of its modules.
+"""Which part of a network a FLOP belongs to, by the names of its modules.
 
 A 1 x 1 convolution and a linear layer do the same product, at every position on its own, and are one part:
 otherwise the blocks of ConvNeXt (linear layers) and EfficientNet (1 x 1 convolutions) would seem to differ.
@@ -20,20 +20,20 @@ PARTS = (
 # Names of a network's direct children, in timm and torchvision.
 STEMS = {"patch_embed", "stem", "conv_stem", "conv1", "conv_proj"}
 HEADS = {"head", "heads", "head_dist", "fc", "classifier", "last_linear"}
-# Products of activations with activations; the others have a weight for a factor.
-LINEAR = {"linear", "addmm", "mm"}
-MATRICES = {"attention", "matmul", "bmm", "baddbmm", "einsum"}
+# PyTorch's names of products with a weight for a factor, and of those of activations with activations.
+LINEAR = {"addmm", "mm"}
+MATRICES = {"bmm", "baddbmm"}
 
 
 def by_part(network: nn.Module, products: dict[str, Counter[str]]) -> dict[str, int]:
-    """Multiply-adds of every part.
+    """FLOPs of every part.
 
     Args:
         network: whose modules they are.
-        products: multiply-adds by module and kind of product; a module's include those of its submodules.
+        products: FLOPs by module and operation; a module's include those of its submodules, "" has all.
 
     Returns:
-        One entry for each of `PARTS`, in its order; they sum to the network's multiply-adds.
+        One entry for each of `PARTS`, in its order; they sum to the network's FLOPs.
     """
     blocks = {
         name: block for name, module in network.named_modules() if (block := _block(name, module, products))
@@ -41,15 +41,25 @@ def by_part(network: nn.Module, products: dict[str, Counter[str]]) -> dict[str, 
     own = {name: Counter(counts) for name, counts in products.items()}
     for name, counts in products.items():
         if name:
-            own[name.rpartition(".")[0]].subtract(counts)
+            own[_parent(name, products)].subtract(counts)
     pointwise = {name for name, module in network.named_modules() if _is_pointwise(module)}
-    first = next((name for name, counts in own.items() if name and any(counts.values())), "")
+    first = next(
+        (name for name, _ in network.named_modules() if name and any(own.get(name, Counter()).values())), ""
+    )
     parts = dict.fromkeys(PARTS, 0)
     for name, counts in own.items():
         for op, value in counts.items():
             if value:
                 parts[_part(name, op, blocks, first, pointwise)] += value
     return parts
+
+
+def _parent(name: str, products: dict[str, Counter[str]]) -> str:
+    """The module above that was called; containers such as ModuleList are not."""
+    name = name.rpartition(".")[0]
+    while name not in products:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def _is_pointwise(module: nn.Module) -> bool:
@@ -66,7 +76,7 @@ def _part(name: str, op: str, blocks: dict[str, str], first: str, pointwise: set
     module, top = name, name.partition(".")[0]
     if top in STEMS or name == first:
         return "patch_embedding_or_stem"
-    if top in HEADS and op != "conv":
+    if top in HEADS and op != "convolution":
         return "head"
     while name and name not in blocks:
         name = name.rpartition(".")[0]
@@ -75,7 +85,7 @@ def _part(name: str, op: str, blocks: dict[str, str], first: str, pointwise: set
         return "attention_matrices" if block == "attention" else "other"
     if block == "attention":
         return "attention_projections"
-    if op == "conv":
+    if op == "convolution":
         return "linear_and_1x1" if module in pointwise else "convolutions"
     return "linear_and_1x1" if block == "mlp" or op in LINEAR else "other"
 
