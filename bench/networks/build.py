@@ -1,12 +1,15 @@
 """The one door that makes a network."""
 
+from pathlib import Path
+from typing import Any
+
 import timm
 import torch
-from timm.models import get_pretrained_cfg
+from timm.models import get_pretrained_cfg, load_pretrained
 from torch import nn
 
-from bench.errors import InputError, first_line
-from bench.networks.checkpoint import check_tensors, load_tensors, read_tensors
+from bench.errors import InputError, WeightsError, first_line
+from bench.networks.weight_file import check_finite, check_shapes, head_names, read_shapes
 from bench.networks.weights import Weights
 from bench.spec.card import Card
 
@@ -32,16 +35,31 @@ def make_model(
         WeightsError: the file of the weights is damaged or does not fit the card.
     """
     _check_arguments(card, classes=classes, input_size=input_size, drop_path=drop_path)
+    path, head = weights.path, classes is None
     with torch.random.fork_rng(devices=[]):
+        if path is not None:
+            _check_file(card, path, head=head)
         torch.default_generator.manual_seed(seed)
-        network = _bare(card, classes=classes, input_size=input_size, drop_path=drop_path)
-    if weights.path is not None:
-        tensors = read_tensors(weights.path)
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            native = _bare(card, classes=None, input_size=card.input_size, drop_path=0.0)
-        check_tensors(card, weights.path, tensors, native, head=classes is None)
-        load_tensors(card, weights.path, tensors, network, head=classes is None)
+        network = _create(card, classes, input_size, drop_path, path=path, head=head)
+    if path is not None:
+        check_finite(path, network)
     return network
+
+
+def _check_file(card: Card, path: Path, *, head: bool) -> None:
+    """Refuse a file that is not of the network as the card describes it, at its own size.
+
+    Raises:
+        WeightsError: names the file and what does not fit.
+    """
+    shapes = read_shapes(path)
+    with torch.device("meta"):
+        native = _create(card, None, card.input_size)
+    check_shapes(card, path, shapes, native, head=head)
+    if not card.carded:
+        # timm knows the names of its authors, and misses no tensor where the classes are those of the file.
+        rows = [shapes[f"{name}.weight"][0] for name in head_names(native) if f"{name}.weight" in shapes]
+        _create(card, rows[0] if rows else None, card.input_size, path=path, head=True)
 
 
 def _check_arguments(card: Card, *, classes: int | None, input_size: int, drop_path: float) -> None:
@@ -58,27 +76,62 @@ def _check_arguments(card: Card, *, classes: int | None, input_size: int, drop_p
         raise InputError(f"{card.name}: drop_path is {drop_path}; must be from 0 to below 1")
 
 
-def _bare(card: Card, *, classes: int | None, input_size: int, drop_path: float) -> nn.Module:
-    """The network before any weights are loaded; `classes=None` is as many as the pretrained weights have."""
+def _create(
+    card: Card,
+    classes: int | None,
+    input_size: int,
+    drop_path: float = 0.0,
+    *,
+    path: Path | None = None,
+    head: bool = False,
+) -> nn.Module:
+    """The network as timm makes it; with `path` it has the weights of a file, those of its head if `head`.
+
+    `classes=None` is as many as the pretrained weights of timm have.
+
+    Raises:
+        InputError: timm cannot make the network so.
+        WeightsError: timm cannot load the file into it.
+    """
     full_name = f"{card.architecture}.{card.tag}" if card.tag else card.architecture
     settings = get_pretrained_cfg(full_name)
     # CNNs take any size as they are; timm makes the others for the size that they are told.
     sized = settings is not None and settings.fixed_input_size and input_size != settings.input_size[-1]
-    given = {
+    arguments: dict[str, Any] = {
         **card.options,
         **({"img_size": input_size} if sized else {}),
         **({"num_classes": classes} if classes is not None else {}),
         **({"drop_path_rate": drop_path} if drop_path else {}),
     }
+    # timm leaves out the head of a file whose number of classes is not the network's; where it is the same,
+    # the file has to have every tensor.
+    source: dict[str, Any] = {"file": str(path), "custom_load": False}
+    if classes is not None:
+        source["num_classes"] = classes if head else -1
+    by_timm = path is not None and card.stem is None
     try:
-        network = timm.create_model(full_name, **given)
+        network = timm.create_model(
+            full_name,
+            pretrained=by_timm,
+            pretrained_cfg_overlay=source if by_timm else None,
+            **arguments,
+        )
+        if card.stem == "cifar":
+            _use_cifar_stem(card, network)
+        if path is not None and not by_timm:
+            load_pretrained(network, network.pretrained_cfg | source, network.num_classes)
     except (TypeError, AssertionError, ValueError) as error:
-        settable = ", ".join(f"{key}={value}" for key, value in given.items())
+        settable = ", ".join(f"{key}={value}" for key, value in arguments.items())
         raise InputError(
             f"{card.name}: timm cannot make {card.architecture} with {settable}: {first_line(error)}"
         ) from error
-    if card.stem == "cifar":
-        _use_cifar_stem(card, network)
+    except RuntimeError as error:
+        heading, *tensors = str(error).splitlines()
+        if "loading state_dict" not in heading:
+            raise
+        raise WeightsError(
+            f"{path}: does not fit {card.name} at {input_size} px: {tensors[0].strip()}"
+        ) from error
     return network
 
 

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import scipy.io
+import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -58,6 +59,25 @@ def test_real_head_recognises_daisies(real_data, name):
     with torch.no_grad():
         predicted = network(torch.from_numpy(batch).permute(0, 3, 1, 2)).argmax(1)
     assert (predicted == 985).sum() >= 6  # ImageNet's daisy
+
+
+@pytest.mark.parametrize("size", [160, 224])
+@pytest.mark.parametrize("name", REAL)
+def test_real_network_is_the_one_that_timm_makes(real_data, name, size):
+    """With the head of the file, and with a new one of as many classes or fewer, from the same seed."""
+    card = find_card(name)
+    weights = resolve_weights(card, "card", real_data / "weights", download=False)
+    sized = {"img_size": size} if card.patch else {}
+    for classes in (None, 1000, 7):
+        network = make_model(card, weights, classes=classes, input_size=size, seed=3).state_dict()
+        torch.manual_seed(3)
+        new = timm.create_model(card.architecture, num_classes=classes or 1000, **sized).state_dict()
+        loaded = timm.create_model(
+            card.architecture, pretrained=True, pretrained_cfg_overlay={"file": str(weights.path)}, **sized
+        ).state_dict()
+        for key, value in network.items():
+            head = key.startswith(("head.", "classifier.")) and classes is not None
+            assert torch.equal(value, new[key] if head else loaded[key]), key
 
 
 def test_real_position_embeddings_are_resampled(real_data):
@@ -172,6 +192,18 @@ def test_a_tensor_that_does_not_fit_is_named(tmp_path, digits_file, change, says
     assert str(error.value) == f"{path}: tensor {says}"
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, digits_file, value):
+    path = tmp_path / "broken.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in digits_file[1].items()}
+    tensors["blocks.2.mlp.fc1.weight"][3, 5] = value
+    save_file(tensors, path)
+    with pytest.raises(WeightsError) as error:
+        make_model(find_card("vit_digits"), of_file(path), classes=10, input_size=16)
+    says = 'tensor "blocks.2.mlp.fc1.weight" holds values that are not finite; fetch the file again'
+    assert str(error.value) == f"{path}: {says}"
+
+
 def test_keeping_a_head_needs_one_that_fits(digits_file):
     with pytest.raises(
         WeightsError, match=r'"head.weight" has shape \(10, 64\), vit_digits needs \(1000, 64\)'
@@ -193,7 +225,13 @@ def test_a_cut_file_is_named(tmp_path, digits_file, keep):
 def test_pickles_and_missing_files_are_refused(tmp_path, digits_file):
     path = tmp_path / "pickle.safetensors"
     torch.save(digits_file[1], path)
-    for wrong, says in ((path, "not a whole safetensors file"), (tmp_path / "gone", "cannot be read")):
+    other = tmp_path / "weights.bin"
+    other.write_bytes(digits_file[0].read_bytes())
+    for wrong, says in (
+        (path, "not a whole safetensors file"),
+        (other, "name should end in .safetensors"),
+        (tmp_path / "gone", "cannot be read"),
+    ):
         with pytest.raises(WeightsError, match=says):
             make_model(find_card("vit_digits"), of_file(wrong), classes=10, input_size=16)
 
@@ -210,8 +248,9 @@ def test_a_model_without_a_card_is_converted_as_timm_does(tmp_path):
         torch.equal(network[key], value) for key, value in source.items() if not key.startswith("head.")
     )
     for change, says in (
-        (without("norm.bias"), "norm.bias.* is missing"),
-        (replaced("x", torch.zeros(1)), '"x" is not'),
+        (without("norm.bias"), 'test_vit at .* px: Missing key.*"norm.bias"'),
+        (replaced("x", torch.zeros(1)), 'test_vit at .* px: Unexpected key.*"x"'),
+        (replaced("norm.bias", torch.zeros(3)), r'"norm.bias" has shape \(3,\), test_vit needs'),
     ):
         save_file(change(authors), tmp_path / "t.safetensors")
         with pytest.raises(WeightsError, match=says):
@@ -223,7 +262,7 @@ def test_weights_that_timm_cannot_resample(tmp_path):
     save_file(make_model(card, NONE, classes=None, input_size=224).state_dict(), tmp_path / "m.safetensors")
     with pytest.raises(WeightsError) as error:
         make_model(card, of_file(tmp_path / "m.safetensors"), classes=3, input_size=256)
-    assert "does not fit mixer_s32_224 at this input size: size mismatch for blocks.0" in str(error.value)
+    assert "does not fit mixer_s32_224 at 256 px: size mismatch for blocks.0" in str(error.value)
     assert "\n" not in str(error.value)
 
 

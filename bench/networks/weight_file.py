@@ -1,0 +1,78 @@
+"""What a file of pretrained weights holds, and whether it is of the network that a card describes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from bench.errors import WeightsError
+from bench.spec.card import Card
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def read_shapes(path: Path) -> Shapes:
+    """The shape of every tensor of a safetensors file; their values are not read.
+
+    Raises:
+        WeightsError: the file cannot be read, is cut short, is of another format or has not its suffix.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error})") from error
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path}: a safetensors file whose name should end in .safetensors")
+    return shapes
+
+
+def check_shapes(
+    card: Card, path: Path, shapes: Mapping[str, tuple], native: nn.Module, *, head: bool
+) -> None:
+    """Compare a file's tensors with those of the network as the card describes it, made at its own size.
+
+    The head counts only if `head`. For a model without a card, whose file may use its authors' names, only
+    tensors with the same name are compared.
+
+    Raises:
+        WeightsError: names the first tensor that is missing, of another shape or unexpected, and the file.
+    """
+    wanted = native.state_dict(keep_vars=True)
+    stored = {id(tensor) for name, tensor in wanted.items() if name in shapes}  # some have two names
+    heads = () if head else tuple(f"{name}." for name in head_names(native))
+    for name, tensor in wanted.items():
+        need = tuple(tensor.shape)
+        if name.startswith(heads):
+            continue
+        if name in shapes and shapes[name] != need:
+            raise WeightsError(f'{path}: tensor "{name}" has shape {shapes[name]}, {card.name} needs {need}')
+        # Files from other frameworks lack the counter of batch normalisation.
+        optional = name.endswith(".num_batches_tracked") or id(tensor) in stored
+        if card.carded and name not in shapes and not optional:
+            raise WeightsError(f'{path}: tensor "{name}" is missing, {card.name} needs it with shape {need}')
+    for name, shape in shapes.items():
+        if card.carded and name not in wanted and not name.startswith(heads):
+            raise WeightsError(f'{path}: tensor "{name}" of shape {shape} is not in {card.name}')
+
+
+def check_finite(path: Path, network: nn.Module) -> None:
+    """Refuse a network whose weights, which came from `path`, are not all numbers.
+
+    Raises:
+        WeightsError: names the first tensor that holds another value.
+    """
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise WeightsError(
+                f'{path}: tensor "{name}" holds values that are not finite; fetch the file again'
+            )
+
+
+def head_names(network: nn.Module) -> tuple[str, ...]:
+    """The modules that are the classifier of a network made by timm; a distilled one has two."""
+    names = network.pretrained_cfg.get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
