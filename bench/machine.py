@@ -53,21 +53,26 @@ def commit() -> str:
 
 
 def choose_device(requested: str) -> str:
-    """`cpu` or `cuda`; `auto` takes a GPU where there is one.
+    """`cpu`, `cuda` or `mps` (a GPU of Apple's); `auto` takes CUDA where it is there, else the CPU.
 
     Raises:
-        InputError: CUDA was asked for and there is none.
+        InputError: a GPU was asked for and there is none of its kind.
     """
-    if requested not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {requested}: should be auto, cpu or cuda")
+    if requested not in ("auto", "cpu", "cuda", "mps"):
+        raise InputError(f"--device {requested}: should be auto, cpu, cuda or mps")
     if requested == "cpu" or (requested == "auto" and not _may_have_gpu()):
         return "cpu"
     import torch
 
-    if torch.cuda.is_available():
+    if requested != "mps" and torch.cuda.is_available():
         return "cuda"
-    if requested == "cuda":
-        raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu or auto")
+    if requested == "mps" and torch.backends.mps.is_available():
+        return "mps"
+    if requested != "auto":
+        kind = requested.upper()
+        raise InputError(
+            f"--device {requested}: PyTorch finds no {kind} device here; use --device cpu or auto"
+        )
     return "cpu"
 
 
@@ -91,9 +96,9 @@ def computes(device: str) -> bool:
 
 
 def device_name(device: str) -> str:
-    """A device as a reader knows it: the GPU's product name, or "cpu"."""
-    if device == "cpu":
-        return "cpu"
+    """A device as a reader knows it: the product name of a CUDA GPU, or "cpu" or "mps"."""
+    if device != "cuda":
+        return device
     import torch
 
     return torch.cuda.get_device_name(0)
@@ -111,8 +116,8 @@ def machine_facts() -> dict[str, str | int | float]:
 
 
 def gpu_facts(device: str) -> dict[str, str | int | float | bool] | None:
-    """What of a GPU can change its numbers; None for a CPU. What cannot be read is left out."""
-    if device == "cpu":
+    """What of a CUDA GPU can change its numbers; None for others. What cannot be read is left out."""
+    if device != "cuda":
         return None
     import torch
 

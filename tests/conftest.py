@@ -74,17 +74,13 @@ def pictures():
 @pytest.fixture
 def here(monkeypatch, pictures):
     """What `vcbench profile` asks of worker processes is done in this process, on small matrices."""
-    from bench.profiling import bandwidth, end_to_end, loading, matmul, processes, worker
-    from bench.profiling import plan as profiles
-    from bench.profiling import run as profiling
-    from bench.profiling import scheduler as rounds
+    from bench.profiling import bandwidth, end_to_end, job, loading, matmul, processes, worker
 
     monkeypatch.setitem(matmul.SHAPES, "cpu", ((32, 32, 32), (64, 64, 64)))
     monkeypatch.setitem(bandwidth.ARRAY_BYTES, "cpu", 2**12)
     monkeypatch.setattr(loading, "CACHED", 8)
     # What is timed in microseconds is never stable, and more processes would only take longer.
-    monkeypatch.setattr(profiles, "PATIENCE", 1)
+    monkeypatch.setattr(job, "PATIENCE", 1)
     for module in (end_to_end, loading):
         monkeypatch.setattr(module, "make_jpegs", lambda: pictures)
-    for module in (processes, rounds, profiling):
-        monkeypatch.setattr(module, "ask", lambda job, *_: worker.take(job | {"memory_limit": None}))
+    monkeypatch.setattr(processes, "ask", lambda job, *_: worker.take(job | {"memory_limit": None}))

@@ -1,4 +1,4 @@
-"""A model, a dataset, a recipe and a suite are each one new file, and nothing else is touched."""
+"""A model, a dataset, a recipe, a suite and a kind of profile are each one new file, and nothing else."""
 
 import json
 import os
@@ -66,12 +66,35 @@ shots = ["all"]
 replicates = 1
 input_size = 8
 contrasts = [["mine", "other"]]
+[[profiles.measured]]
+what = ["parameters"]
+models = ["mymodel"]
+input_size = 8
+classes = 2
 """
+KIND = '''
+"""How many parameters a model has, of all things counted in a fresh process."""
+
+from bench.profiling.kind import NetworkKind
+
+
+class Parameters(NetworkKind):
+    name = "parameters"
+
+    def measure(self, config):
+        from bench.profiling.network import make_network
+
+        return {"parameters": sum(p.numel() for p in make_network(config).parameters())}
+
+
+KIND = Parameters()
+'''
 FILES = {
     "models/mymodel.toml": MODEL,
     "bench/data/datasets/mydata.py": DATASET,
     "bench/recipes/myrecipe.toml": RECIPE,
     "bench/suites/mysuite.toml": SUITE,
+    "bench/profiling/kinds/parameters.py": KIND,
 }
 
 
@@ -91,6 +114,7 @@ def test_one_file_each_is_enough(tmp_path):
         "                   ('suites', 'mysuite')):\n"
         "    assert name in {entry['name'] for entry in json.loads(said(verb, '--json'))}, verb\n"
         "said('run', 'mysuite', '--only', 'mine')\n"
+        "said('run', 'mysuite', '--only', 'profiles', '--device', 'cpu')\n"
         "print(said('status', '--json'))\n"
     )
     work = tmp_path / "work"
@@ -105,3 +129,9 @@ def test_one_file_each_is_enough(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     (status,) = json.loads(done.stdout)
     assert status["suite"] == "mysuite" and status["done"] >= 1
+    records = [json.loads(path.read_text()) for path in work.glob("results/profiles/*/record.json")]
+    (measured,) = [record for record in records if record["what"] == "parameters"]
+    # Patches of 48 pixels, 5 positions and a class token of width 12; a block of 4, 8 and 12 w^2; a head.
+    block = 2 * 24 + (36 + 12 + 48 + 48) * 12 + 36 + 12 + 48 + 12
+    assert measured["parameters"] == 48 * 12 + 12 + 6 * 12 + block + 24 + 2 * 12 + 2
+    assert measured["model"] == "mymodel" and measured["outcome"] == "measured"

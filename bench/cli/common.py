@@ -29,7 +29,7 @@ WeightsDir = Annotated[
         show_default=False,
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option("--device", help="auto (CUDA, else the CPU), cpu, cuda or mps.")]
 SuiteName = Annotated[
     str, typer.Argument(metavar="SUITE", help="A suite's name, or the path of a TOML file.")
 ]

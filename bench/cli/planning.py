@@ -26,7 +26,7 @@ from bench.files import cache_dir
 
 if TYPE_CHECKING:
     from bench.planning.plan import Resolved, Trial, Unresolved
-    from bench.profiling.plan import Measurement, Profile
+    from bench.profiling.job import ProfileJob
     from bench.running.estimate import Estimator
     from bench.spec.suite import Suite
     from bench.store.run_store import RunStore
@@ -74,7 +74,7 @@ def plan(
     # Only what is measured on a device depends on it; finding it may import PyTorch.
     profiles = planned_profiles(loaded, found, choose_device(device) if loaded.profiles.measured else "cpu")
     if only and PROFILES not in only:
-        profiles = [profile for profile in profiles if profile.what == "cost"]
+        profiles = [profile for profile in profiles if profile.kind == "cost"]
     unmatched = unmatched_pairs(loaded, found, store, estimator)
     listing = {
         "suite": loaded.name,
@@ -141,11 +141,11 @@ def unmatched_pairs(
     return lines
 
 
-def _measuring(profiles: "Sequence[Measurement | Profile]", store: "RunStore") -> float:
+def _measuring(profiles: "Sequence[ProfileJob]", store: "RunStore") -> float:
     """Seconds that what is still to be measured will take."""
     from bench.profiling.expected import expected_seconds
 
-    missing = [one for one in profiles if one.what != "cost" and not store.has_profile(one.id)]
+    missing = [one for one in profiles if one.kind != "cost" and not store.has_profile(one.id)]
     return expected_seconds(missing, store.profiles()) if missing else 0.0
 
 
@@ -172,21 +172,15 @@ def _trial_row(
     }
 
 
-def _profile_row(profile: "Profile | Measurement", store: "RunStore") -> dict[str, Any]:
+def _profile_row(profile: "ProfileJob", store: "RunStore") -> dict[str, Any]:
     return {
         "state": "done" if store.has_profile(profile.id) else "missing",
         "profile": profile.id,
-        "what": profile.what,
+        "what": profile.kind,
+        **profile.config.to_dict(),
         "model": profile.model,
-        **{name: value for name, value in _facts(profile).items() if name != "model"},
-        "words": profile.words,
+        "words": profile.label,
     }
-
-
-def _facts(profile: "Profile | Measurement") -> dict[str, Any]:
-    if profile.what == "cost":
-        return {"classes": profile.classes, "input_size": profile.input_size}
-    return profile.setting.facts()
 
 
 def _print(listing: dict[str, Any], todo: int) -> None:

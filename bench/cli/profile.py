@@ -11,7 +11,7 @@ from bench.cli.common import DEFAULT_RESULTS, Device, Json, Results, print_colum
 from bench.errors import InputError, did_you_mean, shortened
 
 if TYPE_CHECKING:
-    from bench.profiling.plan import Measurement, Profile
+    from bench.profiling.job import ProfileJob
 
 FULL_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 FULL_CUDA_BATCH_SIZES = (*FULL_BATCH_SIZES, 512, 1024)
@@ -107,26 +107,21 @@ def profile(
         MODES,
         NO_COUNTER,
         PRECISIONS,
-        Effort,
+        CostConfig,
         check_precisions,
         grid,
     )
-    from bench.profiling.plan import Profile, can_measure_energy, measurements
-    from bench.profiling.run import WHAT
+    from bench.profiling.job import Budget, ProfileJob, Request
+    from bench.profiling.kinds import requestable
+    from bench.profiling.plan import can_measure_energy, requested_jobs
     from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE
 
-    chosen = _words("--what", what, WHAT)
-    given_modes = None if mode is None else _words("--mode", mode, MODES)
-    precisions = None if precision is None else _words("--precision", precision, PRECISIONS)
-    formats = (
-        None
-        if memory_format is None
-        else _words("--memory-format", memory_format, (AS_TRAINED, *MEMORY_FORMATS))
-    )
-    allocators = (
-        [AS_TRAINED] if allocator is None else _words("--allocator", allocator, (AS_TRAINED, *ALLOCATORS))
-    )
-    batch_sizes = None if batch_size is None else _numbers("--batch-size", batch_size, LARGEST_BATCH)
+    chosen = _words("--what", what, ("cost", *requestable()))
+    given_modes = _words("--mode", mode, MODES)
+    precisions = _words("--precision", precision, PRECISIONS)
+    formats = _words("--memory-format", memory_format, (AS_TRAINED, *MEMORY_FORMATS))
+    allocators = _words("--allocator", allocator, (AS_TRAINED, *ALLOCATORS))
+    batch_sizes = _numbers("--batch-size", batch_size, LARGEST_BATCH)
     input_sizes = _numbers("--input-size", input_size, LARGEST_SIDE)
 
     from bench.machine import choose_device
@@ -150,7 +145,7 @@ def profile(
         formats = formats or MEMORY_FORMATS
         precisions = precisions or [p for p in PRECISIONS if device == "cuda" or p not in CUDA_PRECISIONS]
         batch_sizes = batch_sizes or (FULL_BATCH_SIZES if device == "cpu" else FULL_CUDA_BATCH_SIZES)
-    settings = grid(
+    configs = grid(
         models,
         given_modes or ("infer",),
         batch_sizes or (1, 32),
@@ -161,12 +156,12 @@ def profile(
         classes=classes,
         device=device,
         threads=threads or default_threads(),
-        allocators=allocators,
+        allocators=allocators or (AS_TRAINED,),
     )
-    effort = Effort(processes or (FULL_PROCESSES if full else 3), repeats, seconds)
-    costs = [Profile(model, classes, size) for model in models for size in input_sizes]
-    asked = measurements(chosen, settings, effort)
-    records = _measure(costs, asked, "cost" in chosen, full, results)
+    budget = Budget(processes or (FULL_PROCESSES if full else 3), repeats, seconds)
+    costs = [ProfileJob("cost", CostConfig(model, classes, size)) for model in models for size in input_sizes]
+    jobs = requested_jobs(Request(frozenset(chosen), configs, budget))
+    records = _measure(costs, jobs, "cost" in chosen, full, results)
     if as_json:
         print_json(records)
     else:
@@ -175,34 +170,32 @@ def profile(
 
 
 def _measure(
-    costs: "Sequence[Profile]",
-    asked: "Sequence[Measurement]",
+    costs: "Sequence[ProfileJob]",
+    jobs: "Sequence[ProfileJob]",
     store_costs: bool,
     find_best: bool,
     results: Path,
 ) -> list[dict[str, Any]]:
     """Take the measurements, storing each as it is done; returns the records."""
-    from bench.profiling.run import counted, measure
+    from bench.profiling.run import check_jobs, measure
+    from bench.profiling.session import Session
     from bench.running.runner import PROFILES
     from bench.store.run_store import RunStore
     from bench.tables.tables import write_tables
 
     store = RunStore(results)
     # Costs are counted whatever was asked for: it finds what cannot be made.
-    found = [counted(cost, cost.id) for cost in costs]
+    check_jobs([*costs, *jobs], Session(store))
     store.prepare()
-    records = {}
-    for record in found if store_costs else ():
-        store.finish_profile(record["id"], record)
-        records[record["id"]] = record
+    records = {record["id"]: record for record in measure(costs if store_costs else (), store)}
     with store.claim(PROFILES) as mine:
-        if not mine and asked:
+        if not mine and jobs:
             raise InputError(
                 f"{results}: another process is measuring in this store, and two would disturb each other; "
                 "wait until it is done"
             )
         try:
-            for record in measure(asked, store, told=_tell, find_best=find_best):
+            for record in measure(jobs, store, log=_tell, find_best=find_best):
                 records[record["id"]] = record
         finally:
             write_tables(store)
@@ -214,123 +207,48 @@ def _tell(text: str) -> None:
 
 
 def _print(records: Sequence[dict[str, Any]]) -> None:
-    """One table a kind of measurement."""
-    rows = [
-        (
-            r["model"],
-            r["input_size"],
-            r["classes"],
-            f"{r['params']:,}",
-            f"{r['flops']:,}",
-            f"{r['gmacs']:.3f}",
-        )
-        for r in records
-        if r["what"] == "cost"
-    ]
-    _section(rows, ("MODEL", "PX", "CLASSES", "PARAMETERS", "FLOPS", "GMACS"))
-    rows = []
-    for r in records:
-        if r["what"] == "scaling":
-            crossing = r["attention_outgrows_rest_px"] or "-"
-            rows += [
-                (r["model"], one["input_size"], one["tokens"] or "-", f"{one['gmacs']:.3f}",
-                 f"{one['attention_share']:.1%}", crossing)
-                for one in r["rows"]
-            ]  # fmt: skip
-    _section(rows, ("MODEL", "PX", "TOKENS", "GMACS", "ATTENTION MATRICES", "OUTGROW THE REST AT PX"))
-    rows = [(*_how(r), *_held(r)) for r in records if r["what"] == "memory"]
-    _section(rows, (*HOW, "PEAK MIB", "NOTE"))
-    rows = [(*_how(r), *_timed(r)) for r in records if r["what"] == "speed"]
-    _section(rows, (*HOW, "IMAGES/S", "MS", "Q1-Q3", "OF PEAK", "NOTE"))
-    rows = [(*_how(r), *_spent(r)) for r in records if r["what"] == "energy"]
-    _section(rows, (*HOW, "J PER IMAGE", "NET OF IDLE", "NOTE"))
-    rows = [(*_how(r), *_shared(r)) for r in records if r["what"] == "end_to_end"]
-    _section(rows, (*HOW, "IMAGES/S", "MS", "DECODE", "TRANSFORM", "MODEL", "NOTE"))
-    rows = [
-        (f"from {r['path']}", r["batch_size"], r["input_size"], *_loaded(r))
-        for r in records
-        if r["what"] == "loading"
-    ]
-    _section(rows, ("DATA PATH ALONE", "BATCH", "PX", "IMAGES/S", "NOTE"))
+    """One table a kind of profile."""
+    from bench.profiling.kinds import all_kinds
+
+    for name, kind in all_kinds().items():
+        rows = [row for record in records if record["what"] == name for row in kind.rows(record)]
+        if rows:
+            print(f"\n{name.upper().replace('_', ' ')}")
+            header = [column.upper().replace("_", " ") for column in kind.columns]
+            cells = [[*(_cell(row.get(column)) for column in kind.columns), _note(row)] for row in rows]
+            print_columns(cells, [*header, "NOTE"])
 
 
-HOW = ("MODEL", "MODE", "BATCH", "PX", "PRECISION", "LAYOUT", "COMPILED", "AS TRAINED")
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _how(record: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("model", "mode", "batch_size", "input_size", "precision", "memory_format")
-    trained = "yes" if record["as_trained"] else "no"
-    return *(record[name] for name in names), "yes" if record["compiled"] else "no", trained
-
-
-def _held(record: dict[str, Any]) -> tuple[str, str]:
-    if record["outcome"] != "measured":
-        return "-", record["reason"]
-    on_cpu = "peak_rss_mib" in record
-    name, note = (
-        ("peak_rss_mib", "resident, over the baseline") if on_cpu else ("peak_allocated_mib", "allocated")
-    )
-    return f"{record[name]:.0f}", note
-
-
-def _timed(record: dict[str, Any]) -> tuple[str, ...]:
-    if record["outcome"] != "measured":
-        return "-", "-", "-", "-", record["reason"]
-    fraction = record["fraction_of_matmul_peak"]
-    return (
-        f"{record['images_per_s']:.4g}",
-        f"{record['latency_ms_median']:.4g}",
-        f"{record['latency_ms_q1']:.4g}-{record['latency_ms_q3']:.4g}",
-        "-" if fraction is None else f"{fraction:.0%}",
-        _notes(record),
-    )
-
-
-def _spent(record: dict[str, Any]) -> tuple[str, ...]:
-    if record["outcome"] != "measured":
-        return "-", "-", record["reason"]
-    return (
-        f"{record['energy_j_per_image']:.4g}",
-        f"{record['energy_net_j_per_image']:.4g}",
-        record["energy_scope"],
-    )
-
-
-def _shared(record: dict[str, Any]) -> tuple[str, ...]:
-    if record["outcome"] != "measured":
-        return "-", "-", "-", "-", "-", record["reason"]
-    shares = (f"{record[f'{name}_share']:.0%}" for name in ("decode", "transform", "model"))
-    return f"{record['images_per_s']:.4g}", f"{record['latency_ms_median']:.4g}", *shares, _notes(record)
-
-
-def _loaded(record: dict[str, Any]) -> tuple[str, str]:
-    if record["outcome"] != "measured":
-        return "-", record["reason"]
-    return f"{record['images_per_s']:.4g}", _notes(record)
-
-
-def _notes(record: dict[str, Any]) -> str:
-    """Why a number is to be read with care; and whether it is the model's best."""
-    notes = [name for name in ("best", "unstable", "busy") if record[name]]
-    if not record["steady"]:
+def _note(record: dict[str, Any]) -> str:
+    """Why there is no number, or why it is to be read with care; and whether it is the model's best."""
+    if record.get("reason"):
+        return record["reason"]
+    notes = [name for name in ("best", "unstable", "busy") if record.get(name)]
+    if not record.get("steady", True):
         notes.append("not steady")
-    if record["unstable"] and record["earlier_images_per_s"]:
+    if record.get("unstable") and record["earlier_images_per_s"]:
         notes.append(f"{record['earlier_images_per_s']:.4g} images/s before")
     return ", ".join(notes)
 
 
-def _section(rows: Sequence[tuple], header: Sequence[str]) -> None:
-    if rows:
-        print()
-        print_columns(rows, header)
-
-
-def _words(option: str, text: str, known: Sequence[str]) -> list[str]:
-    """Names separated by commas, each once.
+def _words(option: str, text: str | None, known: Sequence[str]) -> list[str]:
+    """Names separated by commas, each once; none where the option was not given.
 
     Raises:
         InputError: one that is not known.
     """
+    if text is None:
+        return []
     words = list(dict.fromkeys(word.strip() for word in text.split(",")))
     for word in words:
         if word not in known:
@@ -341,12 +259,14 @@ def _words(option: str, text: str, known: Sequence[str]) -> list[str]:
     return words
 
 
-def _numbers(option: str, text: str, most: int) -> list[int]:
-    """Whole numbers from 1 to `most`, separated by commas, each once.
+def _numbers(option: str, text: str | None, most: int) -> list[int]:
+    """Whole numbers from 1 to `most`, separated by commas, each once; none where the option was not given.
 
     Raises:
         InputError: anything else.
     """
+    if text is None:
+        return []
     words = [word.strip() for word in text.split(",")]
     if not all(re.fullmatch("[0-9]{1,9}", word) and 1 <= int(word) <= most for word in words):
         raise InputError(

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.errors import InputError
 
 MODES = ("infer", "train")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 CUDA_PRECISIONS = ("tf32", "fp16")
+DEVICE_TITLES = {"cpu": "the CPU", "mps": "MPS"}
 MEMORY_FORMATS = ("contiguous", "channels_last")
 ALLOCATORS = ("keep_freed", "default")
 # Stands for the layout, or the allocator's setting, in which trials train the model on the device.
 AS_TRAINED = "as_trained"
 # What trials can be trained in.
 TRAINED_PRECISIONS = ("fp32", "bf16")
-# Input sizes in px at which the growth of a model's cost is looked at.
+# Input sizes in px at which the cost of a model is counted, to see how it grows.
 SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 # Ways of an image to a network: decoded from JPEG bytes, or taken from the decoded cache as in training.
 PATHS = ("jpeg", "cache")
@@ -26,15 +27,15 @@ NO_COUNTER = (
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One row of a table of speed, memory, energy or end to end, before it is measured.
+class NetworkConfig:
+    """How a model is run to measure its speed, memory or energy, or the way from JPEG bytes to labels.
 
     Attributes:
         mode: "infer", a forward pass; "train", forward, backward and a step of the optimizer.
         input_size: in px.
         precision: "fp32" with TF32 off; "tf32" is fp32 with TF32 on; "bf16" and "fp16" are the type of the
             weights in inference, and that of autocast in training.
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda" or "mps".
         threads: that the CPU's operations are spread over.
         allocator: "keep_freed" where the C library keeps freed memory for the next step, as it does in trials
             on the CPU; "default" where it gives it back to the system.
@@ -54,20 +55,14 @@ class Setting:
     allocator: str = "default"
     cudnn_benchmark: bool = False
 
-    def facts(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
-
     @property
     def as_trained(self) -> bool:
         """Whether a trial on this device would train the model so: in this layout, with this allocator,
         eager, in a precision that there are trials in."""
-        like = as_trained(self)
-        return like == self and self.precision in TRAINED_PRECISIONS
+        return as_trained(self) == self and self.precision in TRAINED_PRECISIONS
 
     @property
-    def words(self) -> str:
-        """The setting in one line."""
+    def label(self) -> str:
         layout = f"{self.memory_format}, {'compiled' if self.compiled else 'eager'}"
         if self.device == "cpu" and self.allocator == "default":
             layout += ", freed memory returned"
@@ -76,10 +71,12 @@ class Setting:
             f"{self.precision}, {layout}"
         )
 
+    to_dict = asdict
+
 
 @dataclass(frozen=True)
-class Loading:
-    """One row of the loading table, before it is measured; `path` is of `PATHS`."""
+class LoadingConfig:
+    """How images are loaded, without a model; `path` is of `PATHS`."""
 
     path: str
     batch_size: int
@@ -87,46 +84,72 @@ class Loading:
     device: str
     threads: int
     allocator: str = "default"
-
-    def facts(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
+    model: ClassVar[None] = None
+    as_trained: ClassVar[bool] = False
 
     @property
-    def words(self) -> str:
-        """The setting in one line."""
+    def label(self) -> str:
         return f"from {self.path}, batch {self.batch_size}, {self.input_size} px"
+
+    to_dict = asdict
 
 
 @dataclass(frozen=True)
-class Growth:
-    """The costs of a model at several input sizes in px."""
+class ScalingConfig:
+    """A model whose costs are counted at several input sizes, in px."""
 
     model: str
     classes: int
     sizes: tuple[int, ...] = SIZES
-
-    def facts(self) -> dict[str, Any]:
-        """As plain data."""
-        return {"classes": self.classes, "sizes": list(self.sizes)}
+    device: ClassVar[str] = "cpu"
+    as_trained: ClassVar[bool] = False
 
     @property
-    def words(self) -> str:
-        """The setting in one line."""
+    def label(self) -> str:
         return f"{self.model} from {self.sizes[0]} to {self.sizes[-1]} px"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"classes": self.classes, "sizes": list(self.sizes)}
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How long to measure: processes a row; in each, at least so many steps and so many seconds of them.
+class CostConfig:
+    """A model with one head, whose cost is counted at one input size, in px."""
 
-    A row that is unstable gets further processes, up to `most`; None for none.
-    """
+    model: str
+    classes: int
+    input_size: int
+    device: ClassVar[str] = "cpu"
+    as_trained: ClassVar[bool] = False
 
-    processes: int = 3
-    repeats: int = 10
-    seconds: float = 1.0
-    most: int | None = None
+    @property
+    def label(self) -> str:
+        return f"{self.model}, {self.classes} classes, {self.input_size} px"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"classes": self.classes, "input_size": self.input_size}
+
+
+@dataclass(frozen=True)
+class LimitConfig:
+    """Where a limit of the machine is measured; `precision` is of matrix products."""
+
+    device: str
+    threads: int
+    precision: str | None = None
+    model: ClassVar[None] = None
+    as_trained: ClassVar[bool] = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.precision or 'memory'} on {self.device}"
+
+    to_dict = asdict
+
+
+# Each has `model` (or None), `device`, `as_trained`, `label` (what it is, in one line) and
+# `to_dict()`, the fields that its records have and that their ids depend on.
+Config = NetworkConfig | LoadingConfig | ScalingConfig | CostConfig | LimitConfig
 
 
 def grid(
@@ -142,14 +165,14 @@ def grid(
     device: str,
     threads: int,
     allocators: Sequence[str] = (AS_TRAINED,),
-) -> list[Setting]:
+) -> list[NetworkConfig]:
     """Every combination once, in order; `AS_TRAINED` among the layouts and allocators is each model's own."""
     combinations = product(
         models, modes, input_sizes, precisions, memory_formats, allocators, compiled, batch_sizes
     )
-    found = []
+    configs = []
     for model, mode, input_size, precision, memory_format, allocator, compile_it, batch_size in combinations:
-        setting = Setting(
+        config = NetworkConfig(
             model=model,
             mode=mode,
             batch_size=batch_size,
@@ -163,40 +186,42 @@ def grid(
             allocator=allocator,
             cudnn_benchmark=device == "cuda",
         )
-        like = as_trained(setting)
+        trained = as_trained(config)
         if memory_format == AS_TRAINED:
-            setting = replace(setting, memory_format=like.memory_format)
+            config = replace(config, memory_format=trained.memory_format)
         if allocator == AS_TRAINED:
-            setting = replace(setting, allocator=like.allocator)
-        found.append(setting)
-    return list(dict.fromkeys(found))
+            config = replace(config, allocator=trained.allocator)
+        configs.append(config)
+    return list(dict.fromkeys(configs))
 
 
-def as_trained(setting: Setting) -> Setting:
-    """The setting with layout, allocator, cuDNN and compilation as trials on its device have them."""
+def as_trained(config: NetworkConfig) -> NetworkConfig:
+    """The config with layout, allocator, cuDNN and compilation as trials on its device have them."""
     from bench.networks import find_card
     from bench.training.allocator import trained_allocator
 
     return replace(
-        setting,
-        memory_format=find_card(setting.model).memory_format,
-        allocator=trained_allocator(setting.device),
-        cudnn_benchmark=setting.device == "cuda",
+        config,
+        memory_format=find_card(config.model).memory_format,
+        allocator=trained_allocator(config.device),
+        cudnn_benchmark=config.device == "cuda",
         compiled=False,
     )
 
 
 def check_precisions(precisions: Sequence[str], device: str, *, where: str) -> None:
-    """Refuse a precision that only a GPU has on a CPU.
+    """Refuse a precision that only CUDA has on another device.
 
     Raises:
         InputError: with `where` it was asked for.
     """
     for name in precisions:
-        if device == "cpu" and name in CUDA_PRECISIONS:
-            raise InputError(f"{where} {name}: only on CUDA; on the CPU fp32 and bf16 are measured")
+        if device != "cuda" and name in CUDA_PRECISIONS:
+            raise InputError(
+                f"{where} {name}: only on CUDA; on {DEVICE_TITLES[device]} fp32 and bf16 are measured"
+            )
 
 
-def fitting(size: int, patch: int | None) -> int:
+def round_to_patch(size: int, patch: int | None) -> int:
     """The multiple of a transformer's patch nearest to `size` in px; `size` where there is no patch."""
     return size if patch is None else max(round(size / patch), 1) * patch

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from bench.profiling.config import NO_COUNTER, Setting
+from bench.profiling.config import NO_COUNTER, NetworkConfig
 from bench.profiling.network import BadOutput, prepare
 from bench.profiling.nvml import energy_counter
-from bench.profiling.system_load import OtherLoad, gpu_state
+from bench.profiling.system_load import SystemLoad, gpu_state
 from bench.profiling.timing import BLOCK, wall_clock, warm_up
 
 WINDOWS, WINDOW_S = 3, 5.0
@@ -40,11 +40,11 @@ def measure_idle(device: str) -> dict[str, Any]:
         raise BadOutput(NO_COUNTER)
     torch.zeros(1, device=device)
     torch.cuda.synchronize()
-    return {"idle_watts": idle_watts(joules)}
+    return {"idle_watts": idle_power(joules)}
 
 
-def measure_energy(setting: Setting, *, idle: float) -> dict[str, Any]:
-    """Energy per image of a setting on a GPU whose board takes `idle` watts without work.
+def measure_energy(config: NetworkConfig, *, idle_watts: float) -> dict[str, Any]:
+    """Energy per image on a GPU whose board takes `idle_watts` without work.
 
     Returns:
         What `per_image` gives, with windows, idle_watts, energy_scope, error and the state of the machine.
@@ -52,11 +52,11 @@ def measure_energy(setting: Setting, *, idle: float) -> dict[str, Any]:
     Raises:
         BadOutput: outputs are wrong, or there is no counter.
     """
-    joules = energy_counter(setting.device)
+    joules = energy_counter(config.device)
     if joules is None:
         raise BadOutput(NO_COUNTER)
-    step, error = prepare(setting)
-    clock = wall_clock(step, setting.device)
+    step, error = prepare(config)
+    clock = wall_clock(step, config.device)
     warm_up(clock, WINDOW_S / 5, WINDOW_S)
 
     def block() -> int:
@@ -65,20 +65,20 @@ def measure_energy(setting: Setting, *, idle: float) -> dict[str, Any]:
         torch.cuda.synchronize()
         return BLOCK
 
-    before, load = gpu_state(), OtherLoad()
+    before, load = gpu_state(), SystemLoad()
     windows = measure_windows(block, joules)
     return {
-        **per_image(windows, idle, setting.batch_size),
+        **per_image(windows, idle_watts, config.batch_size),
         "windows": windows,
-        "idle_watts": idle,
+        "idle_watts": idle_watts,
         "energy_scope": SCOPE,
         "error": error,
         "gpu": {"before": before, "after": gpu_state()},
-        **load.facts(),
+        **load.to_dict(),
     }
 
 
-def idle_watts(
+def idle_power(
     joules: Read, seconds: float = IDLE_S, now: Read = time.perf_counter, sleep: Callable = time.sleep
 ) -> float:
     """Mean power of a board that has nothing to do."""
@@ -106,7 +106,7 @@ def measure_windows(
     Returns:
         joules, seconds and steps of every window.
     """
-    phases, found = random.Random(seed), []
+    phases, results = random.Random(seed), []
     for _ in range(windows):
         begin = now() + phases.uniform(0, PHASE_S)
         while now() < begin:
@@ -114,8 +114,8 @@ def measure_windows(
         begun, before, steps = now(), joules(), 0
         while now() - begun < seconds:
             steps += block()
-        found.append({"joules": joules() - before, "seconds": now() - begun, "steps": steps})
-    return found
+        results.append({"joules": joules() - before, "seconds": now() - begun, "steps": steps})
+    return results
 
 
 def per_image(windows: Sequence[dict[str, float]], idle: float, batch_size: int) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """JPEG files made on the spot, and the way from their bytes to a batch that a network takes."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,16 +45,16 @@ def make_jpegs(count: int = PICTURES, seed: int = 0) -> list[bytes]:
     return files
 
 
-def jpeg_facts(files: Sequence[bytes]) -> dict[str, str | float]:
+def describe_jpegs(files: Sequence[bytes]) -> dict[str, str | float]:
     """jpeg_px, width x height; jpeg_kib, their mean size in KiB."""
     return {"jpeg_px": f"{WIDTH}x{HEIGHT}", "jpeg_kib": sum(map(len, files)) / len(files) / 1024}
 
 
 def batches(files: Sequence[bytes], batch_size: int) -> Iterator[list[bytes]]:
     """The files in turn, for ever, `batch_size` at a time."""
-    turning = cycle(files)
+    endless = cycle(files)
     while True:
-        yield list(islice(turning, batch_size))
+        yield list(islice(endless, batch_size))
 
 
 class Preparation:
@@ -83,7 +84,7 @@ class Preparation:
     def _scale(self, picture: Image.Image) -> np.ndarray:
         return np.asarray(fit(picture, self._stored, self._augment.resize, self._augment.interpolation))
 
-    def _each(self, function, items: Sequence) -> list:
+    def _each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         if self._pool is None or len(items) == 1:
             return [function(item) for item in items]
         return list(self._pool.map(function, items))

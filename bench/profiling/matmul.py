@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from bench.profiling.config import LimitConfig
 from bench.profiling.network import HALF
 from bench.profiling.timing import BLOCK, event_clock, sample, wall_clock, warm_up
 from bench.training.step import set_backends
@@ -23,15 +24,16 @@ SHAPES = {
 }
 
 
-def measure_matmul(device: str, precision: str, *, repeats: int, seconds: float) -> dict[str, Any]:
+def measure_matmul(config: LimitConfig, *, repeats: int, seconds: float) -> dict[str, Any]:
     """The best median rate over `SHAPES` on normally distributed matrices.
 
     Returns:
         flops_per_s (2 x multiply-adds per second), shape, and all by_shape.
     """
+    device, precision = config.device, config.precision
     set_backends(device, tf32=precision == "tf32")
-    shapes = SHAPES[device]
-    found = []
+    shapes = SHAPES.get(device, SHAPES["cpu"])
+    results = []
     for m, k, n in shapes:
         dtype = HALF.get(precision, torch.float32)
         left, right = (torch.randn(size, device=device).to(dtype) for size in ((m, k), (k, n)))
@@ -40,8 +42,8 @@ def measure_matmul(device: str, precision: str, *, repeats: int, seconds: float)
         def step(left: torch.Tensor = left, right: torch.Tensor = right, out: torch.Tensor = out) -> None:
             torch.mm(left, right, out=out)
 
-        clock = event_clock(step) if device == "cuda" else wall_clock(step)
+        clock = event_clock(step) if device == "cuda" else wall_clock(step, device)
         warm_up(clock, seconds / len(shapes) / 2, seconds)
         samples = sample(clock, repeats, seconds / len(shapes), BLOCK if device == "cuda" else 1)
-        found.append({"shape": [m, k, n], "flops_per_s": 2 * m * k * n / median(samples)})
-    return {**max(found, key=lambda one: one["flops_per_s"]), "by_shape": found}
+        results.append({"shape": [m, k, n], "flops_per_s": 2 * m * k * n / median(samples)})
+    return {**max(results, key=lambda one: one["flops_per_s"]), "by_shape": results}

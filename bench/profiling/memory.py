@@ -1,4 +1,4 @@
-"""How much memory a setting takes, in the process that this runs in; nothing is timed in it."""
+"""How much memory a config takes, in the process that this runs in; nothing is timed in it."""
 
 import sys
 from contextlib import suppress
@@ -8,27 +8,32 @@ from typing import Any
 import psutil
 import torch
 
-from bench.profiling.config import Setting
-from bench.profiling.network import prepare
+from bench.profiling.config import NetworkConfig
+from bench.profiling.network import BadOutput, prepare
 
 STEPS = 3
 MIB = 2**20
 
 
-def measure_memory(setting: Setting) -> dict[str, Any]:
+def measure_memory(config: NetworkConfig) -> dict[str, Any]:
     """Peak memory over a few steps, in MiB.
 
     Returns:
         On the CPU baseline_mib, the resident set before there was a network, and peak_rss_mib, its
         highest during the steps less that. On a GPU peak_allocated_mib and peak_reserved_mib, of
         PyTorch's allocator. Both with resting_mib, what is held between steps over the same baseline.
+
+    Raises:
+        BadOutput: the outputs are wrong, or PyTorch keeps no peak of the device's memory.
     """
-    on_gpu = setting.device == "cuda"
+    if config.device == "mps":
+        raise BadOutput("PyTorch keeps no peak of the memory that MPS takes")
+    on_gpu = config.device == "cuda"
     baseline = _resident()
-    step, _ = prepare(setting)
+    step, _ = prepare(config)
     if on_gpu:
         torch.cuda.synchronize()
-        # What the check in fp32 took is still reserved: it is not the setting's.
+        # What the check in fp32 took is still reserved: it is not the config's.
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     else:

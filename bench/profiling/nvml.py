@@ -6,7 +6,7 @@ from typing import Any
 import pynvml
 
 
-def board() -> Any | None:
+def gpu_handle() -> Any | None:
     """NVML's handle of the GPU that PyTorch calls its first; None where NVML does not answer.
 
     NVML counts boards in an order of its own and knows nothing of CUDA_VISIBLE_DEVICES: they are matched by
@@ -28,7 +28,7 @@ def energy_counter(device: str) -> Callable[[], float] | None:
 
     It is the whole board's: memory, fans and what other processes do on it are in it.
     """
-    handle = board() if device == "cuda" else None
+    handle = gpu_handle() if device == "cuda" else None
     if handle is None:
         return None
 

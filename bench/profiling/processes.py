@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench.profiling.config import Loading, Setting
+from bench.profiling.config import Config
 
 ROOT = Path(__file__).parent.parent.parent
 # What the machine keeps of its free memory: a measurement must not take others' processes down.
@@ -94,32 +93,16 @@ def _on_gpu() -> bool:
     return torch is not None and torch.cuda.is_initialized()
 
 
-def job_of(task: str, setting: Setting | Loading, memory_limit: int | None, **effort: Any) -> dict[str, Any]:
-    """The job that measures a setting."""
-    limit = memory_limit if setting.device == "cpu" else None
+def worker_job(kind: str, config: Config, method: str = "measure", **options: Any) -> dict[str, Any]:
+    """The job that has a worker call a method of a kind of profile with a config."""
     return {
-        "task": task,
-        "setting": setting.facts(),
-        "threads": setting.threads,
-        "memory_limit": limit,
-        **effort,
+        "kind": kind,
+        "method": method,
+        "config": config.to_dict(),
+        "options": options,
+        "threads": config.threads,
+        "memory_limit": available_memory() if config.device == "cpu" else None,
     }
-
-
-def largest_batch(
-    setting: Setting, memory_limit: int | None, should_stop: Callable[[], bool] = lambda: False
-) -> int:
-    """The largest of batch_size / 2, / 4, ... that fits, each tried in a process of its own; 0 for none.
-
-    Raises:
-        Stopped: as `ask`.
-    """
-    batch_size = setting.batch_size
-    while (batch_size := batch_size // 2) > 0:
-        smaller = replace(setting, batch_size=batch_size)
-        if ask(job_of("fits", smaller, memory_limit), should_stop)["outcome"] == "measured":
-            return batch_size
-    return 0
 
 
 def available_memory(group: Path = Path("/sys/fs/cgroup")) -> int:

@@ -4,19 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.networks import make_model
-from bench.profiling.config import SIZES, fitting
+from bench.profiling.config import SIZES, round_to_patch
 from bench.profiling.cost import cost
 from bench.spec.card import Card
 
 Count = Callable[[Card, int, int], dict[str, Any]]
 
 
-def _counted(card: Card, classes: int, input_size: int) -> dict[str, Any]:
+def _count(card: Card, classes: int, input_size: int) -> dict[str, Any]:
     return cost(card, classes=classes, input_size=input_size)
 
 
 def scaling(
-    card: Card, *, classes: int = 1000, sizes: tuple[int, ...] = SIZES, count: Count = _counted
+    card: Card, *, classes: int = 1000, sizes: tuple[int, ...] = SIZES, count: Count = _count
 ) -> dict[str, Any]:
     """Costs at several input sizes.
 
@@ -37,16 +37,16 @@ def scaling(
         InputError: the network cannot be made for a size.
     """
     rows = []
-    for size in dict.fromkeys(fitting(size, card.patch) for size in sizes):
-        found = count(card, classes, size)
-        attention = found["by_part"]["attention_matrices"]
+    for size in dict.fromkeys(round_to_patch(size, card.patch) for size in sizes):
+        cost_at = count(card, classes, size)
+        attention = cost_at["by_part"]["attention_matrices"]
         rows.append(
             {
                 "input_size": size,
                 "tokens": tokens(card, size),
                 "attention_matrices_flops": attention,
-                "attention_share": attention / found["flops"],
-                **{name: found[name] for name in ("params", "flops", "gmacs", "activations_m", "counter")},
+                "attention_share": attention / cost_at["flops"],
+                **{name: cost_at[name] for name in ("params", "flops", "gmacs", "activations_m", "counter")},
             }
         )
     return {"rows": rows, "attention_outgrows_rest_px": _crossing(card, rows)}

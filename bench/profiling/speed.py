@@ -1,17 +1,17 @@
-"""How long a step of a setting takes, in the process that this runs in."""
+"""How long a step of a config takes, in the process that this runs in."""
 
 from typing import Any
 
-from bench.profiling.config import Setting
-from bench.profiling.network import TOLERANCE, optimizer_words, prepare
-from bench.profiling.system_load import OtherLoad, gpu_state
+from bench.profiling.config import NetworkConfig
+from bench.profiling.network import TOLERANCE, describe_optimizer, prepare
+from bench.profiling.system_load import SystemLoad, gpu_state
 from bench.profiling.timing import BLOCK, event_clock, sample, wall_clock, warm_up
 
 # On a busy machine steps never agree: at most this many times the seconds that are then sampled.
 WARM_UP_LIMIT = 4
 
 
-def measure_speed(setting: Setting, *, repeats: int, seconds: float) -> dict[str, Any]:
+def measure_speed(config: NetworkConfig, *, repeats: int, seconds: float) -> dict[str, Any]:
     """Seconds of every step of one process.
 
     Latency of one image is that until its answer is there; other steps run back to back on a GPU.
@@ -19,28 +19,34 @@ def measure_speed(setting: Setting, *, repeats: int, seconds: float) -> dict[str
     Raises:
         BadOutput: the outputs are wrong; nothing is timed.
     """
-    step, error = prepare(setting)
-    on_gpu = setting.device == "cuda"
-    events = on_gpu and not (setting.mode == "infer" and setting.batch_size == 1)
-    clock = event_clock(step) if events else wall_clock(step, setting.device)
+    step, error = prepare(config)
+    on_gpu = config.device == "cuda"
+    events = on_gpu and not (config.mode == "infer" and config.batch_size == 1)
+    clock = event_clock(step) if events else wall_clock(step, config.device)
     steps, steady = warm_up(clock, seconds / 2, WARM_UP_LIMIT * seconds)
-    before, load = gpu_state() if on_gpu else {}, OtherLoad()
+    before, load = gpu_state() if on_gpu else {}, SystemLoad()
     samples = sample(clock, repeats, seconds, BLOCK if events else 1)
     return {
         "seconds": samples,
-        "clock": "CUDA events" if events else "perf_counter, synchronised" if on_gpu else "perf_counter",
+        "clock": _clock(config.device, events),
         "warm_up_steps": steps,
         "steady": steady,
         "error": error,
-        "tolerance": TOLERANCE[setting.precision],
-        "casting": _casting(setting),
-        "optimizer": optimizer_words() if setting.mode == "train" else None,
+        "tolerance": TOLERANCE[config.precision],
+        "casting": _casting(config),
+        "optimizer": describe_optimizer() if config.mode == "train" else None,
         "gpu": {"before": before, "after": gpu_state()} if on_gpu else None,
-        **load.facts(),
+        **load.to_dict(),
     }
 
 
-def _casting(setting: Setting) -> str:
-    if setting.precision not in ("bf16", "fp16"):
+def _clock(device: str, events: bool) -> str:
+    if events:
+        return "CUDA events"
+    return "perf_counter" if device == "cpu" else "perf_counter, synchronised"
+
+
+def _casting(config: NetworkConfig) -> str:
+    if config.precision not in ("bf16", "fp16"):
         return "none"
-    return "autocast" if setting.mode == "train" else "weights and images cast"
+    return "autocast" if config.mode == "train" else "weights and images cast"

@@ -9,20 +9,20 @@ from typing import Any
 import psutil
 import pynvml
 
-from bench.profiling.nvml import board
+from bench.profiling.nvml import gpu_handle
 
 # A machine is busy when other processes had more than this share of its cores.
 BUSY_SHARE = 0.1
 
 
-class OtherLoad:
+class SystemLoad:
     """Cores that other processes kept busy between two moments, time stolen by the host included."""
 
     def __init__(self) -> None:
         self.before = _load_average()
         self.begun, self.machine, self.own = time.perf_counter(), _busy_seconds(), time.process_time()
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """other_cores, busy, and the machine's load average of the minute before and now."""
         seconds = max(time.perf_counter() - self.begun, 1e-9)
         others = (_busy_seconds() - self.machine) - (time.process_time() - self.own)
@@ -48,12 +48,12 @@ READINGS: dict[str, Callable[[Any], float]] = {
 def gpu_state() -> dict[str, float]:
     """Of the first GPU: clocks in MHz, degrees Celsius, utilisation in percent, watts, and bits of why clocks
     are low. What NVML refuses is left out; all of it where it does not answer."""
-    handle = board()
-    found = {}
+    handle = gpu_handle()
+    readings = {}
     for name, read in READINGS.items() if handle is not None else ():
         with suppress(pynvml.NVMLError):
-            found[name] = read(handle)
-    return found
+            readings[name] = read(handle)
+    return readings
 
 
 def others_on_gpu(own: int = 0) -> int | None:
@@ -69,7 +69,7 @@ def others_on_gpu(own: int = 0) -> int | None:
             pynvml.nvmlDeviceGetUUID(handle): len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
             for handle in handles
         }
-        first = board()
+        first = gpu_handle()
         return None if first is None else max(counts[pynvml.nvmlDeviceGetUUID(first)] - own, 0)
     except (pynvml.NVMLError, KeyError):
         return None

@@ -17,7 +17,7 @@ BLOCK = 10
 
 def wall_clock(step: Callable[[], object], device: str = "cpu") -> Clock:
     """Times steps on the CPU, or, where the device is a GPU, each until the device is done."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait = torch.get_device_module(device).synchronize
 
     def clock(count: int) -> list[float]:
         seconds = []

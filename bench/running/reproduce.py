@@ -203,14 +203,16 @@ def recount(record: dict[str, Any]) -> Agreement:
     Raises:
         InputError: the profile is not one of cost.
     """
-    from bench.profiling.plan import Profile, run_profile
+    from bench.machine import versions
+    from bench.networks import find_card
+    from bench.profiling.cost import cost
 
     if record["what"] != "cost":
         raise InputError(f"{record['id']}: a profile of {record['what']} depends on the moment it was taken")
-    new = run_profile(Profile(record["model"], record["classes"], record["input_size"]))
+    new = cost(find_card(record["model"]), classes=record["classes"], input_size=record["input_size"])
     costs = {name: (record.get(name), new.get(name)) for name in COSTS}
     same = all(a == b for a, b in costs.values())
-    versions = (record.get("versions"), new["versions"])
+    libraries = (record.get("versions"), versions())
     return Agreement(
         id=record["id"],
         verdict="identical" if same else "differs",
@@ -222,7 +224,7 @@ def recount(record: dict[str, Any]) -> Agreement:
         images=None,
         images_alike=None,
         predictions_identical=None,
-        circumstances={"versions": versions} if versions[0] != versions[1] else {},
+        circumstances={"versions": libraries} if libraries[0] != libraries[1] else {},
     )
 
 

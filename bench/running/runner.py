@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
 from bench.planning.plan import Resolved, Resolver, Trial, Unresolved, distinct, listing, plan
-from bench.profiling.plan import Measurement, Profile, planned_profiles, run_profile
+from bench.profiling.job import ProfileJob
+from bench.profiling.plan import planned_profiles
 from bench.running.engine import Engine, Outcome
 from bench.spec.suite import Suite, fingerprint, suite_names
 from bench.store.run_store import RunStore
@@ -52,7 +53,7 @@ def write_listing(
     suite: Suite,
     store: RunStore,
     found: Iterable[Resolved | Unresolved],
-    profiles: Iterable[Profile | Measurement],
+    profiles: Iterable[ProfileJob],
     file: Path | None = None,
 ) -> None:
     """Store what the suite holds, keeping what earlier runs of the same suite had asked for.
@@ -117,8 +118,8 @@ def _relative(file: Path, store: RunStore) -> str:
     return Path(os.path.relpath(file.resolve(), Path(store.root).resolve())).as_posix()
 
 
-def _asks_for(record: dict[str, Any], profiles: Iterable[Profile | Measurement]) -> bool:
-    return any(isinstance(profile, Measurement) and profile.is_of(record) for profile in profiles)
+def _asks_for(record: dict[str, Any], profiles: Iterable[ProfileJob]) -> bool:
+    return any(profile.matches(record) for profile in profiles)
 
 
 def run_suite(
@@ -148,6 +149,7 @@ def run_suite(
     Raises:
         BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
     """
+    from bench.profiling.run import measure
     from bench.running.preflight import check_networks
 
     only = set(only)
@@ -165,9 +167,9 @@ def run_suite(
     profiles = planned_profiles(suite, wanted, place.device)
     found = distinct([*wanted, *offline.resolve_all(others)])
     write_listing(suite, store, found, planned_profiles(suite, found, place.device), file)
-    for profile in profiles:
-        if isinstance(profile, Profile) and not store.has_profile(profile.id) and not should_stop():
-            store.finish_profile(profile.id, run_profile(profile))
+    costs = [one for one in profiles if one.kind == "cost" and not store.has_profile(one.id)]
+    for _ in measure(costs, store, should_stop=should_stop):
+        pass
 
     for item in wanted:
         store.tidy(item.id)
@@ -223,7 +225,7 @@ def _baselines(
 
 
 def _measure(
-    profiles: Iterable[Profile | Measurement],
+    profiles: Iterable[ProfileJob],
     store: RunStore,
     told: Callable[[str], None],
     should_stop: Callable[[], bool],
@@ -233,7 +235,7 @@ def _measure(
     One process measures in a store at a time: two would disturb each other. This one waits for its turn, and
     then measures what the other has left.
     """
-    asked = [profile for profile in profiles if isinstance(profile, Measurement)]
+    asked = [profile for profile in profiles if profile.kind != "cost"]
     waiting = False
     while not should_stop() and not all(store.has_profile(profile.id) for profile in asked):
         with store.claim(PROFILES) as mine:
@@ -242,7 +244,7 @@ def _measure(
 
                 _release_gpu()
                 wanted = [profile for profile in asked if not store.has_profile(profile.id)]
-                return sum(1 for _ in measure(wanted, store, told=told, resume=True, should_stop=should_stop))
+                return sum(1 for _ in measure(wanted, store, log=told, resume=True, should_stop=should_stop))
         if not waiting:
             told("waiting for another process that measures in this store")
         waiting = True

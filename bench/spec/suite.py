@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bench.errors import InputError, did_you_mean, shortened
 from bench.files import canonical, digest, slug
@@ -82,7 +82,15 @@ class CostProfiles(Strict):
     input_size: int | None = Field(None, ge=8, le=LARGEST_SIDE)
 
 
-What = Literal["speed", "memory", "energy", "scaling", "end_to_end"]
+def _known_kind(name: str) -> str:
+    from bench.profiling.kinds import requestable
+
+    if name not in requestable():
+        raise ValueError(f"should be one of {', '.join(requestable())}")
+    return name
+
+
+What = Annotated[str, AfterValidator(_known_kind)]
 
 
 class MeasuredProfiles(Strict):

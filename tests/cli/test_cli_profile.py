@@ -5,10 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from bench.profiling import network as subject
-from bench.profiling import run as profiling
-from bench.profiling import scheduler as rounds
-from bench.profiling import worker
+from bench.profiling import network as benchmarked
+from bench.profiling import processes, worker
 
 SMALL = ("--input-size", "16", "--classes", "10", "--device", "cpu", "--seconds", "0", "--repeats", "2")
 
@@ -50,7 +48,7 @@ def test_measured_anew_it_replaces_the_record(vcbench, here, tmp_path):
     (first,) = (tmp_path / "results/profiles").glob("*/record.json")
     before = json.loads(first.read_text())["process_medians_ms"]
     status, out, _ = vcbench(*arguments)
-    assert status == 0 and "IMAGES/S" in out and "vit_digits" in out
+    assert status == 0 and "IMAGES PER S" in out and "vit_digits" in out
     (second,) = (tmp_path / "results/profiles").glob("*/record.json")
     assert first == second and json.loads(second.read_text())["process_medians_ms"] != before
     assert vcbench(*arguments, "--threads", "2")[0] == 0
@@ -64,9 +62,9 @@ def test_two_profiles_that_disagree_are_unstable(vcbench, here, tmp_path, monkey
 
     def paced(job, *_):
         found = measured(job | {"memory_limit": None})
-        return found | {"seconds": [pace["seconds"]] * 5} if job["task"] == "speed" else found
+        return found | {"seconds": [pace["seconds"]] * 5} if job["kind"] == "speed" else found
 
-    monkeypatch.setattr(rounds, "ask", paced)
+    monkeypatch.setattr(processes, "ask", paced)
     arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "2", "--what", "speed")
     for seconds, before, unstable in ((0.010, None, False), (0.0103, 200.0, False), (0.011, 194.2, True)):
         pace["seconds"] = seconds
@@ -85,7 +83,7 @@ def test_two_profiles_that_disagree_are_unstable(vcbench, here, tmp_path, monkey
 def test_end_to_end_fills_its_table_and_that_of_loading(vcbench, here, tmp_path):
     arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "1,2,4", "--what", "end_to_end")
     status, out, err = vcbench(*arguments, "--threads", "1")
-    assert status == 0 and "DECODE" in out and "DATA PATH ALONE" in out, err
+    assert status == 0 and "DECODE SHARE" in out and "\nLOADING\n" in out, err
     table = tables(tmp_path, "end_to_end")
     assert list(table["batch_size"]) == [1, 4] and set(table["processes"]) == {3}
     shares = table[["decode_share", "transform_share", "model_share"]]
@@ -138,7 +136,7 @@ def test_a_card_written_on_the_spot(vcbench, here, tmp_path, monkeypatch):
 def test_outputs_that_are_nan_in_bf16_are_a_failed_row(vcbench, here, tmp_path, monkeypatch):
     import torch
 
-    made = subject.make_network
+    made = benchmarked.make_network
 
     def broken(setting):
         network = made(setting)
@@ -147,7 +145,7 @@ def test_outputs_that_are_nan_in_bf16_are_a_failed_row(vcbench, here, tmp_path, 
         )
         return network
 
-    monkeypatch.setattr(subject, "make_network", broken)
+    monkeypatch.setattr(benchmarked, "make_network", broken)
     arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "1", "--what", "speed")
     status, out, _ = vcbench(*arguments, "--precision", "fp32,bf16")
     assert status == 0 and "not all finite" in out
@@ -157,14 +155,14 @@ def test_outputs_that_are_nan_in_bf16_are_a_failed_row(vcbench, here, tmp_path, 
 
 
 def test_out_of_memory_at_the_second_batch_size_is_a_row(vcbench, here, tmp_path, monkeypatch):
-    made = subject.make_images
+    made = benchmarked.make_images
 
     def scarce(setting):
         if setting.batch_size > 4:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
         return made(setting)
 
-    monkeypatch.setattr(subject, "make_images", scarce)
+    monkeypatch.setattr(benchmarked, "make_images", scarce)
     arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "1,16", "--what")
     status, out, _ = vcbench(*arguments, "speed,memory,end_to_end")
     assert status == 0 and out.count("the largest batch that fits is 4") == 3
@@ -179,12 +177,12 @@ def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):
     jobs = []
 
     def answer(job, *_):
-        if job["task"] == "matmul":
+        if job["kind"] == "matmul":
             return {"outcome": "measured", "flops_per_s": 1e9, "shape": [1, 1, 1]}
-        if job["task"] == "bandwidth":
+        if job["kind"] == "bandwidth":
             return {"outcome": "measured", "bytes_per_s": 1e9}
-        jobs.append(job["setting"])
-        again = jobs.count(job["setting"]) > 5
+        jobs.append(job["config"])
+        again = jobs.count(job["config"]) > 5
         facts = {"clock": "", "tolerance": 1, "casting": "", "optimizer": None, "gpu": None, "error": 0.0}
         load = {"busy": False, "other_cores": 0.0, "load_before": 0.0, "load_after": 0.0}
         return {
@@ -196,7 +194,7 @@ def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):
             **load,
         }
 
-    monkeypatch.setattr(rounds, "ask", answer)
+    monkeypatch.setattr(processes, "ask", answer)
     arguments = ("profile", "vit_digits", *SMALL, "--what", "speed", "--full", "--mode", "infer")
     arguments += ("--batch-size", "1,2,4", "--precision", "fp32", "--memory-format", "contiguous")
     assert vcbench(*arguments)[0] == 0
@@ -207,9 +205,10 @@ def test_the_best_setting_is_measured_again(vcbench, tmp_path, monkeypatch):
 
 
 def test_scaling_with_speed_and_memory(vcbench, here, tmp_path, monkeypatch):
-    from bench.profiling import plan as profiles
+    from bench.profiling.job import Request
 
-    monkeypatch.setattr(profiles.measurements, "__defaults__", ((16, 32),))
+    made = Request.__init__.__defaults__
+    monkeypatch.setattr(Request.__init__, "__defaults__", (*made[:-1], (16, 32)))
     what = ("--what", "scaling,speed,memory", "--batch-size", "2,4")
     assert vcbench("profile", "vit_digits", *SMALL, *what)[0] == 0
     table = tables(tmp_path, "scaling")
@@ -265,7 +264,7 @@ def test_help_has_an_example():
 
 @pytest.mark.slow
 def test_real_workers_and_a_batch_that_does_not_fit(vcbench, tmp_path, monkeypatch):
-    monkeypatch.setattr(profiling, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(processes, "available_memory", lambda: 2**30)
     arguments = ("profile", "vit_digits", *SMALL, "--batch-size", "1,262144", "--what", "speed")
     status, out, err = vcbench(*arguments)
     assert status == 0 and "the largest batch that fits is" in out, err

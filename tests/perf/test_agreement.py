@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.profiling.config import AS_TRAINED, Setting, grid
-from bench.profiling.processes import ask, default_threads, job_of
+from bench.profiling.config import AS_TRAINED, NetworkConfig, grid
+from bench.profiling.processes import ask, default_threads, worker_job
 
 ROUNDS, ATTEMPTS, SECONDS = 5, 2, 2.0
 WITHIN = 0.05
@@ -39,22 +39,22 @@ CASES = {
 CHANNELS_LAST = {"tf_efficientnet_lite0", "resnet50"}
 
 
-def ours(setting: Setting) -> float:
+def ours(config: NetworkConfig) -> float:
     """The median ms of a step in one process of the harness."""
-    found = ask(job_of("speed", setting, None, repeats=5, seconds=SECONDS))
+    found = ask(worker_job("speed", config, repeats=5, seconds=SECONDS))
     assert found["outcome"] == "measured", found
     return 1000 * statistics.median(found["seconds"])
 
 
-def theirs(setting: Setting) -> float:
+def theirs(config: NetworkConfig) -> float:
     """The same from a process that knows nothing of the harness, with as many threads."""
-    words = (setting.model, setting.mode, setting.batch_size, setting.input_size, setting.precision)
-    layout = "channels_last" if setting.model in CHANNELS_LAST else "contiguous"
-    words += (layout, setting.threads, SECONDS)
+    words = (config.model, config.mode, config.batch_size, config.input_size, config.precision)
+    layout = "channels_last" if config.model in CHANNELS_LAST else "contiguous"
+    words += (layout, config.threads, SECONDS)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     # glibc reads these as it loads: large tensors stay in the process when they are freed.
     environment |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
-    environment |= {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": str(setting.threads)}
+    environment |= {"OMP_NUM_THREADS": str(config.threads), "MKL_NUM_THREADS": str(config.threads)}
     ran = subprocess.run(
         [sys.executable, Path(__file__).with_name("independent.py"), *map(str, words)],
         capture_output=True,
@@ -65,10 +65,10 @@ def theirs(setting: Setting) -> float:
     return statistics.median(json.loads(ran.stdout))
 
 
-def watched(measure, setting: Setting) -> tuple[float, float]:
+def watched(measure, config: NetworkConfig) -> tuple[float, float]:
     """What `measure` gives, and the cores that others kept busy meanwhile."""
     begun, before = time.perf_counter(), _seconds()
-    found = measure(setting)
+    found = measure(config)
     taken, own = _seconds()[0] - before[0], _seconds()[1] - before[1]
     return found, max(taken - own, 0.0) / (time.perf_counter() - begun)
 
@@ -86,7 +86,7 @@ def _seconds() -> tuple[float, float]:
 def test_agreement(case, capsys):
     model, mode, batch = CASES[case]
     threads = default_threads()
-    (setting,) = grid(
+    (config,) = grid(
         [model], [mode], [batch], [224], ["fp32"], [AS_TRAINED], [False],
         classes=1000, device="cpu", threads=threads,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_agreement(case, capsys):
         ms, others = {ours: [], theirs: []}, []
         for turn in range(ROUNDS):
             for side in (ours, theirs) if turn % 2 else (theirs, ours):
-                found, cores = watched(side, setting)
+                found, cores = watched(side, config)
                 ms[side].append(found)
                 others.append(cores)
         ratio = statistics.median(ms[theirs]) / statistics.median(ms[ours])

@@ -10,14 +10,14 @@ from PIL import Image
 from torchvision import transforms
 
 from bench.profiling import bandwidth, loading
-from bench.profiling.config import Loading, Setting
+from bench.profiling.config import LimitConfig, LoadingConfig, NetworkConfig
 from bench.profiling.end_to_end import PHASES, measure_end_to_end
-from bench.profiling.jpegs import HEIGHT, WIDTH, Preparation, batches, jpeg_facts, make_jpegs
+from bench.profiling.jpegs import HEIGHT, WIDTH, Preparation, batches, describe_jpegs, make_jpegs
 from bench.profiling.loading import MEAN, STD, measure_loading
 from bench.store.run_store import RunStore
 from bench.tables.measured import measured_tables
 
-SMALL = Setting("vit_digits", "infer", 2, 16, 10, "bf16", "channels_last", False, "cpu", 1)
+SMALL = NetworkConfig("vit_digits", "infer", 2, 16, 10, "bf16", "channels_last", False, "cpu", 1)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def files(pictures):
 
 
 def test_pictures_compress_as_photographs_do(files):
-    facts = jpeg_facts(files)
+    facts = describe_jpegs(files)
     assert facts["jpeg_px"] == "500x375"
     # ImageNet's files have 110 KB on average, at 400 x 350 px on average.
     assert 60 < facts["jpeg_kib"] < 150
@@ -56,8 +56,8 @@ def test_the_transform_is_torchvisions(files, threads):
 
 
 def test_files_come_in_turn():
-    turning = batches([b"a", b"b", b"c"], 2)
-    assert [next(turning) for _ in range(3)] == [[b"a", b"b"], [b"c", b"a"], [b"b", b"c"]]
+    file_batches = batches([b"a", b"b", b"c"], 2)
+    assert [next(file_batches) for _ in range(3)] == [[b"a", b"b"], [b"c", b"a"], [b"b", b"c"]]
 
 
 def test_phases_add_up_to_the_whole():
@@ -72,7 +72,7 @@ def test_loading_takes_both_ways(monkeypatch):
     monkeypatch.setattr(loading, "CACHED", 8)
     made = {}
     for path in ("jpeg", "cache"):
-        wanted = Loading(path, 4, 32, "cpu", 1)
+        wanted = LoadingConfig(path, 4, 32, "cpu", 1)
         made[path] = measure_loading(wanted, repeats=2, seconds=0.0)
         assert len(made[path]["seconds"]) == 2 and min(made[path]["seconds"]) > 0
     assert "jpeg_kib" in made["jpeg"] and "jpeg_kib" not in made["cache"]
@@ -80,7 +80,7 @@ def test_loading_takes_both_ways(monkeypatch):
 
 def test_cached_images_are_augmented_as_in_training(monkeypatch, tmp_path):
     monkeypatch.setattr(loading, "CACHED", 8)
-    step, _ = loading._cache(Loading("cache", 4, 32, "cpu", 1), tmp_path)
+    step, _ = loading._cache(LoadingConfig("cache", 4, 32, "cpu", 1), tmp_path)
     first, second = step(), step()
     assert first.shape == (4, 3, 32, 32) and first.dtype == torch.float32
     assert not torch.equal(first, second)
@@ -94,7 +94,7 @@ def test_bytes_per_second_counts_what_is_read_and_written(monkeypatch):
     monkeypatch.setitem(bandwidth.ARRAY_BYTES, "cpu", 4000)
     taken = iter([[0.5], [0.25]])
     monkeypatch.setattr(bandwidth, "sample", lambda clock, *effort: (clock(1), next(taken))[1])
-    found = bandwidth.measure_bandwidth("cpu", repeats=1, seconds=0.0)
+    found = bandwidth.measure_bandwidth(LimitConfig("cpu", 1), repeats=1, seconds=0.0)
     assert found["by_kernel"] == [
         {"kernel": "copy", "bytes_per_s": 2 * 4000 / 0.5},
         {"kernel": "triad", "bytes_per_s": 3 * 4000 / 0.25},
@@ -105,15 +105,18 @@ def test_bytes_per_second_counts_what_is_read_and_written(monkeypatch):
 def test_a_small_machine_is_not_filled_with_arrays(monkeypatch):
     memory = type("Memory", (), {"available": 1_000_000})
     monkeypatch.setattr(bandwidth.psutil, "virtual_memory", lambda: memory)
-    found = bandwidth.measure_bandwidth("cpu", repeats=1, seconds=0.0)
+    found = bandwidth.measure_bandwidth(LimitConfig("cpu", 1), repeats=1, seconds=0.0)
     assert 0 < found["array_bytes"] <= 100_000
 
 
 def test_the_model_alone_is_never_slower_than_the_whole(monkeypatch):
     """On a clock that runs ahead by random amounts: no phase takes longer than the steps that it is of."""
     from bench.profiling import end_to_end
-    from bench.profiling import run as profiling
-    from bench.profiling.scheduler import Row, summarise
+    from bench.profiling.job import ProfileJob
+    from bench.profiling.kinds import find_kind
+    from bench.profiling.samples import summarise
+    from bench.profiling.scheduler import Row
+    from bench.profiling.session import Session
 
     generator, now = np.random.default_rng(0), [0.0]
 
@@ -123,9 +126,9 @@ def test_the_model_alone_is_never_slower_than_the_whole(monkeypatch):
 
     monkeypatch.setattr(end_to_end.time, "perf_counter", clock)
     results = [measure_end_to_end(SMALL, repeats=7, seconds=0.0) for _ in range(3)]
-    row = Row("end_to_end", SMALL, results=results)
-    phases = profiling._phases(row)
+    row = Row(ProfileJob("end_to_end", SMALL), results)
     whole = summarise(row.samples, SMALL.batch_size)["images_per_s"]
+    phases = find_kind("end_to_end").summary(row, whole, Session())
     model = [s for one in results for s in one["phases"]["model"]]
     assert phases["model_images_per_s"] == pytest.approx(SMALL.batch_size / np.median(model)) and whole > 0
     assert phases["model_images_per_s"] >= whole

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.profiling import energy
-from bench.profiling import nvml as board
-from bench.profiling.config import NO_COUNTER, Setting
-from bench.profiling.energy import idle_watts, measure_windows, per_image
+from bench.profiling import energy, nvml
+from bench.profiling.config import NO_COUNTER, NetworkConfig
+from bench.profiling.energy import idle_power, measure_windows, per_image
+from bench.profiling.processes import worker_job
 from bench.profiling.worker import take
 
 IDLE_W, WORK_W, STEP_S, TICK_S, BATCH = 70.0, 420.0, 0.004, 0.1, 32
@@ -41,7 +41,7 @@ class Board:
 
 def test_joules_per_image_of_a_board_of_known_power():
     here = Board()
-    idle = idle_watts(here.joules, 30.0, now=here.now, sleep=here.sleep)
+    idle = idle_power(here.joules, 30.0, now=here.now, sleep=here.sleep)
     assert idle == pytest.approx(IDLE_W, rel=0.01)
     windows = measure_windows(here.block, here.joules, now=here.now, seed=0)
     found = per_image(windows, idle, BATCH)
@@ -70,12 +70,12 @@ def test_net_energy_of_windows_by_hand():
 
 
 def test_without_a_counter_nothing_is_guessed(monkeypatch):
-    assert board.energy_counter("cpu") is None
+    assert nvml.energy_counter("cpu") is None
     monkeypatch.setattr(energy, "energy_counter", lambda device: None)
-    setting = Setting("vit_digits", "infer", 1, 16, 10, "fp32", "contiguous", False, "cpu", 1)
-    job = {"setting": setting.facts(), "threads": 1}
-    assert take(job | {"task": "idle"}) == {"outcome": "failed", "reason": NO_COUNTER}
-    found = take(job | {"task": "energy", "idle_watts": 70.0})
+    config = NetworkConfig("vit_digits", "infer", 1, 16, 10, "fp32", "contiguous", False, "cpu", 1)
+    job = worker_job("energy", config, "idle") | {"memory_limit": None}
+    assert take(job) == {"outcome": "failed", "reason": NO_COUNTER}
+    found = take(job | {"method": "measure", "options": {"idle_watts": 70.0}})
     assert found == {"outcome": "failed", "reason": NO_COUNTER}
 
 
@@ -95,11 +95,11 @@ def test_the_counter_is_that_of_pytorchs_first_gpu(monkeypatch):
     monkeypatch.setattr(
         pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: {"second": next(readings)}[handle]
     )
-    joules = board.energy_counter("cuda")
+    joules = nvml.energy_counter("cuda")
     assert joules() == 7.5 and joules() == 12.5
 
     def unsupported(handle):
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", unsupported)
-    assert board.energy_counter("cuda") is None
+    assert nvml.energy_counter("cuda") is None

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from bench.machine import device_name, machine_name
-from bench.profiling import expected
-from bench.profiling.config import Effort, Growth, Loading, Setting
+from bench.profiling.config import LoadingConfig, NetworkConfig, ScalingConfig
 from bench.profiling.expected import expected_seconds
-from bench.profiling.plan import Measurement
+from bench.profiling.job import Budget, ProfileJob
+from bench.profiling.kind import START_S
+from bench.profiling.kinds.cost import COUNT_S
 
-SETTING = Setting("resnet18", "infer", 8, 224, 10, "fp32", "channels_last", False, "cpu", 2)
-START = expected.START_S
+CONFIG = NetworkConfig("resnet18", "infer", 8, 224, 10, "fp32", "channels_last", False, "cpu", 2)
 HERE = {"what": "speed", "machine": machine_name(), "device": device_name("cpu"), "flops_per_s": 4e10}
 COST = {"what": "cost", "model": "resnet18", "input_size": 224, "flops": 1e10}
 # A step is 8 x 1e10 FLOPs at 4e10 a second.
@@ -19,20 +19,20 @@ STEP = 2.0
 
 
 def speed(**changes):
-    return Measurement("speed", replace(SETTING, **changes), Effort(3, 5, 1.0))
+    return ProfileJob("speed", replace(CONFIG, **changes), Budget(3, 5, 1.0))
 
 
 @pytest.mark.parametrize(
     ("asked", "seconds"),
     [
-        (speed(), 3 * (START + 7 * STEP + 5 * STEP)),
-        (speed(mode="train"), 3 * (START + (7 + 5) * 3 * STEP)),
-        (speed(input_size=448), 3 * (START + (7 + 5) * 4 * STEP)),
-        (Measurement("memory", SETTING), START + 4 * STEP),
-        (Measurement("scaling", Growth("resnet18", 10, (96, 224))), 2 * expected.COUNT_S),
+        (speed(), 3 * (START_S + 7 * STEP + 5 * STEP)),
+        (speed(mode="train"), 3 * (START_S + (7 + 5) * 3 * STEP)),
+        (speed(input_size=448), 3 * (START_S + (7 + 5) * 4 * STEP)),
+        (ProfileJob("memory", CONFIG), START_S + 4 * STEP),
+        (ProfileJob("scaling", ScalingConfig("resnet18", 10, (96, 224))), 2 * COUNT_S),
         (
-            Measurement("loading", Loading("jpeg", 500, 224, "cpu", 2), Effort(3, 5, 1.0)),
-            3 * (START + 12 * 2.0),
+            ProfileJob("loading", LoadingConfig("jpeg", 500, 224, "cpu", 2), Budget(3, 5, 1.0)),
+            3 * (START_S + 12 * 2.0),
         ),
     ],
 )
@@ -47,5 +47,5 @@ def test_of_the_published_suite_it_is_of_the_right_size():
     from bench.profiling.plan import planned_profiles
     from bench.spec.suite import load_suite
 
-    asked = [one for one in planned_profiles(load_suite("backbones"), (), "cpu") if one.what != "cost"]
+    asked = [one for one in planned_profiles(load_suite("backbones"), (), "cpu") if one.kind != "cost"]
     assert 600 < expected_seconds(asked, []) < 3600

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.profiling import memory
-from bench.profiling.config import Setting
+from bench.profiling.config import NetworkConfig
 from bench.profiling.memory import MIB, measure_memory
 
 NETWORK, CHECK, STEP = 100 * MIB, 300 * MIB, 40 * MIB
@@ -55,7 +55,7 @@ def test_what_the_check_in_fp32_took_is_not_the_settings(monkeypatch):
         gpu.free(STEP)
 
     monkeypatch.setattr(memory, "prepare", prepare)
-    found = measure_memory(Setting("any", "infer", 1, 224, 10, "fp16", "contiguous", False, "cuda", 1))
+    found = measure_memory(NetworkConfig("any", "infer", 1, 224, 10, "fp16", "contiguous", False, "cuda", 1))
     assert found == {
         "peak_allocated_mib": pytest.approx(140),
         "peak_reserved_mib": pytest.approx(140),

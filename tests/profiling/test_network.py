@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from bench.networks import find_card
-from bench.profiling import network as subject
-from bench.profiling.config import AS_TRAINED, Setting, grid
+from bench.profiling import network as benchmarked
+from bench.profiling.config import AS_TRAINED, NetworkConfig, grid
 from bench.profiling.network import BadOutput, check, prepare
+from bench.profiling.processes import worker_job
 from bench.profiling.worker import take
 from bench.training.allocator import trained_allocator
 
-SMALL = Setting("vit_digits", "infer", 2, 16, 10, "fp32", "contiguous", False, "cpu", 1)
+SMALL = NetworkConfig("vit_digits", "infer", 2, 16, 10, "fp32", "contiguous", False, "cpu", 1)
 
 
 class Odd(nn.Module):
@@ -32,7 +33,7 @@ class Odd(nn.Module):
 def odd(monkeypatch):
     def use(wrong):
         torch.manual_seed(0)
-        monkeypatch.setattr(subject, "make_network", lambda setting: Odd(wrong).eval())
+        monkeypatch.setattr(benchmarked, "make_network", lambda setting: Odd(wrong).eval())
 
     return use
 
@@ -45,7 +46,7 @@ def test_a_step_of_every_kind(mode, precision, memory_format):
         SMALL, model="resnet_digits", mode=mode, precision=precision, memory_format=memory_format
     )
     step, error = prepare(setting)
-    assert 0 <= error <= subject.TOLERANCE[precision]
+    assert 0 <= error <= benchmarked.TOLERANCE[precision]
     assert torch.isfinite(step()).all()
 
 
@@ -58,18 +59,18 @@ def test_a_training_step_is_that_of_a_plain_loop(model, layout):
     setting = replace(SMALL, model=model, mode="train", memory_format=layout)
     made = []
     with pytest.MonkeyPatch.context() as patched:
-        make = subject.make_network
-        patched.setattr(subject, "make_network", lambda s: made.append(make(s)) or made[0])
+        make = benchmarked.make_network
+        patched.setattr(benchmarked, "make_network", lambda s: made.append(make(s)) or made[0])
         step, _ = prepare(setting)
-    network = subject.make_network(setting).train()
-    images = subject.make_images(setting)
+    network = benchmarked.make_network(setting).train()
+    images = benchmarked.make_images(setting)
     labels = torch.randint(10, (2,), generator=torch.Generator().manual_seed(1))
     vectors = [p for p in network.parameters() if p.ndim <= 1]
     if model == "vit_digits":
         vectors += [network.pos_embed, network.cls_token]
     matrices = [p for p in network.parameters() if all(p is not v for v in vectors)]
     groups = [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=subject.LEARNING_RATE)
+    optimizer = torch.optim.AdamW(groups, lr=benchmarked.LEARNING_RATE)
     losses = []
     for _ in range(3):
         loss = nn.CrossEntropyLoss()(network(images), labels)
@@ -82,7 +83,7 @@ def test_a_training_step_is_that_of_a_plain_loop(model, layout):
     for name, value in network.state_dict().items():
         torch.testing.assert_close(made[0].state_dict()[name], value, rtol=1e-4, atol=1e-6, msg=name)
     at = max(made[0].parameters(), key=lambda p: p.ndim == 4 and p.shape[-1] > 1 and p.shape[1] > 1)
-    assert at.is_contiguous(memory_format=subject.FORMATS[layout])
+    assert at.is_contiguous(memory_format=benchmarked.FORMATS[layout])
 
 
 def test_as_trained_is_what_a_trial_does(tmp_path, monkeypatch):
@@ -150,9 +151,9 @@ def test_wrong_outputs_are_never_timed(odd, mode, wrong, word):
     odd(wrong)
     with pytest.raises(BadOutput, match=word):
         prepare(replace(SMALL, mode=mode, precision="bf16"))
-    job = {"task": "speed", "setting": replace(SMALL, precision="bf16").facts(), "threads": 1}
-    found = take(job | {"repeats": 1, "seconds": 0.0})
-    assert found["outcome"] == "failed" and word in found["reason"]
+    job = worker_job("speed", replace(SMALL, precision="bf16"), repeats=1, seconds=0.0)
+    result = take(job | {"memory_limit": None})
+    assert result["outcome"] == "failed" and word in result["reason"]
 
 
 def test_outputs_that_are_not_finite_even_in_fp32():
@@ -169,5 +170,5 @@ def test_a_grid_is_every_combination_once():
     # As trained a ViT is contiguous: it has one layout here, the CNN two.
     assert len(found) == len(set(found)) == (1 + 2) * 2 * 2 * 2 * 2
     layouts = {(s.model, s.memory_format) for s in found}
-    assert layouts == {("vit_digits", "contiguous")} | {("resnet_digits", f) for f in subject.FORMATS}
+    assert layouts == {("vit_digits", "contiguous")} | {("resnet_digits", f) for f in benchmarked.FORMATS}
     assert {s.allocator for s in found} == {"default", trained_allocator("cpu")}

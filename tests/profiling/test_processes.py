@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from bench.profiling import processes
-from bench.profiling import scheduler as rounds
-from bench.profiling.config import Effort, Setting
+from bench.profiling.config import LimitConfig, LoadingConfig, NetworkConfig
+from bench.profiling.job import Budget, ProfileJob
+from bench.profiling.samples import is_unstable
 from bench.profiling.scheduler import Row, measure_rows
+from bench.profiling.session import Session
 from bench.training.memory import is_out_of_memory
 
-SMALL = Setting("vit_digits", "infer", 2, 16, 10, "fp32", "contiguous", False, "cpu", 1)
+SMALL = NetworkConfig("vit_digits", "infer", 2, 16, 10, "fp32", "contiguous", False, "cpu", 1)
 
 
 @pytest.fixture
@@ -27,61 +29,73 @@ def asked(monkeypatch):
 
     def answer(job, *_):
         jobs.append(job)
-        if job["task"] == "matmul":
+        if job["kind"] == "matmul":
             return {"outcome": "measured", "flops_per_s": 1e9 * len(jobs), "shape": [1, 1, 1]}
-        if job["task"] == "bandwidth":
+        if job["kind"] == "bandwidth":
             return {"outcome": "measured", "bytes_per_s": 1e9 / len(jobs)}
-        if job["setting"]["batch_size"] > 8:
+        if job["config"]["batch_size"] > 8:
             return {"outcome": "out_of_memory"}
         return {"outcome": "measured", "seconds": [0.001]}
 
-    monkeypatch.setattr(rounds, "ask", answer)
     monkeypatch.setattr(processes, "ask", answer)
     return jobs
 
 
+def speed_row(batch_size=SMALL.batch_size, budget=None, results=()):
+    config = replace(SMALL, batch_size=batch_size)
+    return Row(ProfileJob("speed", config, budget or Budget()), list(results))
+
+
+def batch_sizes(jobs):
+    """Of those jobs that are of a network."""
+    return [job["config"]["batch_size"] for job in jobs if "batch_size" in job["config"]]
+
+
 def test_every_round_has_every_row_once_in_an_order_of_its_own(asked):
-    rows = [Row("speed", replace(SMALL, batch_size=size), Effort(processes=3)) for size in range(1, 9)]
-    ended = list(measure_rows(rows, seed=0))
-    assert {id(row) for row, _ in ended} == {id(row) for row in rows}
+    rows, session = [speed_row(size) for size in range(1, 9)], Session()
+    ended = list(measure_rows(rows, session, seed=0))
+    assert {id(row) for row in ended} == {id(row) for row in rows}
     assert [len(row.results) for row in rows] == [3] * 8
-    order = [job["setting"]["batch_size"] if "setting" in job else job["task"] for job in asked]
+    order = [job["config"].get("batch_size", job["kind"]) for job in asked]
     turns = [order[start : start + 10] for start in (0, 10, 20)]
     assert len(order) == 30 and all(turn[:2] == ["matmul", "bandwidth"] for turn in turns)
     assert all(sorted(turn[2:]) == list(range(1, 9)) for turn in turns)
     assert len({tuple(turn) for turn in turns}) == 3
-    _, limits = ended[0]
-    assert limits.matmul["fp32"]["flops_per_s"] == 1e9 * 21 and limits.bandwidth["bytes_per_s"] == 1e9 / 2
+    matmul = session.limits[ProfileJob("matmul", LimitConfig("cpu", 1, "fp32"))]
+    bandwidth = session.limits[ProfileJob("bandwidth", LimitConfig("cpu", 1))]
+    assert matmul["flops_per_s"] == 1e9 * 21 and bandwidth["bytes_per_s"] == 1e9 / 2
 
 
 def test_rows_end_one_by_one_in_the_last_round_and_go_on_from_what_they_have(asked):
-    half = Row("speed", SMALL, results=[{"outcome": "measured", "seconds": [0.002]}] * 2)
-    whole = Row("speed", replace(SMALL, batch_size=4))
-    done = Row("speed", replace(SMALL, batch_size=8), results=[{"outcome": "measured"}] * 3)
-    kept, found = [], []
-    for row, _ in measure_rows([half, whole, done], keep=lambda row: kept.append(len(row.results))):
-        found.append((row.setting.batch_size, len([job for job in asked if "setting" in job])))
-    assert [size for size, _ in found] == [2, 4] and found[0][1] <= 2 and found[1][1] == 4
+    half = speed_row(results=[{"outcome": "measured", "seconds": [0.002]}] * 2)
+    whole, done = speed_row(4), speed_row(8, results=[{"outcome": "measured"}] * 3)
+    kept, ended = [], []
+    rows = [half, whole, done]
+    for row in measure_rows(rows, Session(), keep=lambda row: kept.append(len(row.results))):
+        ended.append((row.job.config.batch_size, len(batch_sizes(asked))))
+    assert [size for size, _ in ended] == [2, 4] and ended[0][1] <= 2 and ended[1][1] == 4
     assert sorted(kept) == [1, 2, 3, 3]
     assert half.samples == [[2.0], [2.0], [1.0]]
 
 
 def test_a_stop_is_heeded_between_two_processes(asked):
-    rows = [Row("speed", replace(SMALL, batch_size=size)) for size in range(1, 5)]
-    assert not list(measure_rows(rows, should_stop=lambda: len(asked) == 5))
+    rows = [speed_row(size) for size in range(1, 5)]
+    assert not list(measure_rows(rows, Session(should_stop=lambda: len(asked) == 5)))
     assert len(asked) == 5 and sum(len(row.results) for row in rows) == 3
 
 
 def test_out_of_memory_is_a_result_with_the_largest_batch(asked):
-    small, large = (Row("speed", replace(SMALL, batch_size=size)) for size in (4, 64))
-    assert next(measure_rows([large]))[0] is large
+    small, large = speed_row(4), speed_row(64)
+    assert next(measure_rows([large], Session())) is large
     large.results.clear()
     asked.clear()
-    list(measure_rows([small, large]))
+    list(measure_rows([small, large], Session()))
     assert len(small.samples) == 3 and small.failure is None
     assert large.failure == {"outcome": "out_of_memory", "largest_batch": 8}
-    tried = Counter((job["task"], job["setting"]["batch_size"]) for job in asked if "setting" in job)
-    assert tried == {("speed", 4): 3, ("speed", 64): 1, ("fits", 32): 1, ("fits", 16): 1, ("fits", 8): 1}
+    networks = [job for job in asked if job["kind"] == "speed"]
+    tried = Counter((job["method"], job["config"]["batch_size"]) for job in networks)
+    measured = {("measure", 4): 3, ("measure", 64): 1}
+    assert tried == measured | {("fits", 32): 1, ("fits", 16): 1, ("fits", 8): 1}
 
 
 def test_files_that_a_control_group_has_read_are_no_memory_taken(tmp_path):
@@ -118,20 +132,19 @@ def test_an_unstable_row_gets_more_processes_up_to_a_bound(monkeypatch):
     taken, limits = Counter(), []
 
     def answer(job, *_):
-        if "setting" not in job:
-            limits.append(job["task"])
+        if job["kind"] != "speed":
+            limits.append(job["kind"])
             return {"outcome": "failed"}
-        size = job["setting"]["batch_size"]
+        size = job["config"]["batch_size"]
         taken[size] += 1
         return {"outcome": "measured", "seconds": [times[size][taken[size] - 1]]}
 
-    monkeypatch.setattr(rounds, "ask", answer)
-    rows = {size: Row("speed", replace(SMALL, batch_size=size), Effort(most=12)) for size in (1, 2, 8)}
-    rows[4] = Row("speed", replace(SMALL, batch_size=4))
-    ended = [row.setting.batch_size for row, _ in measure_rows(list(rows.values()), seed=0)]
+    monkeypatch.setattr(processes, "ask", answer)
+    rows = {size: speed_row(size, Budget(max_processes=12)) for size in (1, 2, 8)} | {4: speed_row(4)}
+    ended = [row.job.config.batch_size for row in measure_rows(list(rows.values()), Session(), seed=0)]
     assert taken == {1: 11, 2: 12, 4: 3, 8: 3} and sorted(ended) == [1, 2, 4, 8]
     # One of 11 processes at 1.3 s: rates 1 and 0.77, sd 0.070; 2.23 x 0.070 / 11^0.5 is 4.8 % of 0.98.
-    assert not rounds.is_unstable(rows[1].samples) and rounds.is_unstable(rows[2].samples)
+    assert not is_unstable(rows[1].samples) and is_unstable(rows[2].samples)
     assert len(limits) == 2 * 3
 
 
@@ -143,22 +156,22 @@ def test_a_stop_ends_the_process_that_measures_and_keeps_the_others(monkeypatch)
             raise processes.Stopped
         return {"outcome": "measured", "seconds": [0.001]}
 
-    monkeypatch.setattr(rounds, "ask", answer)
-    rows = [Row("loading", replace(SMALL, batch_size=size)) for size in (1, 2, 4)]
-    assert not list(measure_rows(rows, keep=kept.append))
+    monkeypatch.setattr(processes, "ask", answer)
+    rows = [Row(ProfileJob("loading", LoadingConfig("jpeg", size, 16, "cpu", 1))) for size in (1, 2, 4)]
+    assert not list(measure_rows(rows, Session(), keep=kept.append))
     assert sum(len(row.results) for row in rows) == 2
 
 
 def test_a_real_worker_is_ended_within_two_seconds_of_a_stop():
     began = time.monotonic()
-    job = processes.job_of("speed", SMALL, None, repeats=1, seconds=600.0)
+    job = processes.worker_job("speed", SMALL, repeats=1, seconds=600.0)
     with pytest.raises(processes.Stopped):
         processes.ask(job, lambda: time.monotonic() > began + 0.2)
     assert not workers()
 
 
 def test_a_real_worker_that_does_not_answer_is_ended():
-    job = processes.job_of("speed", SMALL, None, repeats=1, seconds=600.0)
+    job = processes.worker_job("speed", SMALL, repeats=1, seconds=600.0)
     found = processes.ask(job, limit=0.3)
     assert found["outcome"] == "failed" and "no answer after 0.3 s" in found["reason"]
     assert not workers()
@@ -193,13 +206,15 @@ def test_a_worker_ends_with_the_process_that_asked(early):
 @pytest.mark.slow
 def test_a_real_worker_that_runs_out_of_memory_says_so():
     huge = replace(SMALL, batch_size=200_000)
-    job = processes.job_of("speed", huge, 2**30, repeats=1, seconds=0.0)
-    assert processes.ask(job) == {"outcome": "out_of_memory"}
+    job = processes.worker_job("speed", huge, repeats=1, seconds=0.0)
+    assert processes.ask(job | {"memory_limit": 2**30}) == {"outcome": "out_of_memory"}
 
 
 @pytest.mark.slow
 def test_a_real_worker_that_breaks_gives_its_last_line():
-    found = processes.ask({"task": "speed", "threads": 1, "setting": {"nonsense": 1}})
+    found = processes.ask(
+        {"kind": "speed", "method": "measure", "threads": 1, "config": {"nonsense": 1}, "options": {}}
+    )
     assert found["outcome"] == "failed" and "nonsense" in found["reason"]
 
 

@@ -15,11 +15,11 @@ def machine(monkeypatch):
     monkeypatch.setattr(load.psutil, "cpu_count", lambda: 4)
 
     def passed(all_cores, own_cores):
-        before = load.OtherLoad()
+        before = load.SystemLoad()
         readings["now"] += 10
         readings["all"] += 10 * all_cores
         readings["own"] += 10 * own_cores
-        return before.facts()
+        return before.to_dict()
 
     return passed
 
@@ -46,7 +46,7 @@ def two_boards(monkeypatch):
     """Two GPUs, of which PyTorch's first is NVML's second, which has three processes."""
     nvml = load.pynvml
     running = {"first": ["other"], "second": ["other", "another", "ours"]}
-    monkeypatch.setattr(load, "board", lambda: "second")
+    monkeypatch.setattr(load, "gpu_handle", lambda: "second")
     monkeypatch.setattr(nvml, "nvmlInit", lambda: None)
     monkeypatch.setattr(nvml, "nvmlDeviceGetCount", lambda: 2)
     monkeypatch.setattr(nvml, "nvmlDeviceGetHandleByIndex", lambda n: ("first", "second")[n])
@@ -63,11 +63,15 @@ def test_processes_of_others_on_the_gpu(two_boards):
 
 def test_a_gpu_that_others_use_marks_the_row(monkeypatch):
     from bench.profiling import worker
+    from bench.profiling.config import LimitConfig
+    from bench.profiling.kinds import find_kind
+    from bench.profiling.processes import worker_job
 
-    monkeypatch.setattr(worker, "_numbers", lambda job: {"busy": False})
+    monkeypatch.setattr(type(find_kind("matmul")), "measure", lambda self, config: {"busy": False})
+    job = worker_job("matmul", LimitConfig("cuda", 1, "fp32"))
     for others, busy in ((None, False), (0, False), (2, True)):
         monkeypatch.setattr(load, "others_on_gpu", lambda own, others=others: others)
-        found = worker.take({"task": "matmul", "device": "cuda", "threads": 1})
+        found = worker.take(job)
         assert (found["busy"], found["gpu_processes"]) == (busy, others)
 
 

@@ -9,8 +9,8 @@ import torch
 from scipy import stats
 
 from bench.profiling import loading
-from bench.profiling.config import Loading
-from bench.profiling.scheduler import summarise
+from bench.profiling.config import LoadingConfig
+from bench.profiling.samples import summarise
 from bench.profiling.timing import WINDOW, sample, wall_clock, warm_up
 
 
@@ -73,7 +73,7 @@ def test_loading_to_a_gpu_is_timed_until_the_images_are_there(monkeypatch, path)
     made = {f"_{path}": lambda *_: (lambda: None, {})}
     for name, value in (made | {"wall_clock": clock}).items():
         monkeypatch.setattr(loading, name, value)
-    found = loading.measure_loading(Loading(path, 2, 16, "cuda", 1), repeats=1, seconds=0.0)
+    found = loading.measure_loading(LoadingConfig(path, 2, 16, "cuda", 1), repeats=1, seconds=0.0)
     assert asked == ["cuda"] and found["clock"] == "perf_counter, synchronised"
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import InputError
-from bench.profiling import scheduler as rounds
+from bench.profiling import processes
 from bench.profiling.plan import planned_profiles
 from bench.spec.suite import load_suite, suite_names
 
@@ -43,10 +43,10 @@ def table(tmp_path):
 def test_everything_asked_for_is_planned_once(suite):
     planned = planned_profiles(load_suite(suite), (), "cpu")
     assert len({profile.id for profile in planned}) == len(planned)
-    counts = {what: sum(p.what == what for p in planned) for what in ("cost", "speed", "memory", "energy")}
+    counts = {what: sum(p.kind == what for p in planned) for what in ("cost", "speed", "memory", "energy")}
     assert counts == {"cost": 1, "speed": 4, "memory": 4, "energy": 0}
-    assert sum(p.what == "end_to_end" for p in planned) == 4
-    assert sorted(p.setting.path for p in planned if p.what == "loading") == ["cache", "jpeg"]
+    assert sum(p.kind == "end_to_end" for p in planned) == 4
+    assert sorted(p.config.path for p in planned if p.kind == "loading") == ["cache", "jpeg"]
 
 
 @pytest.mark.parametrize("name", suite_names())
@@ -113,24 +113,25 @@ def test_interrupted_it_goes_on_from_the_processes_that_are_done(
     vcbench, here, suite, table, tmp_path, monkeypatch
 ):
     """Ctrl-C in the second round: no process's result is lost, and none is measured twice."""
-    ask, asked = rounds.ask, []
+    ask, asked = processes.ask, []
 
     def interrupted(job, *_):
-        asked.append(job["task"])
-        if len(asked) == 17:
-            signal.raise_signal(signal.SIGINT)
+        if job["kind"] != "memory":
+            asked.append(job["kind"])
+            if len(asked) == 17:
+                signal.raise_signal(signal.SIGINT)
         return ask(job)
 
-    monkeypatch.setattr(rounds, "ask", interrupted)
+    monkeypatch.setattr(processes, "ask", interrupted)
     status, out, _ = vcbench("run", suite, "--device", "cpu")
     assert status == 130 and "the same command continues" in out and len(asked) == 17
     kept = [json.loads(p.read_text()) for p in (tmp_path / "results/profiles").glob("*/processes.json")]
-    limits = sum(task in ("matmul", "bandwidth") for task in asked)
+    limits = sum(kind in ("matmul", "bandwidth") for kind in asked)
     assert limits == 4 and sum(len(one["results"]) for one in kept) == 17 - limits
     assert table("speed").empty and len(table("memory")) == 4
     status, out, _ = vcbench("run", suite, "--device", "cpu")
     assert status == 0 and "10 measured" in out
-    assert sum(task not in ("matmul", "bandwidth") for task in asked) == 30
+    assert sum(kind not in ("matmul", "bandwidth") for kind in asked) == 30
     assert set(table("speed")["processes"]) == {3}
 
 
@@ -195,8 +196,8 @@ def test_one_process_measures_in_a_store_at_a_time(vcbench, here, suite, tmp_pat
     from bench.store.run_store import RunStore
 
     store, looks, asked = RunStore(tmp_path / "results"), [], []
-    ask = rounds.ask
-    monkeypatch.setattr(rounds, "ask", lambda *job: asked.append(job) or ask(*job))
+    ask = processes.ask
+    monkeypatch.setattr(processes, "ask", lambda *job: asked.append(job) or ask(*job))
     store.prepare()
     with store.claim(run.PROFILES):
         status, _, err = vcbench("profile", "vit_digits", "--input-size", "16", "--device", "cpu")

@@ -1,0 +1,123 @@
+"""A profile as a unit of work: what kind it is, of which configuration, and the id that follows from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench.files import digest
+from bench.machine import device_name, machine_name, versions
+from bench.profiling.config import SIZES, Config, CostConfig, NetworkConfig, round_to_patch
+
+PROFILE_FORMAT = 1
+# Of how costs are counted: 2 names 1 x 1 convolutions and linear layers alike.
+COUNTING = 2
+# A row that models are compared by, where it is unstable, gets up to so many times the processes asked for.
+PATIENCE = 4
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to measure: processes a row; in each, at least so many steps and so many seconds of them.
+
+    A row that is unstable gets further processes, up to `max_processes`; None for none.
+    """
+
+    processes: int = 3
+    repeats: int = 10
+    seconds: float = 1.0
+    max_processes: int | None = None
+
+
+@dataclass(frozen=True)
+class ProfileJob:
+    """One profile, before it is measured; `kind` is the name of a file in `bench/profiling/kinds/`."""
+
+    kind: str
+    config: Config
+    budget: Budget = field(default=Budget(), compare=False)
+
+    @property
+    def model(self) -> str | None:
+        """The model's name; None for what is measured without one."""
+        return self.config.model
+
+    @property
+    def label(self) -> str:
+        """What is measured, in one line."""
+        return self.config.label
+
+    @property
+    def id(self) -> str:
+        """From everything that the numbers depend on: kind, model, config, machine, device and versions."""
+        return self._id(self.config.to_dict(), machine_name(), device_name(self.config.device), versions())
+
+    def matches(self, record: dict[str, Any]) -> bool:
+        """Whether a stored record is of this job, measured on whichever machine and device, with as many
+        threads as were usual there, by whichever versions."""
+        fields, device = self.config.to_dict(), record.get("device", "cpu")
+        there = {
+            "device": device if device in ("cpu", "mps") else "cuda",
+            "threads": record.get("threads"),
+        }
+        if self.config.as_trained and record.get("as_trained"):
+            there |= {name: record.get(name) for name in ("allocator", "cudnn_benchmark")}
+        fields |= {name: value for name, value in there.items() if name in fields}
+        return self._id(fields, record.get("machine"), device, record["versions"]) == record["id"]
+
+    def _id(self, fields: dict[str, Any], machine: str | None, device: str, versions: dict[str, str]) -> str:
+        if isinstance(self.config, CostConfig):  # counts are the same on every machine
+            counters = {name: versions[name] for name in ("torch", "timm", "fvcore") if name in versions}
+            depends_on = {"counting": COUNTING, **fields, "versions": counters}
+        else:
+            depends_on = {"setting": fields, "machine": machine, "device": device, "versions": versions}
+        return digest(
+            {
+                "profile_format": PROFILE_FORMAT,
+                "what": self.kind,
+                "model": _model_identity(self.model) if self.model else None,
+                **depends_on,
+            }
+        )
+
+
+def _model_identity(model: str) -> list[Any]:
+    from bench.networks import find_card
+
+    card = find_card(model)
+    return [card.name, card.architecture, card.options, card.stem]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a block of a suite, or the command line, asks to be measured: kinds by name, of a grid of configs.
+
+    `sizes` are input sizes in px at which costs are counted, if "scaling" is among the kinds.
+    """
+
+    kinds: frozenset[str]
+    configs: Sequence[NetworkConfig]
+    budget: Budget = Budget()
+    sizes: Sequence[int] = SIZES
+
+    def job(self, kind: str, config: Config) -> ProfileJob:
+        """A job of it; rows as trained, which models are compared by, may take more processes."""
+        budget = self.budget
+        if config.as_trained:
+            budget = replace(budget, max_processes=PATIENCE * budget.processes)
+        return ProfileJob(kind, config, budget)
+
+    def first_configs(self) -> dict[str, NetworkConfig]:
+        """The first config of every model, by the model's name."""
+        first: dict[str, NetworkConfig] = {}
+        for config in self.configs:
+            first.setdefault(config.model, config)
+        return first
+
+    def configs_at_sizes(self) -> Iterator[NetworkConfig]:
+        """The first config of every model at each of `sizes`, or the nearest that its patches allow."""
+        from bench.networks import find_card
+
+        for model, config in self.first_configs().items():
+            patch = find_card(model).patch
+            for size in dict.fromkeys(round_to_patch(size, patch) for size in self.sizes):
+                yield replace(config, input_size=size)

@@ -1,0 +1,176 @@
+"""What a kind of profile is: how it is planned, measured in a worker, recorded, and how long that takes."""
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bench.machine import commit, device_name, machine_facts, machine_name, versions
+from bench.profiling.config import LimitConfig, NetworkConfig
+from bench.profiling.job import PROFILE_FORMAT, ProfileJob, Request
+
+if TYPE_CHECKING:
+    from bench.profiling.scheduler import Row
+    from bench.profiling.session import Session
+
+Record = dict[str, Any]
+
+# What tells the rows of a table of networks apart.
+NETWORK = (
+    "model",
+    "mode",
+    "batch_size",
+    "input_size",
+    "precision",
+    "memory_format",
+    "compiled",
+    "as_trained",
+)
+RATES = ("images_per_s", "latency_ms_median", "latency_ms_q1", "latency_ms_q3")
+
+# A process loads PyTorch and timm, makes the network and checks its outputs.
+START_S = 6.0
+# Steps before the samples: the check, and two windows of warm-up.
+STEPS_BEFORE = 7
+
+
+class Kind:
+    """A kind of profile.
+
+    Attributes:
+        name: of its file, and "what" of its records.
+        config: the class of its configs.
+        requestable: whether a suite or the command line asks for it by name.
+        columns: the fields of its records that the command line prints.
+        repeated: measured in several fresh processes, in turn with those of other rows; its results have
+            "seconds" of every step.
+    """
+
+    name: str
+    config: Any
+    columns: tuple[str, ...] = ()
+    requestable = True
+    repeated = False
+
+    def jobs(self, request: Request) -> Iterable[ProfileJob]:
+        """What is to be measured for a request, which may name other kinds alone."""
+        return ()
+
+    def check(self, job: ProfileJob, session: "Session") -> None:
+        """Find out what cannot be measured before anything slow begins.
+
+        Raises:
+            InputError: a network cannot be made.
+        """
+
+    def measure(self, config: Any, **options: Any) -> Record:
+        """The numbers of one measurement, taken in a fresh process that does nothing else.
+
+        By default those of `measure_NAME` in the module of its name beside this one.
+        """
+        module = import_module(f"bench.profiling.{self.name}")
+        return getattr(module, f"measure_{self.name}")(config, **options)
+
+    def profile(self, job: ProfileJob, session: "Session") -> Record:
+        """The numbers of a record, of a kind that is not repeated."""
+        return session.measure(self.name, job.config)
+
+    def out_of_memory(self, config: Any, session: "Session") -> Record:
+        """What is added to the result of a config that ran out of memory."""
+        return {}
+
+    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Record:
+        """What the record of a repeated kind has beside its rates."""
+        return {}
+
+    def limits(self, job: ProfileJob) -> list[ProfileJob]:
+        """Limits of the machine that are measured in turn with the rows of a repeated kind."""
+        return []
+
+    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+        """How long it takes where rows are stable; a step of the network takes `step_s`, 0 without one."""
+        budget = job.budget
+        sampled = max(budget.repeats * step_s, budget.seconds, step_s)
+        return budget.processes * (START_S + STEPS_BEFORE * step_s + sampled)
+
+    def rows(self, record: Record) -> list[Record]:
+        """What the command line prints of a record, a line each."""
+        return [record]
+
+    def record(self, job: ProfileJob, started: str, finished: str, numbers: Record) -> Record:
+        """The record of a job; `device` is named for a reader."""
+        fields = job.config.to_dict()
+        named = {"device": device_name(fields["device"])} if "device" in fields else {}
+        return {
+            **fields,
+            **named,
+            "format": PROFILE_FORMAT,
+            "kind": "profile",
+            "what": self.name,
+            "id": job.id,
+            **(_card_fields(job.model) if job.model else {}),
+            "machine": machine_name(),
+            "machine_facts": machine_facts(),
+            "versions": versions(),
+            "commit": commit(),
+            "started": started,
+            "finished": finished,
+            **numbers,
+        }
+
+
+class Limit(Kind):
+    """A limit of the machine, measured in turn with rows; the result with the largest `rate` counts."""
+
+    config, requestable = LimitConfig, False
+
+    def __init__(self, name: str, rate: str) -> None:
+        self.name, self.rate = name, rate
+
+
+class NetworkKind(Kind):
+    """A kind that measures a model in every config of a request, and at several input sizes if `at_sizes`."""
+
+    config = NetworkConfig
+    at_sizes = False
+
+    def jobs(self, request: Request) -> Iterable[ProfileJob]:
+        if self.name in request.kinds:
+            yield from (request.job(self.name, config) for config in request.configs)
+            if self.at_sizes and "scaling" in request.kinds:
+                yield from (request.job(self.name, config) for config in request.configs_at_sizes())
+
+    def check(self, job: ProfileJob, session: "Session") -> None:
+        session.cost(job.config.model, job.config.classes, job.config.input_size)
+
+    def out_of_memory(self, config: NetworkConfig, session: "Session") -> Record:
+        session.log(f"largest batch that fits: {config.label}")
+        return {"largest_batch": session.largest_batch(self.name, config)}
+
+    def fits(self, config: NetworkConfig) -> Record:
+        """Taken in a fresh process: whether a network can be run so at all; out of memory is raised."""
+        from bench.profiling.network import fits
+
+        return fits(config)
+
+    def record(self, job: ProfileJob, started: str, finished: str, numbers: Record) -> Record:
+        trained = {"as_trained": job.config.as_trained}
+        return super().record(job, started, finished, trained | numbers)
+
+
+def failure(result: Record) -> Record:
+    """What a record says that has no numbers."""
+    if result["outcome"] == "failed":
+        return {"outcome": "failed", "reason": result["reason"]}
+    if "largest_batch" not in result:
+        return {"outcome": "out_of_memory", "reason": "out of memory"}
+    largest = result["largest_batch"]
+    fits = f"the largest batch that fits is {largest}" if largest else "no batch fits"
+    return {"outcome": "out_of_memory", "reason": f"out of memory; {fits}", "largest_batch": largest}
+
+
+def _card_fields(model: str) -> Record:
+    from bench.networks import find_card
+
+    card = find_card(model)
+    facts = {"title": card.title, "family": card.family, "pretraining": card.pretraining}
+    return {"model": card.name, **facts, "weights": "random"}

@@ -1,0 +1,25 @@
+"""Peak memory, in a fresh process in which nothing is timed."""
+
+from typing import TYPE_CHECKING
+
+from bench.profiling.job import ProfileJob
+from bench.profiling.kind import NETWORK, START_S, NetworkKind, Record
+
+if TYPE_CHECKING:
+    from bench.profiling.session import Session
+
+STEPS = 4
+
+
+class Memory(NetworkKind):
+    name, at_sizes = "memory", True
+    columns = (*NETWORK, "peak_rss_mib", "peak_allocated_mib", "resting_mib")
+
+    def profile(self, job: ProfileJob, session: "Session") -> Record:
+        return {"processes": 1} | session.measure(self.name, job.config)
+
+    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+        return START_S + STEPS * step_s
+
+
+KIND = Memory()

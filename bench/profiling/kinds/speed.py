@@ -1,0 +1,39 @@
+"""How many images a second, and how long a step takes; beside it the limits of the machine."""
+
+from typing import TYPE_CHECKING
+
+from bench.profiling.config import LimitConfig
+from bench.profiling.job import ProfileJob
+from bench.profiling.kind import NETWORK, RATES, NetworkKind, Record
+
+if TYPE_CHECKING:
+    from bench.profiling.scheduler import Row
+    from bench.profiling.session import Session
+
+
+class Speed(NetworkKind):
+    name, repeated, at_sizes = "speed", True, True
+    columns = (*NETWORK, *RATES, "fraction_of_matmul_peak")
+
+    def limits(self, job: ProfileJob) -> list[ProfileJob]:
+        device, threads = job.config.device, job.config.threads
+        return [
+            ProfileJob("matmul", LimitConfig(device, threads, job.config.precision), job.budget),
+            ProfileJob("bandwidth", LimitConfig(device, threads), job.budget),
+        ]
+
+    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Record:
+        """FLOP/s, beside what the machine reaches in products of matrices, and its memory's bytes/s."""
+        config = row.job.config
+        cost = session.cost(config.model, config.classes, config.input_size)
+        flops_per_s = cost["flops" if config.mode == "infer" else "flops_train_step"] * images_per_s
+        peak, bandwidth = (session.limits.get(limit) for limit in self.limits(row.job))
+        return {
+            "flops_per_s": flops_per_s,
+            "matmul_peak": peak,
+            "fraction_of_matmul_peak": flops_per_s / peak["flops_per_s"] if peak else None,
+            "memory_bandwidth": bandwidth,
+        }
+
+
+KIND = Speed()

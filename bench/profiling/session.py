@@ -1,0 +1,84 @@
+"""What the measurements of one call share: the store, when to stop, and the limits of the machine so far."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench.profiling import processes
+from bench.profiling.config import Config, CostConfig, NetworkConfig
+from bench.profiling.job import ProfileJob
+from bench.profiling.kind import failure
+from bench.profiling.kinds import find_kind
+from bench.profiling.kinds.cost import count_cost
+from bench.store.run_store import RunStore
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Session:
+    """Starts workers, and keeps what one measurement needs of others.
+
+    Attributes:
+        log: called with a line before each measurement.
+        should_stop: asked before each process and twice a second while one measures.
+        limits: the best result so far of every limit of the machine.
+        idle_watts: what the GPU's board takes without work, once it was measured.
+    """
+
+    store: RunStore | None = None
+    log: Callable[[str], None] = lambda line: None
+    should_stop: Callable[[], bool] = lambda: False
+    limits: dict[ProfileJob, Record] = field(default_factory=dict)
+    idle_watts: float | None = None
+
+    def ask(self, kind: str, config: Config, method: str = "measure", **options: Any) -> Record:
+        """The result of one fresh process; one that ran out of memory has "largest_batch", of a network.
+
+        Raises:
+            Stopped: asked to; the result is lost.
+        """
+        result = processes.ask(processes.worker_job(kind, config, method, **options), self.should_stop)
+        if result["outcome"] == "out_of_memory" and method != "fits":
+            result |= find_kind(kind).out_of_memory(config, self)
+        return result
+
+    def measure(self, kind: str, config: Config, method: str = "measure", **options: Any) -> Record:
+        """The numbers of a record from one fresh process, or why it has none.
+
+        Raises:
+            Stopped: as `ask`.
+        """
+        result = self.ask(kind, config, method, **options)
+        return result | {"reason": None} if result["outcome"] == "measured" else failure(result)
+
+    def largest_batch(self, kind: str, config: NetworkConfig) -> int:
+        """The largest of batch_size / 2, / 4, ... that fits, each tried in a process of its own; 0 for none.
+
+        Raises:
+            Stopped: as `ask`.
+        """
+        batch_size = config.batch_size
+        while (batch_size := batch_size // 2) > 0:
+            smaller = replace(config, batch_size=batch_size)
+            if self.ask(kind, smaller, "fits")["outcome"] == "measured":
+                return batch_size
+        return 0
+
+    def measure_limit(self, job: ProfileJob) -> None:
+        """Measure a limit of the machine once more, and keep the best result."""
+        options = {"repeats": job.budget.repeats, "seconds": job.budget.seconds}
+        result = self.ask(job.kind, job.config, **options)
+        rate = find_kind(job.kind).rate
+        if result["outcome"] == "measured" and result[rate] > self.limits.get(job, {rate: 0})[rate]:
+            self.limits[job] = result
+
+    def cost(self, model: str, classes: int, input_size: int) -> Record:
+        """The cost of a model: the store's record where there is one, else counted, once in a process.
+
+        Raises:
+            InputError: the network cannot be made.
+        """
+        job = ProfileJob("cost", CostConfig(model, classes, input_size))
+        stored = self.store.profile(job.id) if self.store is not None else None
+        return stored or count_cost(job.config, job.id)
