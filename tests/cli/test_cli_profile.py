@@ -116,15 +116,14 @@ def test_a_busy_machine_marks_its_rows(vcbench, here, tmp_path, monkeypatch):
 
 
 def test_a_card_written_on_the_spot(vcbench, here, tmp_path, monkeypatch):
-    from pathlib import Path
-
-    import bench.spec.card
+    from bench.networks import find_card
+    from bench.spec import card
 
     folder = tmp_path / "cards"
     folder.mkdir()
-    text = (Path(bench.spec.card.__file__).parent / "vit_digits.toml").read_text()
+    text = (card.CARDS / "vit_digits.toml").read_text()
     (folder / "vit_mine.toml").write_text(text.replace('title = "', 'title = "My '))
-    for function in (bench.spec.card.find_card, bench.spec.card.list_cards):
+    for function in (find_card, card.list_cards, card.read_card):
         monkeypatch.setattr(function, "__defaults__", (folder,))
     arguments = ("profile", "vit_mine", *SMALL, "--batch-size", "1", "--what", "cost,speed,memory")
     status, _, err = vcbench(*arguments)
