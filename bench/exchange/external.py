@@ -33,7 +33,8 @@ from bench import __version__
 from bench.analysis.statistics import wilson
 from bench.errors import InputError, did_you_mean, shortened
 from bench.files import read_json, sha256_file, staged, write_json
-from bench.metrics.accuracy import compact, save_predictions, score
+from bench.metrics.accuracy import compact, deduplicated_top1, score
+from bench.store.predictions import save_predictions
 from bench.store.run_store import RunStore
 from bench.store.shapes import NAME
 
@@ -175,9 +176,7 @@ def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:
     """The metrics of `bench.metrics.accuracy`; those that need probabilities are None without them."""
     logits = _logits(answers, test.data["classes"])
     found: dict[str, float | None] = dict.fromkeys(METRICS) | score(logits, test.labels)
-    if test.duplicates is not None and len(test.duplicates) < len(test.labels):
-        kept = np.setdiff1d(np.arange(len(test.labels)), test.duplicates)
-        found["top1_deduplicated"] = score(logits[kept], test.labels[kept])["top1"]
+    found["top1_deduplicated"] = deduplicated_top1(logits, test.labels, test.duplicates)
     if answers.probabilities is None:
         found |= dict.fromkeys(("top5", "nll", "ece"))
     return found
@@ -232,8 +231,8 @@ def bring(store: RunStore, path: Path, name: str, test: TestSet) -> dict[str, An
                 part, compression="zstd", index=False
             )
     else:
-        frame = compact(_logits(answers, data["classes"]), test.labels)
-        save_predictions(frame, folder / "predictions.parquet")
+        columns = compact(_logits(answers, data["classes"]), test.labels)
+        save_predictions(columns, folder / "predictions.parquet")
     write_json(folder / "record.json", record)
     return record
 

@@ -1,9 +1,30 @@
-"""Whether a network's confidence can be believed: reliability diagram, expected calibration error, NLL."""
+"""Whether a network's confidence can be believed: reliability diagram and expected calibration error."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+# Bins of equal width over confidence.
+BINS = 15
+
+
+def expected_calibration_error(confidence: NDArray, correct: NDArray, bins: int = BINS) -> float:
+    """Mean over images of the gap between accuracy and confidence in the image's bin.
+
+    Guo et al., 2017, arXiv 1706.04599, equation 5.
+
+    Args:
+        confidence: probability of the predicted class, in 0..1, shape (n,).
+        correct: whether it was right, bool, shape (n,).
+    """
+    gaps = np.bincount(_bin_of(confidence, bins), correct - confidence, bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _bin_of(confidence: NDArray, bins: int) -> NDArray:
+    """The bin of every image; bins hold their right edge, the first one its left edge too."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 @dataclass(frozen=True)
@@ -22,12 +43,12 @@ class Reliability:
         return len(self.count)
 
 
-def reliability(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 15) -> Reliability:
+def reliability(confidence: ArrayLike, correct: ArrayLike, *, bins: int = BINS) -> Reliability:
     """The reliability diagram of one trained network, and its expected calibration error.
 
     `confidence` (N,) is the probability of the predicted class, `correct` (N,) whether it was right. Bins
-    hold their right edge, the first one its left edge too. ECE = sum over bins of count / N * |accuracy -
-    confidence| (Guo et al., 2017, equation 5). Raises ValueError for no images and for no probabilities.
+    hold their right edge, the first one its left edge too. Raises ValueError for no images and for no
+    probabilities.
     """
     confidence, correct = np.asarray(confidence, float), np.asarray(correct, bool)
     if confidence.shape != correct.shape or confidence.ndim != 1 or not confidence.size or bins < 1:
@@ -37,19 +58,11 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 15) ->
     if not (confidence.min() >= 0 and confidence.max() <= 1):
         raise ValueError("confidence must lie between 0 and 1")
     edges = np.linspace(0, 1, bins + 1)
-    member = np.searchsorted(edges[1:-1], confidence)
+    member = _bin_of(confidence, bins)
     count = np.bincount(member, minlength=bins)
     sums = [np.bincount(member, weights=values, minlength=bins) for values in (confidence, correct)]
     mean_confidence, accuracy = (
         np.divide(total, count, out=np.full(bins, np.nan), where=count > 0) for total in sums
     )
-    ece = float(np.abs(sums[0] - sums[1]).sum() / confidence.size)
+    ece = expected_calibration_error(confidence, correct, bins)
     return Reliability(edges, count, mean_confidence, accuracy, ece)
-
-
-def nll(log_prob: ArrayLike) -> float:
-    """Mean negative log-likelihood in nats, from the log-probability of the true class of each image (N,)."""
-    log_prob = np.asarray(log_prob, float)
-    if not log_prob.size or not log_prob.max() <= 0:
-        raise ValueError("expected log-probabilities: at least one, none above 0")
-    return float(-log_prob.mean())

@@ -14,9 +14,10 @@ import torch
 from bench.errors import BenchError, DeviceError, StoreError, first_line
 from bench.files import staged, write_bytes
 from bench.machine import commit, computes, device_name, gpu_facts, machine_facts, machine_name, versions
-from bench.metrics.accuracy import compact, save_predictions, score
+from bench.metrics.accuracy import compact, deduplicated_top1, score
 from bench.networks.checkpoint import tensors_as_bytes
 from bench.planning.plan import Resolved
+from bench.store.predictions import save_predictions
 from bench.store.run_store import FORMAT, RunStore
 from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
 from bench.training.fitting import Fitted, Place, Setup, TrialError, fit, parameters
@@ -195,9 +196,7 @@ def _test(setup: Setup, fitted: Fitted, logits: np.ndarray, store: RunStore) -> 
     dataset, folder = setup.dataset, setup.folder
     labels = setup.labels("test")
     found = score(logits, labels)
-    if dataset.duplicates is not None and len(dataset.duplicates) < len(labels):
-        kept = np.setdiff1d(np.arange(len(labels)), dataset.duplicates)
-        found["top1_deduplicated"] = score(logits[kept], labels[kept])["top1"]
+    found["top1_deduplicated"] = deduplicated_top1(logits, labels, dataset.duplicates)
     place = (dataset.name, dataset.split_id, dataset.fingerprint)
     store.write_labels(*place, labels, dataset.duplicates, dataset.class_names)
     save_predictions(compact(logits, labels), folder / "predictions.parquet")

@@ -16,7 +16,9 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from bench.metrics.accuracy import ECE_BINS, compact, from_compact, save_predictions, score
+from bench.metrics.accuracy import compact, deduplicated_top1, score
+from bench.metrics.calibration import BINS
+from bench.store.predictions import save_predictions
 
 
 def outputs(n: int, classes: int, strength: float = 2.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,8 +32,8 @@ def outputs(n: int, classes: int, strength: float = 2.0, seed: int = 0) -> tuple
 
 def slow_ece(probabilities: np.ndarray, labels: np.ndarray) -> float:
     total = 0.0
-    for number in range(ECE_BINS):
-        low, high = number / ECE_BINS, (number + 1) / ECE_BINS
+    for number in range(BINS):
+        low, high = number / BINS, (number + 1) / BINS
         members = [
             (row.max(), row.argmax() == label)
             for row, label in zip(probabilities, labels, strict=True)
@@ -88,8 +90,7 @@ def test_large_logits_stay_finite():
     logits = np.array([[3e38, -3e38], [1e5, 0.0]], np.float32)
     found = score(logits, np.array([0, 1]))
     assert found["nll"] == pytest.approx(5e4)
-    frame = compact(logits, np.array([1, 1]))
-    assert np.isfinite(frame.to_numpy(np.float64)).all()
+    assert all(np.isfinite(column).all() for column in compact(logits, np.array([1, 1])).values())
 
 
 @pytest.mark.parametrize(
@@ -123,16 +124,16 @@ matrices = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
 @given(matrices)
 def test_properties(case):
     logits, labels = case
-    found, frame = score(logits, labels), compact(logits, labels)
+    found, columns = score(logits, labels), compact(logits, labels)
     assert all(0 <= found[name] <= 1 for name in ("top1", "top5", "mean_per_class", "ece"))
     assert found["top1"] <= found["top5"] and found["nll"] >= 0
-    assert ((frame["rank"] == 0).to_numpy() == (frame["predicted"].to_numpy() == labels)).all()
+    assert ((columns["rank"] == 0) == (columns["predicted"] == labels)).all()
     order = [sorted(range(len(row)), key=lambda c, row=row: (-row[c], c)) for row in logits]
-    assert frame["rank"].tolist() == [o.index(label) for o, label in zip(order, labels, strict=True)]
+    assert columns["rank"].tolist() == [o.index(label) for o, label in zip(order, labels, strict=True)]
     shifted = score(logits + np.float32(1), labels)
     assert shifted["nll"] == pytest.approx(found["nll"], abs=1e-3)
     np.testing.assert_allclose(
-        frame["log_prob"],
+        columns["log_prob"].astype(float),
         log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels],
         rtol=1e-3,
         atol=1e-7,
@@ -140,25 +141,26 @@ def test_properties(case):
 
 
 @pytest.mark.parametrize("strength", [0.5, 2.0, 10.0])
-def test_compact_form_gives_the_same_metrics(strength, tmp_path):
+def test_what_is_kept_of_every_image_gives_the_same_metrics(strength, tmp_path):
     logits, labels = outputs(3000, 100, strength)
     path = tmp_path / "predictions.parquet"
-    frame = compact(logits, labels)
-    assert [str(kind) for kind in frame.dtypes] == ["uint16", "float16", "uint16", "float16"]
-    save_predictions(frame, path)
+    columns, expected = compact(logits, labels), score(logits, labels)
+    save_predictions(columns, path)
     read = pd.read_parquet(path)
-    pd.testing.assert_frame_equal(read, frame)
-    found, expected = from_compact(read, labels), score(logits, labels)
-    for name in ("top1", "top5", "mean_per_class"):
-        assert found[name] == expected[name]
-    assert found["nll"] == pytest.approx(expected["nll"], rel=1e-3)
-    assert found["ece"] == pytest.approx(expected["ece"], abs=2e-3)
+    assert [str(kind) for kind in read.dtypes] == ["uint16", "float16", "uint16", "float16"]
+    for name, column in columns.items():
+        np.testing.assert_array_equal(read[name], column)
+    assert (read["predicted"] == labels).mean() == expected["top1"]
+    assert (read["rank"] < 5).mean() == expected["top5"]
+    log_prob = read["log_prob"].astype("float64")
+    assert -log_prob.mean() == pytest.approx(expected["nll"], rel=1e-3)
 
 
-def test_compact_form_needs_as_many_labels():
-    frame = compact(*outputs(10, 3))
-    with pytest.raises(ValueError, match="10 predictions"):
-        from_compact(frame, np.zeros(9, int))
+def test_without_duplicates():
+    logits, labels = outputs(50, 4)
+    assert deduplicated_top1(logits, labels, np.arange(10)) == score(logits[10:], labels[10:])["top1"]
+    assert deduplicated_top1(logits, labels, None) is None
+    assert deduplicated_top1(logits, labels, np.arange(50)) is None
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0, 3.0])

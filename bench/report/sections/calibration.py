@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bench.files import slug
-from bench.metrics.calibration import Reliability, reliability
+from bench.metrics.calibration import BINS, Reliability, reliability
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
 from bench.report.cells import Cell, Score
 from bench.report.evidence import Evidence
@@ -13,7 +13,6 @@ from bench.report.style import MUTED
 from bench.report.text import at_size, noted, plus_minus, points, remark, subset
 
 TITLE = "Calibration"
-BINS = 15
 COLUMNS = (
     Column("Images per class", numeric=True),
     Column("Model"),
@@ -100,7 +99,7 @@ def _figure(evidence: Evidence, members: list[tuple[Cell, tuple[np.ndarray, np.n
     labels, parts = [], []
     for cell, pooled in members:
         look = evidence.looks[cell.contestant]
-        found = reliability(*pooled, bins=BINS)
+        found = reliability(*pooled)
         shown = found.count >= max(1, 0.005 * found.count.sum())
         x, y = 100 * found.confidence[shown], 100 * found.accuracy[shown]
         axes.plot(x, y, color=look.colour, linestyle=look.dash, marker=look.marker)
