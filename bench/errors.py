@@ -34,6 +34,22 @@ class DeviceError(BenchError):
     """A GPU that computes no more; nothing can be done in this process."""
 
 
+class TrialError(Exception):
+    """Machine trouble: the trial has no outcome, and the next run tries it again.
+
+    Args:
+        message: one line.
+        details: the traceback, where there is one.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message, details)
+        self.details = details
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
 def warn(message: str) -> None:
     """One line on standard error about something that was put right and that the user should know of."""
     logging.getLogger("vcbench").warning("vcbench: warning: %s", " ".join(message.split()))

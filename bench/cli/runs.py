@@ -80,7 +80,7 @@ def reproduce(
 
     Example: vcbench reproduce 0b8e67 --results results/published
     """
-    from bench.errors import InputError
+    from bench.errors import InputError, TrialError
     from bench.running.reproduce import recount
     from bench.running.reproduce import reproduce as run_again
     from bench.store.lookup import describe, find
@@ -98,18 +98,20 @@ def reproduce(
     else:
         from bench.cli.progress import Stop, SuiteBars, TrialBar
         from bench.machine import choose_device
-        from bench.training.fitting import Place, TrialError
+        from bench.running.workspace import Workspace
 
         folder = data_folder(data_dir)
         wanted = "cpu" if device == "auto" and record["device"] == "cpu" else device
-        place = Place(folder, weights_folder(weights_dir, folder), results, choose_device(wanted))
+        workspace = Workspace(folder, weights_folder(weights_dir, folder), results, choose_device(wanted))
         bars = SuiteBars(record["id"], Stop(None))
         bars.bars.live.transient = True
         bars.bars.update(bars.suite, visible=False)
         observer = TrialBar(bars.bars, bars.bars.add_task("", total=1, numbers=""), bars.should_stop)
         try:
             with bars.bars:
-                agreed = run_again(store, record, place, observer, tolerance=tolerance / 100, dataset=dataset)
+                agreed = run_again(
+                    store, record, workspace, observer, tolerance=tolerance / 100, dataset=dataset
+                )
         except TrialError as error:
             raise InputError(f"{record['id']}: cannot be run here: {error}") from error
     print_json(vars(agreed)) if as_json else _print(agreed)

@@ -91,6 +91,7 @@ def _run(
     from bench.profiling.plan import lacks_energy
     from bench.running.engine import choose_engine
     from bench.running.runner import chosen, refuse_other_suite, run_suite
+    from bench.running.workspace import Workspace
     from bench.spec.suite import load_suite, own_file
     from bench.store.run_store import RunStore
 
@@ -107,10 +108,9 @@ def _run(
 
     from bench.machine import choose_device
     from bench.tables.tables import write_tables
-    from bench.training.fitting import Place
 
-    place = Place(folder, weights, results, choose_device(device))
-    engine = choose_engine(trials, place.device, jobs)
+    workspace = Workspace(folder, weights, results, choose_device(device))
+    engine = choose_engine(trials, workspace.device, jobs)
 
     def began(done: int, total: int) -> None:
         stop.heed()
@@ -121,7 +121,7 @@ def _run(
     try:
         counts = run_suite(
             loaded,
-            place,
+            workspace,
             engine,
             replicates=replicates,
             only=only or (),
@@ -136,7 +136,7 @@ def _run(
     finally:
         bars.bars.stop()
     write_tables(RunStore(results))
-    if lacking := lacks_energy(loaded, place.device):
+    if lacking := lacks_energy(loaded, workspace.device):
         print(lacking)
     kinds = ("finished", "diverged", "errored", "measured")
     ended = ", ".join(f"{counts[name]} {name}" for name in kinds if counts[name])

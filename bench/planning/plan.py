@@ -129,6 +129,21 @@ class Resolver:
         self._cards: dict[str, Card] = {}
         self._weights: dict[tuple[str, str], Weights | BenchError] = {}
 
+    def freeze_splits(self, store: Path) -> None:
+        """From now on the split of a folder of images is frozen in a results folder.
+
+        What was opened with nothing to freeze it in is opened again when it is asked for.
+        """
+        if self.store is None:
+            self.store = store
+            self._datasets = {key: data for key, data in self._datasets.items() if ":" not in key[0]}
+
+    def offline(self) -> "Resolver":
+        """One that shares what was opened, and fetches nothing."""
+        other = Resolver(self.data_dir, self.weights_dir, self.store)
+        other._datasets, other._weights = self._datasets, dict(self._weights)
+        return other
+
     def dataset(self, trial: Trial) -> "Dataset":
         """The trial's dataset, opened once.
 

@@ -1,25 +1,23 @@
 """The network of a config, ready to be timed, and the check that it computes the right thing."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from bench.networks import find_card, make_model, resolve_weights
-from bench.profiling.config import TRAINED_PRECISIONS, NetworkConfig
+from bench.profiling.config import NetworkConfig
 from bench.spec.recipe import load_recipe
+from bench.training.loss import CrossEntropy
 from bench.training.optimizer import make_optimizer
-from bench.training.step import FORMATS, set_backends, trained_form, training_step
+from bench.training.step import FORMATS, HALF, TrainingStep, autocast, set_backends, trained_form
 
 # Distance of the outputs from those in fp32, over the length of the latter. Eager and compiled, contiguous
 # and channels_last add up in another order; the others round to 11 (TF32, fp16) and 8 bits (bf16).
 TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 5e-2}
 CHECKED_IMAGES = 8
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # The recipe whose optimizer, groups of parameters and clipping a training step has, and the rate of its
 # steps, so small that hundreds of them on the same images stay finite.
 RECIPE, LEARNING_RATE = "finetune", 1e-6
@@ -42,7 +40,7 @@ def prepare(config: NetworkConfig) -> tuple[Callable[[], torch.Tensor], float]:
     if config.mode == "train":
         network, images, expected = _network_and_images(config)
         # No optimizer has been near the weights yet: what autocast gives is checked in evaluation mode.
-        with torch.no_grad(), autocast(config):
+        with torch.no_grad(), autocast(config.precision, config.device):
             error = check(network(images), expected, config)
         return _training(config, network.train(), images), error
     infer, images, error = inference(config)
@@ -123,51 +121,23 @@ def check(outputs: torch.Tensor, expected: torch.Tensor, config: NetworkConfig) 
     return error
 
 
-def autocast(config: NetworkConfig) -> AbstractContextManager:
-    """Mixed precision as training uses it."""
-    half = HALF.get(config.precision)
-    return torch.autocast(config.device, half) if half else nullcontext()
-
-
 def _training(config: NetworkConfig, network: nn.Module, images: torch.Tensor) -> Callable[[], torch.Tensor]:
     """The training step of trials, always on the same images; one was taken, and its loss was finite."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.randint(config.classes, (len(images),), generator=generator).to(config.device)
     recipe = load_recipe(RECIPE).optimizer
-    clip_grad = recipe.clip_grad
     optimizer = make_optimizer(network, recipe.model_copy(update={"lr": LEARNING_RATE}))
-    scaler = torch.amp.GradScaler(config.device, enabled=config.precision == "fp16")
-    forward = torch.compile(network) if config.compiled else network
-
-    def trained() -> torch.Tensor:
-        return training_step(
-            network,
-            images,
-            labels,
-            optimizer,
-            precision=config.precision,
-            clip_grad=clip_grad,
-            forward=forward,
-        )
-
-    def other() -> torch.Tensor:
-        """In a precision that no trial has."""
-        with autocast(config):
-            output = forward(images)
-        loss = F.cross_entropy(output.float(), labels)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(network.parameters(), clip_grad)
-        scaler.step(optimizer)
-        scaler.update()
-        return loss.detach()
-
-    step = trained if config.precision in TRAINED_PRECISIONS else other
-
-    if not torch.isfinite(step()).item():
+    step = TrainingStep(
+        network,
+        optimizer,
+        CrossEntropy(),
+        precision=config.precision,
+        clip_grad=recipe.clip_grad,
+        compiled=config.compiled,
+    )
+    if not torch.isfinite(step(images, labels)).item():
         raise BadOutput(f"the loss of a training step in {config.precision} is not finite")
-    return step
+    return lambda: step(images, labels)
 
 
 def describe_optimizer() -> str:

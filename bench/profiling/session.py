@@ -11,6 +11,7 @@ from bench.profiling.kind import failure
 from bench.profiling.kinds import find_kind
 from bench.profiling.kinds.cost import count_cost
 from bench.store.run_store import RunStore
+from bench.training.batch_size import largest_that_fits
 
 Record = dict[str, Any]
 
@@ -58,12 +59,12 @@ class Session:
         Raises:
             Stopped: as `ask`.
         """
-        batch_size = config.batch_size
-        while (batch_size := batch_size // 2) > 0:
+
+        def fits(batch_size: int) -> bool:
             smaller = replace(config, batch_size=batch_size)
-            if self.ask(kind, smaller, "fits")["outcome"] == "measured":
-                return batch_size
-        return 0
+            return self.ask(kind, smaller, "fits")["outcome"] == "measured"
+
+        return largest_that_fits(config.batch_size, fits)
 
     def measure_limit(self, job: ProfileJob) -> None:
         """Measure a limit of the machine once more, and keep the best result."""

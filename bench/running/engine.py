@@ -14,13 +14,13 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from bench.errors import InputError
+from bench.errors import InputError, TrialError
 from bench.machine import machine_facts
 from bench.planning.plan import Resolved, Trial
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
-    from bench.training.fitting import Place
+    from bench.running.workspace import Workspace
     from bench.training.observer import Observer
 
 # How often processes are asked for news, and a wish to stop is passed on to them.
@@ -50,12 +50,12 @@ class Engine(Protocol):
     """Executes trials somewhere, in the order given as far as it can."""
 
     def run(
-        self, trials: Iterable[Resolved], place: "Place", follow: "Callable[[Resolved], Observer]"
+        self, trials: Iterable[Resolved], workspace: "Workspace", follow: "Callable[[Resolved], Observer]"
     ) -> Iterator[Outcome]:
         """Yields an outcome for each trial as it ends; once one was `stopped`, no other trial is begun."""
 
 
-def attempt(resolved: Resolved, place: "Place", follow: "Callable[[Resolved], Observer]") -> Outcome:
+def attempt(resolved: Resolved, workspace: "Workspace", follow: "Callable[[Resolved], Observer]") -> Outcome:
     """Claim a trial, skip it where it is done, run it, and note what went wrong.
 
     Args:
@@ -65,10 +65,9 @@ def attempt(resolved: Resolved, place: "Place", follow: "Callable[[Resolved], Ob
         DeviceError, StoreError: see `bench.running.trial.run_trial`.
     """
     from bench.running.trial import run_trial
-    from bench.training.fitting import TrialError
     from bench.training.observer import Stopped
 
-    store = RunStore(place.results)
+    store = RunStore(workspace.results)
     with store.claim(resolved.id) as mine:
         if not mine:
             return Outcome(resolved, "held")
@@ -78,7 +77,7 @@ def attempt(resolved: Resolved, place: "Place", follow: "Callable[[Resolved], Ob
         if observer.should_stop():
             return Outcome(resolved, "stopped")
         try:
-            record = run_trial(resolved, place, observer)
+            record = run_trial(resolved, workspace, observer)
         except TrialError as error:
             store.note_error(resolved.id, str(error), error.details)
             return Outcome(resolved, "errored", message=str(error))
@@ -93,11 +92,11 @@ class InProcess:
     words = "one trial at a time"
 
     def run(
-        self, trials: Iterable[Resolved], place: "Place", follow: "Callable[[Resolved], Observer]"
+        self, trials: Iterable[Resolved], workspace: "Workspace", follow: "Callable[[Resolved], Observer]"
     ) -> Iterator[Outcome]:
         """As `Engine.run`."""
         for resolved in trials:
-            outcome = attempt(resolved, place, follow)
+            outcome = attempt(resolved, workspace, follow)
             yield outcome
             if outcome.status == "stopped":
                 return
@@ -120,18 +119,18 @@ class Processes:
         self.words = f"{jobs} processes, {threads} thread{'' if threads == 1 else 's'} each"
 
     def run(
-        self, trials: Iterable[Resolved], place: "Place", follow: "Callable[[Resolved], Observer]"
+        self, trials: Iterable[Resolved], workspace: "Workspace", follow: "Callable[[Resolved], Observer]"
     ) -> Iterator[Outcome]:
         """As `Engine.run`."""
         waiting = list(trials)[::-1]
-        workers = [_Worker(place, self.threads) for _ in range(min(self.jobs, len(waiting)))]
+        workers = [_Worker(workspace, self.threads) for _ in range(min(self.jobs, len(waiting)))]
         stopping = False
         try:
             while True:
                 for number, worker in enumerate(workers):
                     if worker.resolved is None and waiting and not stopping:
                         if not worker.alive:
-                            worker = workers[number] = _Worker(place, self.threads)
+                            worker = workers[number] = _Worker(workspace, self.threads)
                         worker.begin(waiting.pop())
                 busy = [worker for worker in workers if worker.resolved is not None]
                 if not busy:
@@ -142,7 +141,7 @@ class Processes:
                         worker.stop()
                 for ready in wait([worker.connection for worker in busy], timeout=POLL_SECONDS):
                     worker = next(worker for worker in busy if worker.connection is ready)
-                    outcome = worker.news(place, follow)
+                    outcome = worker.news(workspace, follow)
                     if outcome is not None:
                         yield outcome
         finally:
@@ -173,7 +172,7 @@ def choose_engine(trials: Sequence[Trial], device: str, jobs: int | None) -> InP
 class _Worker:
     """A process for trials, seen from the one that started it; `resolved` is the trial it is at."""
 
-    def __init__(self, place: "Place", threads: int) -> None:
+    def __init__(self, workspace: "Workspace", threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         # Its start lets signals through again, so it comes before they are held.
         if hasattr(signal, "pthread_sigmask"):
@@ -186,14 +185,14 @@ class _Worker:
         self.alive = True
         self.resolved: Resolved | None = None
         self.observer: Observer | None = None
-        self._send(place)
+        self._send(workspace)
 
     def begin(self, resolved: Resolved) -> None:
         """Give it a trial."""
         self.resolved, self.observer = resolved, None
         self._send(resolved)
 
-    def news(self, place: "Place", follow: "Callable[[Resolved], Observer]") -> Outcome | None:
+    def news(self, workspace: "Workspace", follow: "Callable[[Resolved], Observer]") -> Outcome | None:
         """Read one message: that the trial begins, progress, which is passed on, or how the trial ended.
 
         Raises:
@@ -202,7 +201,7 @@ class _Worker:
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
-            return self._died(place)
+            return self._died(workspace)
         if kind == "began":
             self.observer = follow(self.resolved)
             return None
@@ -227,7 +226,7 @@ class _Worker:
             self.process.join()
         self.connection.close()
 
-    def _died(self, place: "Place") -> Outcome:
+    def _died(self, workspace: "Workspace") -> Outcome:
         """The trial of a process that ended without a word."""
         self.alive = False
         self.process.join(GOODBYE_SECONDS)
@@ -237,7 +236,7 @@ class _Worker:
         if code == -getattr(signal, "SIGKILL", 0):
             message += ", as one does that needs more memory than there is; try --jobs 1"
         resolved, self.resolved = self.resolved, None
-        RunStore(place.results).note_error(resolved.id, message)
+        RunStore(workspace.results).note_error(resolved.id, message)
         return Outcome(resolved, "errored", message=message)
 
     def _send(self, what: Any) -> None:
@@ -299,13 +298,13 @@ def _work(connection: Connection, threads: int) -> None:
     """What a process does: trials as they come, until None comes or nobody is left to send one."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
-        place = connection.recv()
+        workspace = connection.recv()
         import torch
 
         torch.set_num_threads(threads)
         while (resolved := connection.recv()) is not None:
             try:
-                outcome = attempt(resolved, place, lambda _: _Report(connection))
+                outcome = attempt(resolved, workspace, lambda _: _Report(connection))
             except Exception as error:
                 connection.send(("failed", _portable(error)))
             else:

@@ -4,7 +4,9 @@ and how much room they need on the disks."""
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 BACKWARD = 3
 # Images in a step of the calibration: as many as a trial's, but few on a CPU, where that is about as fast.
 CPU_BATCH = 16
-STEPS = {"cpu": 2, "cuda": 10}
-WARM_UP = {"cpu": 1, "cuda": 3}
+STEPS = {"cpu": 2, "cuda": 10, "mps": 10}
+WARM_UP = {"cpu": 1, "cuda": 3, "mps": 3}
 # Finished trials of a kind whose median is taken; ids are hashes, so the first are as good as any.
 ENOUGH = 50
 # Images decoded to know how long one takes.
@@ -171,29 +173,43 @@ class Estimator:
         """Seconds per image passed forward, from a few steps on random images, in training or not."""
         import torch
 
-        from bench.training.loop import EVALUATION_BATCH
-        from bench.training.step import autocast, set_backends
+        from bench.training.evaluate import EVALUATION_BATCH
+        from bench.training.loss import CrossEntropy
+        from bench.training.optimizer import make_optimizer
+        from bench.training.step import TrainingStep, autocast, set_backends
 
         self._calibrated = True
         trial, device = resolved.trial, self.device
-        network = self._network(resolved).to(device)
+        recipe = trial.recipe
+        network = self._network(resolved).to(device).train(train)
         self._widths[trial.model] = network.num_features
-        batch = (
-            min(trial.recipe.budget.batch_size, resolved.train_images) if train else EVALUATION_BATCH[device]
-        )
+        batch = min(recipe.budget.batch_size, resolved.train_images) if train else EVALUATION_BATCH[device]
         batch = min(batch, CPU_BATCH) if device == "cpu" else batch
         images = torch.randn(batch, 3, trial.input_size, trial.input_size, device=device)
-        network.train(train)
+        labels = torch.zeros(batch, dtype=torch.int64, device=device)
         set_backends(device)
-        with torch.inference_mode(not train):
-            for step in range(WARM_UP[device] + STEPS[device]):
-                if step == WARM_UP[device]:
-                    _finish(device)
-                    began = time.perf_counter()
-                with autocast(trial.precision, device):
-                    loss = _forward(network, images, trial).float().square().mean()
-                if train:
-                    loss.backward()
+
+        def forward() -> None:
+            with torch.inference_mode(), autocast(trial.precision, device):
+                network(images)
+
+        step: Callable[[], Any] = forward
+        if train:
+            training_step = TrainingStep(
+                network,
+                make_optimizer(network, recipe.optimizer),
+                CrossEntropy(),
+                precision=trial.precision,
+                clip_grad=recipe.optimizer.clip_grad,
+            )
+            step = partial(training_step, images, labels)
+        with _refusal_of(trial):
+            for _ in range(WARM_UP[device]):
+                step()
+            _finish(device)
+            began = time.perf_counter()
+            for _ in range(STEPS[device]):
+                step()
             _finish(device)
         return (time.perf_counter() - began) / (STEPS[device] * batch * (BACKWARD if train else 1))
 
@@ -217,21 +233,18 @@ class Estimator:
         return self._widths[resolved.trial.model]
 
     def _parameters(self, resolved: Resolved) -> int:
-        from bench.training.fitting import parameters
+        from bench.networks.parameters import count_parameters
 
-        return parameters(resolved.trial.model, resolved.classes, resolved.trial.input_size)
+        return count_parameters(resolved.trial.model, resolved.classes, resolved.trial.input_size)
 
 
-def _forward(network: Any, images: Any, trial: Trial) -> Any:
-    """What the network makes of some images.
-
-    Raises:
-        InputError: it takes none of this size.
-    """
+@contextmanager
+def _refusal_of(trial: Trial) -> Iterator[None]:
+    """Raises InputError where a network takes no images of the trial's size."""
     import torch
 
     try:
-        return network(images)
+        yield
     except torch.OutOfMemoryError:
         raise
     except REFUSALS as error:

@@ -4,20 +4,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError, StoreError
 from bench.files import canonical
-from bench.planning.plan import Resolved, Resolver, Trial, Unresolved
+from bench.planning.plan import Resolved, Trial, Unresolved
 from bench.spec.recipe import Recipe
 from bench.spec.toml import parse
 from bench.store.lookup import own_images, places
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
-    from bench.training.fitting import Place
+    from bench.running.workspace import Workspace
     from bench.training.observer import Observer
 
 # Judged by the tolerance, with the images that they are the accuracy on; the others (NLL, calibration) are
@@ -98,7 +98,9 @@ def stored_trial(record: dict[str, Any], dataset: str | None = None, where: str 
     )
 
 
-def resolve_again(store: RunStore, record: dict[str, Any], place: "Place", dataset: str | None) -> Resolved:
+def resolve_again(
+    store: RunStore, record: dict[str, Any], workspace: "Workspace", dataset: str | None
+) -> Resolved:
     """The stored trial with what is here of data, weights and model.
 
     Raises:
@@ -114,7 +116,7 @@ def resolve_again(store: RunStore, record: dict[str, Any], place: "Place", datas
         )
     listed = places(store, record["id"])
     trial = stored_trial(record, dataset, listed[0]["suite"] if listed else "")
-    found = Resolver(place.data_dir, place.weights_dir, place.results, download=True).resolve(trial)
+    found = workspace.resolver.resolve(trial)
     if isinstance(found, Unresolved):
         raise found.reason
     old, new = record["identity"], found.identity
@@ -131,7 +133,7 @@ def resolve_again(store: RunStore, record: dict[str, Any], place: "Place", datas
 def reproduce(
     store: RunStore,
     record: dict[str, Any],
-    place: "Place",
+    workspace: "Workspace",
     observer: "Observer",
     *,
     tolerance: float,
@@ -141,7 +143,7 @@ def reproduce(
 
     Args:
         store: where the run lies; it is only read.
-        place: where data and weights are, and on which device to run; its results folder is not used.
+        workspace: where data and weights are, and on which device to run; its results folder is not used.
         tolerance: see `Agreement`.
         dataset: see `stored_trial`.
 
@@ -151,9 +153,9 @@ def reproduce(
     from bench.running.trial import run_trial
 
     with _temporary(store) as copy:
-        own = type(place)(place.data_dir, place.weights_dir, copy.root, place.device)
-        resolved = resolve_again(store, record, own, dataset)
         copy.prepare()
+        own = replace(workspace, results=copy.root)
+        resolved = resolve_again(store, record, own, dataset)
         with _threads(record):
             again = run_trial(resolved, own, observer)
         return agreement(record, again, _predictions(store, record), _predictions(copy, again), tolerance)

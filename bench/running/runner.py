@@ -18,7 +18,7 @@ from bench.store.run_store import RunStore
 from bench.training.baselines import measure_baselines
 
 if TYPE_CHECKING:
-    from bench.training.fitting import Place
+    from bench.running.workspace import Workspace
     from bench.training.observer import Observer
 
 # How long to wait before looking again at trials that another process has in hand.
@@ -73,10 +73,8 @@ def write_listing(
     kept = {record["id"] for record in measured if same or _asks_for(record, profiles)}
     new["profiles"] = sorted({*new["profiles"], *kept})
     if same:
-        known = {_place(entry): entry for entry in old["trials"]}
-        known |= {
-            _place(entry): entry for entry in new["trials"] if entry["id"] or _place(entry) not in known
-        }
+        known = {_cell(entry): entry for entry in old["trials"]}
+        known |= {_cell(entry): entry for entry in new["trials"] if entry["id"] or _cell(entry) not in known}
         new["trials"] = sorted(known.values(), key=lambda entry: entry["replicate"])
         for before, after in zip(old["comparisons"], new["comparisons"], strict=True):
             if not any(entry["id"] and entry["comparison"] == after["name"] for entry in new["trials"]):
@@ -124,7 +122,7 @@ def _asks_for(record: dict[str, Any], profiles: Iterable[ProfileJob]) -> bool:
 
 def run_suite(
     suite: Suite,
-    place: "Place",
+    workspace: "Workspace",
     engine: Engine,
     *,
     replicates: int | None = None,
@@ -154,19 +152,19 @@ def run_suite(
 
     only = set(only)
     trials = chosen(suite, replicates, only)
-    store = RunStore(place.results)
-    resolver = Resolver(place.data_dir, place.weights_dir, store.if_there(), download=True)
+    store = RunStore(workspace.results)
+    resolver = workspace.resolver
     wanted = resolver.resolve_all(trials, strict=True)
     for line in resolver.warnings():
         warn(line)
     check_networks(wanted, resolver)
     store.prepare()
+    resolver.freeze_splits(store.root)
     asked = set(trials)
     others = [trial for trial in plan(suite) if trial not in asked]
-    offline = Resolver(place.data_dir, place.weights_dir, place.results)
-    profiles = planned_profiles(suite, wanted, place.device)
-    found = distinct([*wanted, *offline.resolve_all(others)])
-    write_listing(suite, store, found, planned_profiles(suite, found, place.device), file)
+    profiles = planned_profiles(suite, wanted, workspace.device)
+    found = distinct([*wanted, *resolver.offline().resolve_all(others)])
+    write_listing(suite, store, found, planned_profiles(suite, found, workspace.device), file)
     costs = [one for one in profiles if one.kind == "cost" and not store.has_profile(one.id)]
     for _ in measure(costs, store, should_stop=should_stop):
         pass
@@ -181,7 +179,7 @@ def run_suite(
     done: set[str] = set()
     while missing and not should_stop():
         held = []
-        for outcome in engine.run(missing, place, follow):
+        for outcome in engine.run(missing, workspace, follow):
             store.check_there()
             if outcome.status == "held":
                 held.append(outcome.resolved)
@@ -259,5 +257,5 @@ def _release_gpu() -> None:
         torch.cuda.empty_cache()
 
 
-def _place(entry: dict[str, Any]) -> tuple:
+def _cell(entry: dict[str, Any]) -> tuple:
     return entry["comparison"], entry["contestant"], entry["shots"], entry["replicate"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import StoreError
 from bench.escape import visible
 from bench.files import locked, read_json, staged, write_json, write_text
+from bench.store.run_files import RunFiles
 from bench.store.shapes import ID, check_entry, check_listing, check_profile, check_trial
 
 if TYPE_CHECKING:
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
 FORMAT = 1
 # What error.json holds besides its format.
 ERROR = {"attempts": int, "message": str}
-# What of a run's folder only an unfinished run needs.
-UNFINISHED = ("checkpoint.safetensors", "error.json", "error.txt", "evaluations.json", "elapsed.json")
 
 
 class RunStore:
     """Runs, profiles, suites and labels under one folder.
 
         runs/ID/record.json         written last: it makes the run count
-        runs/ID/checkpoint.safetensors, rows-SPLIT.safetensors (of a split that was being evaluated),
-        runs/ID/error.json, error.txt (the traceback), elapsed.json
+        runs/ID/checkpoint.pt, training.json (once it is trained), logits-SPLIT.pt (of a split that was being
+        evaluated), error.json, error.txt (the traceback), elapsed.json
                                                         while it is not finished
         profiles/ID/record.json, samples.parquet (of what is timed)
         profiles/ID/processes.json                      while it is not finished
@@ -81,6 +80,10 @@ class RunStore:
                 f"{self.root}: the run store was removed or moved while this ran; the same command begins it "
                 "anew, with what of it is there"
             )
+
+    def files(self, run: str) -> RunFiles:
+        """Where the files of a run lie."""
+        return RunFiles(self.root / "runs" / run)
 
     # --- reading
 
@@ -155,8 +158,9 @@ class RunStore:
         return {name: check_entry(found, name, kind, path) for name, kind in ERROR.items()}
 
     def is_begun(self, run: str) -> bool:
-        """Whether a trial has a checkpoint to go on from."""
-        return (self.root / "runs" / run / "checkpoint.safetensors").exists() and not self.is_done(run)
+        """Whether something of an unfinished trial is there to go on from."""
+        files = self.files(run)
+        return (files.checkpoint.exists() or files.training.exists()) and not self.is_done(run)
 
     def state(self, run: str) -> str:
         """`done`, `begun`, `errored` or `missing`."""
@@ -196,18 +200,13 @@ class RunStore:
 
     def finish(self, run: str, record: dict[str, Any]) -> None:
         """Make a run count, then remove what only an unfinished run needs."""
-        folder = self.root / "runs" / run
-        write_json(folder / "record.json", record)
+        write_json(self.files(run).record, record)
         self.tidy(run)
 
     def tidy(self, run: str) -> None:
         """Remove what a process that was killed while it finished a run has left."""
-        folder = self.root / "runs" / run
         if self.is_done(run):
-            for name in UNFINISHED:
-                (folder / name).unlink(missing_ok=True)
-            for abandoned in [*folder.glob(".*.part*"), *folder.glob("rows-*.safetensors")]:
-                abandoned.unlink(missing_ok=True)
+            self.files(run).tidy()
 
     def finish_profile(
         self, run: str, record: dict[str, Any], samples: "list[list[float]] | None" = None
@@ -258,12 +257,15 @@ class RunStore:
         path = self.root / "runs" / run / "elapsed.json"
         write_json(path, {"format": FORMAT, "seconds": round(self.elapsed(run) + seconds, 3)})
 
-    def count_evaluation(self, run: str) -> int:
-        """Note that the test set is about to be looked at; returns how often it has been by then."""
+    def evaluations(self, run: str) -> int:
+        """How often an unfinished run has looked at the test set."""
         path = self.root / "runs" / run / "evaluations.json"
-        count = (check_entry(read_json(path), "test", int, path) if path.exists() else 0) + 1
-        write_json(path, {"format": FORMAT, "test": count})
-        return count
+        return check_entry(read_json(path), "test", int, path) if path.exists() else 0
+
+    def count_evaluation(self, run: str) -> None:
+        """Note that the test set is about to be looked at."""
+        path = self.root / "runs" / run / "evaluations.json"
+        write_json(path, {"format": FORMAT, "test": self.evaluations(run) + 1})
 
     def write_suite(self, name: str, listing: dict[str, Any]) -> None:
         """Store which trials and profiles a suite holds; unchanged content is left alone."""

@@ -1,34 +1,31 @@
-"""Checkpoints: everything a trial needs to go on, in one safetensors file that is whole or absent.
+"""Checkpoints: everything training needs to go on, in one file that is whole or absent.
 
-The file says which run it is of, and holds a SHA-256 over all that is in it: one that was damaged, moved or
-written by another version is noticed, and its trial begins anew.
+Such a file is a line with the SHA-256 of what follows, which is a dictionary as `torch.save` writes it. One
+that was damaged, moved or written by another version is noticed, and its trial begins anew.
 """
 
 import hashlib
-import json
-import math
+import io
+import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import warn
 from bench.files import write_bytes
-from bench.networks.checkpoint import tie, untie
 
-FORMAT = 2
+FORMAT = 3
 
-Tensors = dict[str, torch.Tensor]
+Tensors = dict[str, Tensor]
 
 
 @dataclass
 class Progress:
-    """Where training stands, beside network and optimizer."""
+    """How far training is, beside network and optimizer."""
 
     step: int = 0
     seconds: float = 0.0
@@ -41,7 +38,7 @@ class Progress:
 
 
 class Unusable(Exception):
-    """A checkpoint from which training cannot go on; the text says why."""
+    """A file from which nothing can go on; the text says why."""
 
 
 def save(
@@ -56,147 +53,90 @@ def save(
     Raises:
         StoreError: it cannot be written.
     """
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {
-            f"optimizer.{number}.{name}": value for name, value in state.items() if torch.is_tensor(value)
-        }
-    tensors |= {f"best.{name}": value for name, value in (best or {}).items()}
-    stored, tied = untie(tensors)
-    about = {"format": FORMAT, "run": path.absolute().parent.name, "progress": vars(progress), "tied": tied}
-    # Not-a-number stands in the history where val was not looked at.
-    words = json.dumps(about, sort_keys=True)
-    write_bytes(path, to_bytes(stored, {"vcbench": words, "sha256": _digest(words, stored)}))
+    content = {
+        "format": FORMAT,
+        "run": _run_of(path),
+        "progress": vars(progress),
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "best": best,
+    }
+    write(path, content)
 
 
 def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Progress, Tensors | None]:
     """Put network and optimizer where the checkpoint at `path` left them; returns progress and best weights.
 
     Where there is none, or one that cannot be used (a warning says why), both are left as they are, and the
-    progress is that of the beginning.
+    progress is that of a beginning.
     """
     if not path.exists():
         return Progress(), None
     try:
-        progress, tensors = _read(path)
-        states = _optimizer_state(optimizer, _below("optimizer.", tensors))
-        weights, best = _below("network.", tensors), _below("best.", tensors)
-        for part in (weights, best or weights):
-            _check_weights(part, network)
+        content = read(path)
+        _check(content, path, network)
     except Unusable as problem:
         warn(f"{path}: {problem}; the trial begins anew")
         return Progress(), None
-    network.load_state_dict(weights)
-    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-    return progress, best or None
+    network.load_state_dict(content["network"])
+    optimizer.load_state_dict(content["optimizer"])
+    return Progress(**content["progress"]), content["best"]
 
 
-def weights_tag(network: nn.Module) -> str:
-    """A checksum of a network's weights."""
-    return _digest("", {name: value.cpu().contiguous() for name, value in network.state_dict().items()})
-
-
-def keep_rows(path: Path, rows: list[torch.Tensor], tag: str) -> None:
-    """Keep what was computed for the first images of a split when that was stopped; `tag` says of what."""
-    tensors = {"rows": torch.cat(rows).contiguous()}
-    write_bytes(path, to_bytes(tensors, {"tag": tag, "sha256": _digest(tag, tensors)}))
-
-
-def kept_rows(path: Path, tag: str) -> list[torch.Tensor]:
-    """What `keep_rows` kept with the same tag; nothing where there is none or it is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata, tensors = file.metadata() or {}, {"rows": file.get_tensor("rows")}
-    except (OSError, SafetensorError):
-        return []
-    same = metadata.get("tag") == tag and metadata.get("sha256") == _digest(tag, tensors)
-    return [tensors["rows"]] if same else []
-
-
-def _read(path: Path) -> tuple[Progress, Tensors]:
-    """What a checkpoint holds, its checksum compared.
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain data with their checksum.
 
     Raises:
-        Unusable: it cannot be read, or is not what was written for this run.
+        StoreError: it cannot be written.
+    """
+    file = io.BytesIO()
+    torch.save(content, file)
+    saved = file.getvalue()
+    write_bytes(path, hashlib.sha256(saved).hexdigest().encode() + b"\n" + saved)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `write` wrote, on the CPU.
+
+    Raises:
+        Unusable: it is damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        words = metadata.get("vcbench", "")
-        about: Any = json.loads(words)
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise Unusable(f"the checkpoint is damaged ({reason})") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise Unusable("the checkpoint is of another version")
-    if metadata.get("sha256") != _digest(words, stored):
+        expected, _, saved = path.read_bytes().partition(b"\n")
+    except OSError as error:
+        raise Unusable(f"the checkpoint cannot be read ({error.strerror})") from error
+    if hashlib.sha256(saved).hexdigest().encode() != expected:
         raise Unusable("the checkpoint is damaged (it does not have its checksum)")
-    if about.get("run") != path.absolute().parent.name:
-        raise Unusable(f"the checkpoint is of another run, {about.get('run')}")
-    return _progress(about.get("progress")), tie(stored, about.get("tied"))
+    try:
+        return torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise Unusable(f"the checkpoint cannot be read ({' '.join(str(error).split())})") from error
 
 
-def _progress(words: Any) -> Progress:
-    """Progress from plain data.
-
-    Raises:
-        Unusable: something is missing, or has a value that training cannot have reached.
-    """
-    kinds = {entry.name: entry.type for entry in fields(Progress)}
-    words = {"row": None} | words if isinstance(words, dict) else words
-    if not isinstance(words, dict) or words.keys() != kinds.keys():
-        raise Unusable("the checkpoint does not say how far training was")
-    for name, kind in kinds.items():
-        numeric = (int,) if kind is int else (int, float)
-        expected = {"history": list, "row": (dict, type(None))}.get(name, numeric)
-        if isinstance(words[name], bool) or not isinstance(words[name], expected):
-            raise Unusable(f"the checkpoint has {words[name]!r} as its {name}")
-    if min(words["step"], words["seconds"], words["loss_steps"], words["best_step"]) < 0:
-        raise Unusable("the checkpoint has a negative count")
-    if not math.isfinite(words["seconds"]):
-        raise Unusable(f"the checkpoint has {words['seconds']} as its seconds")
-    return Progress(**words)
-
-
-def _check_weights(tensors: Tensors, network: nn.Module) -> None:
-    """Raises Unusable where `tensors` are not those of `network` by name and shape."""
-    wanted = network.state_dict()
-    if tensors.keys() != wanted.keys() or any(
-        tensors[name].shape != value.shape for name, value in wanted.items()
-    ):
-        raise Unusable("the checkpoint is of another network")
-
-
-def _optimizer_state(optimizer: torch.optim.Optimizer, tensors: Tensors) -> dict[int, Tensors]:
-    """The state of each parameter by its number.
-
-    Raises:
-        Unusable: there is no such parameter.
-    """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    states: dict[int, Tensors] = {}
-    for name, value in tensors.items():
-        number, _, key = name.partition(".")
-        if not number.isdecimal() or int(number) >= len(parameters):
-            raise Unusable("the checkpoint is of another optimizer")
-        like = parameters[int(number)]
-        if value.shape == like.shape:
-            # Fused optimizers walk through memory: moments must lie as their parameter does (channels_last).
-            value = torch.empty_like(like).copy_(value)
-        states.setdefault(int(number), {})[key] = value
-    return states
-
-
-def _digest(words: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of the words, and of name, type, shape and bytes of every tensor."""
-    whole = hashlib.sha256(words.encode())
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of name, type, shape and values of every tensor."""
+    whole = hashlib.sha256()
     for name in sorted(tensors):
-        value = tensors[name]
+        value = tensors[name].detach().cpu().contiguous()
         whole.update(f"\0{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
         whole.update(value.reshape(-1).view(torch.uint8).numpy())
     return whole.hexdigest()
 
 
-def _below(prefix: str, tensors: Tensors) -> Tensors:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _check(content: Any, path: Path, network: nn.Module) -> None:
+    """Raises Unusable where this is no checkpoint of the run in whose folder it lies, or of its network."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise Unusable("the checkpoint is of another version")
+    if content["run"] != _run_of(path):
+        raise Unusable(f"the checkpoint is of another run, {content['run']}")
+    wanted = _shapes(network.state_dict())
+    if any(_shapes(weights) != wanted for weights in (content["network"], content["best"]) if weights):
+        raise Unusable("the checkpoint is of another network")
+
+
+def _run_of(path: Path) -> str:
+    return path.absolute().parent.name
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}

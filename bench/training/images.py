@@ -24,7 +24,7 @@ class Images:
     def __init__(self, decoded: np.ndarray, positions: np.ndarray, device: str) -> None:
         self.decoded, self.positions, self.device = decoded, positions, device
         self._resident: Tensor | None = None
-        if device != "cpu":
+        if device == "cuda":
             free, _ = torch.cuda.mem_get_info()
             if math.prod(decoded.shape[1:]) * len(positions) < RESIDENT_SHARE * free:
                 self._resident = torch.from_numpy(decoded[positions]).to(device)

@@ -2,275 +2,245 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.data.augment import Pipeline
 from bench.spec.recipe import Recipe
 from bench.training import checkpoint
 from bench.training.images import Epoch, Images
-from bench.training.mix import mix_batch
+from bench.training.loss import CrossEntropy
 from bench.training.observer import Observer, Stopped
 from bench.training.optimizer import make_optimizer, set_rate
 from bench.training.schedule import lr_factor, momentum, position
 from bench.training.seeds import epoch_order, seed_step
-from bench.training.step import autocast, set_backends, training_step
+from bench.training.step import TrainingStep, set_backends
 
 CHECKPOINT_SECONDS = 60.0
 HISTORY_ROWS = 100
-# Images evaluated at once; a GPU would be idle for much of the time with as few as a processor likes.
-EVALUATION_BATCH = {"cpu": 128, "cuda": 512}
 # A mean loss this many times that of guessing means that training has diverged.
 DIVERGED_FACTOR = 10.0
+
+Row = dict[str, float]
 
 
 class Diverged(Exception):
     """Training left the range in which it can recover; the text says how it was seen."""
 
-    def __init__(self, message: str, history: list[dict[str, float]] | None = None) -> None:
+    def __init__(self, message: str, history: list[Row] | None = None) -> None:
         super().__init__(message)
         self.history = history or []
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trained:
     """What training leaves behind, beside the network's weights.
 
-    `keep` writes a checkpoint of the end, for when what follows is interrupted; it is slow for large
-    networks, and a trial that goes on to its record needs none.
+    Attributes:
+        history: a row for each of about 100 parts of training: step, epoch, loss (mean of the part), lr,
+            images_per_s, val_top1 and val_nll (NaN where val was not looked at).
+        seconds: spent on training steps, in all processes; `earlier_seconds`, before this one.
+        kept_step: after which step the weights that count were reached.
     """
 
-    history: list[dict[str, float]]
+    history: list[Row]
     steps: int
     epochs: int
     images_seen: int
     seconds: float
     earlier_seconds: float
     kept_step: int
-    keep: Callable[[], None]
 
 
-def train(
-    network: nn.Module,
-    images: Images,
-    labels: np.ndarray,
-    recipe: Recipe,
-    pipeline: Pipeline,
-    *,
-    outputs: int,
-    seed: int,
-    precision: str,
-    saved: Path,
-    validate: Callable[[], dict[str, float]] | None,
-    observer: Observer,
-) -> Trained:
-    """Train `network` in place, from its checkpoint at `saved` if there is one.
+class Trainer:
+    """Trains a network in place, from its checkpoint at `saved` if there is one.
 
     Args:
         labels: class of every image, shape (len(images),).
         outputs: width of the network's last layer.
-        validate: gives val top1 and nll of the network as it stands; None where there is no val split.
-
-    Raises:
-        Diverged: the loss is not a number or far above that of guessing.
-        Stopped: the observer asked for it; a checkpoint was written.
+        validate: gives top1 and nll on val of the network as it is; None where there is no val split.
     """
-    budget, device = recipe.budget, images.device
-    batch_size = min(budget.batch_size, len(images))
-    total, per_epoch = budget.steps(len(images))
-    optimizer = make_optimizer(network, recipe.optimizer)
-    progress, best = checkpoint.load(saved, network, optimizer)
-    earlier = progress.seconds
-    classes = torch.from_numpy(labels.astype(np.int64)).to(device)
-    generator = torch.Generator()
-    log_every = max(1, total // HISTORY_ROWS)
-    val_steps = _validation_steps(recipe, total, per_epoch) if validate else set()
-    running = torch.tensor(progress.loss_sum, device=device)
-    set_backends(device)
-    window_start, window_steps = time.perf_counter(), 0
-    last_saved = time.perf_counter()
-    last_val: dict[str, float] = {}
-    epoch, shuffled = -1, None
-    save_seconds = 0.0
 
-    def look_at_val(row: dict[str, float]) -> None:
-        """Put val into a row of the history, and keep the weights if they are the best."""
-        nonlocal last_val, best
+    def __init__(
+        self,
+        network: nn.Module,
+        images: Images,
+        labels: np.ndarray,
+        recipe: Recipe,
+        pipeline: Pipeline,
+        *,
+        outputs: int,
+        seed: int,
+        precision: str,
+        saved: Path,
+        validate: Callable[[], dict[str, float]] | None,
+        observer: Observer,
+    ) -> None:
+        self.network, self.images, self.recipe, self.pipeline = network, images, recipe, pipeline
+        self.outputs, self.seed, self.saved = outputs, seed, saved
+        self.validate, self.observer = validate, observer
+        self.labels = torch.from_numpy(labels.astype(np.int64)).to(images.device)
+        self.batch_size = min(recipe.budget.batch_size, len(images))
+        self.total, self.per_epoch = recipe.budget.steps(len(images))
+        self.log_every = max(1, self.total // HISTORY_ROWS)
+        self.val_steps = _validation_steps(recipe, self.total, self.per_epoch) if validate else set()
+        self.optimizer = make_optimizer(network, recipe.optimizer)
+        self.loss = CrossEntropy(recipe, outputs)
+        self.step = TrainingStep(
+            network, self.optimizer, self.loss, precision=precision, clip_grad=recipe.optimizer.clip_grad
+        )
+        self.progress, self.best = checkpoint.load(saved, network, self.optimizer)
+        self.earlier_seconds = self.progress.seconds
+        self.loss_sum = torch.tensor(self.progress.loss_sum, device=images.device)
+        self.generator = torch.Generator()
+        self.epoch, self.shuffled = -1, None
+        self.last_val: dict[str, float] = {}
+        self.part_steps, self.part_seconds = 0, 0.0  # since the last row of the history
+        self.started = self.saved_at = time.perf_counter()
+        self.save_seconds = 0.0
+
+    def run(self) -> Trained:
+        """Train to the end.
+
+        Raises:
+            Diverged: the loss is not a number or far above that of guessing; outputs on val are not finite.
+            Stopped: the observer asked for it; a checkpoint was written.
+        """
+        progress = self.progress
+        set_backends(self.images.device)
+        if progress.row is not None:  # stopped while val was looked at
+            self._look_at_val(progress.row)
+        self.network.train()
+        self.started = time.perf_counter()
+        while progress.step < self.total:
+            # From here to the next row of the history nothing makes the host wait for a GPU.
+            lr = self._set_rate()
+            images, targets = self._batch()
+            self.loss_sum += self.step(images, targets)
+            progress.step += 1
+            progress.loss_steps += 1
+            self.part_steps += 1
+            validating = progress.step in self.val_steps
+            if validating or progress.step % self.log_every == 0 or progress.step == self.total:
+                row = self._log(lr)
+                if validating:
+                    self._look_at_val(row)
+                else:
+                    progress.history.append(row)
+                self._show(row)
+                self.started = time.perf_counter()
+            stop = self.observer.should_stop() and progress.step < self.total
+            if stop or self._checkpoint_is_due():
+                progress.loss_sum = self.loss_sum.item()  # waits for what is queued, which is training too
+                self._count_time()
+                self._save()
+            if stop:
+                raise Stopped
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+        return Trained(
+            history=progress.history,
+            steps=self.total,
+            epochs=self.total // self.per_epoch,
+            images_seen=self.total * self.batch_size,
+            seconds=progress.seconds,
+            earlier_seconds=self.earlier_seconds,
+            kept_step=progress.best_step if self.best is not None else self.total,
+        )
+
+    def _set_rate(self) -> float:
+        """Set learning rate and momentum for the next step; returns the former."""
+        schedule = self.recipe.schedule
+        at = position(schedule, self.progress.step, self.per_epoch)
+        lr = self.recipe.optimizer.lr * lr_factor(schedule, at, self.total)
+        set_rate(self.optimizer, lr, momentum(schedule, at, self.total))
+        return lr
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Images, float32 (n, 3, size, size), and targets of the next step."""
+        step = self.progress.step
+        if step // self.per_epoch != self.epoch:
+            self.epoch = step // self.per_epoch
+            order = epoch_order(self.seed, self.epoch, len(self.images))
+            self.shuffled = Epoch(self.images, self.labels, order)
+        start = step % self.per_epoch * self.batch_size
+        seed_step(self.seed, step, self.generator)
+        stored, labels = self.shuffled.batch(start, start + self.batch_size)
+        return self.loss.targets(self.pipeline.train(stored, self.generator), labels, self.generator)
+
+    def _log(self, lr: float) -> Row:
+        """The history's row of the part that ends here.
+
+        Raises:
+            Diverged: its mean loss shows it.
+        """
+        progress = self.progress
+        loss = self.loss_sum.item() / progress.loss_steps  # waits for what is queued
+        self._count_time()
+        problem = _problem(loss, progress.step, self.outputs)
+        if problem:
+            raise Diverged(problem, progress.history)
+        row = {
+            "step": progress.step,
+            "epoch": progress.step / self.per_epoch,
+            "loss": loss,
+            "lr": lr,
+            "images_per_s": self.part_steps * self.batch_size / self.part_seconds,
+            "val_top1": math.nan,
+            "val_nll": math.nan,
+        }
+        self.loss_sum.zero_()
+        progress.loss_steps = self.part_steps = 0
+        self.part_seconds = 0.0
+        return row
+
+    def _look_at_val(self, row: Row) -> None:
+        """Put val into a row and the row into the history; keep the weights if they are the best."""
+        progress = self.progress
+        progress.row = row
         try:
-            last_val = validate()
+            self.last_val = self.validate()
         except Diverged as error:
             raise Diverged(str(error), [*progress.history, row]) from error
         except Stopped:
-            progress.row, progress.loss_sum = row, 0.0
-            checkpoint.save(saved, network, optimizer, progress, best)
+            progress.loss_sum = 0.0
+            self._save()
             raise
         progress.row = None
-        row |= {"val_top1": last_val["top1"], "val_nll": last_val["nll"]}
-        if recipe.keep == "best-val" and last_val["top1"] > progress.best_val:
-            progress.best_val, progress.best_step = last_val["top1"], progress.step
-            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        top1 = self.last_val["top1"]
+        progress.history.append(row | {"val_top1": top1, "val_nll": self.last_val["nll"]})
+        if self.recipe.keep == "best-val" and top1 > progress.best_val:
+            progress.best_val, progress.best_step = top1, progress.step
+            self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.network.train()
 
-    if progress.row is not None:  # stopped while val was looked at
-        look_at_val(row := progress.row)
-        progress.history.append(row)
-        window_start = time.perf_counter()
-    network.train()
+    def _show(self, row: Row) -> None:
+        val = {"val_top1": self.last_val["top1"]} if self.last_val else {}
+        shown = {"loss": row["loss"], "images_per_s": row["images_per_s"], **val}
+        self.observer.progress("training", self.progress.step, self.total, **shown)
 
-    while progress.step < total:
-        step = progress.step
-        if step // per_epoch != epoch:
-            epoch = step // per_epoch
-            shuffled = Epoch(images, classes, epoch_order(seed, epoch, len(images)))
-        start = step % per_epoch * batch_size
-        place = position(recipe.schedule, step, per_epoch)
-        lr = recipe.optimizer.lr * lr_factor(recipe.schedule, place, total)
-        set_rate(optimizer, lr, momentum(recipe.schedule, place, total))
-        seed_step(seed, step, generator)
-        # From here to the next row of the history nothing makes the host wait for a GPU.
-        stored, target = shuffled.batch(start, start + batch_size)
-        inputs = pipeline.train(stored, generator)
-        inputs, target = mix_batch(inputs, target, outputs, recipe, generator)
-        running += training_step(
-            network, inputs, target, optimizer, precision=precision, clip_grad=recipe.optimizer.clip_grad
-        )
-        progress.loss_steps += 1
-        progress.step = step = step + 1
-        window_steps += 1
+    def _checkpoint_is_due(self) -> bool:
+        """A checkpoint of a large network takes long: no more than a hundredth of the time goes into them."""
+        return time.perf_counter() - self.saved_at > max(CHECKPOINT_SECONDS, 100 * self.save_seconds)
 
-        validating = step in val_steps
-        if validating or step % log_every == 0 or step == total:
-            mean_loss = running.item() / progress.loss_steps
-            now = time.perf_counter()
-            rate = window_steps * batch_size / (now - window_start)
-            progress.seconds += now - window_start
-            row = {
-                "step": step,
-                "epoch": step / per_epoch,
-                "loss": mean_loss,
-                "lr": lr,
-                "images_per_s": rate,
-                "val_top1": math.nan,
-                "val_nll": math.nan,
-            }
-            problem = _problem(mean_loss, step, outputs)
-            if problem:
-                raise Diverged(problem, progress.history)
-            running.zero_()
-            progress.loss_steps = 0
-            if validating:
-                look_at_val(row)
-                network.train()
-            progress.history.append(row)
-            shown = {"loss": mean_loss, "images_per_s": rate}
-            if last_val:
-                shown["val_top1"] = last_val["top1"]
-            observer.progress("training", step, total, **shown)
-            window_start, window_steps = time.perf_counter(), 0
-        stop = observer.should_stop() and step < total
-        # A checkpoint of a large network takes long: no more than a hundredth of the time goes into them.
-        if stop or time.perf_counter() - last_saved > max(CHECKPOINT_SECONDS, 100 * save_seconds):
-            progress.loss_sum = running.item()  # waits for what is queued, which is training too
-            paused = time.perf_counter()
-            progress.seconds += paused - window_start
-            window_start = paused
-            checkpoint.save(saved, network, optimizer, progress, best)
-            last_saved = time.perf_counter()
-            save_seconds = last_saved - paused
-            window_start += save_seconds
-        if stop:
-            raise Stopped
+    def _save(self) -> None:
+        """Write a checkpoint; the time for it does not count as training."""
+        began = time.perf_counter()
+        checkpoint.save(self.saved, self.network, self.optimizer, self.progress, self.best)
+        self.saved_at = self.started = time.perf_counter()
+        self.save_seconds = self.saved_at - began
 
-    if best is not None:
-        network.load_state_dict(best)
-    return Trained(
-        history=progress.history,
-        steps=total,
-        epochs=total // per_epoch,
-        images_seen=total * batch_size,
-        seconds=progress.seconds,
-        earlier_seconds=earlier,
-        kept_step=progress.best_step if best is not None else total,
-        keep=lambda: checkpoint.save(saved, network, optimizer, progress, best),
-    )
-
-
-def predict(
-    network: nn.Module,
-    images: Images,
-    pipeline: Pipeline,
-    *,
-    precision: str,
-    phase: str,
-    observer: Observer,
-    rows: list[torch.Tensor] | None = None,
-) -> np.ndarray:
-    """Logits of every image in evaluation mode, float32, shape (len(images), outputs).
-
-    Raises:
-        Stopped: the observer asked for it; what was done is in `rows`, if they are given.
-    """
-    return forward_all(
-        network, network, images, pipeline, precision=precision, phase=phase, observer=observer, rows=rows
-    )
-
-
-def forward_all(
-    network: nn.Module,
-    forward: Callable[[torch.Tensor], torch.Tensor],
-    images: Images,
-    pipeline: Pipeline,
-    *,
-    precision: str,
-    phase: str,
-    observer: Observer,
-    rows: list[torch.Tensor] | None = None,
-) -> np.ndarray:
-    """What `forward` makes of every image with `network` in evaluation mode, float32, shape (n, width).
-
-    Args:
-        rows: of the first images, from an earlier call with the same arguments; more are added to them.
-
-    Raises:
-        Stopped: the observer asked for it, between two batches or two layers.
-    """
-    network.eval()
-    rows = [] if rows is None else rows
-    first, size = sum(map(len, rows)), EVALUATION_BATCH["cpu" if images.device == "cpu" else "cuda"]
-    began = time.perf_counter()
-    with torch.inference_mode(), _stoppable(observer):
-        for start in range(first, len(images), size):
-            if observer.should_stop():
-                raise Stopped
-            indices = np.arange(start, min(start + size, len(images)))
-            inputs = pipeline.evaluate(images.batch(indices))
-            with autocast(precision, images.device):
-                output = forward(inputs)
-            rows.append(output.float().cpu())
-            done = indices[-1] + 1
-            rate = (done - first) / (time.perf_counter() - began)
-            observer.progress(phase, int(done), len(images), images_per_s=rate)
-    return torch.cat(rows).numpy()
-
-
-@contextmanager
-def _stoppable(observer: Observer) -> Iterator[None]:
-    """Look between two layers as well whether to stop: a batch of a large network takes seconds."""
-
-    def look(module: nn.Module, inputs: tuple) -> None:
-        if observer.should_stop():
-            raise Stopped
-
-    handle = nn.modules.module.register_module_forward_pre_hook(look)
-    try:
-        yield
-    finally:
-        handle.remove()
+    def _count_time(self) -> None:
+        """Add the time since training was last begun or counted."""
+        now = time.perf_counter()
+        self.part_seconds += now - self.started
+        self.progress.seconds += now - self.started
+        self.started = now
 
 
 def _validation_steps(recipe: Recipe, total: int, per_epoch: int) -> set[int]:

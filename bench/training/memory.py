@@ -1,10 +1,9 @@
 """Out of memory as an answer: which batch size would have fit."""
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
-from bench.training.step import autocast
+from bench.training.batch_size import largest_that_fits
+from bench.training.step import TrainingStep
 
 # Of the CPU's allocator; of CUDA outside PyTorch's allocator; of cuBLAS; of cuDNN from version 9 on.
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED", "ALLOCATION_FAILED")
@@ -16,36 +15,24 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(words in text for words in OUT_OF_MEMORY)
 
 
-def largest_fitting_batch(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch_size: int,
-    input_size: int,
-    device: str,
-    *,
-    precision: str = "fp32",
-) -> int:
+def largest_fitting_batch(step: TrainingStep, batch_size: int, input_size: int) -> int:
     """The largest of batch_size / 2, / 4, ... for which training on random images fits; 0 where none does.
 
-    Two steps: only in the second the optimizer's state is there from the beginning. `network` is of no use
-    afterwards.
+    The step's network is of no use afterwards.
     """
-    while (batch_size := batch_size // 2) > 0:
-        network.zero_grad(set_to_none=True)
-        if device != "cpu":
+
+    def fits(count: int) -> bool:
+        step.optimizer.zero_grad(set_to_none=True)
+        if step.device == "cuda":
             torch.cuda.empty_cache()
         try:
-            for _ in range(2):
-                images = torch.randn(batch_size, 3, input_size, input_size, device=device)
-                with autocast(precision, device):
-                    output = network(images)
-                target = torch.zeros(batch_size, dtype=torch.int64, device=device)
-                F.cross_entropy(output.float(), target).backward()
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            for _ in range(2):  # only in the second the optimizer's state is there from the beginning
+                images = torch.randn(count, 3, input_size, input_size, device=step.device)
+                step(images, torch.zeros(count, dtype=torch.int64, device=step.device))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            continue
-        return batch_size
-    return 0
+            return False
+        return True
+
+    return largest_that_fits(batch_size, fits)

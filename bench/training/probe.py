@@ -39,7 +39,7 @@ class LinearProbe:
 
     Attributes:
         weight, bias: float32, shapes (classes, width) and (classes,), for features of unit length.
-        l2: the strength.
+        l2: the strength; this and what follows is None for one that was read from its weights.
         cross_validation: NLL in nats per held-out image by strength, over the folds; only the strengths that
             were tried. None where the strength was not chosen.
         gradient: norm of the objective's gradient over l2 * ||W||, where the fit ended. As the objective is
@@ -48,9 +48,9 @@ class LinearProbe:
 
     weight: np.ndarray
     bias: np.ndarray
-    l2: float
-    cross_validation: dict[str, float] | None
-    gradient: float
+    l2: float | None = None
+    cross_validation: dict[str, float] | None = None
+    gradient: float | None = None
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Logits, float32, shape (n, classes)."""

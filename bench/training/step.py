@@ -1,13 +1,14 @@
 """One training step, and the form in which a network is trained: for trials and for measuring them."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+
+from bench.training.loss import CrossEntropy
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def trained_form(network: nn.Module, memory_format: str) -> nn.Module:
@@ -19,41 +20,53 @@ def trained_form(network: nn.Module, memory_format: str) -> nn.Module:
 
 
 def set_backends(device: str, *, tf32: bool = False) -> None:
-    """How matrix products and convolutions are done: TF32 only where asked for; cuDNN looks for its fastest
-    algorithm for each shape on a GPU."""
+    """How this process does matrix products and convolutions: TF32 only where asked for; cuDNN looks for its
+    fastest algorithm for each shape on a GPU."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = device != "cpu"
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager:
-    """Mixed precision for `bf16`; nothing for `fp32`, which is never TF32."""
-    set_backends(device)
-    return torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
+    """Mixed precision for "bf16" and "fp16"; nothing for the others."""
+    return torch.autocast(device, HALF[precision]) if precision in HALF else nullcontext()
 
 
-def training_step(
-    network: nn.Module,
-    inputs: torch.Tensor,
-    target: torch.Tensor,
-    optimizer: torch.optim.Optimizer,
-    *,
-    precision: str,
-    clip_grad: float | None,
-    forward: Callable[[torch.Tensor], torch.Tensor] | None = None,
-) -> torch.Tensor:
-    """Forward, loss in fp32, backward, clipping of the gradient's norm, update; returns the loss, detached.
+class TrainingStep:
+    """Forward, loss in fp32, backward, clipping of the gradient's norm, update of the weights.
 
     Args:
-        inputs: shape (n, 3, size, size).
-        target: classes, shape (n,), or shares of them, shape (n, outputs).
-        forward: the compiled network, where it is to be used.
+        network, optimizer: are changed by every step.
+        precision: "fp32", "tf32" (see `set_backends`), "bf16" or "fp16", whose loss is scaled.
+        clip_grad: the largest norm of all gradients; None does not clip.
+        compiled: whether the forward pass is compiled.
     """
-    with autocast(precision, inputs.device.type):
-        output = (forward or network)(inputs)
-    loss = F.cross_entropy(output.float(), target)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if clip_grad is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), clip_grad)
-    optimizer.step()
-    return loss.detach()
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: CrossEntropy,
+        *,
+        precision: str,
+        clip_grad: float | None,
+        compiled: bool = False,
+    ) -> None:
+        self.network, self.optimizer, self.loss = network, optimizer, loss
+        self.precision, self.clip_grad = precision, clip_grad
+        self.device = next(network.parameters()).device.type
+        self._forward = torch.compile(network) if compiled else network
+        self._scaler = torch.amp.GradScaler(self.device, enabled=precision == "fp16")
+
+    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch before the update, detached: see `CrossEntropy` for the shapes."""
+        with autocast(self.precision, self.device):
+            outputs = self._forward(images)
+        loss = self.loss(outputs, targets, images)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()
+        if self.clip_grad is not None:
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_grad)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        return loss.detach()

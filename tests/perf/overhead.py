@@ -42,14 +42,15 @@ from bench.machine import device_name
 from bench.networks import find_card, make_model, resolve_weights
 from bench.planning.plan import Resolver, plan
 from bench.running.engine import InProcess
+from bench.running.workspace import Workspace
 from bench.spec.recipe import Augment
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
-from bench.training import fitting
-from bench.training.fitting import Place
+from bench.training import inputs, train_network
+from bench.training.evaluate import EVALUATION_BATCH, predict
 from bench.training.images import Images
-from bench.training.loop import EVALUATION_BATCH, autocast, predict
 from bench.training.observer import Silent
+from bench.training.step import autocast
 
 ROUNDS = 3
 CLASSES = 4
@@ -128,19 +129,23 @@ class Trials:
                 batch=batch,
             )
         )
-        self.place = Place(work, work, work / name, "cpu" if not torch.cuda.is_available() else "cuda")
-        RunStore(self.place.results).prepare()
-        self._todo = iter(Resolver(work, work, self.place.results).resolve_all(plan(load_suite(str(path)))))
+        self.workspace = Workspace(
+            work, work, work / name, "cpu" if not torch.cuda.is_available() else "cuda"
+        )
+        RunStore(self.workspace.results).prepare()
+        self._todo = iter(
+            Resolver(work, work, self.workspace.results).resolve_all(plan(load_suite(str(path))))
+        )
 
     def next(self) -> dict:
         """The record of the next trial, with its steady images/s and where its other time went."""
         resolved = next(self._todo)
-        with timed(fitting, "make_model") as creation, timed(fitting, "predict") as evaluation:
+        with timed(inputs, "make_model") as creation, timed(train_network, "predict") as evaluation:
             began = time.perf_counter()
-            (outcome,) = InProcess().run([resolved], self.place, lambda _: Silent())
+            (outcome,) = InProcess().run([resolved], self.workspace, lambda _: Silent())
             wall = time.perf_counter() - began
         record = outcome.record
-        history = pd.read_parquet(self.place.results / "runs" / resolved.id / "history.parquet")
+        history = pd.read_parquet(self.workspace.results / "runs" / resolved.id / "history.parquet")
         steady = float(history["images_per_s"].iloc[1:].median())
         rest = wall - record["details"]["train_s"]
         return record | {

@@ -91,29 +91,29 @@ def test_as_trained_is_what_a_trial_does(tmp_path, monkeypatch):
     from bench.planning.plan import Resolver, plan
     from bench.running import trial
     from bench.running.engine import InProcess
+    from bench.running.workspace import Workspace
     from bench.spec.suite import load_suite
-    from bench.training import fitting
-    from bench.training.fitting import Place
+    from bench.training import train_network
     from bench.training.observer import Silent
 
     seen = []
-    keeping, training = trial.keep_freed_memory, fitting.train
+    keeping, trainer = trial.keep_freed_memory, train_network.Trainer
 
     def noted(network, *arguments, **options):
         weights = [p for p in network.parameters() if p.ndim == 4 and p.shape[-1] > 1 and p.shape[1] > 1]
         last = all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
         seen.append((options["precision"], "channels_last" if last else "contiguous"))
-        return training(network, *arguments, **options)
+        return trainer(network, *arguments, **options)
 
-    monkeypatch.setattr(fitting, "train", noted)
+    monkeypatch.setattr(train_network, "Trainer", noted)
     monkeypatch.setattr(trial, "keep_freed_memory", lambda: seen.append("keep_freed") or keeping())
     settings = ("comparison.shots=[2]", "comparison.replicates=1", "recipe.budget.epochs=1")
     suite = load_suite("quick", (*settings, "recipe.budget.min_steps=1", "recipe.val_times=1"))
     trials = [t for t in plan(suite) if t.contestant == suite.comparison[0].contestants[0]]
     trials += [t for t in plan(suite) if find_card(t.model).kind == "cnn"]
-    place = Place(tmp_path, tmp_path, tmp_path / "results", "cpu")
+    workspace = Workspace(tmp_path, tmp_path, tmp_path / "results", "cpu")
     resolved = Resolver(tmp_path, tmp_path, None).resolve_all(trials[:1] + trials[-1:], strict=True)
-    assert all(outcome.record for outcome in InProcess().run(resolved, place, lambda item: Silent()))
+    assert all(outcome.record for outcome in InProcess().run(resolved, workspace, lambda item: Silent()))
     for number, item in enumerate(resolved):
         (setting,) = grid(
             [item.trial.model], ["train"], [2], [16], [item.trial.precision], [AS_TRAINED], [False],

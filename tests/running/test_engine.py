@@ -13,9 +13,9 @@ import pytest
 from bench.errors import DataError
 from bench.planning.plan import Resolver, plan
 from bench.running.engine import InProcess, Processes, choose_engine
+from bench.running.workspace import Workspace
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
-from bench.training.fitting import Place
 from bench.training.observer import Silent
 
 SUITE = """
@@ -47,10 +47,12 @@ def four(tmp_path):
 
 def ready(folder: Path, *, replicates: int, steps: int):
     (folder / "four.toml").write_text(SUITE.format(replicates=replicates, steps=steps))
-    place = Place(folder, folder / "weights", folder / "store", "cpu")
-    RunStore(place.results).prepare()
+    workspace = Workspace(folder, folder / "weights", folder / "store", "cpu")
+    RunStore(workspace.results).prepare()
     trials = plan(load_suite(str(folder / "four.toml")))
-    return Resolver(place.data_dir, place.weights_dir, place.results).resolve_all(trials), place
+    return Resolver(workspace.data_dir, workspace.weights_dir, workspace.results).resolve_all(
+        trials
+    ), workspace
 
 
 class Follower(Silent):
@@ -65,27 +67,27 @@ class Follower(Silent):
 
 
 def test_two_processes_give_the_numbers_of_one(four):
-    trials, place = four
+    trials, workspace = four
     followers = {}
 
     def follow(resolved):
         return followers.setdefault(resolved.id, Follower())
 
-    ended = {o.resolved.id: o for o in Processes(2, 1).run(trials[:3], place, follow)}
+    ended = {o.resolved.id: o for o in Processes(2, 1).run(trials[:3], workspace, follow)}
     assert {o.status for o in ended.values()} == {"finished"} and set(ended) == {t.id for t in trials[:3]}
     assert all("training" in follower.phases for follower in followers.values())
-    store = RunStore(place.results)
+    store = RunStore(workspace.results)
     assert store.ids() == set(ended)
     assert all(store.record(run)["threads"] == 1 for run in ended)
-    alone = Place(place.data_dir, place.weights_dir, place.results.with_name("alone"), "cpu")
+    alone = Workspace(workspace.data_dir, workspace.weights_dir, workspace.results.with_name("alone"), "cpu")
     RunStore(alone.results).prepare()
     (single,) = InProcess().run(trials[:1], alone, lambda _: Silent())
     assert single.record["metrics"] == ended[trials[0].id].record["metrics"]
-    assert [o.status for o in Processes(2, 1).run(trials[:1], place, follow)] == ["elsewhere"]
+    assert [o.status for o in Processes(2, 1).run(trials[:1], workspace, follow)] == ["elsewhere"]
 
 
 def test_a_process_that_is_killed_costs_one_trial(four):
-    trials, place = four
+    trials, workspace = four
     seen = []
 
     def follow(resolved):
@@ -98,10 +100,10 @@ def test_a_process_that_is_killed_costs_one_trial(four):
                 if "resource_tracker" not in child.read_text():
                     os.kill(int(child.parent.name), signal.SIGKILL)
 
-    ended = list(Processes(1, 1).run(trials[:2], place, follow))
+    ended = list(Processes(1, 1).run(trials[:2], workspace, follow))
     assert [o.status for o in ended] == ["errored", "finished"]
     assert "SIGKILL" in ended[0].message and "--jobs 1" in ended[0].message
-    assert "SIGKILL" in RunStore(place.results).error(trials[0].id)["message"]
+    assert "SIGKILL" in RunStore(workspace.results).error(trials[0].id)["message"]
 
 
 def children() -> list[Path]:
@@ -117,11 +119,11 @@ def children() -> list[Path]:
 
 
 def test_what_would_end_a_run_in_one_process_ends_it_in_several(four):
-    trials, place = four
-    (place.results / "runs").rmdir()
-    (place.results / "runs").write_text("a file")
+    trials, workspace = four
+    (workspace.results / "runs").rmdir()
+    (workspace.results / "runs").write_text("a file")
     with pytest.raises(Exception, match="runs") as raised:
-        list(Processes(2, 1).run(trials, place, lambda _: Silent()))
+        list(Processes(2, 1).run(trials, workspace, lambda _: Silent()))
     assert not isinstance(raised.value, EOFError)
 
 
@@ -133,7 +135,7 @@ def test_errors_of_a_kind_are_of_that_kind_again():
 
 
 def test_a_wish_to_stop_reaches_every_process_and_keeps_what_there_is(tmp_path):
-    trials, place = ready(tmp_path, replicates=3, steps=5_000)
+    trials, workspace = ready(tmp_path, replicates=3, steps=5_000)
     begun = []
 
     class Stopping(Silent):
@@ -143,9 +145,9 @@ def test_a_wish_to_stop_reaches_every_process_and_keeps_what_there_is(tmp_path):
         def should_stop(self):
             return begun.count("training") > 2
 
-    ended = list(Processes(2, 1).run(trials, place, lambda _: Stopping()))
+    ended = list(Processes(2, 1).run(trials, workspace, lambda _: Stopping()))
     assert {o.status for o in ended} == {"stopped"} and len(ended) == 2
-    store = RunStore(place.results)
+    store = RunStore(workspace.results)
     assert any(store.is_begun(trial.id) for trial in trials)
 
 

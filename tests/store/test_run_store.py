@@ -53,7 +53,7 @@ def test_only_a_record_makes_a_run_count(tmp_path):
     store = RunStore(tmp_path)
     store.prepare()
     (tmp_path / "runs" / "a").mkdir()
-    (tmp_path / "runs" / "a" / "checkpoint.safetensors").touch()
+    (tmp_path / "runs" / "a" / "checkpoint.pt").touch()
     assert store.ids() == set() and store.is_begun("a")
     store.note_error("a", "out of memory")
     store.note_error("a", "out of memory")

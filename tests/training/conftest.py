@@ -51,22 +51,22 @@ def run(tmp_path):
     ):
         from bench.running.engine import InProcess
         from bench.running.runner import run_suite
+        from bench.running.workspace import Workspace
         from bench.spec.suite import load_suite
         from bench.store.run_store import RunStore
-        from bench.training.fitting import Place
         from bench.training.observer import Silent
 
-        place = Place(Path(data_dir or tmp_path), tmp_path / "weights", tmp_path / results, "cpu")
+        workspace = Workspace(Path(data_dir or tmp_path), tmp_path / "weights", tmp_path / results, "cpu")
         outcomes = []
         run_suite(
             load_suite(str(path), settings),
-            place,
+            workspace,
             InProcess(),
             follow=follow or (lambda resolved: Silent()),
             should_stop=should_stop,
             ended=outcomes.append,
             **options,
         )
-        return RunStore(place.results), outcomes
+        return RunStore(workspace.results), outcomes
 
     return call

@@ -1,6 +1,6 @@
 """Checkpoints that were damaged or are of others: training begins anew and ends in the same numbers."""
 
-import json
+import hashlib
 import logging
 import shutil
 
@@ -9,18 +9,17 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from torch import nn
 from training.conftest import SUITE
 
 from bench.networks.checkpoint import read_tensors, tensors_as_bytes
 from bench.planning.plan import Resolver, plan
 from bench.running.engine import InProcess
+from bench.running.workspace import Workspace
 from bench.spec.suite import load_suite
-from bench.training import checkpoint, loop
+from bench.training import checkpoint, evaluate
 from bench.training.checkpoint import Progress
-from bench.training.fitting import Place
 from bench.training.observer import Silent
 
 
@@ -40,12 +39,12 @@ class StopAtStep(Silent):
 def train_one(folder, results, observer):
     """Runs the ResNet of the tiny suite; gives its folder in the store."""
     (folder / "tiny.toml").write_text(SUITE)
-    place = Place(folder, folder / "weights", folder / results, "cpu")
-    (resolved,) = Resolver(folder, folder, place.results).resolve_all(
+    workspace = Workspace(folder, folder / "weights", folder / results, "cpu")
+    (resolved,) = Resolver(folder, folder, workspace.results).resolve_all(
         trial for trial in plan(load_suite(str(folder / "tiny.toml"))) if trial.contestant == "resnet"
     )
-    list(InProcess().run([resolved], place, lambda _: observer))
-    return place.results / "runs" / resolved.id
+    list(InProcess().run([resolved], workspace, lambda _: observer))
+    return workspace.results / "runs" / resolved.id
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +66,8 @@ def stopped(made, tmp_path):
         assert weights.keys() == made[1].keys()
         return all(np.array_equal(weights[name], value) for name, value in made[1].items())
 
-    (path,) = tmp_path.glob("store/runs/*/checkpoint.safetensors")
+    (path,) = tmp_path.glob("store/runs/*/checkpoint.pt")
     return path, go_on
-
-
-def header_bytes(path):
-    return 8 + int.from_bytes(path.read_bytes()[:8], "little")
 
 
 def flip(path, position):
@@ -81,27 +76,29 @@ def flip(path, position):
     path.write_bytes(content)
 
 
-def change_words(path, **changes):
-    """Other words under the old checksum, as somebody would write who edits the file."""
-    with safe_open(path, framework="np") as file:
-        metadata = file.metadata()
-    about = json.loads(metadata["vcbench"])
-    about["progress"] |= changes
-    save_file(load_file(path), path, metadata | {"vcbench": json.dumps(about, sort_keys=True)})
+def write_other(path, **changes):
+    """A whole checkpoint with other content."""
+    checkpoint.write(path, checkpoint.read(path) | changes)
+
+
+def write_bytes(path, content):
+    """Bytes with their right checksum."""
+    path.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
 
 
 DAMAGE = {
-    "a bit of the first tensor": lambda path: flip(path, header_bytes(path)),
-    "a bit of the last tensor": lambda path: flip(path, -1),
-    "a bit in the middle": lambda path: flip(path, (header_bytes(path) + path.stat().st_size) // 2),
-    "a bit of the header": lambda path: flip(path, 40),
-    "another step": lambda path: change_words(path, step=11),
-    "no step": lambda path: change_words(path, step=None),
+    "a bit of the checksum": lambda path: flip(path, 3),
+    "a bit of the beginning": lambda path: flip(path, 70),
+    "a bit in the middle": lambda path: flip(path, path.stat().st_size // 2),
+    "a bit of the end": lambda path: flip(path, -1),
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-100]),
     "empty": lambda path: path.write_bytes(b""),
-    "no safetensors": lambda path: path.write_bytes(b"nonsense" * 100),
-    "no metadata": lambda path: save_file(load_file(path), path),
-    "nonsense as metadata": lambda path: save_file(load_file(path), path, {"vcbench": "[5]"}),
+    "nonsense": lambda path: path.write_bytes(b"nonsense" * 100),
+    "nonsense with its checksum": lambda path: write_bytes(path, b"nonsense" * 100),
+    "of another version": lambda path: write_other(path, format=2),
+    "of another run": lambda path: write_other(path, run="another"),
+    "of another network": lambda path: write_other(path, network={"weight": torch.zeros(2)}),
+    "a list": lambda path: checkpoint.write(path, [5]),
 }
 
 
@@ -117,7 +114,7 @@ def test_damage_is_noticed_and_changes_no_number(stopped, kind, caplog):
 
 def test_a_whole_checkpoint_is_used_without_a_word(stopped, caplog):
     path, go_on = stopped
-    assert json.loads(safe_open(path, "np").metadata()["vcbench"])["progress"]["step"] == 6
+    assert checkpoint.read(path)["progress"]["step"] == 6
     assert go_on()
     assert not [record for record in caplog.records if record.name == "vcbench"]
 
@@ -137,7 +134,7 @@ class StopInPhase(Silent):
 
 def test_stopping_while_images_are_evaluated_changes_no_number_and_loses_none(made, tmp_path, monkeypatch):
     """Of val in the middle of training, and of test; each time it goes on with the next batch of images."""
-    monkeypatch.setitem(loop.EVALUATION_BATCH, "cpu", 50)
+    monkeypatch.setitem(evaluate.EVALUATION_BATCH, "cpu", 50)
     seen = []
 
     class Watching(StopInPhase):
@@ -152,12 +149,12 @@ def test_stopping_while_images_are_evaluated_changes_no_number_and_loses_none(ma
     train_one(tmp_path, "store", Watching("", 1))
     weights = load_file(folder / "weights.safetensors")
     assert all(np.array_equal(weights[name], value) for name, value in made[1].items())
-    assert not list(folder.glob("rows-*"))
+    assert not list(folder.glob("logits-*"))
     # 200 images of val at each of the looks, 600 of test, none of them twice.
     history = pd.read_parquet(folder / "history.parquet")
     looks = int(history["val_top1"].notna().sum())
     val = [done for phase, done in seen if phase == "evaluating val"]
-    assert val == [50, 100, 150, 200] * (looks + 1)  # once more for the record, by the last process
+    assert val == [50, 100, 150, 200] * looks
     assert [done for phase, done in seen if phase == "evaluating test"] == list(range(50, 601, 50))
     undisturbed = pd.read_parquet(next(made[0].parent.glob("whole/runs/*/history.parquet")))
     pd.testing.assert_frame_equal(
@@ -223,6 +220,23 @@ def test_a_checkpoint_of_another_run_or_network_is_not_used(tmp_path, caplog):
         tmp_path / "one" / "checkpoint", other, torch.optim.AdamW(other.parameters())
     )
     assert progress == Progress() and "of another" in caplog.messages[-1]
+
+
+class Touch:
+    """Pickled, it is a command to make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (type(self.path).touch, (self.path,))
+
+
+def test_nothing_is_run_that_a_checkpoint_says(tmp_path):
+    checkpoint.write(tmp_path / "checkpoint", {"format": Touch(tmp_path / "made")})
+    with pytest.raises(checkpoint.Unusable, match="cannot be read"):
+        checkpoint.read(tmp_path / "checkpoint")
+    assert not (tmp_path / "made").exists()
 
 
 def test_stored_weights_of_a_network_with_shared_parameters_are_read_whole(tmp_path):

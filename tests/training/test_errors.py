@@ -10,9 +10,11 @@ from PIL import Image
 from torch import nn
 
 import bench.running.trial as trial_module
-import bench.training.fitting as fitting
+import bench.training.train_network as train_network
 from bench.errors import DeviceError, StoreError
+from bench.training.loss import CrossEntropy
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
+from bench.training.step import TrainingStep
 
 OWN = """
 title = "own"
@@ -62,8 +64,10 @@ def photos(tmp_path, monkeypatch):
 
 def test_damaged_data_are_told_before_training_and_the_others_are_done(photos, run, monkeypatch):
     trained = []
-    train = fitting.train
-    monkeypatch.setattr(fitting, "train", lambda *args, **how: trained.append(1) or train(*args, **how))
+    trainer = train_network.Trainer
+    monkeypatch.setattr(
+        train_network, "Trainer", lambda *args, **how: trained.append(1) or trainer(*args, **how)
+    )
     store, (bad, good) = run(photos)
     assert (bad.status, good.status) == ("errored", "finished") and len(trained) == 1
     assert "bad/test/dog/1.jpg: cannot be decoded" in bad.message and "\n" not in bad.message
@@ -82,11 +86,11 @@ def test_damaged_data_are_told_before_training_and_the_others_are_done(photos, r
 def test_whatever_a_trial_raises_is_noted_and_the_next_is_run(tiny, run, monkeypatch, error):
     fit, calls = trial_module.fit, []
 
-    def failing(setup):
-        calls.append(setup)
+    def failing(inputs):
+        calls.append(inputs)
         if len(calls) == 1:
             raise error
-        return fit(setup)
+        return fit(inputs)
 
     monkeypatch.setattr(trial_module, "fit", failing)
     store, (first, second) = run(tiny)
@@ -100,7 +104,7 @@ def test_whatever_a_trial_raises_is_noted_and_the_next_is_run(tiny, run, monkeyp
 
 
 def test_a_gpu_that_computes_no_more_ends_the_run_in_one_line(tiny, run, monkeypatch):
-    def failing(setup):
+    def failing(inputs):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(trial_module, "fit", failing)
@@ -135,7 +139,8 @@ def test_the_optimizer_counts_where_a_batch_is_looked_for():
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     network.register_forward_pre_hook(full)
-    assert largest_fitting_batch(network, optimizer, 16, 4, "cpu") == 2
+    step = TrainingStep(network, optimizer, CrossEntropy(), precision="fp32", clip_grad=None)
+    assert largest_fitting_batch(step, 16, 4) == 2
 
 
 def test_a_store_that_is_removed_while_running_is_noticed(tiny, run, tmp_path):
@@ -191,7 +196,13 @@ def test_a_file_where_a_folder_of_the_store_should_be(tiny, run, tmp_path, name)
 def test_what_a_kill_in_the_last_moment_left_is_removed(tiny, run):
     store, (outcome, _) = run(tiny)
     folder = store.folder(outcome.resolved.id)
-    left = ("checkpoint.safetensors", "evaluations.json", "elapsed.json", ".record.json.0123456789ab.part")
+    left = (
+        "checkpoint.pt",
+        "training.json",
+        "evaluations.json",
+        "elapsed.json",
+        ".record.json.0123456789ab.part",
+    )
     for name in left:
         (folder / name).write_text("{}")
     run(tiny)

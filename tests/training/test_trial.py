@@ -1,18 +1,17 @@
 """Whole trials: what is stored, what is repeatable, what is never looked at."""
 
-import json
 from itertools import chain, repeat
 
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors import safe_open
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, log_loss, recall_score, top_k_accuracy_score
 
 import bench.running.trial as trial_module
-import bench.training.fitting as fitting
-from bench.training.fitting import Setup
+import bench.training.train_network as train_network
+from bench.training.evaluate import predict
+from bench.training.inputs import Inputs
 from bench.training.observer import Silent
 
 
@@ -126,15 +125,13 @@ def test_a_stopped_trial_keeps_its_checkpoint_and_does_not_count(tiny, run):
 def test_the_test_split_is_opened_after_everything_is_chosen(tiny, run, monkeypatch):
     """Neither its images nor its labels are asked for before the weights that count are fixed."""
     events = []
-    images, labels = Setup.images, Setup.labels
+    images, labels = Inputs.images, Inputs.labels
+    monkeypatch.setattr(Inputs, "images", lambda self, split: events.append(split) or images(self, split))
     monkeypatch.setattr(
-        Setup, "images", lambda self, split, *rest: events.append(split) or images(self, split, *rest)
-    )
-    monkeypatch.setattr(
-        Setup, "labels", lambda self, split: events.append(f"{split} labels") or labels(self, split)
+        Inputs, "labels", lambda self, split: events.append(f"{split} labels") or labels(self, split)
     )
     original = trial_module.fit
-    monkeypatch.setattr(trial_module, "fit", lambda setup: (original(setup), events.append("chosen"))[0])
+    monkeypatch.setattr(trial_module, "fit", lambda inputs: (original(inputs), events.append("chosen"))[0])
     settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
     run(tiny, only=["vit"], settings=settings)
     before, after = events[: events.index("chosen")], events[events.index("chosen") :]
@@ -146,9 +143,9 @@ def test_no_choice_follows_the_test_labels(tiny, run, monkeypatch):
     """With other test labels and images, the weights kept and all that is known of val stay the same."""
     settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=3")
     honest, (first,) = run(tiny, results="honest", only=["vit"], settings=settings)
-    original = Setup.labels
+    original = Inputs.labels
     monkeypatch.setattr(
-        Setup,
+        Inputs,
         "labels",
         lambda self, split: (original(self, split) + 1) % 10 if split == "test" else original(self, split),
     )
@@ -176,7 +173,7 @@ def test_divergence_is_an_outcome_with_its_reason(tiny, run):
 def test_out_of_memory_says_which_batch_would_fit(tiny, run, monkeypatch):
     import torch
 
-    def hungry(network, *args, **kwargs):
+    def hungry(network, *args, **options):
         forward = network.forward
 
         def limited(images):
@@ -185,10 +182,10 @@ def test_out_of_memory_says_which_batch_would_fit(tiny, run, monkeypatch):
             return forward(images)
 
         network.forward = limited
-        return train(network, *args, **kwargs)
+        return trainer(network, *args, **options)
 
-    train = fitting.train
-    monkeypatch.setattr(fitting, "train", hungry)
+    trainer = train_network.Trainer
+    monkeypatch.setattr(train_network, "Trainer", hungry)
     store, outcomes = run(tiny)
     assert [outcome.status for outcome in outcomes] == ["errored", "errored"]
     assert "2 would fit: --set recipe.budget.batch_size=2" in outcomes[0].message
@@ -211,12 +208,12 @@ def test_one_replicate_of_every_cell_comes_before_the_second_of_any(tiny, run):
 
 def test_running_again_does_nothing(tiny, run, monkeypatch):
     run(tiny)
-    monkeypatch.setattr(trial_module, "fit", lambda setup: pytest.fail("trained again"))
+    monkeypatch.setattr(trial_module, "fit", lambda inputs: pytest.fail("trained again"))
     _, outcomes = run(tiny)
     assert outcomes == []
 
 
-def test_stopped_is_raised_while_evaluating_too(tiny, run):
+def test_stopped_is_raised_while_evaluating_too(tiny, run, monkeypatch):
     class StopInEvaluation(Silent):
         evaluating = False
 
@@ -228,34 +225,33 @@ def test_stopped_is_raised_while_evaluating_too(tiny, run):
 
     store, (outcome,) = run(tiny, only=["vit"], follow=lambda _: StopInEvaluation())
     assert outcome.status == "stopped" and not store.is_done(outcome.resolved.id)
-    # What was trained is kept, all of it.
-    path = store.folder(outcome.resolved.id) / "checkpoint.safetensors"
-    with safe_open(path, framework="np") as file:
-        assert json.loads(file.metadata()["vcbench"])["progress"]["step"] == 12
+    # What was trained is kept, all of it, and not trained again.
+    files = store.files(outcome.resolved.id)
+    before = files.weights.read_bytes()
+    monkeypatch.setattr(train_network, "Trainer", lambda *args, **how: pytest.fail("trained again"))
+    _, (outcome,) = run(tiny, only=["vit"])
+    assert outcome.status == "finished" and files.weights.read_bytes() == before
+    monkeypatch.undo()
+    _, (whole, _) = run(tiny, results="whole")
+    assert outcome.record["metrics"] == whole.record["metrics"]
+    assert outcome.record["details"].keys() == whole.record["details"].keys()
 
 
-def test_val_is_not_looked_at_again_after_the_last_step(tiny, run, monkeypatch):
-    """Twice in training, of which the second is at its end; then the same logits count."""
+def test_val_is_looked_at_in_training_alone(tiny, run, monkeypatch):
+    """The record has what training saw when it reached the weights that count: here after the first epoch."""
     looks = []
-    predict = fitting.predict
     monkeypatch.setattr(
-        fitting, "predict", lambda *args, **how: looks.append(how["phase"]) or predict(*args, **how)
+        train_network, "predict", lambda *args, **how: looks.append(how["phase"]) or predict(*args, **how)
     )
-    store, (outcome,) = run(tiny, only=["vit"], settings=("recipe.val_times=2",))
-    assert sorted(looks) == ["evaluating test", "evaluating train", *["evaluating val"] * 2]
-    history = pd.read_parquet(store.folder(outcome.resolved.id) / "history.parquet")
-    last = history.iloc[-1]
-    assert outcome.record["metrics"]["val_top1"] == last["val_top1"]
-    assert outcome.record["metrics"]["val_nll"] == last["val_nll"]
-
-
-def test_val_is_looked_at_again_where_an_earlier_best_is_kept(tiny, run, monkeypatch):
-    """The weights that count are then others than those of the last look."""
     rates = chain([0.9], repeat(0.1))
-    monkeypatch.setattr(fitting, "score", lambda *_: {"top1": next(rates), "nll": 1.0})
+    true = train_network.score
+    monkeypatch.setattr(train_network, "score", lambda *args: true(*args) | {"top1": next(rates)})
     settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
     store, (outcome,) = run(tiny, only=["vit"], settings=settings)
     record = outcome.record
+    assert sorted(looks) == ["evaluating test", "evaluating train", *["evaluating val"] * record["epochs"]]
     assert record["details"]["kept_step"] == record["steps"] / record["epochs"]
-    # Judged by the real score, from the logits of the kept weights: not what the last look was told.
-    assert record["metrics"]["val_top1"] not in (0.9, 0.1)
+    history = pd.read_parquet(store.files(record["id"]).history)
+    (row,) = history[history["step"] == record["details"]["kept_step"]].to_dict("records")
+    assert record["metrics"]["val_top1"] == row["val_top1"] == 0.9
+    assert record["metrics"]["val_nll"] == row["val_nll"]

@@ -20,7 +20,9 @@ from bench.networks import find_card
 from bench.planning.plan import Resolved, Resolver, plan
 from bench.spec.recipe import load_recipe, recipe_names
 from bench.spec.suite import load_suite
-from bench.training.fitting import Place, Setup, fit
+from bench.store.run_files import RunFiles
+from bench.training.fit import fit
+from bench.training.inputs import Inputs
 from bench.training.observer import Silent
 
 SIZE, SHOTS = 16, 3
@@ -61,11 +63,10 @@ input_size = {SIZE}
 
 def trained_weights(resolved: Resolved, folder: Path) -> dict[str, torch.Tensor]:
     """The weights that count, of a trial run by the harness."""
-    results = folder / resolved.id
-    place = Place(folder, folder, results, "cpu")
-    fitted = fit(Setup.open(resolved, place, results / "runs" / resolved.id, Silent()))
-    assert fitted.steps == 6 and fitted.epochs == 2 and fitted.images_seen == 48
-    return fitted.weights()
+    files = RunFiles(folder / resolved.id)
+    model, training = fit(Inputs.open(resolved, Resolver(folder, folder, None), "cpu", files, Silent()))
+    assert training.steps == 6 and training.epochs == 2 and training.images_seen == 48
+    return dict(model.tensors())
 
 
 def digits(indices: np.ndarray) -> Data:

@@ -1,0 +1,32 @@
+"""Where jobs are run."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.planning.plan import Resolver
+from bench.store.run_store import RunStore
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where trials find their inputs and leave their results, and the device they run on.
+
+    Datasets and weights are opened once in a process; another process that is given the workspace opens its
+    own.
+    """
+
+    data_dir: Path
+    weights_dir: Path
+    results: Path
+    device: str
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """Opens what trials need; fetches weights that are not here."""
+        store = RunStore(self.results).if_there()
+        return Resolver(self.data_dir, self.weights_dir, store, download=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "resolver"}

@@ -1,0 +1,30 @@
+"""From a trial's inputs to its model."""
+
+from bench.data.base import SPLITS
+from bench.training.inputs import Inputs
+from bench.training.model import Model, Training
+from bench.training.probe_features import fit_probe
+from bench.training.stored import read_model, write_model
+from bench.training.train_network import train_network
+
+
+def fit(inputs: Inputs) -> tuple[Model, Training]:
+    """Train the network or fit the probe of a trial, as its recipe says, and store it.
+
+    A trial whose training has ended before is not trained again.
+
+    Raises:
+        Diverged, Stopped: see `bench.training.loop.Trainer.run`.
+        TrialError: out of memory, or features that are not finite.
+        DataError: an image is damaged.
+    """
+    # All of it now: a damaged image, of test too, is told before anything is trained.
+    for split in SPLITS:
+        inputs.decode(split)
+    stored = read_model(inputs)
+    if stored is not None:
+        return stored
+    probes = inputs.trial.recipe.probe is not None
+    model, training = fit_probe(inputs) if probes else train_network(inputs)
+    write_model(inputs, model, training)
+    return model, training

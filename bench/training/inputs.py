@@ -1,0 +1,145 @@
+"""What a trial is trained and evaluated on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from bench.data import Dataset, draw_subset
+from bench.data.augment import Pipeline
+from bench.data.cache import decoded
+from bench.errors import InputError
+from bench.networks import Weights, make_model
+from bench.planning.plan import Resolved, Resolver, Trial
+from bench.spec.card import Card
+from bench.training.images import Images
+from bench.training.observer import Observer, Stopped
+from bench.training.step import trained_form
+
+if TYPE_CHECKING:
+    from bench.store.run_files import RunFiles
+
+
+@dataclass
+class Inputs:
+    """A trial's dataset, subset, weights and network, on its device.
+
+    Attributes:
+        positions: which images of the training split are used, int64 (n,).
+        files: of the run.
+    """
+
+    resolved: Resolved
+    device: str
+    files: "RunFiles"
+    observer: Observer
+    card: Card
+    weights: Weights
+    dataset: Dataset
+    positions: np.ndarray
+    pipeline: Pipeline
+    _images: dict[str, Images] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls, resolved: Resolved, resolver: Resolver, device: str, files: "RunFiles", observer: Observer
+    ) -> "Inputs":
+        """Draw the subset; dataset and weights are opened where the resolver has not done so yet.
+
+        Raises:
+            DataError, WeightsError: they are not here.
+        """
+        trial, identity = resolved.trial, resolved.identity
+        card, weights = resolver.weights(trial)
+        dataset = resolver.dataset(trial)
+        labels, draw = dataset.split_labels("train"), identity["draw_seed"] or 0
+        augment = trial.recipe.augment
+        return cls(
+            resolved=resolved,
+            device=device,
+            files=files,
+            observer=observer,
+            card=card,
+            weights=weights,
+            dataset=dataset,
+            positions=draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw),
+            pipeline=Pipeline(augment, input_size=trial.input_size, mean=card.mean, std=card.std),
+        )
+
+    @property
+    def trial(self) -> Trial:
+        """What the suite asks for."""
+        return self.resolved.trial
+
+    @property
+    def outputs(self) -> int:
+        """Width of the last layer."""
+        return self.trial.recipe.head_outputs or len(self.dataset.class_names)
+
+    def positions_of(self, split: str) -> np.ndarray:
+        """Positions of the images in use: the subset for "train", all of them otherwise."""
+        return self.positions if split == "train" else np.arange(len(self.dataset.splits[split]))
+
+    def labels(self, split: str) -> np.ndarray:
+        """Classes of the images in use."""
+        return self.dataset.split_labels(split)[self.positions_of(split)]
+
+    def decode(self, split: str) -> np.ndarray:
+        """Images of a whole split as they are stored, decoded if they are not yet: see `decoded`.
+
+        Raises:
+            Stopped: the observer asked for it; what has been decoded is kept.
+        """
+        augment = self.trial.recipe.augment
+        return decoded(
+            self.dataset,
+            split,
+            size=augment.stored_size(self.trial.input_size),
+            resize=augment.resize,
+            interpolation=augment.interpolation,
+            progress=self._decoding(split),
+        )
+
+    def _decoding(self, split: str) -> Callable[[int, int], None]:
+        def progress(done: int, total: int) -> None:
+            self.observer.progress(f"decoding {split}", done, total)
+            if self.observer.should_stop():
+                raise Stopped
+
+        return progress
+
+    def images(self, split: str) -> Images:
+        """Decoded images of a split that are in use; a GPU is given each split once."""
+        if split not in self._images:
+            self._images[split] = self.images_at(split, self.positions_of(split))
+        return self._images[split]
+
+    def images_at(self, split: str, positions: np.ndarray) -> Images:
+        """Decoded images of a split at some positions, int64 (n,)."""
+        return Images(self.decode(split), positions, self.device)
+
+    def network(self) -> nn.Module:
+        """The trial's network on its device, CNNs in channels_last layout.
+
+        The head is new, unless the recipe asks for a width of its own and there are weights to keep it from.
+
+        Raises:
+            InputError: the recipe asks for another width than the weights' head has.
+        """
+        keep_head = self.trial.recipe.head_outputs is not None and self.weights.path is not None
+        network = make_model(
+            self.card,
+            self.weights,
+            classes=None if keep_head else self.outputs,
+            input_size=self.trial.input_size,
+            drop_path=self.trial.recipe.drop_path,
+            seed=self.resolved.identity["seed"] or 0,
+        ).to(self.device)
+        if network.num_classes != self.outputs:
+            raise InputError(
+                f'recipe "{self.trial.recipe.name}": head_outputs = {self.outputs}, '
+                f"but the head of {self.card.name}'s weights has {network.num_classes}"
+            )
+        return trained_form(network, self.card.memory_format)
