@@ -153,7 +153,7 @@ def test_no_choice_follows_the_test_labels(tiny, run, monkeypatch):
     assert same(weights(honest, first), weights(poisoned, second))
     assert first.record["details"]["kept_step"] == second.record["details"]["kept_step"]
     assert first.record["metrics"]["val_top1"] == second.record["metrics"]["val_top1"]
-    assert first.record["metrics"]["top1"] != second.record["metrics"]["top1"]
+    assert first.record["metrics"]["nll"] != second.record["metrics"]["nll"]
 
 
 def test_best_val_on_few_shots_is_marked(tiny, run):
