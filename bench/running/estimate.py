@@ -256,10 +256,9 @@ def _refusal_of(trial: Trial) -> Iterator[None]:
 
 def _finish(device: str) -> None:
     """Wait for what is queued on a GPU."""
-    if device != "cpu":
-        import torch
+    import torch
 
-        torch.cuda.synchronize()
+    torch.get_device_module(device).synchronize()
 
 
 def _kind(identity: dict[str, Any]) -> tuple:
