@@ -99,6 +99,7 @@ def staged(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
         lock = _acquire(_lock_of(part))
+        assert lock is not None  # nobody else draws this name
         try:
             part.touch(exist_ok=False)
             yield part

@@ -6,7 +6,8 @@ decides which of them hold although many were tried (`holm`). `simulation` measu
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from bench.analysis.statistics import (
     Contrast,
     Needs,
     Parts,
+    Verdict,
     as_table,
     ends,
     half_width,
@@ -71,9 +73,20 @@ def judge(
     differences = [a - b for a, b in tables]
     able = [k for k, cell in enumerate(cells) if _able(differences[k], deterministic=cell.deterministic)]
     comparisons = len(able) if comparisons is None else comparisons
-    blank = {"delta": delta, "alpha": alpha, "comparisons": max(comparisons, 1)}
     results = [
-        Contrast(float(table.mean()), None, None, None, None, *table.shape, verdict="none", **blank)
+        Contrast(
+            estimate=float(table.mean()),
+            low=None,
+            high=None,
+            half_width=None,
+            se=None,
+            replicates=table.shape[0],
+            images=table.shape[1],
+            verdict="none",
+            delta=delta,
+            alpha=alpha,
+            comparisons=max(comparisons, 1),
+        )
         for table in differences
     ]
     if not able:
@@ -84,26 +97,30 @@ def judge(
     adjusted, equivalent = (
         holm(p, max(comparisons, len(able))) for p in (p_different(of), p_equivalent(of, delta))
     )
-    said = verdicts(of.estimate, adjusted, equivalent, alpha)
+    words = verdicts(of.estimate, adjusted, equivalent, alpha)
     for at, k in enumerate(able):
         lower, upper = float(low[at]), float(high[at])
-        claim = {"verdict": "none"}
-        if comparisons:
-            p = {"p_adjusted": float(adjusted[at]), "p_equivalent": float(equivalent[at])}
-            claim = {"verdict": str(said[at])} | p
-        if claim["verdict"] == "inconclusive":
-            cell = Parts(*(column[at] for column in of))
-            claim["needs"] = what_would_decide(cell, delta, comparisons, alpha)
-        results[k] = Contrast(
-            float(of.estimate[at]),
-            lower,
-            upper,
-            (upper - lower) / 2,
-            float(of.se[at]),
-            *differences[k].shape,
-            **blank | claim,
+        results[k] = replace(
+            results[k],
+            estimate=float(of.estimate[at]),
+            low=lower,
+            high=upper,
+            half_width=(upper - lower) / 2,
+            se=float(of.se[at]),
             images_only=cells[k].deterministic,
         )
+        if comparisons:
+            verdict = cast(Verdict, str(words[at]))
+            cell = Parts(*(column[at] for column in of))
+            results[k] = replace(
+                results[k],
+                verdict=verdict,
+                p_adjusted=float(adjusted[at]),
+                p_equivalent=float(equivalent[at]),
+                needs=what_would_decide(cell, delta, comparisons, alpha)
+                if verdict == "inconclusive"
+                else None,
+            )
     return results
 
 
@@ -112,14 +129,16 @@ def contrast(a: ArrayLike, b: ArrayLike, *, delta: float = 0.01, alpha: float = 
     return judge([Cell((a, b))], delta=delta, alpha=alpha, comparisons=1)[0]
 
 
-def possible(low: NDArray, high: NDArray, a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
+def possible(
+    low: np.ndarray, high: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of a difference a - b, cut where one accuracy would have to leave [0, 1] although the other
     stays as it was measured."""
     return np.maximum(low, -np.maximum(b, 1 - a)), np.minimum(high, np.maximum(a, 1 - b))
 
 
 def verdicts(
-    estimate: NDArray, p_adjusted: NDArray, p_equivalent: NDArray, alpha: float = 0.05
+    estimate: np.ndarray, p_adjusted: np.ndarray, p_equivalent: np.ndarray, alpha: float = 0.05
 ) -> NDArray[np.str_]:
     """ "better" or "worse" where no difference is rejected, else "equivalent" where a difference of delta or
     more is, else "inconclusive"."""
@@ -131,7 +150,7 @@ def verdicts(
     )
 
 
-def holm(p: ArrayLike, comparisons: int | None = None) -> NDArray:
+def holm(p: ArrayLike, comparisons: int | None = None) -> np.ndarray:
     """Holm's adjusted p-values over the last axis (S. Holm, 1979, "A simple sequentially rejective multiple
     test procedure", Scand. J. Statist. 6, 65-70): whoever believes those that are at most alpha is wrong
     about any of them with probability at most alpha, however they depend on each other.
@@ -178,7 +197,7 @@ def moderated(of: Parts, cap: float = CAP) -> Parts:
     )
 
 
-def prior(ratios: NDArray, freedom: NDArray) -> tuple[NDArray, NDArray]:
+def prior(ratios: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """s^2 and d of scaled F variables s^2 F(freedom, d), by the moments of their logarithms as in limma's
     `fitFDist`; over the last axis, which is kept with length 1; NaN is left out. d is infinite where the
     ratios vary no more than their degrees of freedom alone explain."""
@@ -198,7 +217,7 @@ def prior(ratios: NDArray, freedom: NDArray) -> tuple[NDArray, NDArray]:
     return scale, d
 
 
-def trigamma_inverse(x: NDArray) -> NDArray:
+def trigamma_inverse(x: np.ndarray) -> np.ndarray:
     """The y > 0 whose trigamma is x > 0, by Newton's method on 1 / trigamma, nearly a line."""
     y = 0.5 + 1.0 / x
     for _ in range(50):
@@ -210,7 +229,7 @@ def trigamma_inverse(x: NDArray) -> NDArray:
     return y
 
 
-def _able(table: NDArray, *, deterministic: bool) -> bool:
+def _able(table: np.ndarray, *, deterministic: bool) -> bool:
     replicates, images = table.shape
     return images >= 2 and (replicates >= MIN_REPLICATES or (deterministic and replicates == 1))
 
@@ -236,13 +255,14 @@ def what_would_decide(of: Parts, delta: float, comparisons: int, alpha: float = 
     run = np.maximum(of.rep - of.res, 0.0) / of.images  # variances: between runs, between images, of the rest
     image = of.img / of.replicates
 
-    def decides(replicates: NDArray, images: NDArray) -> NDArray:
+    def decides(replicates: np.ndarray, images: np.ndarray) -> np.ndarray:
         freedom = np.maximum(of.freedom * (replicates - 1) / np.maximum(of.replicates - 1, 1), 1.0)
         rep = np.where(replicates > 1, images * run + of.res, 0.0)
         more = Parts(of.estimate, rep, replicates * image, of.res, freedom, replicates, images)
         size = np.abs(of.estimate)
         different = half_width(more, share / 2) < size
-        return different | (size + half_width(more, share) < delta)
+        decided: np.ndarray = different | (size + half_width(more, share) < delta)
+        return decided
 
     if of.replicates > 1:
         replicates = np.arange(float(of.replicates) + 1, 101)

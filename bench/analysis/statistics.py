@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 from scipy.stats import binomtest
 
@@ -77,34 +77,35 @@ class Parts(NamedTuple):
     degrees of freedom, `res` MS_res, and `img` what MS_img has above MS_res.
     """
 
-    estimate: NDArray
-    rep: NDArray
-    img: NDArray
-    res: NDArray
-    freedom: NDArray
-    replicates: NDArray
-    images: NDArray
+    estimate: np.ndarray
+    rep: np.ndarray
+    img: np.ndarray
+    res: np.ndarray
+    freedom: np.ndarray
+    replicates: np.ndarray
+    images: np.ndarray
 
     @property
-    def flat(self) -> NDArray:
+    def flat(self) -> np.ndarray:
         """Tables of equal values, which have no variation to estimate a variance from."""
-        return np.maximum(self.rep, self.res) + self.img < _FLAT
+        flat: np.ndarray = np.maximum(self.rep, self.res) + self.img < _FLAT
+        return flat
 
     @property
-    def se(self) -> NDArray:
+    def se(self) -> np.ndarray:
         """The standard error of the mean; 0 of a flat table."""
         variance = (np.maximum(self.rep, self.res) + self.img) / (self.replicates * self.images)
         return np.where(self.flat, 0.0, np.sqrt(variance))
 
 
-def chance_scores(classes: int, images: int) -> NDArray:
+def chance_scores(classes: int, images: int) -> np.ndarray:
     """The scores of a diverged trial: a guess is right once in `classes` times, on each of N images."""
     if classes < 1 or images < 1:
         raise ValueError(f"classes and images must be at least 1, not {classes} and {images}")
     return np.full(images, 1.0 / classes)
 
 
-def mean_squares(tables: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+def mean_squares(tables: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """MS_rep, MS_img, MS_res of the two-way analysis of variance without replication of tables (..., R,
     N)."""
     tables = np.asarray(tables)
@@ -142,7 +143,7 @@ def parts(tables: ArrayLike) -> Parts:
     return Parts(estimate, rep, img, res, *map(np.asarray, (max(replicates - 1, 1), replicates, images)))
 
 
-def half_width(of: Parts, tail: ArrayLike) -> NDArray:
+def half_width(of: Parts, tail: ArrayLike) -> np.ndarray:
     """The half-width H of an interval that misses on each side with probability `tail`, below 0.5.
 
     Replicates and images are both random, and H is that of Howe: the half-widths of independent parts, each
@@ -159,12 +160,13 @@ def half_width(of: Parts, tail: ArrayLike) -> NDArray:
     rest = np.maximum((of.replicates - 1) * (of.images - 1), 1)
     t_rep, t_img, t_res = (stdtrit(k, tail) for k in (of.freedom, of.images - 1, rest))
     over = np.maximum(np.abs(t_rep) * np.sqrt(of.rep), np.abs(t_res) * np.sqrt(of.res))
-    return np.hypot(over, t_img * np.sqrt(of.img)) / np.sqrt(of.replicates * of.images)
+    width: np.ndarray = np.hypot(over, t_img * np.sqrt(of.img)) / np.sqrt(of.replicates * of.images)
+    return width
 
 
 def ends(
-    of: Parts, alpha: float = 0.05, bounds: tuple[ArrayLike, ArrayLike] = (-1.0, 1.0)
-) -> tuple[NDArray, NDArray]:
+    of: Parts, alpha: float = 0.05, bounds: tuple[float, float] = (-1.0, 1.0)
+) -> tuple[np.ndarray, np.ndarray]:
     """Both ends of two-sided intervals of level 1 - alpha. They are not cut at the bounds of the mean.
 
     A flat table of equal values d would have an interval of no width, which claims too much. If a share p of
@@ -181,13 +183,14 @@ def ends(
     return low, high
 
 
-def p_different(of: Parts) -> NDArray:
+def p_different(of: Parts) -> np.ndarray:
     """Two-sided p-values of no difference: the alpha at which an end of the interval is 0."""
     size = np.abs(of.estimate)
-    return np.minimum(2 * _tail(of, size, size / (1 + size)), 1.0)
+    p: np.ndarray = np.minimum(2 * _tail(of, size, size / (1 + size)), 1.0)
+    return p
 
 
-def p_equivalent(of: Parts, delta: float) -> NDArray:
+def p_equivalent(of: Parts, delta: float) -> np.ndarray:
     """P-values of a difference of delta or more, from two one-sided tests (D. J. Schuirmann, 1987, "A
     comparison of the two one-sided tests procedure and the power approach", J. Pharmacokin. Biopharm. 15,
     657-680): small where intervals of level 1 - 2 alpha lie within +-delta."""
@@ -197,7 +200,7 @@ def p_equivalent(of: Parts, delta: float) -> NDArray:
     return _tail(of, room, room / (1 - np.abs(of.estimate) + 1e-300))
 
 
-def _tail(of: Parts, distance: NDArray, share: NDArray) -> NDArray:
+def _tail(of: Parts, distance: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The `tail` at which the half-width is `distance`, by bisection of its logarithm. Of a flat table: the
     probability that no image shows what moves the mean so far, which must be a `share` of all images."""
     distance, share, flat = np.broadcast_arrays(distance, share, of.flat)
@@ -206,9 +209,9 @@ def _tail(of: Parts, distance: NDArray, share: NDArray) -> NDArray:
         middle = (low + high) / 2
         short = half_width(of, np.exp(middle)) < np.abs(distance)
         low, high = np.where(short, low, middle), np.where(short, middle, high)
-    tail = np.exp(high)
     unseen = np.power(1.0 - np.clip(share, 0.0, 1.0), of.images)
-    return np.where(flat, unseen, np.where(distance < 0, 1.0 - tail, tail))
+    tail: np.ndarray = np.where(flat, unseen, np.where(distance < 0, 1.0 - np.exp(high), np.exp(high)))
+    return tail
 
 
 def mean_interval(scores: ArrayLike, *, alpha: float = 0.05) -> Estimate:
@@ -220,12 +223,12 @@ def mean_interval(scores: ArrayLike, *, alpha: float = 0.05) -> Estimate:
     if table.shape[0] < MIN_REPLICATES or table.shape[1] < 2:
         return Estimate(float(table.mean()), None, None, None, None, *table.shape)
     of = parts(table)
-    low, high = ends(of, alpha, (0.0, 1.0))
-    low, high = max(float(low), 0.0), min(float(high), 1.0)
+    lower, upper = ends(of, alpha, (0.0, 1.0))
+    low, high = max(float(lower), 0.0), min(float(upper), 1.0)
     return Estimate(float(of.estimate), low, high, (high - low) / 2, float(of.se), *table.shape)
 
 
-def as_table(scores: ArrayLike, bounds: tuple[float, float]) -> NDArray:
+def as_table(scores: ArrayLike, bounds: tuple[float, float]) -> np.ndarray:
     """Scores as floats (R, N). Raises ValueError for another shape, and for values outside the bounds."""
     table = np.asarray(scores, float)
     if table.ndim != 2 or not table.size:

@@ -216,8 +216,8 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.G
 
 
 def _log_uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
-    bounds = torch.tensor([low, high], dtype=torch.float64).log().tolist()
-    return _uniform(shape, *bounds, generator).exp()
+    low, high = torch.tensor([low, high], dtype=torch.float64).log().tolist()
+    return _uniform(shape, low, high, generator).exp()
 
 
 def _whole_number(highest: Tensor, generator: torch.Generator) -> Tensor:

@@ -84,7 +84,7 @@ def bytes_to_decode(
     """Bytes that `decoded` would still write to the disk."""
     array = Array.of(dataset, split, size=size, resize=resize, interpolation=interpolation)
     there = [path.stat().st_size for path in (array.path, array.building) if path.exists()]
-    return max(0, array.bytes - max(there, default=0)) if array.count else 0
+    return max(0, array.file_bytes - max(there, default=0)) if array.count else 0
 
 
 def seconds_an_image(
@@ -185,7 +185,7 @@ class Array:
         return text.getvalue()
 
     @property
-    def bytes(self) -> int:
+    def file_bytes(self) -> int:
         """Size of the whole file."""
         return len(self.header) + self.count * self.image_bytes
 
@@ -209,7 +209,7 @@ class Array:
             state = _state(self.path)
             if _checked.get(self.path) == state:
                 return True
-            if state[1] != self.bytes:
+            if state[1] != self.file_bytes:
                 return False
             sums = _sums(self.path.with_suffix(".crc").read_bytes())
             whole = len(sums) == len(self.chunks()) and not self.damaged(self.path, sums, progress)
@@ -276,7 +276,7 @@ class Array:
                 sums_file.seek(number * CRC_BYTES)
                 sums_file.write(_crc(content))
                 sums_file.flush()
-            for opened, length in ((file, self.bytes), (sums_file, len(self.chunks()) * CRC_BYTES)):
+            for opened, length in ((file, self.file_bytes), (sums_file, len(self.chunks()) * CRC_BYTES)):
                 opened.truncate(length)
                 os.fsync(opened.fileno())
 

@@ -71,8 +71,8 @@ def overlap_of(groups: list[list[int]], labels: np.ndarray, splits: dict[str, np
 
 def shared(groups: list[list[int]], these: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Where in `these` positions, int64 (n,), stand those of images that are equal to one of `others`."""
-    others = set(others.tolist())
-    equal = {position for group in groups if others.intersection(group) for position in group}
+    wanted = set(others.tolist())
+    equal = {position for group in groups if wanted.intersection(group) for position in group}
     return np.flatnonzero([position in equal for position in these.tolist()]).astype(np.int64)
 
 

@@ -18,8 +18,8 @@ from bench.files import cache_dir, remember, remembered
 
 # What is decoded: kinds that Pillow reads in this process. Left to itself, Pillow goes by the content of a
 # file whatever its name, and hands some kinds to other programs (EPS to Ghostscript).
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "JPEG2000")
-FORMATS = tuple(kind for kind in FORMATS if kind != "AVIF" or find_spec("PIL.AvifImagePlugin"))
+AVIF = ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", *AVIF, "JPEG2000")
 # How an image is turned upright by its EXIF or XMP orientation; 1 is upright already.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -142,10 +142,9 @@ def _decoded(file: BinaryIO) -> np.ndarray:
 def _pixels(file: BinaryIO) -> np.ndarray:
     with Image.open(file, formats=FORMATS) as image:
         image.load()
-        orientation = _orientation(image)
-        image = to_rgb(image)
-    turn = UPRIGHT.get(orientation)
-    return np.asarray(image if turn is None else image.transpose(turn))
+        turn = UPRIGHT.get(_orientation(image))
+        rgb = to_rgb(image)
+    return np.asarray(rgb if turn is None else rgb.transpose(turn))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -102,7 +102,7 @@ def _place(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _visible(folder: Path) -> Iterator[os.DirEntry]:
+def _visible(folder: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.startswith("."):

@@ -110,7 +110,7 @@ def _create(
         source["num_classes"] = classes if head else -1
     by_timm = path is not None and card.stem is None
     try:
-        network = timm.create_model(
+        network: Any = timm.create_model(
             full_name,
             pretrained=by_timm,
             pretrained_cfg_overlay=source if by_timm else None,

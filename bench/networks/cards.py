@@ -24,10 +24,9 @@ def find_card(name: str, folder: Path = CARDS) -> Card:
                 return card
     from bench.networks.from_timm import card_from_timm, timm_names
 
-    card = card_from_timm(name)
-    if card is None:
-        raise InputError(
-            f'model "{name}": neither a card in {folder} nor a model of timm'
-            f"{did_you_mean(name, [*names, *timm_names(name)])}"
-        )
-    return card
+    if (made := card_from_timm(name)) is not None:
+        return made
+    raise InputError(
+        f'model "{name}": neither a card in {folder} nor a model of timm'
+        f"{did_you_mean(name, [*names, *timm_names(name)])}"
+    )

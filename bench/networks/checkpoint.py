@@ -23,8 +23,8 @@ def untie(tensors: Mapping[str, Tensor]) -> tuple[Tensors, dict[str, str]]:
     """
     stored: Tensors = {}
     tied: dict[str, str] = {}
-    names: dict[tuple, str] = {}
-    storages: set[tuple] = set()
+    names: dict[tuple[Any, ...], str] = {}
+    storages: set[tuple[Any, ...]] = set()
     for name, tensor in tensors.items():
         tensor = tensor.detach()
         storage = (tensor.device, tensor.untyped_storage().data_ptr())

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import InputError
-from bench.spec.card import Card
+from bench.spec.card import Card, Channels, ModelKind
 
 # timm's modules whose family has a name of its own here; any other family is the module's name.
 FAMILIES = {
@@ -62,8 +62,8 @@ def card_from_timm(name: str) -> Card | None:
         kind=kind,
         input_size=height,
         patch=_patch(network),
-        mean=tuple(settings.mean),
-        std=tuple(settings.std),
+        mean=_channels(settings.mean),
+        std=_channels(settings.std),
         tag=settings.tag if settings.has_weights else None,
         pretraining=f"see timm's tag {settings.tag}" if settings.has_weights else "none",
         licence=settings.license or "not stated",
@@ -76,7 +76,7 @@ def timm_names(like: str) -> list[str]:
     return timm.list_pretrained() if "." in like else timm.list_models()
 
 
-def network_kind(network: nn.Module, input_size: int) -> str:
+def network_kind(network: nn.Module, input_size: int) -> ModelKind:
     """ "transformer" or "cnn" by what the network computes, "unknown" for hybrids and everything else.
 
     A transformer mixes positions by products of activations (attention) and has no spatial convolution
@@ -97,6 +97,11 @@ def network_kind(network: nn.Module, input_size: int) -> str:
     if not attends and convolutions > STEM_CONVOLUTIONS:
         return "cnn"
     return "unknown"
+
+
+def _channels(values: tuple[float, ...]) -> Channels:
+    red, green, blue = values
+    return red, green, blue
 
 
 def _patch(network: nn.Module) -> int | None:

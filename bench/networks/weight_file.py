@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import nn
@@ -31,7 +32,7 @@ def read_shapes(path: Path) -> Shapes:
 
 
 def check_shapes(
-    card: Card, path: Path, shapes: Mapping[str, tuple], native: nn.Module, *, head: bool
+    card: Card, path: Path, shapes: Mapping[str, tuple[int, ...]], native: nn.Module, *, head: bool
 ) -> None:
     """Compare a file's tensors with those of the network as the card describes it, made at its own size.
 
@@ -74,5 +75,6 @@ def check_finite(path: Path, network: nn.Module) -> None:
 
 def head_names(network: nn.Module) -> tuple[str, ...]:
     """The modules that are the classifier of a network made by timm; a distilled one has two."""
-    names = network.pretrained_cfg.get("classifier") or ()
+    settings: Any = network.pretrained_cfg
+    names = settings.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)

@@ -150,6 +150,8 @@ class LimitConfig:
 # Each has `model` (or None), `device`, `as_trained`, `label` (what it is, in one line) and
 # `to_dict()`, the fields that its records have and that their ids depend on.
 Config = NetworkConfig | LoadingConfig | ScalingConfig | CostConfig | LimitConfig
+# Those whose measurements take a process of their own, with so many threads.
+WorkerConfig = NetworkConfig | LoadingConfig | LimitConfig
 
 
 def grid(

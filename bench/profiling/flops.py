@@ -90,7 +90,7 @@ def _products(network: nn.Module, input_size: int) -> tuple[dict[str, Counter[st
         forward = counter.get_flop_counts()
         output.sum().backward()
     root = type(network).__name__
-    products = {"": Counter()}
+    products: dict[str, Counter[str]] = {"": Counter()}
     for module, counts in forward.items():
         if module != root:  # it has the same counts as "Global"
             name = "" if module == "Global" else module.removeprefix(f"{root}.")

@@ -64,10 +64,9 @@ def _parent(name: str, products: dict[str, Counter[str]]) -> str:
 
 def _is_pointwise(module: nn.Module) -> bool:
     """Whether a module is a convolution that sees one position at a time, and all of its channels."""
-    kernel = getattr(module, "kernel_size", None)
     return (
         isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-        and all(side == 1 for side in kernel)
+        and all(side == 1 for side in module.kernel_size)
         and module.groups == 1
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from bench.files import digest
 from bench.machine import device_name, machine_name, versions
@@ -28,12 +28,15 @@ class Budget:
     max_processes: int | None = None
 
 
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
 @dataclass(frozen=True)
-class ProfileJob:
+class ProfileJob(Generic[AnyConfig]):
     """One profile, before it is measured; `kind` is the name of a file in `bench/profiling/kinds/`."""
 
     kind: str
-    config: Config
+    config: AnyConfig
     budget: Budget = field(default=Budget(), compare=False)
 
     @property
@@ -99,7 +102,7 @@ class Request:
     budget: Budget = Budget()
     sizes: Sequence[int] = SIZES
 
-    def job(self, kind: str, config: Config) -> ProfileJob:
+    def job(self, kind: str, config: AnyConfig) -> ProfileJob[AnyConfig]:
         """A job of it; rows as trained, which models are compared by, may take more processes."""
         budget = self.budget
         if config.as_trained:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from bench.machine import commit, device_name, machine_facts, machine_name, versions
 from bench.profiling.config import LimitConfig, NetworkConfig
-from bench.profiling.job import PROFILE_FORMAT, ProfileJob, Request
+from bench.profiling.job import PROFILE_FORMAT, AnyConfig, ProfileJob, Request
 
 if TYPE_CHECKING:
     from bench.profiling.scheduler import Row
@@ -33,7 +33,7 @@ START_S = 6.0
 STEPS_BEFORE = 7
 
 
-class Kind:
+class Kind(Generic[AnyConfig]):
     """A kind of profile.
 
     Attributes:
@@ -46,16 +46,16 @@ class Kind:
     """
 
     name: str
-    config: Any
+    config: type[AnyConfig]
     columns: tuple[str, ...] = ()
     requestable = True
     repeated = False
 
-    def jobs(self, request: Request) -> Iterable[ProfileJob]:
+    def jobs(self, request: Request) -> Iterable[ProfileJob[AnyConfig]]:
         """What is to be measured for a request, which may name other kinds alone."""
         return ()
 
-    def check(self, job: ProfileJob, session: "Session") -> None:
+    def check(self, job: ProfileJob[AnyConfig], session: "Session") -> None:
         """Find out what cannot be measured before anything slow begins.
 
         Raises:
@@ -70,9 +70,9 @@ class Kind:
         module = import_module(f"bench.profiling.{self.name}")
         return getattr(module, f"measure_{self.name}")(config, **options)
 
-    def profile(self, job: ProfileJob, session: "Session") -> Record:
+    def profile(self, job: ProfileJob[AnyConfig], session: "Session") -> Record:
         """The numbers of a record, of a kind that is not repeated."""
-        return session.measure(self.name, job.config)
+        raise NotImplementedError
 
     def out_of_memory(self, config: Any, session: "Session") -> Record:
         """What is added to the result of a config that ran out of memory."""
@@ -82,11 +82,11 @@ class Kind:
         """What the record of a repeated kind has beside its rates."""
         return {}
 
-    def limits(self, job: ProfileJob) -> list[ProfileJob]:
+    def limits(self, job: ProfileJob[AnyConfig]) -> list[ProfileJob[LimitConfig]]:
         """Limits of the machine that are measured in turn with the rows of a repeated kind."""
         return []
 
-    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+    def expected_seconds(self, job: ProfileJob[AnyConfig], step_s: float) -> float:
         """How long it takes where rows are stable; a step of the network takes `step_s`, 0 without one."""
         budget = job.budget
         sampled = max(budget.repeats * step_s, budget.seconds, step_s)
@@ -96,7 +96,7 @@ class Kind:
         """What the command line prints of a record, a line each."""
         return [record]
 
-    def record(self, job: ProfileJob, started: str, finished: str, numbers: Record) -> Record:
+    def record(self, job: ProfileJob[AnyConfig], started: str, finished: str, numbers: Record) -> Record:
         """The record of a job; `device` is named for a reader."""
         fields = job.config.to_dict()
         named = {"device": device_name(fields["device"])} if "device" in fields else {}
@@ -118,7 +118,7 @@ class Kind:
         }
 
 
-class Limit(Kind):
+class Limit(Kind[LimitConfig]):
     """A limit of the machine, measured in turn with rows; the result with the largest `rate` counts."""
 
     config, requestable = LimitConfig, False
@@ -127,19 +127,19 @@ class Limit(Kind):
         self.name, self.rate = name, rate
 
 
-class NetworkKind(Kind):
+class NetworkKind(Kind[NetworkConfig]):
     """A kind that measures a model in every config of a request, and at several input sizes if `at_sizes`."""
 
     config = NetworkConfig
     at_sizes = False
 
-    def jobs(self, request: Request) -> Iterable[ProfileJob]:
+    def jobs(self, request: Request) -> Iterable[ProfileJob[NetworkConfig]]:
         if self.name in request.kinds:
             yield from (request.job(self.name, config) for config in request.configs)
             if self.at_sizes and "scaling" in request.kinds:
                 yield from (request.job(self.name, config) for config in request.configs_at_sizes())
 
-    def check(self, job: ProfileJob, session: "Session") -> None:
+    def check(self, job: ProfileJob[NetworkConfig], session: "Session") -> None:
         session.cost(job.config.model, job.config.classes, job.config.input_size)
 
     def out_of_memory(self, config: NetworkConfig, session: "Session") -> Record:
@@ -152,7 +152,7 @@ class NetworkKind(Kind):
 
         return fits(config)
 
-    def record(self, job: ProfileJob, started: str, finished: str, numbers: Record) -> Record:
+    def record(self, job: ProfileJob[NetworkConfig], started: str, finished: str, numbers: Record) -> Record:
         trained = {"as_trained": job.config.as_trained}
         return super().record(job, started, finished, trained | numbers)
 

@@ -35,7 +35,7 @@ def measure_matmul(config: LimitConfig, *, repeats: int, seconds: float) -> dict
     shapes = SHAPES.get(device, SHAPES["cpu"])
     results = []
     for m, k, n in shapes:
-        dtype = HALF.get(precision, torch.float32)
+        dtype = HALF.get(precision or "fp32", torch.float32)
         left, right = (torch.randn(size, device=device).to(dtype) for size in ((m, k), (k, n)))
         out = torch.empty(m, n, device=device, dtype=dtype)
 

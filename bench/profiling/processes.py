@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from bench.profiling.config import Config
+from bench.profiling.config import WorkerConfig
 
 ROOT = Path(__file__).parent.parent.parent
 # What the machine keeps of its free memory: a measurement must not take others' processes down.
@@ -75,7 +75,7 @@ def ask(
     finally:
         worker.kill()
         worker.wait()
-        for pipe in (worker.stdin, worker.stdout, worker.stderr):
+        for pipe in filter(None, (worker.stdin, worker.stdout, worker.stderr)):
             pipe.close()
     if worker.returncode == 0:
         return json.loads(stdout)
@@ -93,7 +93,7 @@ def _on_gpu() -> bool:
     return torch is not None and torch.cuda.is_initialized()
 
 
-def worker_job(kind: str, config: Config, method: str = "measure", **options: Any) -> dict[str, Any]:
+def worker_job(kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> dict[str, Any]:
     """The job that has a worker call a method of a kind of profile with a config."""
     return {
         "kind": kind,

@@ -1,6 +1,7 @@
 """How the cost of a model grows with the size of its input, and where attention outgrows the rest."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bench.networks import make_model
@@ -58,7 +59,7 @@ def tokens(card: Card, input_size: int) -> int | None:
 
     from bench.networks import resolve_weights
 
-    weights = resolve_weights(card, "none", None, download=False)
+    weights = resolve_weights(card, "none", Path(), download=False)
     with torch.device("meta"):
         network = make_model(card, weights, classes=1, input_size=input_size)
     patches = getattr(getattr(network, "patch_embed", None), "num_patches", None)

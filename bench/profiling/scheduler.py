@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.profiling.config import LimitConfig
 from bench.profiling.job import ProfileJob
 from bench.profiling.kinds import find_kind
 from bench.profiling.processes import Stopped
@@ -72,18 +73,18 @@ def measure_rows(
         # Further rounds of unstable rows leave the limits as they are.
         limits = _limits(open_rows) if turn < rounds else []
         name = "round" if turn < rounds else "further round"
-        for number, item in enumerate([*limits, *open_rows], 1):
+        items: list[ProfileJob[LimitConfig] | Row] = [*limits, *open_rows]
+        for number, item in enumerate(items, 1):
             if session.should_stop():
                 return
             job = item.job if isinstance(item, Row) else item
-            of = len(limits) + len(open_rows)
-            session.log(f"{name} {turn + 1}, {number} of {of}: {job.kind}, {job.label}")
+            session.log(f"{name} {turn + 1}, {number} of {len(items)}: {job.kind}, {job.label}")
             try:
                 if isinstance(item, ProfileJob):
                     session.measure_limit(item)
                     continue
-                options = {"repeats": job.budget.repeats, "seconds": job.budget.seconds}
-                item.results.append(session.ask(job.kind, job.config, **options))
+                repeats, seconds = job.budget.repeats, job.budget.seconds
+                item.results.append(session.ask(job.kind, job.config, repeats=repeats, seconds=seconds))
             except Stopped:
                 return
             keep(item)
@@ -91,7 +92,7 @@ def measure_rows(
                 yield item
 
 
-def _limits(rows: Sequence[Row]) -> list[ProfileJob]:
+def _limits(rows: Sequence[Row]) -> list[ProfileJob[LimitConfig]]:
     limits = [limit for row in rows for limit in find_kind(row.job.kind).limits(row.job)]
     return sorted(dict.fromkeys(limits), key=lambda job: job.kind, reverse=True)  # matmul, bandwidth
 

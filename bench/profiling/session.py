@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.profiling import processes
-from bench.profiling.config import Config, CostConfig, NetworkConfig
+from bench.profiling.config import CostConfig, LimitConfig, NetworkConfig, WorkerConfig
 from bench.profiling.job import ProfileJob
-from bench.profiling.kind import failure
+from bench.profiling.kind import Limit, failure
 from bench.profiling.kinds import find_kind
 from bench.profiling.kinds.cost import count_cost
 from bench.store.run_store import RunStore
@@ -30,10 +30,10 @@ class Session:
     store: RunStore | None = None
     log: Callable[[str], None] = lambda line: None
     should_stop: Callable[[], bool] = lambda: False
-    limits: dict[ProfileJob, Record] = field(default_factory=dict)
+    limits: dict[ProfileJob[LimitConfig], Record] = field(default_factory=dict)
     idle_watts: float | None = None
 
-    def ask(self, kind: str, config: Config, method: str = "measure", **options: Any) -> Record:
+    def ask(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Record:
         """The result of one fresh process; one that ran out of memory has "largest_batch", of a network.
 
         Raises:
@@ -44,7 +44,7 @@ class Session:
             result |= find_kind(kind).out_of_memory(config, self)
         return result
 
-    def measure(self, kind: str, config: Config, method: str = "measure", **options: Any) -> Record:
+    def measure(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Record:
         """The numbers of a record from one fresh process, or why it has none.
 
         Raises:
@@ -66,11 +66,12 @@ class Session:
 
         return largest_that_fits(config.batch_size, fits)
 
-    def measure_limit(self, job: ProfileJob) -> None:
+    def measure_limit(self, job: ProfileJob[LimitConfig]) -> None:
         """Measure a limit of the machine once more, and keep the best result."""
-        options = {"repeats": job.budget.repeats, "seconds": job.budget.seconds}
-        result = self.ask(job.kind, job.config, **options)
-        rate = find_kind(job.kind).rate
+        result = self.ask(job.kind, job.config, repeats=job.budget.repeats, seconds=job.budget.seconds)
+        kind = find_kind(job.kind)
+        assert isinstance(kind, Limit)
+        rate = kind.rate
         if result["outcome"] == "measured" and result[rate] > self.limits.get(job, {rate: 0})[rate]:
             self.limits[job] = result
 

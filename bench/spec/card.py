@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent
 CARDS = next(folder for folder in (PACKAGE / "cards", PACKAGE.parent / "models") if folder.is_dir())
 
 Channels = tuple[float, float, float]
+ModelKind = Literal["transformer", "cnn", "unknown"]
 
 
 class Card(Strict):
@@ -28,7 +29,7 @@ class Card(Strict):
     stem: Literal["cifar"] | None = None
     """"cifar": a 3x3 convolution of stride 1 and no max-pooling, for images of a few dozen pixels."""
     family: str
-    kind: Literal["transformer", "cnn", "unknown"]
+    kind: ModelKind
     input_size: PositiveInt
     """The side in pixels that the weights were trained at."""
     patch: PositiveInt | None = None

@@ -1,7 +1,7 @@
 """Recipes: everything that decides how a model is trained on a subset."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -149,7 +149,7 @@ class Recipe(Strict):
             raise ValueError("a recipe has either [budget] and [optimizer], or [probe]")
         return self
 
-    def identity(self) -> dict:
+    def identity(self) -> dict[str, Any]:
         """What of a recipe can change a number: all but its name and the words about it."""
         words = {"name", "title", "expected", "protocol"}
         return self.model_dump(mode="json", exclude=words)

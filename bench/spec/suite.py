@@ -68,7 +68,7 @@ class Comparison(Strict):
 
     @field_validator("shots")
     @classmethod
-    def _positive(cls, shots: tuple) -> tuple:
+    def _positive(cls, shots: tuple[int | str, ...]) -> tuple[int | str, ...]:
         if any(isinstance(value, int) and value < 1 for value in shots):
             raise ValueError('images per class should be at least 1, or "all"')
         return shots

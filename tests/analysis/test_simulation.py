@@ -157,6 +157,6 @@ def test_the_command_prints_and_writes_the_table(tmp_path, monkeypatch, capsys):
     main(["--suites", "5", "--out", str(tmp_path / "table.csv")])
     written = pd.read_csv(tmp_path / "table.csv")
     assert written.suites.tolist() == [5, 5] and set(written.scenario) == {"one contrast, equal"}
-    assert set(written.command) == {"python -m bench.analysis.simulation.study --suites 5 --seed 0"}
+    assert set(written.command) == {"python -m bench.analysis.simulation --suites 5 --seed 0"}
     out, err = capsys.readouterr()
     assert "false_claims" in out and "one contrast, equal, 5 replicates" in err

@@ -19,16 +19,16 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 import bench
 from bench.analysis.crossovers import crossover
 from bench.analysis.decisions import CAP, holm, moderated, verdicts
 from bench.analysis.simulation.scenarios import SCENARIOS, SIZES, Scenario
-from bench.analysis.statistics import Contrast, Parts, ends, p_different, p_equivalent, parts
+from bench.analysis.statistics import Contrast, Parts, Verdict, ends, p_different, p_equivalent, parts
 
 ALPHA, DELTA = 0.05, 0.01
 SUITES = 2000
@@ -46,10 +46,10 @@ class Outcome:
 
     claim: str
     statements: int
-    false: NDArray
-    covered: NDArray | None = None
-    found: NDArray | None = None
-    half_width: NDArray | None = None
+    false: np.ndarray
+    covered: np.ndarray | None = None
+    found: np.ndarray | None = None
+    half_width: np.ndarray | None = None
 
 
 def study(
@@ -103,7 +103,7 @@ def _outcomes(
     return _curves(truth[:, 0], truth[:, 1], found, cap)
 
 
-def _parts(scenario: Scenario, scores: NDArray, replicates: Sequence[int]) -> dict[str, Parts]:
+def _parts(scenario: Scenario, scores: np.ndarray, replicates: Sequence[int]) -> dict[str, Parts]:
     """What is kept of scores (suites, C, M, R, N), with one entry a suite and contrast or size."""
     differences = scores[:, :, :1] - scores[:, :, 1:]
     cells = [parts(differences[:, c, :, :r]) for c, r in enumerate(replicates)]
@@ -119,7 +119,7 @@ def _join(of: Sequence[Parts], axis: int = 0) -> Parts:
     return Parts(*(np.concatenate(column, axis) for column in zip(*of, strict=True)))
 
 
-def _curves(a: NDArray, b: NDArray, found: dict[str, Parts], cap: float) -> Iterator[Outcome]:
+def _curves(a: np.ndarray, b: np.ndarray, found: dict[str, Parts], cap: float) -> Iterator[Outcome]:
     """Of models a and b: contrasts at each size, crossover; of a: band."""
     contrasts = moderated(found["differences"], cap)
     yield from _contrasts(a - b, contrasts)
@@ -127,7 +127,7 @@ def _curves(a: NDArray, b: NDArray, found: dict[str, Parts], cap: float) -> Iter
     yield _intervals("band", a, found["band"], (0.0, 1.0))
 
 
-def _contrasts(truth: NDArray, of: Parts) -> Iterator[Outcome]:
+def _contrasts(truth: np.ndarray, of: Parts) -> Iterator[Outcome]:
     """Judge verdicts; axis 0 is the suite, the last that of the truth."""
     truth = np.where(np.abs(truth) < 1e-12, 0.0, truth)  # differences of equal models are rounding errors
     said = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
@@ -142,22 +142,23 @@ def _contrasts(truth: NDArray, of: Parts) -> Iterator[Outcome]:
     )
 
 
-def _intervals(claim: str, truth: NDArray, of: Parts, bounds: tuple[float, float] = (-1.0, 1.0)) -> Outcome:
+def _intervals(
+    claim: str, truth: np.ndarray, of: Parts, bounds: tuple[float, float] = (-1.0, 1.0)
+) -> Outcome:
     low, high = ends(of, ALPHA, bounds)
     covered = (low <= truth) & (truth <= high)
     return Outcome(claim, truth.size, ~covered, covered, half_width=((high - low) / 2).mean(-1))
 
 
-def _crossovers(truth: NDArray, of: Parts) -> Outcome:
+def _crossovers(truth: np.ndarray, of: Parts) -> Outcome:
     """Right: one crossing, whose interval holds the true one, with the true leader. False: any other
     crossing, and "none in the measured range" where each model is ahead by more than delta somewhere."""
     crosses = truth.max() > DELTA and truth.min() < -DELTA
-    point = 2 ** np.interp(0, -truth, np.log2(SIZES)) if crosses else None
+    point = 2 ** np.interp(0, -truth, np.log2(SIZES))
     said = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
     false, right = [], []
     for estimates, words in zip(of.estimate, said, strict=True):
-        pairs = zip(estimates, words, strict=True)
-        result = crossover(SIZES, [_bare(float(estimate), str(word)) for estimate, word in pairs])
+        result = crossover(SIZES, [_bare(*pair) for pair in zip(estimates, words, strict=True)])
         hit = crosses and len(result.crossings) == 1
         hit = hit and all(c.low <= point <= c.high and c.leader == "a" for c in result.crossings)
         right.append(float(hit) if crosses else np.nan)
@@ -166,20 +167,24 @@ def _crossovers(truth: NDArray, of: Parts) -> Outcome:
     return Outcome("crossover", 1, np.array(false), found=np.array(right))
 
 
-def _bare(estimate: float, verdict: str) -> Contrast:
+def _bare(estimate: np.float64, verdict: np.str_) -> Contrast:
     """A contrast of which only this is asked."""
-    return Contrast(estimate, None, None, None, None, 0, 0, verdict=verdict, delta=DELTA, alpha=ALPHA)
+    word = cast(Verdict, str(verdict))
+    return Contrast(float(estimate), None, None, None, None, 0, 0, verdict=word, delta=DELTA, alpha=ALPHA)
 
 
-def _mean(values: NDArray, where: NDArray) -> NDArray:
+def _mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Mean of each suite over the statements concerned, NaN where there are none."""
     if not where.any():
         return np.full(len(values), np.nan)
-    return values[:, where].mean(1)
+    means: np.ndarray = values[:, where].mean(1)
+    return means
 
 
 def _summary(outcome: Outcome, suites: int) -> dict[str, object]:
-    def rate(values: NDArray | None, *, worst: Callable = np.max) -> tuple[float, float]:
+    def rate(
+        values: np.ndarray | None, *, worst: Callable[[np.ndarray], float] = np.max
+    ) -> tuple[float, float]:
         if values is None or np.isnan(values).any():
             return np.nan, np.nan
         mean = float(worst(values.astype(float).mean(0)))

@@ -10,7 +10,6 @@ model is not additive in accuracy, and its errors are neither normal nor of equa
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import norm
 
@@ -39,12 +38,13 @@ class World:
     classes: int = 100
 
     @property
-    def truth(self) -> NDArray:
+    def truth(self) -> np.ndarray:
         """Expected scores (C, M), diverged runs included."""
         lost = np.asarray(self.diverged)
-        return np.array(self.accuracy) * (1 - lost) + lost / self.classes
+        truth: np.ndarray = np.array(self.accuracy) * (1 - lost) + lost / self.classes
+        return truth
 
-    def scores(self, suites: int, replicates: int, images: int, rng: np.random.Generator) -> NDArray:
+    def scores(self, suites: int, replicates: int, images: int, rng: np.random.Generator) -> np.ndarray:
         """Scores of independent suites (suites, C, M, R, N). All cells of a suite share their test images."""
         quantile = norm.ppf(np.array(self.accuracy))
         slope = norm.pdf(quantile)
@@ -53,20 +53,20 @@ class World:
         mean = quantile * np.sqrt(1 + run_sd**2 + draw_sd**2)
         cells, models = quantile.shape
 
-        def normal(*shape: int) -> NDArray:
+        def normal(*shape: int) -> np.ndarray:
             return rng.standard_normal(shape, dtype=np.float32)
 
         luck = run_sd[..., None] * normal(suites, cells, models, replicates)
         luck += draw_sd[..., None] * normal(suites, 1, 1, replicates)
         level = ((mean[..., None] + luck) / REST).astype(np.float32)
-        difficulty = np.float32(SHARED_DIFFICULTY / REST) * normal(suites, 1, 1, 1, images)
+        difficulty: np.ndarray = np.float32(SHARED_DIFFICULTY / REST) * normal(suites, 1, 1, 1, images)
         difficulty = difficulty + np.float32(OWN_DIFFICULTY / REST) * normal(suites, 1, models, 1, images)
         sure = level[..., None] + difficulty  # in standard deviations of the rest
         sure += REACH
         sure *= STEPS
         np.clip(sure, 0, 2 * REACH * STEPS, out=sure)
         chance = PROBABILITY[np.rint(sure, out=sure).astype(np.int16)]
-        scores = (rng.random(chance.shape, dtype=np.float32) < chance).astype(np.float32)
+        scores: np.ndarray = (rng.random(chance.shape, dtype=np.float32) < chance).astype(np.float32)
         lost = rng.random((suites, cells, models, replicates)) < np.asarray(self.diverged)[..., None]
         scores[lost] = 1 / self.classes
         return scores

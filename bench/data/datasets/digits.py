@@ -2,8 +2,7 @@
 
 import gzip
 import hashlib
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import distribution
 
 import numpy as np
 
@@ -44,8 +43,8 @@ def load(split_id: str, place: Place) -> Dataset:
 def arrays() -> tuple[np.ndarray, np.ndarray]:
     """Images as uint8 (1797, 8, 8, 3), the levels 0 to 16 spread over 0 to 255, and labels int64 (1797,)."""
     # Its file is read as it is: to import scikit-learn takes longer than all else that a plan needs.
-    package = Path(find_spec("sklearn").origin).parent
-    with gzip.open(package / "datasets" / "data" / "digits.csv.gz") as file:
+    path = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    with gzip.open(str(path)) as file:
         table = np.loadtxt(file, delimiter=",")
     grey = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1), table[:, -1].astype("<i8")

@@ -38,6 +38,7 @@ def load(split_id: str | None, place: Place) -> Dataset:
         InputError: the split id does not fit the folder's layout.
         DataError: the folder is missing, its layout is unclear or a class is too small.
     """
+    assert place.path is not None  # as of every dataset that takes one
     root = place.path.resolve()
     if not root.is_dir():
         raise DataError(f"folder:{place.path}: there is no folder {root}")

@@ -9,16 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from bench.profiling.kind import Kind
 
 
-def find_kind(name: str) -> "Kind":
+def find_kind(name: str) -> "Kind[Any]":
     """The kind of a name."""
     return import_module(f"{__name__}.{name}").KIND
 
 
 @cache
-def all_kinds() -> "dict[str, Kind]":
+def all_kinds() -> "dict[str, Kind[Any]]":
     """Every kind by its name, in order."""
     return {module.name: find_kind(module.name) for module in pkgutil.iter_modules(__path__)}
 

@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from bench.profiling.session import Session
 
 
-class Cost(Kind):
+class Cost(Kind[CostConfig]):
     name, config, requestable = "cost", CostConfig, False
     columns = ("model", "input_size", "classes", "params", "flops", "gmacs")
 
-    def check(self, job: ProfileJob, session: "Session") -> None:
+    def check(self, job: ProfileJob[CostConfig], session: "Session") -> None:
         self.profile(job, session)
 
-    def profile(self, job: ProfileJob, session: "Session") -> Record:
+    def profile(self, job: ProfileJob[CostConfig], session: "Session") -> Record:
         return count_cost(job.config, job.id)
 
-    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+    def expected_seconds(self, job: ProfileJob[CostConfig], step_s: float) -> float:
         return COUNT_S
 
-    def record(self, job: ProfileJob, started: str, finished: str, numbers: Record) -> Record:
+    def record(self, job: ProfileJob[CostConfig], started: str, finished: str, numbers: Record) -> Record:
         return {
             **numbers,
             "format": PROFILE_FORMAT,

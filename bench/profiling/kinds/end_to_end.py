@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import TYPE_CHECKING
 
+from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob, Request
 from bench.profiling.kind import NETWORK, RATES, NetworkKind, Record
 from bench.profiling.kinds.loading import jpeg_seconds
@@ -19,7 +20,7 @@ class EndToEnd(NetworkKind):
     name, repeated = "end_to_end", True
     columns = (*NETWORK, *RATES[:2], *(f"{name}_share" for name in PHASES))
 
-    def jobs(self, request: Request) -> Iterator[ProfileJob]:
+    def jobs(self, request: Request) -> Iterator[ProfileJob[NetworkConfig]]:
         configs = [config for config in request.configs if config.mode == "infer"]
         batch_sizes = [config.batch_size for config in configs]
         for config in configs if self.name in request.kinds else ():
@@ -42,7 +43,7 @@ class EndToEnd(NetworkKind):
             ],
         }
 
-    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+    def expected_seconds(self, job: ProfileJob[NetworkConfig], step_s: float) -> float:
         return super().expected_seconds(job, step_s + jpeg_seconds(job.config))
 
 

@@ -23,7 +23,7 @@ class Energy(NetworkKind):
 
         return measure_idle(config.device)
 
-    def profile(self, job: ProfileJob, session: "Session") -> Record:
+    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Record:
         if session.idle_watts is None:
             idle = session.measure(self.name, job.config, method="idle")
             if idle["outcome"] != "measured":
@@ -31,7 +31,7 @@ class Energy(NetworkKind):
             session.idle_watts = idle["idle_watts"]
         return session.measure(self.name, job.config, idle_watts=session.idle_watts)
 
-    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+    def expected_seconds(self, job: ProfileJob[NetworkConfig], step_s: float) -> float:
         return START_S + MEASURE_S
 
 

@@ -10,18 +10,18 @@ from bench.profiling.kind import RATES, Kind
 JPEG_S = 0.008
 
 
-class Loading(Kind):
+class Loading(Kind[LoadingConfig]):
     name, config, requestable, repeated = "loading", LoadingConfig, False, True
     columns = ("path", "batch_size", "input_size", *RATES)
 
-    def jobs(self, request: Request) -> Iterator[ProfileJob]:
+    def jobs(self, request: Request) -> Iterator[ProfileJob[LoadingConfig]]:
         configs = [config for config in request.configs if config.mode == "infer"]
         for config in configs if "end_to_end" in request.kinds else ():
             if config.batch_size == max(other.batch_size for other in configs):
                 where = config.batch_size, config.input_size, config.device, config.threads, config.allocator
                 yield from (request.job(self.name, LoadingConfig(path, *where)) for path in PATHS)
 
-    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+    def expected_seconds(self, job: ProfileJob[LoadingConfig], step_s: float) -> float:
         return super().expected_seconds(job, jpeg_seconds(job.config))
 
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob
 from bench.profiling.kind import NETWORK, START_S, NetworkKind, Record
 
@@ -15,10 +16,10 @@ class Memory(NetworkKind):
     name, at_sizes = "memory", True
     columns = (*NETWORK, "peak_rss_mib", "peak_allocated_mib", "resting_mib")
 
-    def profile(self, job: ProfileJob, session: "Session") -> Record:
+    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Record:
         return {"processes": 1} | session.measure(self.name, job.config)
 
-    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+    def expected_seconds(self, job: ProfileJob[NetworkConfig], step_s: float) -> float:
         return START_S + STEPS * step_s
 
 

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from bench.profiling.session import Session
 
 
-class Scaling(Kind):
+class Scaling(Kind[ScalingConfig]):
     name, config = "scaling", ScalingConfig
     columns = ("model", "input_size", "tokens", "gmacs", "attention_share", "attention_outgrows_rest_px")
 
     def rows(self, record: Record) -> list[Record]:
         return [record | row for row in record["rows"]]
 
-    def jobs(self, request: Request) -> Iterator[ProfileJob]:
+    def jobs(self, request: Request) -> Iterator[ProfileJob[ScalingConfig]]:
         for model, config in request.first_configs().items() if self.name in request.kinds else ():
             yield request.job(self.name, ScalingConfig(model, config.classes, tuple(request.sizes)))
 
-    def profile(self, job: ProfileJob, session: "Session") -> Record:
+    def profile(self, job: ProfileJob[ScalingConfig], session: "Session") -> Record:
         from bench.networks import find_card
         from bench.profiling.scaling import scaling
 
@@ -35,7 +35,7 @@ class Scaling(Kind):
             count=lambda card, classes, size: session.cost(card.name, classes, size),
         )
 
-    def expected_seconds(self, job: ProfileJob, step_s: float) -> float:
+    def expected_seconds(self, job: ProfileJob[ScalingConfig], step_s: float) -> float:
         return COUNT_S * len(job.config.sizes)
 
 

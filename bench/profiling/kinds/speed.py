@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from bench.profiling.config import LimitConfig
+from bench.profiling.config import LimitConfig, NetworkConfig
 from bench.profiling.job import ProfileJob
 from bench.profiling.kind import NETWORK, RATES, NetworkKind, Record
 
@@ -15,7 +15,7 @@ class Speed(NetworkKind):
     name, repeated, at_sizes = "speed", True, True
     columns = (*NETWORK, *RATES, "fraction_of_matmul_peak")
 
-    def limits(self, job: ProfileJob) -> list[ProfileJob]:
+    def limits(self, job: ProfileJob[NetworkConfig]) -> list[ProfileJob[LimitConfig]]:
         device, threads = job.config.device, job.config.threads
         return [
             ProfileJob("matmul", LimitConfig(device, threads, job.config.precision), job.budget),
