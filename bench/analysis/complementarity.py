@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 Kind = Literal["a + b", "a + b, same replicate", "a + a", "b + b"]
-Network = tuple[Literal["a", "b"], int]
+Model = Literal["a", "b"]
+Network = tuple[Model, int]
 """A model and the place of its replicate."""
 
 
@@ -33,7 +34,7 @@ class Pairing:
     largest_overlap: float | None
 
 
-def overlaps(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+def overlaps(correct_a: ArrayLike, correct_b: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare the errors of every network of one model (R, N) with those of every one of another (S, N).
 
     Returns, each (R, S): the share of the images that both got wrong; that share of those that either got
@@ -67,19 +68,19 @@ def pairings(
     networks, None where it was not measured. With one replicate there is only the pair from the same
     replicate. Raises ValueError for shapes that do not match.
     """
-    correct = {"a": np.asarray(a, bool), "b": np.asarray(b, bool)}
+    correct: dict[Model, np.ndarray] = {"a": np.asarray(a, bool), "b": np.asarray(b, bool)}
     if correct["a"].shape != correct["b"].shape or correct["a"].ndim != 2 or not correct["a"].size:
         raise ValueError(f"runs {correct['a'].shape} and {correct['b'].shape} do not match")
     replicates = len(correct["a"])
     different, twins = ~np.eye(replicates, dtype=bool), np.triu_indices(replicates, 1)
-    kinds: dict[Kind, tuple[str, tuple[NDArray, NDArray]]] = {
-        "a + b": ("ab", np.nonzero(different)),
-        "a + b, same replicate": ("ab", np.nonzero(~different)),
-        "a + a": ("aa", twins),
-        "b + b": ("bb", twins),
-    }
+    kinds: list[tuple[Kind, Model, Model, tuple[np.ndarray, ...]]] = [
+        ("a + b", "a", "b", np.nonzero(different)),
+        ("a + b, same replicate", "a", "b", np.nonzero(~different)),
+        ("a + a", "a", "a", twins),
+        ("b + b", "b", "b", twins),
+    ]
     found = []
-    for kind, ((one, other), at) in kinds.items():
+    for kind, one, other, at in kinds:
         if not at[0].size:
             continue
         both, shared, most = (values[at] for values in overlaps(correct[one], correct[other]))
@@ -111,6 +112,6 @@ def _mean_if_all(values: Iterable[float | None]) -> float | None:
     return float(np.mean(measured))
 
 
-def _mean_of_known(values: NDArray) -> float | None:
+def _mean_of_known(values: np.ndarray) -> float | None:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else None

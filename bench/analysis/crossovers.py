@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.statistics import Contrast
@@ -62,24 +61,24 @@ def crossover_of(findings: list[Finding]) -> Crossover | None:
     """Whether the better model of one primary pair changes with the size, by the verdicts at the sizes at
     which both were trained; None with fewer than two of these, and for exploratory pairs, of which nothing is
     claimed."""
-    usable = [f for f in findings if f.result and not f.untrained]
-    by_size = {f.images_per_class: f for f in usable}  # 10 shots may be the whole split
-    measured = [by_size[size] for size in sorted(by_size)]
-    if len(measured) < 2 or not all(f.pair.primary for f in measured):
+    usable = [(f, f.result) for f in findings if f.result and not f.untrained]
+    by_size = {f.images_per_class: result for f, result in usable}  # 10 shots may be the whole split
+    if len(by_size) < 2 or not all(f.pair.primary for f, _ in usable):
         return None
-    return crossover([f.images_per_class for f in measured], [f.result for f in measured])
+    sizes = sorted(by_size)
+    return crossover(sizes, [by_size[size] for size in sizes])
 
 
-def _crossing(sizes: NDArray, contrasts: Sequence[Contrast], i: int, j: int) -> Crossing:
+def _crossing(sizes: np.ndarray, contrasts: Sequence[Contrast], i: int, j: int) -> Crossing:
     differences = np.array([c.estimate for c in contrasts])
     signs = np.sign(differences)
     zeros = [float(sizes[k]) for k in range(i, j) if signs[k] == 0]
     zeros += [_zero(sizes, differences, k) for k in range(i, j) if signs[k] * signs[k + 1] < 0]
-    leader = "a" if contrasts[i].verdict == "better" else "b"
+    leader: Literal["a", "b"] = "a" if contrasts[i].verdict == "better" else "b"
     return Crossing(float(sizes[i]), float(sizes[j]), sorted(zeros)[len(zeros) // 2], leader)
 
 
-def _zero(sizes: NDArray, differences: NDArray, k: int) -> float:
+def _zero(sizes: np.ndarray, differences: np.ndarray, k: int) -> float:
     """Where the line from point k to k + 1 over the logarithm of the size crosses zero."""
     share = differences[k] / (differences[k] - differences[k + 1])
     return float(sizes[k] * (sizes[k + 1] / sizes[k]) ** share)

@@ -125,7 +125,7 @@ def _training(config: NetworkConfig, network: nn.Module, images: torch.Tensor) -
     """The training step of trials, always on the same images; one was taken, and its loss was finite."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.randint(config.classes, (len(images),), generator=generator).to(config.device)
-    recipe = load_recipe(RECIPE).optimizer
+    _, recipe = load_recipe(RECIPE).training
     optimizer = make_optimizer(network, recipe.model_copy(update={"lr": LEARNING_RATE}))
     step = TrainingStep(
         network,
@@ -142,7 +142,7 @@ def _training(config: NetworkConfig, network: nn.Module, images: torch.Tensor) -
 
 def describe_optimizer() -> str:
     """What a training step updates the weights with."""
-    recipe = load_recipe(RECIPE).optimizer
+    _, recipe = load_recipe(RECIPE).training
     return f"{recipe.name}, fused, gradient norm clipped to {recipe.clip_grad:g}, as in the recipe {RECIPE}"
 
 

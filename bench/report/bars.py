@@ -1,12 +1,13 @@
 """Figures of stacked horizontal bars, whose parts differ in hatching as well as in shade."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.patches import Patch
 
 from bench.report.blocks import Figure
-from bench.report.figures import WIDTH, canvas, finish, shortened
+from bench.report.figures import WIDTH, canvas, finish, renderer_of, shortened
 
 BAR = 6.2  # mm, with the room between two
 TITLE_CHARACTERS = 30
@@ -19,7 +20,7 @@ HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "", "----", "||||")
 def stacked_bars(
     name: str,
     titles: Sequence[str],
-    parts: dict[str, Sequence[float]],
+    parts: Mapping[str, Sequence[float]],
     *,
     x_label: str,
     caption: str,
@@ -41,7 +42,7 @@ def stacked_bars(
     left = [0.0] * len(titles)
     patches = []
     for number, (part, values) in enumerate(shown.items()):
-        style = {
+        style: dict[str, Any] = {
             "facecolor": SHADES[number % len(SHADES)],
             "hatch": HATCHES[number % len(HATCHES)],
             "edgecolor": EDGE,
@@ -55,7 +56,7 @@ def stacked_bars(
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(x_label)
     axes.set_xlim(0, max(left))
-    renderer = drawing.canvas.get_renderer()
+    renderer = renderer_of(drawing)
     widest = max(label.get_window_extent(renderer).width for label in axes.get_yticklabels())
     margin = widest / drawing.dpi * 25.4 + 3.5
     right = 3.0

@@ -186,7 +186,7 @@ def walk(blocks: Iterable[Block]) -> Iterator[Block]:
             yield from block.figures
 
 
-def numbered(sections: Iterable[Section], kind: type) -> dict[str, int]:
+def numbered(sections: Iterable[Section], kind: type[Table] | type[Figure]) -> dict[str, int]:
     """The numbers, from 1, of all figures or tables by their names."""
     found = [block for section in sections for block in walk(section.blocks) if isinstance(block, kind)]
     return {block.name: number for number, block in enumerate(found, start=1)}

@@ -39,7 +39,7 @@ def draw_changes(changes: Sequence[Change], delta: float, path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"--figure {path}: should end in {', '.join(SUFFIXES)}")
-    shown = [change for change in changes if change.difference is not None]
+    shown = [(change, size) for change in changes if (size := change.difference) is not None]
     if not shown:
         raise InputError(f"--figure {path}: no cell has runs in both stores that can be compared")
     with house_style():
@@ -48,16 +48,16 @@ def draw_changes(changes: Sequence[Change], delta: float, path: Path) -> None:
         axes = drawing.add_subplot()
         axes.axvspan(-100 * delta, 100 * delta, color=INK, alpha=0.08, linewidth=0)
         axes.axvline(0, color=INK, linewidth=0.8)
-        for row, change in enumerate(shown):
+        for row, (change, difference) in enumerate(shown):
             colour, marker = LOOKS[change.verdict]
             if change.low is not None and change.high is not None:
                 axes.plot([100 * change.low, 100 * change.high], [row, row], color=colour)
-            axes.plot(100 * change.difference, row, marker, color=colour)
-        for verdict in dict.fromkeys(change.verdict for change in shown):
+            axes.plot(100 * difference, row, marker, color=colour)
+        for verdict in dict.fromkeys(change.verdict for change, _ in shown):
             colour, marker = LOOKS[verdict]
             label = "no verdict" if verdict == "none" else verdict
             axes.plot([], [], marker, color=colour, label=label)
-        axes.set_yticks(range(len(shown)), [change.place for change in shown])
+        axes.set_yticks(range(len(shown)), [change.place for change, _ in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel("Change in top-1, second store minus first (points); the band is ± delta")
         axes.grid(axis="y", visible=False)

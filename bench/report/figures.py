@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from scipy.optimize import isotonic_regression
@@ -50,6 +50,12 @@ def canvas(height: float, panels: int = 1, below: float = 9.5) -> tuple[Drawing,
     return drawing, list(axes)
 
 
+def renderer_of(drawing: Drawing) -> RendererAgg:
+    """What measures the text of a figure made by `canvas`."""
+    assert isinstance(drawing.canvas, FigureCanvasAgg)
+    return drawing.canvas.get_renderer()
+
+
 def room_for(labels: int, height: float) -> float:
     """What axes `height` mm high lack, in mm, for this many labels of two lines to stand beside them."""
     return max(0.0, 6.0 * labels - height)
@@ -59,7 +65,7 @@ def label_ends(drawing: Drawing, axes: Axes, labels: list[EndLabel]) -> None:
     """Write the labels to the right of the axes, moved apart where they would overlap."""
     if not labels:
         return
-    renderer = drawing.canvas.get_renderer()
+    renderer = renderer_of(drawing)
     to_figure = drawing.transFigure.inverted()
     texts = [
         drawing.text(0, 0, _wrapped(label.text), va="center", size=6.5, linespacing=1.05) for label in labels

@@ -54,7 +54,8 @@ def _narrowed(table: Table) -> tuple[list[Column], list[list[Field]], list[tuple
 
     A column of notes alone joins the one that it stands under.
     """
-    columns, rows, shared = list(table.columns), [list(row) for row in table.rows], []
+    columns, rows = list(table.columns), [list(row) for row in table.rows]
+    shared: list[tuple[str, str]] = []
     for place in reversed(range(len(columns))):
         column, fields = columns[place], [row[place] for row in rows]
         titles = [other.title for other in columns]

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.report.blocks import Figure
-from bench.report.figures import WIDTH, EndLabel, canvas, finish, label_ends, room_for
+from bench.report.figures import WIDTH, EndLabel, canvas, finish, label_ends, renderer_of, room_for
 from bench.report.style import Look
 from bench.report.text import count
 
@@ -49,7 +50,7 @@ def line_figure(
     drawing, (axes,) = canvas(60 + room_for(len(lines), AXES_HEIGHT))
     labels = []
     for line in lines:
-        style = {"color": line.look.colour, "linewidth": 1.1}
+        style: dict[str, Any] = {"color": line.look.colour, "linewidth": 1.1}
         axes.plot(line.x, line.y, marker=line.look.marker, linestyle=line.look.dash, **style)
         for x, low, high in zip(line.x, line.low, line.high, strict=False):
             if not (math.isnan(low) or math.isnan(high)):
@@ -65,8 +66,8 @@ def line_figure(
         _y_axis(axes, [y for line in lines for y in line.y])
     axes.set_xlabel(f"{x_label} (log scale)")
     axes.set_ylabel(y_label if percent else f"{y_label} (log scale)")
-    renderer = drawing.canvas.get_renderer()
-    over = 1.0 - axes.yaxis.get_tightbbox(renderer).x0 / drawing.dpi * 25.4
+    box = axes.yaxis.get_tightbbox(renderer_of(drawing))
+    over = 1.0 - box.x0 / drawing.dpi * 25.4 if box else 0.0
     if over > 0:  # long numbers push the label of the axis towards the edge
         drawing.subplots_adjust(left=drawing.subplotpars.left + over / WIDTH)
     label_ends(drawing, axes, labels)

@@ -60,9 +60,9 @@ def inline_svg(figure: Figure) -> Markup:
     svg = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{figure.name}-", svg)
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda match: _themed(match[0]), svg)
     opening, rest = svg.split(">", 1)
-    box = re.search(r'viewBox="[^"]*"', opening)
+    (box,) = re.findall(r'viewBox="[^"]*"', opening)
     attributes = Markup('role="img" aria-label="{}"').format(figure.alt)
-    return Markup(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0]} {attributes}>{rest}')
+    return Markup(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box} {attributes}>{rest}')
 
 
 def swatch(look: Look) -> Markup:

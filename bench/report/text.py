@@ -13,9 +13,9 @@ def percent(fraction: float) -> str:
     return NOT_MEASURED if _missing(fraction) else f"{100 * fraction:.1f}"
 
 
-def points(fraction: float, *, sign: bool = True, digits: int = 1) -> str:
+def points(fraction: float | None, *, sign: bool = True, digits: int = 1) -> str:
     """A difference of fractions in points, one decimal unless told, with its sign or without."""
-    if _missing(fraction):
+    if fraction is None or _missing(fraction):
         return NOT_MEASURED
     text = f"{100 * (fraction if sign else abs(fraction)):{'+' if sign else ''}.{digits}f}"
     return (text if float(text) else text.lstrip("+-")).replace("-", MINUS)
@@ -24,7 +24,7 @@ def points(fraction: float, *, sign: bool = True, digits: int = 1) -> str:
 def ends(low: float | None, high: float | None) -> tuple[str, str]:
     """Both ends of an interval of differences in points: with one decimal, or up to three so that none looks
     like 0 that is not, as a verdict depends on it."""
-    if _missing(low) or _missing(high):
+    if low is None or high is None or _missing(low) or _missing(high):
         return NOT_MEASURED, NOT_MEASURED
     digits = next((n for n in (1, 2) if all(round(100 * end, n) or not end for end in (low, high))), 3)
     return points(low, digits=digits), points(high, digits=digits)

@@ -27,13 +27,13 @@ def evaluate(inputs: Inputs, model: Model, store: RunStore) -> dict[str, float |
     store.count_evaluation(inputs.resolved.id)
     labels, dataset = inputs.labels("test"), inputs.dataset
     metrics = score(logits, labels)
-    metrics |= {"top1_deduplicated": deduplicated_top1(logits, labels, dataset.duplicates)}
+    deduplicated = deduplicated_top1(logits, labels, dataset.duplicates)
     data = (dataset.name, dataset.split_id, dataset.fingerprint)
     store.write_labels(*data, labels, dataset.duplicates, dataset.class_names)
     save_predictions(compact(logits, labels), inputs.files.predictions)
     with staged(inputs.files.probabilities) as part, part.open("wb") as file:
         np.save(file, probabilities(logits).astype(np.float16))
-    return metrics
+    return metrics | {"top1_deduplicated": deduplicated}
 
 
 def look_at_train_and_val(inputs: Inputs, model: Model, known: Mapping[str, float]) -> dict[str, float]:
@@ -63,5 +63,6 @@ def finite(logits: np.ndarray, split: str) -> np.ndarray:
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax over the classes, shape (n, classes)."""
-    exponent = np.exp(logits - logits.max(1, keepdims=True))
-    return exponent / exponent.sum(1, keepdims=True)
+    exponents = np.exp(logits - logits.max(1, keepdims=True))
+    shares: np.ndarray = exponents / exponents.sum(1, keepdims=True)
+    return shares

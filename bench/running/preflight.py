@@ -1,6 +1,7 @@
 """What can be known to fail before the first trial: weights that do not fit, inputs that are too small."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 
@@ -24,16 +25,19 @@ def check_networks(trials: Iterable[Resolved], resolver: Resolver) -> None:
             continue
         seen.add(key)
         card, weights = resolver.weights(trial)
-        made = {
-            "classes": resolved.classes,
-            "input_size": trial.input_size,
-            "drop_path": trial.recipe.drop_path,
-        }
+        make = partial(
+            make_model,
+            card,
+            weights,
+            classes=resolved.classes,
+            input_size=trial.input_size,
+            drop_path=trial.recipe.drop_path,
+        )
         if weights.path is None:
             with torch.device("meta"):
-                network = make_model(card, weights, **made)
+                network = make()
         else:
-            network = make_model(card, weights, **made).to("meta")
+            network = make().to("meta")
         try:
             network.eval()(torch.empty(1, 3, trial.input_size, trial.input_size, device="meta"))
         except REFUSALS as error:

@@ -149,6 +149,17 @@ class Recipe(Strict):
             raise ValueError("a recipe has either [budget] and [optimizer], or [probe]")
         return self
 
+    @property
+    def training(self) -> tuple[Budget, Optimizer]:
+        """How long and by which rule the network is trained.
+
+        Raises:
+            ValueError: it is not; the recipe is a probe.
+        """
+        if self.budget is None or self.optimizer is None:
+            raise ValueError(f'the recipe "{self.name}" trains no network')
+        return self.budget, self.optimizer
+
     def identity(self) -> dict[str, Any]:
         """What of a recipe can change a number: all but its name and the words about it."""
         words = {"name", "title", "expected", "protocol"}

@@ -116,7 +116,7 @@ def _of_dataset(
                     "test_images": len(test_labels),
                 },
                 "chance_top1": 1 / classes,
-                "majority_top1": float((majority_class(labels[positions]) == test_labels).mean()),
+                "majority_top1": float((test_labels == majority_class(labels[positions])).mean()),
                 "nearest_top1": float((predicted == test_labels).mean()),
                 "pixels": int(round((train.shape[1] / 3) ** 0.5)),
                 "machine": machine_name(),

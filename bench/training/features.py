@@ -211,10 +211,11 @@ def _rows_in(part: Path) -> int:
 def _sha256(features: np.ndarray) -> str:
     """Of shape and values."""
     whole = hashlib.sha256(f"{features.shape}".encode())
-    whole.update(np.ascontiguousarray(features))
+    whole.update(np.ascontiguousarray(features).data)
     return whole.hexdigest()
 
 
 def penultimate(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     """The function from images to what the last layer of a timm network reads, shape (n, width)."""
-    return lambda images: network.forward_head(network.forward_features(images), pre_logits=True)
+    timm: Any = network
+    return lambda images: timm.forward_head(timm.forward_features(images), pre_logits=True)

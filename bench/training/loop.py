@@ -85,20 +85,22 @@ class Trainer:
         self.outputs, self.seed, self.saved = outputs, seed, saved
         self.validate, self.observer = validate, observer
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(images.device)
-        self.batch_size = min(recipe.budget.batch_size, len(images))
-        self.total, self.per_epoch = recipe.budget.steps(len(images))
+        budget, update = recipe.training
+        self.batch_size, self.lr = min(budget.batch_size, len(images)), update.lr
+        self.total, self.per_epoch = budget.steps(len(images))
         self.log_every = max(1, self.total // HISTORY_ROWS)
         self.val_steps = _validation_steps(recipe, self.total, self.per_epoch) if validate else set()
-        self.optimizer = make_optimizer(network, recipe.optimizer)
+        self.optimizer = make_optimizer(network, update)
         self.loss = CrossEntropy(recipe, outputs)
         self.step = TrainingStep(
-            network, self.optimizer, self.loss, precision=precision, clip_grad=recipe.optimizer.clip_grad
+            network, self.optimizer, self.loss, precision=precision, clip_grad=update.clip_grad
         )
         self.progress, self.best = checkpoint.load(saved, network, self.optimizer)
         self.earlier_seconds = self.progress.seconds
         self.loss_sum = torch.tensor(self.progress.loss_sum, device=images.device)
         self.generator = torch.Generator()
-        self.epoch, self.shuffled = -1, None
+        self.epoch = -1
+        self.shuffled: Epoch | None = None
         self.last_val: dict[str, float] = {}
         self.part_steps, self.part_seconds = 0, 0.0  # since the last row of the history
         self.started = self.saved_at = time.perf_counter()
@@ -157,14 +159,14 @@ class Trainer:
         """Set learning rate and momentum for the next step; returns the former."""
         schedule = self.recipe.schedule
         at = position(schedule, self.progress.step, self.per_epoch)
-        lr = self.recipe.optimizer.lr * lr_factor(schedule, at, self.total)
+        lr = self.lr * lr_factor(schedule, at, self.total)
         set_rate(self.optimizer, lr, momentum(schedule, at, self.total))
         return lr
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """Images, float32 (n, 3, size, size), and targets of the next step."""
         step = self.progress.step
-        if step // self.per_epoch != self.epoch:
+        if self.shuffled is None or step // self.per_epoch != self.epoch:
             self.epoch = step // self.per_epoch
             order = epoch_order(self.seed, self.epoch, len(self.images))
             self.shuffled = Epoch(self.images, self.labels, order)
@@ -203,6 +205,7 @@ class Trainer:
         """Put val into a row and the row into the history; keep the weights if they are the best."""
         progress = self.progress
         progress.row = row
+        assert self.validate is not None  # without a val split there are no `val_steps`
         try:
             self.last_val = self.validate()
         except Diverged as error:

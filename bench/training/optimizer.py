@@ -13,7 +13,7 @@ def make_optimizer(network: nn.Module, recipe: Optimizer) -> torch.optim.Optimiz
     Vectors (norms and biases) and what the network itself names (position embeddings, class tokens)
     are not decayed.
     """
-    undecayed = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()
+    undecayed: set[str] = getattr(network, "no_weight_decay", set)()
     groups = param_groups_weight_decay(network, recipe.weight_decay, no_weight_decay_list=undecayed)
     if recipe.name == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True, fused=True)

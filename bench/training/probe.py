@@ -10,10 +10,11 @@ with the bias b not penalised: scikit-learn's make_pipeline(Normalizer(), Logist
 the sum, and not the mean, because l2 then means the same for few images and for many: in a fold and in all.
 """
 
+import math
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -150,19 +151,18 @@ def _choose(
         regressions.append(Regression(x, y, classes, rows=rows, should_stop=should_stop))
         held.append(torch.from_numpy(left).to(x.device))
     scores: dict[str, float] = {}
-    best = start = None
-    worse = 0
+    lowest, worse = math.inf, 0
     for l2 in sorted(strengths, reverse=True):
         solutions = [regression.solve(l2, FOLD_TOLERANCE) for regression in regressions]
         nll = sum(
             regression.nll(solution, rows)
             for regression, solution, rows in zip(regressions, solutions, held, strict=True)
         ) / sum(map(len, held))
-        scores[f"{l2:g}"] = nll
-        if best is None or nll < scores[f"{best:g}"]:
-            best, start, worse = l2, torch.stack(solutions).mean(0), 0
+        if not scores or nll < lowest:
+            lowest, best, start, worse = nll, l2, torch.stack(solutions).mean(0), 0
         else:
             worse += 1
+        scores[f"{l2:g}"] = nll
         if worse == PAST_BEST:
             break
     return best, scores, start
@@ -266,7 +266,9 @@ class Regression:
             gradient[:, -1] += residual.sum(0)
         return value, gradient
 
-    def _outputs(self, solution: torch.Tensor, rows: torch.Tensor):
+    def _outputs(
+        self, solution: torch.Tensor, rows: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Features, labels and log-probabilities of some images, ROWS at a time."""
         for part in rows.split(ROWS):
             if self.should_stop():

@@ -96,7 +96,8 @@ def fit_probe(inputs: Inputs) -> tuple[ProbeModel, Training]:
         Stopped: the observer asked for it.
         TrialError: features are not finite.
     """
-    trial, features = inputs.trial, Features(inputs)
+    trial, recipe, features = inputs.trial, inputs.trial.recipe.probe, Features(inputs)
+    assert recipe is not None
     subset = np.ascontiguousarray(features.of("train"))
     if not np.isfinite(subset).all():
         raise TrialError(f"{inputs.card.name}: some features are not finite in {trial.precision}; use fp32")
@@ -105,7 +106,7 @@ def fit_probe(inputs: Inputs) -> tuple[ProbeModel, Training]:
         subset,
         inputs.labels("train"),
         inputs.outputs,
-        trial.recipe.probe,
+        recipe,
         seed=inputs.resolved.identity["draw_seed"] or 0,
         device=inputs.device,
         should_stop=inputs.observer.should_stop,

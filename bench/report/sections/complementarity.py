@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from bench.analysis.complementarity import Kind, Network, Pairing, pairings
@@ -40,7 +42,9 @@ COLUMNS = (
     Column("n", numeric=True),
     Column("Notes", under="Pair"),
 )
-TWO, TWINS_A, TWINS_B = "a + b", "a + a", "b + b"
+TWO: Kind = "a + b"
+TWINS_A: Kind = "a + a"
+TWINS_B: Kind = "b + b"
 
 
 @dataclass(frozen=True)
@@ -153,13 +157,14 @@ def _single(evidence: Evidence, standing: Standing, finding: Finding) -> str:
     """The accuracy of a model of the same comparison and subset that costs what both of the pair cost."""
     pair = finding.pair
     flops = [standing.flops(pair.comparison, key) for key in (pair.a, pair.b)]
+    both = sum(filter(None, flops))
     if None in flops:
         return NOT_MEASURED
     named = []
     for cell in evidence.cells:
         own = standing.flops(cell.comparison, cell.contestant)
         here = (cell.comparison, cell.shots) == (pair.comparison, pair.shots) and cell.runs
-        if here and own and 1 / UNMATCHED_FLOPS <= own / sum(flops) <= UNMATCHED_FLOPS:
+        if here and own and 1 / UNMATCHED_FLOPS <= own / both <= UNMATCHED_FLOPS:
             named.append(f"{cell.title}: {percent(cell.scores['top1'].mean)}")
     return "; ".join(named) or NOT_MEASURED
 
@@ -202,10 +207,10 @@ def _figure(evidence: Evidence, name: str, members: list[Complement]) -> Figure:
     axes.set_xlabel("Shared errors (% of the images that either got wrong)")
     middle = sum(axes.get_position().intervaly) / 2
     drawing.text(1.5 / WIDTH, middle, "Images per class", rotation=90, va="center", size=7)
-    own = {"color": INK, "linestyle": "none"}
+    black: dict[str, Any] = {"color": INK, "linestyle": "none"}
     handles = [
-        Line2D([], [], marker="D", markersize=3.6, label="the two models", **own),
-        Line2D([], [], marker="|", markersize=6.5, label="the most that they could share", **own),
+        Line2D([], [], marker="D", markersize=3.6, label="the two models", **black),
+        Line2D([], [], marker="|", markersize=6.5, label="the most that they could share", **black),
     ]
     handles += [
         Line2D(
@@ -248,7 +253,7 @@ def _drawn(found: Complement) -> bool:
     return found.replicates > 1 and not found.finding.untrained
 
 
-def _mark(axes, value: float, place: float, look: Look) -> None:
+def _mark(axes: Axes, value: float, place: float, look: Look) -> None:
     axes.plot([100 * value], [place], marker=look.marker, color=look.colour, linestyle="none", markersize=3.8)
 
 

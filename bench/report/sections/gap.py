@@ -92,8 +92,10 @@ def _figure(evidence: Evidence, name: str, told: list[tuple[Cell, pd.DataFrame]]
             singles = [
                 (cell.images_per_class, scale * gap) for cell, own in lines[key] for gap in own[f"gap_{kind}"]
             ]
+            x, y = zip(*singles, strict=True)
             axes.scatter(
-                *zip(*singles, strict=True),
+                x,
+                y,
                 s=6,
                 marker=look.marker,
                 facecolors="none",

@@ -1,6 +1,7 @@
 """Descriptions of single trained networks, of the first replicate: never a verdict."""
 
 from bench.analysis.contrasts import Finding
+from bench.analysis.predictions import Outputs
 from bench.analysis.statistics import bootstrap_per_class, mcnemar, wilson
 from bench.files import slug
 from bench.report.blocks import Column, Details, Field, Prose, Table
@@ -32,7 +33,10 @@ SMALLEST_P = 0.001
 
 def networks(evidence: Evidence, name: str, cells: list[Cell]) -> tuple[Details, ...]:
     """Intervals over the test images of one network of each cell; nothing where no predictions are stored."""
-    rows, starts, runs, sizes = [], [], [], []
+    rows: list[tuple[Field, ...]] = []
+    starts: list[int] = []
+    runs: list[str] = []
+    sizes: list[int | None] = []
     for cell in cells:
         found = _first(evidence, cell)
         if found is None:
@@ -71,7 +75,10 @@ def networks(evidence: Evidence, name: str, cells: list[Cell]) -> tuple[Details,
 
 def two_networks(evidence: Evidence, name: str, findings: list[Finding]) -> tuple[Details, ...]:
     """McNemar's exact test of the first replicate that finished in both models of each contrast."""
-    rows, starts, runs, pairs = [], [], [], []
+    rows: list[tuple[Field, ...]] = []
+    starts: list[int] = []
+    runs: list[str] = []
+    pairs: list[str] = []
     for finding in findings:
         both = _first_of_both(evidence, finding)
         if both is None:
@@ -111,7 +118,7 @@ def p_value(p: float) -> str:
     return f"< {SMALLEST_P:g}" if p < SMALLEST_P else f"{p:.3f}"
 
 
-def _first(evidence: Evidence, cell: Cell):
+def _first(evidence: Evidence, cell: Cell) -> tuple[str, Outputs] | None:
     """The first run of a cell with stored predictions, and these."""
     for run in cell.runs:
         outputs = evidence.predictions.outputs(evidence.records[run])

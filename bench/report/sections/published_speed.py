@@ -32,7 +32,7 @@ def published_table(evidence: Evidence) -> list[Block]:
     models = set(evidence.measured["speed"]["model"])
     theirs = [row for row in table.to_dict("records") if row["model"] in models]
     kinds = {place.kind for place in evidence.places}
-    elsewhere = [
+    elsewhere: list[Block] = [
         Prose(f"{number} published figures are of a {kind}; no speed was measured on a {kind} here.")
         for kind in ("CPU", "GPU")
         if kind not in kinds and (number := sum(row["device"] == kind for row in theirs))
@@ -43,7 +43,7 @@ def published_table(evidence: Evidence) -> list[Block]:
     order = {model: place for place, model in enumerate(ordered(models, list(evidence.model_looks)))}
     rows, runs = [], []
     for row in sorted(theirs, key=lambda row: order[row["model"]]):
-        nearest = [
+        nearest: list[tuple[Place | None, dict[str, Any] | None]] = [
             (place, found)
             for place in evidence.places
             if place.kind == row["device"] and (found := _nearest(place, row))
