@@ -139,6 +139,10 @@ class NetworkKind(Kind[NetworkConfig]):
             if self.at_sizes and "scaling" in request.kinds:
                 yield from (request.job(self.name, config) for config in request.configs_at_sizes())
 
+    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Record:
+        """By default what one fresh process measures."""
+        return session.measure(self.name, job.config)
+
     def check(self, job: ProfileJob[NetworkConfig], session: "Session") -> None:
         session.cost(job.config.model, job.config.classes, job.config.input_size)
 
