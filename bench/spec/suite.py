@@ -1,7 +1,10 @@
 """Suites: what to cross, what to contrast, what to profile."""
 
+import json
+import re
 import shlex
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -289,26 +292,35 @@ def _no_suite(name: str) -> str:
     return f"{said}{did_you_mean(name, suite_names())} (see: vcbench suites; or the path of a TOML file)"
 
 
-def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
-    """A suite as `find_suite` finds it, with `key=value` settings from the command line.
+def load_suite(suite: str | Mapping[str, Any], settings: tuple[str, ...] = ()) -> Suite:
+    """A suite as `find_suite` finds it, or of a mapping like such a file with its `name`.
 
-    Settings make a variant with a name of its own, `SUITE+HASH`. A key that starts with `recipe.` goes
-    to every recipe that has it; `comparison.` to every comparison; all others to the suite itself.
+    `key=value` settings, as from the command line, make a variant with a name of its own, `SUITE+HASH`. A key
+    that starts with `recipe.` goes to every recipe that has it; `comparison.` to every comparison; all others
+    to the suite itself.
 
     Raises:
-        InputError: no such suite, its file is wrong, or a setting does not fit.
+        InputError: no such suite, its file or mapping is wrong, or a setting does not fit.
     """
-    path = find_suite(name)
-    values = _included(path)
+    if isinstance(suite, str):
+        path = find_suite(suite)
+        where, name, values = str(path), path.stem, read_toml(path)
+    else:
+        name = suite.get("name")
+        where = f"suite {shortened(repr(name))}"
+        _check_own_name(name)
+        check_plain(dict(suite), where=where)
+        values = json.loads(json.dumps(dict(suite)))  # a copy, with lists for tuples
+    values = _with_included(values, where)
     if not settings:
-        return parse({**values, "name": path.stem}, Suite, where=str(path))
+        return parse({**values, "name": name}, Suite, where=where)
     parsed = dict(_setting(text) for text in settings)
     for key in ("name", "settings", "include"):
         if key in parsed:
             raise InputError(f"--set {key}: cannot be set")
     comparisons = values.get("comparison", [])
     if not isinstance(comparisons, list) or not all(isinstance(one, dict) for one in comparisons):
-        return parse({**values, "name": path.stem}, Suite, where=str(path))
+        return parse({**values, "name": name}, Suite, where=where)
     for key, value in parsed.items():
         scope, _, rest = key.partition(".")
         if scope == "comparison" and rest:
@@ -316,32 +328,42 @@ def load_suite(name: str, settings: tuple[str, ...] = ()) -> Suite:
                 _assign(comparison, rest, value)
         elif scope != "recipe" or not rest:  # those of recipes: see `Suite.recipe_of`
             _assign(values, key, value)
-    variant = f"{path.stem}+{digest(parsed)[:6]}"
-    suite = parse({**values, "name": variant, "settings": settings}, Suite, where=f"{path} with --set")
-    _each_setting_fits(suite, parsed)
-    return suite
+    variant = f"{name}+{digest(parsed)[:6]}"
+    loaded = parse({**values, "name": variant, "settings": settings}, Suite, where=f"{where} with --set")
+    _each_setting_fits(loaded, parsed)
+    return loaded
 
 
-def _included(path: Path) -> dict[str, Any]:
-    """A suite file's tables, with the models and comparisons of the suites it includes before its own.
+def _check_own_name(name: Any) -> None:
+    """Raises InputError where a suite that is no file has a name that cannot be one, or that of another."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w. -]*", name) or len(name) > LONGEST_NAME:
+        raise InputError(
+            f'a suite that is no file needs a "name", of at most {LONGEST_NAME} letters, digits, spaces and '
+            f"._-, as reports and tables are named after it; not {shortened(repr(name))}"
+        )
+    if name in suite_names():
+        raise InputError(f'suite "{name}": a suite of this name comes with vcbench; choose another name')
+
+
+def _with_included(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """A suite's tables, with the models and comparisons of the suites it includes before its own.
 
     Raises:
         InputError: a file is wrong, an included suite does not exist, or two give one name to two models.
     """
-    values = read_toml(path)
     names = values.pop("include", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f'{path}: key "include": should be a list of suite names, not {names!r}')
+        raise InputError(f'{where}: key "include": should be a list of suite names, not {names!r}')
     for name in reversed(names):
         if name not in suite_names():
-            raise InputError(f'{path}: key "include": no suite "{name}"{did_you_mean(name, suite_names())}')
+            raise InputError(f'{where}: key "include": no suite "{name}"{did_you_mean(name, suite_names())}')
         other = read_toml(FOLDER / f"{name}.toml")
         models = values.setdefault("models", {})
         if not isinstance(models, dict) or not isinstance(values.get("comparison", []), list):
-            raise InputError(f"{path}: should have tables [models] and [[comparison]]")
+            raise InputError(f"{where}: should have tables [models] and [[comparison]]")
         for key, model in other.get("models", {}).items():
             if models.setdefault(key, model) != model:
-                raise InputError(f'{path}: model "{key}" is another one in the included suite {name}')
+                raise InputError(f'{where}: model "{key}" is another one in the included suite {name}')
         values["comparison"] = other.get("comparison", []) + values.get("comparison", [])
     return values
 

@@ -62,10 +62,10 @@ def parse(values: dict[str, Any], schema: type[Schema], *, where: str) -> Schema
 
 
 def check_plain(values: Any, *, where: str) -> None:
-    """Refuse what TOML can say and no schema takes.
+    """Refuse what TOML or Python can say and no schema takes.
 
     Raises:
-        InputError: a date or time, a number that is not finite or has too many digits, a hidden character.
+        InputError: a date or another object, a number that is not finite or has too many digits, a hidden character.
     """
     try:
         for key, value in _leaves(values, ""):
@@ -79,7 +79,8 @@ def check_plain(values: Any, *, where: str) -> None:
             elif isinstance(value, int) and value.bit_length() > 63:
                 raise InputError(f"{name}: is a whole number of more than 18 digits")
             elif not isinstance(value, int | float):
-                raise InputError(f"{name}: {value} is a date or time, which no key takes; put text in quotes")
+                kind = type(value).__name__
+                raise InputError(f"{name}: {value} is a {kind}, which no key takes; put text in quotes")
     except RecursionError:
         raise InputError(f"{where}: nested too deeply") from None
 

@@ -1,5 +1,6 @@
 """Suites and recipes from their files, and what is said of a wrong one."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,36 @@ def test_every_suite_loads_with_its_recipes_and_cards(name):
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_says_what_to_expect(name):
     assert len(load_recipe(name).expected) > 20
+
+
+def test_a_mapping_is_read_as_its_file(tmp_path):
+    content = tomllib.loads(GOOD)
+    own = content | {"name": "mine", "comparison": tuple(content["comparison"])}
+    for settings in ((), ("recipe.budget.epochs=3",), ("comparison.input_size=32",)):
+        assert load_suite(own, settings) == load_suite(write(tmp_path, GOOD), settings)
+    assert own == content | {"name": "mine", "comparison": tuple(tomllib.loads(GOOD)["comparison"])}
+    with_others = load_suite(own | {"include": ["quick"]})
+    assert with_others.comparison == (*load_suite("quick").comparison, *load_suite(own).comparison)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": None}, ['needs a "name"', "None"]),
+        ({"name": "../up"}, ['needs a "name"', "'../up'"]),
+        ({"name": "quick"}, ['"quick"', "comes with vcbench"]),
+        ({"titel": "t"}, ["suite 'mine'", "titel", '"title"']),
+        ({"title": Path("t")}, ["suite 'mine'", "title", "Path", "no key takes"]),
+        ({"include": ["quikc"]}, ["suite 'mine'", '"quikc"', '"quick"']),
+    ],
+)
+def test_a_wrong_mapping_is_told_in_one_line(change, words):
+    with pytest.raises(InputError) as caught:
+        load_suite(tomllib.loads(GOOD) | {"name": "mine"} | change)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
 
 
 @pytest.mark.parametrize(
