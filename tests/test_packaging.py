@@ -40,7 +40,7 @@ def sources(*folders: str) -> list[Path]:
 
 def own_files() -> list[Path]:
     """The files of the project itself: no data, no environments, no results but the published ones."""
-    folders = ("bench", "models", "tests", ".ci", "results/published", "reports/published")
+    folders = ("bench", "models", "vcbench", "tests", ".ci", "results/published", "reports/published")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.iterdir())
     return [path for path in files if path.is_file() and "__pycache__" not in path.parts]
 
@@ -80,13 +80,13 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement: Requirement):
 
 @pytest.mark.parametrize(
     ("folders", "extras"),
-    [(("bench",), ()), (("tests",), ("test", "perf", "browser"))],
+    [(("bench", "vcbench"), ()), (("tests",), ("test", "perf", "browser"))],
     ids=["packages", "tests"],
 )
 def test_every_import_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]):
     declared = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
     providers = metadata.packages_distributions()
-    own = {"bench", "noxfile"} | {path.stem for path in (ROOT / "tests").rglob("*")}
+    own = {"bench", "vcbench", "noxfile"} | {path.stem for path in (ROOT / "tests").rglob("*")}
     undeclared = {}
     for path in sources(*folders):
         for name in imported(path) - sys.stdlib_module_names - own:
@@ -115,9 +115,11 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path):
     expected = {
         re.sub("^models/", "bench/cards/", path.relative_to(ROOT).as_posix())
         for path in own_files()
-        if path.relative_to(ROOT).parts[0] in ("bench", "models")
+        if path.relative_to(ROOT).parts[0] in ("bench", "models", "vcbench")
     }
     assert shipped == expected
+    assert {name.partition("/")[0] for name in shipped} == {"bench", "vcbench"}
+    assert {"bench/py.typed", "vcbench/py.typed"} <= shipped
     assert "vcbench = bench.__main__:main" in entry_points.decode()
 
 

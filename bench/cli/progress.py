@@ -124,10 +124,10 @@ def _column(**layout: int) -> Column:
 
 
 class SuiteBars:
-    """A bar over the suite, one over each running trial, and a line for every trial that ends."""
+    """A bar over the suite, one over each running trial, and a line for every trial that ends; or nothing."""
 
-    def __init__(self, name: str, should_stop: Callable[[], bool]) -> None:
-        self.console = Console(stderr=True, highlight=False)
+    def __init__(self, name: str, should_stop: Callable[[], bool], *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, quiet=quiet)
         self.bars = Progress(
             # Of a line that is too long for the terminal its last words give way, never count or time.
             TextColumn("{task.description}", markup=False, table_column=_column(max_width=30)),

@@ -1,7 +1,7 @@
 """vcbench run, status, new: suites from their file to their results."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,9 +25,6 @@ from bench.cli.common import (
     warn,
     weights_folder,
 )
-
-if TYPE_CHECKING:
-    from bench.cli.progress import Stop
 
 
 def run(
@@ -58,11 +55,28 @@ def run(
     Example: vcbench run cpu --data-dir data --budget 30m
     """
     from bench.cli.progress import Ended, Stop
+    from bench.cli.running import run_and_tabulate
+    from bench.machine import choose_device
+    from bench.profiling.plan import lacks_energy
+    from bench.spec.suite import load_suite, own_file
 
     stop = Stop(duration(budget) if budget is not None else None)
     try:
         with stop.on_signals():
-            _run(suite, results, data_dir, weights_dir, device, replicates, settings, only, jobs, stop)
+            loaded = load_suite(suite, tuple(settings or ()))
+            counts = run_and_tabulate(
+                loaded,
+                own_file(suite),
+                results,
+                data_dir=data_dir,
+                weights_dir=weights_dir,
+                device=device,
+                replicates=replicates,
+                only=only or (),
+                jobs=jobs,
+                stop=stop,
+                warn=warn,
+            )
     except Ended:
         if stop.interrupted:
             print("Interrupted before the first trial; the same command begins again.")
@@ -71,72 +85,8 @@ def run(
             f"The budget of {budget} was spent before the first trial could begin; give it more: reading the "
             "data and checking the networks take their time."
         )
-
-
-def _run(
-    suite: str,
-    results: Path,
-    data_dir: Path | None,
-    weights_dir: Path | None,
-    device: str,
-    replicates: int | None,
-    settings: list[str] | None,
-    only: list[str] | None,
-    jobs: int | None,
-    stop: "Stop",
-) -> None:
-    """As `run`, which ends this where there is nothing to be finished."""
-    from bench.cli.progress import SuiteBars
-    from bench.planning.plan import Resolver
-    from bench.profiling.plan import lacks_energy
-    from bench.running.engine import choose_engine
-    from bench.running.runner import chosen, refuse_other_suite, run_suite
-    from bench.running.workspace import Workspace
-    from bench.spec.suite import load_suite, own_file
-    from bench.store.run_store import RunStore
-
-    loaded = load_suite(suite, tuple(settings or ()))
-    folder = data_folder(data_dir)
-    weights = weights_folder(weights_dir, folder)
-    file = own_file(suite)
-    if line := refuse_other_suite(loaded, file, RunStore(results)):
-        warn(line)
-    # A wrong name and missing weights are told before anything slow begins.
-    trials = chosen(loaded, replicates, only or ())
-    Resolver(folder, weights, None).require_weights(trials)
-    bars = SuiteBars(loaded.name, stop)
-
-    from bench.machine import choose_device
-    from bench.tables.tables import write_tables
-
-    workspace = Workspace(folder, weights, results, choose_device(device))
-    engine = choose_engine(trials, workspace.device, jobs)
-
-    def began(done: int, total: int) -> None:
-        stop.heed()
-        if done < total:
-            bars.note(f"{loaded.name}: {total - done} of {total} trials to do, {engine.words}")
-        bars.began(done, total)
-
-    try:
-        counts = run_suite(
-            loaded,
-            workspace,
-            engine,
-            replicates=replicates,
-            only=only or (),
-            follow=bars.follow,
-            should_stop=stop,
-            began=began,
-            ended=bars.ended,
-            told=bars.told,
-            warn=warn,
-            file=file,
-        )
-    finally:
-        bars.bars.stop()
-    write_tables(RunStore(results))
-    if lacking := lacks_energy(loaded, workspace.device):
+        return
+    if lacking := lacks_energy(loaded, choose_device(device)):
         print(lacking)
     kinds = ("finished", "diverged", "errored", "measured")
     ended = ", ".join(f"{counts[name]} {name}" for name in kinds if counts[name])

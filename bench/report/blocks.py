@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from bench.report.style import Look
 
@@ -84,7 +85,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: `name` is that of its files, `data` the numbers it shows, `runs` the ids behind it."""
+    """A drawn figure: `name` is that of its files, `data` the numbers it shows, `runs` the ids behind it.
+
+    `drawing` is what matplotlib made the files from.
+    """
 
     name: str
     caption: str
@@ -92,6 +96,7 @@ class Figure:
     svg: str
     png: bytes
     pdf: bytes
+    drawing: Drawing
     data: pd.DataFrame
     runs: tuple[str, ...] = ()
     kind: ClassVar[str] = "figure"

@@ -114,7 +114,7 @@ def finish(
     drawing.savefig(png, format="png", metadata={"Software": None})
     drawing.savefig(pdf, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
     text = re.sub(r"<!--.*?-->\s*", "", svg.getvalue(), flags=re.DOTALL)
-    return Figure(name, caption, alt, text, png.getvalue(), pdf.getvalue(), data, runs)
+    return Figure(name, caption, alt, text, png.getvalue(), pdf.getvalue(), drawing, data, runs)
 
 
 def shortened(text: str, characters: int) -> str:

@@ -65,7 +65,8 @@ def check_plain(values: Any, *, where: str) -> None:
     """Refuse what TOML or Python can say and no schema takes.
 
     Raises:
-        InputError: a date or another object, a number that is not finite or has too many digits, a hidden character.
+        InputError: a date or another object, a number that is not finite or has too many digits, a hidden
+            character.
     """
     try:
         for key, value in _leaves(values, ""):

@@ -1,0 +1,86 @@
+"""From a suite to a run store with its tables, with bars: behind `vcbench run` and `vcbench.run`."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.cli.common import data_folder, weights_folder
+from bench.cli.progress import Stop, SuiteBars
+from bench.spec.suite import Suite
+
+
+def run_and_tabulate(
+    suite: Suite,
+    file: Path | None,
+    results: Path,
+    *,
+    data_dir: Path | None,
+    weights_dir: Path | None,
+    device: str,
+    replicates: int | None,
+    only: Sequence[str],
+    jobs: int | None,
+    stop: Stop,
+    warn: Callable[[str], None],
+    quiet: bool = False,
+) -> Counter[str]:
+    """Do what is missing of a suite, then write the tables; returns how many trials ended how.
+
+    Args:
+        file: the suite's file, where it did not come with the harness.
+        device: "auto" (CUDA, else the CPU), "cpu", "cuda" or "mps".
+        jobs: trials at once; None chooses.
+        stop: ends the run early; what is done is kept.
+        warn: called with each line that should not be missed.
+        quiet: show no bars.
+
+    Raises:
+        BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
+        Ended: asked to stop before the first trial.
+    """
+    from bench.planning.plan import Resolver
+    from bench.running.engine import choose_engine
+    from bench.running.runner import chosen, refuse_other_suite, run_suite
+    from bench.running.workspace import Workspace
+    from bench.store.run_store import RunStore
+
+    data = data_folder(data_dir)
+    weights = weights_folder(weights_dir, data)
+    if line := refuse_other_suite(suite, file, RunStore(results)):
+        warn(line)
+    # A wrong name and missing weights are told before anything slow begins.
+    trials = chosen(suite, replicates, only)
+    Resolver(data, weights, None).require_weights(trials)
+    bars = SuiteBars(suite.name, stop, quiet=quiet)
+
+    from bench.machine import choose_device
+    from bench.tables.tables import write_tables
+
+    workspace = Workspace(data, weights, results, choose_device(device))
+    engine = choose_engine(trials, workspace.device, jobs)
+
+    def began(done: int, total: int) -> None:
+        stop.heed()
+        if done < total:
+            bars.note(f"{suite.name}: {total - done} of {total} trials to do, {engine.words}")
+        bars.began(done, total)
+
+    try:
+        counts = run_suite(
+            suite,
+            workspace,
+            engine,
+            replicates=replicates,
+            only=only,
+            follow=bars.follow,
+            should_stop=stop,
+            began=began,
+            ended=bars.ended,
+            told=bars.told,
+            warn=warn,
+            file=file,
+        )
+    finally:
+        bars.bars.stop()
+    write_tables(RunStore(results))
+    return counts

@@ -1,0 +1,169 @@
+"""VCBench in Python: run a suite, open what was measured, and get it as DataFrames and figures.
+
+    import vcbench
+
+    results = vcbench.run("quick")
+    results.accuracy.groupby(["model", "train_images"])["top1"].mean()
+    results.plot("data_efficiency")
+
+The functions of the command line stand behind it, so that both write and read the same run stores. Importing
+it imports neither PyTorch nor pandas.
+"""
+
+import sys
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import __version__
+from vcbench.results import Results
+
+if TYPE_CHECKING:
+    from bench.spec.suite import Suite
+
+__all__ = ["Results", "__version__", "load_suite", "open", "run"]
+
+
+def load_suite(
+    suite: "str | Path | Mapping[str, Any] | Suite", settings: Mapping[str, Any] | None = None
+) -> "Suite":
+    """A suite, checked.
+
+    Args:
+        suite: the name of a bundled suite, the path of a TOML file, or a mapping like such a file with a
+            `name`.
+        settings: changes to it, as `--set` makes them; the suite becomes a variant, `NAME+HASH`.
+
+    Raises:
+        InputError: no such suite, a key that is wrong, or a setting that does not fit.
+
+    Example:
+        >>> suite = vcbench.load_suite("quick", {"recipe.budget.epochs": 2})
+        >>> [comparison.name for comparison in suite.comparison]
+        ['digits']
+    """
+    import json
+
+    from bench.errors import InputError
+    from bench.spec.suite import Suite
+    from bench.spec.suite import load_suite as load
+
+    if isinstance(suite, Suite):
+        if settings:
+            raise InputError(f"{suite.name}: is loaded already; give its settings to vcbench.load_suite")
+        return suite
+    texts = tuple(f"{key}={json.dumps(value)}" for key, value in (settings or {}).items())
+    return load(suite if isinstance(suite, Mapping) else str(suite), texts)
+
+
+def run(
+    suite: "str | Path | Mapping[str, Any] | Suite",
+    results: str | Path = "results",
+    *,
+    settings: Mapping[str, Any] | None = None,
+    data_dir: str | Path | None = None,
+    weights_dir: str | Path | None = None,
+    device: str = "auto",
+    replicates: int | None = None,
+    only: Sequence[str] = (),
+    jobs: int = 1,
+    budget: str | None = None,
+    progress: bool | None = None,
+) -> Results:
+    """Do what is missing of a suite in a run store, write its tables, and open the store.
+
+    Ctrl-C ends it with what was done kept; the same call goes on from there.
+
+    Args:
+        suite, settings: as for `load_suite`.
+        results: the run store, which is made where there is none.
+        data_dir: where datasets lie; None is $VCBENCH_DATA, else data/.
+        weights_dir: where weight files lie; None is weights/ in the data folder.
+        device: "auto" (CUDA, else the CPU), "cpu", "cuda" or "mps".
+        replicates: of every cell, instead of the suite's own number.
+        only: names of comparisons and models; "profiles" is what is measured without training.
+        jobs: trials at once, each in a process of its own; with several, a script needs
+            `if __name__ == "__main__":`, as it always does with multiprocessing.
+        budget: when to stop cleanly, such as "90s", "30m" or "1h30m".
+        progress: whether to show bars; None shows them on a terminal.
+
+    Returns:
+        The store, with this suite as the one that is plotted. Trials that could not be run are warned of and
+        are tried again by the next call.
+
+    Raises:
+        InputError, DataError, WeightsError: the suite is wrong, or what it needs is not here; the budget was
+            spent before the first trial.
+        StoreError: results cannot be written; nothing done is lost.
+        KeyboardInterrupt: after Ctrl-C, or another signal to end.
+
+    Example:
+        >>> results = vcbench.run("quick", "results", replicates=1, budget="10m")
+    """
+    from bench.cli.common import duration
+    from bench.cli.progress import Ended, Stop
+    from bench.cli.running import run_and_tabulate
+    from bench.errors import InputError
+
+    loaded = load_suite(suite, settings)
+    stop = Stop(duration(budget) if budget is not None else None)
+    # Python gives signals to the main thread alone.
+    main_thread = threading.current_thread() is threading.main_thread()
+    try:
+        with stop.on_signals() if main_thread else nullcontext():
+            counts = run_and_tabulate(
+                loaded,
+                _file_of(suite),
+                Path(results),
+                data_dir=None if data_dir is None else Path(data_dir),
+                weights_dir=None if weights_dir is None else Path(weights_dir),
+                device=device,
+                replicates=replicates,
+                only=only,
+                jobs=jobs,
+                stop=stop,
+                warn=_warn,
+                quiet=not (sys.stderr.isatty() if progress is None else progress),
+            )
+    except Ended:
+        if stop.interrupted:
+            raise KeyboardInterrupt from None
+        raise InputError(f"the budget of {budget} was spent before the first trial could begin") from None
+    if stop.interrupted:
+        raise KeyboardInterrupt
+    if counts["errored"]:
+        _warn(f"{loaded.name}: {counts['errored']} trials errored; see: vcbench status --results {results}")
+    return Results(results, loaded.name)
+
+
+def open(results: str | Path = "results", suite: str | None = None) -> Results:
+    """Open a run store.
+
+    Args:
+        results: its folder.
+        suite: which of its suites is plotted; it may be left out where the store has one.
+
+    Raises:
+        StoreError: there is no run store.
+        InputError: nothing of the suite was run in it.
+
+    Example:
+        >>> vcbench.open("results/published").contrasts[["suite", "a", "b", "verdict"]]
+    """
+    from bench.cli.common import existing_store
+
+    return Results(existing_store(Path(results)), suite)
+
+
+def _file_of(suite: Any) -> Path | None:
+    """The file of a suite of one's own."""
+    from bench.spec.suite import own_file
+
+    return own_file(str(suite)) if isinstance(suite, str | Path) else None
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=3)

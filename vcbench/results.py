@@ -1,0 +1,187 @@
+"""What a run store holds, as DataFrames and figures."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from bench.store.run_store import RunStore
+
+
+class Results:
+    """The tables of a run store, and the figures of one of its suites.
+
+    The tables are those that `vcbench tables` writes, made from the store when the first of them is asked
+    for; open the store again to see what was added since. Fractions are in 0..1, units are in the names of
+    columns, and what was not measured is missing (NaN or NA). A table of which nothing was measured has no
+    rows.
+
+    Attributes:
+        path: the folder of the store.
+        suite: the suite that is plotted; None where there are several and none was named.
+
+    Example:
+        >>> results = vcbench.open("results/published", "cpu")
+        >>> finished = results.accuracy.query("suite == 'cpu' and outcome == 'finished'")
+        >>> finished.pivot_table("top1", "model", ["dataset", "shots"])
+    """
+
+    def __init__(self, path: str | Path, suite: str | None = None) -> None:
+        from bench.errors import InputError, did_you_mean
+
+        self.path = Path(path)
+        known = self.suites
+        if suite is not None and suite not in known:
+            raise InputError(f'{path}: nothing of a suite "{suite}" was run here{did_you_mean(suite, known)}')
+        self.suite = known[0] if suite is None and len(known) == 1 else suite
+
+    @property
+    def _store(self) -> "RunStore":
+        from bench.store.run_store import RunStore
+
+        return RunStore(self.path)
+
+    @property
+    def suites(self) -> list[str]:
+        """The names of the suites of which something was run."""
+        return sorted(self._store.suites())
+
+    @cached_property
+    def tables(self) -> "dict[str, pd.DataFrame]":
+        """All tables by name; averages of networks (`ensembles`) and external predictions (`brought`) are
+        among them where there are some.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        from bench.tables.tables import build_tables
+
+        return build_tables(self._store)
+
+    @property
+    def accuracy(self) -> "pd.DataFrame":
+        """One row a finished or diverged trial and suite: `suite`, `comparison`, `contestant`, `model`,
+        `shots`, `train_images`, `replicate`, `top1`, `top5`, `mean_per_class`, `nll` (nats), `ece`,
+        `not_trained`, ...
+
+        Example:
+            >>> results.accuracy.groupby(["dataset", "model", "train_images"])["top1"].agg(["mean", "std"])
+        """
+        return self.tables["accuracy"]
+
+    @property
+    def contrasts(self) -> "pd.DataFrame":
+        """One row a pair of models that a suite compares on a subset: `a`, `b`, `difference` (of top-1, a
+        minus b), its 95 % interval `low` to `high`, `verdict`, ...
+
+        Example:
+            >>> results.contrasts.query("primary")[["a", "b", "shots", "difference", "verdict"]]
+        """
+        return self.tables["contrasts"]
+
+    @property
+    def baselines(self) -> "pd.DataFrame":
+        """One row a subset, with the accuracy of what needs no training: `majority_top1`, `nearest_top1`.
+
+        Example:
+            >>> results.baselines[["dataset", "train_images", "chance_top1", "nearest_top1"]]
+        """
+        return self.tables["baselines"]
+
+    @property
+    def cost(self) -> "pd.DataFrame":
+        """One row a model, head and input size (px): `params`, `flops` (2 x multiply-adds), `gmacs`, ...
+
+        Example:
+            >>> results.cost.sort_values("gmacs")[["model", "input_size", "params", "gmacs"]]
+        """
+        return self.tables["cost"]
+
+    @property
+    def speed(self) -> "pd.DataFrame":
+        """One row a setting and machine: `images_per_s` with its interval, `latency_ms_median`, ...
+
+        Example:
+            >>> results.speed.query("as_trained")[["model", "mode", "batch_size", "images_per_s", "unstable"]]
+        """
+        return self.tables["speed"]
+
+    @property
+    def memory(self) -> "pd.DataFrame":
+        """One row a setting and machine: `peak_allocated_mib` on a GPU, `peak_rss_mib` on a CPU, ...
+
+        Example:
+            >>> results.memory.query("mode == 'train'")[["model", "batch_size", "peak_rss_mib"]]
+        """
+        return self.tables["memory"]
+
+    @property
+    def scaling(self) -> "pd.DataFrame":
+        """One row a model and input size (px): how `gmacs`, `images_per_s` and memory grow with it.
+
+        Example:
+            >>> results.scaling.pivot_table("gmacs", "input_size", "model")
+        """
+        return self.tables["scaling"]
+
+    @property
+    def end_to_end(self) -> "pd.DataFrame":
+        """One row a setting and machine, from JPEG bytes to labels: `decode_ms`, `transform_ms`, ...
+
+        Example:
+            >>> results.end_to_end[["model", "images_per_s", "decode_share"]]
+        """
+        return self.tables["end_to_end"]
+
+    @property
+    def loading(self) -> "pd.DataFrame":
+        """One row a setting and machine: `images_per_s` of the data path without a network.
+
+        Example:
+            >>> results.loading[["path", "machine", "images_per_s"]]
+        """
+        return self.tables["loading"]
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """One row a step that a trial logged: `run`, `step`, `epoch`, `loss`, `lr`, `val_top1`, ...
+
+        Example:
+            >>> results.history.query("run == @run").plot("epoch", "loss")
+        """
+        return self.tables["history"]
+
+    def plot(self, name: str, which: str | None = None) -> "Figure":
+        """A figure of the suite's report, drawn anew.
+
+        Args:
+            name: such as "data_efficiency", "contrasts", "cost" or "learning_curves"; the answer to a wrong
+                name is all there are.
+            which: for which comparison, where there are several (as in the name of the figure's file).
+
+        Returns:
+            A matplotlib figure, which no window shows; save it with `savefig`, or leave it to a notebook.
+
+        Raises:
+            InputError: no such figure, or several; the store has several suites and none was named.
+
+        Example:
+            >>> figure = vcbench.open("results/published", "cpu").plot("data_efficiency", "flowers-probe")
+            >>> figure.savefig("data_efficiency.pdf")
+        """
+        from bench.errors import InputError
+        from bench.report.plots import draw
+
+        if self.suite is None:
+            raise InputError(
+                f"{self.path}: name the suite, as in vcbench.open({str(self.path)!r}, "
+                f"{(self.suites or ['quick'])[0]!r}) (it has {', '.join(self.suites) or 'none yet'})"
+            )
+        return draw(self._store, self.suite, name, which)
+
+    def __repr__(self) -> str:
+        named = "" if self.suite is None else f", suite={self.suite!r}"
+        return f"<vcbench.Results {str(self.path)!r}{named}, of {', '.join(self.suites) or 'no suite yet'}>"
