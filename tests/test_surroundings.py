@@ -40,6 +40,16 @@ def test_a_pipe_that_nobody_reads_any_more_is_no_error(tmp_path):
     assert process.wait() in (0, 1) and err == b""
 
 
+@pytest.mark.parametrize("folder", ["bench", "models", "vcbench"])
+def test_a_folder_of_ones_own_does_not_stand_in_for_ours(tmp_path, folder):
+    (tmp_path / folder / "cli").mkdir(parents=True)
+    (tmp_path / folder / "resnet_digits.toml").write_text("title = 3")
+    code = "import vcbench, bench.__main__; print(vcbench.load_suite('quick').name); bench.__main__.main()"
+    for arguments in (("-m", "bench", "models"), ("-c", code, "models")):
+        out, err = start(*arguments, cwd=tmp_path).communicate()
+        assert b"resnet_digits" in out and err == b""
+
+
 def test_a_user_without_a_home_is_told_of_the_cache(monkeypatch):
     for name in ("HOME", "USERPROFILE", "VCBENCH_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
