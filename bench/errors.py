@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from bench.escape import visible
+
 # What the networks of timm raise in their forward pass where the size of the images does not suit them.
 REFUSALS = (RuntimeError, AssertionError, IndexError, ValueError)
 
@@ -52,7 +54,7 @@ class TrialError(Exception):
 
 def warn(message: str) -> None:
     """One line on standard error about something that was put right and that the user should know of."""
-    logging.getLogger("vcbench").warning("vcbench: warning: %s", " ".join(message.split()))
+    logging.getLogger("vcbench").warning("vcbench: warning: %s", visible(" ".join(message.split())))
 
 
 def first_line(error: Exception) -> str:

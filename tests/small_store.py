@@ -1,8 +1,9 @@
 """A run store with known answers: one comparison of two models on a test set of ten classes.
 
-Written as plain JSON and Parquet, not by the harness.
+Written as plain JSON and Parquet, not by the harness; and single records and listings.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,13 +11,91 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from bench.store.records import CostRecord, Listing, MeasuredRecord, ProfileRecord, TrialRecord
+
 CLASSES = 10
 TITLES = {"vit": "ViT-Ti/4", "resnet": "ResNet-18"}
 
 
-def run_id(model: str, shots: int | None, replicate: int) -> str:
-    """The id of a run: readable, and as long as a real one."""
-    return f"{'a' if model == 'vit' else 'b'}{shots or 0:03d}{replicate:012d}"
+def identity(model: str, shots: int | None, replicate: int, dataset: str = "digits") -> dict:
+    """What the id of a run is made from."""
+    return {
+        "model": {"name": f"{model}_digits"},
+        "dataset": dataset,
+        "shots": shots,
+        "draw_seed": None if shots is None else replicate,
+        "seed": replicate,
+        "input_size": 16,
+        "precision": "fp32",
+        "recipe": {"augment": {"crop_pct": 0.875, "interpolation": "bicubic", "resize": "crop"}},
+    }
+
+
+def digest(identity: dict) -> str:
+    """The id that belongs to an identity: of its text with sorted keys and without spaces."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_id(model: str, shots: int | None, replicate: int, dataset: str = "digits") -> str:
+    """The id of a run."""
+    return digest(identity(model, shots, replicate, dataset))
+
+
+def trial(**changes) -> TrialRecord:
+    """The record of a trial, with what a test asks for in place of what it has else; dicts are merged."""
+    content = {
+        "format": 1, "kind": "trial", "id": "run", "outcome": "finished", "recipe": "scratch",
+        "protocol": "shared", "wall_s": 1.0, "versions": {}, "details": {}, "selection": "last",
+        "identity": identity("vit", 5, 0),
+        "model": {"name": "vit", "title": "ViT", "family": "ViT", "pretraining": "none", "params": 1},
+        "data": {
+            "dataset": "digits", "split_id": "frozen", "fingerprint": "f", "copy": "verified",
+            "classes": CLASSES, "train_images": 50, "val_images": 20, "test_images": 40,
+        },
+        "metrics": {"top1": 0.5, "top5": 0.9, "mean_per_class": 0.5, "nll": 1.0},
+    }  # fmt: skip
+    return TrialRecord.model_validate(merged(content, changes))
+
+
+def profile(**changes) -> ProfileRecord:
+    """The record of a profile, in the same way."""
+    content = {"id": "profile", "what": "speed", "outcome": "measured", "versions": {}}
+    if changes.get("what") == "cost":
+        content |= {"classes": CLASSES, "input_size": 224, "params": 1, "flops": 2, "gmacs": 1e-9}
+        return CostRecord.model_validate(content | changes)
+    return MeasuredRecord.model_validate(content | changes)
+
+
+def listing(**changes) -> Listing:
+    """The listing of a suite, with what a test asks for in place of what it has else."""
+    content = {
+        "format": 1, "suite": "small", "title": "", "description": "", "fingerprint": "f", "settings": [],
+        "delta": 0.01, "contestants": {}, "comparisons": [], "trials": [], "profiles": [],
+    }  # fmt: skip
+    content |= changes
+    content["contestants"] = {
+        key: {"title": key, "model": key, "weights": "none", "recipe": None} | own
+        for key, own in content["contestants"].items()
+    }
+    common = {"split_id": "frozen", "input_size": 16, "recipe": "scratch", "unmatched": ""}
+    common |= {"dataset": "digits", "contrasts": [], "exploratory": []}
+    common["contestants"] = list(content["contestants"])
+    content["comparisons"] = [common | own for own in content["comparisons"]]
+    entry = {"id": None, "replicate": 0, "shots": None, "draw_seed": None, "seed": None}
+    content["trials"] = [entry | own for own in content["trials"]]
+    return Listing.model_validate(content)
+
+
+def merged(content: dict, changes: dict) -> dict:
+    """Plain data with changes, those of dicts within dicts."""
+    both = {
+        key: merged(content[key], value)
+        if isinstance(value, dict) and isinstance(content.get(key), dict)
+        else value
+        for key, value in changes.items()
+    }
+    return content | both
 
 
 def labels(images: int) -> np.ndarray:
@@ -49,13 +128,13 @@ def write_store(
     data = {"dataset": dataset, "split_id": split_id, "fingerprint": fingerprint, "classes": CLASSES}
     for (model, shots), table in right.items():
         for replicate, row in enumerate(table):
-            run = run_id(model, shots, replicate)
-            seeds = {"draw_seed": None if shots is None else replicate, "seed": replicate}
+            made_from = identity(model, shots, replicate, dataset)
+            run, seeds = digest(made_from), {key: made_from[key] for key in ("draw_seed", "seed")}
             entries.append(
                 {"id": run, "comparison": "main", "contestant": model, "shots": shots, "replicate": replicate}
                 | seeds
             )
-            _write_run(root, run, model, shots, seeds, row, data, run in diverged, titles[model])
+            _write_run(root, run, model, made_from, row, data, run in diverged, titles[model])
     images = len(next(iter(right.values()))[0])
     _parquet(
         root / "labels" / f"{dataset}-{split_id}-{fingerprint[:12]}.parquet",
@@ -94,8 +173,7 @@ def _write_run(
     root: Path,
     run: str,
     model: str,
-    shots: int | None,
-    seeds: dict,
+    made_from: dict,
     right: np.ndarray,
     data: dict,
     diverged: bool,
@@ -112,9 +190,7 @@ def _write_run(
         "id": run,
         "outcome": "diverged" if diverged else "finished",
         "reason": "loss is not finite" if diverged else None,
-        "identity": seeds
-        | {"shots": shots, "input_size": 16, "precision": "fp32", "dataset": data["dataset"]}
-        | {"recipe": {"augment": {"crop_pct": 0.875, "interpolation": "bicubic", "resize": "crop"}}},
+        "identity": made_from,
         "model": {
             "name": f"{model}_digits", "title": title, "family": "ViT" if model == "vit" else "ResNet",
             "kind": "transformer" if model == "vit" else "cnn", "carded": True, "pretraining": "none",
@@ -124,7 +200,7 @@ def _write_run(
         "protocol": "shared",
         "selection": "last",
         "data": data
-        | {"copy": "verified", "train_images": CLASSES * (shots or 50)}
+        | {"copy": "verified", "train_images": CLASSES * (made_from["shots"] or 50)}
         | {"val_images": 20, "test_images": images},
         "metrics": dict.fromkeys(metrics) if diverged else metrics,
         "images_seen": 1000, "steps": 10, "epochs": 5, "train_images_per_s": 100.0, "details": {},

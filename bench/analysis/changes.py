@@ -18,9 +18,9 @@ from bench.errors import InputError, did_you_mean
 from bench.tables.tables import cost_table
 
 if TYPE_CHECKING:
+    from bench.store.records import Listing, TrialRecord
     from bench.store.run_store import RunStore
 
-Record = dict[str, Any]
 Key = tuple[str, str, int | None]
 Verdict = Literal["identical", "better", "worse", "equivalent", "inconclusive", "none"]
 
@@ -71,8 +71,8 @@ class _Cell:
     """One cell of both stores: its records by what pairs them, of each store."""
 
     key: Key
-    before: dict[tuple, Record]
-    after: dict[tuple, Record]
+    before: "dict[tuple, TrialRecord]"
+    after: "dict[tuple, TrialRecord]"
 
     @property
     def paired(self) -> list[tuple]:
@@ -110,7 +110,9 @@ def find_changes(
     for store, names in zip((before, after), zip(*pairs, strict=True), strict=True):
         for name in names:
             _has(store, name)
-    sources = [(Predictions(store), {r["id"]: r for r in store.trials()}) for store in (before, after)]
+    sources = [
+        (Predictions(store), {record.id: record for record in store.trials()}) for store in (before, after)
+    ]
     listings = {new: (before.suites()[old], after.suites()[new]) for old, new in pairs}
     cells = {name: list(_cells(*both, sources[0][1], sources[1][1])) for name, both in listings.items()}
     comparisons = sum(cell.enough for own in cells.values() for cell in own)
@@ -121,7 +123,7 @@ def find_changes(
     ]
 
 
-def changed_costs(before: "RunStore", after: "RunStore") -> list[Record]:
+def changed_costs(before: "RunStore", after: "RunStore") -> list[dict[str, Any]]:
     """Counts that are not the same in both stores: model, classes, input_size, what, before, after."""
     keys = ["model", "classes", "input_size"]
     tables = [cost_table(store.profiles()).set_index(keys)[list(COSTS)] for store in (before, after)]
@@ -154,24 +156,31 @@ def _has(store: "RunStore", suite: str) -> None:
         )
 
 
-def _cells(old: Record, new: Record, before: dict[str, Record], after: dict[str, Record]) -> Iterator[_Cell]:
+def _cells(
+    old: "Listing", new: "Listing", before: "dict[str, TrialRecord]", after: "dict[str, TrialRecord]"
+) -> Iterator[_Cell]:
     found = [_by_cell(old, before), _by_cell(new, after)]
     for key in dict.fromkeys([*found[1], *found[0]]):
         yield _Cell(key, found[0].get(key, {}), found[1].get(key, {}))
 
 
-def _by_cell(listing: Record, records: dict[str, Record]) -> dict[Key, dict[tuple, Record]]:
-    cells: dict[Key, dict[tuple, Record]] = {}
-    for entry in listing["trials"]:
-        key = (entry["comparison"], entry["contestant"], entry["shots"])
+def _by_cell(listing: "Listing", records: "dict[str, TrialRecord]") -> "dict[Key, dict[tuple, TrialRecord]]":
+    cells: dict[Key, dict[tuple, TrialRecord]] = {}
+    for entry in listing.trials:
+        key = (entry.comparison, entry.contestant, entry.shots)
         own = cells.setdefault(key, {})
-        if entry["id"] in records:
-            own[entry["draw_seed"], entry["seed"]] = records[entry["id"]]
+        if entry.id in records:
+            own[entry.draw_seed, entry.seed] = records[entry.id]
     return cells
 
 
 def _changes(
-    suite: str, listing: Record, cells: list[_Cell], before: Predictions, after: Predictions, comparisons: int
+    suite: str,
+    listing: "Listing",
+    cells: list[_Cell],
+    before: Predictions,
+    after: Predictions,
+    comparisons: int,
 ) -> list[Change]:
     """Every cell of one suite; those that can be paired are judged together."""
     runs = [[[side[key] for key in cell.paired] for side in (cell.before, cell.after)] for cell in cells]
@@ -186,7 +195,7 @@ def _changes(
     }
     judged = [Cell((tables[k][1], tables[k][0]), k, deterministic=cells[k].deterministic) for k in able]
     results = dict(
-        zip(able, judge(judged, delta=listing["delta"], comparisons=max(1, comparisons)), strict=True)
+        zip(able, judge(judged, delta=listing.delta, comparisons=max(1, comparisons)), strict=True)
     )
     changes = []
     for k, cell in enumerate(cells):
@@ -198,17 +207,18 @@ def _changes(
     return changes
 
 
-def _unchanged(suite: str, listing: Record, cell: _Cell, note: str) -> Change:
+def _unchanged(suite: str, listing: "Listing", cell: _Cell, note: str) -> Change:
     """A cell of which nothing can be said, and why."""
     comparison, contestant, shots = cell.key
-    facts = next((c for c in listing["comparisons"] if c["name"] == comparison), {})
+    where = next((one for one in listing.comparisons if one.name == comparison), None)
+    known = listing.contestants.get(contestant)
     return Change(
         suite=suite,
         comparison=comparison,
         contestant=contestant,
-        title=listing["contestants"].get(contestant, {}).get("title", contestant),
-        dataset=facts.get("dataset", ""),
-        split_id=facts.get("split_id") or "",
+        title=known.title if known else contestant,
+        dataset=where.dataset if where else "",
+        split_id=(where.split_id if where else None) or "",
         shots=shots,
         verdict="none",
         replicates=0,
@@ -218,15 +228,15 @@ def _unchanged(suite: str, listing: Record, cell: _Cell, note: str) -> Change:
         low=None,
         high=None,
         note=note,
-        runs_before=tuple(record["id"] for record in cell.before.values()),
-        runs_after=tuple(record["id"] for record in cell.after.values()),
+        runs_before=tuple(record.id for record in cell.before.values()),
+        runs_after=tuple(record.id for record in cell.after.values()),
     )
 
 
 def _changed(
     change: Change,
     cell: _Cell,
-    runs: list[list[Record]],
+    runs: "list[list[TrialRecord]]",
     tables: list[NDArray],
     result: Contrast,
     same: bool,
@@ -241,13 +251,13 @@ def _changed(
         low=None if same else result.low,
         high=None if same else result.high,
         note="; ".join(_notes(result, cell, runs, same)),
-        runs_before=tuple(record["id"] for record in runs[0]),
-        runs_after=tuple(record["id"] for record in runs[1]),
+        runs_before=tuple(record.id for record in runs[0]),
+        runs_after=tuple(record.id for record in runs[1]),
     )
 
 
 def _not_comparable(
-    cell: _Cell, runs: list[list[Record]], before: Predictions, after: Predictions
+    cell: _Cell, runs: "list[list[TrialRecord]]", before: Predictions, after: Predictions
 ) -> str | None:
     """Why nothing can be said of a cell, or None."""
     missing = [side for side, own in (("first", cell.before), ("second", cell.after)) if not own]
@@ -256,7 +266,7 @@ def _not_comparable(
     if not runs[0]:
         return "no replicate has the same seeds in both"
     for old, new in zip(*runs, strict=True):
-        if any(old["data"][part] != new["data"][part] for part in ("dataset", "split_id", "fingerprint")):
+        if old.data.key != new.data.key:
             return "the data are not the same: nothing can be paired"
     for side, source, own in (("first", before, runs[0]), ("second", after, runs[1])):
         lacking = sum(source.scores(record) is None for record in own)
@@ -265,7 +275,7 @@ def _not_comparable(
     return None
 
 
-def _notes(result: Contrast, cell: _Cell, runs: list[list[Record]], same: bool) -> Iterator[str]:
+def _notes(result: Contrast, cell: _Cell, runs: "list[list[TrialRecord]]", same: bool) -> Iterator[str]:
     planned = max(len(cell.before), len(cell.after))
     if result.replicates < planned:
         yield f"{result.replicates} of {planned} replicates are in both"
@@ -273,23 +283,19 @@ def _notes(result: Contrast, cell: _Cell, runs: list[list[Record]], same: bool) 
         yield f"fewer than {MIN_REPLICATES} replicates: no interval, no verdict"
     if result.images_only and not same:
         yield "one deterministic run of each: the interval is over test images alone"
-    old, new = (sum(record["outcome"] == "diverged" for record in own) for own in runs)
+    old, new = (sum(record.outcome == "diverged" for record in own) for own in runs)
     if old or new:
         yield f"diverged, at chance: {old} before, {new} after, of {result.replicates}"
 
 
-def _same(old: Record, new: Record, before: Predictions, after: Predictions) -> bool:
+def _same(old: "TrialRecord", new: "TrialRecord", before: Predictions, after: Predictions) -> bool:
     """Whether two trained networks answered the same for every image."""
     one, other = before.outputs(old), after.outputs(new)
     if one is None or other is None:
-        return old["outcome"] == new["outcome"]
+        return old.outcome == new.outcome
     return np.array_equal(one.predicted, other.predicted)
 
 
-def _mean(records: dict[tuple, Record]) -> float | None:
+def _mean(records: "dict[tuple, TrialRecord]") -> float | None:
     """Mean top-1, diverged trials at chance; None of no records."""
-    scores = [
-        1 / record["data"]["classes"] if record["outcome"] == "diverged" else record["metrics"]["top1"]
-        for record in records.values()
-    ]
-    return float(np.mean(scores)) if scores else None
+    return float(np.mean([record.top1 for record in records.values()])) if records else None

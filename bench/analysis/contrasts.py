@@ -11,7 +11,7 @@ alone.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,8 @@ from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.analysis.trained import NOT_TRAINED, Training, same_model
 from bench.tables.frames import frame
 
-Record = dict[str, Any]
+if TYPE_CHECKING:
+    from bench.store.records import Listing, TrialEntry, TrialRecord
 
 CONTRASTS = {
     "suite": "str",
@@ -118,32 +119,32 @@ class Finding:
         return self.result is not None and self.result.low is not None
 
 
-def pairs(listing: Record) -> list[Pair]:
+def pairs(listing: "Listing") -> list[Pair]:
     """All contrasts of a suite's listing on all subsets on which both models are planned, primary ones
     first within each comparison; the whole split comes last."""
     planned: dict[str, dict[int | None, set[str]]] = {}
-    for entry in listing["trials"]:
-        sizes = planned.setdefault(entry["comparison"], {})
-        sizes.setdefault(entry["shots"], set()).add(entry["contestant"])
+    for entry in listing.trials:
+        sizes = planned.setdefault(entry.comparison, {})
+        sizes.setdefault(entry.shots, set()).add(entry.contestant)
     return [
-        Pair(comparison["name"], shots, a, b, primary)
-        for comparison in listing["comparisons"]
-        for primary, named in ((True, comparison["contrasts"]), (False, comparison["exploratory"]))
+        Pair(comparison.name, shots, a, b, primary)
+        for comparison in listing.comparisons
+        for primary, named in ((True, comparison.contrasts), (False, comparison.exploratory))
         for a, b in named
-        for shots in sorted(planned.get(comparison["name"], {}), key=lambda n: (n is None, n or 0))
-        if {a, b} <= planned[comparison["name"]][shots]
+        for shots in sorted(planned.get(comparison.name, {}), key=lambda n: (n is None, n or 0))
+        if {a, b} <= planned[comparison.name][shots]
     ]
 
 
-def paired_by(entry: Record, record: Record) -> tuple:
+def paired_by(entry: "TrialEntry", record: "TrialRecord") -> tuple:
     """What two runs of one replicate have in common: the seeds and the very same data. A deterministic run
     has no training seed, and goes with the one of its replicate."""
-    seed = entry["replicate"] if entry["seed"] is None else entry["seed"]
-    return entry["draw_seed"], seed, record["data"]["fingerprint"]
+    seed = entry.replicate if entry.seed is None else entry.seed
+    return entry.draw_seed, seed, record.data.fingerprint
 
 
 def find_contrasts(
-    listing: Record, records: dict[str, Record], predictions: Predictions, cost: pd.DataFrame
+    listing: "Listing", records: "dict[str, TrialRecord]", predictions: Predictions, cost: pd.DataFrame
 ) -> list[Finding]:
     """Every contrast of one suite.
 
@@ -156,9 +157,9 @@ def find_contrasts(
         predictions: of the same store.
         cost: the cost table, for the FLOPs.
     """
-    entries: dict[tuple[str, int | None, str], list[Record]] = {}
-    for entry in listing["trials"]:
-        entries.setdefault((entry["comparison"], entry["shots"], entry["contestant"]), []).append(entry)
+    entries: dict[tuple[str, int | None, str], list[TrialEntry]] = {}
+    for entry in listing.trials:
+        entries.setdefault((entry.comparison, entry.shots, entry.contestant), []).append(entry)
     declared = pairs(listing)
     own = [[entries[pair.comparison, pair.shots, key] for key in (pair.a, pair.b)] for pair in declared]
     comparisons = sum(pair.primary and can_be_decided(both) for pair, both in zip(declared, own, strict=True))
@@ -169,7 +170,7 @@ def find_contrasts(
         at = [k for k, pair in enumerate(declared) if pair.primary == primary and runs[k][0]]
         cells = [_cell(declared[k], own[k], runs[k], predictions) for k in at]
         number = comparisons if primary else 0
-        results |= zip(at, judge(cells, delta=listing["delta"], comparisons=number), strict=True)
+        results |= zip(at, judge(cells, delta=listing.delta, comparisons=number), strict=True)
         accuracies |= zip(
             at, (tuple(float(own.mean()) for own in cell.scores) for cell in cells), strict=True
         )
@@ -190,19 +191,19 @@ def find_contrasts(
     ]
 
 
-def can_be_decided(entries: list[list[Record]]) -> bool:
+def can_be_decided(entries: "list[list[TrialEntry]]") -> bool:
     """Whether enough replicates of both models are planned for a verdict, or one run says all there is."""
     return min(map(len, entries)) >= MIN_REPLICATES or is_deterministic(entries)
 
 
-def is_deterministic(entries: list[list[Record]]) -> bool:
+def is_deterministic(entries: "list[list[TrialEntry]]") -> bool:
     """Whether each model has one run, on the whole split and without a training seed."""
-    return all(len(own) == 1 and own[0]["draw_seed"] is None and own[0]["seed"] is None for own in entries)
+    return all(len(own) == 1 and own[0].draw_seed is None and own[0].seed is None for own in entries)
 
 
 def _paired(
-    entries: list[list[Record]], records: dict[str, Record], predictions: Predictions
-) -> list[list[Record]]:
+    entries: "list[list[TrialEntry]]", records: "dict[str, TrialRecord]", predictions: Predictions
+) -> "list[list[TrialRecord]]":
     """The records of both models that have a score for each image, in the same order of replicates."""
     by_key = [dict(_measured(own, records, predictions)) for own in entries]
     common = [key for key in by_key[0] if key in by_key[1]]
@@ -210,34 +211,34 @@ def _paired(
 
 
 def _cell(
-    pair: Pair, entries: list[list[Record]], runs: list[list[Record]], predictions: Predictions
+    pair: Pair, entries: "list[list[TrialEntry]]", runs: "list[list[TrialRecord]]", predictions: Predictions
 ) -> Cell:
     a, b = (np.stack([predictions.scores(record) for record in own]) for own in runs)
     return Cell((a, b), pair.comparison, deterministic=is_deterministic(entries))
 
 
 def _finding(
-    listing: Record,
-    records: dict[str, Record],
+    listing: "Listing",
+    records: "dict[str, TrialRecord]",
     standing: Standing,
     pair: Pair,
-    entries: list[list[Record]],
-    runs: list[list[Record]],
+    entries: "list[list[TrialEntry]]",
+    runs: "list[list[TrialRecord]]",
     result: Contrast | None,
     accuracy: tuple[float, float],
     reasons: tuple[str | None, str | None],
 ) -> Finding:
     comparison = standing.comparisons[pair.comparison]
     common = len(runs[0])
-    diverged = [sum(record["outcome"] == "diverged" for record in own) for own in runs]
-    measured = [records[entry["id"]] for own in entries for entry in own if entry["id"] in records]
+    diverged = [sum(record.outcome == "diverged" for record in own) for own in runs]
+    measured = [records[entry.id] for own in entries for entry in own if entry.id in records]
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
     notes = [
         *_certainty(pair, common, entries),
         *_one_draw(pair, common, entries),
         *standing.notes(pair.comparison, pair.a, pair.b, ratio),
     ]
-    titles = tuple(listing["contestants"][key]["title"] for key in (pair.a, pair.b))
+    titles = tuple(listing.contestants[key].title for key in (pair.a, pair.b))
     untrained = tuple(f"{title}: {why}" for title, why in zip(titles, reasons, strict=True) if why)
     withheld = bool(untrained) and not same_model(runs[0] + runs[1])
     if result and withheld:
@@ -251,9 +252,9 @@ def _finding(
     notes += standing.flags(measured)
     return Finding(
         pair,
-        comparison["dataset"],
-        comparison["split_id"],
-        comparison["input_size"],
+        comparison.dataset,
+        comparison.split_id,
+        comparison.input_size,
         _images_per_class(pair.shots, measured),
         titles,
         min(map(len, entries)),
@@ -262,16 +263,19 @@ def _finding(
         tuple(diverged),
         ratio,
         tuple(notes),
-        *(tuple(record["id"] for record in own) for own in runs),
+        *(tuple(record.id for record in own) for own in runs),
         untrained if withheld else (),
     )
 
 
 def contrasts_table(
-    suites: dict[str, Record], records: Iterable[Record], predictions: Predictions, cost: pd.DataFrame
+    suites: "dict[str, Listing]",
+    records: "Iterable[TrialRecord]",
+    predictions: Predictions,
+    cost: pd.DataFrame,
 ) -> pd.DataFrame:
     """One row a suite, comparison, subset and pair, in the order of the suites."""
-    by_id = {record["id"]: record for record in records}
+    by_id = {record.id: record for record in records}
     rows = [
         _row(finding) | {"suite": name}
         for name, listing in suites.items()
@@ -280,7 +284,7 @@ def contrasts_table(
     return frame(rows, CONTRASTS)
 
 
-def _row(finding: Finding) -> Record:
+def _row(finding: Finding) -> dict[str, Any]:
     row = {name: getattr(finding.pair, name, None) for name in CONTRASTS}
     row |= {name: getattr(finding, name, row[name]) for name in CONTRASTS}
     if finding.result:
@@ -297,16 +301,16 @@ def _row(finding: Finding) -> Record:
 
 
 def _measured(
-    entries: list[Record], records: dict[str, Record], predictions: Predictions
-) -> Iterator[tuple[tuple, Record]]:
+    entries: "list[TrialEntry]", records: "dict[str, TrialRecord]", predictions: Predictions
+) -> "Iterator[tuple[tuple, TrialRecord]]":
     """The runs that have a score for each image, by what pairs them."""
     for entry in entries:
-        record = records.get(entry["id"])
+        record = records.get(entry.id)
         if record is not None and predictions.scores(record) is not None:
             yield paired_by(entry, record), record
 
 
-def _certainty(pair: Pair, replicates: int, entries: list[list[Record]]) -> list[str]:
+def _certainty(pair: Pair, replicates: int, entries: "list[list[TrialEntry]]") -> list[str]:
     """Why there is no interval where there is none, and what one is about that is about images alone."""
     if replicates >= MIN_REPLICATES:
         return []
@@ -318,15 +322,14 @@ def _certainty(pair: Pair, replicates: int, entries: list[list[Record]]) -> list
     return [f"{replicates} common replicate{'' if replicates == 1 else 's'}: {missing}"]
 
 
-def _one_draw(pair: Pair, replicates: int, entries: list[list[Record]]) -> list[str]:
+def _one_draw(pair: Pair, replicates: int, entries: "list[list[TrialEntry]]") -> list[str]:
     """That a number of images per class is the whole split, where it is; other rows have it in their name."""
-    resolved = [entry for own in entries for entry in own if entry["id"]]
-    drawn = any(entry["draw_seed"] is not None for entry in resolved)
+    resolved = [entry for own in entries for entry in own if entry.id]
+    drawn = any(entry.draw_seed is not None for entry in resolved)
     return [] if pair.shots is None or drawn or replicates < 2 else [WHOLE_SPLIT]
 
 
-def _images_per_class(shots: int | None, measured: list[Record]) -> float:
+def _images_per_class(shots: int | None, measured: "list[TrialRecord]") -> float:
     if shots is not None:
         return float(shots)
-    data = [record["data"] for record in measured]
-    return max((d["train_images"] / d["classes"] for d in data), default=np.nan)
+    return max((record.data.train_images / record.data.classes for record in measured), default=np.nan)

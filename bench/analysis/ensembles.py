@@ -8,26 +8,20 @@ worked out again. The table of the same name is made from it, as every table is 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import combinations, product
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from bench.analysis.complementarity import ensemble_accuracy
 from bench.analysis.contrasts import Pair, paired_by, pairs
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError, warn
-from bench.files import staged
 from bench.tables.frames import frame
 
 if TYPE_CHECKING:
+    from bench.store.records import Listing, TrialRecord
     from bench.store.run_store import RunStore
-
-Record = dict[str, Any]
 
 ENSEMBLES = {"run_a": "str", "run_b": "str", "top1": "float64"}
 """Columns of the ensembles table: two runs, the smaller id first, and the accuracy of their average."""
@@ -51,14 +45,14 @@ class Ensembles:
             warn(f"{error}; averages of two are worked out again where there are probabilities")
             self.known = {}
         self._probabilities = lru_cache(maxsize=HELD)(self._read)
-        self._there = cache(lambda run: self._path(run).exists())
+        self._there = cache(store.has_probabilities)
         self._damaged: set[str] = set()
 
-    def has(self, record: Record) -> bool:
+    def has(self, record: "TrialRecord") -> bool:
         """Whether the probabilities of a trial are there."""
-        return self._there(record["id"])
+        return self._there(record.id)
 
-    def top1(self, first: Record, second: Record) -> float | None:
+    def top1(self, first: "TrialRecord", second: "TrialRecord") -> float | None:
         """The accuracy of the average of two finished trials on the same test images; None where it is not
         kept and the probabilities of one are not there, or are damaged or not of these test images."""
         key = _key(first, second)
@@ -70,7 +64,8 @@ class Ensembles:
             for run in key:
                 one = None if run in self._damaged else self._probabilities(run)
                 if one is not None and (one.ndim != 2 or len(one) != len(outputs.labels)):
-                    self._leave_out(run, f"shape {one.shape} for {len(outputs.labels)} test images")
+                    shape = f"shape {one.shape} for {len(outputs.labels)} test images"
+                    self._leave_out(run, f"{self.store.files(run).probabilities}: {shape}")
                     one = None
                 both.append(one)
             if any(one is None for one in both):
@@ -78,27 +73,27 @@ class Ensembles:
             self.known[key] = ensemble_accuracy(both, outputs.labels)
         return self.known[key]
 
-    def _path(self, run: str) -> Path:
-        return self.store.folder(run) / "probabilities.npy"
-
     def _read(self, run: str) -> NDArray | None:
         try:
-            return np.load(self._path(run), allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError, EOFError) as error:
-            self._leave_out(run, f"cannot be read ({error})")
+            return self.store.probabilities(run)
+        except StoreError as error:
+            self._leave_out(run, str(error))
             return None
 
     def _leave_out(self, run: str, problem: str) -> None:
         self._damaged.add(run)
-        warn(f"{self._path(run)}: {problem}; averages with this run are left out")
+        warn(f"{problem}; averages with this run are left out")
 
 
 def ensembles_table(
-    store: "RunStore", suites: Mapping[str, Record], records: Iterable[Record], predictions: Predictions
+    store: "RunStore",
+    suites: "Mapping[str, Listing]",
+    records: "Iterable[TrialRecord]",
+    predictions: Predictions,
 ) -> pd.DataFrame:
     """All averages of two that are known or can be worked out, of every pair that a suite compares; none of a
     trial that the store has no more."""
-    by_id = {record["id"]: record for record in records}
+    by_id = {record.id: record for record in records}
     ensembles = Ensembles(store, predictions)
     for listing in suites.values():
         for _, *both in finished_pairs(listing, by_id):
@@ -123,24 +118,22 @@ def keep_ensembles(store: "RunStore", table: pd.DataFrame) -> None:
         except StoreError:
             return
         known = before | _averages(table)
-        there = cache(lambda run: store.folder(run).is_dir())
-        known = {key: top1 for key, top1 in known.items() if all(map(there, key))}
-        path = _file(store)
-        if known != before or (known and not path.exists()):
-            with staged(path) as part:
-                pa.parquet.write_table(pa.Table.from_pandas(_frame(known), preserve_index=False), part)
+        there = set(store.names("runs"))
+        known = {key: top1 for key, top1 in known.items() if there >= set(key)}
+        if known != before or (known and not store.averages_file.exists()):
+            store.write_averages(_frame(known))
 
 
 def finished_pairs(
-    listing: Record, records: Mapping[str, Record]
-) -> Iterator[tuple[Pair, list[Record], list[Record]]]:
+    listing: "Listing", records: "Mapping[str, TrialRecord]"
+) -> "Iterator[tuple[Pair, list[TrialRecord], list[TrialRecord]]]":
     """Every contrast of a suite with the first AVERAGED replicates that finished in both models, in the same
     order."""
-    cells: dict[tuple, dict[tuple, Record]] = {}
-    for entry in listing["trials"]:
-        record = records.get(entry["id"])
-        if record is not None and record["outcome"] != "diverged":
-            cell = cells.setdefault((entry["comparison"], entry["shots"], entry["contestant"]), {})
+    cells: dict[tuple, dict[tuple, TrialRecord]] = {}
+    for entry in listing.trials:
+        record = records.get(entry.id)
+        if record is not None and record.outcome != "diverged":
+            cell = cells.setdefault((entry.comparison, entry.shots, entry.contestant), {})
             cell[paired_by(entry, record)] = record
     for pair in pairs(listing):
         a, b = (cells.get((pair.comparison, pair.shots, key), {}) for key in (pair.a, pair.b))
@@ -148,32 +141,21 @@ def finished_pairs(
         yield pair, [a[key] for key in common], [b[key] for key in common]
 
 
-def _file(store: "RunStore") -> Path:
-    return store.root / "ensembles.parquet"
-
-
 def _kept(store: "RunStore") -> dict[tuple[str, str], float]:
-    """What the store keeps; earlier versions kept it in the table alone.
+    """What the store keeps.
 
     Raises:
         StoreError: the file is damaged.
     """
-    path = _file(store)
-    if not path.exists():
-        path = store.root / "tables" / "ensembles.parquet"
     try:
-        content = path.read_bytes()  # whole, as another process may put a new file in its place
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        found = pa.parquet.read_table(pa.BufferReader(content), columns=list(ENSEMBLES), use_threads=False)
-        kept = _averages(found.to_pandas())
-    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: is damaged; restore it, or delete it") from error
+        table = store.averages()
+        kept = {} if table is None else _averages(table)
+    except (StoreError, AttributeError, ValueError, TypeError) as error:
+        raise StoreError(f"{store.averages_file}: is damaged; restore it, or delete it") from error
     if not all(a < b and 0 <= top1 <= 1 for (a, b), top1 in kept.items()):
-        raise StoreError(f"{path}: holds what is no accuracy of two runs; restore it, or delete it")
+        raise StoreError(
+            f"{store.averages_file}: holds what is no accuracy of two runs; restore it, or delete it"
+        )
     return kept
 
 
@@ -187,6 +169,6 @@ def _frame(known: Mapping[tuple[str, str], float]) -> pd.DataFrame:
     )
 
 
-def _key(first: Record, second: Record) -> tuple[str, str]:
-    one, other = sorted((first["id"], second["id"]))
+def _key(first: "TrialRecord", second: "TrialRecord") -> tuple[str, str]:
+    one, other = sorted((first.id, second.id))
     return one, other

@@ -1,21 +1,20 @@
-"""Models brought from outside, beside the runs of a store."""
+"""External models, whose predictions were made elsewhere, beside the trials of a store."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from scipy.stats import ttest_1samp
 
 from bench.analysis.predictions import Outputs, Predictions
 from bench.analysis.statistics import mcnemar
 from bench.errors import StoreError
-from bench.files import canonical, read_json
-from bench.store.shapes import check_brought
+from bench.files import canonical
 from bench.tables.frames import frame
 
 if TYPE_CHECKING:
+    from bench.store.records import ExternalRecord, TrialRecord
     from bench.store.run_store import RunStore
 
 BROUGHT = {
@@ -48,19 +47,13 @@ FLAT = 1e-9
 """Differences of scores that vary by less than this do so by rounding."""
 
 
-def brought_records(store: "RunStore") -> list[dict[str, Any]]:
-    """The records of all models brought from outside, by name."""
-    paths = sorted((store.root / "brought").glob("*/record.json"))
-    return [check_brought(read_json(path), path) for path in paths]
-
-
-def correct(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:
+def correct(store: "RunStore", external: "ExternalRecord") -> np.ndarray:
     """Whether a brought model has each test image right (N,), in the order of the split.
 
     Raises:
         StoreError: a file is damaged.
     """
-    return _predicted(store, brought) == store.labels(brought)["label"].to_numpy()
+    return _predicted(store, external) == store.labels(external.data)["label"].to_numpy()
 
 
 def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -79,33 +72,33 @@ def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     return mean, float(ends.low), float(ends.high)
 
 
-def sentence(brought: dict[str, Any], names: dict[tuple[str, str], str]) -> str:
+def sentence(external: "ExternalRecord", names: dict[tuple[str, str], str]) -> str:
     """What can be cited of a brought model; `names` are those of `dataset_names`."""
-    data = brought["data"]
-    dataset = names[data["dataset"], data["fingerprint"]]
-    low, high = (f"{100 * end:.1f}" for end in brought["top1_wilson"])
+    data = external.data
+    dataset = names[data.dataset, data.fingerprint]
+    low, high = (f"{100 * end:.1f}" for end in external.top1_wilson)
     return (
-        f"Scored by VCBench {brought['vcbench']} on the {data['test_images']} test images of "
-        f"{dataset} ({data['split_id']}; {data['copy']}), {brought['id']} reaches "
-        f"{100 * brought['metrics']['top1']:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
+        f"Scored by VCBench {external.vcbench} on the {data.test_images} test images of "
+        f"{dataset} ({data.split_id}; {data.data_copy}), {external.id} reaches "
+        f"{100 * external.metrics.top1:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
         "test images, for this one trained network). Its predictions were brought from outside (sha256 "
-        f"{brought['sha256'][:16]}); how it was trained and chosen is not known here."
+        f"{external.sha256[:16]}); how it was trained and chosen is not known here."
     )
 
 
 def brought_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.DataFrame:
     """One row a model brought from outside, by name; `names` are those of `dataset_names`."""
     rows = []
-    for record in brought_records(store):
-        row = record | record["data"] | record["metrics"]
-        low, high = record["top1_wilson"]
-        row |= {"name": record["id"], "data_copy": row["copy"], "top1_low": low, "top1_high": high}
+    for record in store.externals():
+        row = record.content() | record.data.content() | record.metrics.content()
+        low, high = record.top1_wilson
+        row |= {"name": record.id, "data_copy": row["copy"], "top1_low": low, "top1_high": high}
         row["dataset"] = names[row["dataset"], row["fingerprint"]]
         rows.append(row)
     return frame(rows, BROUGHT)
 
 
-def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
+def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]]:
     """A brought model against every finished run on the same test images, the best of them first.
 
     Each is a description of two particular trained networks, by McNemar's exact test without adjustment for
@@ -118,18 +111,18 @@ def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         StoreError: a file is damaged.
     """
-    predicted = _predicted(store, brought)
+    predicted = _predicted(store, external)
     rows = []
-    for record, outputs in _on_the_same_images(store, brought):
+    for record, outputs in _on_the_same_images(store, external):
         mine = predicted == outputs.labels
         found = mcnemar(mine, outputs.correct)
         rows.append(
             {
-                "run": record["id"],
-                "title": record["model"]["title"],
-                "recipe": record["recipe"],
-                "shots": record["identity"]["shots"],
-                "seed": record["identity"]["seed"],
+                "run": record.id,
+                "title": record.model.title,
+                "recipe": record.recipe,
+                "shots": record.identity.shots,
+                "seed": record.identity.seed,
                 "top1": float(outputs.correct.mean()),
                 "difference": float(np.mean(mine) - np.mean(outputs.correct)),
                 "only_brought": found.only_a,
@@ -140,7 +133,7 @@ def beside(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["top1"], row["run"]))
 
 
-def by_model(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]:
+def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]]:
     """A brought model against the mean of the runs of each model, recipe and size, the best of them first.
 
     Runs that differ in nothing but their seeds are of one model.
@@ -152,10 +145,10 @@ def by_model(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]
     Raises:
         StoreError: a file is damaged.
     """
-    predicted = _predicted(store, brought)
-    groups: dict[str, list[tuple[dict[str, Any], Outputs]]] = {}
-    for record, outputs in _on_the_same_images(store, brought):
-        model = {"title": record["model"]["title"], **record["identity"], "seed": None, "draw_seed": None}
+    predicted = _predicted(store, external)
+    groups: dict[str, list[tuple[TrialRecord, Outputs]]] = {}
+    for record, outputs in _on_the_same_images(store, external):
+        model = {"title": record.model.title, **record.identity.content(), "seed": None, "draw_seed": None}
         groups.setdefault(canonical(model), []).append((record, outputs))
     rows = []
     for runs in groups.values():
@@ -164,10 +157,10 @@ def by_model(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]
         difference, low, high = paired_interval(predicted == outputs.labels, scores)
         rows.append(
             {
-                "runs": [own["id"] for own, _ in runs],
-                "title": record["model"]["title"],
-                "recipe": record["recipe"],
-                "shots": record["identity"]["shots"],
+                "runs": [own.id for own, _ in runs],
+                "title": record.model.title,
+                "recipe": record.recipe,
+                "shots": record.identity.shots,
                 "top1": float(scores.mean()),
                 "difference": difference,
                 "low": low,
@@ -178,23 +171,23 @@ def by_model(store: "RunStore", brought: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def _on_the_same_images(
-    store: "RunStore", brought: dict[str, Any]
-) -> Iterator[tuple[dict[str, Any], Outputs]]:
+    store: "RunStore", external: "ExternalRecord"
+) -> "Iterator[tuple[TrialRecord, Outputs]]":
     """The finished runs on the test images that a brought model was scored on, with their outputs."""
     predictions = Predictions(store)
     for record in store.trials():
-        same = all(
-            record["data"][part] == brought["data"][part] for part in ("dataset", "split_id", "fingerprint")
-        )
-        outputs = predictions.outputs(record) if same else None
+        outputs = predictions.outputs(record) if record.data.key == external.data.key else None
         if outputs is not None:
             yield record, outputs
 
 
-def _predicted(store: "RunStore", brought: dict[str, Any]) -> np.ndarray:
-    """The class predicted for each test image (N,)."""
-    path = store.root / "brought" / brought["id"] / "predictions.parquet"
-    try:
-        return pd.read_parquet(path, columns=["predicted"])["predicted"].to_numpy()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
+def _predicted(store: "RunStore", external: "ExternalRecord") -> np.ndarray:
+    """The class predicted for each test image (N,).
+
+    Raises:
+        StoreError: the file is not there any more.
+    """
+    predictions = store.predictions(external)
+    if predictions is None:
+        raise StoreError(f"{store.predictions_of('brought', external.id)}: is not there any more")
+    return predictions["predicted"].to_numpy()

@@ -2,19 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
-Record = dict[str, Any]
+if TYPE_CHECKING:
+    from bench.store.records import ExternalRecord, Listing, TrialRecord
 
 
-def dataset_names(records: Iterable[Record]) -> dict[tuple[str, str], str]:
+def dataset_names(records: "Iterable[TrialRecord | ExternalRecord]") -> dict[tuple[str, str], str]:
     """What to call each dataset among the records of a store, by its name and fingerprint.
 
     A name that stands for more than one content has the beginning of the fingerprint behind it.
     """
     contents: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        contents[record["data"]["dataset"]].add(record["data"]["fingerprint"])
+        contents[record.data.dataset].add(record.data.fingerprint)
     return {
         (name, fingerprint): name if len(fingerprints) == 1 else f"{name} [{fingerprint[:6]}]"
         for name, fingerprints in contents.items()
@@ -22,13 +23,14 @@ def dataset_names(records: Iterable[Record]) -> dict[tuple[str, str], str]:
     }
 
 
-def named(suite: Record, records: Iterable[Record], names: dict[tuple[str, str], str]) -> Record:
+def named(
+    listing: "Listing", records: "Iterable[TrialRecord]", names: dict[tuple[str, str], str]
+) -> "Listing":
     """A suite's listing whose comparisons name their datasets as `dataset_names` does."""
-    data = {record["id"]: record["data"] for record in records}
-    known = {run: names[facts["dataset"], facts["fingerprint"]] for run, facts in data.items()}
-    found = {entry["comparison"]: known[entry["id"]] for entry in suite["trials"] if entry["id"] in known}
+    known = {record.id: names[record.data.dataset, record.data.fingerprint] for record in records}
+    found = {entry.comparison: known[entry.id] for entry in listing.trials if entry.id in known}
     comparisons = [
-        comparison | {"dataset": found.get(comparison["name"], comparison["dataset"])}
-        for comparison in suite["comparisons"]
+        comparison.model_copy(update={"dataset": found.get(comparison.name, comparison.dataset)})
+        for comparison in listing.comparisons
     ]
-    return suite | {"comparisons": comparisons}
+    return listing.model_copy(update={"comparisons": comparisons})

@@ -1,20 +1,16 @@
 """What trained networks said of each test image, from the store."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from bench.analysis.statistics import chance_scores
 from bench.errors import StoreError
 
 if TYPE_CHECKING:
+    from bench.store.records import Data, TrialRecord
     from bench.store.run_store import RunStore
-
-COLUMNS = ["predicted", "confidence", "log_prob"]
 
 
 @dataclass(frozen=True)
@@ -41,55 +37,43 @@ class Predictions:
         self._labels: dict[tuple[str, str, str], NDArray] = {}
         self._outputs: dict[str, Outputs | None] = {}
 
-    def outputs(self, record: dict[str, Any]) -> Outputs | None:
+    def outputs(self, record: "TrialRecord") -> Outputs | None:
         """The predictions of a trial; None for one that diverged, and where none are stored.
 
         Raises:
-            StoreError: a file is damaged, or does not have one row a test image.
+            StoreError: the labels are damaged, or not one a test image.
         """
-        run = record["id"]
-        if run not in self._outputs:
-            self._outputs[run] = None if record["outcome"] == "diverged" else self._read(record)
-        return self._outputs[run]
+        if record.id not in self._outputs:
+            self._outputs[record.id] = None if record.outcome == "diverged" else self._read(record)
+        return self._outputs[record.id]
 
-    def scores(self, record: dict[str, Any]) -> NDArray | None:
+    def scores(self, record: "TrialRecord") -> NDArray | None:
         """The score of each test image (N,): 1 or 0, or chance where the trial diverged; None where no
         predictions are stored."""
-        if record["outcome"] == "diverged":
-            return chance_scores(record["data"]["classes"], record["data"]["test_images"])
+        if record.outcome == "diverged":
+            return chance_scores(record.data.classes, record.data.test_images)
         found = self.outputs(record)
         return None if found is None else found.correct.astype(float)
 
-    def _read(self, record: dict[str, Any]) -> Outputs | None:
-        path = self.store.folder(record["id"]) / "predictions.parquet"
-        if not path.exists():
+    def _read(self, record: "TrialRecord") -> Outputs | None:
+        predictions = self.store.predictions(record)
+        if predictions is None:
             return None
-        try:
-            with pa.parquet.ParquetFile(path) as file:
-                table = file.read(COLUMNS, use_threads=False)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise StoreError(f"{path}: cannot be read ({error})") from error
-        if table.column_names != COLUMNS:
-            raise StoreError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        labels = self._true(record)
-        if len(labels) != table.num_rows:
-            raise StoreError(f"{path}: {table.num_rows} predictions for {len(labels)} test images")
-        outputs = Outputs(*(table[name].to_numpy() for name in COLUMNS), labels)
-        known = (outputs.predicted >= 0) & (outputs.predicted < record["data"]["classes"])
-        sure = (outputs.confidence >= 0) & (outputs.confidence <= 1) & (outputs.log_prob <= 0)
-        if not (known & sure).all():
-            wrong = np.flatnonzero(~(known & sure))
+        labels = self._true(record.data)
+        if len(labels) != len(predictions):
             raise StoreError(
-                f"{path}: {len(wrong)} rows, the first of them {wrong[0]}, hold no class or no probability"
+                f"{self.store.labels_of(record.data.key)}: {len(labels)} labels for the {len(predictions)} "
+                f"test images of {record.id}"
             )
-        return outputs
+        columns = ("predicted", "confidence", "log_prob", "rank")
+        *outputs, rank = (predictions[name].to_numpy() for name in columns)
+        if ((outputs[0] == labels) != (rank == 0)).any():
+            raise StoreError(
+                f"{self.store.labels_of(record.data.key)}: not the labels that {record.id} was tested on"
+            )
+        return Outputs(*outputs, labels)
 
-    def _true(self, record: dict[str, Any]) -> NDArray:
-        key = tuple(record["data"][part] for part in ("dataset", "split_id", "fingerprint"))
-        if key not in self._labels:
-            try:
-                self._labels[key] = np.asarray(self.store.labels(record)["label"])
-            except (pa.ArrowInvalid, OSError, KeyError) as error:
-                what = f"labels of {key[0]} ({key[1]})"
-                raise StoreError(f"{self.store.root}: {what} cannot be read ({error})") from error
-        return self._labels[key]
+    def _true(self, data: "Data") -> NDArray:
+        if data.key not in self._labels:
+            self._labels[data.key] = self.store.labels(data)["label"].to_numpy()
+        return self._labels[data.key]

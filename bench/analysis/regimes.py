@@ -6,11 +6,12 @@ that they have in common.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-Record = dict[str, Any]
+if TYPE_CHECKING:
+    from bench.store.records import Listing, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Regimes:
         return {name: fall for name, fall in falls.items() if fall < 0}
 
 
-def regimes(listing: Record, records: dict[str, Record]) -> list[Regimes]:
+def regimes(listing: "Listing", records: "dict[str, TrialRecord]") -> list[Regimes]:
     """Every model and subset that two comparisons of a suite or more have measured on common draws.
 
     Args:
@@ -53,16 +54,16 @@ def regimes(listing: Record, records: dict[str, Record]) -> list[Regimes]:
     """
     scores: dict[tuple, dict[str, dict[int | None, list[float]]]] = {}
     probes: set[str] = set()
-    for entry in listing["trials"]:
-        record = records.get(entry["id"])
+    for entry in listing.trials:
+        record = records.get(entry.id)
         if record is None:
             continue
-        data, name = record["data"], entry["comparison"]
-        if record["identity"]["recipe"].get("probe") is not None:
+        data, name = record.data, entry.comparison
+        if record.identity.recipe.get("probe") is not None:
             probes.add(name)
-        subset = (entry["contestant"], data["dataset"], data["split_id"], data["fingerprint"], entry["shots"])
+        subset = (entry.contestant, *data.key, entry.shots)
         by_draw = scores.setdefault(subset, {}).setdefault(name, {})
-        by_draw.setdefault(record["identity"]["draw_seed"], []).append(_top1(record))
+        by_draw.setdefault(record.identity.draw_seed, []).append(record.top1)
     found = []
     for (key, dataset, split_id, _, shots), by_name in scores.items():
         common = set.intersection(*(set(draws) for draws in by_name.values()))
@@ -70,7 +71,7 @@ def regimes(listing: Record, records: dict[str, Record]) -> list[Regimes]:
             found.append(
                 Regimes(
                     key,
-                    listing["contestants"][key]["title"],
+                    listing.contestants[key].title,
                     dataset,
                     split_id,
                     shots,
@@ -102,7 +103,3 @@ def in_words(measured: Iterable[Regimes]) -> list[str]:
 
 def _size(one: Regimes) -> str:
     return "all images" if one.shots is None else f"{one.shots} per class"
-
-
-def _top1(record: Record) -> float:
-    return 1 / record["data"]["classes"] if record["outcome"] == "diverged" else record["metrics"]["top1"]

@@ -13,21 +13,16 @@ model, as what is compared then is the training.
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 
-from bench.errors import StoreError
 from bench.tables.frames import frame
 
 if TYPE_CHECKING:
+    from bench.store.records import BaselineRecord, TrialRecord
     from bench.store.run_store import RunStore
-
-Record = dict[str, Any]
 
 NOT_TRAINED = "not trained"
 LEFT_CHANCE = 0.95
@@ -68,15 +63,16 @@ class Training:
 
     def __init__(self, store: "RunStore") -> None:
         self._store = store
-        self._baselines = {_key(record): record for record in store.baselines()}
+        self._baselines = {
+            (record.data.key, record.shots, record.draw_seed): record for record in store.baselines()
+        }
         self._losses: dict[str, float | None] = {}
 
-    def baseline(self, record: Record) -> Record | None:
+    def baseline(self, record: "TrialRecord") -> "BaselineRecord | None":
         """The baselines on the images of a trial; None where they were not measured."""
-        identity = record["identity"]
-        return self._baselines.get((*_data(record), identity["shots"], identity["draw_seed"]))
+        return self._baselines.get((record.data.key, record.identity.shots, record.identity.draw_seed))
 
-    def reason(self, records: Sequence[Record]) -> str | None:
+    def reason(self, records: "Sequence[TrialRecord]") -> str | None:
         """Why trials of one model on one subset are not trained; None where they are.
 
         Args:
@@ -87,33 +83,31 @@ class Training:
             return AT_CHANCE
         for name, words in BEATEN.items():
             pairs = [
-                (_top1(record), value)
-                for record in records
-                if (value := self._value(record, name)) is not None
+                (record.top1, value) for record in records if (value := self._value(record, name)) is not None
             ]
             if pairs and np.mean([own - value for own, value in pairs]) < -ROUNDING:
                 return words
         return None
 
-    def reasons(self, a: Sequence[Record], b: Sequence[Record]) -> tuple[str | None, str | None]:
+    def reasons(
+        self, a: "Sequence[TrialRecord]", b: "Sequence[TrialRecord]"
+    ) -> tuple[str | None, str | None]:
         """The reasons of the two sides of a contrast; a verdict needs both to be None, or `same_model`."""
         return self.reason(a), self.reason(b)
 
-    def _value(self, record: Record, name: str) -> float | None:
+    def _value(self, record: "TrialRecord", name: str) -> float | None:
         if name == "chance_top1":
-            return 1 / record["data"]["classes"]
+            return 1 / record.data.classes
         baseline = self.baseline(record)
-        return baseline[name] if baseline else None
+        return getattr(baseline, name) if baseline else None
 
-    def _loss(self, record: Record) -> float | None:
+    def _loss(self, record: "TrialRecord") -> float | None:
         """The loss at the end of training as a share of that of guessing; a probe has none."""
-        run = record["id"]
+        run = record.id
         if run not in self._losses:
-            outputs = record["identity"]["recipe"].get("head_outputs") or record["data"]["classes"]
-            path = self._store.folder(run) / "history.parquet"
-            self._losses[run] = None
-            if record["outcome"] == "finished" and path.exists():
-                self._losses[run] = last_loss(_history(path)) / math.log(outputs)
+            outputs = record.identity.recipe.get("head_outputs") or record.data.classes
+            history = self._store.history(run) if record.outcome == "finished" else None
+            self._losses[run] = None if history is None else last_loss(history) / math.log(outputs)
         return self._losses[run]
 
 
@@ -133,14 +127,10 @@ def baselines_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.
     """One row a dataset, split, size and draw that was measured; `names` are those of `dataset_names`."""
     rows = [
         {
-            **{name: record.get(name) for name in BASELINES},
-            **{name: record["data"].get(name) for name in ("split_id", "classes")},
-            **{name: record["data"].get(name) for name in ("train_images", "test_images")},
-            "dataset": names.get(
-                (record["data"]["dataset"], record["data"]["fingerprint"]), record["data"]["dataset"]
-            ),
-            "data_copy": record["data"]["copy"],
-            "baseline": record["id"],
+            **{name: getattr(record, name, getattr(record.data, name, None)) for name in BASELINES},
+            "dataset": names.get((record.data.dataset, record.data.fingerprint), record.data.dataset),
+            "data_copy": record.data.data_copy,
+            "baseline": record.id,
         }
         for record in store.baselines()
     ]
@@ -148,28 +138,6 @@ def baselines_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.
     return frame(rows, BASELINES).sort_values(order, kind="stable", ignore_index=True)
 
 
-def same_model(records: Iterable[Record]) -> bool:
+def same_model(records: "Iterable[TrialRecord]") -> bool:
     """Whether all trials are of one model with the same weights to begin with."""
-    return len({(r["model"]["name"], r["identity"].get("weights")) for r in records}) <= 1
-
-
-def _history(path: Path) -> pd.DataFrame:
-    try:
-        with pa.parquet.ParquetFile(path) as file:
-            return file.read(["step", "loss"], use_threads=False).to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
-
-
-def _top1(record: Record) -> float:
-    if record["outcome"] == "diverged":
-        return 1 / record["data"]["classes"]
-    return record["metrics"]["top1"]
-
-
-def _data(record: Record) -> tuple[str, str, str]:
-    return tuple(record["data"][name] for name in ("dataset", "split_id", "fingerprint"))
-
-
-def _key(record: Record) -> tuple:
-    return (*_data(record), record["shots"], record["draw_seed"])
+    return len({(r.model.name, r.identity.weights) for r in records}) <= 1

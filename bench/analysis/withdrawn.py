@@ -35,16 +35,14 @@ WITHDRAWN = {
 }
 """Columns of the file: those of the accuracy table, then the day on which the trial was removed, the commit
 that did it, and why."""
-NAME = "withdrawn.csv"
 
 
-def read_withdrawn(root: Path) -> pd.DataFrame:
-    """The withdrawn trials of a run store; no rows where it has no such file.
+def read_withdrawn(path: Path) -> pd.DataFrame:
+    """The withdrawn trials in a file of a run store; no rows where there is no such file.
 
     Raises:
         StoreError: the file cannot be read, or lacks a column.
     """
-    path = Path(root) / NAME
     if not path.exists():
         return frame([], WITHDRAWN)
     try:

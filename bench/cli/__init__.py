@@ -1,5 +1,6 @@
 """The command line. Nothing here imports PyTorch before a command needs it."""
 
+import logging
 import os
 import sys
 import traceback
@@ -28,6 +29,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    warnings_shown = _Warnings()
+    logging.getLogger("vcbench").addHandler(warnings_shown)
     try:
         from bench.cli.verbs import app
 
@@ -41,8 +44,25 @@ def main() -> None:
             raise
         else:
             status = _fail(error)
+    finally:
+        logging.getLogger("vcbench").removeHandler(warnings_shown)
     if status:
         sys.exit(status)
+
+
+class _Warnings(logging.Handler):
+    """Prints each warning once: what is damaged may be come across several times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it on standard error."""
+        message = record.getMessage()
+        if message not in self._shown:
+            self._shown.add(message)
+            print(message, file=sys.stderr)
 
 
 def _interrupted() -> int:

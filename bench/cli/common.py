@@ -68,7 +68,9 @@ def existing_store(results: Path) -> Path:
     Raises:
         StoreError: there is none.
     """
-    if not (results / "store.json").exists():
+    from bench.store.layout import Layout
+
+    if not Layout(results).marker.exists():
         where = f"{results}: no such folder" if not results.exists() else f"{results}: no run store here"
         raise StoreError(f"{where}; make one with: vcbench run quick --results {shlex.quote(str(results))}")
     return results

@@ -66,7 +66,7 @@ def compare(
     if figure:
         from bench.report.changes import draw_changes
 
-        draw_changes(changes, max((listings[c.suite]["delta"] for c in changes), default=0.0), figure)
+        draw_changes(changes, max((listings[c.suite].delta for c in changes), default=0.0), figure)
     if as_json:
         print_json({"changes": [asdict(change) for change in changes], "costs": costs})
     else:

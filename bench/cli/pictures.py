@@ -10,6 +10,7 @@ from bench.errors import InputError
 
 if TYPE_CHECKING:
     from bench.report.examples import Pictures
+    from bench.store.records import TrialRecord
 
 
 def refuse_if_committed(folder: Path) -> None:
@@ -48,23 +49,23 @@ def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures"
 
     store = RunStore(results)
 
-    def pictures(record: dict[str, Any]) -> Any:
-        wanted = record["data"]
-        own = wanted["copy"] == "own data"
-        known = own_images(store, record["id"]) if own else None
-        tried = [*folders, *([known] if known else [])] if own else [wanted["dataset"]]
+    def pictures(record: "TrialRecord") -> Any:
+        wanted = record.data
+        own = wanted.data_copy == "own data"
+        known = own_images(store, record.id) if own else None
+        tried = [*folders, *([known] if known else [])] if own else [wanted.dataset]
         for name in tried:
-            opened = open_dataset(name, None if own else wanted["split_id"], data, store=results)
-            if (opened.split_id, opened.fingerprint) == (wanted["split_id"], wanted["fingerprint"]):
+            opened = open_dataset(name, None if own else wanted.split_id, data, store=results)
+            if (opened.split_id, opened.fingerprint) == (wanted.split_id, wanted.fingerprint):
                 return lambda place: opened.read(int(opened.splits["test"][place]))
         if own:
             looked = f" (they are not in {', '.join(tried)})" if tried else ""
             raise InputError(
-                f'--with-images: the runs were tested on your own images "{wanted["dataset"]}"; say where '
+                f'--with-images: the runs were tested on your own images "{wanted.dataset}"; say where '
                 f"they are with --dataset folder:PATH{looked}"
             )
         raise InputError(
-            f"--data-dir {data}: its {wanted['dataset']} is not the copy that the runs were tested on"
+            f"--data-dir {data}: its {wanted.dataset} is not the copy that the runs were tested on"
         )
 
     return pictures

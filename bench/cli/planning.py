@@ -104,9 +104,9 @@ def unmatched_pairs(
     from bench.networks import find_card
 
     flops = {
-        (profile["model"], profile["input_size"]): profile["flops"]
+        (profile.model, profile.input_size): profile.flops
         for profile in store.profiles()
-        if profile["what"] == "cost"
+        if profile.what == "cost"
     }
     resolved = {
         (item.trial.comparison, item.trial.contestant): item for item in found if hasattr(item, "identity")

@@ -187,7 +187,7 @@ def _measure(
     # Costs are counted whatever was asked for: it finds what cannot be made.
     check_jobs([*costs, *jobs], Session(store))
     store.prepare()
-    records = {record["id"]: record for record in measure(costs if store_costs else (), store)}
+    records = {record.id: record.content() for record in measure(costs if store_costs else (), store)}
     with store.claim(PROFILES) as mine:
         if not mine and jobs:
             raise InputError(
@@ -196,7 +196,7 @@ def _measure(
             )
         try:
             for record in measure(jobs, store, log=_tell, find_best=find_best):
-                records[record["id"]] = record
+                records[record.id] = record.content()
         finally:
             write_tables(store)
     return list(records.values())

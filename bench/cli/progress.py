@@ -172,11 +172,11 @@ class SuiteBars:
         if outcome.status == "elsewhere":
             return
         if outcome.status == "finished":
-            metrics = outcome.record["metrics"]
-            val = f", val {metrics['val_top1']:.1%}" if metrics["val_top1"] is not None else ""
-            text = f"top-1 {metrics['top1']:.1%}{val}, {outcome.record['wall_s']:.0f} s"
+            metrics = outcome.record.metrics
+            val = f", val {metrics.val_top1:.1%}" if metrics.val_top1 is not None else ""
+            text = f"top-1 {metrics.top1:.1%}{val}, {outcome.record.wall_s:.0f} s"
         else:
-            text = f"{outcome.status}: {outcome.message or outcome.record['reason']}"
+            text = f"{outcome.status}: {outcome.message or outcome.record.reason}"
         self.console.print(
             f"{outcome.resolved.id}  {outcome.resolved.trial.where}: {text}", markup=False, soft_wrap=True
         )

@@ -83,17 +83,19 @@ def reproduce(
     from bench.errors import InputError, TrialError
     from bench.running.reproduce import recount
     from bench.running.reproduce import reproduce as run_again
-    from bench.store.lookup import describe, find
+    from bench.store.lookup import find, record_of
+    from bench.store.records import ExternalRecord, ProfileRecord
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
-    told = describe(store, find(store, run))
-    record = told["record"]
+    entry = find(store, run)
+    record = record_of(store, entry)
     if record is None:
-        raise InputError(f"{results}: {told['id']} is {told['state']}: there is nothing to agree with")
-    if told["kind"] == "brought":
-        raise InputError(f"{told['id']}: it was brought from outside and cannot be made again here")
-    if told["kind"] == "profile":
+        state = store.state(entry.id) if entry.kind == "trial" else "missing"
+        raise InputError(f"{results}: {entry.id} is {state}: there is nothing to agree with")
+    if isinstance(record, ExternalRecord):
+        raise InputError(f"{record.id}: it was brought from outside and cannot be made again here")
+    if isinstance(record, ProfileRecord):
         agreed = recount(record)
     else:
         from bench.cli.progress import Stop, SuiteBars, TrialBar
@@ -101,9 +103,9 @@ def reproduce(
         from bench.running.workspace import Workspace
 
         folder = data_folder(data_dir)
-        wanted = "cpu" if device == "auto" and record["device"] == "cpu" else device
+        wanted = "cpu" if device == "auto" and record.device == "cpu" else device
         workspace = Workspace(folder, weights_folder(weights_dir, folder), results, choose_device(wanted))
-        bars = SuiteBars(record["id"], Stop(None))
+        bars = SuiteBars(record.id, Stop(None))
         bars.bars.live.transient = True
         bars.bars.update(bars.suite, visible=False)
         observer = TrialBar(bars.bars, bars.bars.add_task("", total=1, numbers=""), bars.should_stop)
@@ -113,7 +115,7 @@ def reproduce(
                     store, record, workspace, observer, tolerance=tolerance / 100, dataset=dataset
                 )
         except TrialError as error:
-            raise InputError(f"{record['id']}: cannot be run here: {error}") from error
+            raise InputError(f"{record.id}: cannot be run here: {error}") from error
     print_json(vars(agreed)) if as_json else _print(agreed)
     if agreed.verdict == "differs":
         raise typer.Exit(1)

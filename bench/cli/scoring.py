@@ -17,6 +17,7 @@ from bench.cli.common import (
 
 if TYPE_CHECKING:
     from bench.exchange.external import TestSet
+    from bench.store.records import ExternalRecord
     from bench.store.run_store import RunStore
 
 SHOWN = 20
@@ -55,26 +56,33 @@ def score(
 
     Example: vcbench score mine.parquet --dataset flowers102 --split-id official --name mine
     """
-    from bench.analysis.external import beside, brought_records, by_model, sentence
+    from bench.analysis.external import beside, by_model, sentence
     from bench.analysis.names import dataset_names
-    from bench.exchange.external import bring, names_files
+    from bench.exchange.external import keep_external, names_files
     from bench.store.run_store import RunStore
 
     store = RunStore(results)
     test = _test_set(store, dataset, split_id, data_folder(data_dir), names_files(predictions))
-    record = bring(store, predictions, name or predictions.stem, test)
-    names = dataset_names([*store.trials(), *brought_records(store)])
+    record = keep_external(store, predictions, name or predictions.stem, test)
+    names = dataset_names([*store.trials(), *store.externals()])
     if as_json:
         pairs = beside(store, record)
         means = by_model(store, record)
-        print_json({"record": record, "sentence": sentence(record, names), "models": means, "beside": pairs})
+        print_json(
+            {
+                "record": record.content(),
+                "sentence": sentence(record, names),
+                "models": means,
+                "beside": pairs,
+            }
+        )
         return
     print(sentence(record, names))
     print()
-    missing = "needs probabilities" if record["given"] == "predicted" else "not measured"
+    missing = "needs probabilities" if record.given == "predicted" else "not measured"
     rows = [
         (key, missing if value is None else f"{value:.4f}")
-        for key, value in record["metrics"].items()
+        for key, value in record.metrics.content().items()
         if value is not None or key != "top1_deduplicated"
     ]
     print_columns(rows, ("METRIC", "VALUE"))
@@ -93,7 +101,7 @@ def _test_set(store: "RunStore", dataset: str, split_id: str, data: Path, with_f
     return found
 
 
-def _print_models(models: list[dict[str, Any]], record: dict[str, Any]) -> None:
+def _print_models(models: list[dict[str, Any]], record: "ExternalRecord") -> None:
     if not models:
         print("No stored run on the same test images to compare with.")
         return
@@ -114,7 +122,7 @@ def _print_models(models: list[dict[str, Any]], record: dict[str, Any]) -> None:
     if len(models) > SHOWN:
         print(f"... and {len(models) - SHOWN} more models of lower accuracy: --json has all.")
     print(
-        f"\nTOP-1 is the mean of a model's runs, DIFFERENCE {record['id']} minus that mean, in points.\nThe "
+        f"\nTOP-1 is the mean of a model's runs, DIFFERENCE {record.id} minus that mean, in points.\nThe "
         "intervals are over test images, unadjusted: about these particular trained networks, no verdict "
         "about models trained again. --json has every run."
     )

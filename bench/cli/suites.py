@@ -118,10 +118,10 @@ def status(
     name = suite_stem(suite) if suite else None
     if name and name not in listings:
         raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, listings)}')
-    done = store.ids()
+    done = {record.id for record in store.each_trial()}
     rows = []
     for key in [name] if name else listings:
-        entries = {entry["id"] or number: entry for number, entry in enumerate(listings[key]["trials"])}
+        entries = {entry.id or number: entry for number, entry in enumerate(listings[key].trials)}
         errors = {run: error for run in entries if isinstance(run, str) and (error := store.error(run))}
         rows.append(
             {
@@ -130,9 +130,9 @@ def status(
                 "done": len(done & set(entries)),
                 "begun": sum(isinstance(run, str) and store.is_begun(run) for run in entries),
                 "errored": len(errors),
-                "profiles": sum(store.has_profile(profile) for profile in listings[key]["profiles"]),
-                "profiles_asked": len(listings[key]["profiles"]),
-                "errors": {run: error["message"] for run, error in errors.items()},
+                "profiles": sum(store.has_profile(profile) for profile in listings[key].profiles),
+                "profiles_asked": len(listings[key].profiles),
+                "errors": {run: error.message for run, error in errors.items()},
             }
         )
     if as_json:

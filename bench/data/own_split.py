@@ -8,6 +8,7 @@ import numpy as np
 from bench.data.stratify import divide
 from bench.errors import DataError
 from bench.files import canonical, read_json, write_text
+from bench.store.layout import Layout
 
 
 def own_split(
@@ -35,7 +36,7 @@ def own_split(
     """
     if store is not None:
         # Under whichever name the folder had when it was divided.
-        for frozen in sorted((store / "splits").glob(f"*-{fingerprint[:12]}.json")):
+        for frozen in sorted(Layout(store).splits.glob(f"*-{fingerprint[:12]}.json")):
             return _thaw(frozen, fingerprint, len(paths))
     keys = [path.relative_to(root).as_posix() for path in paths]
     divided = divide(labels, keys, equal, _quota, "stratified-70-10-20")
@@ -48,7 +49,7 @@ def own_split(
                 "at least 3 that differ and lie in no other class are needed (or PATH/{train,val,test}/CLASS)"
             )
     if store is not None:
-        frozen = store / "splits" / f"{root.name}-{fingerprint[:12]}.json"
+        frozen = Layout(store).splits / f"{root.name}-{fingerprint[:12]}.json"
         listed = {split: divided[split].tolist() for split in ("val", "test")}
         content = {"format": 1, "fingerprint": fingerprint, "splits": listed, "sha256": _sha256(listed)}
         write_text(frozen, canonical(content) + "\n")

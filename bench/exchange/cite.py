@@ -81,11 +81,11 @@ def results_hash(evidence: Evidence) -> str:
     """
     if evidence.trains:
         runs = [
-            {"id": run, **{part: evidence.records[run][part] for part in ("outcome", "metrics")}}
-            for run in sorted(evidence.records)
+            {"id": run, "outcome": record.outcome, "metrics": record.metrics.content()}
+            for run, record in sorted(evidence.records.items())
         ]
     else:
-        runs = sorted(evidence.profiles, key=lambda profile: profile["id"])
+        runs = [one.content() for one in sorted(evidence.profiles, key=lambda one: one.id)]
     return hashlib.sha256(canonical([evidence.name, runs]).encode()).hexdigest()[:HASH_DIGITS]
 
 
@@ -149,7 +149,7 @@ def to_model_index(store: "RunStore", suite: str, model: str | None = None) -> s
     evidence = _measured(store, suite)
     if not evidence.trains:
         raise InputError(f"--format model-index: {suite} trains nothing, and this form holds accuracies")
-    contestants = evidence.suite["contestants"]
+    contestants = evidence.suite.contestants
     if model is not None and model not in contestants:
         raise InputError(f'--model {model}: no model "{model}" in {suite}{did_you_mean(model, contestants)}')
     found = results_hash(evidence)
@@ -157,7 +157,7 @@ def to_model_index(store: "RunStore", suite: str, model: str | None = None) -> s
     for key in contestants if model is None else [model]:
         results = [_eval_result(evidence, cell, found) for cell in _done(evidence) if cell.contestant == key]
         if results:
-            entries += eval_results_to_model_index(contestants[key]["title"], results)
+            entries += eval_results_to_model_index(contestants[key].title, results)
     if not entries:
         raise InputError(f"--model {model}: nothing of it was measured in {suite}")
     return yaml_dump({"model-index": entries})
@@ -167,13 +167,13 @@ def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
     """One cell. Results on one dataset share an entry, so that what tells them apart stands in the metric."""
     from huggingface_hub import EvalResult
 
-    data = evidence.records[cell.runs[0]]["data"]
+    data = evidence.records[cell.runs[0]].data
     score = cell.scores["top1"]
     return EvalResult(
         task_type="image-classification",
-        dataset_type=data["dataset"],
+        dataset_type=data.dataset,
         dataset_name=cell.split,
-        dataset_config=data["split_id"],
+        dataset_config=data.split_id,
         dataset_split="test",
         metric_type="accuracy",
         metric_value=round(float(score.mean), 6),
@@ -251,7 +251,7 @@ def _speeds(evidence: Evidence) -> Iterator[str]:
 
 def _told(evidence: Evidence, notes: Iterable[str], cell: Cell) -> list[str]:
     """A cell's notes as a sentence has them, which gives its replicates itself."""
-    unmatched = {comparison["name"]: comparison["unmatched"] for comparison in evidence.suite["comparisons"]}
+    unmatched = {comparison.name: comparison.unmatched for comparison in evidence.suite.comparisons}
     words = {"unmatched": f"unmatched: {unmatched[cell.comparison]}"}
     return [words.get(note, note) for note in notes if not note.startswith("fewer than")]
 

@@ -10,6 +10,7 @@ from bench.tables import frames
 from bench.tables.tables import build_tables
 
 if TYPE_CHECKING:
+    from bench.store.records import TrialRecord
     from bench.store.run_store import RunStore
 
 # What a file of speeds has in common: one machine, precision, layout and batch, and images of one size, for
@@ -128,9 +129,9 @@ _CELL = {"comparison": "str", "contestant": "str", "shots": "Int64"}
 def _places(store: "RunStore") -> pd.DataFrame:
     """Every cell of a suite that a run is in; the accuracy table has one row a run and suite."""
     rows = [
-        {"suite": name, "run": entry["id"], **{part: entry[part] for part in _CELL}}
+        {"suite": name, "run": entry.id, **{part: getattr(entry, part) for part in _CELL}}
         for name, listing in store.suites().items()
-        for entry in listing["trials"]
+        for entry in listing.trials
     ]
     return frames.frame(rows, {"suite": "str", "run": "str", **_CELL})
 
@@ -138,11 +139,11 @@ def _places(store: "RunStore") -> pd.DataFrame:
 _SETTINGS = ("crop_pct", "interpolation")
 
 
-def _settings(record: dict[str, Any]) -> dict[str, Any]:
+def _settings(record: "TrialRecord") -> dict[str, Any]:
     """How a trial's test images were cropped: the whole image where it is resized without a crop."""
-    augment = record["identity"]["recipe"]["augment"]
+    augment = record.identity.recipe["augment"]
     return {
-        "run": record["id"],
+        "run": record.id,
         "crop_pct": 1.0 if augment["resize"] == "squash" else augment["crop_pct"],
         "interpolation": augment["interpolation"],
     }

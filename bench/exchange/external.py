@@ -18,11 +18,12 @@ Which image is which place, and which class which number: `vcbench data list DAT
 a folder come in the order of their names as text: 1, 10, 2. Any framework can write such a file.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -32,16 +33,17 @@ import pyarrow.parquet
 from bench import __version__
 from bench.analysis.statistics import wilson
 from bench.errors import InputError, did_you_mean, shortened
-from bench.files import read_json, sha256_file, staged, write_json
+from bench.files import sha256_file
 from bench.metrics.accuracy import compact, deduplicated_top1, score
+from bench.store.lookup import known_ids
 from bench.store.predictions import save_predictions
+from bench.store.records import FORMAT, NAME, Data, ExternalRecord
 from bench.store.run_store import RunStore
-from bench.store.shapes import NAME
 
 if TYPE_CHECKING:
     from bench.data import Dataset
 
-FORMAT = 1
+DATA = ("dataset", "split_id", "fingerprint", "copy", "classes", "test_images")
 METRICS = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 COLUMNS = ("image", "filename", "predicted", "probabilities", "label")
 # Probabilities in 16 bits, rounded one by one, add up to 1 within this.
@@ -55,7 +57,7 @@ class TestSet:
     """The test split that predictions are scored on.
 
     Attributes:
-        data: dataset, split_id, fingerprint, copy, classes and test_images, as in the record of a trial.
+        data: as in the record of a trial.
         labels: int64 (n,), in the order of the split.
         duplicates: positions to leave out of a deduplicated score, or None where nobody has looked.
         class_names: in the order of the labels, or None where they are not known.
@@ -64,7 +66,7 @@ class TestSet:
 
     __test__ = False  # no test case, whatever its name
 
-    data: dict[str, Any]
+    data: Data
     labels: np.ndarray
     duplicates: np.ndarray | None
     class_names: list[str] | None = None
@@ -81,34 +83,33 @@ class Answers:
 
 def stored_test_set(store: RunStore, dataset: str, split_id: str) -> TestSet | None:
     """The test split as the store's runs have it; None where it has none, or of more than one copy."""
-    records = [
-        r for r in store.trials() if (r["data"]["dataset"], r["data"]["split_id"]) == (dataset, split_id)
-    ]
-    if len({record["data"]["fingerprint"] for record in records}) != 1:
+    records = [r for r in store.trials() if (r.data.dataset, r.data.split_id) == (dataset, split_id)]
+    if len({record.data.fingerprint for record in records}) != 1:
         return None
-    finished = [record for record in records if record["outcome"] == "finished"]
-    if not finished:
+    data = next((record.data for record in records if record.outcome == "finished"), None)
+    if data is None:
         return None
-    frame = store.labels(finished[0])
+    frame = store.labels(data)
     duplicates = np.flatnonzero(frame["duplicate"]) if "duplicate" in frame else None
     labels = frame["label"].to_numpy().astype(np.int64)
-    names = store.class_names(finished[0])
-    return TestSet(_data(finished[0]["data"], len(labels)), labels, duplicates, names)
+    own = {name: value for name, value in data.content().items() if name in DATA}
+    return TestSet(Data(**own), labels, duplicates, store.class_names(data))
 
 
 def opened_test_set(dataset: "Dataset") -> TestSet:
     """The test split of an opened dataset."""
-    facts = {
-        "dataset": dataset.name,
-        "split_id": dataset.split_id,
-        "fingerprint": dataset.fingerprint,
-        "copy": dataset.copy,
-        "classes": len(dataset.class_names),
-    }
     labels = dataset.split_labels("test")
+    data = Data(
+        dataset=dataset.name,
+        split_id=dataset.split_id,
+        fingerprint=dataset.fingerprint,
+        copy=dataset.copy,
+        classes=len(dataset.class_names),
+        test_images=len(labels),
+    )
     positions = dataset.splits["test"].tolist()
     files = [unicodedata.normalize("NFC", dataset.file(image)) for image in positions]
-    return TestSet(_data(facts, len(labels)), labels, dataset.duplicates, dataset.class_names, files)
+    return TestSet(data, labels, dataset.duplicates, dataset.class_names, files)
 
 
 def names_files(path: Path) -> bool:
@@ -145,7 +146,7 @@ def read_answers(path: Path, test: TestSet) -> Answers:
             f'{path}: should have a column "image" or "filename" and one of "predicted" and "probabilities"; '
             f"it has: {have}"
         )
-    count, classes = len(test.labels), test.data["classes"]
+    count, classes = len(test.labels), test.data.classes
     if "image" in frame:
         images = _whole(frame["image"], path, "image", count)
     else:
@@ -174,7 +175,7 @@ def read_answers(path: Path, test: TestSet) -> Answers:
 
 def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:
     """The metrics of `bench.metrics.accuracy`; those that need probabilities are None without them."""
-    logits = _logits(answers, test.data["classes"])
+    logits = _logits(answers, test.data.classes)
     found: dict[str, float | None] = dict.fromkeys(METRICS) | score(logits, test.labels)
     found["top1_deduplicated"] = deduplicated_top1(logits, test.labels, test.duplicates)
     if answers.probabilities is None:
@@ -182,28 +183,28 @@ def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:
     return found
 
 
-def bring(store: RunStore, path: Path, name: str, test: TestSet) -> dict[str, Any]:
-    """Check and measure a file of predictions and keep it as brought/NAME/; returns its record.
+def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> ExternalRecord:
+    """Check and measure a file of predictions and keep it under this name; returns its record.
 
     Raises:
         InputError: as `read_answers`; the name cannot be a folder's, or other predictions have it.
         StoreError: the store cannot be written.
     """
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise InputError(
             f'--name "{shortened(name)}": should be of at most 100 letters, digits, ".", "_" and "-"'
         )
-    ids = store.ids() | store.ids("profiles")
+    ids = known_ids(store)
     if len(name) >= ID_DIGITS and (taken := [run for run in ids if run.startswith(name.lower())]):
         raise InputError(
             f'--name "{name}": is how the id of a run begins ({min(taken)}); choose another name'
         )
     answers = read_answers(path, test)
-    folder = store.root / "brought" / name
+    folder = store.folder_of("brought", name)
     content = sha256_file(path)
-    if (folder / "record.json").exists():
-        old = read_json(folder / "record.json")
-        if old["sha256"] != content or old["data"] != test.data:
+    if store.record_of("brought", name).exists():
+        old = store.external(name)
+        if old is None or old.sha256 != content or old.data != test.data:
             raise InputError(f"--name {name}: {folder} holds other predictions; choose another name")
         return old
     metrics = measure(answers, test)
@@ -216,30 +217,20 @@ def bring(store: RunStore, path: Path, name: str, test: TestSet) -> dict[str, An
         "file": path.name,
         "sha256": content,
         "given": "predicted" if answers.probabilities is None else "probabilities",
-        "data": test.data,
+        "data": test.data.content(),
         "metrics": metrics,
         "top1_wilson": list(wilson(round(metrics["top1"] * count), count)),
         "vcbench": __version__,
         "scored": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     store.prepare()
-    data = test.data
-    store.write_labels(data["dataset"], data["split_id"], data["fingerprint"], test.labels, test.duplicates)
+    store.write_labels(*test.data.key, test.labels, test.duplicates)
     if answers.probabilities is None:
-        with staged(folder / "predictions.parquet") as part:
-            pd.DataFrame({"predicted": answers.predicted.astype(np.uint16)}).to_parquet(
-                part, compression="zstd", index=False
-            )
+        columns = {"predicted": answers.predicted.astype(np.uint16)}
     else:
-        columns = compact(_logits(answers, data["classes"]), test.labels)
-        save_predictions(columns, folder / "predictions.parquet")
-    write_json(folder / "record.json", record)
-    return record
-
-
-def _data(facts: dict[str, Any], images: int) -> dict[str, Any]:
-    names = ("dataset", "split_id", "fingerprint", "copy", "classes")
-    return {name: facts[name] for name in names} | {"test_images": images}
+        columns = compact(_logits(answers, test.data.classes), test.labels)
+    save_predictions(columns, store.predictions_of("brought", name))
+    return store.finish_external(name, record)
 
 
 def _logits(answers: Answers, classes: int) -> np.ndarray:
@@ -270,7 +261,7 @@ def _classes(column: pd.Series, path: Path, name: str, test: TestSet, below: int
     unknown = next((value for value in given if value not in number), None)
     if unknown is not None:
         raise InputError(
-            f'{path}: column "{name}" has "{unknown}", which is no class of {test.data["dataset"]}'
+            f'{path}: column "{name}" has "{unknown}", which is no class of {test.data.dataset}'
             f"{did_you_mean(unknown, number)} (see: vcbench data list)"
         )
     return np.array([number[value] for value in given], dtype=np.int64)
@@ -292,8 +283,8 @@ def _positions(column: pd.Series, path: Path, test: TestSet) -> np.ndarray:
         if len(known) != 1:
             what = f"{len(known)} test images" if known else "no test image"
             raise InputError(
-                f'{path}: column "filename" has "{name}", the name of {what} of {test.data["dataset"]} '
-                f"({test.data['split_id']}); should be as in: vcbench data list"
+                f'{path}: column "filename" has "{name}", the name of {what} of {test.data.dataset} '
+                f"({test.data.split_id}); should be as in: vcbench data list"
             )
         found += known
     return np.array(found, dtype=np.int64)
@@ -327,7 +318,7 @@ def _right_labels(labels: np.ndarray, path: Path, test: TestSet) -> None:
     )
     raise InputError(
         f"{path}: {wrong.size} of {len(labels)} labels are not those of {test.data['dataset']} "
-        f"({test.data['split_id']}), first image {first}: {labels[first]}, not {test.labels[first]}{hint}"
+        f"({test.data.split_id}), first image {first}: {labels[first]}, not {test.labels[first]}{hint}"
     )
 
 

@@ -9,6 +9,7 @@ from bench.errors import BenchError, DataError, InputError, WeightsError
 from bench.files import digest
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Suite, fingerprint
+from bench.store.records import FORMAT, Listing
 
 if TYPE_CHECKING:
     from bench.data import Dataset
@@ -317,14 +318,20 @@ def subset_of(trial: Trial, dataset: "Dataset") -> tuple[int | None, int]:
 
 
 def listing(
-    suite: Suite, resolved: Iterable[Resolved | Unresolved], profiles: Iterable[str]
-) -> dict[str, Any]:
-    """What the store keeps of a suite: enough to tabulate and report it without the suite's file."""
+    suite: Suite,
+    resolved: Iterable[Resolved | Unresolved],
+    profiles: Iterable[str],
+    file: str | None = None,
+) -> Listing:
+    """What the store keeps of a suite: enough to tabulate and report it without the suite's file.
+
+    `file` is that file's path from the store, where it did not come with vcbench.
+    """
     resolved = list(resolved)
     splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, Resolved)}
     names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, Resolved)}
-    return {
-        "format": 1,
+    content = {
+        "format": FORMAT,
         "suite": suite.name,
         "title": suite.title,
         "description": suite.description,
@@ -370,7 +377,9 @@ def listing(
             for item in resolved
         ],
         "profiles": sorted(profiles),
+        **({"file": file} if file is not None else {}),
     }
+    return Listing.model_validate(content)
 
 
 def _value(found: Any) -> Any:

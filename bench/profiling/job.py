@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from bench.files import digest
 from bench.machine import device_name, machine_name, versions
 from bench.profiling.config import SIZES, Config, CostConfig, NetworkConfig, round_to_patch
+from bench.store.records import MeasuredRecord, ProfileRecord
 
 PROFILE_FORMAT = 1
 # Of how costs are counted: 2 names 1 x 1 convolutions and linear layers alike.
@@ -54,18 +55,18 @@ class ProfileJob(Generic[AnyConfig]):
         """From everything that the numbers depend on: kind, model, config, machine, device and versions."""
         return self._id(self.config.to_dict(), machine_name(), device_name(self.config.device), versions())
 
-    def matches(self, record: dict[str, Any]) -> bool:
+    def matches(self, record: ProfileRecord) -> bool:
         """Whether a stored record is of this job, measured on whichever machine and device, with as many
         threads as were usual there, by whichever versions."""
-        fields, device = self.config.to_dict(), record.get("device", "cpu")
+        fields, device = self.config.to_dict(), record.device or "cpu"
         there = {
             "device": device if device in ("cpu", "mps") else "cuda",
-            "threads": record.get("threads"),
+            "threads": record.threads,
         }
-        if self.config.as_trained and record.get("as_trained"):
-            there |= {name: record.get(name) for name in ("allocator", "cudnn_benchmark")}
+        if self.config.as_trained and isinstance(record, MeasuredRecord) and record.as_trained:
+            there |= {"allocator": record.allocator, "cudnn_benchmark": record.cudnn_benchmark}
         fields |= {name: value for name, value in there.items() if name in fields}
-        return self._id(fields, record.get("machine"), device, record["versions"]) == record["id"]
+        return self._id(fields, record.machine, device, record.versions) == record.id
 
     def _id(self, fields: dict[str, Any], machine: str | None, device: str, versions: dict[str, str]) -> str:
         if isinstance(self.config, CostConfig):  # counts are the same on every machine

@@ -10,6 +10,7 @@ from bench.profiling.processes import Stopped
 from bench.profiling.samples import UNSTABLE, summarise
 from bench.profiling.scheduler import Row, best_rows, measure_rows, now
 from bench.profiling.session import Session
+from bench.store.records import ProfileRecord
 from bench.store.run_store import RunStore
 
 # The fields of a worker's result that are stored as they are, from its last process.
@@ -35,7 +36,7 @@ def measure(
     resume: bool = False,
     find_best: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Record]:
+) -> Iterator[ProfileRecord]:
     """Measure all of `jobs`, store each record as it is done, and yield it.
 
     Args:
@@ -65,17 +66,15 @@ def measure(
             except Stopped:
                 return
             record = kind.record(job, started, now(), numbers)
-            store.finish_profile(job.id, record)
-            yield record
+            yield store.finish_profile(job.id, record)
 
     def keep(row: Row) -> None:
         if resume and not row.ended:
             store.keep_processes(row.job.id, row.results)
 
-    def finish(row: Row, best: bool | None) -> Record:
+    def finish(row: Row, best: bool | None) -> ProfileRecord:
         record = _row_record(row, session, earlier[row.job]) | {"best": best}
-        store.finish_profile(row.job.id, record, None if row.failure else row.samples)
-        return record
+        return store.finish_profile(row.job.id, record, None if row.failure else row.samples)
 
     rows = [Row(job, store.processes(job.id) if resume else []) for job in repeated]
     for row in measure_rows(rows, session, keep=keep):
@@ -92,7 +91,7 @@ def measure(
             yield finish(row, False)
 
 
-def _row_record(row: Row, session: Session, earlier: Record | None) -> Record:
+def _row_record(row: Row, session: Session, earlier: ProfileRecord | None) -> Record:
     """The record of a row whose processes are done."""
     kind = find_kind(row.job.kind)
     numbers = _state(row)
@@ -105,12 +104,12 @@ def _row_record(row: Row, session: Session, earlier: Record | None) -> Record:
     return kind.record(row.job, row.started, now(), numbers)
 
 
-def _agreement(rates: Record, earlier: Record | None) -> Record:
+def _agreement(rates: Record, earlier: ProfileRecord | None) -> Record:
     """The rate of the same job's earlier record; where the two are further apart than `UNSTABLE`, the row is
     unstable."""
-    if earlier is None or earlier["outcome"] != "measured":
+    if earlier is None or earlier.outcome != "measured":
         return {"earlier_images_per_s": None}
-    before, after = earlier["images_per_s"], rates["images_per_s"]
+    before, after = earlier.images_per_s, rates["images_per_s"]
     apart = max(before, after) / min(before, after) - 1 > UNSTABLE
     return {"earlier_images_per_s": before, "unstable": rates["unstable"] or apart}
 

@@ -83,4 +83,4 @@ class Session:
         """
         job = ProfileJob("cost", CostConfig(model, classes, input_size))
         stored = self.store.profile(job.id) if self.store is not None else None
-        return stored or count_cost(job.config, job.id)
+        return stored.content() if stored else count_cost(job.config, job.id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,9 @@ import pandas as pd
 from bench.analysis.contrasts import WHOLE_SPLIT
 from bench.analysis.statistics import Estimate
 from bench.report.text import decimal, percent, split
+
+if TYPE_CHECKING:
+    from bench.store.records import ComparisonEntry
 
 ENOUGH_REPLICATES = 3
 COLUMNS = [
@@ -99,7 +102,7 @@ class Cell:
     untrained: str | None = None
 
 
-def cells(trials: pd.DataFrame, comparisons: list[dict[str, Any]]) -> list[Cell]:
+def cells(trials: pd.DataFrame, comparisons: "list[ComparisonEntry]") -> list[Cell]:
     """All cells in the order of the suite: comparison, then images per class, then contestant.
 
     Args:
@@ -109,8 +112,8 @@ def cells(trials: pd.DataFrame, comparisons: list[dict[str, Any]]) -> list[Cell]
     return [cell for comparison in comparisons for cell in _of_comparison(trials, comparison)]
 
 
-def _of_comparison(trials: pd.DataFrame, comparison: dict[str, Any]) -> Iterator[Cell]:
-    here = trials.loc[trials["comparison"] == comparison["name"], COLUMNS]
+def _of_comparison(trials: pd.DataFrame, comparison: "ComparisonEntry") -> Iterator[Cell]:
+    here = trials.loc[trials["comparison"] == comparison.name, COLUMNS]
     shared = _shared_notes(here, comparison)
     sizes: list[int | None] = [int(shots) for shots in sorted(here["shots"].dropna().unique())]
     sizes += [None] if here["shots"].isna().any() else []
@@ -120,7 +123,7 @@ def _of_comparison(trials: pd.DataFrame, comparison: dict[str, Any]) -> Iterator
         for (shots, contestant), rows in here.groupby(["shots", "contestant"], dropna=False)
     }
     for shots in sizes:
-        for contestant in comparison["contestants"]:
+        for contestant in comparison.contestants:
             if (shots, contestant) in groups:
                 size = float(whole if shots is None else shots)
                 yield _cell(groups[shots, contestant], shots, size, shared)
@@ -166,12 +169,12 @@ def _cell(rows: pd.DataFrame, shots: int | None, images_per_class: float, shared
     )
 
 
-def _shared_notes(trials: pd.DataFrame, comparison: dict[str, Any]) -> dict[str, str]:
+def _shared_notes(trials: pd.DataFrame, comparison: "ComparisonEntry") -> dict[str, str]:
     """What holds for every row of a comparison: what its contestants do not have in common."""
     notes = {}
     if trials["pretraining"].dropna().nunique() > 1:
         notes["pretraining"] = "unmatched pretraining"
-    elif comparison["unmatched"]:
+    elif comparison.unmatched:
         notes["unmatched"] = "unmatched"
     if trials["precision"].dropna().nunique() > 1:
         notes["precision"] = "mixed precision"

@@ -1,6 +1,6 @@
 """What the chooser on the page reads: every measured row with its words."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.match import Standing
@@ -12,6 +12,9 @@ from bench.report.evidence import Evidence
 from bench.report.measured import Place, rate
 from bench.report.text import at_size, decimal, percent, split
 from bench.report.verdicts import conclusion, difference, pair_name, short_notes, table_of, verdict
+
+if TYPE_CHECKING:
+    from bench.store.records import ComparisonEntry
 
 TABLES = {"throughput": "speed", "memory": "memory", "energy": "speed"}
 
@@ -29,7 +32,7 @@ def chooser(evidence: Evidence) -> tuple[Chooser, ...]:
     """The form, if anything was measured."""
     standing = Standing(evidence.suite, evidence.records, evidence.cost)
     comparisons = [
-        found for c in evidence.suite["comparisons"] if (found := _comparison(evidence, standing, c))["rows"]
+        found for c in evidence.suite.comparisons if (found := _comparison(evidence, standing, c))["rows"]
     ]
     if not comparisons:
         return ()
@@ -54,23 +57,23 @@ def chooser(evidence: Evidence) -> tuple[Chooser, ...]:
     )
 
 
-def _comparison(evidence: Evidence, standing: Standing, comparison: dict[str, Any]) -> dict[str, Any]:
-    name = comparison["name"]
-    where = split(comparison["dataset"], comparison["split_id"])
-    contestants = {key: evidence.suite["contestants"][key] for key in comparison["contestants"]}
-    models = {key: contestant["model"] for key, contestant in contestants.items()}
+def _comparison(evidence: Evidence, standing: Standing, comparison: "ComparisonEntry") -> dict[str, Any]:
+    name = comparison.name
+    where = split(comparison.dataset, comparison.split_id)
+    contestants = {key: evidence.suite.contestants[key] for key in comparison.contestants}
+    models = {key: contestant.model for key, contestant in contestants.items()}
     cells = [cell for cell in evidence.cells if cell.comparison == name and cell.runs]
     findings = [found for found in evidence.findings if found.pair.comparison == name and found.result]
     # The whole split comes last, and stands for a subset that is as large.
     by_size = {(cell.contestant, cell.images_per_class): cell for cell in cells}
     pairs = {(found.pair.a, found.pair.b, found.images_per_class): found for found in findings}
     return {
-        "label": f"{name}: {where}, {comparison['input_size']} px",
+        "label": f"{name}: {where}, {comparison.input_size} px",
         "accuracy_table": f"accuracy-{slug(name)}",
         "contrasts_table": table_of(name),
-        "titles": {key: contestant["title"] for key, contestant in contestants.items()},
+        "titles": {key: contestant.title for key, contestant in contestants.items()},
         "rows": [_row(evidence, standing, cell) for cell in by_size.values()],
-        "places": [_place(evidence, place, models, comparison["input_size"]) for place in evidence.places],
+        "places": [_place(evidence, place, models, comparison.input_size) for place in evidence.places],
         "contrasts": [
             {
                 "size": finding.images_per_class,
@@ -130,7 +133,7 @@ def _contrast(finding: Finding) -> str:
 
 def _row(evidence: Evidence, standing: Standing, cell: Cell) -> dict[str, Any]:
     flops = standing.flops(cell.comparison, cell.contestant)
-    params = evidence.records[cell.runs[0]]["model"]["params"]
+    params = evidence.records[cell.runs[0]].model.params
     score, n = cell.scores["top1"], len(cell.runs)
     words = f"{percent(score.mean)} % (n = {n}"
     if cell.interval and cell.interval.low is not None:

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bench.analysis.contrasts import Finding, find_contrasts
-from bench.analysis.external import brought_records
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import Estimate, mean_interval
@@ -22,6 +21,7 @@ from bench.tables.frames import frame
 from bench.tables.tables import ACCURACY, accuracy_table, cost_table, history_table
 
 if TYPE_CHECKING:
+    from bench.store.records import Listing, ProfileRecord, TrialRecord
     from bench.store.run_store import RunStore
 
 OWN = ["comparison", "contestant", "shots", "replicate", "draw_seed", "seed"]
@@ -46,10 +46,10 @@ class Evidence:
 
     store: "RunStore"
     name: str
-    suite: dict[str, Any]
-    records: dict[str, dict[str, Any]]
+    suite: "Listing"
+    records: "dict[str, TrialRecord]"
     trials: pd.DataFrame
-    profiles: list[dict[str, Any]]
+    profiles: "list[ProfileRecord]"
     cost: pd.DataFrame
     looks: dict[str, Look]
     names: dict[tuple[str, str], str]
@@ -57,13 +57,13 @@ class Evidence:
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
-        return [self._completed(cell) for cell in cells(self.trials, self.suite["comparisons"])]
+        return [self._completed(cell) for cell in cells(self.trials, self.suite.comparisons)]
 
     def _completed(self, cell: Cell) -> Cell:
         """The cell with its interval, the accuracy of its nearest neighbours, and a note where it was not
         trained."""
         records = [self.records[run] for run in cell.runs]
-        found = [base["nearest_top1"] for record in records if (base := self.training.baseline(record))]
+        found = [base.nearest_top1 for record in records if (base := self.training.baseline(record))]
         reason = self.training.reason(records)
         notes = (f"{NOT_TRAINED}: {reason}", *cell.notes) if reason else cell.notes
         nearest = Score.of(pd.Series(found, dtype=float))
@@ -92,7 +92,7 @@ class Evidence:
     @cached_property
     def withdrawn(self) -> pd.DataFrame:
         """Trials of this suite, or of the one that it is a variant of, that were taken out of the store."""
-        rows = read_withdrawn(self.store.root)
+        rows = read_withdrawn(self.store.withdrawn)
         return rows[rows["suite"] == self.name.partition("+")[0]]
 
     @cached_property
@@ -119,9 +119,9 @@ class Evidence:
     def titles(self) -> dict[str, str]:
         """The title of each of its models: the contestant's where it has one, else the card's."""
         contestants: dict[str, set[str]] = {}
-        for contestant in self.suite["contestants"].values():
-            contestants.setdefault(contestant["model"], set()).add(contestant["title"])
-        found = {profile["model"]: profile["title"] for profile in self._of_models}
+        for contestant in self.suite.contestants.values():
+            contestants.setdefault(contestant.model, set()).add(contestant.title)
+        found = {profile.model: profile.title for profile in self._of_models}
         return found | {model: next(iter(own)) for model, own in contestants.items() if len(own) == 1}
 
     @cached_property
@@ -129,21 +129,21 @@ class Evidence:
         """How each measured model is drawn: as its contestants are, those only profiled after them."""
         looks: dict[str, Look] = {}
         for key, look in self.looks.items():
-            looks.setdefault(self.suite["contestants"][key]["model"], look)
+            looks.setdefault(self.suite.contestants[key].model, look)
         free = 1 + max((look.slot for look in self.looks.values()), default=-1)
-        families = {profile["model"]: profile["family"] for profile in self._of_models}
+        families = {profile.model: profile.family for profile in self._of_models}
         others = sorted(families.keys() - looks.keys(), key=lambda model: (families[model], model))
         return looks | {model: Look(free + place) for place, model in enumerate(others)}
 
     @property
-    def _of_models(self) -> list[dict[str, Any]]:
+    def _of_models(self) -> "list[ProfileRecord]":
         """The profiles that are of a model; the rate of loading images is of none."""
-        return [profile for profile in self.profiles if profile.get("model")]
+        return [profile for profile in self.profiles if profile.model]
 
     @property
     def trains(self) -> bool:
         """Whether the suite trains anything; one that only profiles says nothing of accuracy."""
-        return bool(self.suite["comparisons"])
+        return bool(self.suite.comparisons)
 
     @property
     def done(self) -> pd.DataFrame:
@@ -162,50 +162,47 @@ def gather(store: "RunStore", name: str) -> Evidence:
         hint = did_you_mean(name, suites) or f"; it has {', '.join(suites) or 'none yet'}"
         raise InputError(f'{store.root}: nothing was run of a suite "{name}"{hint} (see: vcbench run)')
     suite = suites[name]
-    ids = {entry["id"] for entry in suite["trials"]}
+    ids = {entry.id for entry in suite.trials}
     every = store.trials()
-    names = dataset_names([*every, *brought_records(store)])
+    names = dataset_names([*every, *store.externals()])
     suite = named(suite, every, names)
-    records = {record["id"]: record for record in every if record["id"] in ids}
-    stored, listed = store.profiles(), set(suite["profiles"])
-    models = {contestant["model"] for contestant in suite["contestants"].values()}
-    models |= {profile["model"] for profile in stored if profile["id"] in listed and profile.get("model")}
+    records = {record.id: record for record in every if record.id in ids}
+    stored, listed = store.profiles(), set(suite.profiles)
+    models = {contestant.model for contestant in suite.contestants.values()}
+    models |= {profile.model for profile in stored if profile.id in listed and profile.model}
     profiles = [
         profile
         for profile in stored
-        if profile["id"] in listed
-        or (profile["what"] != "cost" and (profile.get("model") or "any") in {*models, "any"})
+        if profile.id in listed or (profile.what != "cost" and (profile.model or "any") in {*models, "any"})
     ]
-    cost = cost_table(profile for profile in profiles if profile["id"] in listed)
+    cost = cost_table(profile for profile in profiles if profile.id in listed)
     trials = _trials(suite, accuracy_table(records.values(), {name: suite}, Training(store), names))
     return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite), names)
 
 
-def _trials(suite: dict[str, Any], accuracy: pd.DataFrame) -> pd.DataFrame:
+def _trials(suite: "Listing", accuracy: pd.DataFrame) -> pd.DataFrame:
     """The suite's list of trials joined with what was measured of each."""
     columns = {"id": "str"} | {name: ACCURACY[name] for name in OWN}
-    entries = frame(suite["trials"], columns).rename(columns={"id": "run"})
-    known = {comparison["name"]: comparison for comparison in suite["comparisons"]}
-    contestants = suite["contestants"]
-    entries["title"] = [contestants[key]["title"] for key in entries["contestant"]]
+    entries = frame([entry.content() for entry in suite.trials], columns).rename(columns={"id": "run"})
+    known = {comparison.name: comparison for comparison in suite.comparisons}
+    contestants = suite.contestants
+    entries["title"] = [contestants[key].title for key in entries["contestant"]]
     measured = accuracy.drop(columns=[*OWN, "title"])
     trials = entries.merge(measured, on="run", how="left", validate="many_to_one")
     planned = {
-        "model": [contestants[key]["model"] for key in trials["contestant"]],
+        "model": [contestants[key].model for key in trials["contestant"]],
         "recipe": [
-            contestants[key]["recipe"] or known[name]["recipe"]
+            contestants[key].recipe or known[name].recipe
             for key, name in zip(trials["contestant"], trials["comparison"], strict=True)
         ],
-        "dataset": [known[name]["dataset"] for name in trials["comparison"]],
-        "split_id": [known[name]["split_id"] for name in trials["comparison"]],
-        "input_size": [known[name]["input_size"] for name in trials["comparison"]],
+        "dataset": [known[name].dataset for name in trials["comparison"]],
+        "split_id": [known[name].split_id for name in trials["comparison"]],
+        "input_size": [known[name].input_size for name in trials["comparison"]],
     }
     for column, values in planned.items():
         trials[column] = trials[column].fillna(pd.Series(values, dtype=trials[column].dtype))
     # A contestant's weights are the same in all of its trials, so that one of them tells for the others.
     known_weights = trials.groupby("contestant")["pretraining"].transform("first")
-    unpretrained = pd.Series(
-        [contestants[key]["weights"] == "none" for key in trials["contestant"]], dtype=bool
-    )
+    unpretrained = pd.Series([contestants[key].weights == "none" for key in trials["contestant"]], dtype=bool)
     trials["pretraining"] = trials["pretraining"].fillna(known_weights).mask(unpretrained, "none")
     return trials

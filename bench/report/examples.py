@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,10 @@ from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH, finish
 from bench.report.sections.failures import class_names, largest_measured
 
-Pictures = Callable[[dict[str, Any]], Callable[[int], np.ndarray]]
+if TYPE_CHECKING:
+    from bench.store.records import TrialRecord
+
+Pictures = Callable[["TrialRecord"], Callable[[int], np.ndarray]]
 """From a trial's record to a function that reads one of its test images, uint8 (h, w, 3), by position."""
 
 COLUMNS, ROWS = 4, 2
@@ -32,9 +35,9 @@ def with_examples(evidence: Evidence, sections: list[Section], pictures: Picture
         InputError: the data is not what the runs were tested on.
     """
     blocks: list[Block] = []
-    for comparison in evidence.suite["comparisons"]:
-        members = largest_measured(evidence, comparison["name"])
-        for a, b in comparison["contrasts"]:
+    for comparison in evidence.suite.comparisons:
+        members = largest_measured(evidence, comparison.name)
+        for a, b in comparison.contrasts:
             if a in members and b in members:
                 pair = members[a][0], members[b][0]
                 read = pictures(evidence.records[pair[0].runs[0]])

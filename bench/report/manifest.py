@@ -1,6 +1,5 @@
 """What a report consists of, and what it was made from, by hash."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from bench.errors import InputError, StoreError
 from bench.files import read_json
 from bench.report.evidence import Evidence
 from bench.report.literature import literature_file
+from bench.store.reading import sha256
 
 FORMAT = 1
 # Folders and files as a report names them; nothing else that a manifest lists is ever removed.
@@ -18,19 +18,18 @@ SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,250}")
 
 def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str, Any]:
     """SHA-256 of each file written, and of the record of each run, profile and brought model."""
-    root = evidence.store.root
-    profiles = sorted(profile["id"] for profile in evidence.profiles)
-    literature = literature_file(root)
+    store = evidence.store
+    literature = literature_file(store.root)
     return {
         "format": FORMAT,
         "vcbench": bench.__version__,
         "suite": evidence.name,
-        "listing": _hash(root / "suites" / f"{evidence.name}.json"),
-        "literature": _hash(literature) if literature else None,
-        "files": {path.relative_to(folder).as_posix(): _hash(path) for path in sorted(written)},
-        "runs": {run: _hash(root / "runs" / run / "record.json") for run in sorted(evidence.records)},
-        "brought": {path.parent.name: _hash(path) for path in sorted(root.glob("brought/*/record.json"))},
-        "profiles": {run: _hash(root / "profiles" / run / "record.json") for run in profiles},
+        "listing": sha256(store.listing_of(evidence.name)),
+        "literature": sha256(literature) if literature else None,
+        "files": {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(written)},
+        "runs": store.hashes("runs", evidence.records),
+        "brought": store.hashes("brought", (record.id for record in store.externals())),
+        "profiles": store.hashes("profiles", (profile.id for profile in evidence.profiles)),
     }
 
 
@@ -64,7 +63,3 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not of a report; choose another --out, or remove it")
     return content
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,7 +6,7 @@ are compared in the setting that their suite declares (`Headline`), each as tria
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,7 +15,8 @@ from bench.report.text import NOT_MEASURED, count, decimal
 from bench.tables.frames import frame
 from bench.tables.measured import measured_tables
 
-Record = dict[str, Any]
+if TYPE_CHECKING:
+    from bench.store.records import Listing, ProfileRecord
 
 TIMED = ("speed", "memory", "end_to_end", "loading")
 # What tells one place from another.
@@ -43,28 +44,28 @@ class Headline:
         return max(self.batch_sizes)
 
 
-def headlines_of(suite: dict[str, Any]) -> list[Headline]:
+def headlines_of(suite: "Listing") -> list[Headline]:
     """Those of a suite's listing, inference first, then by input size.
 
     Where a listing has none, an earlier version wrote it, which measured nothing as trained: then what
     `vcbench profile` has measured since by default is compared, in fp32.
     """
-    found = {(one["mode"], one["input_size"]): one for one in suite.get("headlines", ())}
-    sizes = sorted({comparison["input_size"] for comparison in suite["comparisons"]}) or [224]
-    default = {"classes": 1000, "precision": "fp32", "batch_sizes": [1, 32], "scaling_batch_size": None}
+    found = {(one.mode, one.input_size): one for one in suite.headlines}
+    sizes = sorted({comparison.input_size for comparison in suite.comparisons}) or [224]
     if not found:
-        places = [(mode, size) for mode in ("infer", "train") for size in sizes]
-        found = {place: default | {"mode": place[0], "input_size": place[1]} for place in places}
+        return [
+            Headline(mode, size, 1000, "fp32", (1, 32), 1) for mode in ("infer", "train") for size in sizes
+        ]
     return [
         Headline(
-            one["mode"],
-            one["input_size"],
-            one["classes"],
-            one["precision"],
-            tuple(sorted(one["batch_sizes"])),
-            one["scaling_batch_size"] or min(one["batch_sizes"]),
+            one.mode,
+            one.input_size,
+            one.classes,
+            one.precision,
+            tuple(sorted(one.batch_sizes)),
+            one.scaling_batch_size or min(one.batch_sizes),
         )
-        for _, one in sorted(found.items())
+        for _, one in sorted(found.items(), key=lambda item: item[0])
     ]
 
 
@@ -121,7 +122,7 @@ class Alike:
     words: str
 
 
-def tables_of(profiles: Iterable[Record]) -> dict[str, pd.DataFrame]:
+def tables_of(profiles: "Iterable[ProfileRecord]") -> dict[str, pd.DataFrame]:
     """The tables of `bench.tables.measured`, all of `TIMED` and scaling, empty ones too."""
     found = measured_tables(profiles)
     nothing = frame([], {"machine": "str", "device": "str", "model": "str"})

@@ -2,10 +2,13 @@
 
 import shlex
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.report.evidence import Evidence
 from bench.spec.suite import suite_names
+
+if TYPE_CHECKING:
+    from bench.store.records import ProfileRecord
 
 STORE = " --results STORE"
 """The folder of the store is the reader's; a report of one store is the same wherever it lies."""
@@ -28,16 +31,16 @@ class Remake:
     """What to type for any of a report's runs and profiles."""
 
     def __init__(self, evidence: Evidence) -> None:
-        settings = evidence.suite.get("settings", ())
+        settings = evidence.suite.settings
         base = (evidence.name.rpartition("+")[0] if settings else "") or evidence.name
         variant = "".join(f" --set {shlex.quote(value)}" for value in settings)
         self.run = f"vcbench run {suite_word(base)}{variant}{STORE}"
         self.report = f"vcbench report {_word(evidence.name)}{STORE}"
         self.cite = f"vcbench cite {_word(evidence.name)}{STORE}"
-        self._comparisons = len(evidence.suite["comparisons"])
-        self._of_trial = {entry["id"]: entry["comparison"] for entry in evidence.suite["trials"]}
-        self._listed = set(evidence.suite["profiles"])
-        self._profiles = {profile["id"]: profile for profile in evidence.store.profiles()}
+        self._comparisons = len(evidence.suite.comparisons)
+        self._of_trial = {entry.id: entry.comparison for entry in evidence.suite.trials}
+        self._listed = set(evidence.suite.profiles)
+        self._profiles = {profile.id: profile for profile in evidence.store.profiles()}
 
     def commands(self, ids: Iterable[str]) -> str:
         """One command a line: what measures these runs, and what makes the report of them."""
@@ -63,23 +66,23 @@ def _word(text: str) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def _measured(profiles: list[dict[str, Any]]) -> list[str]:
+def _measured(profiles: "list[ProfileRecord]") -> list[str]:
     """`vcbench profile` for what was measured outside of the suite; what has a setting in common together."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    groups: dict[tuple[Any, ...], list[ProfileRecord]] = {}
     for profile in profiles:
-        what = {"loading": "end_to_end"}.get(profile["what"], profile["what"])
-        groups.setdefault((what, *(profile.get(name) for name in SHARED)), []).append(profile)
+        what = {"loading": "end_to_end"}.get(profile.what, profile.what)
+        groups.setdefault((what, *(getattr(profile, name, None) for name in SHARED)), []).append(profile)
     lines = []
     for (what, *_), members in groups.items():
-        models = sorted({member["model"] for member in members if member.get("model")})
+        models = sorted({member.model for member in members if member.model})
         options = [_option(name, members) for name in OPTIONS]
-        compiled = " --compile" if any(member.get("compiled") for member in members) else ""
+        compiled = " --compile" if any(getattr(member, "compiled", None) for member in members) else ""
         words = " ".join(map(_word, models)) or "MODEL"
         lines.append(f"vcbench profile {words} --what {shlex.quote(what)}{''.join(options)}{compiled}{STORE}")
     return lines
 
 
-def _option(name: str, members: list[dict[str, Any]]) -> str:
-    values = sorted({member[name] for member in members if member.get(name) is not None})
+def _option(name: str, members: "list[ProfileRecord]") -> str:
+    values = sorted({getattr(member, name, None) for member in members} - {None})
     flag = name.replace("_", "-")
     return f" --{flag} {shlex.quote(','.join(map(str, values)))}" if values else ""

@@ -73,10 +73,10 @@ def header_of(evidence: Evidence) -> Header:
     missing = planned - len(done)
     trials += f", {count(missing)} missing" if missing else ", none missing"
     trials += f", {count(diverged)} diverged" if diverged else ", none diverged"
-    titles = [suite["contestants"][key]["title"] for key in evidence.looks]
+    titles = [suite.contestants[key].title for key in evidence.looks]
     models = dict.fromkeys(titles or (evidence.titles[model] for model in evidence.model_looks))
-    data = dict.fromkeys(split(c["dataset"], c["split_id"]) for c in suite["comparisons"])
-    ran = done["finished"] if evidence.trains else pd.Series([p.get("finished") for p in evidence.profiles])
+    data = dict.fromkeys(split(c.dataset, c.split_id) for c in suite.comparisons)
+    ran = done["finished"] if evidence.trains else pd.Series([p.finished for p in evidence.profiles])
     days = sorted(day[:10] for day in ran.dropna())
     measured = [version for place in evidence.places for version in place.speed["torch"].dropna()]
     torch = sorted({*done["torch"].dropna(), *measured})
@@ -90,7 +90,7 @@ def header_of(evidence: Evidence) -> Header:
         ("Dates", " to ".join(dict.fromkeys((days[0], days[-1]))) if days else NOT_MEASURED),
         ("Versions", f"VCBench {bench.__version__}" + (f", torch {listed(torch)}" if torch else "")),
     )
-    return Header(evidence.name, suite["title"], suite["description"], facts)
+    return Header(evidence.name, suite.title, suite.description, facts)
 
 
 def _figures(sections: list[Section]) -> list[Figure]:

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+
+if TYPE_CHECKING:
+    from bench.store.records import Listing
 
 INK, MUTED, GRID, PAPER = "#1d2329", "#66707a", "#dfe3e7", "#ffffff"
 
@@ -95,20 +98,20 @@ class Look:
         return DASHES[self.slot % len(DASHES)]
 
 
-def assign_looks(suite: dict[str, Any]) -> dict[str, Look]:
+def assign_looks(suite: "Listing") -> dict[str, Look]:
     """A look for each contestant of a suite, in the order in which its comparisons name them.
 
     A model has one look throughout. Where one comparison has the same model more than once (trained in
     two ways), the second of them has a look of its own, again the same in every comparison.
     """
-    ranks = {key: 0 for comparison in suite["comparisons"] for key in comparison["contestants"]}
-    for comparison in suite["comparisons"]:
+    ranks = {key: 0 for comparison in suite.comparisons for key in comparison.contestants}
+    for comparison in suite.comparisons:
         seen: dict[str, int] = {}
-        for key in comparison["contestants"]:
-            model = suite["contestants"][key]["model"]
+        for key in comparison.contestants:
+            model = suite.contestants[key].model
             ranks[key] = max(ranks[key], seen.get(model, 0))
             seen[model] = seen.get(model, 0) + 1
-    kinds = [(suite["contestants"][key]["model"], rank) for key, rank in ranks.items()]
+    kinds = [(suite.contestants[key].model, rank) for key, rank in ranks.items()]
     slots = {kind: slot for slot, kind in enumerate(dict.fromkeys(kinds))}
     return {key: Look(slots[kind]) for key, kind in zip(ranks, kinds, strict=True)}
 

@@ -1,10 +1,13 @@
 """Contrasts in words: the answer, the chooser and `vcbench cite` say the same of the same data."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.analysis.contrasts import IMAGES_ONLY, WHOLE_SPLIT, Finding
 from bench.files import slug
 from bench.report.text import NOT_MEASURED, count, interval, percent, points, subset
+
+if TYPE_CHECKING:
+    from bench.store.records import Listing
 
 NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"
@@ -37,13 +40,11 @@ def pair_name(finding: Finding) -> str:
     return " against ".join(finding.titles)
 
 
-def where(suite: dict[str, Any], comparison: str) -> str:
+def where(suite: "Listing", comparison: str) -> str:
     """On what and how the models of a comparison are trained, for the beginning of a sentence."""
-    own = next(c for c in suite["comparisons"] if c["name"] == comparison)
+    own = next(c for c in suite.comparisons if c.name == comparison)
     words = f"On {dataset_title(own['dataset'])}, {regime(own['recipe'])}"
-    alike = [
-        c for c in suite["comparisons"] if (c["dataset"], c["recipe"]) == (own["dataset"], own["recipe"])
-    ]
+    alike = [c for c in suite.comparisons if (c.dataset, c.recipe) == (own.dataset, own.recipe)]
     return words if len(alike) == 1 else f"{words} ({comparison})"
 
 

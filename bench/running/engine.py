@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from bench.errors import InputError, TrialError
 from bench.machine import machine_facts
 from bench.planning.plan import Resolved, Trial
+from bench.store.records import TrialRecord
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Outcome:
 
     resolved: Resolved
     status: Literal["finished", "diverged", "errored", "elsewhere", "held", "stopped"]
-    record: dict[str, Any] | None = None
+    record: TrialRecord | None = None
     message: str = ""
 
 
@@ -83,7 +84,7 @@ def attempt(resolved: Resolved, workspace: "Workspace", follow: "Callable[[Resol
             return Outcome(resolved, "errored", message=str(error))
         except Stopped:
             return Outcome(resolved, "stopped")
-        return Outcome(resolved, record["outcome"], record)
+        return Outcome(resolved, record.outcome, record)
 
 
 class InProcess:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import REFUSALS, InputError, first_line
 from bench.machine import choose_device, device_name, machine_name
 from bench.planning.plan import Resolved, Trial
+from bench.store.records import TrialRecord
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -160,13 +161,8 @@ class Estimator:
         here, device = machine_name(), device_name(self.device)
         while len(self._seen[kind]) < ENOUGH and (record := next(self._unseen, None)) is not None:
             work = _images_of(record)
-            if (
-                record["machine"] == here
-                and record["device"] == device
-                and record["outcome"] == "finished"
-                and work
-            ):
-                self._seen[_kind(record["identity"])].append(record["wall_s"] / work)
+            if record.machine == here and record.device == device and record.outcome == "finished" and work:
+                self._seen[_kind(record.identity.content())].append(record.wall_s / work)
         return self._seen[kind]
 
     def _calibrate(self, resolved: Resolved, *, train: bool) -> float:
@@ -265,11 +261,11 @@ def _kind(identity: dict[str, Any]) -> tuple:
     return identity["model"]["name"], identity["input_size"], identity["precision"]
 
 
-def _images_of(record: dict[str, Any]) -> int:
+def _images_of(record: TrialRecord) -> int:
     """Images that a finished trial passed forward in training it, a training step counted as three passes."""
-    if record["identity"]["recipe"]["probe"] is not None:
+    if record.identity.recipe["probe"] is not None:
         return 0
-    data = record["data"]
-    looks = data["val_images"] * record["identity"]["recipe"]["val_times"]
-    evaluated = data["train_images"] + data["val_images"] + data["test_images"] + looks
-    return BACKWARD * (record["images_seen"] or 0) + evaluated
+    data = record.data
+    looks = data.val_images * record.identity.recipe["val_times"]
+    evaluated = data.train_images + data.val_images + data.test_images + looks
+    return BACKWARD * (record.images_seen or 0) + evaluated

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import InputError, StoreError
+from bench.errors import InputError
 from bench.files import canonical
 from bench.planning.plan import Resolved, Trial, Unresolved
 from bench.spec.recipe import Recipe
 from bench.spec.toml import parse
-from bench.store.lookup import own_images, places
+from bench.store.lookup import in_suites, own_images
+from bench.store.records import CostRecord, ProfileRecord, TrialRecord
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Agreement:
     circumstances: dict[str, tuple[Any, Any]]
 
 
-def stored_trial(record: dict[str, Any], dataset: str | None = None, where: str = "") -> Trial:
+def stored_trial(record: TrialRecord, dataset: str | None = None, where: str = "") -> Trial:
     """The trial of a record, as a suite would ask for it.
 
     Args:
@@ -76,30 +77,30 @@ def stored_trial(record: dict[str, Any], dataset: str | None = None, where: str 
         dataset: the name to open the data by, where it is another than the recorded one ("folder:PATH").
         where: the suite, for messages.
     """
-    identity = record["identity"]
-    words = {"name": record["recipe"], "title": record["recipe"], "expected": "as stored"}
-    values = identity["recipe"] | words | {"protocol": record["protocol"]}
-    replicate = next((identity[key] for key in ("seed", "draw_seed") if identity[key] is not None), 0)
+    identity = record.identity
+    words = {"name": record.recipe, "title": record.recipe, "expected": "as stored"}
+    values = identity.recipe | words | {"protocol": record.protocol}
+    replicate = next((seed for seed in (identity.seed, identity.draw_seed) if seed is not None), 0)
     return Trial(
         suite=where or "stored run",
-        comparison=record["id"],
-        contestant=record["model"]["name"],
-        title=record["model"]["title"],
-        model=record["model"]["name"],
-        weights=record["model"]["weights"],
-        dataset=dataset or identity["dataset"],
-        split_id=identity["split_id"],
-        shots=identity["shots"],
+        comparison=record.id,
+        contestant=record.model.name,
+        title=record.model.title,
+        model=record.model.name,
+        weights=record.model.weights,
+        dataset=dataset or identity.dataset,
+        split_id=identity.split_id,
+        shots=identity.shots,
         replicate=replicate,
-        recipe=parse(values, Recipe, where=f"{record['id']}: recipe"),
-        input_size=identity["input_size"],
-        precision=identity["precision"],
+        recipe=parse(values, Recipe, where=f"{record.id}: recipe"),
+        input_size=identity.input_size,
+        precision=identity.precision,
         keep_weights=False,
     )
 
 
 def resolve_again(
-    store: RunStore, record: dict[str, Any], workspace: "Workspace", dataset: str | None
+    store: RunStore, record: TrialRecord, workspace: "Workspace", dataset: str | None
 ) -> Resolved:
     """The stored trial with what is here of data, weights and model.
 
@@ -107,24 +108,24 @@ def resolve_again(
         DataError, WeightsError: data or weights are not here.
         InputError: they are here, but are not those of the run, so that it would be another trial.
     """
-    own = record["data"]["copy"] == "own data" and dataset is None
-    dataset = own_images(store, record["id"]) if own else dataset
+    own = record.data.data_copy == "own data" and dataset is None
+    dataset = own_images(store, record.id) if own else dataset
     if own and (dataset is None or not Path(dataset.partition(":")[2]).is_dir()):
         raise InputError(
-            f'{record["id"]}: it was run on your own images "{record["data"]["dataset"]}"; '
+            f'{record.id}: it was run on your own images "{record.data.dataset}"; '
             "say where they are with --dataset folder:PATH"
         )
-    listed = places(store, record["id"])
+    listed = in_suites(store, record.id)
     trial = stored_trial(record, dataset, listed[0]["suite"] if listed else "")
     found = workspace.resolver.resolve(trial)
     if isinstance(found, Unresolved):
         raise found.reason
-    old, new = record["identity"], found.identity
-    if found.id != record["id"] or canonical(old) != canonical(new):
+    old, new = record.identity.content(), found.identity
+    if found.id != record.id or canonical(old) != canonical(new):
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         told = "; ".join(f"{key}: was {_brief(old.get(key))}, is {_brief(new.get(key))}" for key in changed)
         raise InputError(
-            f"{record['id']}: what is here makes another trial ({told or 'of another format'}); "
+            f"{record.id}: what is here makes another trial ({told or 'of another format'}); "
             "reproduce it with the data, weights and version of vcbench that it was run with"
         )
     return found
@@ -132,7 +133,7 @@ def resolve_again(
 
 def reproduce(
     store: RunStore,
-    record: dict[str, Any],
+    record: TrialRecord,
     workspace: "Workspace",
     observer: "Observer",
     *,
@@ -158,20 +159,20 @@ def reproduce(
         resolved = resolve_again(store, record, own, dataset)
         with _threads(record):
             again = run_trial(resolved, own, observer)
-        return agreement(record, again, _predictions(store, record), _predictions(copy, again), tolerance)
+        return agreement(record, again, store.predictions(record), copy.predictions(again), tolerance)
 
 
-def agreement(
-    old: dict[str, Any], new: dict[str, Any], before: Any, after: Any, tolerance: float
-) -> Agreement:
+def agreement(old: TrialRecord, new: TrialRecord, before: Any, after: Any, tolerance: float) -> Agreement:
     """Compare two records of one trial and their predictions (frames, or None where there are none)."""
-    metrics = {name: (value, new["metrics"].get(name)) for name, value in old["metrics"].items()}
-    outcomes = (old["outcome"], new["outcome"])
+    metrics = {
+        name: (value, getattr(new.metrics, name, None)) for name, value in old.metrics.content().items()
+    }
+    outcomes = (old.outcome, new.outcome)
     both = before is not None and after is not None
     same = before.equals(after) if both else None
     flipped = _flipped(before, after) if both else None
     allowed = {
-        name: _allowed(tolerance, old["data"][images], flipped, len(after) if both else None)
+        name: _allowed(tolerance, getattr(old.data, images), flipped, len(after) if both else None)
         for name, images in ACCURACIES.items()
         if name in metrics
     }
@@ -183,9 +184,9 @@ def agreement(
     else:
         verdict = "differs"
     alike = int((before["predicted"].to_numpy() == after["predicted"].to_numpy()).sum()) if both else None
-    around = {name: (old.get(name), new.get(name)) for name in CIRCUMSTANCES}
+    around = {name: (getattr(old, name), getattr(new, name)) for name in CIRCUMSTANCES}
     return Agreement(
-        id=old["id"],
+        id=old.id,
         verdict=verdict,
         tolerance=tolerance,
         allowed=allowed,
@@ -199,7 +200,7 @@ def agreement(
     )
 
 
-def recount(record: dict[str, Any]) -> Agreement:
+def recount(record: ProfileRecord) -> Agreement:
     """Count the costs of a stored profile again; counts are exact, so that there is no tolerance.
 
     Raises:
@@ -209,14 +210,14 @@ def recount(record: dict[str, Any]) -> Agreement:
     from bench.networks import find_card
     from bench.profiling.cost import cost
 
-    if record["what"] != "cost":
-        raise InputError(f"{record['id']}: a profile of {record['what']} depends on the moment it was taken")
-    new = cost(find_card(record["model"]), classes=record["classes"], input_size=record["input_size"])
-    costs = {name: (record.get(name), new.get(name)) for name in COSTS}
+    if not isinstance(record, CostRecord):
+        raise InputError(f"{record.id}: a profile of {record.what} depends on the moment it was taken")
+    new = cost(find_card(record.model), classes=record.classes, input_size=record.input_size)
+    costs = {name: (getattr(record, name), new.get(name)) for name in COSTS}
     same = all(a == b for a, b in costs.values())
-    libraries = (record.get("versions"), versions())
+    libraries = (record.versions, versions())
     return Agreement(
-        id=record["id"],
+        id=record.id,
         verdict="identical" if same else "differs",
         tolerance=0.0,
         allowed={},
@@ -234,41 +235,23 @@ def recount(record: dict[str, Any]) -> Agreement:
 def _temporary(store: RunStore) -> Iterator[RunStore]:
     """A store of its own, which knows the frozen splits of the first."""
     with tempfile.TemporaryDirectory(prefix="vcbench-") as folder:
-        splits = store.root / "splits"
-        if splits.is_dir():
-            shutil.copytree(splits, Path(folder) / "splits")
-        yield RunStore(Path(folder))
+        copy = RunStore(Path(folder))
+        if store.splits.is_dir():
+            shutil.copytree(store.splits, copy.splits)
+        yield copy
 
 
 @contextmanager
-def _threads(record: dict[str, Any]) -> Iterator[None]:
+def _threads(record: TrialRecord) -> Iterator[None]:
     """As many threads as the run had: sums are rounded in another order with another number."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(record.get("threads") or before)
+    torch.set_num_threads(record.threads or before)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _predictions(store: RunStore, record: dict[str, Any]) -> Any:
-    """The compact predictions, or None where a trial has none.
-
-    Raises:
-        StoreError: the file is damaged.
-    """
-    import pandas as pd
-    import pyarrow as pa
-
-    path = store.folder(record["id"]) / "predictions.parquet"
-    if not path.exists():
-        return None
-    try:
-        return pd.read_parquet(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error
 
 
 def _flipped(before: Any, after: Any) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
 from bench.planning.plan import Resolved, Resolver, Trial, Unresolved, distinct, listing, plan
@@ -14,6 +14,7 @@ from bench.profiling.job import ProfileJob
 from bench.profiling.plan import planned_profiles
 from bench.running.engine import Engine, Outcome
 from bench.spec.suite import Suite, fingerprint, suite_names
+from bench.store.records import Listing, ProfileRecord, TrialEntry
 from bench.store.run_store import RunStore
 from bench.training.baselines import measure_baselines
 
@@ -62,24 +63,30 @@ def write_listing(
     Profiles that were measured elsewhere stay, also where the suite has changed, as long as it asks for them.
     """
     profiles = list(profiles)
-    new = listing(suite, found, [profile.id for profile in profiles])
-    if file is not None:
-        new["file"] = _relative(file, store)
-    old = store.suites().get(suite.name)
+    path = None if file is None else _relative(file, store)
+    new, old = listing(suite, found, [profile.id for profile in profiles], path), store.suite(suite.name)
     if old is None:
-        return store.write_suite(suite.name, new)
-    same = old["fingerprint"] == new["fingerprint"]
-    measured = [record for record in map(store.profile, old["profiles"]) if record]
-    kept = {record["id"] for record in measured if same or _asks_for(record, profiles)}
-    new["profiles"] = sorted({*new["profiles"], *kept})
-    if same:
-        known = {_cell(entry): entry for entry in old["trials"]}
-        known |= {_cell(entry): entry for entry in new["trials"] if entry["id"] or _cell(entry) not in known}
-        new["trials"] = sorted(known.values(), key=lambda entry: entry["replicate"])
-        for before, after in zip(old["comparisons"], new["comparisons"], strict=True):
-            if not any(entry["id"] and entry["comparison"] == after["name"] for entry in new["trials"]):
-                after |= {key: before[key] for key in ("dataset", "split_id")}
-    store.write_suite(suite.name, new)
+        return store.write_suite(new)
+    same = old.fingerprint == new.fingerprint
+    measured = [record for record in map(store.profile, old.profiles) if record]
+    kept = {record.id for record in measured if same or _asks_for(record, profiles)}
+    new = new.model_copy(update={"profiles": sorted({*new.profiles, *kept})})
+    store.write_suite(_with_earlier(new, old) if same else new)
+
+
+def _with_earlier(new: Listing, old: Listing) -> Listing:
+    """A suite's listing with the trials of an earlier one of the same suite, and what it knew of the data."""
+    known = {_cell(entry): entry for entry in old.trials}
+    known |= {_cell(entry): entry for entry in new.trials if entry.id or _cell(entry) not in known}
+    trials = sorted(known.values(), key=lambda entry: entry.replicate)
+    resolved = {entry.comparison for entry in trials if entry.id}
+    comparisons = [
+        after
+        if after.name in resolved
+        else after.model_copy(update={"dataset": before.dataset, "split_id": before.split_id})
+        for before, after in zip(old.comparisons, new.comparisons, strict=True)
+    ]
+    return new.model_copy(update={"trials": trials, "comparisons": comparisons})
 
 
 def refuse_other_suite(suite: Suite, file: Path | None, store: RunStore) -> str | None:
@@ -92,11 +99,11 @@ def refuse_other_suite(suite: Suite, file: Path | None, store: RunStore) -> str 
     Raises:
         InputError: the store holds the results of the other under this name.
     """
-    old = store.suites().get(suite.name)
-    if old is None or old["fingerprint"] == fingerprint(suite):
+    old = store.suite(suite.name)
+    if old is None or old.fingerprint == fingerprint(suite):
         return None
-    theirs, ours = old.get("file"), _relative(file, store) if file is not None else None
-    if theirs == ours or not isinstance(theirs, str | None):
+    theirs, ours = old.file, _relative(file, store) if file is not None else None
+    if theirs == ours:
         return None
     what = (
         f"the suite of {(store.root / theirs).resolve()}" if theirs else "the suite that comes with vcbench"
@@ -116,7 +123,7 @@ def _relative(file: Path, store: RunStore) -> str:
     return Path(os.path.relpath(file.resolve(), Path(store.root).resolve())).as_posix()
 
 
-def _asks_for(record: dict[str, Any], profiles: Iterable[ProfileJob]) -> bool:
+def _asks_for(record: ProfileRecord, profiles: Iterable[ProfileJob]) -> bool:
     return any(profile.matches(record) for profile in profiles)
 
 
@@ -194,7 +201,7 @@ def run_suite(
         counts["measured"] = _measure(profiles, store, told, should_stop)
     store.check_there()
     lost = sorted(run for run in done if not store.is_done(run))
-    if lost or suite.name not in store.suites():
+    if lost or store.suite(suite.name) is None:
         what = f"{len(lost)} runs that ended" if lost else "the list of this suite"
         raise StoreError(
             f"{store.root}: {what} were removed while this ran; the same command makes them anew"
@@ -257,5 +264,5 @@ def _release_gpu() -> None:
         torch.cuda.empty_cache()
 
 
-def _cell(entry: dict[str, Any]) -> tuple:
-    return entry["comparison"], entry["contestant"], entry["shots"], entry["replicate"]
+def _cell(entry: TrialEntry) -> tuple:
+    return entry.comparison, entry.contestant, entry.shots, entry.replicate

@@ -4,7 +4,6 @@ import gc
 import time
 import traceback
 from datetime import UTC, datetime
-from typing import Any
 
 import torch
 
@@ -14,7 +13,8 @@ from bench.networks.parameters import count_parameters
 from bench.planning.plan import Resolved
 from bench.running.evaluation import evaluate, look_at_train_and_val
 from bench.running.workspace import Workspace
-from bench.store.run_store import FORMAT, RunStore
+from bench.store.records import FORMAT, TrialRecord
+from bench.store.run_store import RunStore
 from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
 from bench.training.fit import fit
 from bench.training.inputs import Inputs
@@ -37,7 +37,7 @@ METRICS = (
 )
 
 
-def run_trial(resolved: Resolved, workspace: Workspace, observer: Observer) -> dict[str, Any]:
+def run_trial(resolved: Resolved, workspace: Workspace, observer: Observer) -> TrialRecord:
     """Run a trial to its outcome, or continue it, and store it; returns its record.
 
     The test split is looked at once, after the weights that count are stored.
@@ -80,7 +80,7 @@ def _what_went_wrong(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
-def _run(resolved: Resolved, workspace: Workspace, observer: Observer) -> dict[str, Any]:
+def _run(resolved: Resolved, workspace: Workspace, observer: Observer) -> TrialRecord:
     """As `run_trial`, which sorts what this raises."""
     started, began = datetime.now(UTC), time.perf_counter()
     device = workspace.device
@@ -162,10 +162,10 @@ def _run(resolved: Resolved, workspace: Workspace, observer: Observer) -> dict[s
             time.perf_counter() - began + max(elapsed, training.earlier_seconds if training else 0.0), 3
         ),
     }
-    store.finish(resolved.id, record)
+    stored = store.finish(resolved.id, record)
     if not trial.keep_weights or outcome == "diverged":
         files.weights.unlink(missing_ok=True)
-    return record
+    return stored
 
 
 def _selection(keep: str, shots: int | None) -> str:

@@ -58,7 +58,7 @@ def parse(values: dict[str, Any], schema: type[Schema], *, where: str) -> Schema
         # Checked as JSON is: strict about types, with arrays where the schema says tuple.
         return schema.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(error, schema)}") from None
+        raise InputError(f"{where}: {first_problem(error, schema)}") from None
 
 
 def check_plain(values: Any, *, where: str) -> None:
@@ -98,7 +98,7 @@ def _leaves(values: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, values
 
 
-def _first_problem(error: ValidationError, schema: type[BaseModel]) -> str:
+def first_problem(error: ValidationError, schema: type[BaseModel]) -> str:
     """The most telling of pydantic's complaints as one clause."""
     problems = error.errors()
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])

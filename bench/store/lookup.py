@@ -1,39 +1,37 @@
-"""A run or profile by its id or the beginning of it, and all that the store knows of it."""
+"""A trial, profile or external model by its id or the beginning of it, and all that the store knows of it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import InputError, shortened
-from bench.files import read_json
+from bench.store.records import Stored
 from bench.store.run_store import RunStore
 
 SHOWN = 5
-
-Kind = Literal["trial", "profile", "brought"]
+FOLDERS = {"trial": "runs", "profile": "profiles", "brought": "brought"}
 
 
 @dataclass(frozen=True)
-class Found:
+class Entry:
     """An entry of the store: its full id and which kind it is."""
 
     id: str
-    kind: Kind
+    kind: Literal["trial", "profile", "brought"]
 
 
-def find(store: RunStore, text: str) -> Found:
-    """The one run or profile whose id begins with `text`; those that are listed but not done count too.
+def find(store: RunStore, text: str) -> Entry:
+    """The one trial or profile whose id begins with `text`; those that are listed but not done count too.
 
-    A model brought from outside is found by its whole name.
+    An external model is found by its whole name.
 
     Raises:
         InputError: there is none, or more than one.
     """
-    brought = {path.parent.name for path in (store.root / "brought").glob("*/record.json")}
-    known = _known(store)
-    if text in brought and text in known:
+    external, known = store.names("brought"), known_ids(store)
+    if text in external and text in known:
         raise InputError(f'{store.root}: "{text}" is a run and a brought model; give the latter another name')
-    if text in brought:
-        return Found(text, "brought")
+    if text in external:
+        return Entry(text, "brought")
     text = text.strip().lower()
     matches = sorted(run for run in known if text and run.startswith(text))
     if not matches:
@@ -44,19 +42,20 @@ def find(store: RunStore, text: str) -> Found:
         some = ", ".join(matches[:SHOWN]) + (", ..." if len(matches) > SHOWN else "")
         raise InputError(f'{store.root}: "{text}" is the beginning of {len(matches)} ids: {some}')
     run = text if text in matches else matches[0]
-    return Found(run, known[run])
+    return Entry(run, known[run])
 
 
-def places(store: RunStore, run: str) -> list[dict[str, Any]]:
-    """Every place of a run or profile in the suites: suite, and for a trial its cell and replicate."""
+def in_suites(store: RunStore, run: str) -> list[dict[str, Any]]:
+    """Where a trial or profile is in the suites: suite, and for a trial its cell and replicate."""
     found = []
     for name, listing in store.suites().items():
         found += [
-            {"suite": name} | {key: entry[key] for key in ("comparison", "contestant", "shots", "replicate")}
-            for entry in listing["trials"]
-            if entry["id"] == run
+            {"suite": name, "comparison": one.comparison, "contestant": one.contestant}
+            | {"shots": one.shots, "replicate": one.replicate}
+            for one in listing.trials
+            if one.id == run
         ]
-        if run in listing["profiles"]:
+        if run in listing.profiles:
             found.append({"suite": name})
     return found
 
@@ -64,40 +63,48 @@ def places(store: RunStore, run: str) -> list[dict[str, Any]]:
 def own_images(store: RunStore, run: str) -> str | None:
     """Where one's own images of a trial lay, as folder:PATH, by a suite of the store; else None."""
     for listing in store.suites().values():
-        known = {comparison["name"]: comparison.get("images") for comparison in listing["comparisons"]}
-        for entry in listing["trials"]:
-            if entry["id"] == run and known[entry["comparison"]]:
-                return known[entry["comparison"]]
+        images = {comparison.name: comparison.images for comparison in listing.comparisons}
+        for entry in listing.trials:
+            if entry.id == run and images[entry.comparison]:
+                return images[entry.comparison]
     return None
 
 
-def describe(store: RunStore, found: Found) -> dict[str, Any]:
-    """Everything about a run, a profile or a brought model, as plain data.
+def record_of(store: RunStore, entry: Entry) -> Stored | None:
+    """The record of an entry, if it is done."""
+    read = {"trial": store.record, "profile": store.profile, "brought": store.external}[entry.kind]
+    return read(entry.id)
+
+
+def describe(store: RunStore, entry: Entry) -> dict[str, Any]:
+    """Everything about a trial, a profile or an external model, as plain data.
 
     Returns:
         id, kind; state (`done`, `begun`, `errored` or `missing`); record, None until it is done; error, what
-        went wrong when it was last tried; places, as `places`; files, the size in bytes of each of its files.
+        went wrong when it was last tried; places, as `in_suites`; files, the size in bytes of each.
     """
-    folder = store.root / "brought" / found.id if found.kind == "brought" else store.folder(found.id)
-    record = folder / "record.json"
-    done = "done" if record.exists() else "missing"
+    record, is_trial = record_of(store, entry), entry.kind == "trial"
+    error = store.error(entry.id) if is_trial else None
+    folder = store.folder_of(FOLDERS[entry.kind], entry.id)
     return {
-        "id": found.id,
-        "kind": found.kind,
-        "state": store.state(found.id) if found.kind == "trial" else done,
-        "record": read_json(record) if record.exists() else None,
-        "error": store.error(found.id) if found.kind == "trial" else None,
-        "places": places(store, found.id),
+        "id": entry.id,
+        "kind": entry.kind,
+        "state": store.state(entry.id) if is_trial else "done" if record else "missing",
+        "record": record.content() if record else None,
+        "error": {"attempts": error.attempts, "message": error.message} if error else None,
+        "places": in_suites(store, entry.id),
         "files": {path.name: path.stat().st_size for path in sorted(folder.glob("[!.]*"))},
     }
 
 
-def _known(store: RunStore) -> dict[str, Kind]:
-    """All ids, of folders and of the suites' lists."""
-    known: dict[str, Kind] = {}
+def known_ids(store: RunStore) -> dict[str, Literal["trial", "profile"]]:
+    """The kind of every trial and profile that has a folder or is on a suite's list."""
+    known: dict[str, Literal["trial", "profile"]] = {}
     for listing in store.suites().values():
-        known |= dict.fromkeys((entry["id"] for entry in listing["trials"] if entry["id"]), "trial")
-        known |= dict.fromkeys(listing["profiles"], "profile")
-    for kind, name in (("trial", "runs"), ("profile", "profiles")):
-        known |= dict.fromkeys((folder.name for folder in (store.root / name).glob("[!.]*")), kind)
-    return known
+        known |= dict.fromkeys((entry.id for entry in listing.trials if entry.id), "trial")
+        known |= dict.fromkeys(listing.profiles, "profile")
+    return (
+        known
+        | dict.fromkeys(store.names("runs"), "trial")
+        | dict.fromkeys(store.names("profiles"), "profile")
+    )

@@ -23,6 +23,9 @@ class RunFiles:
         predictions, probabilities: on the test split.
         checkpoint: from which training goes on.
         training: what training came to, from its end until the run is finished.
+        error, traceback: what went wrong when it was last tried.
+        elapsed: how long earlier processes were at it.
+        evaluations: how often it has looked at the test set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,6 +37,10 @@ class RunFiles:
         self.probabilities = folder / "probabilities.npy"
         self.checkpoint = folder / "checkpoint.pt"
         self.training = folder / "training.json"
+        self.error = folder / "error.json"
+        self.traceback = folder / "error.txt"
+        self.elapsed = folder / "elapsed.json"
+        self.evaluations = folder / "evaluations.json"
 
     def logits(self, split: str) -> Path:
         """Logits of the first images of a split, where evaluating it was stopped."""

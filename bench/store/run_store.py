@@ -1,60 +1,56 @@
 """The run store: the folder of everything that was measured, and the one way in and out of it."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.errors import StoreError
+from bench.errors import StoreError, warn
 from bench.escape import visible
-from bench.files import locked, read_json, staged, write_json, write_text
-from bench.store.run_files import RunFiles
-from bench.store.shapes import ID, check_entry, check_listing, check_profile, check_trial
+from bench.files import staged, write_json
+from bench.store.artefacts import Artefacts
+from bench.store.labels import Labels
+from bench.store.layout import Kind
+from bench.store.reading import made_of, read, read_record, schema_of, sha256
+from bench.store.records import (
+    FORMAT,
+    BaselineRecord,
+    ExternalRecord,
+    Failure,
+    Listing,
+    ProfileRecord,
+    Stored,
+    StoreMark,
+    TrialRecord,
+)
+from bench.store.unfinished import Unfinished
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
-FORMAT = 1
-# What error.json holds besides its format.
-ERROR = {"attempts": int, "message": str}
+class RunStore(Unfinished, Artefacts, Labels):
+    """Trials, profiles, baselines, external predictions, suites and labels under one folder.
 
-
-class RunStore:
-    """Runs, profiles, suites and labels under one folder.
-
-        runs/ID/record.json         written last: it makes the run count
-        runs/ID/checkpoint.pt, training.json (once it is trained), logits-SPLIT.pt (of a split that was being
-        evaluated), error.json, error.txt (the traceback), elapsed.json
-                                                        while it is not finished
-        profiles/ID/record.json, samples.parquet (of what is timed)
-        profiles/ID/processes.json                      while it is not finished
-        baselines/ID/record.json    what needs no training, on the images of one subset
-        suites/NAME.json            which trials and profiles a suite holds
-        labels/DATASET-SPLIT-DATA.parquet
-        labels/DATASET-SPLIT-DATA.classes.json  names of the classes
-        ensembles.parquet           accuracy of averages of two networks, for which probabilities.npy was read
-        tables/                     made anew from the above
+    Where everything lies: `bench.store.layout`. A record that is damaged, foreign or of a newer version is
+    named in a warning and counts no more than one that is not there.
 
     Raises:
         StoreError: the folder was written by a newer version, or cannot be read.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+        super().__init__(root)
+        self._seen: dict[Path, tuple[Any, Stored | None]] = {}
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root}: is a file, not a run store; choose another --results")
-        marker = self.root / "store.json"
-        if marker.exists():
-            _check_format(read_json(marker), marker)
-            for name in ("runs", "profiles", "suites", "labels", "tables"):
-                if (self.root / name).exists() and not (self.root / name).is_dir():
-                    raise StoreError(f"{self.root / name}: should be a folder of the run store; remove it")
+        if self.marker.exists():
+            read(self.marker, StoreMark)
+            for folder in self.folders:
+                if folder.exists() and not folder.is_dir():
+                    raise StoreError(f"{folder}: should be a folder of the run store; remove it")
 
     def if_there(self) -> Path | None:
         """The folder where it is a run store already, else None."""
-        return self.root if (self.root / "store.json").exists() else None
+        return self.root if self.marker.exists() else None
 
     def prepare(self) -> None:
         """Make the folder ready for writing.
@@ -62,12 +58,12 @@ class RunStore:
         Raises:
             StoreError: it cannot be written.
         """
-        marker = self.root / "store.json"
-        if not marker.exists():
-            write_json(marker, {"format": FORMAT})
-        with staged(self.root / "runs" / ".writable") as probe:
-            probe.touch()
-        (self.root / "runs" / ".writable").unlink(missing_ok=True)
+        if not self.marker.exists():
+            write_json(self.marker, {"format": FORMAT})
+        probe = self.folder_of("runs", ".writable")
+        with staged(probe) as part:
+            part.touch()
+        probe.unlink(missing_ok=True)
 
     def check_there(self) -> None:
         """Notice that the store was taken away while something was run.
@@ -75,87 +71,73 @@ class RunStore:
         Raises:
             StoreError: it is there no more.
         """
-        if not (self.root / "store.json").exists():
+        if not self.marker.exists():
             raise StoreError(
                 f"{self.root}: the run store was removed or moved while this ran; the same command begins it "
                 "anew, with what of it is there"
             )
 
-    def files(self, run: str) -> RunFiles:
-        """Where the files of a run lie."""
-        return RunFiles(self.root / "runs" / run)
+    # --- records
 
-    # --- reading
-
-    def folder(self, run: str) -> Path:
-        """The folder of a run or profile."""
-        profile = self.root / "profiles" / run
-        return profile if profile.exists() else self.root / "runs" / run
-
-    def ids(self, kind: str = "runs") -> set[str]:
-        """Ids of the runs (or "profiles") that count."""
-        folder = self.root / kind
-        if not folder.is_dir():
-            return set()
-        with os.scandir(folder) as entries:
-            found = {e.name for e in entries if os.path.exists(os.path.join(e.path, "record.json"))}
-        for name in found:
-            if not ID.fullmatch(name):
-                raise StoreError(f"{folder / name}: not the name of a {kind[:-1]}; move the folder away")
-        return found
-
-    def trials(self) -> list[dict[str, Any]]:
+    def trials(self) -> list[TrialRecord]:
         """The records of all finished and diverged trials, in order of their ids."""
         return list(self.each_trial())
 
-    def each_trial(self) -> Iterator[dict[str, Any]]:
+    def each_trial(self) -> Iterator[TrialRecord]:
         """As `trials`, one at a time: for whoever does not need them all."""
-        return map(self.record, sorted(self.ids()))
+        return self._each("runs")
 
-    def profiles(self) -> list[dict[str, Any]]:
+    def profiles(self) -> list[ProfileRecord]:
         """The records of all profiles, in order of their ids."""
-        paths = [self.root / "profiles" / run / "record.json" for run in sorted(self.ids("profiles"))]
-        return [check_profile(read_json(path), path) for path in paths]
+        return list(self._each("profiles"))
 
-    def baselines(self) -> list[dict[str, Any]]:
+    def baselines(self) -> list[BaselineRecord]:
         """The records of all baselines, in order of their ids."""
-        paths = (self.root / "baselines" / run / "record.json" for run in sorted(self.ids("baselines")))
-        return [_check_format(read_json(path), path) for path in paths]
+        return list(self._each("baselines"))
 
-    def has_baseline(self, run: str) -> bool:
-        """Whether the baselines of a subset have been measured."""
-        return (self.root / "baselines" / run / "record.json").exists()
+    def externals(self) -> list[ExternalRecord]:
+        """The records of all predictions that were made elsewhere, by name."""
+        return list(self._each("brought"))
 
-    def record(self, run: str) -> dict[str, Any]:
-        """The record of one finished or diverged trial."""
-        path = self.root / "runs" / run / "record.json"
-        return check_trial(_check_format(read_json(path), path), path)
+    def record(self, run: str) -> TrialRecord | None:
+        """The record of a trial, if it has finished or diverged."""
+        return self._record("runs", run)
+
+    def profile(self, run: str) -> ProfileRecord | None:
+        """The record of a profile, if it has been measured."""
+        return self._record("profiles", run)
+
+    def external(self, name: str) -> ExternalRecord | None:
+        """The record of predictions that were made elsewhere."""
+        return self._record("brought", name)
 
     def is_done(self, run: str) -> bool:
         """Whether a trial has an outcome that stands."""
-        return (self.root / "runs" / run / "record.json").exists()
+        return self.record(run) is not None
 
     def has_profile(self, run: str) -> bool:
         """Whether a profile has been measured."""
-        return (self.root / "profiles" / run / "record.json").exists()
+        return self.profile(run) is not None
 
-    def profile(self, run: str) -> dict[str, Any] | None:
-        """The record of a profile, if it has been measured."""
-        path = self.root / "profiles" / run / "record.json"
-        return check_profile(read_json(path), path) if path.exists() else None
+    def has_baseline(self, run: str) -> bool:
+        """Whether the baselines of a subset have been measured."""
+        return self._record("baselines", run) is not None
 
-    def processes(self, run: str) -> list[dict[str, Any]]:
-        """What the processes so far gave for a profile that is not finished."""
-        path = self.root / "profiles" / run / "processes.json"
-        return check_entry(read_json(path), "results", list, path) if path.exists() else []
+    def names(self, kind: Kind) -> list[str]:
+        """The folders of a kind, in order, whether or not there is a record in them."""
+        folder = self.folder_of(kind, "")
+        if not folder.is_dir():
+            return []
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith("."))
 
-    def error(self, run: str) -> dict[str, Any] | None:
+    def hashes(self, kind: Kind, names: Iterable[str]) -> dict[str, str]:
+        """SHA-256 of records by their names."""
+        return {name: sha256(self.record_of(kind, name)) for name in sorted(names)}
+
+    def error(self, run: str) -> Failure | None:
         """What went wrong when a trial was last tried, if it is still to be done."""
-        path = self.root / "runs" / run / "error.json"
-        if not path.exists() or self.is_done(run):
-            return None
-        found = read_json(path)
-        return {name: check_entry(found, name, kind, path) for name, kind in ERROR.items()}
+        return None if self.is_done(run) else self.failure(run)
 
     def is_begun(self, run: str) -> bool:
         """Whether something of an unfinished trial is there to go on from."""
@@ -170,159 +152,103 @@ class RunStore:
             return "errored"
         return "begun" if self.is_begun(run) else "missing"
 
-    def suites(self) -> dict[str, dict[str, Any]]:
-        """What was run of each suite, by its name."""
-        folder = self.root / "suites"
-        paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
-        for path in paths:
-            if visible(path.stem) != path.stem:
-                raise StoreError(f"{folder}: {path.name!r} is not the name of a suite; remove the file")
-        return {path.stem: check_listing(_check_format(read_json(path), path), path) for path in paths}
-
-    def labels(self, record: dict[str, Any]) -> "pd.DataFrame":
-        """True labels of a trial's test images, and which of them are duplicates."""
-        import pandas as pd
-
-        data = record["data"]
-        return pd.read_parquet(self._labels_path(data["dataset"], data["split_id"], data["fingerprint"]))
-
-    def class_names(self, record: dict[str, Any]) -> list[str] | None:
-        """The names of the classes of a trial's data; None where the store has none."""
-        data = record["data"]
-        path = self._names_path(data["dataset"], data["split_id"], data["fingerprint"])
-        return check_entry(read_json(path), "classes", list, path) if path.exists() else None
-
-    # --- writing
-
-    def claim(self, run: str) -> AbstractContextManager[bool]:
-        """Hold a run for this process; gives False where another process holds it (`bench.files.locked`)."""
-        return locked(self.root / ".locks" / f"{run}.lock")
-
-    def finish(self, run: str, record: dict[str, Any]) -> None:
-        """Make a run count, then remove what only an unfinished run needs."""
-        write_json(self.files(run).record, record)
-        self.tidy(run)
-
     def tidy(self, run: str) -> None:
-        """Remove what a process that was killed while it finished a run has left."""
+        """Remove what a process that was killed while it finished a trial has left."""
         if self.is_done(run):
             self.files(run).tidy()
 
+    def finish(self, run: str, content: dict[str, Any]) -> TrialRecord:
+        """Make a trial count, with the hash of its predictions; remove what only an unfinished one needs.
+
+        Raises:
+            StoreError: the content is no record, or cannot be written; so in the methods below.
+        """
+        record = self._write("runs", run, content)
+        self.files(run).tidy()
+        return record
+
     def finish_profile(
-        self, run: str, record: dict[str, Any], samples: "list[list[float]] | None" = None
-    ) -> None:
+        self, run: str, content: dict[str, Any], samples: list[list[float]] | None = None
+    ) -> ProfileRecord:
         """Store a profile's record, in place of an earlier one of the same id.
 
-        `samples` are the ms of every timed step, by process; they lie beside the record in samples.parquet
-        (process, step, ms).
+        `samples` are the ms of every timed step, by process; they lie beside the record in a table.
         """
-        folder = self.root / "profiles" / run
-        if samples is None:
-            (folder / "samples.parquet").unlink(missing_ok=True)
-        else:
-            import pandas as pd
+        self.write_samples(run, samples)
+        record = self._write("profiles", run, content)
+        self.processes_of(run).unlink(missing_ok=True)
+        return record
 
-            steps = [(p, s, ms) for p, process in enumerate(samples) for s, ms in enumerate(process)]
-            frame = pd.DataFrame(steps, columns=["process", "step", "ms"])
-            with staged(folder / "samples.parquet") as part:
-                frame.astype({"process": "int16", "step": "int32"}).to_parquet(part, index=False)
-        write_json(folder / "record.json", record)
-        (folder / "processes.json").unlink(missing_ok=True)
-
-    def finish_baseline(self, run: str, record: dict[str, Any]) -> None:
+    def finish_baseline(self, run: str, content: dict[str, Any]) -> BaselineRecord:
         """Store the baselines of a subset."""
-        write_json(self.root / "baselines" / run / "record.json", record)
+        return self._write("baselines", run, content)
 
-    def keep_processes(self, run: str, results: list[dict[str, Any]]) -> None:
-        """Keep what a profile's processes gave, for it to go on from if it is not finished now."""
-        write_json(self.root / "profiles" / run / "processes.json", {"format": FORMAT, "results": results})
+    def finish_external(self, name: str, content: dict[str, Any]) -> ExternalRecord:
+        """Store the record of predictions that were made elsewhere, with their hash."""
+        return self._write("brought", name, content)
 
-    def note_error(self, run: str, message: str, details: str = "") -> None:
-        """Keep what went wrong with a trial that will be tried again; `details` are the traceback."""
-        path = self.root / "runs" / run / "error.json"
-        earlier = check_entry(read_json(path), "attempts", int, path) if path.exists() else 0
-        write_json(path, {"format": FORMAT, "attempts": earlier + 1, "message": message})
-        if details:
-            write_text(path.with_suffix(".txt"), details)
+    def _each(self, kind: Kind) -> Iterator[Any]:
+        records = (self._record(kind, name) for name in self.names(kind))
+        return (record for record in records if record is not None)
 
-    def elapsed(self, run: str) -> float:
-        """Seconds that earlier processes spent on a run before they were stopped."""
-        path = self.root / "runs" / run / "elapsed.json"
-        content = read_json(path) if path.exists() else {}
-        seconds = content.get("seconds") if isinstance(content, dict) else None
-        return float(seconds) if isinstance(seconds, int | float) else 0.0
+    def _record(self, kind: Kind, name: str) -> Any:
+        """A record that can be believed; None where there is none, or it is not one."""
+        path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
+        return self._believed(path, predictions, partial(read_record, self, kind, name))
 
-    def add_elapsed(self, run: str, seconds: float) -> None:
-        """Note how long a process was at a run that it could not finish."""
-        path = self.root / "runs" / run / "elapsed.json"
-        write_json(path, {"format": FORMAT, "seconds": round(self.elapsed(run) + seconds, 3)})
+    def _believed(self, path: Path, beside: Path, read_it: Callable[[], Stored]) -> Any:
+        """What a file holds, read again only where it or the one beside it has changed."""
+        now = _stamp(path), _stamp(beside)
+        if now[0] is None:
+            return None
+        before, known = self._seen.get(path, (None, None))
+        if before != now:
+            try:
+                known = read_it()
+            except StoreError as error:
+                warn(f"{error}; it is left out")
+                known = None
+            self._seen[path] = now, known
+        return known
 
-    def evaluations(self, run: str) -> int:
-        """How often an unfinished run has looked at the test set."""
-        path = self.root / "runs" / run / "evaluations.json"
-        return check_entry(read_json(path), "test", int, path) if path.exists() else 0
+    def _write(self, kind: Kind, name: str, content: dict[str, Any]) -> Any:
+        path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
+        content = {"format": FORMAT} | content
+        if predictions.exists():
+            content = content | {"predictions_sha256": sha256(predictions)}
+        record = made_of(content, schema_of(kind, content), path)
+        write_json(path, record.content())
+        return record
 
-    def count_evaluation(self, run: str) -> None:
-        """Note that the test set is about to be looked at."""
-        path = self.root / "runs" / run / "evaluations.json"
-        write_json(path, {"format": FORMAT, "test": self.evaluations(run) + 1})
+    # --- suites
 
-    def write_suite(self, name: str, listing: dict[str, Any]) -> None:
+    def suites(self) -> dict[str, Listing]:
+        """What was run of each suite, by its name."""
+        folder = self.listing_of("").parent
+        found = {path.stem: self.suite(path.stem) for path in sorted(folder.glob("*.json"))}
+        return {name: listing for name, listing in found.items() if listing is not None}
+
+    def suite(self, name: str) -> Listing | None:
+        """What was run of one suite."""
+        path = self.listing_of(name)
+        return self._believed(path, path, partial(_read_listing, path))
+
+    def write_suite(self, listing: Listing) -> None:
         """Store which trials and profiles a suite holds; unchanged content is left alone."""
-        path = self.root / "suites" / f"{name}.json"
-        if not path.exists() or read_json(path) != listing:
-            write_json(path, listing)
-
-    def write_labels(
-        self,
-        dataset: str,
-        split_id: str,
-        fingerprint: str,
-        labels: "np.ndarray",
-        duplicates: "np.ndarray | None",
-        class_names: Sequence[str] = (),
-    ) -> None:
-        """Store the test labels of a split once; `duplicates` are positions within it.
-
-        The names of the classes lie beside them, if given: they are for readers, no number depends on them.
-        """
-        import numpy as np
-        import pandas as pd
-
-        names = self._names_path(dataset, split_id, fingerprint)
-        if class_names and not names.exists():
-            write_json(names, {"format": FORMAT, "classes": list(class_names)})
-        path = self._labels_path(dataset, split_id, fingerprint)
-        if path.exists():
-            return
-        frame = pd.DataFrame({"label": labels.astype(np.uint16)})
-        if duplicates is not None:
-            frame["duplicate"] = np.isin(np.arange(len(labels)), duplicates)
-        with staged(path) as part:
-            frame.to_parquet(part, compression="zstd", index=False)
-
-    def _labels_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
-        name = f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"
-        if Path(name).name != name:
-            raise StoreError(f"{self.root}: {name!r}, from a record, is not the name of a file")
-        return self.root / "labels" / name
-
-    def _names_path(self, dataset: str, split_id: str, fingerprint: str) -> Path:
-        return self._labels_path(dataset, split_id, fingerprint).with_suffix(".classes.json")
+        if self.suite(listing.suite) != listing:
+            write_json(self.listing_of(listing.suite), listing.content())
 
 
-def _check_format(content: Any, path: Path) -> dict[str, Any]:
-    """`content` where this version can read it.
+def _read_listing(path: Path) -> Listing:
+    if visible(path.stem) != path.stem:
+        raise StoreError(f"{path.parent}: {path.name!r} is not the name of a suite; remove the file")
+    return read(path, Listing)
 
-    Raises:
-        StoreError: a newer version wrote it, or it is something else.
-    """
-    found = content.get("format") if isinstance(content, dict) else None
-    if not isinstance(found, int):
-        raise StoreError(f"{path}: not a file of a run store (it has no format number)")
-    if found > FORMAT:
-        raise StoreError(
-            f"{path}: run store of format {found}, newer than the format {FORMAT} that this version knows; "
-            "update vcbench or choose another --results"
-        )
-    return content
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file does; None where it is not there."""
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,14 +1,15 @@
 """Tables of what was measured: speed, memory, how both and cost scale, end to end, and loading."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bench.files import canonical
 from bench.tables.frames import frame, typed
 
-Record = dict[str, Any]
+if TYPE_CHECKING:
+    from bench.store.records import MeasuredRecord, ProfileRecord
 
 SETTING = {
     "model": "str",
@@ -213,7 +214,7 @@ HOW = [
 ]
 
 
-def measured_tables(profiles: Iterable[Record]) -> dict[str, pd.DataFrame]:
+def measured_tables(profiles: "Iterable[ProfileRecord]") -> dict[str, pd.DataFrame]:
     """The tables of what was measured; without measurements they are empty, with their columns."""
     profiles = list(profiles)
     speed, memory = speed_table(profiles), memory_table(profiles)
@@ -226,50 +227,52 @@ def measured_tables(profiles: Iterable[Record]) -> dict[str, pd.DataFrame]:
     }
 
 
-def speed_table(profiles: Iterable[Record]) -> pd.DataFrame:
+def speed_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
     """One row a setting, machine and versions; those that failed or ran out of memory have no numbers."""
     profiles = list(profiles)
-    spent = {_place(r): r for r in profiles if r["what"] == "energy" and r["outcome"] == "measured"}
+    spent = {_place(r): r for r in profiles if r.what == "energy" and r.outcome == "measured"}
     rows = []
     for record in profiles:
-        if record["what"] == "speed":
-            energy, bandwidth = spent.get(_place(record), {}), record.get("memory_bandwidth") or {}
+        if record.what == "speed":
+            energy = spent.get(_place(record))
             limits = {
-                "matmul_peak_flops_per_s": (record.get("matmul_peak") or {}).get("flops_per_s"),
-                "memory_bandwidth_bytes_per_s": bandwidth.get("bytes_per_s"),
+                "matmul_peak_flops_per_s": (record.matmul_peak or {}).get("flops_per_s"),
+                "memory_bandwidth_bytes_per_s": (record.memory_bandwidth or {}).get("bytes_per_s"),
             }
-            rows.append({**_row(record), **limits, **{name: energy.get(name) for name in ENERGY}})
+            rows.append(_row(record) | limits | {name: getattr(energy, name, None) for name in ENERGY})
     return _sorted(frame(rows, SPEED))
 
 
-def _place(record: Record) -> tuple[Any, ...]:
+def _place(record: "MeasuredRecord") -> tuple[Any, ...]:
     """What a record of speed and one of energy have in common where they are of the same."""
-    return (*(record.get(name) for name in (*PLACE, *HOW[:-1])), canonical(record["versions"]))
+    return (*(getattr(record, name) for name in (*PLACE, *HOW[:-1])), canonical(record.versions))
 
 
-def memory_table(profiles: Iterable[Record]) -> pd.DataFrame:
+def memory_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
     """One row a setting, machine and versions."""
     return _table(profiles, "memory", MEMORY)
 
 
-def _table(profiles: Iterable[Record], what: str, columns: dict[str, str]) -> pd.DataFrame:
-    return _sorted(frame([_row(r) for r in profiles if r["what"] == what], columns))
+def _table(profiles: "Iterable[ProfileRecord]", what: str, columns: dict[str, str]) -> pd.DataFrame:
+    return _sorted(frame([_row(r) for r in profiles if r.what == what], columns))
 
 
-def scaling_table(profiles: Iterable[Record], speed: pd.DataFrame, memory: pd.DataFrame) -> pd.DataFrame:
+def scaling_table(
+    profiles: "Iterable[ProfileRecord]", speed: pd.DataFrame, memory: pd.DataFrame
+) -> pd.DataFrame:
     """Cost against input size, with what `speed` and `memory` have at the same sizes.
 
     Where a model was counted more than once at a size the latest count stands.
     """
-    latest: dict[tuple[str, int, int], Record] = {}
+    latest: dict[tuple[str, int, int], dict[str, Any]] = {}
     crossing: dict[tuple[str, int], int | None] = {}
     counted_with: dict[str, str | None] = {}
-    for record in sorted(profiles, key=lambda r: (r.get("finished") or "", r["id"])):
-        if record["what"] == "scaling":
-            model = record["model"], record["classes"]
-            crossing[model] = record["attention_outgrows_rest_px"] or crossing.get(model)
-            counted_with[record["id"]] = record["versions"].get("torch")
-            latest |= {(*model, row["input_size"]): {**_row(record), **row} for row in record["rows"]}
+    for record in sorted(profiles, key=lambda r: (r.finished or "", r.id)):
+        if record.what == "scaling":
+            model = record.model, record.classes
+            crossing[model] = record.attention_outgrows_rest_px or crossing.get(model)
+            counted_with[record.id] = record.versions.get("torch")
+            latest |= {(*model, row.input_size): _row(record) | row.content() for row in record.rows}
     rows = [{**row, "attention_outgrows_rest_px": crossing[place[:2]]} for place, row in latest.items()]
     costs = frame(rows, {name: dtype for name, dtype in SCALING.items() if name not in HOW})
     timed = speed.loc[speed["outcome"] == "measured", [*PLACE, *HOW, "images_per_s", "latency_ms_median"]]
@@ -281,11 +284,11 @@ def scaling_table(profiles: Iterable[Record], speed: pd.DataFrame, memory: pd.Da
     return typed(merged, SCALING).sort_values([*PLACE, *HOW], kind="stable", ignore_index=True)
 
 
-def _row(record: Record) -> Record:
-    row = {**record, "profile": record["id"], "torch": record["versions"].get("torch")}
-    if record["what"] == "end_to_end" and record.get("model_ms"):
+def _row(record: "MeasuredRecord") -> dict[str, Any]:
+    row = record.content() | {"profile": record.id, "torch": record.versions.get("torch")}
+    if record.what == "end_to_end" and record.model_ms:
         # By the model's own phase: never slower than the whole it is part of.
-        row.setdefault("model_images_per_s", 1000 * record["batch_size"] / record["model_ms"])
+        row.setdefault("model_images_per_s", 1000 * record.batch_size / record.model_ms)
     return row
 
 

@@ -8,6 +8,7 @@ suite compares on a subset, `baselines` one row a subset, `cost` one row a model
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +20,17 @@ import pyarrow.parquet
 
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.ensembles import ensembles_table, keep_ensembles
-from bench.analysis.external import brought_records, brought_table
+from bench.analysis.external import brought_table
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
-from bench.errors import StoreError
-from bench.files import canonical, staged
+from bench.files import canonical
 from bench.tables.frames import for_csv, frame, typed
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
+    from bench.store.records import CostRecord, Listing, ProfileRecord, TrialEntry, TrialRecord
     from bench.store.run_store import RunStore
-
-Record = dict[str, Any]
 
 ACCURACY = {
     "run": "str",
@@ -151,7 +150,7 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name, empty ones too; `brought` only where there are such models,
     `ensembles` only where two networks were averaged."""
     records, profiles = store.trials(), store.profiles()
-    names = dataset_names([*records, *brought_records(store)])
+    names = dataset_names([*records, *store.externals()])
     suites = {name: named(suite, records, names) for name, suite in store.suites().items()}
     cost, predictions = cost_table(profiles), Predictions(store)
     ensembles = ensembles_table(store, suites, records, predictions)
@@ -161,9 +160,9 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
         "contrasts": contrasts_table(suites, records, predictions, cost),
         "cost": cost,
         **measured_tables(profiles),
-        "history": history_table(store, (record["id"] for record in records)),
+        "history": history_table(store, (record.id for record in records)),
         **({"ensembles": ensembles} if len(ensembles) else {}),
-        **({"brought": brought_table(store, names)} if (Path(store.root) / "brought").is_dir() else {}),
+        **({"brought": brought_table(store, names)} if store.names("brought") else {}),
     }
 
 
@@ -181,16 +180,13 @@ def write_tables(store: "RunStore") -> list[Path]:
             (".parquet", content, pa.parquet.write_table),
         ):
             table = pa.Table.from_pandas(shown, preserve_index=False)
-            path = Path(store.root) / "tables" / f"{name}{suffix}"
-            with staged(path) as part:
-                write(table, part)
-            written.append(path)
+            written.append(store.write_table(name, suffix, partial(write, table)))
     return written
 
 
 def accuracy_table(
-    records: Iterable[Record],
-    suites: dict[str, Record],
+    records: "Iterable[TrialRecord]",
+    suites: "dict[str, Listing]",
     training: Training | None = None,
     names: dict[tuple[str, str], str] | None = None,
 ) -> pd.DataFrame:
@@ -201,10 +197,8 @@ def accuracy_table(
     A suite that lists a trial for several comparisons has one row for it that names them all. A
     diverged trial is scored at chance (`at_chance`).
     """
-    records = {record["id"]: record for record in records}
-    purged = {
-        _data_key(r) for r in records.values() if (r["metrics"] or {}).get("top1_deduplicated") is not None
-    }
+    records = {record.id: record for record in records}
+    purged = {r.data.key for r in records.values() if r.metrics.top1_deduplicated is not None}
     names = dataset_names(records.values()) if names is None else names
     measured = {
         run: _measured(record, purged, names) | (_against_baselines(record, training) if training else {})
@@ -220,15 +214,17 @@ def accuracy_table(
     return frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
 
 
-def cost_table(profiles: Iterable[Record]) -> pd.DataFrame:
+def cost_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
     """One row a model, head and input size; where it was counted more than once, the latest count."""
-    latest: dict[tuple, Record] = {}
-    for record in sorted(profiles, key=lambda p: (p.get("finished") or p.get("started") or "", p["id"])):
-        if record["what"] == "cost":
-            latest[record["model"], record["classes"], record["input_size"]] = record
+    latest: dict[tuple, CostRecord] = {}
+    for record in sorted(profiles, key=lambda p: (p.finished or p.started or "", p.id)):
+        if record.what == "cost":
+            latest[record.model, record.classes, record.input_size] = record
     rows = [
-        {**r, "profile": r["id"], **{name: canonical(r.get(name, {})) for name in ("by_part", "elementwise")}}
-        for r in latest.values()
+        record.content()
+        | {"profile": record.id}
+        | {"by_part": canonical(record.by_part), "elementwise": canonical(record.elementwise)}
+        for record in latest.values()
     ]
     return frame(rows, COST).sort_values(["model", "classes", "input_size"], kind="stable", ignore_index=True)
 
@@ -239,20 +235,11 @@ def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
     Raises:
         StoreError: a history file is damaged.
     """
-    read = {}
-    for run in sorted(set(runs)):
-        path = store.folder(run) / "history.parquet"
-        try:
-            with pa.parquet.ParquetFile(path) as file:
-                read[run] = file.read(use_threads=False)
-        except FileNotFoundError:
-            continue
-        except (pa.ArrowInvalid, OSError) as error:
-            raise StoreError(f"{path}: cannot be read ({error})") from error
+    read = {run: history for run in sorted(set(runs)) if (history := store.history(run)) is not None}
     if not read:
         return frame([], HISTORY)
-    logs = pa.concat_tables(read.values(), promote_options="permissive").to_pandas()
-    logs["run"] = np.repeat(list(read), [len(table) for table in read.values()])
+    logs = pd.concat(read.values(), ignore_index=True)
+    logs["run"] = np.repeat(list(read), [len(history) for history in read.values()])
     logs = typed(logs.reindex(columns=list(HISTORY)), HISTORY)
     return logs.sort_values(["run", "step"], kind="stable", ignore_index=True)
 
@@ -267,73 +254,66 @@ def at_chance(classes: int) -> dict[str, float]:
 CHANGED_COPIES = {"deit_tiny_patch16_224_lnq"}
 
 
-def _measured(record: Record, purged: set[tuple], names: dict[tuple[str, str], str]) -> Record:
+def _measured(record: "TrialRecord", purged: set[tuple], names: dict[tuple[str, str], str]) -> dict[str, Any]:
     """The row of a trial without what only a suite knows of it."""
-    identity, model, data, versions = (record[part] for part in ("identity", "model", "data", "versions"))
-    row = {name: record.get(name) for name in ACCURACY}
-    row |= {
-        name: model.get(name)
-        for name in ("family", "kind", "carded", "pretraining", "params", "upstream_top1")
-    }
-    row |= {name: model.get(name) for name in ("title", "weights", "weights_source")}
-    if model["name"] in CHANGED_COPIES:
-        row["upstream_top1"] = None
-    row |= {name: data[name] for name in ("dataset", "split_id", "classes")}
-    row |= {name: data[name] for name in ("train_images", "val_images", "test_images")}
-    row |= {name: identity[name] for name in ("input_size", "precision", "shots", "draw_seed", "seed")}
+    model, data = record.model, record.data
+    # Of equal names the record's own comes first, as `recipe`, which is also a part of the identity.
+    parts = (record, data, record.identity, model)
+    row = {name: _first(parts, name) for name in ACCURACY}
     return row | {
-        "run": record["id"],
-        "model": model["name"],
-        "dataset": names[data["dataset"], data["fingerprint"]],
-        "data_copy": data["copy"],
-        **{name: data.get("overlap", {}).get(name) for name in ("test_in_train", "two_labels")},
-        "images_per_class": data["train_images"] / data["classes"],
-        "torch": versions.get("torch"),
-        **_scores(record, _data_key(record) in purged),
+        "run": record.id,
+        "model": model.name,
+        "kind": model.kind,
+        "upstream_top1": None if model.name in CHANGED_COPIES else model.upstream_top1,
+        "weights": model.weights,
+        "dataset": names[data.dataset, data.fingerprint],
+        **{name: data.overlap.get(name) for name in ("test_in_train", "two_labels")},
+        "images_per_class": data.train_images / data.classes,
+        "torch": record.versions.get("torch"),
+        **_scores(record, data.key in purged),
     }
 
 
-def _against_baselines(record: Record, training: Training) -> Record:
+def _first(parts: Iterable[Any], name: str) -> Any:
+    return next((getattr(part, name) for part in parts if hasattr(part, name)), None)
+
+
+def _against_baselines(record: "TrialRecord", training: Training) -> dict[str, Any]:
     """What needs no training on the same images, and whether the trial was trained."""
-    baseline = training.baseline(record) or {}
-    scores = {name: baseline.get(name) for name in ("majority_top1", "nearest_top1")}
+    baseline = training.baseline(record)
+    scores = {name: getattr(baseline, name, None) for name in ("majority_top1", "nearest_top1")}
     return scores | {"not_trained": training.reason([record])}
 
 
-def _scores(record: Record, purged: bool) -> Record:
+def _scores(record: "TrialRecord", purged: bool) -> dict[str, float | None]:
     """The metrics of a trial; those of a diverged one at chance, without a calibration error."""
-    if record["outcome"] != "diverged":
-        return record["metrics"]
-    classes, data = record["data"]["classes"], record["data"]
-    chance = at_chance(classes)
+    if record.outcome != "diverged":
+        return record.metrics.content()
+    chance = at_chance(record.data.classes)
     scores = chance | {"train_top1": chance["top1"], "train_nll": chance["nll"]}
-    if data["val_images"]:
+    if record.data.val_images:
         scores |= {"val_top1": chance["top1"], "val_nll": chance["nll"]}
     if purged:
         scores["top1_deduplicated"] = chance["top1"]
     return scores
 
 
-def _data_key(record: Record) -> tuple[str, str, str]:
-    return tuple(record["data"][part] for part in ("dataset", "split_id", "fingerprint"))
-
-
-def _places(suite: Record) -> dict[str, list[Record]]:
+def _places(listing: "Listing") -> "dict[str, list[TrialEntry]]":
     """The entries of a suite's list of trials by trial id; entries that have none yet are left out."""
-    places: dict[str, list[Record]] = {}
-    for entry in (entry for entry in suite["trials"] if entry["id"]):
-        places.setdefault(entry["id"], []).append(entry)
+    places: dict[str, list[TrialEntry]] = {}
+    for entry in (entry for entry in listing.trials if entry.id):
+        places.setdefault(entry.id, []).append(entry)
     return places
 
 
-def _standing(name: str, suite: Record, places: list[Record]) -> Record:
+def _standing(name: str, listing: "Listing", places: "list[TrialEntry]") -> dict[str, Any]:
     """What a suite says of a trial: the first of its entries, and the names of all."""
-    keys = list(dict.fromkeys(place["contestant"] for place in places))
-    titles = dict.fromkeys(suite["contestants"][key]["title"] for key in keys)
-    first = {part: places[0][part] for part in ("shots", "replicate", "draw_seed", "seed")}
+    keys = list(dict.fromkeys(place.contestant for place in places))
+    titles = dict.fromkeys(listing.contestants[key].title for key in keys)
+    first = {part: getattr(places[0], part) for part in ("shots", "replicate", "draw_seed", "seed")}
     return first | {
         "suite": name,
-        "comparison": "; ".join(dict.fromkeys(place["comparison"] for place in places)),
+        "comparison": "; ".join(dict.fromkeys(place.comparison for place in places)),
         "contestant": "; ".join(keys),
         "title": "; ".join(titles),
     }

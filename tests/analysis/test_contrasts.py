@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from report.make_store import CLASSES, NETWORKS, TEST_IMAGES, make_store, run_id, true_top1
+from report.make_store import CLASSES, NETWORKS, TEST_IMAGES, digest, make_store, run_id, true_top1
 from scipy import stats
+from small_store import listing
 
 from bench.analysis.contrasts import CONTRASTS, find_contrasts, pairs
 from bench.analysis.decisions import Cell, contrast, judge
@@ -20,12 +21,11 @@ from bench.tables.tables import build_tables, cost_table, write_tables
 
 def found(root, **changes):
     store = RunStore(make_store(root, **changes))
-    records = {record["id"]: record for record in store.trials()}
-    listing = store.suites()["tiny"]
+    records = {record.id: record for record in store.trials()}
     cost = cost_table(store.profiles())
     return {
         (f.pair.a, f.pair.b, f.pair.shots): f
-        for f in find_contrasts(listing, records, Predictions(store), cost)
+        for f in find_contrasts(store.suite("tiny"), records, Predictions(store), cost)
     }
 
 
@@ -78,7 +78,7 @@ def test_contrasts_that_cannot_be_decided_are_not_counted(tmp_path):
         ),
     )
     store = RunStore(tmp_path)
-    records = {record["id"]: record for record in store.trials()}
+    records = {record.id: record for record in store.trials()}
     contrasts = find_contrasts(store.suites()["tiny"], records, Predictions(store), cost_table([]))
     primary = {f.pair.shots: f.result for f in contrasts if f.pair.primary}
     assert primary[1] is None and primary[5].comparisons == 2
@@ -90,12 +90,13 @@ def test_replicates_are_paired_by_their_seeds_whatever_their_order(tmp_path):
     path = tmp_path / "suites" / "tiny.json"
     listing = json.loads(path.read_text())
     listing["trials"].reverse()
+    path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
-    records = {record["id"]: record for record in store.trials()}
+    records = {record.id: record for record in store.trials()}
     cost = cost_table([])
-    for f in find_contrasts(listing, records, Predictions(store), cost):
-        assert [records[run]["identity"]["seed"] for run in f.runs_a] == [
-            records[run]["identity"]["seed"] for run in f.runs_b
+    for f in find_contrasts(store.suite("tiny"), records, Predictions(store), cost):
+        assert [records[run].identity.seed for run in f.runs_a] == [
+            records[run].identity.seed for run in f.runs_b
         ]
         assert f.result.replicates == 3
 
@@ -109,16 +110,17 @@ def test_a_probe_without_a_training_seed_is_paired_with_the_run_of_its_replicate
     for entry in probes:
         entry["seed"] = None
     listing["trials"] = [e for e in listing["trials"] if e not in probes[4:]]
+    path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
-    records = {record["id"]: record for record in store.trials()}
-    subset, whole = find_contrasts(listing, records, Predictions(store), cost_table([]))[:2]
+    records = {record.id: record for record in store.trials()}
+    subset, whole = find_contrasts(store.suite("tiny"), records, Predictions(store), cost_table([]))[:2]
     assert subset.result == contrast(table("deit", 5), table("resnet", 5), delta=0.01)
     assert (whole.result.verdict, whole.notes[0]) == (
         "none",
         "1 common replicate: no interval, no verdict",
     )
     assert whole.runs_b == (run_id("tiny", "resnet", None, 0),)
-    probed = list(finished_pairs(listing, records))[0]
+    probed = list(finished_pairs(store.suite("tiny"), records))[0]
     assert [len(own) for own in probed[1:]] == [3, 3]
 
 
@@ -128,9 +130,10 @@ def test_a_number_of_images_that_is_the_whole_split_says_so(tmp_path):
     listing = json.loads(path.read_text())
     for entry in listing["trials"]:
         entry["draw_seed"] = entry["replicate"] if entry["shots"] == 5 else None
+    path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
-    records = {record["id"]: record for record in store.trials()}
-    for f in find_contrasts(listing, records, Predictions(store), cost_table([])):
+    records = {record.id: record for record in store.trials()}
+    for f in find_contrasts(store.suite("tiny"), records, Predictions(store), cost_table([])):
         said = "the whole training split: no spread over draws" in f.notes
         assert said == (f.pair.shots == 80) and f.result.replicates == 3
 
@@ -224,7 +227,13 @@ def test_unmatched_pretraining_and_precision_are_said(tmp_path):
     for r in range(3):
         path = tmp_path / "runs" / run_id("tiny", "deit", 5, r) / "record.json"
         rewrite(path, lambda record: record["model"].update(pretraining="ImageNet-21k"))
-        rewrite(path, lambda record: record["identity"].update(precision="bf16"))
+        content = json.loads(path.read_text())
+        content["identity"]["precision"] = "bf16"
+        changed = tmp_path / "runs" / digest(content["identity"])
+        path.parent.rename(changed)
+        (changed / "record.json").write_text(json.dumps(content | {"id": changed.name}))
+        listed = tmp_path / "suites" / "tiny.json"
+        listed.write_text(listed.read_text().replace(path.parent.name, changed.name))
     notes = build_tables(RunStore(tmp_path))["contrasts"].iloc[0]["notes"]
     assert "unmatched pretraining: ImageNet-21k against none" in notes
     assert "mixed precision: bf16 against fp32" in notes
@@ -259,46 +268,58 @@ def test_an_empty_store_has_the_columns(tmp_path):
 
 
 def test_a_pair_that_shares_no_subset_is_not_planned():
-    listing = {
-        "comparisons": [{"name": "c", "contrasts": [["a", "b"]], "exploratory": []}],
-        "trials": [
+    suite = listing(
+        contestants={"a": {}, "b": {}},
+        comparisons=[{"name": "c", "contrasts": [["a", "b"]]}],
+        trials=[
             {"comparison": "c", "contestant": "a", "shots": 1},
             {"comparison": "c", "contestant": "b", "shots": 2},
         ],
-    }
-    assert pairs(listing) == []
+    )
+    assert pairs(suite) == []
 
 
-def test_damaged_predictions_are_named(tmp_path):
+@pytest.mark.parametrize(
+    "spoil", [lambda path: path.write_bytes(b"PAR1 nothing"), lambda path: path.unlink()]
+)
+def test_a_run_with_damaged_predictions_is_no_replicate(tmp_path, caplog, spoil):
     make_store(tmp_path, shots=(5,))
     path = tmp_path / "runs" / run_id("tiny", "vit", 5, 0) / "predictions.parquet"
-    path.write_bytes(b"PAR1 nothing")
-    with pytest.raises(StoreError, match="predictions.parquet: cannot be read"):
+    damaged = spoil(path) is not None
+    row = build_tables(RunStore(tmp_path))["contrasts"].set_index("a").loc["vit"]
+    assert row["replicates"] == 2 and path.parent.name not in row["a_runs"]
+    assert (str(path) in caplog.text) == damaged
+
+
+def test_labels_of_other_images_are_named(tmp_path):
+    store = RunStore(make_store(tmp_path, shots=(5,)))
+    for record in store.trials():
+        store.finish(record.id, record.content())  # with the hash of its predictions
+    (path,) = (tmp_path / "labels").glob("*.parquet")
+    labels = pd.read_parquet(path)
+    labels[::-1].to_parquet(path)
+    with pytest.raises(StoreError, match="labels/.*: not the labels that"):
         build_tables(RunStore(tmp_path))
-
-
-def test_predictions_of_other_images_are_named(tmp_path):
-    make_store(tmp_path, shots=(5,))
-    path = tmp_path / "runs" / run_id("tiny", "vit", 5, 0) / "predictions.parquet"
-    pd.read_parquet(path).head(7).to_parquet(path)
-    with pytest.raises(StoreError, match="7 predictions for 120 test images"):
+    labels.head(7).to_parquet(path)
+    with pytest.raises(StoreError, match="7 labels for the 120 test images"):
         build_tables(RunStore(tmp_path))
 
 
 def test_missing_labels_are_named(tmp_path):
     make_store(tmp_path, shots=(5,))
     shutil.rmtree(tmp_path / "labels")
-    with pytest.raises(StoreError, match="labels of digits"):
+    with pytest.raises(StoreError, match=r"labels/digits.*: cannot be read"):
         build_tables(RunStore(tmp_path))
 
 
 def test_no_verdict_on_architectures_where_one_was_not_trained(tmp_path):
     """The nearest neighbour is put between the two models on 20 images per class, and nowhere else."""
     store = RunStore(make_store(tmp_path / "store"))
-    records = {record["id"]: record for record in store.trials()}
-    listing = store.suites()["tiny"]
-    listing["comparisons"][0]["contrasts"] = [["deit", "resnet"], ["deit", "vit"]]
-    listing["comparisons"][0]["exploratory"] = []
+    records = {record.id: record for record in store.trials()}
+    listing = store.suite("tiny")
+    pairs_of = {"contrasts": [["deit", "resnet"], ["deit", "vit"]], "exploratory": []}
+    comparisons = [listing.comparisons[0].model_copy(update=pairs_of)]
+    listing = listing.model_copy(update={"comparisons": comparisons})
 
     def at_20():
         found = find_contrasts(listing, records, Predictions(store), cost_table([]))
@@ -307,7 +328,7 @@ def test_no_verdict_on_architectures_where_one_was_not_trained(tmp_path):
     before = at_20()
     low, high = sorted(before[0].accuracy)
     for draw in range(3):
-        record = next(r for r in records.values() if r["identity"]["draw_seed"] == draw)
+        record = next(r for r in records.values() if r.identity.draw_seed == draw)
         store.finish_baseline(
             f"b{draw}",
             {
@@ -315,7 +336,8 @@ def test_no_verdict_on_architectures_where_one_was_not_trained(tmp_path):
                 "id": f"b{draw}",
                 "shots": 20,
                 "draw_seed": draw,
-                "data": record["data"],
+                "data": record.data.content(),
+                "chance_top1": 0.1,
                 "majority_top1": 0.1,
                 "nearest_top1": (low + high) / 2,
             },

@@ -17,14 +17,17 @@ def with_probabilities(root, **changes):
     """A store with three replicates of each model at 5 images per class, and their probabilities."""
     store = RunStore(make_store(root, shots=(5,), **changes))
     rng = np.random.default_rng(0)
-    for run in sorted(store.ids()):
+    for run in sorted(store.names("runs")):
         raw = rng.random((TEST_IMAGES, 10)) + 0.5 * np.eye(10)[LABELS]
-        np.save(store.folder(run) / "probabilities.npy", (raw / raw.sum(1, keepdims=True)).astype(np.float16))
+        np.save(
+            store.files(run).probabilities,
+            (raw / raw.sum(1, keepdims=True)).astype(np.float16),
+        )
     return store
 
 
 def read(store, run):
-    return np.load(store.folder(run) / "probabilities.npy").astype(float)
+    return np.load(store.files(run).probabilities).astype(float)
 
 
 def test_the_table_holds_every_average_of_two(tmp_path):
@@ -55,7 +58,7 @@ def test_a_trial_that_is_gone_takes_its_averages_along(tmp_path):
     store = with_probabilities(tmp_path)
     write_tables(store)
     gone = run_id("tiny", "deit", 5, 0)
-    shutil.rmtree(store.folder(gone))
+    shutil.rmtree(store.folder_of("runs", gone))
     left = build_tables(store)["ensembles"]
     assert len(left) and not (left[["run_a", "run_b"]] == gone).any(axis=None)
 
@@ -114,7 +117,7 @@ def test_a_trial_that_is_gone_is_kept_no_longer(tmp_path):
     store = with_probabilities(tmp_path)
     write_tables(store)
     gone = run_id("tiny", "deit", 5, 0)
-    shutil.rmtree(store.folder(gone))
+    shutil.rmtree(store.folder_of("runs", gone))
     write_tables(store)
     left = pd.read_parquet(store.root / "ensembles.parquet")
     assert len(left) and not (left[["run_a", "run_b"]] == gone).any(axis=None)
@@ -146,7 +149,7 @@ def test_probabilities_that_do_not_fit_are_named_and_left_out(tmp_path, caplog):
     store = with_probabilities(tmp_path)
     run = run_id("tiny", "deit", 5, 0)
     first, second, third = (store.record(run_id("tiny", name, 5, 0)) for name in ("deit", "resnet", "vit"))
-    path = store.folder(run) / "probabilities.npy"
+    path = store.files(run).probabilities
     full = path.read_bytes()
     np.save(path, np.ones((3, 10), np.float16))
     fitting = path.read_bytes()

@@ -1,6 +1,7 @@
 """One model under several recipes: below its own probe or not."""
 
 import pytest
+from small_store import listing, trial
 
 from bench.analysis.regimes import in_words, regimes
 
@@ -13,19 +14,17 @@ SCORES = {
 
 
 def store(scores):
-    listing = {"contestants": {"vit": {"title": "ViT"}, "cnn": {"title": "CNN"}}, "trials": []}
-    records = {}
+    entries, records = [], {}
     for (comparison, key), values in scores.items():
         for draw, top1 in enumerate(values):
             run = f"{comparison}{key}{draw}"
-            listing["trials"].append({"id": run, "comparison": comparison, "contestant": key, "shots": 5})
-            records[run] = {
-                "outcome": "finished",
-                "metrics": {"top1": top1},
-                "data": {"dataset": "flowers", "split_id": "official", "fingerprint": "f", "classes": 10},
-                "identity": {"recipe": {"probe": {} if comparison == "probe" else None}, "draw_seed": draw},
-            }
-    return listing, records
+            entries.append({"id": run, "comparison": comparison, "contestant": key, "shots": 5})
+            recipe = {"probe": {} if comparison == "probe" else None}
+            identity = {"recipe": recipe, "draw_seed": draw}
+            records[run] = trial(id=run, metrics={"top1": top1}, identity=identity)
+    contestants = {"vit": {"title": "ViT"}, "cnn": {"title": "CNN"}}
+    comparisons = [{"name": "probe"}, {"name": "tuned"}]
+    return listing(contestants=contestants, comparisons=comparisons, trials=entries), records
 
 
 def test_only_common_draws_count_and_the_fall_is_that_below_the_own_probe():
@@ -42,13 +41,13 @@ def test_nothing_is_said_where_no_model_fell_or_one_recipe_was_run():
     assert in_words(regimes(*store(risen))) == []
     assert regimes(*store({("probe", "vit"): [0.5]})) == []
     apart = {("probe", "vit"): [0.5], ("tuned", "vit"): [0.4]}
-    listing, records = store(apart)
-    records["tunedvit0"]["identity"]["draw_seed"] = 7
-    assert regimes(listing, records) == []
+    suite, records = store(apart)
+    records["tunedvit0"] = trial(id="tunedvit0", identity={"recipe": {"probe": None}, "draw_seed": 7})
+    assert regimes(suite, records) == []
 
 
 def test_a_diverged_trial_counts_at_chance():
-    listing, records = store({("probe", "vit"): [0.5], ("tuned", "vit"): [0.4]})
-    records["tunedvit0"] |= {"outcome": "diverged", "metrics": {"top1": None}}
-    (one,) = regimes(listing, records)
+    suite, records = store({("probe", "vit"): [0.5], ("tuned", "vit"): [0.4]})
+    records["tunedvit0"] = records["tunedvit0"].model_copy(update={"outcome": "diverged"})
+    (one,) = regimes(suite, records)
     assert one.top1["tuned"] == 0.1

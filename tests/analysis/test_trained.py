@@ -4,12 +4,13 @@ import math
 
 import pandas as pd
 import pytest
+from small_store import trial
 
 from bench.analysis.trained import AT_CHANCE, BEATEN, Training, last_loss, same_model
-from bench.files import write_json
 from bench.store.run_store import RunStore
 
 DATA = {"dataset": "digits", "split_id": "frozen", "fingerprint": "f", "copy": "verified", "classes": 10}
+DATA |= {"train_images": 20, "test_images": 40}
 
 
 def store(root, majority=0.12, nearest=(0.8, 0.9)):
@@ -33,25 +34,20 @@ def store(root, majority=0.12, nearest=(0.8, 0.9)):
     return made
 
 
-def trial(made, top1, *, draw=0, loss=None, outputs=None, outcome="finished", model="vit", weights="none"):
+def trial_of(made, top1, *, draw=0, loss=None, outputs=None, outcome="finished", model="vit", weights="none"):
     run = f"run{draw}"
-    write_json(made.root / "runs" / run / "record.json", {"format": 1})
     if loss is not None:
-        history = pd.DataFrame({"step": [10, 95, 100], "loss": [9.0, loss, loss]})
-        history.to_parquet(made.root / "runs" / run / "history.parquet")
-    return {
-        "id": run,
-        "outcome": outcome,
-        "data": DATA,
-        "metrics": {"top1": top1},
-        "identity": {
-            "shots": 2,
-            "draw_seed": draw,
-            "recipe": {"head_outputs": outputs},
-            "weights": weights,
-        },
-        "model": {"name": model},
-    }
+        path = made.files(run).history
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"step": [10, 95, 100], "loss": [9.0, loss, loss]}).to_parquet(path)
+    return trial(
+        id=run,
+        outcome=outcome,
+        data=DATA,
+        metrics={"top1": top1},
+        identity={"shots": 2, "draw_seed": draw, "recipe": {"head_outputs": outputs}, "weights": weights},
+        model={"name": model},
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +61,7 @@ def trial(made, top1, *, draw=0, loss=None, outputs=None, outcome="finished", mo
 )
 def test_a_loss_that_has_not_left_chance(tmp_path, loss, outputs, expected):
     made = store(tmp_path)
-    assert Training(made).reason([trial(made, 0.99, loss=loss, outputs=outputs)]) == expected
+    assert Training(made).reason([trial_of(made, 0.99, loss=loss, outputs=outputs)]) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,29 +75,29 @@ def test_a_loss_that_has_not_left_chance(tmp_path, loss, outputs, expected):
 )
 def test_beaten_by_what_needs_no_training(tmp_path, top1, expected):
     made = store(tmp_path)
-    assert Training(made).reason([trial(made, top1)]) == expected
+    assert Training(made).reason([trial_of(made, top1)]) == expected
 
 
 def test_it_is_the_mean_over_the_trials_that_counts(tmp_path):
     made = store(tmp_path)
-    first, second = trial(made, 0.81), trial(made, 0.88, draw=1)
+    first, second = trial_of(made, 0.81), trial_of(made, 0.88, draw=1)
     assert Training(made).reason([second]) == BEATEN["nearest_top1"]
     assert Training(made).reason([first, second]) == BEATEN["nearest_top1"]
-    assert Training(made).reason([trial(made, 0.82), second]) is None
+    assert Training(made).reason([trial_of(made, 0.82), second]) is None
 
 
 def test_a_diverged_trial_counts_at_chance_and_a_probe_has_no_loss(tmp_path):
     made = store(tmp_path)
-    diverged = trial(made, None, outcome="diverged", loss=99.0)
+    diverged = trial_of(made, None, outcome="diverged", loss=99.0)
     assert Training(made).reason([diverged]) == BEATEN["majority_top1"]
-    assert Training(made).reason([trial(made, 0.9, draw=1)]) is None
+    assert Training(made).reason([trial_of(made, 0.9, draw=1)]) is None
 
 
 def test_without_baselines_there_is_chance(tmp_path):
     made = store(tmp_path, nearest=())
-    assert Training(made).reason([trial(made, 0.11)]) is None
-    assert Training(made).reason([trial(made, 0.09)]) == BEATEN["chance_top1"]
-    assert Training(made).baseline(trial(made, 0.5)) is None
+    assert Training(made).reason([trial_of(made, 0.11)]) is None
+    assert Training(made).reason([trial_of(made, 0.09)]) == BEATEN["chance_top1"]
+    assert Training(made).baseline(trial_of(made, 0.5)) is None
 
 
 def test_the_last_tenth_of_the_steps_counts_by_their_number():
@@ -113,6 +109,6 @@ def test_the_last_tenth_of_the_steps_counts_by_their_number():
 
 def test_one_model_is_one_network_with_the_same_weights(tmp_path):
     made = store(tmp_path)
-    assert same_model([trial(made, 1.0), trial(made, 1.0, draw=1)])
-    assert not same_model([trial(made, 1.0), trial(made, 1.0, model="resnet")])
-    assert not same_model([trial(made, 1.0), trial(made, 1.0, weights="f00")])
+    assert same_model([trial_of(made, 1.0), trial_of(made, 1.0, draw=1)])
+    assert not same_model([trial_of(made, 1.0), trial_of(made, 1.0, model="resnet")])
+    assert not same_model([trial_of(made, 1.0), trial_of(made, 1.0, weights="f00")])

@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from report.make_store import make_store
 
-from bench.analysis.withdrawn import NAME, WITHDRAWN, read_withdrawn
+from bench.analysis.withdrawn import WITHDRAWN, read_withdrawn
 from bench.errors import StoreError
 from bench.report.blocks import Table, walk
 from bench.report.evidence import gather
 from bench.report.sections.protocol import looks_at_test, protocol
 from bench.store.run_store import RunStore
 
+NAME = "withdrawn.csv"
 ROW = {
     "suite": "tiny",
     "comparison": "digits",
@@ -45,12 +46,12 @@ def write(root, *rows, columns=tuple(ROW)):
 
 
 def test_without_a_file_there_are_none(tmp_path):
-    assert read_withdrawn(tmp_path).empty and list(read_withdrawn(tmp_path)) == list(WITHDRAWN)
+    assert read_withdrawn(tmp_path / NAME).empty and list(read_withdrawn(tmp_path / NAME)) == list(WITHDRAWN)
 
 
 def test_numbers_gaps_and_names_like_gaps_are_read_as_written(tmp_path):
     write(tmp_path, ROW, {**ROW, "shots": "", "top1": "", "title": "NA", "dataset": "None"})
-    first, second = read_withdrawn(tmp_path).to_dict("records")
+    first, second = read_withdrawn(tmp_path / NAME).to_dict("records")
     assert (first["shots"], first["top1"], first["test_evaluations"]) == (5, 0.125, 1)
     assert pd.isna(second["shots"]) and pd.isna(second["top1"])
     assert (second["title"], second["dataset"]) == ("NA", "None")
@@ -62,19 +63,19 @@ def test_numbers_gaps_and_names_like_gaps_are_read_as_written(tmp_path):
 def test_what_is_no_number_is_named(tmp_path, column, value):
     write(tmp_path, ROW, {**ROW, column: value})
     with pytest.raises(StoreError, match=f"{NAME}: column {column}: '{value}' should be a number"):
-        read_withdrawn(tmp_path)
+        read_withdrawn(tmp_path / NAME)
 
 
 def test_a_column_that_is_lacking_is_named(tmp_path):
     write(tmp_path, ROW, columns=[name for name in ROW if name not in ("top1", "reason")])
     with pytest.raises(StoreError, match="should have the columns top1, reason"):
-        read_withdrawn(tmp_path)
+        read_withdrawn(tmp_path / NAME)
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path):
     (tmp_path / NAME).write_bytes(b"suite\n\xff\n")
     with pytest.raises(StoreError, match="cannot be read"):
-        read_withdrawn(tmp_path)
+        read_withdrawn(tmp_path / NAME)
 
 
 def test_the_protocol_tells_their_results_and_counts_their_looks(tmp_path):

@@ -1,5 +1,6 @@
 """vcbench show and reproduce, on a store that this test's own suite fills."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from console import told, vcbench
 from PIL import Image
+from small_store import digest
 
 SUITE = """
 title = "one"
@@ -84,7 +86,9 @@ def test_a_profile_and_a_run_that_is_not_done(store):
     assert json.loads(vcbench("show", first, "--results", store, "--json").stdout)["state"] == "missing"
     told(vcbench("reproduce", first, "--results", store), first, "missing")
     (store / "runs" / second / "record.json").unlink()
-    (store / "runs" / second / "error.json").write_text('{"attempts": 2, "message": "out of memory"}')
+    (store / "runs" / second / "error.json").write_text(
+        '{"format": 1, "attempts": 2, "message": "out of memory"}'
+    )
     assert "out of memory (2 attempts)" in vcbench("show", second, "--results", store).stdout
 
 
@@ -110,11 +114,14 @@ def test_the_same_again_is_identical_and_leaves_the_store_alone(store, tmp_path)
 def test_tolerance_decides_where_numbers_differ(store):
     run = runs(store)[0]
     top1 = json.loads((store / "runs" / run / "record.json").read_text())["metrics"]["top1"]
-    change(store, run, metrics={"top1": top1 + 0.02})
     path = store / "runs" / run / "predictions.parquet"
     frame = pd.read_parquet(path)
-    frame.loc[:11, "predicted"] = (frame.loc[:11, "predicted"] + 1) % 10
+    labels = pd.read_parquet(next((store / "labels").glob("*.parquet")))["label"]
+    wrong = frame.index[frame["rank"] > 0][:12]
+    frame.loc[wrong, "predicted"], frame.loc[wrong, "rank"] = labels[wrong], 0
     frame.to_parquet(path)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    change(store, run, metrics={"top1": top1 + 0.02}, predictions_sha256=content)
     differs = vcbench("reproduce", run, "--results", store)
     assert differs.returncode == 1 and "DIFFERS" in differs.stdout and "588 of 600" in differs.stdout
     within = vcbench("reproduce", run, "--results", store, "--tolerance", "2.5")
@@ -135,15 +142,26 @@ def test_a_profile_is_counted_again(store):
 
 def test_other_inputs_are_told_by_name(store):
     run = runs(store)[0]
-    record = json.loads((store / "runs" / run / "record.json").read_text())
-    change(store, run, identity={"data": "f" * 64})
+    identity = json.loads((store / "runs" / run / "record.json").read_text())["identity"]
+    change(store, run, model={"weights": "file:gone.safetensors"})
+    told(vcbench("reproduce", run, "--results", store), "gone.safetensors")
+    change(store, run, model={"weights": "none"})
+    run = as_another(store, run, identity | {"data": "f" * 64})
     told(vcbench("reproduce", run, "--results", store), run, "data: was", "another trial")
-    change(store, run, identity=record["identity"] | {"dataset": "flowers102", "split_id": "official"})
+    run = as_another(store, run, identity | {"dataset": "flowers102", "split_id": "official"})
     told(
         vcbench("reproduce", run, "--results", store, "--data-dir", "nowhere"), "nowhere", "fetch flowers102"
     )
-    change(store, run, identity=record["identity"], model={"weights": "file:gone.safetensors"})
-    told(vcbench("reproduce", run, "--results", store), "gone.safetensors")
+    change(store, run, identity={"data": "f" * 64})
+    told(vcbench("reproduce", run, "--results", store), run, "missing: there is nothing to agree with")
+
+
+def as_another(store, run, identity):
+    """The record of a run as that of a trial with another identity; returns its id."""
+    new = digest(identity)
+    (store / "runs" / run).rename(store / "runs" / new)
+    change(store, new, id=new, identity=identity)
+    return new
 
 
 def test_a_run_on_own_images(tmp_path, monkeypatch):

@@ -111,8 +111,9 @@ def test_pairs_are_described_by_mcnemar(store, tmp_path, right):
         run_id(model, 5, r) for model in ("vit", "resnet") for r in range(3) if (model, r) != ("vit", 2)
     }
     assert [row["top1"] for row in pairs] == sorted((row["top1"] for row in pairs), reverse=True)
+    known = {run_id(model, 5, r): right[model, 5][r] for model in ("vit", "resnet") for r in range(3)}
     for row in pairs:
-        theirs = right["vit" if row["run"].startswith("a") else "resnet", 5][int(row["run"][4:])]
+        theirs = known[row["run"]]
         only, lost = (mine & ~theirs).sum(), (theirs & ~mine).sum()
         assert (row["only_brought"], row["only_run"]) == (only, lost)
         assert row["p"] == pytest.approx(binomtest(only, only + lost).pvalue)

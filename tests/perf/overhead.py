@@ -147,7 +147,7 @@ class Trials:
         record = outcome.record
         history = pd.read_parquet(self.workspace.results / "runs" / resolved.id / "history.parquet")
         steady = float(history["images_per_s"].iloc[1:].median())
-        rest = wall - record["details"]["train_s"]
+        rest = wall - record.details["train_s"]
         return record | {
             "steady": steady,
             "fixed_s": rest - sum(creation) - sum(evaluation),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from small_store import profile
 
 from bench.machine import device_name, machine_name
 from bench.profiling.config import LoadingConfig, NetworkConfig, ScalingConfig
@@ -12,8 +13,8 @@ from bench.profiling.kind import START_S
 from bench.profiling.kinds.cost import COUNT_S
 
 CONFIG = NetworkConfig("resnet18", "infer", 8, 224, 10, "fp32", "channels_last", False, "cpu", 2)
-HERE = {"what": "speed", "machine": machine_name(), "device": device_name("cpu"), "flops_per_s": 4e10}
-COST = {"what": "cost", "model": "resnet18", "input_size": 224, "flops": 1e10}
+HERE = profile(machine=machine_name(), device=device_name("cpu"), flops_per_s=4e10)
+COST = profile(what="cost", model="resnet18", input_size=224, flops=10**10)
 # A step is 8 x 1e10 FLOPs at 4e10 a second.
 STEP = 2.0
 
@@ -37,7 +38,7 @@ def speed(**changes):
     ],
 )
 def test_one_measurement(asked, seconds):
-    elsewhere = HERE | {"machine": "another", "flops_per_s": 1.0}
+    elsewhere = HERE.model_copy(update={"machine": "another", "flops_per_s": 1.0})
     assert expected_seconds([asked], [COST, HERE, elsewhere]) == pytest.approx(seconds)
     assert expected_seconds([asked] * 2, [COST, HERE, elsewhere]) == pytest.approx(2 * seconds)
 

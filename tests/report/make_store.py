@@ -59,7 +59,7 @@ def make_store(
                 run = run_id(suite, *place)
                 entries.append(_entry(run, *place))
                 if place not in missing:
-                    _write_trial(root, run, *place, place in diverged, changes)
+                    _write_trial(root, suite, *place, place in diverged, changes)
                 if (name, size) in untrained and place not in (*missing, *diverged):
                     path = root / "runs" / run / "history.parquet"
                     history = pyarrow.parquet.read_table(path).to_pydict()
@@ -99,9 +99,33 @@ def make_store(
     return root
 
 
+def identity(suite: str, contestant: str, shots: int | None, replicate: int) -> dict:
+    """What the id of a trial is made from; the suite's name stands in it so that stores can be told apart."""
+    return {
+        "trial_format": 1,
+        "model": {"name": NETWORKS[contestant][0]},
+        "weights": "none",
+        "dataset": "digits",
+        "data": "d" * 64,
+        "split_id": "official",
+        "shots": shots,
+        "draw_seed": None if shots is None else replicate,
+        "recipe": {"optimizer": {"lr": 1e-3}, "of": f"{suite}/{contestant}"},
+        "input_size": 32,
+        "precision": "fp32",
+        "seed": replicate,
+    }
+
+
+def digest(identity: dict) -> str:
+    """The id that belongs to an identity: of its text with sorted keys and without spaces."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def run_id(suite: str, contestant: str, shots: int | None, replicate: int) -> str:
     """The id of a trial of the synthetic store."""
-    return hashlib.sha256(f"{suite}/{contestant}/{shots}/{replicate}".encode()).hexdigest()[:16]
+    return digest(identity(suite, contestant, shots, replicate))
 
 
 def true_top1(contestant: str, shots: int | None, replicate: int) -> float:
@@ -126,9 +150,10 @@ def _entry(run: str, contestant: str, shots: int | None, replicate: int) -> dict
 
 
 def _write_trial(
-    root: Path, run: str, contestant: str, shots: int | None, replicate: int, diverged: bool, changes: dict
+    root: Path, suite: str, contestant: str, shots: int | None, replicate: int, diverged: bool, changes: dict
 ) -> None:
     name, title, family, kind, recipe, *_ = NETWORKS[contestant]
+    run = run_id(suite, contestant, shots, replicate)
     images = CLASSES * (IMAGES_PER_CLASS if shots is None else shots)
     top1 = true_top1(contestant, shots, replicate)
     metrics = {
@@ -150,20 +175,7 @@ def _write_trial(
         "id": run,
         "outcome": "diverged" if diverged else "finished",
         "reason": "loss is not finite at step 7" if diverged else None,
-        "identity": {
-            "trial_format": 1,
-            "model": {"name": name},
-            "weights": "none",
-            "dataset": "digits",
-            "data": "d" * 64,
-            "split_id": "official",
-            "shots": shots,
-            "draw_seed": None if shots is None else replicate,
-            "recipe": {"optimizer": {"lr": 1e-3}},
-            "input_size": 32,
-            "precision": "fp32",
-            "seed": replicate,
-        },
+        "identity": identity(suite, contestant, shots, replicate),
         "model": {
             "name": name,
             "title": title,
@@ -242,6 +254,18 @@ def _write_predictions(folder: Path, run: str, top1: float) -> None:
         "log_prob": np.log(np.where(right, confidence, (1 - confidence) / 2)).astype(np.float16),
     }
     _parquet(folder / "predictions.parquet", predictions)
+
+
+def set_predicted(folder: Path, predicted: np.ndarray) -> None:
+    """Have the network of a trial predict these classes; its record has the accuracy that follows."""
+    right = np.asarray(predicted) == np.arange(TEST_IMAGES) % CLASSES
+    table = pyarrow.parquet.read_table(folder / "predictions.parquet").to_pydict()
+    table |= {"predicted": np.asarray(predicted, np.uint16), "rank": np.where(right, 0, 1).astype(np.uint16)}
+    floats = {name: np.asarray(table[name], np.float16) for name in ("confidence", "log_prob")}
+    _parquet(folder / "predictions.parquet", table | floats)
+    record = json.loads((folder / "record.json").read_text())
+    record["metrics"]["top1"] = float(right.mean())
+    _json(folder / "record.json", record)
 
 
 def _write_labels(root: Path) -> None:

@@ -9,7 +9,7 @@ from report.make_store import CLASSES, TEST_IMAGES, make_store, run_id, true_top
 from scipy.stats import t, ttest_rel
 
 from bench.analysis.external import paired_interval, sentence
-from bench.exchange.external import bring, stored_test_set
+from bench.exchange.external import keep_external, stored_test_set
 from bench.report.render import render
 from bench.store.run_store import RunStore
 
@@ -22,7 +22,7 @@ def report(tmp_path_factory):
     store = RunStore(make_store(root / "store", shots=(5,), diverged=(("vit", 5, 1),)))
     predicted = np.where(np.arange(TEST_IMAGES) % 4 == 0, (LABELS + 3) % CLASSES, LABELS)
     pd.DataFrame({"image": range(TEST_IMAGES), "predicted": predicted}).to_parquet(root / "mine.parquet")
-    record = bring(store, root / "mine.parquet", "mine", stored_test_set(store, "digits", "official"))
+    record = keep_external(store, root / "mine.parquet", "mine", stored_test_set(store, "digits", "official"))
     render(store, "tiny", root / "out")
     return root, record, predicted == LABELS
 
@@ -46,7 +46,7 @@ def test_rows_and_sentence(report):
     text = (root / "out" / "report.md").read_text()
     assert "### Brought from outside" in text
     assert "| mine (brought from outside) | 75.0 |" in text
-    assert sentence(record, {("digits", record["data"]["fingerprint"]): "digits"}).replace("(", "(") in text
+    assert sentence(record, {("digits", record.data.fingerprint): "digits"}).replace("(", "(") in text
     scores = np.mean(
         [np.arange(TEST_IMAGES) < round(true_top1("deit", 5, r) * TEST_IMAGES) for r in range(3)], axis=0
     )

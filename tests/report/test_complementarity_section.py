@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from report.make_store import TEST_IMAGES, make_store, run_id
+from report.make_store import TEST_IMAGES, make_store, run_id, set_predicted
 
 from bench.report.evidence import gather
 from bench.report.sections.complementarity import complementarity
@@ -18,15 +18,14 @@ def store_with(root, probabilities=False, **changes):
     """Predictions at random, unlike those of the synthetic store, which are wrong on the same images."""
     store = RunStore(make_store(root, shots=(5,), **changes))
     rng = np.random.default_rng(0)
-    for run in sorted(store.ids()):
-        path = store.folder(run) / "predictions.parquet"
+    for run in sorted(store.names("runs")):
+        path = store.predictions_of("runs", run)
         if not path.exists():
             continue
         raw = rng.random((TEST_IMAGES, 10)) + 0.4 * np.eye(10)[LABELS]
-        frame = pd.read_parquet(path).assign(predicted=raw.argmax(1).astype(np.uint16))
-        frame.to_parquet(path)
+        set_predicted(path.parent, raw.argmax(1))
         if probabilities:
-            np.save(store.folder(run) / "probabilities.npy", raw / raw.sum(1, keepdims=True))
+            np.save(store.files(run).probabilities, raw / raw.sum(1, keepdims=True))
     return store
 
 
@@ -43,7 +42,7 @@ def texts(store):
 
 def wrong(store, name, replicate):
     run = run_id("tiny", name, 5, replicate)
-    return pd.read_parquet(store.folder(run) / "predictions.parquet")["predicted"].to_numpy() != LABELS
+    return pd.read_parquet(store.predictions_of("runs", run))["predicted"].to_numpy() != LABELS
 
 
 def shared(pairs):
@@ -68,7 +67,7 @@ def test_averages_are_measured_from_probabilities(tmp_path):
     store = store_with(tmp_path, probabilities=True)
     row = texts(store)[0]
     read = {
-        (name, r): np.load(store.folder(run_id("tiny", name, 5, r)) / "probabilities.npy")
+        (name, r): np.load(store.files(run_id("tiny", name, 5, r)).probabilities)
         for name in ("deit", "resnet")
         for r in range(3)
     }
@@ -81,9 +80,9 @@ def test_averages_are_measured_from_probabilities(tmp_path):
 def test_a_single_model_of_the_same_cost_stands_beside_the_pair(tmp_path):
     store = store_with(tmp_path, comparison={"contrasts": [["vit", "deit"]], "exploratory": []})
     assert texts(store)[0]["Single model of the pair's FLOPs (%)"] == "not measured"
-    listing = store.suites()["tiny"]
+    listing = store.suite("tiny").content()
     for model, flops in (("vit_tiny_patch4_32", 1_000_000), ("resnet18_cifar", 2_100_000)):
-        cost = next(p for p in store.profiles()) | {
+        cost = store.profiles()[0].content() | {
             "id": model,
             "model": model,
             "classes": 10,
@@ -115,10 +114,8 @@ def test_diverged_runs_are_left_out(tmp_path):
 @pytest.mark.parametrize("share", [0, 1])
 def test_networks_that_are_all_right_or_all_wrong(tmp_path, share):
     store = store_with(tmp_path)
-    for run in store.ids():
-        path = store.folder(run) / "predictions.parquet"
-        predicted = (LABELS if share else (LABELS + 1) % 10).astype(np.uint16)
-        pd.read_parquet(path).assign(predicted=predicted).to_parquet(path)
+    for run in store.names("runs"):
+        set_predicted(store.folder_of("runs", run), LABELS if share else (LABELS + 1) % 10)
     row = texts(store)[0]
     assert row["Shared errors (%)"] == ("no errors" if share else "100.0")
     assert row["Oracle (%)"] == f"{100.0 * share:.1f}"

@@ -25,6 +25,7 @@ from report.make_profiles import (
     peak_mib,
 )
 from report.make_store import make_store
+from small_store import listing
 
 from bench.report.axes import measured_axes
 from bench.report.blocks import Figure, Table, walk
@@ -179,14 +180,11 @@ def test_a_row_that_is_unstable_has_no_number_anywhere(tmp_path):
     text = numbers(found, header_of(found))
     assert "77.7" not in text and text.count("% no number: ") == 2 and "withheld: unstable" in text
     axes = measured_axes(
-        found.places[0], {m: m for m in MODELS}, 224, headlines_of({"headlines": headlines([8])} | BARE)
+        found.places[0], {m: m for m in MODELS}, 224, headlines_of(listing(headlines=headlines([8])))
     )
     assert set(axes["throughput"].values) == set(MODELS) - {"resnet50"} and set(axes["memory"].values) == set(
         MODELS
     )
-
-
-BARE = {"comparisons": []}
 
 
 def test_no_part_is_slower_than_the_whole(tmp_path):

@@ -29,7 +29,7 @@ def report(tmp_path_factory):
     seen = []
 
     def pictures(record):
-        assert record["data"]["dataset"] == "digits"
+        assert record.data.dataset == "digits"
         return lambda place: seen.append(place) or np.full((9, 7, 3), place, np.uint8)
 
     render(store, "tiny", root / "out", pictures)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from report.make_profiles import CPU, GPU, add_profiles, images_per_s, make_profiled_suite
+from small_store import listing
 
 from bench.errors import InputError
 from bench.exchange.cite import bibliography, citation, to_model_index
@@ -99,8 +100,7 @@ def test_what_ran_out_of_memory_is_among_the_rows(evidence):
 
 def headline(**changes):
     one = {"mode": "infer", "input_size": 224, "classes": 1000, "precision": "fp32", "batch_sizes": [1]}
-    suite = {"headlines": [one | {"scaling_batch_size": None} | changes], "comparisons": []}
-    return headlines_of(suite)[0]
+    return headlines_of(listing(headlines=[one | {"scaling_batch_size": None} | changes]))[0]
 
 
 def at(table):
@@ -145,7 +145,8 @@ def test_failures_alone_are_nothing():
 
 
 def test_a_listing_of_an_earlier_version_compares_what_is_measured_by_default():
-    found = headlines_of({"comparisons": [{"input_size": 32}, {"input_size": 224}, {"input_size": 32}]})
+    sizes = [{"name": str(place), "input_size": size} for place, size in enumerate((32, 224, 32))]
+    found = headlines_of(listing(comparisons=sizes))
     assert [(one.mode, one.input_size) for one in found] == [
         ("infer", 32), ("infer", 224), ("train", 32), ("train", 224)
     ]  # fmt: skip

@@ -167,7 +167,8 @@ def test_commands_of_parts_variants_and_profiles(tmp_path):
         speed |= {"batch_size": int(name), "mode": "infer", "precision": "fp32", "input_size": 224}
         path = tmp_path / "profiles" / speed["id"] / "record.json"
         path.parent.mkdir()
-        path.write_text(json.dumps({"format": 1, "classes": 1000, "compiled": False} | speed))
+        speed |= {"versions": {}, "outcome": "measured", "classes": 1000, "compiled": False}
+        path.write_text(json.dumps({"format": 1} | speed))
     remake = Remake(gather(RunStore(tmp_path), "tiny+ab12"))
     run = "vcbench run tiny.toml --set 'recipe.budget.epochs=2 x' --results STORE"
     report = "vcbench report tiny+ab12 --results STORE"

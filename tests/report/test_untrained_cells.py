@@ -49,8 +49,8 @@ def test_a_crossover_needs_both_trained_on_both_sides(tmp_path, lost, monkeypatc
     from bench.analysis.predictions import Predictions
 
     def scores(self, record):  # DeiT is right on all images at 1 per class and on none at 20
-        at = record["identity"]["shots"]
-        deit = record["recipe"] == "deit-scratch"
+        at = record.identity.shots
+        deit = record.recipe == "deit-scratch"
         return np.full(120, float(deit == (at == 1)))
 
     monkeypatch.setattr(Predictions, "scores", scores)

@@ -132,12 +132,10 @@ def test_what_was_not_measured_is_said(tmp_path):
 
 def test_two_ways_of_training_on_one_dataset_are_told_in_one_sentence(tmp_path):
     evidence = made(tmp_path, shots=(5,))
-    suite = evidence.suite
-    first = suite["comparisons"][0]
-    suite["comparisons"] = [
-        first | {"recipe": "linear-probe"},
-        first | {"name": "tuned", "recipe": "finetune"},
-    ]
+    (first,) = evidence.suite.comparisons
+    both = [{"recipe": "linear-probe"}, {"name": "tuned", "recipe": "finetune"}]
+    comparisons = [first.model_copy(update=changes) for changes in both]
+    evidence = replace(evidence, suite=evidence.suite.model_copy(update={"comparisons": comparisons}))
     head = replace(evidence.findings[0], accuracy=(0.690, 0.746))
     other = replace(head, pair=replace(head.pair, comparison="tuned"), accuracy=(0.789, 0.718))
     (said,) = both_regimes(evidence, [[head], [other]])

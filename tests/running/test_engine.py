@@ -77,12 +77,12 @@ def test_two_processes_give_the_numbers_of_one(four):
     assert {o.status for o in ended.values()} == {"finished"} and set(ended) == {t.id for t in trials[:3]}
     assert all("training" in follower.phases for follower in followers.values())
     store = RunStore(workspace.results)
-    assert store.ids() == set(ended)
-    assert all(store.record(run)["threads"] == 1 for run in ended)
+    assert store.names("runs") == sorted(ended)
+    assert all(store.record(run).threads == 1 for run in ended)
     alone = Workspace(workspace.data_dir, workspace.weights_dir, workspace.results.with_name("alone"), "cpu")
     RunStore(alone.results).prepare()
     (single,) = InProcess().run(trials[:1], alone, lambda _: Silent())
-    assert single.record["metrics"] == ended[trials[0].id].record["metrics"]
+    assert single.record.metrics == ended[trials[0].id].record.metrics
     assert [o.status for o in Processes(2, 1).run(trials[:1], workspace, follow)] == ["elsewhere"]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom
+from small_store import trial
 
 from bench.running.reproduce import DEVIATIONS, agreement
 
@@ -12,7 +13,7 @@ DATA = {"train_images": 200, "val_images": 200, "test_images": 600}
 
 def run(top1, val_top1=0.9, **changes):
     metrics = {"top1": top1, "val_top1": val_top1, "nll": 0.3}
-    return {"id": "a" * 16, "outcome": "finished", "metrics": metrics, "data": DATA} | changes
+    return trial(id="a" * 16, metrics=metrics, data=DATA, **changes)
 
 
 def predictions(wrong):

@@ -207,7 +207,9 @@ def test_one_process_measures_in_a_store_at_a_time(vcbench, here, suite, tmp_pat
         def other(seconds):
             looks.append(seconds)
             for one in planned if len(looks) == 3 else ():
-                store.finish_profile(one.id, {"id": one.id})
+                store.finish_profile(
+                    one.id, {"id": one.id, "what": "speed", "outcome": "measured", "versions": {}}
+                )
 
         monkeypatch.setattr(run.time, "sleep", other)
         told = []

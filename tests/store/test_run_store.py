@@ -7,10 +7,13 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
+from small_store import run_id, write_store
 
 from bench.errors import StoreError
 from bench.files import read_json, staged, write_json, write_text
+from bench.store.records import Listing
 from bench.store.run_store import RunStore
 
 
@@ -50,20 +53,48 @@ def test_a_file_where_the_store_should_be_is_refused(tmp_path):
 
 
 def test_only_a_record_makes_a_run_count(tmp_path):
+    run = run_id("vit", 5, 0)
+    whole = RunStore(write_store(tmp_path / "whole", {("vit", 5): np.ones((1, 20), bool)}))
+    store = RunStore(tmp_path / "store")
+    store.prepare()
+    folder = tmp_path / "store" / "runs" / run
+    folder.mkdir()
+    (folder / "checkpoint.pt").touch()
+    assert store.trials() == [] and store.is_begun(run)
+    store.note_error(run, "out of memory")
+    store.note_error(run, "out of memory", "traceback")
+    assert store.error(run).attempts == 2
+    store.count_evaluation(run)
+    store.count_evaluation(run)
+    assert store.evaluations(run) == 2
+    store.finish(run, whole.record(run).content())
+    assert [record.id for record in store.trials()] == [run]
+    assert not store.is_begun(run) and store.error(run) is None
+    assert [path.name for path in folder.iterdir()] == ["record.json"]
+
+
+def test_a_record_that_is_none_is_not_written(tmp_path):
     store = RunStore(tmp_path)
     store.prepare()
-    (tmp_path / "runs" / "a").mkdir()
-    (tmp_path / "runs" / "a" / "checkpoint.pt").touch()
-    assert store.ids() == set() and store.is_begun("a")
+    with pytest.raises(StoreError, match=r"record.json: damaged: key .* is missing"):
+        store.finish("a", {"id": "a"})
+    assert store.trials() == [] and not (tmp_path / "runs" / "a").exists()
+
+
+def test_a_damaged_note_of_an_unfinished_run_is_named_and_done_without(tmp_path, caplog):
+    store = RunStore(tmp_path)
+    store.prepare()
+    store.add_elapsed("a", 2.0)
     store.note_error("a", "out of memory")
-    store.note_error("a", "out of memory")
-    assert store.error("a")["attempts"] == 2
-    store.count_evaluation("a")
-    store.count_evaluation("a")
-    assert store.evaluations("a") == 2
-    store.finish("a", {"id": "a"})
-    assert store.ids() == {"a"} and not store.is_begun("a") and store.error("a") is None
-    assert [path.name for path in (tmp_path / "runs" / "a").iterdir()] == ["record.json"]
+    store.keep_processes("p", [{"outcome": "measured"}])
+    assert (store.elapsed("a"), len(store.processes("p")), store.state("a")) == (2.0, 1, "errored")
+    for path in (store.files("a").elapsed, store.files("a").error, store.processes_of("p")):
+        path.write_text("{}")
+    assert (store.elapsed("a"), store.processes("p"), store.state("a")) == (0.0, [], "missing")
+    assert len(caplog.messages) == 3
+    (tmp_path / "runs" / "a" / "evaluations.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"evaluations.json"):  # looks at the test set are never forgotten
+        store.count_evaluation("a")
 
 
 def hold(root, ready):
@@ -94,9 +125,9 @@ def test_a_listing_that_did_not_change_is_not_written_again(tmp_path):
         "format": 1, "suite": "s", "title": "", "description": "", "fingerprint": "f", "settings": [],
         "delta": 0.01, "contestants": {}, "comparisons": [], "trials": [], "profiles": [],
     }  # fmt: skip
-    store.write_suite("s", listing)
+    store.write_suite(Listing.model_validate(listing))
     path = tmp_path / "suites" / "s.json"
     before = path.stat().st_mtime_ns
-    store.write_suite("s", listing)
+    store.write_suite(Listing.model_validate(listing))
     assert path.stat().st_mtime_ns == before
-    assert json.loads(path.read_text()) == read_json(path) == store.suites()["s"]
+    assert json.loads(path.read_text()) == read_json(path) == store.suites()["s"].content()

@@ -130,7 +130,7 @@ def test_a_diverged_trial_has_a_deduplicated_score_where_its_dataset_has_one(sto
     def measure(record):
         record["metrics"]["top1_deduplicated"] = 0.5
 
-    rewrite(store.folder(run_id("tiny", "vit", 5, 0)) / "record.json", measure)
+    rewrite(store.record_of("runs", run_id("tiny", "vit", 5, 0)), measure)
     assert row(store, "vit", 5, 1)["top1_deduplicated"] == 0.1
 
 
@@ -187,20 +187,20 @@ def test_cost(store):
 
 def test_cost_keeps_the_latest_count(store):
     first = store.profiles()[0]
-    again = first | {"id": "0" * 16, "finished": "2026-04-01T00:00:00+00:00", "counter": "newer"}
+    again = first.content() | {"id": "0" * 16, "finished": "2026-04-01T00:00:00+00:00", "counter": "newer"}
     path = store.root / "profiles" / again["id"] / "record.json"
     path.parent.mkdir()
     path.write_text(json.dumps(again))
     cost = build_tables(store)["cost"]
     assert len(cost) == 2
-    assert list(cost.loc[cost["model"] == first["model"], "counter"]) == ["newer"]
+    assert list(cost.loc[cost["model"] == first.model, "counter"]) == ["newer"]
 
 
 def test_history(store):
     history = build_tables(store)["history"]
     run = run_id("tiny", "deit", None, 2)
     own = history[history["run"] == run]
-    stored = pd.read_parquet(store.folder(run) / "history.parquet")
+    stored = pd.read_parquet(store.files(run).history)
     assert list(own["step"]) == list(range(1, 61))
     for name in HISTORY:
         if name != "run":
@@ -210,7 +210,7 @@ def test_history(store):
 
 
 def test_a_damaged_history_is_named(store):
-    path = store.folder(run_id("tiny", "vit", 1, 0)) / "history.parquet"
+    path = store.files(run_id("tiny", "vit", 1, 0)).history
     path.write_bytes(b"not parquet")
     with pytest.raises(StoreError, match="history.parquet"):
         build_tables(store)

@@ -101,13 +101,13 @@ def test_each_subset_and_draw_has_a_record_of_its_own(tmp_path):
     trials = resolver.resolve_all(plan(load_suite(str(tmp_path / "two.toml"))))
     assert measure_baselines(trials, resolver.dataset, store, should_stop=lambda: True) == 0
     assert measure_baselines(trials, resolver.dataset, store) == 3
-    places = {(r["shots"], r["draw_seed"], r["data"]["train_images"]) for r in store.baselines()}
+    places = {(r.shots, r.draw_seed, r.data.train_images) for r in store.baselines()}
     assert places == {(2, 0, 20), (2, 1, 20), (None, None, 997)}
-    assert all(r["chance_top1"] == 0.1 and r["pixels"] == 8 for r in store.baselines())
-    whole = next(r for r in store.baselines() if r["shots"] is None)
+    assert all(r.chance_top1 == 0.1 and r.pixels == 8 for r in store.baselines())
+    whole = next(r for r in store.baselines() if r.shots is None)
     dataset = digits(tmp_path)
     most = np.bincount(dataset.split_labels("train")).argmax()
-    assert whole["majority_top1"] == (dataset.split_labels("test") == most).mean()
+    assert whole.majority_top1 == (dataset.split_labels("test") == most).mean()
     assert measure_baselines(trials, lambda trial: pytest.fail("opened"), store) == 0
 
 

@@ -71,7 +71,7 @@ def test_damaged_data_are_told_before_training_and_the_others_are_done(photos, r
     store, (bad, good) = run(photos)
     assert (bad.status, good.status) == ("errored", "finished") and len(trained) == 1
     assert "bad/test/dog/1.jpg: cannot be decoded" in bad.message and "\n" not in bad.message
-    assert store.error(bad.resolved.id)["message"] == bad.message
+    assert store.error(bad.resolved.id).message == bad.message
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_whatever_a_trial_raises_is_noted_and_the_next_is_run(tiny, run, monkeyp
     monkeypatch.setattr(trial_module, "fit", failing)
     store, (first, second) = run(tiny)
     assert (first.status, second.status) == ("errored", "finished")
-    assert "\n" not in first.message and store.error(first.resolved.id)["attempts"] == 1
-    details = (store.folder(first.resolved.id) / "error.txt").read_text()
+    assert "\n" not in first.message and store.error(first.resolved.id).attempts == 1
+    details = (store.folder_of("runs", first.resolved.id) / "error.txt").read_text()
     assert "Traceback" in details and "failing" in details
     store, (again,) = run(tiny)
     assert again.status == "finished"
-    assert not (store.folder(first.resolved.id) / "error.txt").exists()
+    assert not (store.folder_of("runs", first.resolved.id) / "error.txt").exists()
 
 
 def test_a_gpu_that_computes_no_more_ends_the_run_in_one_line(tiny, run, monkeypatch):
@@ -157,9 +157,9 @@ def test_a_store_that_is_removed_while_running_is_noticed(tiny, run, tmp_path):
     with pytest.raises(StoreError, match="removed or moved while this ran"):
         run(tiny, follow=remove)
     store, _ = run(tiny)
-    assert store.ids() == whole.ids() and store.suites().keys() == {"tiny"}
+    assert store.names("runs") == whole.names("runs") and store.suites().keys() == {"tiny"}
     for outcome in expected:
-        assert store.record(outcome.resolved.id)["metrics"] == outcome.record["metrics"]
+        assert store.record(outcome.resolved.id).metrics == outcome.record.metrics
 
 
 @pytest.mark.parametrize("folder", ["runs", "suites", "profiles"])
@@ -181,7 +181,7 @@ def test_a_part_of_the_store_that_is_removed_is_noticed(tiny, run, tmp_path, fol
         with pytest.raises(StoreError, match="removed while this ran"):
             run(tiny, follow=remove)
     store, _ = run(tiny)
-    assert len(store.ids()) == 2 and len(store.ids("profiles")) == 2 and "tiny" in store.suites()
+    assert len(store.names("runs")) == 2 and len(store.names("profiles")) == 2 and "tiny" in store.suites()
 
 
 @pytest.mark.parametrize("name", ["runs", "suites", "profiles", "tables", "labels"])
@@ -195,7 +195,7 @@ def test_a_file_where_a_folder_of_the_store_should_be(tiny, run, tmp_path, name)
 
 def test_what_a_kill_in_the_last_moment_left_is_removed(tiny, run):
     store, (outcome, _) = run(tiny)
-    folder = store.folder(outcome.resolved.id)
+    folder = store.folder_of("runs", outcome.resolved.id)
     left = (
         "checkpoint.pt",
         "training.json",
@@ -237,6 +237,6 @@ def test_the_time_of_all_processes_counts(tiny, run, monkeypatch):
     store, (stopped,) = run(tiny, only=["vit"], follow=lambda _: Slow(True))
     assert stopped.status == "stopped" and store.elapsed(stopped.resolved.id) == pytest.approx(100, abs=1)
     _, (finished,) = run(tiny, only=["vit"], follow=lambda _: Slow(False))
-    assert finished.record["wall_s"] == pytest.approx(100, abs=2)
-    assert not (store.folder(stopped.resolved.id) / "elapsed.json").exists()
-    assert json.loads((store.folder(stopped.resolved.id) / "record.json").read_text())["gpu"] is None
+    assert finished.record.wall_s == pytest.approx(100, abs=2)
+    assert not (store.folder_of("runs", stopped.resolved.id) / "elapsed.json").exists()
+    assert json.loads((store.record_of("runs", stopped.resolved.id)).read_text())["gpu"] is None

@@ -20,7 +20,7 @@ def test_the_stored_network_predicts_what_is_stored(tiny, run, tmp_path):
     store, outcomes = run(tiny)
     for outcome in outcomes:
         record, files = outcome.record, store.files(outcome.resolved.id)
-        card = find_card(record["model"]["name"])
+        card = find_card(record.model.name)
         network = read_network(files.weights, card, outputs=10, input_size=16).eval()
         inputs = Inputs.open(outcome.resolved, Resolver(tmp_path, tmp_path, None), "cpu", files, Silent())
         with torch.inference_mode():

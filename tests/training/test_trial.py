@@ -16,7 +16,7 @@ from bench.training.observer import Silent
 
 
 def weights(store, outcome):
-    return load_file(store.folder(outcome.resolved.id) / "weights.safetensors")
+    return load_file(store.files(outcome.resolved.id).weights)
 
 
 def same(first, second):
@@ -29,11 +29,11 @@ def test_a_finished_trial_is_stored_whole(tiny, run):
     assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
     for outcome in outcomes:
         record = store.record(outcome.resolved.id)
-        folder = store.folder(record["id"])
+        folder = store.folder_of("runs", record.id)
         assert record == outcome.record
-        assert record["data"]["train_images"] == 30 and record["test_evaluations"] == 1
+        assert record.data.train_images == 30 and record.test_evaluations == 1
         # 30 images in batches of 8 are 3 steps an epoch; 4 epochs are 12 steps, over the minimum of 8.
-        assert record["steps"] == 12 and record["images_seen"] == 96 and record["epochs"] == 4
+        assert record.steps == 12 and record.images_seen == 96 and record.epochs == 4
         assert sorted(path.name for path in folder.iterdir()) == [
             "history.parquet",
             "predictions.parquet",
@@ -43,24 +43,24 @@ def test_a_finished_trial_is_stored_whole(tiny, run):
         ]
         history = pd.read_parquet(folder / "history.parquet")
         assert history["step"].tolist() == list(range(1, 13))
-        assert history["val_top1"].iloc[-1] == pytest.approx(record["metrics"]["val_top1"])
+        assert history["val_top1"].iloc[-1] == pytest.approx(record.metrics.val_top1)
 
 
 def test_metrics_are_those_of_scikit_learn(tiny, run):
     store, (outcome, _) = run(tiny)
     record = outcome.record
-    labels = store.labels(record)["label"].to_numpy()
-    probabilities = np.load(store.folder(record["id"]) / "probabilities.npy").astype(np.float64)
+    labels = store.labels(record.data)["label"].to_numpy()
+    probabilities = np.load(store.files(record.id).probabilities).astype(np.float64)
     probabilities /= probabilities.sum(1, keepdims=True)
-    metrics = record["metrics"]
-    assert len(labels) == record["data"]["test_images"] == 600
-    assert metrics["top1"] == pytest.approx(accuracy_score(labels, probabilities.argmax(1)), abs=2e-3)
-    assert metrics["top5"] == pytest.approx(top_k_accuracy_score(labels, probabilities, k=5), abs=2e-3)
+    metrics = record.metrics
+    assert len(labels) == record.data.test_images == 600
+    assert metrics.top1 == pytest.approx(accuracy_score(labels, probabilities.argmax(1)), abs=2e-3)
+    assert metrics.top5 == pytest.approx(top_k_accuracy_score(labels, probabilities, k=5), abs=2e-3)
     recall = recall_score(labels, probabilities.argmax(1), average="macro")
-    assert metrics["mean_per_class"] == pytest.approx(recall, abs=2e-3)
-    assert metrics["nll"] == pytest.approx(log_loss(labels, probabilities), abs=2e-3)
-    predictions = pd.read_parquet(store.folder(record["id"]) / "predictions.parquet")
-    assert (predictions["predicted"] == labels).mean() == metrics["top1"]
+    assert metrics.mean_per_class == pytest.approx(recall, abs=2e-3)
+    assert metrics.nll == pytest.approx(log_loss(labels, probabilities), abs=2e-3)
+    predictions = pd.read_parquet(store.predictions_of("runs", record.id))
+    assert (predictions["predicted"] == labels).mean() == metrics.top1
     assert ((predictions["rank"] == 0) == (predictions["predicted"] == labels)).all()
 
 
@@ -68,16 +68,16 @@ def test_one_seed_gives_one_result_and_another_gives_another(tiny, run):
     first, (a, _) = run(tiny, results="first", replicates=2, only=["vit"])
     second, outcomes = run(tiny, results="second", replicates=2, only=["vit"])
     assert same(weights(first, a), weights(second, outcomes[0]))
-    folders = [store.folder(a.resolved.id) / "predictions.parquet" for store in (first, second)]
+    folders = [store.predictions_of("runs", a.resolved.id) for store in (first, second)]
     assert folders[0].read_bytes() == folders[1].read_bytes()
     assert not same(weights(second, outcomes[0]), weights(second, outcomes[1]))
 
 
 def test_a_part_of_a_suite_is_listed_with_the_profiles_of_the_whole(tiny, run):
     store, _ = run(tiny, only=["vit"], should_stop=lambda: True)
-    part = store.suites()["tiny"]["profiles"]
+    part = store.suite("tiny").profiles
     store, _ = run(tiny, results="whole", should_stop=lambda: True)
-    assert len(part) == 2 and part == store.suites()["tiny"]["profiles"]
+    assert len(part) == 2 and part == store.suite("tiny").profiles
 
 
 class StopAt(Silent):
@@ -106,11 +106,11 @@ def test_interrupted_equals_uninterrupted(tiny, run, model):
     assert resumed.resolved.id == uninterrupted.resolved.id
     assert same(weights(whole, uninterrupted), weights(parts, resumed))
     histories = [
-        pd.read_parquet(store.folder(resumed.resolved.id) / "history.parquet").drop(columns="images_per_s")
+        pd.read_parquet(store.files(resumed.resolved.id).history).drop(columns="images_per_s")
         for store in (whole, parts)
     ]
     pd.testing.assert_frame_equal(*histories)
-    assert uninterrupted.record["metrics"] == resumed.record["metrics"]
+    assert uninterrupted.record.metrics == resumed.record.metrics
     assert not parts.is_begun(resumed.resolved.id)
 
 
@@ -151,23 +151,23 @@ def test_no_choice_follows_the_test_labels(tiny, run, monkeypatch):
     )
     poisoned, (second,) = run(tiny, results="poisoned", only=["vit"], settings=settings)
     assert same(weights(honest, first), weights(poisoned, second))
-    assert first.record["details"]["kept_step"] == second.record["details"]["kept_step"]
-    assert first.record["metrics"]["val_top1"] == second.record["metrics"]["val_top1"]
-    assert first.record["metrics"]["nll"] != second.record["metrics"]["nll"]
+    assert first.record.details["kept_step"] == second.record.details["kept_step"]
+    assert first.record.metrics.val_top1 == second.record.metrics.val_top1
+    assert first.record.metrics.nll != second.record.metrics.nll
 
 
 def test_best_val_on_few_shots_is_marked(tiny, run):
     settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
     _, (outcome,) = run(tiny, only=["vit"], settings=settings)
-    assert outcome.record["selection"] == "val-oracle" and outcome.record["protocol"] == "own"
+    assert outcome.record.selection == "val-oracle" and outcome.record.protocol == "own"
 
 
 def test_divergence_is_an_outcome_with_its_reason(tiny, run):
     settings = ("recipe.optimizer.lr=1e6",)
     store, (outcome,) = run(tiny, only=["vit"], settings=settings)
-    assert outcome.status == "diverged" and "step" in outcome.record["reason"]
+    assert outcome.status == "diverged" and "step" in outcome.record.reason
     assert store.is_done(outcome.resolved.id)
-    assert outcome.record["test_evaluations"] == 0 and outcome.record["metrics"]["top1"] is None
+    assert outcome.record.test_evaluations == 0 and outcome.record.metrics.top1 is None
 
 
 def test_out_of_memory_says_which_batch_would_fit(tiny, run, monkeypatch):
@@ -189,7 +189,7 @@ def test_out_of_memory_says_which_batch_would_fit(tiny, run, monkeypatch):
     store, outcomes = run(tiny)
     assert [outcome.status for outcome in outcomes] == ["errored", "errored"]
     assert "2 would fit: --set recipe.budget.batch_size=2" in outcomes[0].message
-    assert store.error(outcomes[0].resolved.id)["attempts"] == 1 and not store.trials()
+    assert store.error(outcomes[0].resolved.id).attempts == 1 and not store.trials()
     monkeypatch.undo()
     store, outcomes = run(tiny)
     assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
@@ -233,8 +233,8 @@ def test_stopped_is_raised_while_evaluating_too(tiny, run, monkeypatch):
     assert outcome.status == "finished" and files.weights.read_bytes() == before
     monkeypatch.undo()
     _, (whole, _) = run(tiny, results="whole")
-    assert outcome.record["metrics"] == whole.record["metrics"]
-    assert outcome.record["details"].keys() == whole.record["details"].keys()
+    assert outcome.record.metrics == whole.record.metrics
+    assert outcome.record.details.keys() == whole.record.details.keys()
 
 
 def test_val_is_looked_at_in_training_alone(tiny, run, monkeypatch):
@@ -249,9 +249,9 @@ def test_val_is_looked_at_in_training_alone(tiny, run, monkeypatch):
     settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
     store, (outcome,) = run(tiny, only=["vit"], settings=settings)
     record = outcome.record
-    assert sorted(looks) == ["evaluating test", "evaluating train", *["evaluating val"] * record["epochs"]]
-    assert record["details"]["kept_step"] == record["steps"] / record["epochs"]
-    history = pd.read_parquet(store.files(record["id"]).history)
-    (row,) = history[history["step"] == record["details"]["kept_step"]].to_dict("records")
-    assert record["metrics"]["val_top1"] == row["val_top1"] == 0.9
-    assert record["metrics"]["val_nll"] == row["val_nll"]
+    assert sorted(looks) == ["evaluating test", "evaluating train", *["evaluating val"] * int(record.epochs)]
+    assert record.details["kept_step"] == record.steps / record.epochs
+    history = pd.read_parquet(store.files(record.id).history)
+    (row,) = history[history["step"] == record.details["kept_step"]].to_dict("records")
+    assert record.metrics.val_top1 == row["val_top1"] == 0.9
+    assert record.metrics.val_nll == row["val_nll"]

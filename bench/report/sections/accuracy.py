@@ -42,12 +42,12 @@ def accuracy(evidence: Evidence) -> Section:
         )
     ]
     fallen = in_words(regimes(evidence.suite, evidence.records))
-    for comparison in evidence.suite["comparisons"]:
-        name = comparison["name"]
+    for comparison in evidence.suite.comparisons:
+        name = comparison.name
         here = [cell for cell in evidence.cells if cell.comparison == name]
         blocks.append(Heading(name))
-        if comparison["unmatched"]:
-            blocks.append(Prose(f"Unmatched: {comparison['unmatched']}"))
+        if comparison.unmatched:
+            blocks.append(Prose(f"Unmatched: {comparison.unmatched}"))
         baselines = any(cell.nearest.n for cell in here)
         if baselines:
             blocks.append(Prose(_without_training(evidence, here)))
@@ -59,7 +59,7 @@ def accuracy(evidence: Evidence) -> Section:
         blocks.append(
             Table(
                 name=f"accuracy-{slug(name)}",
-                caption=f"Accuracy in {name}, {comparison['input_size']} px.",
+                caption=f"Accuracy in {name}, {comparison.input_size} px.",
                 columns=(*COLUMNS, *[DEDUPLICATED] * doubled, *[NEAREST] * baselines),
                 rows=tuple(
                     _row(evidence, cell, doubled=doubled)
@@ -78,9 +78,9 @@ def _without_training(evidence: Evidence, here: list[Cell]) -> str:
     """What needs no training, on the same images."""
     records = [evidence.records[run] for cell in here for run in cell.runs]
     made = [base for record in records if (base := evidence.training.baseline(record))]
-    majority = sorted({percent(base["majority_top1"]) for base in made}, key=float)
+    majority = sorted({percent(base.majority_top1) for base in made}, key=float)
     return (
-        f"Without any training: chance is {percent(made[0]['chance_top1'])} %, always answering the most "
+        f"Without any training: chance is {percent(made[0].chance_top1)} %, always answering the most "
         f"frequent class of the training images {' to '.join(dict.fromkeys((majority[0], majority[-1])))} %, "
         "and the class of the nearest training image in raw pixels what the last column says. A model that "
         'one of them beats is marked "not trained", and no statement about its architecture rests on it.'

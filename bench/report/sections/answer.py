@@ -66,7 +66,7 @@ def both_regimes(evidence: Evidence, groups: list[list[Finding]]) -> list[str]:
 
 
 def _reconciled(evidence: Evidence, findings: list[Finding]) -> str:
-    recipes = {c["name"]: regime(c["recipe"]) for c in evidence.suite["comparisons"]}
+    recipes = {c.name: regime(c.recipe) for c in evidence.suite.comparisons}
     ways = [recipes[finding.pair.comparison] for finding in findings]
     if len(set(ways)) < len(ways):
         ways = [f"{way} ({f.pair.comparison})" for way, f in zip(ways, findings, strict=True)]

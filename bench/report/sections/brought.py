@@ -1,12 +1,17 @@
 """Models brought from outside: their scores, and how they stand beside the suite's networks."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from bench.analysis.external import brought_records, correct, paired_interval, sentence
+from bench.analysis.external import correct, paired_interval, sentence
 from bench.report.blocks import Block, Column, Field, Heading, Prose, Table
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.text import NOT_MEASURED, decimal, interval, percent, points, split, subset
+
+if TYPE_CHECKING:
+    from bench.store.records import ExternalRecord
 
 NOTE = "brought from outside"
 SCORES = (
@@ -32,13 +37,8 @@ DIFFERENCES = (
 
 def brought(evidence: Evidence) -> list[Block]:
     """What was brought to the suite's test splits; nothing where nothing was."""
-    same = ("dataset", "split_id", "fingerprint")
-    tested = {tuple(record["data"][part] for part in same) for record in evidence.records.values()}
-    found = [
-        record
-        for record in brought_records(evidence.store)
-        if tuple(record["data"][part] for part in same) in tested
-    ]
+    tested = {record.data.key for record in evidence.records.values()}
+    found = [record for record in evidence.store.externals() if record.data.key in tested]
     if not found:
         return []
     blocks: list[Block] = [
@@ -70,32 +70,31 @@ def brought(evidence: Evidence) -> list[Block]:
     return blocks
 
 
-def _scores(record: dict, names: dict[tuple[str, str], str]) -> tuple[Field, ...]:
-    metrics, data = record["metrics"], record["data"]
-    low, high = record["top1_wilson"]
-    notes = (NOTE, "copy not verified") if data["copy"] == "copy not verified" else (NOTE,)
+def _scores(record: "ExternalRecord", names: dict[tuple[str, str], str]) -> tuple[Field, ...]:
+    metrics, data = record.metrics, record.data
+    low, high = record.top1_wilson
+    notes = (NOTE, "copy not verified") if data.data_copy == "copy not verified" else (NOTE,)
     return (
-        Field(record["id"], notes=notes),
-        Field(percent(metrics["top1"])),
+        Field(record.id, notes=notes),
+        Field(percent(metrics.top1)),
         Field(f"{percent(low)} to {percent(high)}"),
-        Field(percent(metrics["mean_per_class"])),
-        Field(decimal(metrics["nll"]) if metrics["nll"] is not None else NOT_MEASURED),
-        Field(percent(metrics["ece"])),
-        Field(split(names[data["dataset"], data["fingerprint"]], data["split_id"])),
+        Field(percent(metrics.mean_per_class)),
+        Field(decimal(metrics.nll) if metrics.nll is not None else NOT_MEASURED),
+        Field(percent(metrics.ece)),
+        Field(split(names[data.dataset, data.fingerprint], data.split_id)),
     )
 
 
-def _difference(evidence: Evidence, record: dict, cell: Cell) -> tuple[Field, ...] | None:
+def _difference(evidence: Evidence, record: "ExternalRecord", cell: Cell) -> tuple[Field, ...] | None:
     """One cell of the suite; none where it has no predictions on the same images."""
-    same = ("dataset", "split_id", "fingerprint")
     records = [evidence.records[run] for run in cell.runs]
-    records = [own for own in records if all(own["data"][part] == record["data"][part] for part in same)]
+    records = [own for own in records if own.data.key == record.data.key]
     scores = [found for own in records if (found := evidence.predictions.scores(own)) is not None]
     if not scores:
         return None
     estimate, low, high = paired_interval(correct(evidence.store, record), np.mean(scores, axis=0))
     return (
-        Field(record["id"], notes=(NOTE,)),
+        Field(record.id, notes=(NOTE,)),
         Field(cell.title, look=evidence.looks[cell.contestant], notes=cell.notes),
         Field(subset(cell.shots, cell.images_per_class)),
         Field(points(estimate)),

@@ -28,16 +28,16 @@ def calibration(evidence: Evidence) -> Section:
     """A reliability diagram of the largest subset of each comparison, and a table of all."""
     figures: list[Figure] = []
     tables: list[Block] = []
-    for comparison in evidence.suite["comparisons"]:
+    for comparison in evidence.suite.comparisons:
         here = [
             (cell, found)
             for cell in evidence.cells
-            if cell.comparison == comparison["name"] and (found := _confidence(evidence, cell)) is not None
+            if cell.comparison == comparison.name and (found := _confidence(evidence, cell)) is not None
         ]
         if here:
             largest = here[-1][0].shots
             figures.append(_figure(evidence, [(c, found) for c, found in here if c.shots == largest]))
-            tables.append(_table(evidence, comparison["name"], here))
+            tables.append(_table(evidence, comparison.name, here))
     if not figures:
         return not_measured("calibration", TITLE, "no trial of this suite has stored predictions")
     text = (
@@ -63,7 +63,7 @@ def _confidence(evidence: Evidence, cell: Cell) -> tuple[np.ndarray, np.ndarray]
 def _nll(evidence: Evidence, cell: Cell) -> Score:
     """The NLL of the finished replicates, as ECE is; in the accuracy table diverged ones count at chance."""
     records = [evidence.records[run] for run in cell.runs]
-    return Score.of(pd.Series([r["metrics"]["nll"] for r in records if r["outcome"] == "finished"]))
+    return Score.of(pd.Series([r.metrics.nll for r in records if r.outcome == "finished"]))
 
 
 def _table(evidence: Evidence, name: str, here: list[tuple[Cell, tuple[np.ndarray, np.ndarray]]]) -> Table:

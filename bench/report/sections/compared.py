@@ -1,12 +1,15 @@
 """What was compared: the comparisons of the suite, and its models."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bench.report.blocks import Column, Field, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.text import NOT_MEASURED, count, listed, percent, split, subset
+
+if TYPE_CHECKING:
+    from bench.store.records import Listing
 
 
 def compared(evidence: Evidence) -> Section:
@@ -26,15 +29,15 @@ def _comparisons(evidence: Evidence) -> Table:
     )
     rows = tuple(
         (
-            Field(comparison["name"]),
-            Field(split(comparison["dataset"], comparison["split_id"])),
-            Field(f"{comparison['input_size']} px"),
-            Field(", ".join(_sizes(evidence, comparison["name"]))),
-            Field(_replicates(evidence.trials, comparison["name"])),
-            Field("; ".join(_contrast(evidence.suite, pair) for pair in comparison["contrasts"]) or "none"),
-            Field(comparison["unmatched"] or "nothing stated"),
+            Field(comparison.name),
+            Field(split(comparison.dataset, comparison.split_id)),
+            Field(f"{comparison.input_size} px"),
+            Field(", ".join(_sizes(evidence, comparison.name))),
+            Field(_replicates(evidence.trials, comparison.name)),
+            Field("; ".join(_contrast(evidence.suite, pair) for pair in comparison.contrasts) or "none"),
+            Field(comparison.unmatched or "nothing stated"),
         )
-        for comparison in evidence.suite["comparisons"]
+        for comparison in evidence.suite.comparisons
     )
     caption = "Comparisons. Within one, every model sees the same images at the same input size."
     return Table("comparisons", caption, columns, rows)
@@ -59,14 +62,14 @@ def _models(evidence: Evidence) -> Table:
 
 
 def _model(evidence: Evidence, key: str) -> tuple[Field, ...]:
-    contestant = evidence.suite["contestants"][key]
+    contestant = evidence.suite.contestants[key]
     rows = evidence.trials[evidence.trials["contestant"] == key]
     done = rows[rows["outcome"].notna()]
     no_upstream = "none" if len(done) else NOT_MEASURED
     notes = () if done["carded"].all() else ("no model card",)
     return (
-        Field(contestant["title"], look=evidence.looks[key], notes=notes),
-        Field(contestant["model"], code=True),
+        Field(contestant.title, look=evidence.looks[key], notes=notes),
+        Field(contestant.model, code=True),
         Field(_values(done, "family")),
         Field(_values(rows, "pretraining")),
         Field(listed([percent(value) for value in _numbers(done, "upstream_top1")]) or no_upstream),
@@ -93,6 +96,6 @@ def _replicates(trials: pd.DataFrame, comparison: str) -> str:
     return "0" if sizes.empty else "-".join(dict.fromkeys(str(n) for n in (sizes.min(), sizes.max())))
 
 
-def _contrast(suite: dict[str, Any], pair: list[str]) -> str:
-    first, second = (suite["contestants"][key]["title"] for key in pair)
+def _contrast(suite: "Listing", pair: list[str]) -> str:
+    first, second = (suite.contestants[key].title for key in pair)
     return f"{first} against {second}"

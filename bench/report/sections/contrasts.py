@@ -42,7 +42,7 @@ def contrasts(evidence: Evidence) -> Section:
     if not by_comparison:
         return Section("contrasts", TITLE, (Prose("This suite declares no contrasts."),))
     blocks: list[Block] = [Prose(_how_to_read(evidence)), Prose(rates_in_words()), worked_example()]
-    words = {c["name"]: c["unmatched"] for c in evidence.suite["comparisons"]}
+    words = {c.name: c.unmatched for c in evidence.suite.comparisons}
     for name, findings in by_comparison.items():
         blocks.append(Heading(name))
         if words[name]:
@@ -55,7 +55,7 @@ def contrasts(evidence: Evidence) -> Section:
 
 
 def _how_to_read(evidence: Evidence) -> str:
-    delta = points(evidence.suite["delta"], sign=False)
+    delta = points(evidence.suite.delta, sign=False)
     number = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
     verdicts = (
         f"A primary contrast is better or worse where a difference of 0 is rejected although {number} "
@@ -116,7 +116,7 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     rows = len(measured) + 1.3 * len(pairs)
     drawing, (axes,) = canvas(max(ROW * rows + 14, LOWEST), below=10)
     drawing.subplots_adjust(left=20 / WIDTH)
-    delta = 100 * evidence.suite["delta"]
+    delta = 100 * evidence.suite.delta
     axes.axvspan(-delta, delta, color=MUTED, alpha=0.18, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.7)
     place, ticks = 0.0, []

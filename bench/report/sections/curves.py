@@ -26,8 +26,8 @@ def curves(evidence: Evidence) -> Section:
         return not_measured("curves", TITLE, "no trial of this suite has logged its training")
     shown: list[Figure] = []
     folded: list[Figure] = []
-    for comparison in evidence.suite["comparisons"]:
-        here = [cell for cell in evidence.cells if cell.comparison == comparison["name"]]
+    for comparison in evidence.suite.comparisons:
+        here = [cell for cell in evidence.cells if cell.comparison == comparison.name]
         by_size: dict[int | None, list[Cell]] = {}
         for cell in here:
             if any(run in logged for run in cell.runs):

@@ -193,7 +193,7 @@ def _baselines(axes: Axes, evidence: Evidence, measured: list[Cell]) -> list[End
         return []
     sizes = sorted(nearest)
     values = [nearest[size] for size in sizes]
-    chance = 100 / evidence.records[measured[0].runs[0]]["data"]["classes"]
+    chance = 100 / evidence.records[measured[0].runs[0]].data.classes
     ends = axes.get_xlim()
     plain = {"color": PLAIN.colour, "linewidth": 0.9, "zorder": 1}
     axes.plot(sizes, values, linestyle=(0, (3, 2)), marker="+", markersize=4, **plain)

@@ -41,9 +41,9 @@ def failures(evidence: Evidence) -> Section:
             "differ by luck. A class whose name the store does not have is given by its number, from 0."
         )
     ]
-    for comparison in evidence.suite["comparisons"]:
-        if members := largest_measured(evidence, comparison["name"]):
-            blocks += _comparison(evidence, comparison["name"], comparison["contrasts"], members)
+    for comparison in evidence.suite.comparisons:
+        if members := largest_measured(evidence, comparison.name):
+            blocks += _comparison(evidence, comparison.name, comparison.contrasts, members)
     if len(blocks) == 1:
         return not_measured("failures", TITLE, "no trial of this suite has stored predictions")
     return Section("failures", TITLE, tuple(blocks))
@@ -76,7 +76,7 @@ def _confusion(evidence: Evidence, cell: Cell) -> Confusion | None:
     outputs = [found for found in outputs if found is not None]
     if not outputs:
         return None
-    classes = evidence.records[cell.runs[0]]["data"]["classes"]
+    classes = evidence.records[cell.runs[0]].data.classes
     flat = [found.labels.astype(np.int64) * classes + found.predicted for found in outputs]
     return np.bincount(np.concatenate(flat), minlength=classes**2).reshape(classes, classes)
 
@@ -99,16 +99,15 @@ def most_confused(confusion: Confusion, count: int) -> list[tuple[int, int, floa
 
 def class_names(evidence: Evidence, cell: Cell) -> list[str]:
     """The classes as the store names them, or by their numbers."""
-    record = evidence.records[cell.runs[0]]
-    names = evidence.store.class_names(record)
-    return names or [f"class {number}" for number in range(record["data"]["classes"])]
+    data = evidence.records[cell.runs[0]].data
+    return evidence.store.class_names(data) or [f"class {number}" for number in range(data.classes)]
 
 
 def _class_sizes(evidence: Evidence, cell: Cell) -> np.ndarray:
     """Test images of each class (C,)."""
     records = [evidence.records[run] for run in cell.runs]
     outputs = next(found for r in records if (found := evidence.predictions.outputs(r)) is not None)
-    return np.bincount(outputs.labels, minlength=records[0]["data"]["classes"])
+    return np.bincount(outputs.labels, minlength=records[0].data.classes)
 
 
 def _classes(

@@ -31,7 +31,7 @@ COLUMNS = (
 
 def literature(evidence: Evidence) -> Section:
     """One row a published accuracy on the suite's datasets, and one for each of our cells beside it."""
-    datasets = list(dict.fromkeys(comparison["dataset"] for comparison in evidence.suite["comparisons"]))
+    datasets = list(dict.fromkeys(comparison.dataset for comparison in evidence.suite.comparisons))
     path = literature_file(evidence.store.root)
     if path is None:
         return Section(
@@ -79,13 +79,13 @@ def comparable(evidence: Evidence, cell: Cell, theirs: dict[str, Any]) -> bool:
     if not cell.runs:
         return False
     record = evidence.records[cell.runs[0]]
-    if record["model"]["title"] != theirs["model"] or record["data"]["dataset"] != theirs["dataset"]:
+    if record.model.title != theirs["model"] or record.data.dataset != theirs["dataset"]:
         return False
     if (cell.pretraining == SCRATCH) != (theirs["pretraining"] == SCRATCH):
         return False
     if pd.isna(theirs["train_images"]):
         return cell.shots is None
-    ratio = record["data"]["train_images"] / theirs["train_images"]
+    ratio = record.data.train_images / theirs["train_images"]
     return 1 / COMPARABLE <= ratio <= COMPARABLE
 
 
@@ -119,11 +119,11 @@ def _reasons(evidence: Evidence, cell: Cell, theirs: dict[str, Any]) -> list[str
     """What is known to differ, and that the recipe does."""
     record = evidence.records[cell.runs[0]]
     facts = [
-        ("input", f"{record['identity']['input_size']} px", f"{int(theirs['input_px'])} px"),
+        ("input", f"{record.identity.input_size} px", f"{int(theirs['input_px'])} px"),
         ("pretraining", cell.pretraining, theirs["pretraining"]),
         (
             "training images",
-            count(record["data"]["train_images"]),
+            count(record.data.train_images),
             "not stated" if pd.isna(theirs["train_images"]) else count(theirs["train_images"]),
         ),
     ]

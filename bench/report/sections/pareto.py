@@ -30,10 +30,10 @@ def pareto_figures(evidence: Evidence) -> tuple[list[Figure], list[str]]:
     """
     names = dict.fromkeys(("operations", "parameters", "throughput", "memory", "energy"), False)
     figures = []
-    for comparison in evidence.suite["comparisons"]:
-        here = [cell for cell in evidence.cells if cell.comparison == comparison["name"] and cell.runs]
+    for comparison in evidence.suite.comparisons:
+        here = [cell for cell in evidence.cells if cell.comparison == comparison.name and cell.runs]
         here = [cell for cell in here if cell.shots == here[-1].shots]
-        for kind, axis in _axes(evidence, here, comparison["input_size"]):
+        for kind, axis in _axes(evidence, here, comparison.input_size):
             figure = _figure(evidence, axis, here)
             figures += [figure] if figure else []
             names[kind] |= figure is not None
@@ -59,7 +59,7 @@ def _axes(evidence: Evidence, here: list[Cell], input_size: int) -> list[tuple[s
         return []
     standing = Standing(evidence.suite, evidence.records, evidence.cost)
     flops = {cell.contestant: standing.flops(cell.comparison, cell.contestant) for cell in here}
-    params = {cell.contestant: evidence.records[cell.runs[0]]["model"]["params"] for cell in here}
+    params = {cell.contestant: evidence.records[cell.runs[0]].model.params for cell in here}
     axes = [
         (
             "operations",

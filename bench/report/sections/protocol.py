@@ -149,8 +149,8 @@ def _trained(evidence: Evidence) -> str:
     )
     if not made:
         return f"{words} Of these, the majority class and the nearest neighbour were not measured."
-    sides = listed(sorted({f"{base['pixels']} x {base['pixels']}" for base in made}))
-    looks = len({base["id"] for base in made})
+    sides = listed(sorted({f"{base.pixels} x {base.pixels}" for base in made}))
+    looks = len({base.id for base in made})
     return (
         f"{words} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. These two "
         f"were evaluated on the test split for {count(looks)} subset{'' if looks == 1 else 's'}; neither "
@@ -177,7 +177,7 @@ def _runs(number: int) -> str:
 
 def _intervals(evidence: Evidence) -> str:
     number = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
-    delta = points(evidence.suite["delta"], sign=False)
+    delta = points(evidence.suite.delta, sign=False)
     verdicts = (
         f"Better and worse are decided by Holm's procedure over {number} primary contrasts and sizes that "
         "the "
@@ -209,20 +209,20 @@ def _intervals(evidence: Evidence) -> str:
 
 def _comparisons(evidence: Evidence) -> Table:
     rows = []
-    for comparison in evidence.suite["comparisons"]:
-        own = evidence.trials[evidence.trials["comparison"] == comparison["name"]]
+    for comparison in evidence.suite.comparisons:
+        own = evidence.trials[evidence.trials["comparison"] == comparison.name]
         done = own[own["outcome"].notna()]
         rows.append(
             (
-                Field(comparison["name"]),
-                Field(split(comparison["dataset"], comparison["split_id"])),
+                Field(comparison.name),
+                Field(split(comparison.dataset, comparison.split_id)),
                 Field(_images(done)),
                 Field(_draws(own[own["run"].notna()])),
                 Field(_recipes(own)),
                 Field(_values(done["precision"])),
                 Field(_values(done["selection"].map(SELECTIONS))),
                 Field(_copy(done["data_copy"])),
-                Field(comparison["unmatched"] or "nothing stated"),
+                Field(comparison.unmatched or "nothing stated"),
             )
         )
     caption = "What was held equal in each comparison. Train images: those of the subsets that were used."
@@ -231,16 +231,16 @@ def _comparisons(evidence: Evidence) -> Table:
 
 def _budgets(evidence: Evidence) -> Table:
     rows, groups = [], []
-    for comparison in evidence.suite["comparisons"]:
+    for comparison in evidence.suite.comparisons:
         groups.append(len(rows))
-        cells = [cell for cell in evidence.cells if cell.comparison == comparison["name"]]
+        cells = [cell for cell in evidence.cells if cell.comparison == comparison.name]
         for shots in dict.fromkeys(cell.shots for cell in cells):
             here = [cell for cell in cells if cell.shots == shots]
             own = evidence.done[evidence.done["run"].isin([run for cell in here for run in cell.runs])]
-            own = own[own["comparison"] == comparison["name"]]
+            own = own[own["comparison"] == comparison.name]
             rows.append(
                 (
-                    Field(comparison["name"]),
+                    Field(comparison.name),
                     Field(subset(shots, here[0].images_per_class)),
                     Field(_by_model(own, "images_seen", 1)),
                     Field(_by_model(own, "epochs", 10)),

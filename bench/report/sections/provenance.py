@@ -12,20 +12,20 @@ def machines(evidence: Evidence) -> Section:
     """The machines with the library versions and commits that ran on them."""
     title = "Machines and versions"
     ran = [record for _, record in sorted(evidence.records.items())]
-    timed = [profile for profile in evidence.profiles if profile.get("machine")]
+    timed = [profile for profile in evidence.profiles if profile.machine]
     if not ran and not timed:
         return not_measured("machines", title, "no trial of this suite has an outcome yet")
     facts = pd.DataFrame(
         {
-            "machine": record["machine"],
-            "device": record["device"],
-            "versions": ", ".join(f"{name} {number}" for name, number in sorted(record["versions"].items())),
-            "commit": record.get("commit") or "",
-            "day": (record.get("finished") or "")[:10],
-            "trial": record["kind"] == "trial",
+            "machine": record.machine,
+            "device": record.device,
+            "versions": ", ".join(f"{name} {number}" for name, number in sorted(record.versions.items())),
+            "commit": record.commit or "",
+            "day": (record.finished or "")[:10],
+            "trial": record.kind == "trial",
         }
         for record in [*ran, *timed]
-        if record.get("device")
+        if record.device
     )
     columns = (
         Column("Machine"),
@@ -55,7 +55,7 @@ def machines(evidence: Evidence) -> Section:
 
 def reproduce(evidence: Evidence) -> Section:
     """The commands, and what they leave where."""
-    base, plus, _ = evidence.name.rpartition("+") if evidence.suite.get("settings") else ("", "", "")
+    base, plus, _ = evidence.name.rpartition("+") if evidence.suite.settings else ("", "", "")
     remake = Remake(evidence)
     blocks: list[Block] = [
         Prose(

@@ -15,9 +15,9 @@ def unmeasured(evidence: Evidence, models: Iterable[str], where: str) -> list[Bl
     """
     present = set(models)
     missing = [model for model in evidence.model_looks if model not in present]
-    contestants = evidence.suite["contestants"].values()
+    contestants = evidence.suite.contestants.values()
     titles: list[str] = []
     for model in missing:
-        own = [contestant["title"] for contestant in contestants if contestant["model"] == model]
+        own = [contestant.title for contestant in contestants if contestant.model == model]
         titles += own or [evidence.titles[model]]
     return [Prose(f"Not measured {where}: {listed(titles)}.")] if titles else []

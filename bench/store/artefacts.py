@@ -1,0 +1,106 @@
+"""What lies beside the records of a run store: predictions, probabilities, learning curves, tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import StoreError
+from bench.files import staged
+from bench.store.layout import Layout
+from bench.store.records import ExternalRecord, TrialRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+class Artefacts(Layout):
+    """Arrays and tables, each written whole or not at all."""
+
+    def predictions(self, record: TrialRecord | ExternalRecord) -> "pd.DataFrame | None":
+        """One row a test image (`bench.metrics.accuracy.compact`); None where they are not there.
+
+        External predictions may have the column `predicted` alone.
+        """
+        kind = "brought" if isinstance(record, ExternalRecord) else "runs"
+        return _table(self.predictions_of(kind, record.id))
+
+    def history(self, run: str) -> "pd.DataFrame | None":
+        """The learning curve of a trial, one row a logged step; None where it has none.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        return _table(self.files(run).history)
+
+    def has_probabilities(self, run: str) -> bool:
+        """Whether the probabilities of a trial are there; they are large, and not committed."""
+        return self.files(run).probabilities.exists()
+
+    def probabilities(self, run: str) -> "np.ndarray":
+        """The probabilities of a trial, float32 (test images, classes).
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        import numpy as np
+
+        path = self.files(run).probabilities
+        try:
+            return np.load(path, allow_pickle=False).astype(np.float32)
+        except (OSError, ValueError, EOFError) as error:
+            raise StoreError(f"{path}: cannot be read ({error})") from error
+
+    def averages(self) -> "pd.DataFrame | None":
+        """Accuracies of averages of two networks (run_a, run_b, top1); None where there are none.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        path = self.averages_file
+        # Earlier versions kept them in the table alone.
+        return _table(path if path.exists() else self.table_of("ensembles", ".parquet"))
+
+    def write_averages(self, averages: "pd.DataFrame") -> None:
+        """Store the accuracies of averages of two networks, in place of those that were there."""
+        _write(averages, self.averages_file)
+
+    def write_samples(self, profile: str, samples: list[list[float]] | None) -> None:
+        """Store the ms of every step of a profile (process, step, ms); None where it is not timed."""
+        if samples is None:
+            self.samples_of(profile).unlink(missing_ok=True)
+            return
+        import pandas as pd
+
+        steps = [(p, s, ms) for p, process in enumerate(samples) for s, ms in enumerate(process)]
+        frame = pd.DataFrame(steps, columns=["process", "step", "ms"])
+        _write(frame.astype({"process": "int16", "step": "int32"}), self.samples_of(profile))
+
+    def write_table(self, name: str, suffix: str, write: Callable[[Path], None]) -> Path:
+        """Have `write` write a table to the path it is given; returns where it then lies."""
+        path = self.table_of(name, suffix)
+        with staged(path) as part:
+            write(part)
+        return path
+
+
+def _write(frame: "pd.DataFrame", path: Path) -> None:
+    with staged(path) as part:
+        frame.to_parquet(part, compression="zstd", index=False)
+
+
+def _table(path: Path) -> "pd.DataFrame | None":
+    """A Parquet file, read at once, as another process may put a new one in its place."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return pa.parquet.read_table(pa.BufferReader(content), use_threads=False).to_pandas()
+    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error

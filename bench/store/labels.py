@@ -1,0 +1,70 @@
+"""The true labels of the test splits of a run store, and the names of the classes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.errors import StoreError
+from bench.files import staged, write_json
+from bench.store.layout import Layout
+from bench.store.reading import read
+from bench.store.records import FORMAT, ClassNames, Data
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+class Labels(Layout):
+    """One file a dataset, split and content."""
+
+    def labels(self, data: Data) -> "pd.DataFrame":
+        """The true label of each test image, and, where somebody has looked, whether it is a duplicate.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        path = self.labels_of(data.key)
+        try:
+            frame = pd.read_parquet(path)
+            if "label" not in frame:
+                raise KeyError("no column label")
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            raise StoreError(f"{path}: cannot be read ({error})") from error
+        return frame
+
+    def class_names(self, data: Data) -> list[str] | None:
+        """The names of the classes; None where the store has none."""
+        path = self.class_names_of(data.key)
+        return read(path, ClassNames).classes if path.exists() else None
+
+    def write_labels(
+        self,
+        dataset: str,
+        split_id: str,
+        fingerprint: str,
+        labels: "np.ndarray",
+        duplicates: "np.ndarray | None",
+        class_names: Sequence[str] = (),
+    ) -> None:
+        """Store the test labels of a split once; `duplicates` are positions within it.
+
+        The names of the classes lie beside them, if given: they are for readers, no number depends on them.
+        """
+        import numpy as np
+        import pandas as pd
+
+        data = (dataset, split_id, fingerprint)
+        names = self.class_names_of(data)
+        if class_names and not names.exists():
+            write_json(names, {"format": FORMAT, "classes": list(class_names)})
+        path = self.labels_of(data)
+        if path.exists():
+            return
+        frame = pd.DataFrame({"label": labels.astype(np.uint16)})
+        if duplicates is not None:
+            frame["duplicate"] = np.isin(np.arange(len(labels)), duplicates)
+        with staged(path) as part:
+            frame.to_parquet(part, compression="zstd", index=False)

@@ -1,0 +1,112 @@
+"""Where everything lies in a run store: no other package knows its folders and files by their names.
+
+store.json                  makes the folder a run store
+runs/ID/record.json         written last: it makes the trial count
+runs/ID/predictions.parquet, probabilities.npy, history.parquet, weights.safetensors
+runs/ID/checkpoint.safetensors, rows-SPLIT.safetensors (of a split that was being evaluated),
+runs/ID/error.json, error.txt (the traceback), elapsed.json, evaluations.json
+                                                while it is not finished
+profiles/ID/record.json, samples.parquet (of what is timed)
+profiles/ID/processes.json                      while it is not finished
+baselines/ID/record.json    what needs no training, on the images of one subset
+brought/NAME/record.json, predictions.parquet   predictions that were made elsewhere
+suites/NAME.json            which trials and profiles a suite holds
+labels/DATASET-SPLIT-DATA.parquet
+labels/DATASET-SPLIT-DATA.classes.json          names of the classes
+splits/FOLDER-DATA.json     how a folder of one's own images is divided
+ensembles.parquet           accuracy of averages of two networks, for which probabilities were read
+withdrawn.csv               trials that were taken out, written by hand
+tables/                     made anew from the above
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import StoreError
+from bench.store.run_files import RunFiles
+
+Kind = Literal["runs", "profiles", "baselines", "brought"]
+
+
+class Layout:
+    """The folders and files of a run store; nothing here reads or writes them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    @property
+    def marker(self) -> Path:
+        """The file that makes the folder a run store."""
+        return self.root / "store.json"
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those that have to be folders where they are there."""
+        return [self.root / name for name in ("runs", "profiles", "suites", "labels", "tables")]
+
+    def folder_of(self, kind: Kind, name: str) -> Path:
+        """The folder of a trial, profile, baseline or external model."""
+        return self.root / kind / name
+
+    def record_of(self, kind: Kind, name: str) -> Path:
+        """Its record."""
+        return self.root / kind / name / "record.json"
+
+    def predictions_of(self, kind: Kind, name: str) -> Path:
+        """Its predictions, one row a test image."""
+        return self.root / kind / name / "predictions.parquet"
+
+    def files(self, run: str) -> RunFiles:
+        """Where the files of a trial lie."""
+        return RunFiles(self.root / "runs" / run)
+
+    def processes_of(self, profile: str) -> Path:
+        """What the processes so far gave for a profile that is not finished."""
+        return self.root / "profiles" / profile / "processes.json"
+
+    def samples_of(self, profile: str) -> Path:
+        """The ms of every step of a profile that is timed."""
+        return self.root / "profiles" / profile / "samples.parquet"
+
+    def listing_of(self, suite: str) -> Path:
+        """What the store keeps of a suite."""
+        return self.root / "suites" / f"{suite}.json"
+
+    def labels_of(self, data: tuple[str, str, str]) -> Path:
+        """The true labels of a test split, by dataset, split id and fingerprint.
+
+        Raises:
+            StoreError: these names lead out of the folder.
+        """
+        dataset, split_id, fingerprint = data
+        name = f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"
+        if Path(name).name != name:
+            raise StoreError(f"{self.root}: {name!r}, from a record, is not the name of a file")
+        return self.root / "labels" / name
+
+    def class_names_of(self, data: tuple[str, str, str]) -> Path:
+        """The names of its classes."""
+        return self.labels_of(data).with_suffix(".classes.json")
+
+    def table_of(self, name: str, suffix: str) -> Path:
+        """A table; `suffix` is .csv or .parquet."""
+        return self.root / "tables" / f"{name}{suffix}"
+
+    def lock_of(self, name: str) -> Path:
+        """The file whose lock shows that a process has something in hand."""
+        return self.root / ".locks" / f"{name}.lock"
+
+    @property
+    def averages_file(self) -> Path:
+        """The accuracies of averages of two networks."""
+        return self.root / "ensembles.parquet"
+
+    @property
+    def splits(self) -> Path:
+        """The folder of how one's own images are divided."""
+        return self.root / "splits"
+
+    @property
+    def withdrawn(self) -> Path:
+        """The list of trials that were taken out."""
+        return self.root / "withdrawn.csv"

@@ -1,0 +1,138 @@
+"""Reading the files of a run store: whole, of a format this version knows, and what they say they are."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from bench.errors import StoreError, shortened
+from bench.files import digest, read_json
+from bench.spec.toml import first_problem
+from bench.store.layout import Kind, Layout
+from bench.store.records import (
+    FORMAT,
+    BaselineRecord,
+    CostRecord,
+    ExternalRecord,
+    MeasuredRecord,
+    ProfileRecord,
+    Stored,
+    TrialRecord,
+    upgrade,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROUNDING = 1e-9
+AnyStored = TypeVar("AnyStored", bound=Stored)
+
+
+def read(path: Path, schema: type[AnyStored]) -> AnyStored:
+    """A file of the store.
+
+    Raises:
+        StoreError: it cannot be read, is damaged, is something else, or a newer version wrote it.
+    """
+    return made_of(_content(path), schema, path)
+
+
+def made_of(content: dict[str, Any], schema: type[AnyStored], path: Path) -> AnyStored:
+    """The content of a file as a model.
+
+    Raises:
+        StoreError: it does not fit; names the file and the key.
+    """
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise StoreError(f"{path}: damaged: {first_problem(error, schema)}") from None
+
+
+def schema_of(kind: Kind, content: dict[str, Any]) -> type[TrialRecord | ProfileRecord | BaselineRecord]:
+    """The model of a record."""
+    if kind == "profiles":
+        return CostRecord if content.get("what") == "cost" else MeasuredRecord
+    return {"runs": TrialRecord, "baselines": BaselineRecord, "brought": ExternalRecord}[kind]
+
+
+def read_record(layout: Layout, kind: Kind, name: str) -> Stored:
+    """The record of a trial, profile, baseline or external model that can be believed.
+
+    Its folder has the name of its id, the id of a trial is the digest of its identity, and its predictions,
+    where they are there, are the ones that it was written with.
+
+    Raises:
+        StoreError: as `read`; or one of these does not hold.
+    """
+    path = layout.record_of(kind, name)
+    content = _content(path)
+    record = made_of(content, schema_of(kind, content), path)
+    if record.id != name:
+        raise StoreError(f'{path}: the record of "{shortened(record.id, 40)}", in the folder of another')
+    if kind == "runs" and digest(content["identity"]) != record.id:
+        raise StoreError(
+            f"{path}: its identity is that of another trial: it was changed after it was written"
+        )
+    if kind == "brought" or (kind == "runs" and record.outcome == "finished"):
+        predictions = layout.predictions_of(kind, name)
+        if not _goes_with(record, predictions, layout):
+            raise StoreError(f"{predictions}: not the predictions that its record was written with")
+    return record
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    number = content.get("format") if isinstance(content, dict) else None
+    if type(number) is not int or number < 1:
+        raise StoreError(f"{path}: not a file of a run store (it has no format number)")
+    if number > FORMAT:
+        raise StoreError(
+            f"{path}: run store of format {number}, newer than the format {FORMAT} that this version knows; "
+            "update vcbench or choose another --results"
+        )
+    return upgrade(content)
+
+
+def _goes_with(record: TrialRecord | ExternalRecord, path: Path, layout: Layout) -> bool:
+    """Whether predictions are those of a record; ones that were removed are not missed.
+
+    They have its hash, if it is of a version that kept one; and in any case its number of test images and its
+    accuracy, by the ranks of the true classes and by the labels of the store as far as these are there.
+    """
+    if not path.exists():
+        return True
+    if record.predictions_sha256 not in (None, sha256(path)):
+        return False
+    columns, labels = _columns(path), layout.labels_of(record.data.key)
+    predicted, rank = columns.get("predicted"), columns.get("rank")
+    if predicted is None or len(predicted) != record.data.test_images:
+        return False
+    right = [] if rank is None else [rank == 0]
+    if record.predictions_sha256 is None and labels.exists():
+        right.append(predicted == _columns(labels).get("label"))
+    return all(abs(one.mean() - record.metrics.top1) < ROUNDING for one in right)
+
+
+def _columns(path: Path) -> "dict[str, np.ndarray]":
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        table = pa.parquet.read_table(pa.BufferReader(path.read_bytes()), use_threads=False)
+        return {name: table[name].to_numpy() for name in table.column_names}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
