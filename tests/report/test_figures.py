@@ -1,5 +1,7 @@
 """Labels that do not overlap, and one look a model."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,20 +50,17 @@ def test_labels_move_as_little_as_possible():
     np.testing.assert_allclose(spread_out(targets, heights, 0, 1), best, atol=1e-4)
 
 
+def listing(models, *comparisons):
+    """What of a suite's listing decides the looks: the model of each contestant, and who is compared."""
+    return SimpleNamespace(
+        contestants={key: SimpleNamespace(model=model) for key, model in models.items()},
+        comparisons=[SimpleNamespace(contestants=keys) for keys in comparisons],
+    )
+
+
 def test_a_model_has_one_look_and_a_second_way_of_training_another():
-    suite = {
-        "contestants": {
-            "vit-pretrained": {"model": "vit"},
-            "resnet": {"model": "resnet50"},
-            "vit": {"model": "vit"},
-            "deit": {"model": "vit"},
-        },
-        "comparisons": [
-            {"contestants": ["vit-pretrained", "resnet"]},
-            {"contestants": ["vit", "deit", "resnet"]},
-        ],
-    }
-    looks = assign_looks(suite)
+    models = {"vit-pretrained": "vit", "resnet": "resnet50", "vit": "vit", "deit": "vit"}
+    looks = assign_looks(listing(models, ["vit-pretrained", "resnet"], ["vit", "deit", "resnet"]))
     assert looks["vit-pretrained"] == looks["vit"] != looks["deit"]
     assert len({look.slot for look in looks.values()}) == 3
 
@@ -97,11 +96,8 @@ def test_labels_have_two_lines_at_most(text, lines):
 
 @pytest.mark.parametrize("slot", range(8))
 def test_looks_differ_in_more_than_colour(slot):
-    suite = {
-        "contestants": {str(n): {"model": str(n)} for n in range(20)},
-        "comparisons": [{"contestants": [str(n) for n in range(20)]}],
-    }
-    looks = assign_looks(suite)
+    names = [str(n) for n in range(20)]
+    looks = assign_looks(listing({name: name for name in names}, names))
     others = [look for key, look in looks.items() if key != str(slot)]
     own = looks[str(slot)]
     assert all((own.colour, own.marker) != (other.colour, other.marker) for other in others)
