@@ -51,19 +51,20 @@ def test_a_whole_split_as_large_as_a_subset_is_one_size(tmp_path):
 
 
 def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
-    """At 1 image per class the DeiT gets every image right, at 20 none; the ResNet is as it was."""
+    """At 1 image per class the DeiT gets every image right, at 20 three in ten; the ResNet is as it was."""
     make_store(tmp_path, shots=(1, 20))
     store = RunStore(tmp_path)
     labels = np.arange(120) % 10
     for record in store.trials():
         if record.recipe == "deit-scratch":
             folder = tmp_path / "runs" / record.id
-            right = record.identity["shots"] == 1
-            wanted = (labels if right else (labels + 1) % 10).astype(np.uint16)
+            right = np.arange(120) < (120 if record.identity["shots"] == 1 else 36)
+            wanted = np.where(right, labels, (labels + 1) % 10).astype(np.uint16)
             path = folder / "predictions.parquet"
-            pd.read_parquet(path).assign(predicted=wanted, rank=np.uint16(not right)).to_parquet(path)
+            changed = {"predicted": wanted, "rank": (~right).astype(np.uint16)}
+            pd.read_parquet(path).assign(**changed).to_parquet(path)
             content = json.loads((folder / "record.json").read_text())
-            content["metrics"]["top1"] = float(right)
+            content["metrics"]["top1"] = float(right.mean())
             content["predictions_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
             (folder / "record.json").write_text(json.dumps(content))
     evidence = gather(store, "tiny")
