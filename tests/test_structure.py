@@ -37,7 +37,6 @@ EXCEPTIONS = {
     # The names that a suite may ask for are the kinds there are: a new kind is one file, with no edit here.
     ("bench.spec.suite", "bench.profiling.kinds"),
     # To be moved down.
-    ("bench.spec.suite", "bench.profiling.config"),
     ("bench.analysis.changes", "bench.tables.tables"),
     *(
         (f"bench.analysis.{name}", "bench.tables.frames")

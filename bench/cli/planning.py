@@ -25,9 +25,9 @@ from bench.cli.common import (
 from bench.files import cache_dir
 
 if TYPE_CHECKING:
-    from bench.planning.plan import Resolved, Trial, Unresolved
     from bench.profiling.job import ProfileJob
     from bench.running.estimate import Estimator
+    from bench.spec.job import Resolved, Trial, Unresolved
     from bench.spec.suite import Suite
     from bench.store.run_store import RunStore
 
@@ -51,10 +51,11 @@ def plan(
     Example: vcbench plan flowers102 --data-dir data
     """
     from bench.machine import choose_device
-    from bench.planning.plan import Resolved, Resolver, Unresolved
+    from bench.planning.plan import Resolver
     from bench.profiling.plan import planned_profiles
     from bench.running.estimate import Estimator
     from bench.running.runner import PROFILES, chosen
+    from bench.spec.job import Resolved, Unresolved
     from bench.spec.suite import load_suite
     from bench.store.run_store import RunStore
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from bench.planning.plan import Resolved
 from bench.running.engine import Outcome
+from bench.spec.job import Resolved
 
 # A bar is redrawn at most this often; observers are called at every batch.
 REDRAW_SECONDS = 0.2

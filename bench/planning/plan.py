@@ -1,13 +1,12 @@
-"""From a suite to its trials and profiles, and from each to the id under which it is stored."""
+"""From a suite to its trials, and from each to the id under which it is stored."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, DataError, InputError, WeightsError
 from bench.files import digest
-from bench.spec.recipe import Recipe
+from bench.spec.job import TRIAL_FORMAT, Resolved, Trial, Unresolved
 from bench.spec.suite import Suite, fingerprint
 from bench.store.records import FORMAT, Listing
 
@@ -15,60 +14,6 @@ if TYPE_CHECKING:
     from bench.data import Dataset
     from bench.networks import Weights
     from bench.spec.card import Card
-
-# Raised when the meaning of a trial's number changes: the same fields would then give another result.
-# 2: random crops are resampled by Pillow's kernel, antialiased, as the images of evaluation are.
-TRIAL_FORMAT = 2
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training run as the suite asks for it, before data and weights are looked at."""
-
-    suite: str
-    comparison: str
-    contestant: str
-    title: str
-    model: str
-    weights: str
-    dataset: str
-    split_id: str | None
-    shots: int | None
-    replicate: int
-    recipe: Recipe
-    input_size: int
-    precision: str
-    keep_weights: bool = True
-
-    @property
-    def where(self) -> str:
-        """The trial's place in its suite, for messages."""
-        shots = "all images" if self.shots is None else f"{self.shots} per class"
-        return f"{self.comparison}: {self.title}, {shots}, replicate {self.replicate}"
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A trial whose data and weights are known: plain data from which it can be run anywhere."""
-
-    id: str
-    trial: Trial
-    identity: dict[str, Any] = field(hash=False)
-    dataset: str
-    train_images: int
-    classes: int
-
-
-@dataclass(frozen=True)
-class Unresolved:
-    """A trial whose data or weights are not here, and why.
-
-    `sketch` is what is known of it where only the weights are missing: its id is not the trial's.
-    """
-
-    trial: Trial
-    reason: BenchError
-    sketch: Resolved | None = None
 
 
 def plan(suite: Suite, replicates: int | None = None) -> list[Trial]:

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any, ClassVar
 
 from bench.errors import InputError
+from bench.spec.recipe import SIZES
 
 MODES = ("infer", "train")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
@@ -17,8 +18,6 @@ ALLOCATORS = ("keep_freed", "default")
 AS_TRAINED = "as_trained"
 # What trials can be trained in.
 TRAINED_PRECISIONS = ("fp32", "bf16")
-# Input sizes in px at which the cost of a model is counted, to see how it grows.
-SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 # Ways of an image to a network: decoded from JPEG bytes, or taken from the decoded cache as in training.
 PATHS = ("jpeg", "cache")
 NO_COUNTER = (

@@ -6,7 +6,8 @@ from typing import Any, Generic, TypeVar
 
 from bench.files import digest
 from bench.machine import device_name, machine_name, versions
-from bench.profiling.config import SIZES, Config, CostConfig, NetworkConfig, round_to_patch
+from bench.profiling.config import Config, CostConfig, NetworkConfig, round_to_patch
+from bench.spec.recipe import SIZES
 from bench.store.records import MeasuredRecord, ProfileRecord
 
 PROFILE_FORMAT = 1

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from bench.planning.plan import Resolved, Unresolved
 from bench.profiling.config import NO_COUNTER, CostConfig, check_precisions, grid
 from bench.profiling.job import Budget, ProfileJob, Request
 from bench.profiling.kinds import all_kinds
+from bench.spec.job import Resolved, Unresolved
 from bench.spec.suite import Suite
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.networks import make_model
-from bench.profiling.config import SIZES, round_to_patch
+from bench.profiling.config import round_to_patch
 from bench.profiling.cost import cost
 from bench.spec.card import Card
+from bench.spec.recipe import SIZES
 
 Count = Callable[[Card, int, int], dict[str, Any]]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.errors import InputError, TrialError
 from bench.machine import machine_facts
-from bench.planning.plan import Resolved, Trial
+from bench.spec.job import Resolved, Trial
 from bench.store.records import TrialRecord
 from bench.store.run_store import RunStore
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import REFUSALS, InputError, first_line
 from bench.machine import choose_device, device_name, machine_name
-from bench.planning.plan import Resolved, Trial
+from bench.spec.job import Resolved, Trial
 from bench.store.records import TrialRecord
 from bench.store.run_store import RunStore
 

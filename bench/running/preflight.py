@@ -7,7 +7,8 @@ import torch
 
 from bench.errors import REFUSALS, InputError, first_line
 from bench.networks import make_model
-from bench.planning.plan import Resolved, Resolver
+from bench.planning.plan import Resolver
+from bench.spec.job import Resolved
 
 
 def check_networks(trials: Iterable[Resolved], resolver: Resolver) -> None:

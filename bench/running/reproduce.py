@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError
 from bench.files import canonical
-from bench.planning.plan import Resolved, Trial, Unresolved
+from bench.spec.job import Resolved, Trial, Unresolved
 from bench.spec.recipe import Recipe
 from bench.spec.toml import parse
 from bench.store.lookup import in_suites, own_images

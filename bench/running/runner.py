@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
-from bench.planning.plan import Resolved, Resolver, Trial, Unresolved, distinct, listing, plan
+from bench.planning.plan import Resolver, distinct, listing, plan
 from bench.profiling.job import ProfileJob
 from bench.profiling.plan import planned_profiles
 from bench.running.engine import Engine, Outcome
+from bench.spec.job import Resolved, Trial, Unresolved
 from bench.spec.suite import Suite, fingerprint, suite_names
 from bench.store.records import Listing, ProfileRecord, TrialEntry
 from bench.store.run_store import RunStore

@@ -10,7 +10,6 @@ import torch
 from bench.errors import BenchError, DeviceError, StoreError, TrialError, first_line
 from bench.machine import commit, computes, device_name, gpu_facts, machine_facts, machine_name, versions
 from bench.networks.parameters import count_parameters
-from bench.planning.plan import Resolved
 from bench.running.evaluation import evaluate, look_at_train_and_val
 from bench.running.workspace import Workspace
 from bench.store.records import FORMAT, TrialRecord

@@ -14,6 +14,8 @@ FOLDER = Path(__file__).parent.parent / "recipes"
 LARGEST_SIDE = 2048
 LARGEST_BATCH = 65536
 MOST_CLASSES = 1_000_000
+# Input sizes in px at which the cost of a model is counted, to see how it grows.
+SIZES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 
 Level = Annotated[float, Field(ge=-1000, le=1000)]
 Triple = tuple[Level, Level, Level]

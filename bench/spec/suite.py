@@ -12,8 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bench.errors import InputError, did_you_mean, shortened
 from bench.files import canonical, digest, slug
-from bench.profiling.config import SIZES
-from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE, MOST_CLASSES, Recipe, load_recipe
+from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE, MOST_CLASSES, SIZES, Recipe, load_recipe
 from bench.spec.toml import Strict, check_plain, parse, read_toml
 
 FOLDER = Path(__file__).parent.parent / "suites"

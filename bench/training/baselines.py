@@ -16,7 +16,7 @@ from bench.data import Dataset, draw_subset
 from bench.data.cache import decoded
 from bench.files import digest
 from bench.machine import commit, machine_name, versions
-from bench.planning.plan import Resolved
+from bench.spec.job import Resolved
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
@@ -36,7 +36,7 @@ def baseline_id(identity: dict[str, Any]) -> str:
     """The id of the baselines of a trial: those of its data, split, shots and draw.
 
     Args:
-        identity: of the trial (`bench.planning.plan.Resolved.identity`).
+        identity: of the trial (`bench.spec.job.Resolved.identity`).
     """
     kept = {name: identity[name] for name in ("dataset", "data", "split_id", "shots", "draw_seed")}
     return digest({"baseline_format": FORMAT, **kept})

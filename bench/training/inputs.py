@@ -12,8 +12,9 @@ from bench.data.augment import Pipeline
 from bench.data.cache import decoded
 from bench.errors import InputError
 from bench.networks import Weights, make_model
-from bench.planning.plan import Resolved, Resolver, Trial
+from bench.planning.plan import Resolver
 from bench.spec.card import Card
+from bench.spec.job import Resolved, Trial
 from bench.training.images import Images
 from bench.training.observer import Observer, Stopped
 from bench.training.step import trained_form

@@ -8,7 +8,8 @@ import pytest
 
 from bench.data import open_dataset
 from bench.errors import InputError
-from bench.planning.plan import Resolved, Resolver, Unresolved, distinct, plan
+from bench.planning.plan import Resolver, distinct, plan
+from bench.spec.job import Resolved, Unresolved
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
 

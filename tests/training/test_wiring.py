@@ -17,7 +17,8 @@ from training.reference import Data, plain_loop
 
 from bench.data import open_dataset
 from bench.networks import find_card
-from bench.planning.plan import Resolved, Resolver, plan
+from bench.planning.plan import Resolver, plan
+from bench.spec.job import Resolved
 from bench.spec.recipe import load_recipe, recipe_names
 from bench.spec.suite import load_suite
 from bench.store.run_files import RunFiles
