@@ -305,9 +305,8 @@ def load_suite(suite: str | Mapping[str, Any], settings: tuple[str, ...] = ()) -
         path = find_suite(suite)
         where, name, values = str(path), path.stem, read_toml(path)
     else:
-        name = suite.get("name")
-        where = f"suite {shortened(repr(name))}"
-        _check_own_name(name)
+        name = _own_name(suite)
+        where = f"suite {name!r}"
         check_plain(dict(suite), where=where)
         values = json.loads(json.dumps(dict(suite)))  # a copy, with lists for tuples
     values = _with_included(values, where)
@@ -333,8 +332,9 @@ def load_suite(suite: str | Mapping[str, Any], settings: tuple[str, ...] = ()) -
     return loaded
 
 
-def _check_own_name(name: Any) -> None:
-    """Raises InputError where a suite that is no file has a name that cannot be one, or that of another."""
+def _own_name(suite: Mapping[str, Any]) -> str:
+    """The name of a suite that is no file; InputError where it could not be one, or is that of another."""
+    name = suite.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w. -]*", name) or len(name) > LONGEST_NAME:
         raise InputError(
             f'a suite that is no file needs a "name", of at most {LONGEST_NAME} letters, digits, spaces and '
@@ -342,6 +342,7 @@ def _check_own_name(name: Any) -> None:
         )
     if name in suite_names():
         raise InputError(f'suite "{name}": a suite of this name comes with vcbench; choose another name')
+    return name
 
 
 def _with_included(values: dict[str, Any], where: str) -> dict[str, Any]:
