@@ -12,6 +12,7 @@ from bench.machine import commit, computes, device_name, gpu_facts, machine_fact
 from bench.networks.parameters import count_parameters
 from bench.running.evaluation import evaluate, look_at_train_and_val
 from bench.running.workspace import Workspace
+from bench.spec.job import Resolved
 from bench.store.records import FORMAT, TrialRecord
 from bench.store.run_store import RunStore
 from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
