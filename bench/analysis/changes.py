@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.analysis.decisions import Cell, judge
 from bench.analysis.predictions import Predictions
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from bench.store.run_store import RunStore
 
 Key = tuple[str, str, int | None]
+Seeds = tuple[int | None, int | None]
 Verdict = Literal["identical", "better", "worse", "equivalent", "inconclusive", "none"]
 
 COSTS = ("params", "flops")
@@ -71,11 +71,11 @@ class _Cell:
     """One cell of both stores: its records by what pairs them, of each store."""
 
     key: Key
-    before: "dict[tuple, TrialRecord]"
-    after: "dict[tuple, TrialRecord]"
+    before: "dict[Seeds, TrialRecord]"
+    after: "dict[Seeds, TrialRecord]"
 
     @property
-    def paired(self) -> list[tuple]:
+    def paired(self) -> list[Seeds]:
         """What pairs the replicates that both have."""
         return [key for key in self.before if key in self.after]
 
@@ -164,8 +164,8 @@ def _cells(
         yield _Cell(key, found[0].get(key, {}), found[1].get(key, {}))
 
 
-def _by_cell(listing: "Listing", records: "dict[str, TrialRecord]") -> "dict[Key, dict[tuple, TrialRecord]]":
-    cells: dict[Key, dict[tuple, TrialRecord]] = {}
+def _by_cell(listing: "Listing", records: "dict[str, TrialRecord]") -> "dict[Key, dict[Seeds, TrialRecord]]":
+    cells: dict[Key, dict[Seeds, TrialRecord]] = {}
     for entry in listing.trials:
         key = (entry.comparison, entry.contestant, entry.shots)
         own = cells.setdefault(key, {})
@@ -187,11 +187,7 @@ def _changes(
     why_not = [_not_comparable(cell, own, before, after) for cell, own in zip(cells, runs, strict=True)]
     able = [k for k, reason in enumerate(why_not) if reason is None]
     tables = {
-        k: [
-            np.stack([source.scores(record) for record in own])
-            for source, own in zip((before, after), runs[k], strict=True)
-        ]
-        for k in able
+        k: [source.table(own) for source, own in zip((before, after), runs[k], strict=True)] for k in able
     }
     judged = [Cell((tables[k][1], tables[k][0]), k, deterministic=cells[k].deterministic) for k in able]
     results = dict(
@@ -201,7 +197,7 @@ def _changes(
     for k, cell in enumerate(cells):
         change = _unchanged(suite, listing, cell, why_not[k] or "")
         if k in results:
-            same = all(_same(*both, before, after) for both in zip(*runs[k], strict=True))
+            same = all(_same(old, new, before, after) for old, new in zip(*runs[k], strict=True))
             change = _changed(change, cell, runs[k], tables[k], results[k], same)
         changes.append(change)
     return changes
@@ -237,7 +233,7 @@ def _changed(
     change: Change,
     cell: _Cell,
     runs: "list[list[TrialRecord]]",
-    tables: list[NDArray],
+    tables: list[np.ndarray],
     result: Contrast,
     same: bool,
 ) -> Change:
@@ -293,9 +289,9 @@ def _same(old: "TrialRecord", new: "TrialRecord", before: Predictions, after: Pr
     one, other = before.outputs(old), after.outputs(new)
     if one is None or other is None:
         return old.outcome == new.outcome
-    return np.array_equal(one.predicted, other.predicted)
+    return bool(np.array_equal(one.predicted, other.predicted))
 
 
-def _mean(records: "dict[tuple, TrialRecord]") -> float | None:
+def _mean(records: "dict[Seeds, TrialRecord]") -> float | None:
     """Mean top-1, diverged trials at chance; None of no records."""
     return float(np.mean([record.top1 for record in records.values()])) if records else None

@@ -72,6 +72,9 @@ difference, the second of one of `delta` or more. Exploratory contrasts have nei
 `flops_ratio` is a over b; runs are those that were paired, in the same order."""
 
 
+Replicate = tuple[int | None, int, str]
+"""What pairs runs: draw seed, training seed, fingerprint of the data."""
+
 WHOLE_SPLIT = "the whole training split: no spread over draws"
 IMAGES_ONLY = "one deterministic run of each: the interval is over test images alone"
 
@@ -99,7 +102,7 @@ class Finding:
 
     pair: Pair
     dataset: str
-    split_id: str
+    split_id: str | None
     input_size: int
     images_per_class: float
     titles: tuple[str, str]
@@ -136,7 +139,7 @@ def pairs(listing: "Listing") -> list[Pair]:
     ]
 
 
-def paired_by(entry: "TrialEntry", record: "TrialRecord") -> tuple:
+def paired_by(entry: "TrialEntry", record: "TrialRecord") -> Replicate:
     """What two runs of one replicate have in common: the seeds and the very same data. A deterministic run
     has no training seed, and goes with the one of its replicate."""
     seed = entry.replicate if entry.seed is None else entry.seed
@@ -171,9 +174,9 @@ def find_contrasts(
         cells = [_cell(declared[k], own[k], runs[k], predictions) for k in at]
         number = comparisons if primary else 0
         results |= zip(at, judge(cells, delta=listing.delta, comparisons=number), strict=True)
-        accuracies |= zip(
-            at, (tuple(float(own.mean()) for own in cell.scores) for cell in cells), strict=True
-        )
+        for k, cell in zip(at, cells, strict=True):
+            a, b = cell.scores
+            accuracies[k] = float(np.asarray(a).mean()), float(np.asarray(b).mean())
     standing, training = Standing(listing, records, cost), Training(predictions.store)
     return [
         _finding(
@@ -213,7 +216,7 @@ def _paired(
 def _cell(
     pair: Pair, entries: "list[list[TrialEntry]]", runs: "list[list[TrialRecord]]", predictions: Predictions
 ) -> Cell:
-    a, b = (np.stack([predictions.scores(record) for record in own]) for own in runs)
+    a, b = map(predictions.table, runs)
     return Cell((a, b), pair.comparison, deterministic=is_deterministic(entries))
 
 
@@ -230,7 +233,7 @@ def _finding(
 ) -> Finding:
     comparison = standing.comparisons[pair.comparison]
     common = len(runs[0])
-    diverged = [sum(record.outcome == "diverged" for record in own) for own in runs]
+    diverged_a, diverged_b = (sum(record.outcome == "diverged" for record in own) for own in runs)
     measured = [records[entry.id] for own in entries for entry in own if entry.id in records]
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
     notes = [
@@ -238,7 +241,7 @@ def _finding(
         *_one_draw(pair, common, entries),
         *standing.notes(pair.comparison, pair.a, pair.b, ratio),
     ]
-    titles = tuple(listing.contestants[key].title for key in (pair.a, pair.b))
+    titles = listing.contestants[pair.a].title, listing.contestants[pair.b].title
     untrained = tuple(f"{title}: {why}" for title, why in zip(titles, reasons, strict=True) if why)
     withheld = bool(untrained) and not same_model(runs[0] + runs[1])
     if result and withheld:
@@ -246,7 +249,7 @@ def _finding(
     notes += [f"{NOT_TRAINED}: {words}" for words in untrained]
     notes += [
         f"{k} of {common} runs of {title} diverged, at chance"
-        for k, title in zip(diverged, titles, strict=True)
+        for k, title in zip((diverged_a, diverged_b), titles, strict=True)
         if k
     ]
     notes += standing.flags(measured)
@@ -260,10 +263,11 @@ def _finding(
         min(map(len, entries)),
         result,
         accuracy,
-        tuple(diverged),
+        (diverged_a, diverged_b),
         ratio,
         tuple(notes),
-        *(tuple(record.id for record in own) for own in runs),
+        tuple(record.id for record in runs[0]),
+        tuple(record.id for record in runs[1]),
         untrained if withheld else (),
     )
 
@@ -302,12 +306,11 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 def _measured(
     entries: "list[TrialEntry]", records: "dict[str, TrialRecord]", predictions: Predictions
-) -> "Iterator[tuple[tuple, TrialRecord]]":
+) -> "Iterator[tuple[Replicate, TrialRecord]]":
     """The runs that have a score for each image, by what pairs them."""
     for entry in entries:
-        record = records.get(entry.id)
-        if record is not None and predictions.scores(record) is not None:
-            yield paired_by(entry, record), record
+        if entry.id in records and predictions.scores(records[entry.id]) is not None:
+            yield paired_by(entry, records[entry.id]), records[entry.id]
 
 
 def _certainty(pair: Pair, replicates: int, entries: "list[list[TrialEntry]]") -> list[str]:

@@ -10,11 +10,11 @@ from functools import cache, lru_cache
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.analysis.complementarity import ensemble_accuracy
-from bench.analysis.contrasts import Pair, paired_by, pairs
+from bench.analysis.contrasts import Pair, Replicate, paired_by, pairs
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError, warn
 from bench.tables.frames import frame
@@ -66,14 +66,14 @@ class Ensembles:
                 if one is not None and (one.ndim != 2 or len(one) != len(outputs.labels)):
                     shape = f"shape {one.shape} for {len(outputs.labels)} test images"
                     self._leave_out(run, f"{self.store.files(run).probabilities}: {shape}")
-                    one = None
-                both.append(one)
-            if any(one is None for one in both):
+                elif one is not None:
+                    both.append(one)
+            if len(both) < 2:
                 return None
             self.known[key] = ensemble_accuracy(both, outputs.labels)
         return self.known[key]
 
-    def _read(self, run: str) -> NDArray | None:
+    def _read(self, run: str) -> np.ndarray | None:
         try:
             return self.store.probabilities(run)
         except StoreError as error:
@@ -125,14 +125,14 @@ def keep_ensembles(store: "RunStore", table: pd.DataFrame) -> None:
 
 
 def finished_pairs(
-    listing: "Listing", records: "Mapping[str, TrialRecord]"
+    listing: "Listing", records: "dict[str, TrialRecord]"
 ) -> "Iterator[tuple[Pair, list[TrialRecord], list[TrialRecord]]]":
     """Every contrast of a suite with the first AVERAGED replicates that finished in both models, in the same
     order."""
-    cells: dict[tuple, dict[tuple, TrialRecord]] = {}
+    cells: dict[tuple[str, int | None, str], dict[Replicate, TrialRecord]] = {}
     for entry in listing.trials:
-        record = records.get(entry.id)
-        if record is not None and record.outcome != "diverged":
+        if entry.id in records and records[entry.id].outcome != "diverged":
+            record = records[entry.id]
             cell = cells.setdefault((entry.comparison, entry.shots, entry.contestant), {})
             cell[paired_by(entry, record)] = record
     for pair in pairs(listing):

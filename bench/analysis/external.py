@@ -53,7 +53,8 @@ def correct(store: "RunStore", external: "ExternalRecord") -> np.ndarray:
     Raises:
         StoreError: a file is damaged.
     """
-    return _predicted(store, external) == store.labels(external.data)["label"].to_numpy()
+    right: np.ndarray = _predicted(store, external) == store.labels(external.data)["label"].to_numpy()
+    return right
 
 
 def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -80,7 +81,7 @@ def sentence(external: "ExternalRecord", names: dict[tuple[str, str], str]) -> s
     return (
         f"Scored by VCBench {external.vcbench} on the {data.test_images} test images of "
         f"{dataset} ({data.split_id}; {data.data_copy}), {external.id} reaches "
-        f"{100 * external.metrics.top1:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
+        f"{100 * external.top1:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
         "test images, for this one trained network). Its predictions were brought from outside (sha256 "
         f"{external.sha256[:16]}); how it was trained and chosen is not known here."
     )
@@ -190,4 +191,5 @@ def _predicted(store: "RunStore", external: "ExternalRecord") -> np.ndarray:
     predictions = store.predictions(external)
     if predictions is None:
         raise StoreError(f"{store.predictions_of('brought', external.id)}: is not there any more")
-    return predictions["predicted"].to_numpy()
+    predicted: np.ndarray = predictions["predicted"].to_numpy()
+    return predicted

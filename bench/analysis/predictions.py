@@ -1,9 +1,10 @@
 """What trained networks said of each test image, from the store."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
+import numpy as np
 
 from bench.analysis.statistics import chance_scores
 from bench.errors import StoreError
@@ -18,15 +19,16 @@ class Outputs:
     """Of N test images in the order of the split: the class predicted, its probability, the log-probability
     of the true class, and the true class."""
 
-    predicted: NDArray
-    confidence: NDArray
-    log_prob: NDArray
-    labels: NDArray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    log_prob: np.ndarray
+    labels: np.ndarray
 
     @property
-    def correct(self) -> NDArray:
+    def correct(self) -> np.ndarray:
         """Whether the predicted class is the true one (N,)."""
-        return self.predicted == self.labels
+        right: np.ndarray = self.predicted == self.labels
+        return right
 
 
 class Predictions:
@@ -34,7 +36,7 @@ class Predictions:
 
     def __init__(self, store: "RunStore") -> None:
         self.store = store
-        self._labels: dict[tuple[str, str, str], NDArray] = {}
+        self._labels: dict[tuple[str, str, str], np.ndarray] = {}
         self._outputs: dict[str, Outputs | None] = {}
 
     def outputs(self, record: "TrialRecord") -> Outputs | None:
@@ -47,13 +49,22 @@ class Predictions:
             self._outputs[record.id] = None if record.outcome == "diverged" else self._read(record)
         return self._outputs[record.id]
 
-    def scores(self, record: "TrialRecord") -> NDArray | None:
+    def scores(self, record: "TrialRecord") -> np.ndarray | None:
         """The score of each test image (N,): 1 or 0, or chance where the trial diverged; None where no
         predictions are stored."""
         if record.outcome == "diverged":
             return chance_scores(record.data.classes, record.data.test_images)
         found = self.outputs(record)
         return None if found is None else found.correct.astype(float)
+
+    def table(self, records: "Iterable[TrialRecord]") -> np.ndarray:
+        """The scores of trials (R, N), of which each has some."""
+        rows = []
+        for record in records:
+            row = self.scores(record)
+            assert row is not None
+            rows.append(row)
+        return np.stack(rows)
 
     def _read(self, record: "TrialRecord") -> Outputs | None:
         predictions = self.store.predictions(record)
@@ -66,14 +77,14 @@ class Predictions:
                 f"test images of {record.id}"
             )
         columns = ("predicted", "confidence", "log_prob", "rank")
-        *outputs, rank = (predictions[name].to_numpy() for name in columns)
-        if ((outputs[0] == labels) != (rank == 0)).any():
+        predicted, confidence, log_prob, rank = (predictions[name].to_numpy() for name in columns)
+        if ((predicted == labels) != (rank == 0)).any():
             raise StoreError(
                 f"{self.store.labels_of(record.data.key)}: not the labels that {record.id} was tested on"
             )
-        return Outputs(*outputs, labels)
+        return Outputs(predicted, confidence, log_prob, labels)
 
-    def _true(self, data: "Data") -> NDArray:
+    def _true(self, data: "Data") -> np.ndarray:
         if data.key not in self._labels:
             self._labels[data.key] = self.store.labels(data)["label"].to_numpy()
         return self._labels[data.key]

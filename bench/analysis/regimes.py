@@ -52,12 +52,12 @@ def regimes(listing: "Listing", records: "dict[str, TrialRecord]") -> list[Regim
         listing: the suite as the store lists it.
         records: the records of its finished and diverged trials, by id; the latter count at chance.
     """
-    scores: dict[tuple, dict[str, dict[int | None, list[float]]]] = {}
+    scores: dict[tuple[str, str, str, str, int | None], dict[str, dict[int | None, list[float]]]] = {}
     probes: set[str] = set()
     for entry in listing.trials:
-        record = records.get(entry.id)
-        if record is None:
+        if entry.id not in records:
             continue
+        record = records[entry.id]
         data, name = record.data, entry.comparison
         if record.identity.recipe.get("probe") is not None:
             probes.add(name)

@@ -99,7 +99,8 @@ class Training:
         if name == "chance_top1":
             return 1 / record.data.classes
         baseline = self.baseline(record)
-        return getattr(baseline, name) if baseline else None
+        value: float | None = getattr(baseline, name, None)
+        return value
 
     def _loss(self, record: "TrialRecord") -> float | None:
         """The loss at the end of training as a share of that of guessing; a probe has none."""

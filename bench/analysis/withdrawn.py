@@ -5,6 +5,7 @@ Their looks at the test split are counted and their results told, as whoever rem
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -48,17 +49,19 @@ def read_withdrawn(path: Path) -> pd.DataFrame:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            rows = [{name: value or None for name, value in row.items()} for row in reader]
+            rows: list[dict[str, Any]] = [
+                {name: value or None for name, value in row.items()} for row in reader
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from error
     if lacking := [name for name in WITHDRAWN if name not in (reader.fieldnames or ())]:
         raise StoreError(f"{path}: should have the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}")
-    numbers = {name: kind for name, kind in WITHDRAWN.items() if kind != "str"}
+    numbers = {name: int if kind == "Int64" else float for name, kind in WITHDRAWN.items() if kind != "str"}
     try:
         for row in rows:
             for name, kind in numbers.items():
                 if row[name] is not None:
-                    row[name] = int(row[name]) if kind == "Int64" else float(row[name])
+                    row[name] = kind(row[name])
     except ValueError as error:
         raise StoreError(f"{path}: column {name}: {row[name]!r} should be a number") from error
     return frame(rows, WITHDRAWN)

@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
+from typing import Any
 
 from bench.errors import BenchError, brief, first_line, shortened
 
@@ -77,7 +78,7 @@ def _fail(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):  # nobody reads on, as in `vcbench models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    usage = typer.BadParameter.__base__
+    usage: Any = typer.BadParameter.__base__
     if isinstance(error, usage) and type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return error.exit_code
@@ -85,7 +86,7 @@ def _fail(error: Exception) -> int:
     return 2
 
 
-def _message(error: Exception, usage: type[Exception]) -> str:
+def _message(error: Exception, usage: Any) -> str:
     if isinstance(error, BenchError):
         return str(error)
     if isinstance(error, usage):

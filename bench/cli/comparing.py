@@ -59,10 +59,10 @@ def compare(
         raise InputError(f"--fail-on {fail_on}: should be {' or '.join(FAIL_ON)}")
     if variant and not suite:
         raise InputError(f"--variant {variant}: needs --suite, the name that A has for it")
-    stores = [RunStore(existing_store(path)) for path in (before, after)]
-    changes = find_changes(*stores, suite, variant)
-    costs = changed_costs(*stores)
-    listings = stores[1].suites()
+    old, new = (RunStore(existing_store(path)) for path in (before, after))
+    changes = find_changes(old, new, suite, variant)
+    costs = changed_costs(old, new)
+    listings = new.suites()
     if figure:
         from bench.report.changes import draw_changes
 

@@ -103,14 +103,16 @@ def unmatched_pairs(
     FLOPs are compared where they have been counted: `vcbench run` counts them before it trains.
     """
     from bench.networks import find_card
+    from bench.planning.plan import Resolved
+    from bench.store.records import CostRecord
 
     flops = {
         (profile.model, profile.input_size): profile.flops
         for profile in store.profiles()
-        if profile.what == "cost"
+        if isinstance(profile, CostRecord)
     }
     resolved = {
-        (item.trial.comparison, item.trial.contestant): item for item in found if hasattr(item, "identity")
+        (item.trial.comparison, item.trial.contestant): item for item in found if isinstance(item, Resolved)
     }
     lines = []
     for comparison in suite.comparison:
@@ -129,12 +131,13 @@ def unmatched_pairs(
             recipes = [one.recipe or comparison.recipe for one in both]
             if recipes[0] != recipes[1]:
                 said.append(f"recipe {recipes[0]} against {recipes[1]}")
-            counts = [flops.get((one.model, comparison.input_size)) for one in both]
+            counts = [flops.get((one.model, comparison.input_size), 0) for one in both]
             if all(counts) and max(counts) > UNMATCHED_FLOPS * min(counts):
                 dearer = a if counts[0] > counts[1] else b
                 said.append(f"{dearer} costs {max(counts) / min(counts):.1f} times the FLOPs")
-            if all(trial and trial.trial.recipe.probe for trial in trials):
-                widths = [estimator.feature_width(trial) for trial in trials]
+            probes = [trial for trial in trials if trial and trial.trial.recipe.probe]
+            if len(probes) == 2:
+                widths = [estimator.feature_width(probe) for probe in probes]
                 if widths[0] != widths[1]:
                     said.append(f"{widths[0]:,} features against {widths[1]:,}")
             if said:
@@ -156,7 +159,9 @@ def _trial_row(
     expected: dict[str, float],
     unfetched: "dict[Trial, float]",
 ) -> dict[str, Any]:
-    run = getattr(item, "id", None)
+    from bench.planning.plan import Resolved, Unresolved
+
+    run = item.id if isinstance(item, Resolved) else None
     trial = item.trial
     seconds = expected.get(run) if run is not None else unfetched.get(trial)
     return {
@@ -169,7 +174,7 @@ def _trial_row(
         "shots": trial.shots,
         "replicate": trial.replicate,
         "expected_s": None if seconds is None else round(seconds),
-        "reason": str(item.reason) if run is None else None,
+        "reason": str(item.reason) if isinstance(item, Unresolved) else None,
     }
 
 

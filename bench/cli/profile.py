@@ -141,10 +141,10 @@ def profile(
     elif "energy" in chosen:
         chosen.append("speed")  # energy is a column of its table
     if full:
-        given_modes = given_modes or MODES
-        formats = formats or MEMORY_FORMATS
+        given_modes = given_modes or list(MODES)
+        formats = formats or list(MEMORY_FORMATS)
         precisions = precisions or [p for p in PRECISIONS if device == "cuda" or p not in CUDA_PRECISIONS]
-        batch_sizes = batch_sizes or (FULL_BATCH_SIZES if device == "cpu" else FULL_CUDA_BATCH_SIZES)
+        batch_sizes = batch_sizes or list(FULL_BATCH_SIZES if device == "cpu" else FULL_CUDA_BATCH_SIZES)
     configs = grid(
         models,
         given_modes or ("infer",),

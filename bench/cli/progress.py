@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -67,14 +68,14 @@ class Stop:
                 raise Ended
 
         before = {number: signal.signal(number, handle) for number in STOPPING}
-        timed = self.deadline is not None and hasattr(signal, "setitimer")
-        if timed:
+        timed = hasattr(signal, "setitimer")
+        if timed and self.deadline is not None:
             before[signal.SIGALRM] = signal.signal(signal.SIGALRM, spent)
             signal.setitimer(signal.ITIMER_REAL, max(1e-6, self.deadline - time.monotonic()))
         try:
             yield
         finally:
-            if timed:
+            if timed and self.deadline is not None:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -119,7 +120,7 @@ class TrialBar:
         return self._should_stop()
 
 
-def _column(**layout: int) -> Column:
+def _column(**layout: Any) -> Column:
     return Column(no_wrap=True, overflow="ellipsis", **layout)
 
 
@@ -171,12 +172,12 @@ class SuiteBars:
             self.bars.advance(self.suite)
         if outcome.status == "elsewhere":
             return
-        if outcome.status == "finished":
-            metrics = outcome.record.metrics
-            val = f", val {metrics.val_top1:.1%}" if metrics.val_top1 is not None else ""
-            text = f"top-1 {metrics.top1:.1%}{val}, {outcome.record.wall_s:.0f} s"
+        record = outcome.record
+        if record is not None and outcome.status == "finished":
+            val = f", val {record.metrics.val_top1:.1%}" if record.metrics.val_top1 is not None else ""
+            text = f"top-1 {record.top1:.1%}{val}, {record.wall_s:.0f} s"
         else:
-            text = f"{outcome.status}: {outcome.message or outcome.record.reason}"
+            text = f"{outcome.status}: {outcome.message or (record and record.reason)}"
         self.console.print(
             f"{outcome.resolved.id}  {outcome.resolved.trial.where}: {text}", markup=False, soft_wrap=True
         )

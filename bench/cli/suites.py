@@ -1,7 +1,7 @@
 """vcbench run, status, new: suites from their file to their results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -119,7 +119,7 @@ def status(
     if name and name not in listings:
         raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, listings)}')
     done = {record.id for record in store.each_trial()}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:
         entries = {entry.id or number: entry for number, entry in enumerate(listings[key].trials)}
         errors = {run: error for run in entries if isinstance(run, str) and (error := store.error(run))}
@@ -179,15 +179,16 @@ def new(
     from bench.errors import InputError
     from bench.planning.new_suite import write_suite
 
-    if (folder is None) == (dataset is None):
-        raise InputError("new: name one folder of images, as in: vcbench new photos --models A,B")
     where = folder if dataset is None else dataset
+    if where is None or (folder is not None and dataset is not None):
+        raise InputError("new: name one folder of images, as in: vcbench new photos --models A,B")
     if models is None:
         raise InputError(f"new {where}: name the models, as in --models deit_small_patch16_224,resnet50")
     if weights not in ("card", "none"):
         raise InputError(f"--weights {weights}: should be card (pretrained) or none (random)")
     files = weights_folder(weights_dir, data_folder(data_dir))
-    written = write_suite(where, models, shots, out, weights=weights, weights_dir=files)
+    known: Literal["card", "none"] = "card" if weights == "card" else "none"
+    written = write_suite(where, models, shots, out, weights=known, weights_dir=files)
     for line in written.warnings:
         warn(line)
     for line in written.choices:

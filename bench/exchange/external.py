@@ -207,8 +207,9 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         if old is None or old.sha256 != content or old.data != test.data:
             raise InputError(f"--name {name}: {folder} holds other predictions; choose another name")
         return old
-    metrics = measure(answers, test)
-    count = len(test.labels)
+    metrics, count = measure(answers, test), len(test.labels)
+    top1 = metrics["top1"]
+    assert top1 is not None
     record = {
         "format": FORMAT,
         "kind": "brought",
@@ -219,7 +220,7 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         "given": "predicted" if answers.probabilities is None else "probabilities",
         "data": test.data.content(),
         "metrics": metrics,
-        "top1_wilson": list(wilson(round(metrics["top1"] * count), count)),
+        "top1_wilson": list(wilson(round(top1 * count), count)),
         "vcbench": __version__,
         "scored": datetime.now(UTC).isoformat(timespec="seconds"),
     }

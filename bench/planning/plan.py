@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BenchError, DataError, InputError, WeightsError
 from bench.files import digest
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from bench.data import Dataset
     from bench.networks import Weights
     from bench.spec.card import Card
+
+
+AnyResolved = TypeVar("AnyResolved", bound=Resolved | Unresolved)
+Found = TypeVar("Found")
 
 
 def plan(suite: Suite, replicates: int | None = None) -> list[Trial]:
@@ -215,27 +219,33 @@ class Resolver:
         )
         return resolved if missing is None else Unresolved(trial, missing, resolved)
 
-    def resolve_all(self, trials: Iterable[Trial], *, strict: bool = False) -> list[Resolved | Unresolved]:
-        """Every distinct trial: one whose subset is the whole split has no draws to repeat.
+    def resolve_all(self, trials: Iterable[Trial]) -> list[Resolved | Unresolved]:
+        """Every distinct trial: one whose subset is the whole split has no draws to repeat."""
+        return distinct(map(self.resolve, trials))
+
+    def resolve_strictly(self, trials: Iterable[Trial]) -> list[Resolved]:
+        """As `resolve_all`.
 
         Raises:
-            DataError, WeightsError: where `strict`, of the first trial whose data or weights are missing.
+            DataError, WeightsError: of the first trial whose data or weights are missing.
         """
         resolved = []
         for trial in trials:
-            resolved.append(self.resolve(trial))
-            if strict and isinstance(resolved[-1], Unresolved):
-                raise resolved[-1].reason
+            item = self.resolve(trial)
+            if isinstance(item, Unresolved):
+                raise item.reason
+            resolved.append(item)
         return distinct(resolved)
 
 
-def distinct(resolved: Iterable[Resolved | Unresolved]) -> list[Resolved | Unresolved]:
+def distinct(resolved: Iterable[AnyResolved]) -> list[AnyResolved]:
     """Each trial of a contestant in a comparison once: replicates are one trial where nothing is drawn. What
     could not be resolved is kept as it is."""
-    kept: dict[tuple[str, str, str] | int, Resolved | Unresolved] = {}
+    kept: dict[tuple[str, str, str] | int, AnyResolved] = {}
     for number, item in enumerate(resolved):
-        known = isinstance(item, Resolved)
-        key = (item.id, item.trial.comparison, item.trial.contestant) if known else number
+        key: tuple[str, str, str] | int = number
+        if isinstance(item, Resolved):
+            key = item.id, item.trial.comparison, item.trial.contestant
         kept.setdefault(key, item)
     return list(kept.values())
 
@@ -327,7 +337,7 @@ def listing(
     return Listing.model_validate(content)
 
 
-def _value(found: Any) -> Any:
+def _value(found: Found | BenchError) -> Found:
     if isinstance(found, BenchError):
         raise found
     return found

@@ -7,7 +7,7 @@ from bench.machine import device_name, machine_name
 from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob
 from bench.profiling.kinds import find_kind
-from bench.store.records import ProfileRecord
+from bench.store.records import CostRecord, MeasuredRecord, ProfileRecord
 
 # Where nothing was measured here yet: FLOP/s of a core and of a GPU, and FLOPs of a forward pass at 224 px.
 CORE_FLOPS, GPU_FLOPS, FORWARD_FLOPS = 8e10, 3e13, 1e10
@@ -21,7 +21,7 @@ def expected_seconds(jobs: Iterable[ProfileJob], records: Iterable[ProfileRecord
         records: the profiles of a store: costs give the FLOPs, speeds measured here those a second.
     """
     records = list(records)
-    flops = {(r.model, r.input_size): r.flops for r in records if r.what == "cost"}
+    flops = {(r.model, r.input_size): r.flops for r in records if isinstance(r, CostRecord)}
     return sum(
         find_kind(job.kind).expected_seconds(
             job, _step(job.config, flops, records) if isinstance(job.config, NetworkConfig) else 0.0
@@ -32,14 +32,13 @@ def expected_seconds(jobs: Iterable[ProfileJob], records: Iterable[ProfileRecord
 
 def _step(config: NetworkConfig, flops: dict[tuple[str, int], int], records: list[ProfileRecord]) -> float:
     """Seconds of one step of a network."""
-    forward = flops.get((config.model, config.input_size))
-    if forward is None:
-        at_224 = flops.get((config.model, 224), FORWARD_FLOPS)
-        forward = at_224 * (config.input_size / 224) ** 2
+    at_224 = flops.get((config.model, 224), FORWARD_FLOPS)
+    forward = flops.get((config.model, config.input_size), at_224 * (config.input_size / 224) ** 2)
     rates = [
         r.flops_per_s
         for r in records
-        if r.what == "speed"
+        if isinstance(r, MeasuredRecord)
+        and r.what == "speed"
         and r.flops_per_s
         and (r.machine, r.device) == (machine_name(), device_name(config.device))
     ]

@@ -1,6 +1,6 @@
 """A profile as a unit of work: what kind it is, of which configuration, and the id that follows from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -69,7 +69,9 @@ class ProfileJob(Generic[AnyConfig]):
         fields |= {name: value for name, value in there.items() if name in fields}
         return self._id(fields, record.machine, device, record.versions) == record.id
 
-    def _id(self, fields: dict[str, Any], machine: str | None, device: str, versions: dict[str, str]) -> str:
+    def _id(
+        self, fields: dict[str, Any], machine: str | None, device: str, versions: Mapping[str, str | None]
+    ) -> str:
         if isinstance(self.config, CostConfig):  # counts are the same on every machine
             counters = {name: versions[name] for name in ("torch", "timm", "fvcore") if name in versions}
             depends_on = {"counting": COUNTING, **fields, "versions": counters}

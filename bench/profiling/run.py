@@ -10,7 +10,7 @@ from bench.profiling.processes import Stopped
 from bench.profiling.samples import UNSTABLE, summarise
 from bench.profiling.scheduler import Row, best_rows, measure_rows, now
 from bench.profiling.session import Session
-from bench.store.records import ProfileRecord
+from bench.store.records import MeasuredRecord, ProfileRecord
 from bench.store.run_store import RunStore
 
 # The fields of a worker's result that are stored as they are, from its last process.
@@ -107,9 +107,10 @@ def _row_record(row: Row, session: Session, earlier: ProfileRecord | None) -> Re
 def _agreement(rates: Record, earlier: ProfileRecord | None) -> Record:
     """The rate of the same job's earlier record; where the two are further apart than `UNSTABLE`, the row is
     unstable."""
-    if earlier is None or earlier.outcome != "measured":
+    before = earlier.images_per_s if isinstance(earlier, MeasuredRecord) else None
+    if before is None:
         return {"earlier_images_per_s": None}
-    before, after = earlier.images_per_s, rates["images_per_s"]
+    after = rates["images_per_s"]
     apart = max(before, after) / min(before, after) - 1 > UNSTABLE
     return {"earlier_images_per_s": before, "unstable": rates["unstable"] or apart}
 

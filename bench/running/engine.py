@@ -203,17 +203,20 @@ class _Worker:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
             return self._died(workspace)
+        assert self.resolved is not None
         if kind == "began":
             self.observer = follow(self.resolved)
             return None
         if kind == "progress":
             (phase, done, total), numbers = content
+            assert self.observer is not None
             self.observer.progress(phase, done, total, **numbers)
             return None
         self.resolved = None
         if kind == "failed":
             raise content
-        return content
+        outcome: Outcome = content
+        return outcome
 
     def stop(self) -> None:
         """Ask it to pause the trial it is at, and to begin no other."""
@@ -237,6 +240,7 @@ class _Worker:
         if code == -getattr(signal, "SIGKILL", 0):
             message += ", as one does that needs more memory than there is; try --jobs 1"
         resolved, self.resolved = self.resolved, None
+        assert resolved is not None
         RunStore(workspace.results).note_error(resolved.id, message)
         return Outcome(resolved, "errored", message=message)
 

@@ -27,6 +27,7 @@ STEPS = {"cpu": 2, "cuda": 10, "mps": 10}
 WARM_UP = {"cpu": 1, "cuda": 3, "mps": 3}
 # Finished trials of a kind whose median is taken; ids are hashes, so the first are as good as any.
 ENOUGH = 50
+Kind = tuple[str | int, ...]
 # Images decoded to know how long one takes.
 DECODED = 64
 
@@ -46,10 +47,10 @@ class Estimator:
     def __init__(self, store: RunStore, device: str, dataset: "Callable[[Trial], Dataset]") -> None:
         self.store, self._requested, self._dataset = store, device, dataset
         self._device: str | None = None
-        self._rates: dict[tuple, float] = {}
+        self._rates: dict[Kind, float] = {}
         self._widths: dict[str, int] = {}
-        self._decoding: dict[tuple, float] = {}
-        self._seen: defaultdict[tuple, list[float]] = defaultdict(list)
+        self._decoding: dict[tuple[Any, ...], float] = {}
+        self._seen: defaultdict[Kind, list[float]] = defaultdict(list)
         self._unseen = store.each_trial()
         self._measured = self._calibrated = False
         self._counted: set[Path] = set()
@@ -146,8 +147,9 @@ class Estimator:
         from bench.training.probe import expected_seconds
 
         self._calibrated = True
-        width = self.feature_width(resolved)
-        return expected_seconds(resolved.train_images, width, resolved.classes, resolved.trial.recipe.probe)
+        width, recipe = self.feature_width(resolved), resolved.trial.recipe.probe
+        assert recipe is not None
+        return expected_seconds(resolved.train_images, width, resolved.classes, recipe)
 
     def source(self) -> str:
         """Where the expectations so far come from."""
@@ -156,7 +158,7 @@ class Estimator:
             return f"{measured}, where there are none from {calibrated}"
         return calibrated if self._calibrated else measured
 
-    def _finished(self, kind: tuple) -> list[float]:
+    def _finished(self, kind: Kind) -> list[float]:
         """Rates of trials of a kind that finished here; of a large store no more is read than it takes."""
         here, device = machine_name(), device_name(self.device)
         while len(self._seen[kind]) < ENOUGH and (record := next(self._unseen, None)) is not None:
@@ -179,7 +181,10 @@ class Estimator:
         recipe = trial.recipe
         network = self._network(resolved).to(device).train(train)
         self._widths[trial.model] = network.num_features
-        batch = min(recipe.budget.batch_size, resolved.train_images) if train else EVALUATION_BATCH[device]
+        batch = EVALUATION_BATCH[device]
+        if train:
+            budget, optimizer = recipe.training
+            batch = min(budget.batch_size, resolved.train_images)
         batch = min(batch, CPU_BATCH) if device == "cpu" else batch
         images = torch.randn(batch, 3, trial.input_size, trial.input_size, device=device)
         labels = torch.zeros(batch, dtype=torch.int64, device=device)
@@ -193,10 +198,10 @@ class Estimator:
         if train:
             training_step = TrainingStep(
                 network,
-                make_optimizer(network, recipe.optimizer),
+                make_optimizer(network, optimizer),
                 CrossEntropy(),
                 precision=trial.precision,
-                clip_grad=recipe.optimizer.clip_grad,
+                clip_grad=optimizer.clip_grad,
             )
             step = partial(training_step, images, labels)
         with _refusal_of(trial):
@@ -257,7 +262,7 @@ def _finish(device: str) -> None:
     torch.get_device_module(device).synchronize()
 
 
-def _kind(identity: dict[str, Any]) -> tuple:
+def _kind(identity: dict[str, Any]) -> Kind:
     return identity["model"]["name"], identity["input_size"], identity["precision"]
 
 
@@ -266,6 +271,6 @@ def _images_of(record: TrialRecord) -> int:
     if record.identity.recipe["probe"] is not None:
         return 0
     data = record.data
-    looks = data.val_images * record.identity.recipe["val_times"]
+    looks: int = data.val_images * record.identity.recipe["val_times"]
     evaluated = data.train_images + data.val_images + data.test_images + looks
     return BACKWARD * (record.images_seen or 0) + evaluated

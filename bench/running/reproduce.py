@@ -1,5 +1,6 @@
 """Running a stored trial or profile again, and whether it comes out the same."""
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import InputError
+from bench.errors import InputError, StoreError
 from bench.files import canonical
 from bench.spec.job import Resolved, Trial, Unresolved
 from bench.spec.recipe import Recipe
@@ -77,7 +78,10 @@ def stored_trial(record: TrialRecord, dataset: str | None = None, where: str = "
         dataset: the name to open the data by, where it is another than the recorded one ("folder:PATH").
         where: the suite, for messages.
     """
-    identity = record.identity
+    identity, weights = record.identity, record.model.weights
+    data = dataset or identity.dataset
+    if weights is None or data is None:
+        raise StoreError(f"{record.id}: its record does not name its weights and its dataset")
     words = {"name": record.recipe, "title": record.recipe, "expected": "as stored"}
     values = identity.recipe | words | {"protocol": record.protocol}
     replicate = next((seed for seed in (identity.seed, identity.draw_seed) if seed is not None), 0)
@@ -87,8 +91,8 @@ def stored_trial(record: TrialRecord, dataset: str | None = None, where: str = "
         contestant=record.model.name,
         title=record.model.title,
         model=record.model.name,
-        weights=record.model.weights,
-        dataset=dataset or identity.dataset,
+        weights=weights,
+        dataset=data,
         split_id=identity.split_id,
         shots=identity.shots,
         replicate=replicate,
@@ -272,7 +276,7 @@ def _allowed(
     """
     if not flipped or not images or not test_images:
         return tolerance
-    return max(tolerance, DEVIATIONS * max(1.0, sum(flipped) * images / test_images) ** 0.5 / images)
+    return max(tolerance, DEVIATIONS * math.sqrt(max(1.0, sum(flipped) * images / test_images)) / images)
 
 
 def _near(a: float | None, b: float | None, tolerance: float) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
 from bench.planning.plan import Resolver, distinct, listing, plan
@@ -55,7 +55,7 @@ def write_listing(
     suite: Suite,
     store: RunStore,
     found: Iterable[Resolved | Unresolved],
-    profiles: Iterable[ProfileJob],
+    profiles: Iterable[ProfileJob[Any]],
     file: Path | None = None,
 ) -> None:
     """Store what the suite holds, keeping what earlier runs of the same suite had asked for.
@@ -124,7 +124,7 @@ def _relative(file: Path, store: RunStore) -> str:
     return Path(os.path.relpath(file.resolve(), Path(store.root).resolve())).as_posix()
 
 
-def _asks_for(record: ProfileRecord, profiles: Iterable[ProfileJob]) -> bool:
+def _asks_for(record: ProfileRecord, profiles: Iterable[ProfileJob[Any]]) -> bool:
     return any(profile.matches(record) for profile in profiles)
 
 
@@ -162,7 +162,7 @@ def run_suite(
     trials = chosen(suite, replicates, only)
     store = RunStore(workspace.results)
     resolver = workspace.resolver
-    wanted = resolver.resolve_all(trials, strict=True)
+    wanted = resolver.resolve_strictly(trials)
     for line in resolver.warnings():
         warn(line)
     check_networks(wanted, resolver)
@@ -231,7 +231,7 @@ def _baselines(
 
 
 def _measure(
-    profiles: Iterable[ProfileJob],
+    profiles: Iterable[ProfileJob[Any]],
     store: RunStore,
     told: Callable[[str], None],
     should_stop: Callable[[], bool],
@@ -265,5 +265,5 @@ def _release_gpu() -> None:
         torch.cuda.empty_cache()
 
 
-def _cell(entry: TrialEntry) -> tuple:
+def _cell(entry: TrialEntry) -> tuple[str, str, int | None, int]:
     return entry.comparison, entry.contestant, entry.shots, entry.replicate

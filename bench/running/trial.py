@@ -106,7 +106,7 @@ def _run(resolved: Resolved, workspace: Workspace, observer: Observer) -> TrialR
     gpu = gpu_facts(device)
     if gpu is not None and "other_processes" in gpu:
         gpu["other_processes"] = max(gpu["other_processes"], others)
-    shared = gpu is not None and gpu.get("other_processes", 0) > 0
+    shared = gpu is not None and bool(gpu.get("other_processes"))
     record = {
         "format": FORMAT,
         "kind": "trial",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.files import staged
-from bench.store.layout import Layout
+from bench.store.layout import Kind, Layout
 from bench.store.records import ExternalRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Artefacts(Layout):
 
         External predictions may have the column `predicted` alone.
         """
-        kind = "brought" if isinstance(record, ExternalRecord) else "runs"
+        kind: Kind = "brought" if isinstance(record, ExternalRecord) else "runs"
         return _table(self.predictions_of(kind, record.id))
 
     def history(self, run: str) -> "pd.DataFrame | None":
@@ -47,7 +47,8 @@ class Artefacts(Layout):
 
         path = self.files(run).probabilities
         try:
-            return np.load(path, allow_pickle=False).astype(np.float32)
+            array: np.ndarray = np.load(path, allow_pickle=False)
+            return array.astype(np.float32)
         except (OSError, ValueError, EOFError) as error:
             raise StoreError(f"{path}: cannot be read ({error})") from error
 

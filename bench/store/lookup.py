@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import InputError, shortened
-from bench.store.records import Stored
+from bench.store.layout import Kind
+from bench.store.records import ExternalRecord, ProfileRecord, TrialRecord
 from bench.store.run_store import RunStore
 
 SHOWN = 5
-FOLDERS = {"trial": "runs", "profile": "profiles", "brought": "brought"}
+FOLDERS: dict[str, Kind] = {"trial": "runs", "profile": "profiles", "brought": "brought"}
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,11 @@ def own_images(store: RunStore, run: str) -> str | None:
     return None
 
 
-def record_of(store: RunStore, entry: Entry) -> Stored | None:
+def record_of(store: RunStore, entry: Entry) -> TrialRecord | ProfileRecord | ExternalRecord | None:
     """The record of an entry, if it is done."""
-    read = {"trial": store.record, "profile": store.profile, "brought": store.external}[entry.kind]
-    return read(entry.id)
+    if entry.kind == "trial":
+        return store.record(entry.id)
+    return store.profile(entry.id) if entry.kind == "profile" else store.external(entry.id)
 
 
 def describe(store: RunStore, entry: Entry) -> dict[str, Any]:

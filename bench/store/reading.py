@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9
 AnyStored = TypeVar("AnyStored", bound=Stored)
+Record = TrialRecord | ProfileRecord | BaselineRecord | ExternalRecord
+SCHEMAS: dict[Kind, type[Record]] = {
+    "runs": TrialRecord,
+    "profiles": ProfileRecord,
+    "baselines": BaselineRecord,
+    "brought": ExternalRecord,
+}
 
 
 def read(path: Path, schema: type[AnyStored]) -> AnyStored:
@@ -50,14 +57,14 @@ def made_of(content: dict[str, Any], schema: type[AnyStored], path: Path) -> Any
         raise StoreError(f"{path}: damaged: {first_problem(error, schema)}") from None
 
 
-def schema_of(kind: Kind, content: dict[str, Any]) -> type[TrialRecord | ProfileRecord | BaselineRecord]:
+def schema_of(kind: Kind, content: dict[str, Any]) -> type[Record]:
     """The model of a record."""
     if kind == "profiles":
         return CostRecord if content.get("what") == "cost" else MeasuredRecord
-    return {"runs": TrialRecord, "baselines": BaselineRecord, "brought": ExternalRecord}[kind]
+    return SCHEMAS[kind]
 
 
-def read_record(layout: Layout, kind: Kind, name: str) -> Stored:
+def read_record(layout: Layout, kind: Kind, name: str) -> Record:
     """The record of a trial, profile, baseline or external model that can be believed.
 
     Its folder has the name of its id, the id of a trial is the digest of its identity, and its predictions,
@@ -68,14 +75,16 @@ def read_record(layout: Layout, kind: Kind, name: str) -> Stored:
     """
     path = layout.record_of(kind, name)
     content = _content(path)
-    record = made_of(content, schema_of(kind, content), path)
+    record: Record = made_of(content, schema_of(kind, content), path)
     if record.id != name:
         raise StoreError(f'{path}: the record of "{shortened(record.id, 40)}", in the folder of another')
     if kind == "runs" and digest(content["identity"]) != record.id:
         raise StoreError(
             f"{path}: its identity is that of another trial: it was changed after it was written"
         )
-    if kind == "brought" or (kind == "runs" and record.outcome == "finished"):
+    if isinstance(record, ExternalRecord) or (
+        isinstance(record, TrialRecord) and record.outcome == "finished"
+    ):
         predictions = layout.predictions_of(kind, name)
         if not _goes_with(record, predictions, layout):
             raise StoreError(f"{predictions}: not the predictions that its record was written with")
@@ -124,7 +133,7 @@ def _goes_with(record: TrialRecord | ExternalRecord, path: Path, layout: Layout)
     right = [] if rank is None else [rank == 0]
     if record.predictions_sha256 is None and labels.exists():
         right.append(predicted == _columns(labels).get("label"))
-    return all(abs(one.mean() - record.metrics.top1) < ROUNDING for one in right)
+    return all(abs(one.mean() - record.top1) < ROUNDING for one in right)
 
 
 def _columns(path: Path) -> "dict[str, np.ndarray]":

@@ -188,7 +188,8 @@ class TrialRecord(Circumstances):
     @property
     def top1(self) -> float:
         """Test accuracy; that of guessing where the trial diverged."""
-        return self.metrics.top1 if self.outcome == "finished" else 1 / self.data.classes
+        top1 = self.metrics.top1 if self.outcome == "finished" else None
+        return 1 / self.data.classes if top1 is None else top1
 
 
 class BaselineRecord(Circumstances):
@@ -226,6 +227,12 @@ class ExternalRecord(Versioned):
         if self.metrics.top1 is None:
             raise ValueError("metrics.top1 is missing")
         return self
+
+    @property
+    def top1(self) -> float:
+        """Test accuracy."""
+        assert self.metrics.top1 is not None
+        return self.metrics.top1
 
 
 class ProfileRecord(Circumstances):

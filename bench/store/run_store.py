@@ -12,7 +12,7 @@ from bench.files import staged, write_json
 from bench.store.artefacts import Artefacts
 from bench.store.labels import Labels
 from bench.store.layout import Kind
-from bench.store.reading import made_of, read, read_record, schema_of, sha256
+from bench.store.reading import AnyStored, made_of, read, read_record, schema_of, sha256
 from bench.store.records import (
     FORMAT,
     BaselineRecord,
@@ -20,7 +20,6 @@ from bench.store.records import (
     Failure,
     Listing,
     ProfileRecord,
-    Stored,
     StoreMark,
     TrialRecord,
 )
@@ -39,7 +38,7 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._seen: dict[Path, tuple[Any, Stored | None]] = {}
+        self._seen: dict[Path, tuple[Any, Any]] = {}
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root}: is a file, not a run store; choose another --results")
         if self.marker.exists():
@@ -85,31 +84,31 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def each_trial(self) -> Iterator[TrialRecord]:
         """As `trials`, one at a time: for whoever does not need them all."""
-        return self._each("runs")
+        return self._each("runs", TrialRecord)
 
     def profiles(self) -> list[ProfileRecord]:
         """The records of all profiles, in order of their ids."""
-        return list(self._each("profiles"))
+        return list(self._each("profiles", ProfileRecord))
 
     def baselines(self) -> list[BaselineRecord]:
         """The records of all baselines, in order of their ids."""
-        return list(self._each("baselines"))
+        return list(self._each("baselines", BaselineRecord))
 
     def externals(self) -> list[ExternalRecord]:
         """The records of all predictions that were made elsewhere, by name."""
-        return list(self._each("brought"))
+        return list(self._each("brought", ExternalRecord))
 
     def record(self, run: str) -> TrialRecord | None:
         """The record of a trial, if it has finished or diverged."""
-        return self._record("runs", run)
+        return self._record("runs", run, TrialRecord)
 
     def profile(self, run: str) -> ProfileRecord | None:
         """The record of a profile, if it has been measured."""
-        return self._record("profiles", run)
+        return self._record("profiles", run, ProfileRecord)
 
     def external(self, name: str) -> ExternalRecord | None:
         """The record of predictions that were made elsewhere."""
-        return self._record("brought", name)
+        return self._record("brought", name, ExternalRecord)
 
     def is_done(self, run: str) -> bool:
         """Whether a trial has an outcome that stands."""
@@ -121,7 +120,7 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def has_baseline(self, run: str) -> bool:
         """Whether the baselines of a subset have been measured."""
-        return self._record("baselines", run) is not None
+        return self._record("baselines", run, BaselineRecord) is not None
 
     def names(self, kind: Kind) -> list[str]:
         """The folders of a kind, in order, whether or not there is a record in them."""
@@ -163,7 +162,7 @@ class RunStore(Unfinished, Artefacts, Labels):
         Raises:
             StoreError: the content is no record, or cannot be written; so in the methods below.
         """
-        record = self._write("runs", run, content)
+        record = self._write("runs", run, content, TrialRecord)
         self.files(run).tidy()
         return record
 
@@ -175,28 +174,30 @@ class RunStore(Unfinished, Artefacts, Labels):
         `samples` are the ms of every timed step, by process; they lie beside the record in a table.
         """
         self.write_samples(run, samples)
-        record = self._write("profiles", run, content)
+        record = self._write("profiles", run, content, ProfileRecord)
         self.processes_of(run).unlink(missing_ok=True)
         return record
 
     def finish_baseline(self, run: str, content: dict[str, Any]) -> BaselineRecord:
         """Store the baselines of a subset."""
-        return self._write("baselines", run, content)
+        return self._write("baselines", run, content, BaselineRecord)
 
     def finish_external(self, name: str, content: dict[str, Any]) -> ExternalRecord:
         """Store the record of predictions that were made elsewhere, with their hash."""
-        return self._write("brought", name, content)
+        return self._write("brought", name, content, ExternalRecord)
 
-    def _each(self, kind: Kind) -> Iterator[Any]:
-        records = (self._record(kind, name) for name in self.names(kind))
+    def _each(self, kind: Kind, schema: type[AnyStored]) -> Iterator[AnyStored]:
+        records = (self._record(kind, name, schema) for name in self.names(kind))
         return (record for record in records if record is not None)
 
-    def _record(self, kind: Kind, name: str) -> Any:
+    def _record(self, kind: Kind, name: str, schema: type[AnyStored]) -> AnyStored | None:
         """A record that can be believed; None where there is none, or it is not one."""
         path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
-        return self._believed(path, predictions, partial(read_record, self, kind, name))
+        record = self._believed(path, predictions, partial(read_record, self, kind, name))
+        assert record is None or isinstance(record, schema)
+        return record
 
-    def _believed(self, path: Path, beside: Path, read_it: Callable[[], Stored]) -> Any:
+    def _believed(self, path: Path, beside: Path, read_it: Callable[[], AnyStored]) -> AnyStored | None:
         """What a file holds, read again only where it or the one beside it has changed."""
         now = _stamp(path), _stamp(beside)
         if now[0] is None:
@@ -209,14 +210,16 @@ class RunStore(Unfinished, Artefacts, Labels):
                 warn(f"{error}; it is left out")
                 known = None
             self._seen[path] = now, known
-        return known
+        held: AnyStored | None = known
+        return held
 
-    def _write(self, kind: Kind, name: str, content: dict[str, Any]) -> Any:
+    def _write(self, kind: Kind, name: str, content: dict[str, Any], schema: type[AnyStored]) -> AnyStored:
         path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
         content = {"format": FORMAT} | content
         if predictions.exists():
             content = content | {"predictions_sha256": sha256(predictions)}
         record = made_of(content, schema_of(kind, content), path)
+        assert isinstance(record, schema)
         write_json(path, record.content())
         return record
 

@@ -1,15 +1,13 @@
 """Tables of what was measured: speed, memory, how both and cost scale, end to end, and loading."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from bench.files import canonical
+from bench.store.records import MeasuredRecord, ProfileRecord
 from bench.tables.frames import frame, typed
-
-if TYPE_CHECKING:
-    from bench.store.records import MeasuredRecord, ProfileRecord
 
 SETTING = {
     "model": "str",
@@ -214,7 +212,7 @@ HOW = [
 ]
 
 
-def measured_tables(profiles: "Iterable[ProfileRecord]") -> dict[str, pd.DataFrame]:
+def measured_tables(profiles: Iterable[ProfileRecord]) -> dict[str, pd.DataFrame]:
     """The tables of what was measured; without measurements they are empty, with their columns."""
     profiles = list(profiles)
     speed, memory = speed_table(profiles), memory_table(profiles)
@@ -227,52 +225,55 @@ def measured_tables(profiles: "Iterable[ProfileRecord]") -> dict[str, pd.DataFra
     }
 
 
-def speed_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
+def speed_table(profiles: Iterable[ProfileRecord]) -> pd.DataFrame:
     """One row a setting, machine and versions; those that failed or ran out of memory have no numbers."""
     profiles = list(profiles)
-    spent = {_place(r): r for r in profiles if r.what == "energy" and r.outcome == "measured"}
+    spent = {_place(r): r for r in _measured(profiles, "energy") if r.outcome == "measured"}
     rows = []
-    for record in profiles:
-        if record.what == "speed":
-            energy = spent.get(_place(record))
-            limits = {
-                "matmul_peak_flops_per_s": (record.matmul_peak or {}).get("flops_per_s"),
-                "memory_bandwidth_bytes_per_s": (record.memory_bandwidth or {}).get("bytes_per_s"),
-            }
-            rows.append(_row(record) | limits | {name: getattr(energy, name, None) for name in ENERGY})
+    for record in _measured(profiles, "speed"):
+        energy = spent.get(_place(record))
+        limits = {
+            "matmul_peak_flops_per_s": (record.matmul_peak or {}).get("flops_per_s"),
+            "memory_bandwidth_bytes_per_s": (record.memory_bandwidth or {}).get("bytes_per_s"),
+        }
+        rows.append(_row(record) | limits | {name: getattr(energy, name, None) for name in ENERGY})
     return _sorted(frame(rows, SPEED))
 
 
-def _place(record: "MeasuredRecord") -> tuple[Any, ...]:
+def _place(record: MeasuredRecord) -> tuple[Any, ...]:
     """What a record of speed and one of energy have in common where they are of the same."""
     return (*(getattr(record, name) for name in (*PLACE, *HOW[:-1])), canonical(record.versions))
 
 
-def memory_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
+def memory_table(profiles: Iterable[ProfileRecord]) -> pd.DataFrame:
     """One row a setting, machine and versions."""
     return _table(profiles, "memory", MEMORY)
 
 
-def _table(profiles: "Iterable[ProfileRecord]", what: str, columns: dict[str, str]) -> pd.DataFrame:
-    return _sorted(frame([_row(r) for r in profiles if r.what == what], columns))
+def _table(profiles: Iterable[ProfileRecord], what: str, columns: dict[str, str]) -> pd.DataFrame:
+    return _sorted(frame([_row(record) for record in _measured(profiles, what)], columns))
+
+
+def _measured(profiles: Iterable[ProfileRecord], what: str) -> list[MeasuredRecord]:
+    """The records of one kind of profile."""
+    return [record for record in profiles if isinstance(record, MeasuredRecord) and record.what == what]
 
 
 def scaling_table(
-    profiles: "Iterable[ProfileRecord]", speed: pd.DataFrame, memory: pd.DataFrame
+    profiles: Iterable[ProfileRecord], speed: pd.DataFrame, memory: pd.DataFrame
 ) -> pd.DataFrame:
     """Cost against input size, with what `speed` and `memory` have at the same sizes.
 
     Where a model was counted more than once at a size the latest count stands.
     """
-    latest: dict[tuple[str, int, int], dict[str, Any]] = {}
-    crossing: dict[tuple[str, int], int | None] = {}
+    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    crossing: dict[tuple[Any, ...], int | None] = {}
     counted_with: dict[str, str | None] = {}
-    for record in sorted(profiles, key=lambda r: (r.finished or "", r.id)):
-        if record.what == "scaling":
-            model = record.model, record.classes
-            crossing[model] = record.attention_outgrows_rest_px or crossing.get(model)
-            counted_with[record.id] = record.versions.get("torch")
-            latest |= {(*model, row.input_size): _row(record) | row.content() for row in record.rows}
+    for record in sorted(_measured(profiles, "scaling"), key=lambda r: (r.finished or "", r.id)):
+        model = record.model, record.classes
+        crossing[model] = record.attention_outgrows_rest_px or crossing.get(model)
+        counted_with[record.id] = record.versions.get("torch")
+        latest |= {(*model, row.input_size): _row(record) | row.content() for row in record.rows}
     rows = [{**row, "attention_outgrows_rest_px": crossing[place[:2]]} for place, row in latest.items()]
     costs = frame(rows, {name: dtype for name, dtype in SCALING.items() if name not in HOW})
     timed = speed.loc[speed["outcome"] == "measured", [*PLACE, *HOW, "images_per_s", "latency_ms_median"]]
@@ -284,9 +285,9 @@ def scaling_table(
     return typed(merged, SCALING).sort_values([*PLACE, *HOW], kind="stable", ignore_index=True)
 
 
-def _row(record: "MeasuredRecord") -> dict[str, Any]:
+def _row(record: MeasuredRecord) -> dict[str, Any]:
     row = record.content() | {"profile": record.id, "torch": record.versions.get("torch")}
-    if record.what == "end_to_end" and record.model_ms:
+    if record.what == "end_to_end" and record.model_ms and record.batch_size:
         # By the model's own phase: never slower than the whole it is part of.
         row.setdefault("model_images_per_s", 1000 * record.batch_size / record.model_ms)
     return row

@@ -25,11 +25,12 @@ from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
 from bench.files import canonical
+from bench.store.records import CostRecord
 from bench.tables.frames import for_csv, frame, typed
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
-    from bench.store.records import CostRecord, Listing, ProfileRecord, TrialEntry, TrialRecord
+    from bench.store.records import Listing, ProfileRecord, TrialEntry, TrialRecord
     from bench.store.run_store import RunStore
 
 ACCURACY = {
@@ -197,28 +198,28 @@ def accuracy_table(
     A suite that lists a trial for several comparisons has one row for it that names them all. A
     diverged trial is scored at chance (`at_chance`).
     """
-    records = {record.id: record for record in records}
-    purged = {r.data.key for r in records.values() if r.metrics.top1_deduplicated is not None}
-    names = dataset_names(records.values()) if names is None else names
+    by_id = {record.id: record for record in records}
+    purged = {r.data.key for r in by_id.values() if r.metrics.top1_deduplicated is not None}
+    names = dataset_names(by_id.values()) if names is None else names
     measured = {
         run: _measured(record, purged, names) | (_against_baselines(record, training) if training else {})
-        for run, record in records.items()
+        for run, record in by_id.items()
     }
     rows, listed = [], set()
     for suite, content in suites.items():
         for run, places in _places(content).items():
-            if run in records:
+            if run in by_id:
                 listed.add(run)
                 rows.append({**measured[run], **_standing(suite, content, places)})
-    rows += [measured[run] for run in records.keys() - listed]
+    rows += [measured[run] for run in by_id.keys() - listed]
     return frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
 
 
 def cost_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
     """One row a model, head and input size; where it was counted more than once, the latest count."""
-    latest: dict[tuple, CostRecord] = {}
+    latest: dict[tuple[str, int, int], CostRecord] = {}
     for record in sorted(profiles, key=lambda p: (p.finished or p.started or "", p.id)):
-        if record.what == "cost":
+        if isinstance(record, CostRecord):
             latest[record.model, record.classes, record.input_size] = record
     rows = [
         record.content()
@@ -290,7 +291,7 @@ def _scores(record: "TrialRecord", purged: bool) -> dict[str, float | None]:
     if record.outcome != "diverged":
         return record.metrics.content()
     chance = at_chance(record.data.classes)
-    scores = chance | {"train_top1": chance["top1"], "train_nll": chance["nll"]}
+    scores: dict[str, float | None] = {**chance, "train_top1": chance["top1"], "train_nll": chance["nll"]}
     if record.data.val_images:
         scores |= {"val_top1": chance["top1"], "val_nll": chance["nll"]}
     if purged:
@@ -301,8 +302,9 @@ def _scores(record: "TrialRecord", purged: bool) -> dict[str, float | None]:
 def _places(listing: "Listing") -> "dict[str, list[TrialEntry]]":
     """The entries of a suite's list of trials by trial id; entries that have none yet are left out."""
     places: dict[str, list[TrialEntry]] = {}
-    for entry in (entry for entry in listing.trials if entry.id):
-        places.setdefault(entry.id, []).append(entry)
+    for entry in listing.trials:
+        if entry.id:
+            places.setdefault(entry.id, []).append(entry)
     return places
 
 

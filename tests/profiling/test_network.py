@@ -112,7 +112,7 @@ def test_as_trained_is_what_a_trial_does(tmp_path, monkeypatch):
     trials = [t for t in plan(suite) if t.contestant == suite.comparison[0].contestants[0]]
     trials += [t for t in plan(suite) if find_card(t.model).kind == "cnn"]
     workspace = Workspace(tmp_path, tmp_path, tmp_path / "results", "cpu")
-    resolved = Resolver(tmp_path, tmp_path, None).resolve_all(trials[:1] + trials[-1:], strict=True)
+    resolved = Resolver(tmp_path, tmp_path, None).resolve_strictly(trials[:1] + trials[-1:])
     assert all(outcome.record for outcome in InProcess().run(resolved, workspace, lambda item: Silent()))
     for number, item in enumerate(resolved):
         (setting,) = grid(
