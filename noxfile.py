@@ -79,10 +79,11 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format with ruff."""
-    install(session, "ruff")
+    """Check style and format with ruff, and types with mypy, which reads those of the libraries."""
+    install(session, "-e", ".[lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
 
 
 def install(session: nox.Session, *what: str) -> None:

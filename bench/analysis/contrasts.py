@@ -117,6 +117,12 @@ class Finding:
     untrained: tuple[str, ...] = ()
 
     @property
+    def contrast(self) -> Contrast:
+        """The result, of a pair that was measured."""
+        assert self.result is not None
+        return self.result
+
+    @property
     def has_interval(self) -> bool:
         """Whether enough was run for one."""
         return self.result is not None and self.result.low is not None

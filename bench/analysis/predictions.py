@@ -49,6 +49,12 @@ class Predictions:
             self._outputs[record.id] = None if record.outcome == "diverged" else self._read(record)
         return self._outputs[record.id]
 
+    def known(self, record: "TrialRecord") -> Outputs:
+        """The predictions of a trial that has some."""
+        outputs = self.outputs(record)
+        assert outputs is not None
+        return outputs
+
     def scores(self, record: "TrialRecord") -> np.ndarray | None:
         """The score of each test image (N,): 1 or 0, or chance where the trial diverged; None where no
         predictions are stored."""

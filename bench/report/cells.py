@@ -98,7 +98,7 @@ class Cell:
     scores: dict[str, Score]
     notes: tuple[str, ...]
     interval: Estimate | None = None
-    nearest: Score | None = None
+    nearest: Score = Score(np.nan, np.nan, 0)
     untrained: str | None = None
 
 
@@ -156,11 +156,16 @@ def _cell(rows: pd.DataFrame, shots: int | None, images_per_class: float, shared
         notes.append(_only(done["precision"]))
     first = rows.iloc[0]
     return Cell(
-        **{name: first[name] for name in ("comparison", "contestant", "title", "model")},
+        comparison=first["comparison"],
+        contestant=first["contestant"],
+        title=first["title"],
+        model=first["model"],
         split=split(first["dataset"], None if pd.isna(first["split_id"]) else first["split_id"]),
         shots=shots,
         images_per_class=images_per_class,
-        **{name: _only(rows[name]) for name in ("pretraining", "recipe", "protocol")},
+        pretraining=_only(rows["pretraining"]),
+        recipe=_only(rows["recipe"]),
+        protocol=_only(rows["protocol"]),
         planned=len(rows),
         runs=tuple(done["run"]),
         diverged=diverged,

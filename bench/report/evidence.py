@@ -121,7 +121,7 @@ class Evidence:
         contestants: dict[str, set[str]] = {}
         for contestant in self.suite.contestants.values():
             contestants.setdefault(contestant.model, set()).add(contestant.title)
-        found = {profile.model: profile.title for profile in self._of_models}
+        found = {one.model: one.title or one.model for one in self.profiles if one.model}
         return found | {model: next(iter(own)) for model, own in contestants.items() if len(own) == 1}
 
     @cached_property
@@ -131,14 +131,9 @@ class Evidence:
         for key, look in self.looks.items():
             looks.setdefault(self.suite.contestants[key].model, look)
         free = 1 + max((look.slot for look in self.looks.values()), default=-1)
-        families = {profile.model: profile.family for profile in self._of_models}
+        families = {one.model: one.family or "" for one in self.profiles if one.model}
         others = sorted(families.keys() - looks.keys(), key=lambda model: (families[model], model))
         return looks | {model: Look(free + place) for place, model in enumerate(others)}
-
-    @property
-    def _of_models(self) -> "list[ProfileRecord]":
-        """The profiles that are of a model; the rate of loading images is of none."""
-        return [profile for profile in self.profiles if profile.model]
 
     @property
     def trains(self) -> bool:

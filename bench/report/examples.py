@@ -34,7 +34,7 @@ def with_examples(evidence: Evidence, sections: list[Section], pictures: Picture
     Raises:
         InputError: the data is not what the runs were tested on.
     """
-    blocks: list[Block] = []
+    galleries: list[Gallery] = []
     for comparison in evidence.suite.comparisons:
         members = largest_measured(evidence, comparison.name)
         for a, b in comparison.contrasts:
@@ -42,8 +42,8 @@ def with_examples(evidence: Evidence, sections: list[Section], pictures: Picture
                 pair = members[a][0], members[b][0]
                 read = pictures(evidence.records[pair[0].runs[0]])
                 drawn = [_figure(evidence, *ends, read) for ends in (pair, pair[::-1])]
-                blocks.append(Gallery(tuple(figure for figure in drawn if figure)))
-    blocks = [block for block in blocks if block.figures]
+                galleries.append(Gallery(tuple(figure for figure in drawn if figure)))
+    blocks: list[Block] = [gallery for gallery in galleries if gallery.figures]
     if blocks:
         said = (
             "Test images that every replicate of one model gets right and every replicate of the other gets "

@@ -132,7 +132,9 @@ def tables_of(profiles: "Iterable[ProfileRecord]") -> dict[str, pd.DataFrame]:
 def places(tables: dict[str, pd.DataFrame]) -> list[Place]:
     """Every place that something was measured at, CPUs first, in order of their names."""
     rows = pd.concat([tables[name].reindex(columns=WHERE) for name in TIMED]).drop_duplicates()
-    ways = [tuple(None if pd.isna(value) else value for value in row) for row in rows.itertuples(index=False)]
+    ways: list[tuple[Any, ...]] = [
+        tuple(None if pd.isna(value) else value for value in row) for row in rows.itertuples(index=False)
+    ]
     found: list[Place] = []
     for way in sorted(ways, key=lambda way: (way[0] != "cpu", *map(str, way))):
         device, machine, threads, torch = way
@@ -279,9 +281,9 @@ def brief(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else count(round(value))
 
 
-def rate(value: float) -> str:
+def rate(value: float | None) -> str:
     """Images/s with three digits at least."""
-    if pd.isna(value):
+    if value is None or pd.isna(value):
         return NOT_MEASURED
     return (
         count(round(value)) if value >= 1000 else decimal(value, 2 if value < 10 else 1 if value < 100 else 0)

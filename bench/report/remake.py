@@ -83,6 +83,6 @@ def _measured(profiles: "list[ProfileRecord]") -> list[str]:
 
 
 def _option(name: str, members: "list[ProfileRecord]") -> str:
-    values = sorted({getattr(member, name, None) for member in members} - {None})
+    values = sorted({value for one in members if (value := getattr(one, name, None)) is not None})
     flag = name.replace("_", "-")
     return f" --{flag} {shlex.quote(','.join(map(str, values)))}" if values else ""

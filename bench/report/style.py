@@ -32,7 +32,7 @@ VARIABLES = {INK: "fig-ink", MUTED: "fig-muted", GRID: "fig-grid", PAPER: "fig-p
 }
 """The CSS variable that takes the place of each colour where a figure stands in a page."""
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.0,
     "text.color": INK,

@@ -1,16 +1,16 @@
 """Numbers and names as the reader sees them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 NOT_MEASURED = "not measured"
 NARROW_SPACE = "\u202f"
 MINUS = "\u2212"
 
 
-def percent(fraction: float) -> str:
+def percent(fraction: float | None) -> str:
     """A fraction as percent with one decimal."""
-    return NOT_MEASURED if _missing(fraction) else f"{100 * fraction:.1f}"
+    return NOT_MEASURED if fraction is None or _missing(fraction) else f"{100 * fraction:.1f}"
 
 
 def points(fraction: float | None, *, sign: bool = True, digits: int = 1) -> str:
@@ -40,7 +40,7 @@ def decimal(value: float, digits: int = 2) -> str:
     return NOT_MEASURED if _missing(value) else f"{value:.{digits}f}"
 
 
-def count(value: int) -> str:
+def count(value: float) -> str:
     """A whole number in groups of three digits."""
     return NOT_MEASURED if _missing(value) else f"{int(value):,}".replace(",", NARROW_SPACE)
 
@@ -77,7 +77,7 @@ def listed(items: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
-def noted(notes: dict[str, Iterable[str]], before: str = "") -> tuple[str, ...]:
+def noted(notes: Mapping[str, Iterable[str]], before: str = "") -> tuple[str, ...]:
     """Each note once: as it is if it holds for all keys, else after those that it holds for.
 
     Args:

@@ -72,7 +72,7 @@ def trained_on(finding: Finding) -> str:
 
 def difference(finding: Finding) -> str:
     """The difference with its interval, where there is one."""
-    result = finding.result
+    result = finding.contrast
     words = f"{points(result.estimate)} points"
     if not finding.has_interval:
         return words
@@ -82,10 +82,10 @@ def difference(finding: Finding) -> str:
 
 def conclusion(finding: Finding) -> str:
     """What follows from the interval and the number of comparisons."""
-    result, (a, b) = finding.result, finding.titles
     if finding.untrained:
         why = "; ".join(finding.untrained)
         return f"nothing follows about the architectures, as not both were trained ({why})"
+    result, (a, b) = finding.contrast, finding.titles
     if not finding.has_interval:
         n = result.replicates
         runs = f"{n} replicate{'' if n == 1 else 's'}"

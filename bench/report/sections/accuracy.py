@@ -52,7 +52,7 @@ def accuracy(evidence: Evidence) -> Section:
         if baselines:
             blocks.append(Prose(_without_training(evidence, here)))
         doubled = any(cell.scores["top1_deduplicated"].n for cell in here)
-        first_of_size = {}
+        first_of_size: dict[int | None, int] = {}
         for index, cell in enumerate(here):
             first_of_size.setdefault(cell.shots, index)
         blocks += [Prose(text) for text in fallen if f" in {name} " in text]

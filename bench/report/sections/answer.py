@@ -52,7 +52,7 @@ def largest_measured(group: list[Finding]) -> Finding:
 def both_regimes(evidence: Evidence, groups: list[list[Finding]]) -> list[str]:
     """For each dataset on which one pair was trained in two ways: both, and the best of each model, at the
     largest training set that they have in common and on which all of these networks were trained."""
-    heads: dict[tuple[str, ...], list[list[Finding]]] = {}
+    heads: dict[tuple[str, str | None, str, str], list[list[Finding]]] = {}
     for group in groups:
         head = group[0]
         heads.setdefault((head.dataset, head.split_id, head.pair.a, head.pair.b), []).append(group)

@@ -52,8 +52,8 @@ def calibration(evidence: Evidence) -> Section:
 
 def _confidence(evidence: Evidence, cell: Cell) -> tuple[np.ndarray, np.ndarray] | None:
     """Confidence of each prediction and whether it was right, of all finished replicates (R x N,)."""
-    outputs = [evidence.predictions.outputs(evidence.records[run]) for run in cell.runs]
-    outputs = [found for found in outputs if found is not None]
+    read = [evidence.predictions.outputs(evidence.records[run]) for run in cell.runs]
+    outputs = [found for found in read if found is not None]
     if not outputs:
         return None
     confidence = np.concatenate([found.confidence for found in outputs]).astype(float)
@@ -67,7 +67,8 @@ def _nll(evidence: Evidence, cell: Cell) -> Score:
 
 
 def _table(evidence: Evidence, name: str, here: list[tuple[Cell, tuple[np.ndarray, np.ndarray]]]) -> Table:
-    rows, first_of_size = [], {}
+    rows: list[tuple[Field, ...]] = []
+    first_of_size: dict[int | None, int] = {}
     for index, (cell, (confidence, correct)) in enumerate(here):
         first_of_size.setdefault(cell.shots, index)
         (ece, ece_sd), (nll, nll_sd) = cell.scores["ece"].as_percent(), _nll(evidence, cell).as_decimal()

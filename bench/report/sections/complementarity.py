@@ -106,7 +106,7 @@ def _complement(evidence: Evidence, ensembles: Ensembles, finding: Finding) -> C
         return None
     runs = dict(zip("ab", zip(*both, strict=True), strict=True))
     correct = {
-        side: np.stack([evidence.predictions.outputs(evidence.records[run]).correct for run in own])
+        side: np.stack([evidence.predictions.known(evidence.records[run]).correct for run in own])
         for side, own in runs.items()
     }
 

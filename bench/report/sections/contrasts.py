@@ -100,7 +100,7 @@ def _row(finding: Finding) -> tuple[Field, ...]:
         Field(subset(finding.pair.shots, finding.images_per_class)),
         Field(pair_name(finding)),
         Field(points(result.estimate if result else None)),
-        Field(interval(result.low, result.high) if finding.has_interval else "none"),
+        Field(interval(result.low, result.high) if result and finding.has_interval else "none"),
         Field(verdict(finding)),
         Field(str(n) if n == finding.planned else f"{n} of {finding.planned}"),
         Field(notes=short_notes(finding)),
@@ -157,17 +157,17 @@ def _middle(axes: Axes) -> float:
 
 
 def _interval(axes: Axes, evidence: Evidence, finding: Finding, place: float) -> None:
-    result = finding.result
+    result = finding.contrast
     looks = [evidence.looks[key] for key in (finding.pair.a, finding.pair.b)]
     winner = {"better": looks[0], "worse": looks[1]}.get(result.verdict)
     colour, marker = (winner.colour, winner.marker) if winner else (INK, "D")
-    if finding.has_interval:
+    if result.low is not None and result.high is not None:
         ends, dash = [100 * result.low, 100 * result.high], "-" if finding.pair.primary else (0, (3, 1.5))
         axes.plot(ends, [place, place], color=colour, linewidth=1.1, linestyle=dash)
     else:
         marker = "x"
     open_ = finding.has_interval and result.verdict in ("inconclusive", "none")
-    face = {"markerfacecolor": "#ffffff"} if open_ else {}
+    face = "#ffffff" if open_ else colour
     axes.plot(
         [100 * result.estimate],
         [place],
@@ -175,7 +175,7 @@ def _interval(axes: Axes, evidence: Evidence, finding: Finding, place: float) ->
         color=colour,
         linestyle="none",
         markersize=3.8,
-        **face,
+        markerfacecolor=face,
     )
 
 
@@ -187,11 +187,11 @@ def _data(measured: list[Finding]) -> pd.DataFrame:
             "a": finding.pair.a,
             "b": finding.pair.b,
             "primary": finding.pair.primary,
-            "difference": finding.result.estimate,
-            "low": finding.result.low,
-            "high": finding.result.high,
-            "verdict": finding.result.verdict,
-            "replicates": finding.result.replicates,
+            "difference": finding.contrast.estimate,
+            "low": finding.contrast.low,
+            "high": finding.contrast.high,
+            "verdict": finding.contrast.verdict,
+            "replicates": finding.contrast.replicates,
         }
         for finding in measured
     )
@@ -199,8 +199,9 @@ def _data(measured: list[Finding]) -> pd.DataFrame:
 
 def _in_words(name: str, measured: list[Finding]) -> str:
     parts = [
-        f"{pair_name(f)} at {subset(f.pair.shots, f.images_per_class)}: {points(f.result.estimate)} points, "
-        + (f"{interval(f.result.low, f.result.high)}, {verdict(f)}" if f.has_interval else "no interval")
+        f"{pair_name(f)} at {subset(f.pair.shots, f.images_per_class)}: "
+        f"{points(f.contrast.estimate)} points, "
+        + (f"{interval(f.contrast.low, f.contrast.high)}, {verdict(f)}" if f.has_interval else "no interval")
         for f in measured
     ]
     return f"Forest plot of the contrasts in {name}. {'. '.join(parts)}."

@@ -1,5 +1,7 @@
 """Learning curves: training loss and val accuracy against the images seen."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -100,9 +102,9 @@ def _line(
     axes.add_collection(LineCollection(singles, colors=look.colour, linewidths=0.4, alpha=0.35))
     places = np.ceil(points[:, 0] / points[:, 0].max() * POINTS).astype(int)
     counts = np.bincount(places)
-    mean = np.stack([np.bincount(places, weights=values) for values in points.T], axis=1)
-    mean = mean[counts > 0] / counts[counts > 0, None]
-    dots = {"marker": look.marker, "markersize": 2.4} if column == "val_top1" else {}
+    sums = np.stack([np.bincount(places, weights=values) for values in points.T], axis=1)
+    mean = sums[counts > 0] / counts[counts > 0, None]
+    dots: dict[str, Any] = {"marker": look.marker, "markersize": 2.4} if column == "val_top1" else {}
     axes.plot(*mean.T, color=look.colour, linestyle=look.dash, **dots)
     return float(mean[-1, 0]), float(mean[-1, 1])
 

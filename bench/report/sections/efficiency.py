@@ -1,6 +1,7 @@
 """Data efficiency: accuracy against the number of training images per class."""
 
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ def crossover_in_words(found: Crossover, titles: tuple[str, str]) -> str:
 
 def _apart(measured: list[Cell]) -> dict[str, list[Cell]]:
     """Models from scratch and pretrained ones, which are never in one figure; "" where there is one kind."""
-    kinds = {"from scratch": [], "pretrained": []}
+    kinds: dict[str, list[Cell]] = {"from scratch": [], "pretrained": []}
     for cell in measured:
         kinds["from scratch" if cell.pretraining == "none" else "pretrained"].append(cell)
     kinds = {kind: own for kind, own in kinds.items() if own}
@@ -161,7 +162,9 @@ def _line(
         axes.errorbar(sizes, mean, yerr=spread, fmt="none", ecolor=look.colour, elinewidth=0.8)
     for outcome, marker, size in (("finished", look.marker, 6), ("diverged", "x", 9)):
         some = singles[singles["outcome"] == outcome]
-        shape = {"facecolors": "none"} if marker != "x" else {}
+        drawn: dict[str, Any] = {"color": look.colour}
+        if marker != "x":
+            drawn = {"facecolors": "none", "edgecolors": look.colour}
         axes.scatter(
             some["images_per_class"] * aside * (SIDESTEP if lone else 1),
             100 * some["top1"],
@@ -169,7 +172,7 @@ def _line(
             marker=marker,
             linewidths=0.5,
             alpha=0.75,
-            **(shape | {"edgecolors": look.colour} if shape else {"color": look.colour}),
+            **drawn,
         )
     axes.plot(
         sizes,
@@ -195,7 +198,7 @@ def _baselines(axes: Axes, evidence: Evidence, measured: list[Cell]) -> list[End
     values = [nearest[size] for size in sizes]
     chance = 100 / evidence.records[measured[0].runs[0]].data.classes
     ends = axes.get_xlim()
-    plain = {"color": PLAIN.colour, "linewidth": 0.9, "zorder": 1}
+    plain: dict[str, Any] = {"color": PLAIN.colour, "linewidth": 0.9, "zorder": 1}
     axes.plot(sizes, values, linestyle=(0, (3, 2)), marker="+", markersize=4, **plain)
     axes.plot(ends, [chance, chance], linestyle=(0, (1, 2)), **plain)
     axes.set_xlim(ends)

@@ -72,8 +72,8 @@ def _comparison(evidence: Evidence, name: str, pairs: list[list[str]], members: 
 
 def _confusion(evidence: Evidence, cell: Cell) -> Confusion | None:
     """How many images of each class (row) were taken for each class (column), over all replicates (C, C)."""
-    outputs = [evidence.predictions.outputs(evidence.records[run]) for run in cell.runs]
-    outputs = [found for found in outputs if found is not None]
+    read = [evidence.predictions.outputs(evidence.records[run]) for run in cell.runs]
+    outputs = [found for found in read if found is not None]
     if not outputs:
         return None
     classes = evidence.records[cell.runs[0]].data.classes
@@ -121,7 +121,8 @@ def _classes(
         Column("Second (%)", numeric=True),
         Column("Test images", numeric=True),
     )
-    rows, groups = [], []
+    rows: list[tuple[Field, ...]] = []
+    groups: list[int] = []
     for (a, confusion_a), (b, confusion_b) in both:
         groups.append(len(rows))
         first, second = per_class(confusion_a), per_class(confusion_b)
@@ -154,7 +155,8 @@ def _confused(evidence: Evidence, name: str, members: Members) -> Table:
         Column("Taken for"),
         Column("Share of the true class (%)", numeric=True),
     )
-    rows, groups = [], []
+    rows: list[tuple[Field, ...]] = []
+    groups: list[int] = []
     for key, (cell, confusion) in members.items():
         groups.append(len(rows))
         names = class_names(evidence, cell)

@@ -86,7 +86,7 @@ def two_networks(evidence: Evidence, name: str, findings: list[Finding]) -> tupl
         if pair_name(finding) not in pairs:
             pairs.append(pair_name(finding))
             starts.append(len(rows))
-        outputs = [evidence.predictions.outputs(evidence.records[run]) for run in both]
+        outputs = [evidence.predictions.known(evidence.records[run]) for run in both]
         found = mcnemar(*(one.correct for one in outputs))
         rows.append(
             (

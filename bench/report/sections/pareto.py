@@ -97,9 +97,9 @@ def _figure(evidence: Evidence, axis: Axis, here: list[Cell]) -> Figure | None:
     for number, (cell, cost_of, mean) in enumerate(zip(cells, costs, means, strict=True)):
         x = cost_of * SIDESTEP ** (number - (len(cells) - 1) / 2)
         look = evidence.looks[cell.contestant]
-        if cell.interval and cell.interval.low is not None:
-            ends = [100 * cell.interval.low, 100 * cell.interval.high]
-            axes.plot([x, x], ends, color=look.colour, linewidth=0.9)
+        low, high = (cell.interval.low, cell.interval.high) if cell.interval else (None, None)
+        if low is not None and high is not None:
+            axes.plot([x, x], [100 * low, 100 * high], color=look.colour, linewidth=0.9)
         axes.plot([x], [100 * mean], color=look.colour, marker=look.marker, linestyle="none", markersize=5)
         labels.append(EndLabel(cell.title, x, 100 * mean, look))
     _x_axis(axes, costs)

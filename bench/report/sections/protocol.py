@@ -230,7 +230,8 @@ def _comparisons(evidence: Evidence) -> Table:
 
 
 def _budgets(evidence: Evidence) -> Table:
-    rows, groups = [], []
+    rows: list[tuple[Field, ...]] = []
+    groups: list[int] = []
     for comparison in evidence.suite.comparisons:
         groups.append(len(rows))
         cells = [cell for cell in evidence.cells if cell.comparison == comparison.name]

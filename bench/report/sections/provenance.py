@@ -1,11 +1,16 @@
 """On what it was measured, and how to do it again."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from bench.report.blocks import Block, Code, Column, Field, Prose, Section, Table, not_measured
 from bench.report.evidence import Evidence
 from bench.report.remake import STORE, Remake
 from bench.report.text import count, listed
+
+if TYPE_CHECKING:
+    from bench.store.records import ProfileRecord, TrialRecord
 
 
 def machines(evidence: Evidence) -> Section:
@@ -15,6 +20,7 @@ def machines(evidence: Evidence) -> Section:
     timed = [profile for profile in evidence.profiles if profile.machine]
     if not ran and not timed:
         return not_measured("machines", title, "no trial of this suite has an outcome yet")
+    every: list[TrialRecord | ProfileRecord] = [*ran, *timed]
     facts = pd.DataFrame(
         {
             "machine": record.machine,
@@ -24,7 +30,7 @@ def machines(evidence: Evidence) -> Section:
             "day": (record.finished or "")[:10],
             "trial": record.kind == "trial",
         }
-        for record in [*ran, *timed]
+        for record in every
         if record.device
     )
     columns = (
