@@ -11,6 +11,7 @@ from bench.errors import InputError
 from bench.planning.plan import Resolver, distinct, plan
 from bench.spec.job import Resolved, Unresolved
 from bench.spec.suite import load_suite
+from bench.store.records import CostRecord
 from bench.store.run_store import RunStore
 
 SUITE = """
@@ -178,12 +179,13 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
     assert lines(text) == [recipes]
     pretrained = text.replace('"resnet_digits" }', '"resnet18", weights = "card" }')
     assert lines(pretrained)[0].startswith("c: a against b: pretraining none against ")
+    counts = {"what": "cost", "classes": 10, "input_size": 16, "params": 1, "gmacs": 0.0}
     counted[:] = [
-        {"what": "cost", "model": model, "input_size": 16, "flops": flops}
+        CostRecord(id=model, model=model, flops=flops, **counts)
         for model, flops in (("vit_digits", 100), ("resnet_digits", 120))
     ]
     assert lines(text) == ["c: a against b: b costs 1.2 times the FLOPs", recipes]
-    counted[1]["flops"] = 110
+    counted[1] = counted[1].model_copy(update={"flops": 110})
     assert lines(text) == [recipes]
 
 
