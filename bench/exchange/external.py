@@ -318,7 +318,7 @@ def _right_labels(labels: np.ndarray, path: Path, test: TestSet) -> None:
         else "; are images and classes in the order of: vcbench data list --split test?"
     )
     raise InputError(
-        f"{path}: {wrong.size} of {len(labels)} labels are not those of {test.data['dataset']} "
+        f"{path}: {wrong.size} of {len(labels)} labels are not those of {test.data.dataset} "
         f"({test.data.split_id}), first image {first}: {labels[first]}, not {test.labels[first]}{hint}"
     )
 

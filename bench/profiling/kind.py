@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bench.profiling.scheduler import Row
     from bench.profiling.session import Session
 
-Record = dict[str, Any]
+Fields = dict[str, Any]
 
 # What tells the rows of a table of networks apart.
 NETWORK = (
@@ -62,7 +62,7 @@ class Kind(Generic[AnyConfig]):
             InputError: a network cannot be made.
         """
 
-    def measure(self, config: Any, **options: Any) -> Record:
+    def measure(self, config: Any, **options: Any) -> Fields:
         """The numbers of one measurement, taken in a fresh process that does nothing else.
 
         By default those of `measure_NAME` in the module of its name beside this one.
@@ -70,15 +70,15 @@ class Kind(Generic[AnyConfig]):
         module = import_module(f"bench.profiling.{self.name}")
         return getattr(module, f"measure_{self.name}")(config, **options)
 
-    def profile(self, job: ProfileJob[AnyConfig], session: "Session") -> Record:
+    def profile(self, job: ProfileJob[AnyConfig], session: "Session") -> Fields:
         """The numbers of a record, of a kind that is not repeated."""
         raise NotImplementedError
 
-    def out_of_memory(self, config: Any, session: "Session") -> Record:
+    def out_of_memory(self, config: Any, session: "Session") -> Fields:
         """What is added to the result of a config that ran out of memory."""
         return {}
 
-    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Record:
+    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Fields:
         """What the record of a repeated kind has beside its rates."""
         return {}
 
@@ -92,11 +92,11 @@ class Kind(Generic[AnyConfig]):
         sampled = max(budget.repeats * step_s, budget.seconds, step_s)
         return budget.processes * (START_S + STEPS_BEFORE * step_s + sampled)
 
-    def rows(self, record: Record) -> list[Record]:
+    def rows(self, record: Fields) -> list[Fields]:
         """What the command line prints of a record, a line each."""
         return [record]
 
-    def record(self, job: ProfileJob[AnyConfig], started: str, finished: str, numbers: Record) -> Record:
+    def record(self, job: ProfileJob[AnyConfig], started: str, finished: str, numbers: Fields) -> Fields:
         """The record of a job; `device` is named for a reader."""
         fields = job.config.to_dict()
         named = {"device": device_name(fields["device"])} if "device" in fields else {}
@@ -139,29 +139,29 @@ class NetworkKind(Kind[NetworkConfig]):
             if self.at_sizes and "scaling" in request.kinds:
                 yield from (request.job(self.name, config) for config in request.configs_at_sizes())
 
-    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Record:
+    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Fields:
         """By default what one fresh process measures."""
         return session.measure(self.name, job.config)
 
     def check(self, job: ProfileJob[NetworkConfig], session: "Session") -> None:
         session.cost(job.config.model, job.config.classes, job.config.input_size)
 
-    def out_of_memory(self, config: NetworkConfig, session: "Session") -> Record:
+    def out_of_memory(self, config: NetworkConfig, session: "Session") -> Fields:
         session.log(f"largest batch that fits: {config.label}")
         return {"largest_batch": session.largest_batch(self.name, config)}
 
-    def fits(self, config: NetworkConfig) -> Record:
+    def fits(self, config: NetworkConfig) -> Fields:
         """Taken in a fresh process: whether a network can be run so at all; out of memory is raised."""
         from bench.profiling.network import fits
 
         return fits(config)
 
-    def record(self, job: ProfileJob[NetworkConfig], started: str, finished: str, numbers: Record) -> Record:
+    def record(self, job: ProfileJob[NetworkConfig], started: str, finished: str, numbers: Fields) -> Fields:
         trained = {"as_trained": job.config.as_trained}
         return super().record(job, started, finished, trained | numbers)
 
 
-def failure(result: Record) -> Record:
+def failure(result: Fields) -> Fields:
     """What a record says that has no numbers."""
     if result["outcome"] == "failed":
         return {"outcome": "failed", "reason": result["reason"]}
@@ -172,7 +172,7 @@ def failure(result: Record) -> Record:
     return {"outcome": "out_of_memory", "reason": f"out of memory; {fits}", "largest_batch": largest}
 
 
-def _card_fields(model: str) -> Record:
+def _card_fields(model: str) -> Fields:
     from bench.networks import find_card
 
     card = find_card(model)

@@ -15,7 +15,7 @@ from bench.store.run_store import RunStore
 
 # The fields of a worker's result that are stored as they are, from its last process.
 KEPT = ("clock", "tolerance", "casting", "optimizer", "gpu", "gpu_processes", "jpeg_px", "jpeg_kib")
-Record = dict[str, Any]
+Fields = dict[str, Any]
 
 
 def check_jobs(jobs: Sequence[ProfileJob], session: Session) -> None:
@@ -91,7 +91,7 @@ def measure(
             yield finish(row, False)
 
 
-def _row_record(row: Row, session: Session, earlier: ProfileRecord | None) -> Record:
+def _row_record(row: Row, session: Session, earlier: ProfileRecord | None) -> Fields:
     """The record of a row whose processes are done."""
     kind = find_kind(row.job.kind)
     numbers = _state(row)
@@ -104,7 +104,7 @@ def _row_record(row: Row, session: Session, earlier: ProfileRecord | None) -> Re
     return kind.record(row.job, row.started, now(), numbers)
 
 
-def _agreement(rates: Record, earlier: ProfileRecord | None) -> Record:
+def _agreement(rates: Fields, earlier: ProfileRecord | None) -> Fields:
     """The rate of the same job's earlier record; where the two are further apart than `UNSTABLE`, the row is
     unstable."""
     before = earlier.images_per_s if isinstance(earlier, MeasuredRecord) else None
@@ -115,7 +115,7 @@ def _agreement(rates: Record, earlier: ProfileRecord | None) -> Record:
     return {"earlier_images_per_s": before, "unstable": rates["unstable"] or apart}
 
 
-def _state(row: Row) -> Record:
+def _state(row: Row) -> Fields:
     """The machine and the network during a row: the worst of its processes, and how each of them was."""
     done = [one for one in row.results if one["outcome"] == "measured"]
     if not done:

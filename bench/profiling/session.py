@@ -13,7 +13,7 @@ from bench.profiling.kinds.cost import count_cost
 from bench.store.run_store import RunStore
 from bench.training.batch_size import largest_that_fits
 
-Record = dict[str, Any]
+Fields = dict[str, Any]
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Session:
     store: RunStore | None = None
     log: Callable[[str], None] = lambda line: None
     should_stop: Callable[[], bool] = lambda: False
-    limits: dict[ProfileJob[LimitConfig], Record] = field(default_factory=dict)
+    limits: dict[ProfileJob[LimitConfig], Fields] = field(default_factory=dict)
     idle_watts: float | None = None
 
-    def ask(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Record:
+    def ask(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Fields:
         """The result of one fresh process; one that ran out of memory has "largest_batch", of a network.
 
         Raises:
@@ -44,7 +44,7 @@ class Session:
             result |= find_kind(kind).out_of_memory(config, self)
         return result
 
-    def measure(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Record:
+    def measure(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Fields:
         """The numbers of a record from one fresh process, or why it has none.
 
         Raises:
@@ -75,7 +75,7 @@ class Session:
         if result["outcome"] == "measured" and result[rate] > self.limits.get(job, {rate: 0})[rate]:
             self.limits[job] = result
 
-    def cost(self, model: str, classes: int, input_size: int) -> Record:
+    def cost(self, model: str, classes: int, input_size: int) -> Fields:
         """The cost of a model: the store's record where there is one, else counted, once in a process.
 
         Raises:

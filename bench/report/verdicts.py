@@ -43,7 +43,7 @@ def pair_name(finding: Finding) -> str:
 def where(suite: "Listing", comparison: str) -> str:
     """On what and how the models of a comparison are trained, for the beginning of a sentence."""
     own = next(c for c in suite.comparisons if c.name == comparison)
-    words = f"On {dataset_title(own['dataset'])}, {regime(own['recipe'])}"
+    words = f"On {dataset_title(own.dataset)}, {regime(own.recipe)}"
     alike = [c for c in suite.comparisons if (c.dataset, c.recipe) == (own.dataset, own.recipe)]
     return words if len(alike) == 1 else f"{words} ({comparison})"
 

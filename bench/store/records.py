@@ -42,24 +42,6 @@ class Stored(BaseModel):
         """As plain data: what it was made from, without defaults."""
         return self.model_dump(by_alias=True, exclude_unset=True)
 
-    def __getitem__(self, key: str) -> Any:
-        return getattr(self, "data_copy" if key == "copy" else key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self.content().get(key, default)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.content()
-
-    def items(self) -> Any:
-        return self.content().items()
-
-    def keys(self) -> Any:
-        return self.content().keys()
-
-    def __or__(self, other: Any) -> dict[str, Any]:
-        return self.content() | (other.content() if isinstance(other, Stored) else other)
-
 
 class Versioned(Stored):
     """A file of its own."""

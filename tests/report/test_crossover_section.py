@@ -58,7 +58,7 @@ def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
     for record in store.trials():
         if record.recipe == "deit-scratch":
             folder = tmp_path / "runs" / record.id
-            right = np.arange(120) < (120 if record.identity["shots"] == 1 else 36)
+            right = np.arange(120) < (120 if record.identity.shots == 1 else 36)
             wanted = np.where(right, labels, (labels + 1) % 10).astype(np.uint16)
             path = folder / "predictions.parquet"
             changed = {"predicted": wanted, "rank": (~right).astype(np.uint16)}

@@ -103,7 +103,7 @@ def test_a_process_that_is_killed_costs_one_trial(four):
     ended = list(Processes(1, 1).run(trials[:2], workspace, follow))
     assert [o.status for o in ended] == ["errored", "finished"]
     assert "SIGKILL" in ended[0].message and "--jobs 1" in ended[0].message
-    assert "SIGKILL" in RunStore(workspace.results).error(trials[0].id)["message"]
+    assert "SIGKILL" in RunStore(workspace.results).error(trials[0].id).message
 
 
 def children() -> list[Path]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from bench.machine import versions
 from bench.profiling.config import CostConfig
 from bench.profiling.job import PROFILE_FORMAT, ProfileJob
-from bench.profiling.kind import Kind, Record
+from bench.profiling.kind import Fields, Kind
 
 if TYPE_CHECKING:
     from bench.profiling.session import Session
@@ -19,13 +19,13 @@ class Cost(Kind[CostConfig]):
     def check(self, job: ProfileJob[CostConfig], session: "Session") -> None:
         self.profile(job, session)
 
-    def profile(self, job: ProfileJob[CostConfig], session: "Session") -> Record:
+    def profile(self, job: ProfileJob[CostConfig], session: "Session") -> Fields:
         return count_cost(job.config, job.id)
 
     def expected_seconds(self, job: ProfileJob[CostConfig], step_s: float) -> float:
         return COUNT_S
 
-    def record(self, job: ProfileJob[CostConfig], started: str, finished: str, numbers: Record) -> Record:
+    def record(self, job: ProfileJob[CostConfig], started: str, finished: str, numbers: Fields) -> Fields:
         return {
             **numbers,
             "format": PROFILE_FORMAT,
@@ -41,7 +41,7 @@ COUNT_S = 1.5
 
 
 @cache
-def count_cost(config: CostConfig, run: str) -> Record:
+def count_cost(config: CostConfig, run: str) -> Fields:
     """The fields of `bench.profiling.cost.cost`, counted once in a process; `run` is the id of the profile.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob, Request
-from bench.profiling.kind import NETWORK, RATES, NetworkKind, Record
+from bench.profiling.kind import NETWORK, RATES, Fields, NetworkKind
 from bench.profiling.kinds.loading import jpeg_seconds
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class EndToEnd(NetworkKind):
             if config.batch_size in (min(batch_sizes), max(batch_sizes)):
                 yield request.job(self.name, config)
 
-    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Record:
+    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Fields:
         """Medians in ms of the phases of a batch, their shares of all time, and the rate of the model alone.
 
         That rate is of the model's phase of the same steps, so that it is never slower than the whole.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob
-from bench.profiling.kind import NETWORK, START_S, NetworkKind, Record
+from bench.profiling.kind import NETWORK, START_S, Fields, NetworkKind
 
 if TYPE_CHECKING:
     from bench.profiling.session import Session
@@ -17,13 +17,13 @@ class Energy(NetworkKind):
     name = "energy"
     columns = (*NETWORK, "energy_j_per_image", "energy_net_j_per_image", "energy_scope")
 
-    def idle(self, config: NetworkConfig) -> Record:
+    def idle(self, config: NetworkConfig) -> Fields:
         """Taken in a fresh process: the power of a board without work."""
         from bench.profiling.energy import measure_idle
 
         return measure_idle(config.device)
 
-    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Record:
+    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Fields:
         if session.idle_watts is None:
             idle = session.measure(self.name, job.config, method="idle")
             if idle["outcome"] != "measured":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob
-from bench.profiling.kind import NETWORK, START_S, NetworkKind, Record
+from bench.profiling.kind import NETWORK, START_S, Fields, NetworkKind
 
 if TYPE_CHECKING:
     from bench.profiling.session import Session
@@ -16,7 +16,7 @@ class Memory(NetworkKind):
     name, at_sizes = "memory", True
     columns = (*NETWORK, "peak_rss_mib", "peak_allocated_mib", "resting_mib")
 
-    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Record:
+    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Fields:
         return {"processes": 1} | session.measure(self.name, job.config)
 
     def expected_seconds(self, job: ProfileJob[NetworkConfig], step_s: float) -> float:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bench.profiling.config import ScalingConfig
 from bench.profiling.job import ProfileJob, Request
-from bench.profiling.kind import Kind, Record
+from bench.profiling.kind import Fields, Kind
 from bench.profiling.kinds.cost import COUNT_S
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ class Scaling(Kind[ScalingConfig]):
     name, config = "scaling", ScalingConfig
     columns = ("model", "input_size", "tokens", "gmacs", "attention_share", "attention_outgrows_rest_px")
 
-    def rows(self, record: Record) -> list[Record]:
+    def rows(self, record: Fields) -> list[Fields]:
         return [record | row for row in record["rows"]]
 
     def jobs(self, request: Request) -> Iterator[ProfileJob[ScalingConfig]]:
         for model, config in request.first_configs().items() if self.name in request.kinds else ():
             yield request.job(self.name, ScalingConfig(model, config.classes, tuple(request.sizes)))
 
-    def profile(self, job: ProfileJob[ScalingConfig], session: "Session") -> Record:
+    def profile(self, job: ProfileJob[ScalingConfig], session: "Session") -> Fields:
         from bench.networks import find_card
         from bench.profiling.scaling import scaling
 

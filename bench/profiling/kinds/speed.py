@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from bench.profiling.config import LimitConfig, NetworkConfig
 from bench.profiling.job import ProfileJob
-from bench.profiling.kind import NETWORK, RATES, NetworkKind, Record
+from bench.profiling.kind import NETWORK, RATES, Fields, NetworkKind
 
 if TYPE_CHECKING:
     from bench.profiling.scheduler import Row
@@ -22,7 +22,7 @@ class Speed(NetworkKind):
             ProfileJob("bandwidth", LimitConfig(device, threads), job.budget),
         ]
 
-    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Record:
+    def summary(self, row: "Row", images_per_s: float, session: "Session") -> Fields:
         """FLOP/s, beside what the machine reaches in products of matrices, and its memory's bytes/s."""
         config = row.job.config
         cost = session.cost(config.model, config.classes, config.input_size)
