@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # Small networks on two threads are slower than on one, many times so on a busy machine.
@@ -11,6 +12,14 @@ import pytest  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 NO_REAL_DATA = "the real datasets are not here"
+
+# By itself hypothesis fails an example that takes longer than 200 ms, as any may on a busy machine. The
+# environments of the browser and of timing do without it.
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)

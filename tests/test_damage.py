@@ -78,7 +78,6 @@ WRONG = [..., None, -1, 2.5, 2**70, True, "", "\x00\u202e", [], {}, [[]], {"x": 
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
     phases=[Phase.generate],

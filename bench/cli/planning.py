@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from bench.spec.suite import Suite
     from bench.store.run_store import RunStore
 
-UNMATCHED_FLOPS = 1.1
-"""FLOPs that differ by more than this factor are said, as in the report."""
-
 
 def plan(
     suite: SuiteName,
@@ -102,6 +99,7 @@ def unmatched_pairs(
 
     FLOPs are compared where they have been counted: `vcbench run` counts them before it trains.
     """
+    from bench.analysis.match import UNMATCHED_FLOPS
     from bench.networks import find_card
     from bench.planning.plan import Resolved
     from bench.store.records import CostRecord

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic
 
 from bench.machine import commit, device_name, machine_facts, machine_name, versions
-from bench.profiling.config import LimitConfig, NetworkConfig
+from bench.profiling.config import LimitConfig, NetworkConfig, WorkerConfig
 from bench.profiling.job import PROFILE_FORMAT, AnyConfig, ProfileJob, Request
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ class Kind(Generic[AnyConfig]):
         return getattr(module, f"measure_{self.name}")(config, **options)
 
     def profile(self, job: ProfileJob[AnyConfig], session: "Session") -> Fields:
-        """The numbers of a record, of a kind that is not repeated."""
-        raise NotImplementedError
+        """The numbers of a record, of a kind that is not repeated: by default those of one fresh process."""
+        assert isinstance(job.config, WorkerConfig)
+        return session.measure(self.name, job.config)
 
     def out_of_memory(self, config: Any, session: "Session") -> Fields:
         """What is added to the result of a config that ran out of memory."""
@@ -138,10 +139,6 @@ class NetworkKind(Kind[NetworkConfig]):
             yield from (request.job(self.name, config) for config in request.configs)
             if self.at_sizes and "scaling" in request.kinds:
                 yield from (request.job(self.name, config) for config in request.configs_at_sizes())
-
-    def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Fields:
-        """By default what one fresh process measures."""
-        return session.measure(self.name, job.config)
 
     def check(self, job: ProfileJob[NetworkConfig], session: "Session") -> None:
         session.cost(job.config.model, job.config.classes, job.config.input_size)

@@ -12,7 +12,7 @@ from bench.files import staged, write_json
 from bench.store.artefacts import Artefacts
 from bench.store.labels import Labels
 from bench.store.layout import Kind
-from bench.store.reading import AnyStored, made_of, read, read_record, schema_of, sha256
+from bench.store.reading import AnyStored, made_of, read, read_record, schema_of, sha256, stamp
 from bench.store.records import (
     FORMAT,
     BaselineRecord,
@@ -199,7 +199,7 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def _believed(self, path: Path, beside: Path, read_it: Callable[[], AnyStored]) -> AnyStored | None:
         """What a file holds, read again only where it or the one beside it has changed."""
-        now = _stamp(path), _stamp(beside)
+        now = stamp(path), stamp(beside)
         if now[0] is None:
             return None
         before, known = self._seen.get(path, (None, None))
@@ -246,12 +246,3 @@ def _read_listing(path: Path) -> Listing:
     if visible(path.stem) != path.stem:
         raise StoreError(f"{path.parent}: {path.name!r} is not the name of a suite; remove the file")
     return read(path, Listing)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file does; None where it is not there."""
-    try:
-        stat = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -22,7 +22,7 @@ def keys(count):
     return [str(i) for i in range(count)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(contents=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2)), min_size=12, max_size=80))
 def test_a_partition_with_equal_images_on_one_side(contents):
     labels = np.array([label for _, label in contents])

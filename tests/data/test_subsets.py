@@ -13,7 +13,7 @@ from bench.errors import InputError
 LABELS = np.array([0, 1, 2] * 8 + [0, 0, 1], dtype=np.int64)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(3, 12), min_size=2, max_size=6),
     seed=st.integers(0, 99),

@@ -120,7 +120,7 @@ matrices = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(matrices)
 def test_properties(case):
     logits, labels = case

@@ -138,7 +138,5 @@ def test_the_model_alone_is_never_slower_than_the_whole(monkeypatch):
 def test_in_published_records_no_part_is_slower_than_the_whole():
     store = RunStore(Path(__file__).parent.parent.parent / "results/published")
     records = [r for r in store.profiles() if r.what == "end_to_end" and r.outcome == "measured"]
-    if not records:
-        pytest.skip("no published record from JPEG to label")
     table = measured_tables(records)["end_to_end"]
-    assert len(table) == len(records) and (table["model_images_per_s"] >= table["images_per_s"]).all()
+    assert len(table) == len(records) > 0 and (table["model_images_per_s"] >= table["images_per_s"]).all()
