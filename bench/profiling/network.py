@@ -73,8 +73,11 @@ def _network_and_images(config: NetworkConfig) -> tuple[nn.Module, torch.Tensor,
     with torch.inference_mode():
         expected = network(images[:CHECKED_IMAGES]).float()
     _backends(config)
-    network = trained_form(network, config.memory_format)
-    return network, images.contiguous(memory_format=FORMATS[config.memory_format]), expected
+    layout = FORMATS[config.memory_format]
+    # What training does beside the layout spares it a copy, and would cost inference one.
+    in_training = config.mode == "train"
+    network = trained_form(network, config.memory_format) if in_training else network.to(memory_format=layout)
+    return network, images.contiguous(memory_format=layout), expected
 
 
 def _backends(config: NetworkConfig) -> None:
