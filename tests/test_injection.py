@@ -17,8 +17,8 @@ from small_store import write_store
 
 from bench.escape import csv_text, visible
 from bench.files import slug, within
+from bench.frames import for_csv
 from bench.report.escape import latex
-from bench.tables.frames import for_csv
 
 PAYLOADS = [
     "<script>alert(1)</script>",

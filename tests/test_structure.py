@@ -14,6 +14,7 @@ ORDER = [
     "bench.escape",
     "bench.errors",
     "bench.files",
+    "bench.frames",
     "bench.machine",
     "bench.spec",
     "bench.store",
@@ -38,10 +39,6 @@ EXCEPTIONS = {
     ("bench.spec.suite", "bench.profiling.kinds"),
     # To be moved down.
     ("bench.analysis.changes", "bench.tables.tables"),
-    *(
-        (f"bench.analysis.{name}", "bench.tables.frames")
-        for name in ("contrasts", "ensembles", "external", "trained", "withdrawn")
-    ),
     ("bench.report.render", "bench.exchange.cite"),
 }
 

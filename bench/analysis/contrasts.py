@@ -21,7 +21,7 @@ from bench.analysis.match import Standing
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.analysis.trained import NOT_TRAINED, Training, same_model
-from bench.tables.frames import frame
+from bench.frames import frame
 
 if TYPE_CHECKING:
     from bench.store.records import Listing, TrialEntry, TrialRecord

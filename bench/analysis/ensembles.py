@@ -17,7 +17,7 @@ from bench.analysis.complementarity import ensemble_accuracy
 from bench.analysis.contrasts import Pair, Replicate, paired_by, pairs
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError, warn
-from bench.tables.frames import frame
+from bench.frames import frame
 
 if TYPE_CHECKING:
     from bench.store.records import Listing, TrialRecord

@@ -11,7 +11,7 @@ from bench.analysis.predictions import Outputs, Predictions
 from bench.analysis.statistics import mcnemar
 from bench.errors import StoreError
 from bench.files import canonical
-from bench.tables.frames import frame
+from bench.frames import frame
 
 if TYPE_CHECKING:
     from bench.store.records import ExternalRecord, TrialRecord

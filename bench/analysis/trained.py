@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bench.tables.frames import frame
+from bench.frames import frame
 
 if TYPE_CHECKING:
     from bench.store.records import BaselineRecord, TrialRecord

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import StoreError
-from bench.tables.frames import frame
+from bench.frames import frame
 
 WITHDRAWN = {
     "suite": "str",

@@ -101,7 +101,7 @@ def unmatched_pairs(
     """
     from bench.analysis.match import UNMATCHED_FLOPS
     from bench.networks import find_card
-    from bench.planning.plan import Resolved
+    from bench.spec.job import Resolved
     from bench.store.records import CostRecord
 
     flops = {
@@ -157,7 +157,7 @@ def _trial_row(
     expected: dict[str, float],
     unfetched: "dict[Trial, float]",
 ) -> dict[str, Any]:
-    from bench.planning.plan import Resolved, Unresolved
+    from bench.spec.job import Resolved, Unresolved
 
     run = item.id if isinstance(item, Resolved) else None
     trial = item.trial

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench import frames
 from bench.files import slug, staged, within, write_text
-from bench.tables import frames
 from bench.tables.tables import build_tables
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from bench.analysis.statistics import Estimate, mean_interval
 from bench.analysis.trained import NOT_TRAINED, Training
 from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
+from bench.frames import frame
 from bench.report.cells import Cell, Score, cells
 from bench.report.measured import Headline, Place, headlines_of, places, tables_of
 from bench.report.style import Look, assign_looks
-from bench.tables.frames import frame
 from bench.tables.tables import ACCURACY, accuracy_table, cost_table, history_table
 
 if TYPE_CHECKING:

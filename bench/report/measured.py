@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.files import slug
+from bench.frames import frame
 from bench.report.text import NOT_MEASURED, count, decimal
-from bench.tables.frames import frame
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:

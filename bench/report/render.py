@@ -8,6 +8,7 @@ import pandas as pd
 import bench
 from bench.exchange.cite import bibliography
 from bench.files import staged, write_bytes, write_json, write_text
+from bench.frames import for_csv
 from bench.report import latex
 from bench.report.blocks import Figure, Header, Section, walk
 from bench.report.evidence import Evidence, gather
@@ -20,7 +21,6 @@ from bench.report.remake import Remake
 from bench.report.sections import sections_of
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED, count, listed, split
-from bench.tables.frames import for_csv
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from bench.files import canonical
+from bench.frames import frame, typed
 from bench.store.records import MeasuredRecord, ProfileRecord
-from bench.tables.frames import frame, typed
 
 SETTING = {
     "model": "str",

@@ -25,8 +25,8 @@ from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
 from bench.files import canonical
+from bench.frames import for_csv, frame, typed
 from bench.store.records import CostRecord
-from bench.tables.frames import for_csv, frame, typed
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:

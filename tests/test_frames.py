@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from bench.tables.frames import TEXT, frame, typed
+from bench.frames import TEXT, frame, typed
 
 COLUMNS = {"name": "str", "count": "Int64"}
 
