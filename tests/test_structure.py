@@ -39,7 +39,6 @@ EXCEPTIONS = {
     ("bench.spec.suite", "bench.profiling.kinds"),
     # To be moved down.
     ("bench.analysis.changes", "bench.tables.tables"),
-    ("bench.report.render", "bench.exchange.cite"),
 }
 
 

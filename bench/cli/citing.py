@@ -34,7 +34,8 @@ def cite(
 
     Example: vcbench cite quick --format bibtex >> paper.bib
     """
-    from bench.exchange.cite import citation, to_bibtex, to_latex, to_markdown, to_model_index
+    from bench.exchange.cite import citation, to_latex, to_markdown, to_model_index
+    from bench.report.citation import to_bibtex
     from bench.store.run_store import RunStore
 
     if form not in FORMATS:

@@ -1,9 +1,9 @@
-"""How to cite a suite's results: as BibTeX, LaTeX, Markdown, or metadata of a model card."""
+"""A suite's results as sentences to cite: LaTeX, Markdown, or metadata of a model card."""
 
 import hashlib
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__
 from bench.analysis.contrasts import Finding
 from bench.errors import InputError, did_you_mean
-from bench.files import canonical, slug
 from bench.report.cells import Cell
+from bench.report.citation import AUTHORS, HASH_DIGITS, RELEASED, TITLE, Citation, results_hash
 from bench.report.escape import latex
 from bench.report.evidence import Evidence, gather
 from bench.report.manifest import read_manifest
@@ -25,34 +25,6 @@ from bench.report.verdicts import statement, trained_on, where
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
-
-# As in CITATION.cff, which is not part of an installed package; a test holds them together.
-TITLE = "VCBench: evidence for choosing between Vision Transformers and CNNs"
-AUTHORS = "The VCBench developers"
-RELEASED = "2026-11-25"
-
-HASH_DIGITS = 16
-
-
-@dataclass(frozen=True)
-class Citation:
-    """A suite's results as they are cited: a hash of all its numbers, and what they say in sentences."""
-
-    suite: str
-    results_hash: str
-    sentences: tuple[str, ...]
-    report_hash: str | None = None
-
-    @property
-    def key(self) -> str:
-        """The entry's name in a bibliography."""
-        return f"vcbench-{slug(self.suite)}-{__version__}"
-
-    @property
-    def note(self) -> str:
-        """Version, suite and hash in words."""
-        report = f", report {self.report_hash}" if self.report_hash else ""
-        return f"Version {__version__}, suite {self.suite}, results {self.results_hash}{report}"
 
 
 def citation(store: "RunStore", suite: str, report: Path | None = None) -> Citation:
@@ -69,26 +41,6 @@ def citation(store: "RunStore", suite: str, report: Path | None = None) -> Citat
     return Citation(
         suite, results_hash(evidence), tuple(sentences), report_hash(report, suite) if report else None
     )
-
-
-def bibliography(evidence: Evidence) -> str:
-    """The report's own cite.bib: what `vcbench cite SUITE --format bibtex` prints."""
-    return to_bibtex(Citation(evidence.name, results_hash(evidence), ()))
-
-
-def results_hash(evidence: Evidence) -> str:
-    """The first digits of a SHA-256 over every run of the suite: its id, outcome and metrics.
-
-    Of a suite that trains nothing, over the records of all its profiles.
-    """
-    if evidence.trains:
-        runs = [
-            {"id": run, "outcome": record.outcome, "metrics": record.metrics.content()}
-            for run, record in sorted(evidence.records.items())
-        ]
-    else:
-        runs = [one.content() for one in sorted(evidence.profiles, key=lambda one: one.id)]
-    return hashlib.sha256(canonical([evidence.name, runs]).encode()).hexdigest()[:HASH_DIGITS]
 
 
 def report_hash(folder: Path, suite: str) -> str:
@@ -108,19 +60,6 @@ def report_hash(folder: Path, suite: str) -> str:
         f"--report {folder}: no report here; make one with: "
         f"vcbench report {shlex.quote(suite)} --out {shlex.quote(str(folder))}"
     )
-
-
-def to_bibtex(cited: Citation) -> str:
-    """One entry, for BibTeX and biblatex alike."""
-    fields = {
-        "author": f"{{{latex(AUTHORS)}}}",
-        "title": f"{{{latex(TITLE)}}}",
-        "year": RELEASED[:4],
-        "version": latex(__version__),
-        "note": latex(cited.note),
-    }
-    body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
-    return f"@misc{{{cited.key},\n{body}\n}}\n"
 
 
 def to_latex(cited: Citation) -> str:

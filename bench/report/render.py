@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 import bench
-from bench.exchange.cite import bibliography
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.frames import for_csv
 from bench.report import latex
 from bench.report.blocks import Figure, Header, Section, walk
+from bench.report.citation import bibliography
 from bench.report.evidence import Evidence, gather
 from bench.report.examples import Pictures, with_examples
 from bench.report.manifest import listed_files, manifest

@@ -14,7 +14,7 @@ from small_store import run_id, write_store
 
 import bench
 from bench.analysis.decisions import Cell, judge
-from bench.exchange import cite
+from bench.report.citation import AUTHORS, RELEASED, TITLE
 
 ROOT = Path(__file__).parents[2]
 AWKWARD = {"vit": r"<script>alert(1)</script> {x} \dag \\", "resnet": '100%_of & more: #1 ~^$ "q" |'}
@@ -49,9 +49,9 @@ def cited(store, *arguments):
 
 def test_this_package_and_its_citation_file_agree(tmp_path):
     citation = read_yaml((ROOT / "CITATION.cff").read_text(), tmp_path)
-    assert citation["title"] == cite.TITLE and citation["version"] == bench.__version__
-    assert str(citation["date-released"]) == cite.RELEASED
-    assert [author["name"] for author in citation["authors"]] == [cite.AUTHORS]
+    assert citation["title"] == TITLE and citation["version"] == bench.__version__
+    assert str(citation["date-released"]) == RELEASED
+    assert [author["name"] for author in citation["authors"]] == [AUTHORS]
 
 
 def test_a_sentence_has_the_numbers_of_its_contrast(tmp_path, right):

@@ -10,8 +10,9 @@ from report.make_profiles import CPU, GPU, add_profiles, images_per_s, make_prof
 from small_store import listing
 
 from bench.errors import InputError
-from bench.exchange.cite import bibliography, citation, to_model_index
+from bench.exchange.cite import citation, to_model_index
 from bench.files import slug
+from bench.report.citation import bibliography
 from bench.report.evidence import gather
 from bench.report.measured import (
     Place,
