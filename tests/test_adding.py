@@ -1,11 +1,17 @@
-"""A model, a dataset, a recipe, a suite and a kind of profile are each one new file, and nothing else."""
+"""Whatever CONTRIBUTING.md says can be added is one new file, and nothing else."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import brier_score_loss
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,7 +42,7 @@ from bench.data.base import Dataset, Facts
 FACTS = Facts("mydata", "Mine", 2, {"only": {"train": 8, "val": 2, "test": 4}}, "8x8", "made up")
 
 
-def load(split_id, place):
+def load(split_id, folders):
     labels = np.arange(14) % 2
     splits = {"train": np.arange(8), "val": np.arange(8, 10), "test": np.arange(10, 14)}
     return Dataset("mydata", split_id, ["a", "b"], labels, splits, "f" * 64, "own data",
@@ -89,13 +95,47 @@ class Parameters(NetworkKind):
 
 KIND = Parameters()
 '''
+METRIC = '''
+"""Brier's score: the mean squared distance of the probabilities from the truth, from 0 to 2."""
+
+import numpy as np
+from scipy.special import softmax
+
+
+def brier(logits, labels):
+    truth = np.eye(logits.shape[1])[labels]
+    return ((softmax(logits, axis=1) - truth) ** 2).sum(1).mean()
+'''
+SECTION = '''
+"""How many trials there are."""
+
+from bench.report.blocks import Prose, Section
+
+
+def trials(evidence):
+    if not evidence.trains:
+        return None
+    return Section("trials", "Mine", (Prose(f"There are {len(evidence.records)} trials & no more."),))
+
+
+SECTION = trials
+'''
 FILES = {
     "models/mymodel.toml": MODEL,
     "bench/data/datasets/mydata.py": DATASET,
     "bench/recipes/myrecipe.toml": RECIPE,
     "bench/suites/mysuite.toml": SUITE,
     "bench/profiling/kinds/parameters.py": KIND,
+    "bench/metrics/brier.py": METRIC,
+    "bench/report/sections/trials.py": SECTION,
 }
+
+
+def test_all_that_contributing_names_is_added_here():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"^\| [^|]+ \| `([^`]+)`", text, re.MULTILINE)
+    added = [str(Path(path).with_stem("NAME")) for path in FILES]
+    assert sorted(named) == sorted(added)
 
 
 def test_one_file_each_is_enough(tmp_path):
@@ -115,6 +155,8 @@ def test_one_file_each_is_enough(tmp_path):
         "    assert name in {entry['name'] for entry in json.loads(said(verb, '--json'))}, verb\n"
         "said('run', 'mysuite', '--only', 'mine')\n"
         "said('run', 'mysuite', '--only', 'profiles', '--device', 'cpu')\n"
+        "said('tables')\n"
+        "said('report', 'mysuite', '--out', 'page')\n"
         "print(said('status', '--json'))\n"
     )
     work = tmp_path / "work"
@@ -135,3 +177,21 @@ def test_one_file_each_is_enough(tmp_path):
     block = 2 * 24 + (36 + 12 + 48 + 48) * 12 + 36 + 12 + 48 + 12
     assert measured["parameters"] == 48 * 12 + 12 + 6 * 12 + block + 24 + 2 * 12 + 2
     assert measured["model"] == "mymodel" and measured["outcome"] == "measured"
+    check_metric(work / "results")
+    page, text = ((work / "page" / name).read_text() for name in ("index.html", "report.md"))
+    assert "There are 2 trials &amp; no more." in page
+    assert text.index("There are 2 trials") < text.index("## Protocol")
+
+
+def check_metric(store: Path) -> None:
+    """The metric of each trial, in its record and in the table, is scikit-learn's for the probabilities that
+    are kept, and those that were there before are what they were."""
+    table = pd.read_csv(store / "tables/accuracy.csv", index_col="run", float_precision="round_trip")
+    assert len(table) == 2
+    for run, row in table.iterrows():
+        probabilities = np.load(store / "runs" / str(run) / "probabilities.npy").astype(float)
+        labels = np.array([0, 1, 0, 1])
+        wanted = 2 * brier_score_loss(labels, probabilities[:, 1])
+        metrics = json.loads((store / "runs" / str(run) / "record.json").read_text())["metrics"]
+        assert metrics["brier"] == row["brier"] == pytest.approx(wanted, abs=1e-3)
+        assert metrics["top1"] == row["top1"] == (probabilities.argmax(1) == labels).mean()

@@ -12,6 +12,7 @@ from bench.analysis.statistics import mcnemar
 from bench.errors import StoreError
 from bench.files import canonical
 from bench.frames import frame
+from bench.metrics import added_metrics
 
 if TYPE_CHECKING:
     from bench.store.records import ExternalRecord, TrialRecord
@@ -38,6 +39,7 @@ BROUGHT = {
     "sha256": "str",
     "vcbench": "str",
     "scored": "str",
+    **dict.fromkeys(added_metrics(), "float64"),
 }
 """Columns of the table of models brought from outside; `top1_low` and `top1_high` are Wilson's interval, for
 the test images of this one trained network."""

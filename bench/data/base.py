@@ -39,17 +39,17 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Place:
+class Folders:
     """Where a dataset looks for its files.
 
     Attributes:
         data_dir: the folder of the downloaded datasets.
-        path: the PATH of "name:PATH", for a dataset that takes one.
+        images: the PATH of "name:PATH", for a dataset that takes one.
         store: the results folder, where a split made here is frozen; None freezes nothing.
     """
 
     data_dir: Path
-    path: Path | None = None
+    images: Path | None = None
     store: Path | None = None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.data import datasets
-from bench.data.base import Dataset, Facts, Place
+from bench.data.base import Dataset, Facts, Folders
 from bench.errors import InputError, did_you_mean
 from bench.files import from_user
 
@@ -54,7 +54,7 @@ def open_dataset(
             f"{name}: tables would call it by the name of a known dataset; "
             f"rename the folder {path.resolve().name}"
         )
-    return module.load(split_id, Place(Path(data_dir), path, Path(store) if store is not None else None))
+    return module.load(split_id, Folders(Path(data_dir), path, Path(store) if store is not None else None))
 
 
 def find_module(name: str) -> tuple[ModuleType, Path | None]:

@@ -34,6 +34,7 @@ from bench import __version__
 from bench.analysis.statistics import wilson
 from bench.errors import InputError, did_you_mean, shortened
 from bench.files import sha256_file
+from bench.metrics import added_metrics
 from bench.metrics.accuracy import compact, deduplicated_top1, score
 from bench.store.lookup import known_ids
 from bench.store.predictions import save_predictions
@@ -179,7 +180,7 @@ def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:
     found: dict[str, float | None] = dict.fromkeys(METRICS) | score(logits, test.labels)
     found["top1_deduplicated"] = deduplicated_top1(logits, test.labels, test.duplicates)
     if answers.probabilities is None:
-        found |= dict.fromkeys(("top5", "nll", "ece"))
+        found |= dict.fromkeys(("top5", "nll", "ece", *added_metrics()))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bench.metrics import added_metrics
 from bench.metrics.calibration import expected_calibration_error
 
 # Log-probabilities below the smallest float16 are stored as it.
@@ -20,21 +21,26 @@ def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     Returns:
         top1 and top5 (of at most 5 classes: 1); mean_per_class, the mean over the classes present of
         their top1; nll, the mean negative log-likelihood in nats; ece, the expected calibration error of
-        the predicted class.
+        the predicted class; and those of `bench.metrics.added_metrics`.
 
     Raises:
-        ValueError: shapes do not fit, or values are out of range.
+        ValueError: shapes do not fit, or values are out of range; a metric was added by a name that is taken.
     """
     predicted, confidence, rank, log_prob = _judged(logits, labels)
     correct = predicted == labels
     _, classes = np.unique(labels, return_inverse=True)
-    return {
+    metrics = {
         "top1": float(correct.mean()),
         "top5": float((rank < 5).mean()),
         "mean_per_class": float((np.bincount(classes, correct) / np.bincount(classes)).mean()),
         "nll": float(-log_prob.mean() + 0.0),
         "ece": expected_calibration_error(confidence, correct),
     }
+    for name, metric in added_metrics().items():
+        if name in metrics:
+            raise ValueError(f"bench/metrics/{name}.py: there is a metric of this name; choose another")
+        metrics[name] = float(metric(logits, labels))
+    return metrics
 
 
 def deduplicated_top1(logits: np.ndarray, labels: np.ndarray, duplicates: np.ndarray | None) -> float | None:

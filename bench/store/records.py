@@ -109,8 +109,9 @@ class TrialModel(Stored):
 
 
 class Metrics(Stored):
-    """Shares of images, and NLL in nats; None where it was not measured."""
+    """Shares of images, NLL in nats, and other numbers by name; None where it was not measured."""
 
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
     top1: Share | None = None
     top5: Share | None = None
     mean_per_class: Share | None = None

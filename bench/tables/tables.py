@@ -26,6 +26,7 @@ from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
 from bench.files import canonical
 from bench.frames import for_csv, frame, typed
+from bench.metrics import added_metrics
 from bench.store.records import CostRecord
 from bench.tables.measured import measured_tables
 
@@ -94,6 +95,7 @@ ACCURACY = {
     "commit": "str",
     "started": "str",
     "finished": "str",
+    **dict.fromkeys(added_metrics(), "float64"),
 }
 """Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the test
 accuracies of the majority class and of the nearest neighbour on the images of the trial; `not_trained` says

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.data.base import Dataset, Facts, Place
+from bench.data.base import Dataset, Facts, Folders
 from bench.data.official import what_is_wrong
 from bench.data.stratify import divide, frozen_text, read_frozen, read_rows, twins_of
 from bench.errors import DataError
@@ -32,7 +32,7 @@ DUPLICATES_FILE = "cifar100_duplicates.csv"
 DUPLICATES_SHA256 = "823c8acc0ec531ea78c6a1c503c6756f15d5a7d9b4b8a4cce5b1c03ed8bb263a"
 
 
-def load(split_id: str, place: Place) -> Dataset:
+def load(split_id: str, folders: Folders) -> Dataset:
     """The 50,000 training images followed by the 10,000 test images, in official order.
 
     torchvision checks the official md5 of every file before it unpickles any, so an opened copy is a
@@ -44,8 +44,8 @@ def load(split_id: str, place: Place) -> Dataset:
     Raises:
         DataError: a file is missing or does not have its official md5.
     """
-    train, test = official(place.data_dir, train=True), official(place.data_dir, train=False)
-    folder = place.data_dir / train.base_folder
+    train, test = official(folders.data_dir, train=True), official(folders.data_dir, train=False)
+    folder = folders.data_dir / train.base_folder
     held = len(train.data)
     splits = read_frozen(SPLIT_FILE, SPLIT_SHA256, held)
     splits["test"] = np.arange(held, held + len(test.data), dtype=np.int64)

@@ -6,7 +6,7 @@ from importlib.metadata import distribution
 
 import numpy as np
 
-from bench.data.base import Dataset, Facts, Place
+from bench.data.base import Dataset, Facts, Folders
 from bench.data.stratify import divide, frozen_text, read_frozen, twins_of
 
 FACTS = Facts(
@@ -22,7 +22,7 @@ SPLIT_FILE = "digits_frozen.csv"
 SPLIT_SHA256 = "48a1b9c79c9e9398b1b11c4f6746b734e1f860ef77871291a17344fbfaadb5f5"
 
 
-def load(split_id: str, place: Place) -> Dataset:
+def load(split_id: str, folders: Folders) -> Dataset:
     """The 1,797 bundled images; needs no files."""
     images, labels = arrays()
     content = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()

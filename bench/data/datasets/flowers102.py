@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.base import SPLITS, Dataset, Facts, Place
+from bench.data.base import SPLITS, Dataset, Facts, Folders
 from bench.data.images import read_image
 from bench.data.official import how_to_get, what_is_wrong
 from bench.errors import DataError
@@ -29,7 +29,7 @@ FACTS = Facts(
 IMAGES = 8189
 
 
-def load(split_id: str, place: Place) -> Dataset:
+def load(split_id: str, folders: Folders) -> Dataset:
     """The images in the order train, val, test, each in torchvision's order.
 
     `official-trainval` joins train and val. The published files carry no checksum of single images: a copy
@@ -40,20 +40,20 @@ def load(split_id: str, place: Place) -> Dataset:
     """
     from torchvision.datasets import Flowers102
 
-    folder = place.data_dir / "flowers-102"
+    folder = folders.data_dir / "flowers-102"
     try:
-        parts = [Flowers102(place.data_dir, split=split, download=False) for split in SPLITS]
+        parts = [Flowers102(folders.data_dir, split=split, download=False) for split in SPLITS]
     except RuntimeError as error:
         if not folder.is_dir():
             raise DataError(
-                f"flowers102: {folder} is missing; {how_to_get(FACTS, place.data_dir)}"
+                f"flowers102: {folder} is missing; {how_to_get(FACTS, folders.data_dir)}"
             ) from error
         if all(_md5_matches(folder, part) for part in ("label", "setid")):
-            raise _images_missing(_all_names(), place.data_dir) from error
-        raise what_is_wrong(FACTS, folder, _mat_md5s(), place.data_dir) from error
-    missing = missing_images(place.data_dir)
+            raise _images_missing(_all_names(), folders.data_dir) from error
+        raise what_is_wrong(FACTS, folder, _mat_md5s(), folders.data_dir) from error
+    missing = missing_images(folders.data_dir)
     if missing:
-        raise _images_missing(missing, place.data_dir)
+        raise _images_missing(missing, folders.data_dir)
     paths = [Path(path) for part in parts for path in part._image_files]
     bounds = np.cumsum([0, *(len(part) for part in parts)])
     train, val, test = (np.arange(a, b, dtype=np.int64) for a, b in zip(bounds, bounds[1:], strict=False))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.base import SPLITS, Dataset, Facts, Place
+from bench.data.base import SPLITS, Dataset, Facts, Folders
 from bench.data.equal import Overlap, equal_files, overlap_of, shared
 from bench.data.images import FORMATS, largest_sides, read_image
 from bench.data.listing import NO_CLASS, Lister, in_words
@@ -26,7 +26,7 @@ SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val"
 SPELLINGS |= {"test": "test", "testing": "test"}
 
 
-def load(split_id: str | None, place: Place) -> Dataset:
+def load(split_id: str | None, folders: Folders) -> Dataset:
     """The images of a folder with one folder a class, or one folder a split with one folder a class in each.
 
     Class folders are searched to any depth; what is passed over there is told in the dataset's warnings
@@ -38,16 +38,17 @@ def load(split_id: str | None, place: Place) -> Dataset:
         InputError: the split id does not fit the folder's layout.
         DataError: the folder is missing, its layout is unclear or a class is too small.
     """
-    assert place.path is not None  # as of every dataset that takes one
-    root = place.path.resolve()
+    images = folders.images
+    assert images is not None  # as of every dataset that takes one
+    root = images.resolve()
     if not root.is_dir():
-        raise DataError(f"folder:{place.path}: there is no folder {root}")
+        raise DataError(f"folder:{images}: there is no folder {root}")
     lister = Lister()
     given, files = _layout(root, lister)
     actual = "given" if given else "stratified-70-10-20"
     if split_id not in (None, actual):
         layout = "train/, val/ and test/" if given else "one folder a class"
-        raise InputError(f'folder:{place.path} has {layout}: its split id is "{actual}", not "{split_id}"')
+        raise InputError(f'folder:{images} has {layout}: its split id is "{actual}", not "{split_id}"')
     class_names = list(files["train" if given else "all"])
     if len(class_names) < 2:
         raise DataError(
@@ -62,7 +63,7 @@ def load(split_id: str | None, place: Place) -> Dataset:
         spans = zip(SPLITS, bounds, bounds[1:], strict=False)
         splits = {split: np.arange(a, b, dtype=np.int64) for split, a, b in spans}
     else:
-        splits = own_split(root, paths, labels, class_names, fingerprint, place.store, equal)
+        splits = own_split(root, paths, labels, class_names, fingerprint, folders.store, equal)
     overlap = overlap_of(equal, labels, splits)
     elsewhere = shared(equal, splits["test"], np.concatenate([splits["train"], splits["val"]]))
     return Dataset(

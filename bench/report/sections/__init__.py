@@ -1,6 +1,12 @@
-"""The sections of a report: each file makes one from the evidence, and stands in `SECTIONS`."""
+"""The sections of a report, each made from the evidence, in the order of the page.
 
+A file here may add one without standing in the lists below: its `SECTION` is a function of the evidence that
+gives a section, or None where there is nothing to show. It comes after all other results.
+"""
+
+import pkgutil
 from collections.abc import Callable
+from importlib import import_module
 
 from bench.report.blocks import Section
 from bench.report.evidence import Evidence
@@ -24,7 +30,9 @@ from bench.report.sections.speed import speed
 from bench.report.sections.tradeoffs import tradeoffs
 from bench.report.sections.untrained import untrained
 
-SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
+Make = Callable[[Evidence], Section | None]
+
+RESULTS: tuple[Make, ...] = (
     answer,
     compared,
     contrasts,
@@ -40,17 +48,22 @@ SECTIONS: tuple[Callable[[Evidence], Section], ...] = (
     calibration,
     complementarity,
     failures,
-    protocol,
-    literature,
-    machines,
-    reproduce,
 )
-"""In the order of the page."""
+METHODS: tuple[Make, ...] = (protocol, literature, machines, reproduce)
 
-PROFILED = (untrained, cost, scaling, speed, end_to_end, memory, machines, reproduce)
-"""The same for a suite that trains nothing: what it measures, and no words on accuracy but one line."""
+# Of a suite that trains nothing: what it measures, and no words on accuracy but one line.
+PROFILES: tuple[Make, ...] = (untrained, cost, scaling, speed, end_to_end, memory)
+PROFILE_METHODS: tuple[Make, ...] = (machines, reproduce)
 
 
 def sections_of(evidence: Evidence) -> list[Section]:
     """The report on a suite."""
-    return [section(evidence) for section in (SECTIONS if evidence.trains else PROFILED)]
+    results, methods = (RESULTS, METHODS) if evidence.trains else (PROFILES, PROFILE_METHODS)
+    sections = [make(evidence) for make in (*results, *added_sections(), *methods)]
+    return [section for section in sections if section is not None]
+
+
+def added_sections() -> list[Make]:
+    """Those of files that have a `SECTION`, in the order of their names."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return [module.SECTION for module in modules if hasattr(module, "SECTION")]
