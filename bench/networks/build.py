@@ -42,7 +42,7 @@ def make_model(
         torch.default_generator.manual_seed(seed)
         network = _create(card, classes, input_size, drop_path, path=path, head=head)
     if path is not None:
-        check_finite(path, network)
+        check_finite(path, network.state_dict())
     return network
 
 

@@ -1,11 +1,14 @@
-"""What a file of pretrained weights holds, and whether it is of the network that a card describes."""
+"""Safetensors files of weights: what one holds, and whether it is of the network that a card describes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
 from bench.errors import WeightsError
 from bench.spec.card import Card
@@ -19,16 +22,44 @@ def read_shapes(path: Path) -> Shapes:
     Raises:
         WeightsError: the file cannot be read, is cut short, is of another format or has not its suffix.
     """
+    with _readable(path), safe_open(path, framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path}: a safetensors file whose name should end in .safetensors")
+    return shapes
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, on the CPU.
+
+    Raises:
+        WeightsError: the file cannot be read, is cut short, is of another format or holds no numbers.
+    """
+    with _readable(path):
+        tensors = load_file(path, device="cpu")
+    check_finite(path, tensors)
+    return tensors
+
+
+def tensors_as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """A safetensors file; a tensor with two names lies in it twice, as safetensors knows no shared ones."""
+    return save(
+        {
+            name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+            for name, tensor in tensors.items()
+        }
+    )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Errors of reading a file as one line."""
     try:
-        with safe_open(path, framework="pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        yield
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error})") from error
-    if path.suffix != ".safetensors":
-        raise WeightsError(f"{path}: a safetensors file whose name should end in .safetensors")
-    return shapes
 
 
 def check_shapes(
@@ -60,13 +91,13 @@ def check_shapes(
             raise WeightsError(f'{path}: tensor "{name}" of shape {shape} is not in {card.name}')
 
 
-def check_finite(path: Path, network: nn.Module) -> None:
-    """Refuse a network whose weights, which came from `path`, are not all numbers.
+def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights, which came from `path`, that are not all numbers.
 
     Raises:
         WeightsError: names the first tensor that holds another value.
     """
-    for name, tensor in network.state_dict().items():
+    for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise WeightsError(
                 f'{path}: tensor "{name}" holds values that are not finite; fetch the file again'

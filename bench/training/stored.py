@@ -10,7 +10,7 @@ from torch import nn
 from bench.errors import StoreError, WeightsError, warn
 from bench.files import read_json, write_bytes, write_json
 from bench.networks import make_model, resolve_weights
-from bench.networks.checkpoint import read_tensors, tensors_as_bytes
+from bench.networks.weight_file import read_tensors, tensors_as_bytes
 from bench.spec.card import Card
 from bench.training.inputs import Inputs
 from bench.training.model import Model, Training

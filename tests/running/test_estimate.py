@@ -48,7 +48,7 @@ def planned(vcbench, *arguments):
 
 def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(photos, vcbench, tmp_path):
     from bench.networks import find_card, make_model, resolve_weights
-    from bench.networks.checkpoint import tensors_as_bytes
+    from bench.networks.weight_file import tensors_as_bytes
 
     card = find_card("vit_digits")
     network = make_model(

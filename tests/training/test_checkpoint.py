@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from torch import nn
 from training.conftest import SUITE
 
-from bench.networks.checkpoint import read_tensors, tensors_as_bytes
+from bench.networks.weight_file import read_tensors, tensors_as_bytes
 from bench.planning.plan import Resolver, plan
 from bench.running.engine import InProcess
 from bench.running.workspace import Workspace
