@@ -130,37 +130,26 @@ def gpu_facts(device: str) -> dict[str, str | int | float | bool] | None:
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
     }
-    return facts | _nvml_facts(str(getattr(properties, "uuid", "")))
+    return facts | _nvml_facts()
 
 
-def _nvml_facts(uuid: str) -> dict[str, str | int | float]:
-    """Driver and power limit of a GPU, and how many other processes compute on it, as far as NVML tells."""
+def _nvml_facts() -> dict[str, str | int | float]:
+    """Driver and power limit of the GPU, and how many other processes compute on it, as far as NVML tells."""
     import pynvml
 
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return {}
-    facts: dict[str, str | int | float] = {}
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-        reads = {
-            "driver": pynvml.nvmlSystemGetDriverVersion,
-            "power_limit_w": lambda: round(pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1000, 1),
+    from bench.nvml import gpu_handle, read_all
+
+    return read_all(
+        gpu_handle(),
+        {
+            "driver": lambda handle: pynvml.nvmlSystemGetDriverVersion(),
+            "power_limit_w": lambda handle: round(pynvml.nvmlDeviceGetPowerManagementLimit(handle) / 1000, 1),
             # All but this one; its number may be another in a container.
-            "other_processes": lambda: max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1),
-        }
-        for name, read in reads.items():
-            try:
-                value = read()
-            except pynvml.NVMLError:
-                continue
-            facts[name] = value.decode() if isinstance(value, bytes) else value
-    except pynvml.NVMLError:
-        return facts
-    finally:
-        pynvml.nvmlShutdown()
-    return facts
+            "other_processes": lambda handle: max(
+                0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1
+            ),
+        },
+    )
 
 
 def machine_name() -> str:

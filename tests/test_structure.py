@@ -15,6 +15,7 @@ ORDER = [
     "bench.errors",
     "bench.files",
     "bench.frames",
+    "bench.nvml",
     "bench.machine",
     "bench.spec",
     "bench.store",

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
+from bench.nvml import energy_counter
 from bench.profiling.config import NO_COUNTER, NetworkConfig
 from bench.profiling.network import BadOutput, prepare
-from bench.profiling.nvml import energy_counter
 from bench.profiling.system_load import SystemLoad, gpu_state
 from bench.profiling.timing import BLOCK, wall_clock, warm_up
 

@@ -69,7 +69,7 @@ def can_measure_energy(device: str) -> bool:
     """Whether the device counts the energy it takes."""
     if device != "cuda":
         return False
-    from bench.profiling.nvml import energy_counter
+    from bench.nvml import energy_counter
 
     return energy_counter(device) is not None
 

@@ -3,13 +3,12 @@
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import psutil
 import pynvml
 
-from bench.profiling.nvml import gpu_handle
+from bench.nvml import gpu_handle, read_all
 
 # A machine is busy when other processes had more than this share of its cores.
 BUSY_SHARE = 0.1
@@ -48,12 +47,7 @@ READINGS: dict[str, Callable[[Any], float]] = {
 def gpu_state() -> dict[str, float]:
     """Of the first GPU: clocks in MHz, degrees Celsius, utilisation in percent, watts, and bits of why clocks
     are low. What NVML refuses is left out; all of it where it does not answer."""
-    handle = gpu_handle()
-    readings = {}
-    for name, read in READINGS.items() if handle is not None else ():
-        with suppress(pynvml.NVMLError):
-            readings[name] = read(handle)
-    return readings
+    return read_all(gpu_handle(), READINGS)
 
 
 def others_on_gpu(own: int = 0) -> int | None:

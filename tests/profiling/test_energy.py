@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.profiling import energy, nvml
+from bench import nvml
+from bench.profiling import energy
 from bench.profiling.config import NO_COUNTER, NetworkConfig
 from bench.profiling.energy import idle_power, measure_windows, per_image
 from bench.profiling.processes import worker_job

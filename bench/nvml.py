@@ -1,9 +1,12 @@
 """The GPU's board as NVML, the driver's own library, sees it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import pynvml
+
+Value = TypeVar("Value")
 
 
 def gpu_handle() -> Any | None:
@@ -21,6 +24,15 @@ def gpu_handle() -> Any | None:
         return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
     except pynvml.NVMLError:
         return None
+
+
+def read_all(handle: Any | None, readings: Mapping[str, Callable[[Any], Value]]) -> dict[str, Value]:
+    """Readings of a board by name. What NVML refuses is left out; all of it where there is no handle."""
+    values: dict[str, Value] = {}
+    for name, read in readings.items() if handle is not None else ():
+        with suppress(pynvml.NVMLError):
+            values[name] = read(handle)
+    return values
 
 
 def energy_counter(device: str) -> Callable[[], float] | None:
