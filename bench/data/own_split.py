@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.stratify import divide
+from bench.data.stratify import divide, with_train
 from bench.errors import DataError
 from bench.files import canonical, read_json, write_text
 from bench.store.layout import Layout
@@ -68,9 +68,7 @@ def _thaw(frozen: Path, fingerprint: str, images: int) -> dict[str, np.ndarray]:
         raise DataError(
             f"{frozen}: was changed since the split was frozen; restore it, or delete it to divide anew"
         )
-    listed = {split: np.array(positions, dtype=np.int64) for split, positions in content["splits"].items()}
-    rest = np.setdiff1d(np.arange(images, dtype=np.int64), np.concatenate(list(listed.values())))
-    return {"train": rest, **listed}
+    return with_train(content["splits"], images)
 
 
 def _quota(count: int) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +71,6 @@ def twins_of(contents: Sequence[bytes]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def frozen_text(divided: dict[str, np.ndarray], comment: str) -> str:
-    """The file of a frozen division: the positions of every split but train, one a line."""
-    rows = [f"{split},{i}" for split, positions in divided.items() if split != "train" for i in positions]
-    return "\n".join([f"# {comment}", "split,index", *rows]) + "\n"
-
-
 def read_frozen(file_name: str, sha256: str, images: int) -> dict[str, np.ndarray]:
     """A frozen division of `images` images by split; train is what the file does not list.
 
@@ -86,9 +80,14 @@ def read_frozen(file_name: str, sha256: str, images: int) -> dict[str, np.ndarra
     positions = defaultdict(list)
     for row in read_rows(file_name, sha256):
         positions[row["split"]].append(int(row["index"]))
-    listed = {split: np.array(values, dtype=np.int64) for split, values in positions.items()}
-    rest = np.setdiff1d(np.arange(images, dtype=np.int64), np.concatenate(list(listed.values())))
-    return {"train": rest, **listed}
+    return with_train(positions, images)
+
+
+def with_train(listed: Mapping[str, Sequence[int]], images: int) -> dict[str, np.ndarray]:
+    """A division of `images` images of which all splits but train are `listed`: int64 positions by split."""
+    others = {split: np.array(positions, dtype=np.int64) for split, positions in listed.items()}
+    rest = np.setdiff1d(np.arange(images, dtype=np.int64), np.concatenate(list(others.values())))
+    return {"train": rest, **others}
 
 
 def read_rows(file_name: str, sha256: str) -> list[dict[str, str]]:

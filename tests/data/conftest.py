@@ -12,6 +12,12 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+def frozen_text(divided, comment) -> str:
+    """The file of a frozen division: the positions of every split but train, one a line."""
+    rows = [f"{split},{i}" for split, positions in divided.items() if split != "train" for i in positions]
+    return "\n".join([f"# {comment}", "split,index", *rows]) + "\n"
+
+
 @pytest.fixture
 def serve():
     """A function that serves a folder over HTTP on this machine and returns its address."""

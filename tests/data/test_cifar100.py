@@ -6,10 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from data.conftest import frozen_text
 
 from bench.data import dataset_facts, draw_subset, open_dataset
 from bench.data.datasets import cifar100
-from bench.data.stratify import FOLDER
+from bench.data.stratify import FOLDER, divide, twins_of
 from bench.errors import DataError
 
 
@@ -54,8 +55,17 @@ def test_equal_pixels_are_on_one_side(opened, pixels):
     assert max(Counter(pixels[:50000]).values()) == 2  # there are such images
 
 
-def test_the_frozen_file_is_made_again(real_data):
-    assert (FOLDER / cifar100.SPLIT_FILE).read_text() == cifar100.split_file(real_data)
+def test_the_frozen_file_is_made_again(opened, pixels):
+    """50 val images of each class, images with equal pixels on one side."""
+    divided = divide(
+        opened.labels[:50000],
+        keys=[str(i) for i in range(50000)],
+        twins=twins_of(pixels[:50000]),
+        quota=lambda count: {"val": 50},
+        salt="cifar100 official-45k",
+    )
+    comment = "cifar100 official-45k: positions in the training set; all others are train"
+    assert (FOLDER / cifar100.SPLIT_FILE).read_text() == frozen_text(divided, comment)
 
 
 def test_duplicates_are_those_of_the_source(opened, pixels):

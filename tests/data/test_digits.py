@@ -1,11 +1,12 @@
 """The bundled digits."""
 
 import numpy as np
+from data.conftest import frozen_text
 from sklearn.datasets import load_digits
 
 from bench.data import dataset_facts, draw_subset, open_dataset
 from bench.data.datasets import digits
-from bench.data.stratify import FOLDER
+from bench.data.stratify import FOLDER, divide, twins_of
 
 
 def test_agrees_with_sklearn(tmp_path):
@@ -33,4 +34,14 @@ def test_split(tmp_path):
 
 
 def test_the_frozen_file_is_made_again():
-    assert (FOLDER / digits.SPLIT_FILE).read_text() == digits.split_file()
+    """60 test and 20 val images of each class."""
+    bundle = load_digits()
+    divided = divide(
+        bundle.target,
+        keys=[str(i) for i in range(1797)],
+        twins=twins_of([image.tobytes() for image in bundle.images]),
+        quota=lambda count: {"val": 20, "test": 60},
+        salt="digits frozen",
+    )
+    comment = "digits frozen: positions in the bundled order; all others are train"
+    assert (FOLDER / digits.SPLIT_FILE).read_text() == frozen_text(divided, comment)

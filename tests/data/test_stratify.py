@@ -5,12 +5,13 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from data.conftest import frozen_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from bench.data import stratify
-from bench.data.stratify import divide, frozen_text, read_frozen, twins_of
+from bench.data.stratify import divide, read_frozen, twins_of
 from bench.errors import DataError
 
 

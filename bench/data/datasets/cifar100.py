@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.data.base import Dataset, Facts, Folders
 from bench.data.official import what_is_wrong
-from bench.data.stratify import divide, frozen_text, read_frozen, read_rows, twins_of
+from bench.data.stratify import read_frozen, read_rows
 from bench.errors import DataError
 from bench.files import sha256_files
 
@@ -86,19 +86,6 @@ def download(data_dir: Path) -> None:
     from torchvision.datasets import CIFAR100
 
     CIFAR100(data_dir, download=True)
-
-
-def split_file(data_dir: Path) -> str:
-    """The text of the frozen split: 50 val images of each class, images with equal pixels on one side."""
-    train = official(data_dir, train=True)
-    divided = divide(
-        np.array(train.targets, dtype=np.int64),
-        keys=[str(i) for i in range(len(train.data))],
-        twins=twins_of([image.tobytes() for image in train.data]),
-        quota=lambda count: {"val": 50},
-        salt="cifar100 official-45k",
-    )
-    return frozen_text(divided, "cifar100 official-45k: positions in the training set; all others are train")
 
 
 def _md5s(kind: "type[CIFAR100] | CIFAR100") -> dict[str, str]:

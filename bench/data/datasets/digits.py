@@ -7,7 +7,7 @@ from importlib.metadata import distribution
 import numpy as np
 
 from bench.data.base import Dataset, Facts, Folders
-from bench.data.stratify import divide, frozen_text, read_frozen, twins_of
+from bench.data.stratify import read_frozen
 
 FACTS = Facts(
     name="digits",
@@ -48,16 +48,3 @@ def arrays() -> tuple[np.ndarray, np.ndarray]:
         table = np.loadtxt(file, delimiter=",")
     grey = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1), table[:, -1].astype("<i8")
-
-
-def split_file() -> str:
-    """The text of the frozen split: 60 test and 20 val images of each class."""
-    images, labels = arrays()
-    divided = divide(
-        labels,
-        keys=[str(i) for i in range(len(labels))],
-        twins=twins_of([image.tobytes() for image in images]),
-        quota=lambda count: {"val": 20, "test": 60},
-        salt="digits frozen",
-    )
-    return frozen_text(divided, "digits frozen: positions in the bundled order; all others are train")
