@@ -41,8 +41,8 @@ def count(network: nn.Module, input_size: int) -> dict[str, Any]:
         activations_m: values that matrix products and convolutions put out, in millions, the attention
             matrix included.
         by_part: flops by part of the network; they sum to flops.
-        not_counted: calls of other operations, and why each is left out (fvcore passes over ReLU,
-            clamping, dropout and moves of data without a word).
+        not_counted: how often each other operation was called (fvcore passes over ReLU, clamping, dropout
+            and moves of data without a word); none is a matrix product, or the counters would disagree.
         flops_train_step: forward and backward with all parameters trained; nothing computed twice.
         counter: what counted, and what it was checked against.
 

@@ -48,7 +48,7 @@ def analyse(network: nn.Module, input_size: int) -> dict[str, Any]:
         macs: multiply-adds of matrix products and convolutions.
         elementwise: operations of norms, softmax, pooling and resampling, by kind.
         activations: values that matrix products and convolutions put out, the attention matrix included.
-        not_counted: calls of other operations, and why each is left out.
+        not_counted: how often each other operation was called: additions, activation functions and the like.
     """
     like = next(network.parameters())
     image = torch.zeros(1, 3, input_size, input_size, device=like.device, dtype=like.dtype)
@@ -65,7 +65,7 @@ def analyse(network: nn.Module, input_size: int) -> dict[str, Any]:
         "macs": sum(counts.values()),
         "elementwise": elementwise,
         "activations": activations,
-        "not_counted": [{"op": op, "calls": n, "why": _why(op)} for op, n in sorted(calls.items())],
+        "not_counted": dict(sorted(calls.items())),
     }
 
 
@@ -169,23 +169,3 @@ def _lstm(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
 def _rms_norm(inputs: list[Any], outputs: list[Any]) -> int:
     affine = get_shape(inputs[2]) is not None
     return math.prod(get_shape(inputs[0])) * (NORM_AFFINE if affine else NORM)
-
-
-ADDITIONS = {"add", "sub", "rsub", "sum", "cumsum"}
-SCALINGS = {"mul", "div", "neg", "pow", "sqrt", "rsqrt", "norm", "linalg_vector_norm", "reciprocal"}
-FUNCTIONS = {
-    *("gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "elu", "mish"),
-    *("relu6", "prelu", "softplus", "exp", "log", "erf", "sin", "cos"),
-}
-
-
-def _why(op: str) -> str:
-    """Why an operation that has no count is none of the counted kinds."""
-    name = op.removeprefix("aten::").rstrip("_")
-    if name in ADDITIONS:
-        return "additions, one an element"
-    if name in SCALINGS:
-        return "scaling, a few operations an element"
-    if name in FUNCTIONS:
-        return "activation function, element by element"
-    return "no matrix product: FlopCounterMode finds the same total without it"

@@ -1,32 +1,21 @@
 """How the cost of a model grows with the size of its input, and where attention outgrows the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.networks import make_model
 from bench.profiling.config import round_to_patch
-from bench.profiling.cost import cost
 from bench.spec.card import Card
-from bench.spec.recipe import SIZES
-
-Count = Callable[[Card, int, int], dict[str, Any]]
 
 
-def _count(card: Card, classes: int, input_size: int) -> dict[str, Any]:
-    return cost(card, classes=classes, input_size=input_size)
-
-
-def scaling(
-    card: Card, *, classes: int = 1000, sizes: tuple[int, ...] = SIZES, count: Count = _count
-) -> dict[str, Any]:
+def scaling(card: Card, sizes: Sequence[int], count: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
     """Costs at several input sizes.
 
     Args:
         card: the model; a transformer takes the sizes that are multiples of its patches, or the nearest.
-        classes: outputs of its head.
         sizes: in px.
-        count: gives the cost of a card, classes and input size.
+        count: gives the model's cost at an input size, as `bench.profiling.cost.cost`.
 
     Returns:
         rows, one a size: input_size, tokens (None where the network has no sequence of patches), params,
@@ -40,7 +29,7 @@ def scaling(
     """
     rows = []
     for size in dict.fromkeys(round_to_patch(size, card.patch) for size in sizes):
-        cost_at = count(card, classes, size)
+        cost_at = count(size)
         attention = cost_at["by_part"]["attention_matrices"]
         rows.append(
             {

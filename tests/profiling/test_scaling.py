@@ -3,13 +3,19 @@
 import pytest
 
 from bench.networks import find_card
+from bench.profiling.cost import cost
 from bench.profiling.scaling import scaling, tokens
 
 DEPTH, WIDTH = 12, 192
 
 
+def scaled(name, sizes, classes=1000):
+    card = find_card(name)
+    return scaling(card, sizes, lambda size: cost(card, classes=classes, input_size=size))
+
+
 def test_the_quadratic_term_of_deit_tiny():
-    found = scaling(find_card("deit_tiny_patch16_224"), sizes=(96, 160, 224))
+    found = scaled("deit_tiny_patch16_224", (96, 160, 224))
     assert [row["tokens"] for row in found["rows"]] == [37, 101, 197]
     for row in found["rows"]:
         n = row["tokens"]
@@ -28,13 +34,13 @@ def test_the_quadratic_term_of_deit_tiny():
 
 
 def test_a_cnn_has_no_tokens_and_takes_any_size():
-    found = scaling(find_card("resnet18"), sizes=(96, 100, 224))
+    found = scaled("resnet18", (96, 100, 224))
     assert [row["input_size"] for row in found["rows"]] == [96, 100, 224]
     assert {row["attention_matrices_flops"] for row in found["rows"]} == {0}
     assert {row["tokens"] for row in found["rows"]} == {None} and found["attention_outgrows_rest_px"] is None
 
 
 def test_a_transformer_takes_multiples_of_its_patches():
-    found = scaling(find_card("vit_digits"), classes=10, sizes=(15, 16, 24))
+    found = scaled("vit_digits", (15, 16, 24), classes=10)
     assert [row["input_size"] for row in found["rows"]] == [16, 24]
     assert tokens(find_card("vit_digits"), 16) == found["rows"][0]["tokens"]

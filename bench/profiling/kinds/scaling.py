@@ -28,12 +28,8 @@ class Scaling(Kind[ScalingConfig]):
         from bench.profiling.scaling import scaling
 
         config = job.config
-        return scaling(
-            find_card(config.model),
-            classes=config.classes,
-            sizes=config.sizes,
-            count=lambda card, classes, size: session.cost(card.name, classes, size),
-        )
+        card = find_card(config.model)
+        return scaling(card, config.sizes, lambda size: session.cost(card.name, config.classes, size))
 
     def expected_seconds(self, job: ProfileJob[ScalingConfig], step_s: float) -> float:
         return COUNT_S * len(job.config.sizes)
