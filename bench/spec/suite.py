@@ -3,16 +3,17 @@
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.errors import InputError, did_you_mean, shortened
 from bench.files import canonical, digest, slug
-from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE, MOST_CLASSES, SIZES, Recipe, load_recipe
+from bench.spec.overrides import assign, check_settings, dotted, override, parse_setting
+from bench.spec.profiles import Profiles
+from bench.spec.recipe import LARGEST_SIDE, Recipe, load_recipe
 from bench.spec.toml import Strict, check_plain, parse, read_toml
 
 FOLDER = Path(__file__).parent.parent / "suites"
@@ -22,7 +23,6 @@ MOST_REPLICATES = 1000
 
 Precision = Literal["fp32", "bf16"]
 Pair = tuple[str, str]
-Classes = Annotated[int, Field(ge=1, le=MOST_CLASSES)]
 
 
 class Contestant(Strict):
@@ -74,101 +74,6 @@ class Comparison(Strict):
         if any(isinstance(value, int) and value < 1 for value in shots):
             raise ValueError('images per class should be at least 1, or "all"')
         return shots
-
-
-class CostProfiles(Strict):
-    """Costs to count: every model with every number of classes, at one input size."""
-
-    models: tuple[str, ...] = Field(min_length=1)
-    classes: tuple[Classes, ...] = (1000,)
-    input_size: int | None = Field(None, ge=8, le=LARGEST_SIDE)
-
-
-def _known_kind(name: str) -> str:
-    from bench.profiling.kinds import requestable
-
-    if name not in requestable():
-        raise ValueError(f"should be one of {', '.join(requestable())}")
-    return name
-
-
-What = Annotated[str, AfterValidator(_known_kind)]
-
-
-class MeasuredProfiles(Strict):
-    """What to measure on the machine at hand: every model in every combination of the lists.
-
-    `energy` is measured on GPUs that count it, and stays empty elsewhere; `end_to_end` goes from JPEG bytes
-    to labels, and has the data path alone beside it; `scaling` looks at `sizes` in px. A row is made of so
-    many fresh `processes`, each of at least so many `repeats` and `seconds`.
-
-    "as_trained" among `memory_formats` and `allocators` is what each model is trained in on the device. The
-    first block that measures speed or memory of a mode at an input size as trained is the headline of these:
-    its models are compared, in its first precision, at its batch sizes. All else is shown as further rows.
-    """
-
-    what: tuple[What, ...] = Field(min_length=1)
-    models: tuple[str, ...] = Field(min_length=1)
-    modes: tuple[Literal["infer", "train"], ...] = Field(("infer",), min_length=1)
-    batch_sizes: tuple[Annotated[int, Field(ge=1, le=LARGEST_BATCH)], ...] = Field((1,), min_length=1)
-    input_size: int = Field(224, ge=8, le=LARGEST_SIDE)
-    precisions: tuple[Literal["fp32", "tf32", "bf16", "fp16"], ...] = Field(("fp32",), min_length=1)
-    memory_formats: tuple[Literal["as_trained", "contiguous", "channels_last"], ...] = Field(
-        ("as_trained",), min_length=1
-    )
-    allocators: tuple[Literal["as_trained", "keep_freed", "default"], ...] = Field(
-        ("as_trained",), min_length=1
-    )
-    compiled: tuple[bool, ...] = Field((False,), min_length=1)
-    classes: Classes = 1000
-    sizes: tuple[Annotated[int, Field(ge=8, le=LARGEST_SIDE)], ...] = Field(SIZES, min_length=1)
-    processes: int = Field(3, ge=3, le=100)
-    repeats: int = Field(10, ge=1, le=100_000)
-    seconds: float = Field(1.0, ge=0, le=3600)
-
-    @property
-    def compares(self) -> bool:
-        """Whether it measures speed or memory of every model as it is trained."""
-        own = "as_trained" in self.memory_formats and "as_trained" in self.allocators
-        return own and False in self.compiled and not {"speed", "memory"}.isdisjoint(self.what)
-
-    @model_validator(mode="after")
-    def _has_inference(self) -> "MeasuredProfiles":
-        if "end_to_end" in self.what and "infer" not in self.modes:
-            raise ValueError('what = "end_to_end" is inference: modes should have "infer"')
-        return self
-
-
-class Profiles(Strict):
-    """What of the models' cost a suite measures: counted, and on the machine at hand."""
-
-    cost: tuple[CostProfiles, ...] = ()
-    measured: tuple[MeasuredProfiles, ...] = ()
-
-    @property
-    def headlines(self) -> list[dict[str, Any]]:
-        """The settings in which models are compared: one for each mode and input size that is measured as
-        trained. Each has mode, input_size, classes, precision, batch_sizes, and scaling_batch_size, of rows
-        over input sizes."""
-        found: dict[tuple[str, int], dict[str, Any]] = {}
-        for block in self.measured:
-            if not block.compares:
-                continue
-            for mode in block.modes:
-                one = found.setdefault(
-                    (mode, block.input_size),
-                    {
-                        "mode": mode,
-                        "input_size": block.input_size,
-                        "classes": block.classes,
-                        "precision": block.precisions[0],
-                        "batch_sizes": sorted(block.batch_sizes),
-                        "scaling_batch_size": None,
-                    },
-                )
-                if "scaling" in block.what and mode == block.modes[0]:
-                    one["scaling_batch_size"] = one["scaling_batch_size"] or block.batch_sizes[0]
-        return list(found.values())
 
 
 class Suite(Strict):
@@ -236,8 +141,8 @@ class Suite(Strict):
         recipe = load_recipe(contestant.recipe or comparison.recipe)
         recipe = override(recipe, comparison.set, where=f'{self.name}: comparison "{comparison.name}": set')
         recipe = override(recipe, contestant.set, where=f'{self.name}: model "{key}": set')
-        keys = _dotted(recipe.model_dump(mode="json"))
-        settings = dict(_setting(text) for text in self.settings)
+        keys = dotted(recipe.model_dump(mode="json"))
+        settings = dict(parse_setting(text) for text in self.settings)
         known = {name: settings[f"recipe.{name}"] for name in keys if f"recipe.{name}" in settings}
         return override(recipe, known, where=f"{self.name}: --set recipe")
 
@@ -312,7 +217,7 @@ def load_suite(suite: str | Mapping[str, Any], settings: tuple[str, ...] = ()) -
     values = _with_included(values, where)
     if not settings:
         return parse({**values, "name": name}, Suite, where=where)
-    parsed = dict(_setting(text) for text in settings)
+    parsed = dict(parse_setting(text) for text in settings)
     for key in ("name", "settings", "include"):
         if key in parsed:
             raise InputError(f"--set {key}: cannot be set")
@@ -323,12 +228,12 @@ def load_suite(suite: str | Mapping[str, Any], settings: tuple[str, ...] = ()) -
         scope, _, rest = key.partition(".")
         if scope == "comparison" and rest:
             for comparison in comparisons:
-                _assign(comparison, rest, value)
+                assign(comparison, rest, value)
         elif scope != "recipe" or not rest:  # those of recipes: see `Suite.recipe_of`
-            _assign(values, key, value)
+            assign(values, key, value)
     variant = f"{name}+{digest(parsed)[:6]}"
     loaded = parse({**values, "name": variant, "settings": settings}, Suite, where=f"{where} with --set")
-    _each_setting_fits(loaded, parsed)
+    check_settings(loaded, parsed)
     return loaded
 
 
@@ -366,86 +271,6 @@ def _with_included(values: dict[str, Any], where: str) -> dict[str, Any]:
                 raise InputError(f'{where}: model "{key}" is another one in the included suite {name}')
         values["comparison"] = other.get("comparison", []) + values.get("comparison", [])
     return values
-
-
-def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
-    """`recipe` with dotted keys replaced.
-
-    Raises:
-        InputError: a key the recipe does not have, or a value that does not fit.
-    """
-    if not settings:
-        return recipe
-    values = recipe.model_dump(mode="json")
-    for key, value in settings.items():
-        table = key.partition(".")[0]
-        if table != key and values.get(table, {}) is None:
-            raise InputError(f'{where}: key "{key}": the recipe "{recipe.name}" has no [{table}]')
-        _assign(values, key, value)
-    return parse(values, Recipe, where=f'{where} (recipe "{recipe.name}")')
-
-
-def _each_setting_fits(suite: Suite, settings: dict[str, Any]) -> None:
-    """A setting of a key that no recipe has, or of a model that none compares, is a mistake, not a wish."""
-    used = list(dict.fromkeys(name for comparison in suite.comparison for name in comparison.contestants))
-    for key in settings:
-        scope, _, rest = key.partition(".")
-        name = rest.rpartition(".")[0]
-        if scope == "models" and name and used and name not in used:
-            raise InputError(f'--set {key}: nothing compares "{name}"{did_you_mean(name, used)}')
-        if scope != "recipe" or not rest:
-            continue
-        recipes = [
-            load_recipe(suite.models[contestant].recipe or comparison.recipe).model_dump(mode="json")
-            for comparison in suite.comparison
-            for contestant in comparison.contestants
-        ]
-        if not any(rest in _dotted(recipe) for recipe in recipes):
-            keys = sorted({f"recipe.{name}" for recipe in recipes for name in _dotted(recipe)})
-            raise InputError(f"--set {key}: no recipe of {suite.name} has this key{did_you_mean(key, keys)}")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Key and value of `key=value`; what is no TOML value is text.
-
-    Raises:
-        InputError: there is no key, or the value is one that no key takes.
-    """
-    key, equals, written = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise InputError(f"--set {shortened(text)}: should be key=value, as in recipe.budget.epochs=2")
-    if key == "recipe":
-        raise InputError(
-            f"--set {shortened(text)}: each comparison names its recipe, as in comparison.recipe={written}"
-        )
-    try:
-        value = tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = written.strip()
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"--set {shortened(text)}: not a value: {error}") from None
-    check_plain({key: value}, where="--set")
-    return key, value
-
-
-def _assign(values: dict[str, Any], key: str, value: Any) -> None:
-    *tables, last = key.split(".")
-    for table in tables:
-        if not isinstance(values.get(table), dict):
-            values[table] = {}
-        values = values[table]
-    values[last] = value
-
-
-def _dotted(values: dict[str, Any]) -> list[str]:
-    """The dotted names of all keys, tables included."""
-    names = []
-    for key, value in values.items():
-        names.append(key)
-        if isinstance(value, dict):
-            names += [f"{key}.{name}" for name in _dotted(value)]
-    return names
 
 
 def fingerprint(suite: Suite) -> str:

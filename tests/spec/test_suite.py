@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import InputError
+from bench.spec.overrides import override
 from bench.spec.recipe import Budget, load_recipe, recipe_names
-from bench.spec.suite import load_suite, override, suite_names
+from bench.spec.suite import load_suite, suite_names
 
 GOOD = """
 title = "t"

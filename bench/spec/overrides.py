@@ -1,0 +1,96 @@
+"""Keys of suites and recipes that are set from outside: by a comparison, a model or the command line."""
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import InputError, did_you_mean, shortened
+from bench.spec.recipe import Recipe, load_recipe
+from bench.spec.toml import check_plain, parse
+
+if TYPE_CHECKING:
+    from bench.spec.suite import Suite
+
+
+def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
+    """`recipe` with dotted keys replaced.
+
+    Raises:
+        InputError: a key the recipe does not have, or a value that does not fit.
+    """
+    if not settings:
+        return recipe
+    values = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        table = key.partition(".")[0]
+        if table != key and values.get(table, {}) is None:
+            raise InputError(f'{where}: key "{key}": the recipe "{recipe.name}" has no [{table}]')
+        assign(values, key, value)
+    return parse(values, Recipe, where=f'{where} (recipe "{recipe.name}")')
+
+
+def check_settings(suite: "Suite", settings: dict[str, Any]) -> None:
+    """Refuse settings that change nothing in a suite.
+
+    Raises:
+        InputError: a key that no recipe has, or a model that nothing compares.
+    """
+    used = list(dict.fromkeys(name for comparison in suite.comparison for name in comparison.contestants))
+    for key in settings:
+        scope, _, rest = key.partition(".")
+        name = rest.rpartition(".")[0]
+        if scope == "models" and name and used and name not in used:
+            raise InputError(f'--set {key}: nothing compares "{name}"{did_you_mean(name, used)}')
+        if scope != "recipe" or not rest:
+            continue
+        recipes = [
+            load_recipe(suite.models[contestant].recipe or comparison.recipe).model_dump(mode="json")
+            for comparison in suite.comparison
+            for contestant in comparison.contestants
+        ]
+        if not any(rest in dotted(recipe) for recipe in recipes):
+            keys = sorted({f"recipe.{name}" for recipe in recipes for name in dotted(recipe)})
+            raise InputError(f"--set {key}: no recipe of {suite.name} has this key{did_you_mean(key, keys)}")
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Key and value of `key=value`; what is no TOML value is text.
+
+    Raises:
+        InputError: there is no key, or the value is one that no key takes.
+    """
+    key, equals, written = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise InputError(f"--set {shortened(text)}: should be key=value, as in recipe.budget.epochs=2")
+    if key == "recipe":
+        raise InputError(
+            f"--set {shortened(text)}: each comparison names its recipe, as in comparison.recipe={written}"
+        )
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = written.strip()
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--set {shortened(text)}: not a value: {error}") from None
+    check_plain({key: value}, where="--set")
+    return key, value
+
+
+def assign(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key, making the tables that lead to it."""
+    *tables, last = key.split(".")
+    for table in tables:
+        if not isinstance(values.get(table), dict):
+            values[table] = {}
+        values = values[table]
+    values[last] = value
+
+
+def dotted(values: dict[str, Any]) -> list[str]:
+    """The dotted names of all keys, tables included."""
+    names = []
+    for key, value in values.items():
+        names.append(key)
+        if isinstance(value, dict):
+            names += [f"{key}.{name}" for name in dotted(value)]
+    return names
