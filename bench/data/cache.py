@@ -15,27 +15,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from bench.data.base import Dataset
+from bench.data.square import Interpolation, Resize, fit
 from bench.errors import DataError, StoreError, warn
 from bench.files import cache_dir, cannot_write, digest, locked
 
 FORMAT = 2
 # Images decoded ahead of the writer, and under one checksum; fewer where they are large.
 CHUNK, CHUNK_BYTES = 128, 2**25
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-# Of an image much longer than wide, only so many times its short side is looked at for the centre square.
-LONGEST = 64
 CRC_BYTES = 4
 WAIT_SECONDS = 0.1
 
 Progress = Callable[[int, int], None]
-Resize = Literal["squash", "crop"]
-Interpolation = Literal["bilinear", "bicubic"]
 
 # Arrays whose checksums this process has compared: their inode, size and time of change then.
 _checked: dict[Path, tuple[int, int, int]] = {}
@@ -111,30 +106,6 @@ def stored_side(dataset: Dataset, size: int, resize: Resize) -> int:
     sides = dataset.largest(size // 2) if dataset.largest is not None else None
     needed = size if sides is None else sides[0] if resize == "crop" else sides[1]
     return needed if needed <= size // 2 else size
-
-
-def fit(image: Image.Image, size: int, resize: Resize, interpolation: Interpolation) -> Image.Image:
-    """An image at size x size px, by the same arithmetic as torchvision's Resize and CenterCrop.
-
-    Of an image more than LONGEST times as long as wide, what is far from the centre is cut off before.
-    """
-    if resize == "squash":
-        return image.resize((size, size), FILTERS[interpolation])
-    image = _without_ends(image)
-    width, height = image.size
-    short = min(width, height)
-    width, height = (size if side == short else int(size * side / short) for side in (width, height))
-    image = image.resize((width, height), FILTERS[interpolation])
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return image.crop((left, top, left + size, top + size))
-
-
-def _without_ends(image: Image.Image) -> Image.Image:
-    """The image around its centre, at most LONGEST times (and a pixel) as long as wide."""
-    width, height = image.size
-    longest = LONGEST * min(width, height)
-    across, down = (max(0, side - longest) // 2 for side in (width, height))
-    return image.crop((across, down, width - across, height - down)) if across or down else image
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from bench.data.augment import Pipeline
-from bench.data.cache import fit
+from bench.data.square import fit
 from bench.spec.recipe import Augment
 
 WIDTH, HEIGHT = 500, 375

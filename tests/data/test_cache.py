@@ -18,7 +18,8 @@ from torchvision.transforms import functional as tv
 
 from bench.data import cache, open_dataset
 from bench.data.base import Dataset
-from bench.data.cache import bytes_to_decode, decoded, fit
+from bench.data.cache import bytes_to_decode, decoded
+from bench.data.square import fit
 from bench.errors import DataError, StoreError
 from bench.files import cache_dir
 
