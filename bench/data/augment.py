@@ -134,8 +134,8 @@ def window(pixels: Tensor, top: Tensor, left: Tensor, flip: Tensor, size: int, p
     steps = torch.arange(size, device=pixels.device)
     rows = torch.arange(n, device=pixels.device)[:, None] * side + top + steps
     columns = left + torch.where(flip > 0, size - 1 - steps, steps)
-    places = (rows[:, :, None] * side + columns[:, None, :]).view(-1)
-    chosen = padded.reshape(-1, padded.shape[3]).index_select(0, places)
+    positions = (rows[:, :, None] * side + columns[:, None, :]).view(-1)
+    chosen = padded.reshape(-1, padded.shape[3]).index_select(0, positions)
     return chosen.view(n, size, size, -1).permute(0, 3, 1, 2)
 
 
@@ -196,8 +196,8 @@ def erase(pixels: Tensor, probability: float, generator: torch.Generator) -> Ten
     members = torch.repeat_interleave(boxes[4], output_size=total)
     image, top, left, width, _, first = boxes.index_select(1, members)
     within = torch.arange(total, device=pixels.device) - first
-    places = (image, top + within // width, left + within % width)
-    pixels.permute(0, 2, 3, 1).index_put_(places, noise)
+    positions = (image, top + within // width, left + within % width)
+    pixels.permute(0, 2, 3, 1).index_put_(positions, noise)
     return pixels
 
 

@@ -50,17 +50,17 @@ class Lister:
         Raises:
             OSError: the folder cannot be read.
         """
-        found = []
+        paths = []
         for entry in _visible(folder):
             if entry.is_dir() or entry.name.lower() in SYSTEM_FILES:
                 continue
             if not entry.name.lower().endswith(extensions()):
                 self.passed_over[Path(entry.name).suffix.lower() or "without an ending"] += 1
             elif entry.is_file() or not os.path.exists(entry.path):
-                found.append(Path(entry.path))
+                paths.append(Path(entry.path))
             else:
                 self.passed_over["pipe or device"] += 1
-        return found
+        return paths
 
     def classes(self, folder: Path) -> dict[str, list[Path]]:
         """The images of each class folder by its name; within a class in the order of their relative names.
@@ -72,22 +72,22 @@ class Lister:
             OSError: a folder cannot be read.
         """
         self.passed_over.update({NO_CLASS: len(self.images(folder))})
-        found: dict[str, list[Path]] = {}
-        above = [_place(parent) for parent in (folder, *folder.parents)]
+        files: dict[str, list[Path]] = {}
+        above = [_folder_id(parent) for parent in (folder, *folder.parents)]
         for name in self.folders(folder):
-            found.setdefault(unicodedata.normalize("NFC", name), []).extend(self._below(folder / name, above))
-        return found
+            files.setdefault(unicodedata.normalize("NFC", name), []).extend(self._below(folder / name, above))
+        return files
 
     def _below(self, folder: Path, above: list[tuple[int, int]]) -> list[Path]:
         """The images in a folder and all folders in it; a link back to one of `above` is not followed."""
-        place = _place(folder)
-        if place in above:
+        folder_id = _folder_id(folder)
+        if folder_id in above:
             self.passed_over["link to a folder above it"] += 1
             return []
-        found = self.images(folder)
+        paths = self.images(folder)
         for name in self.folders(folder):
-            found += self._below(folder / name, [*above, place])
-        return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+            paths += self._below(folder / name, [*above, folder_id])
+        return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def in_words(passed_over: Counter[str]) -> str:
@@ -96,7 +96,7 @@ def in_words(passed_over: Counter[str]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in counts if count)
 
 
-def _place(folder: Path) -> tuple[int, int]:
+def _folder_id(folder: Path) -> tuple[int, int]:
     """What tells a folder from all others, by whatever path it was reached."""
     status = folder.stat()
     return status.st_dev, status.st_ino

@@ -20,6 +20,6 @@ def what_is_wrong(facts: Facts, folder: Path, md5s: Mapping[str, str], data_dir:
     damaged = [
         name for name, md5 in md5s.items() if name not in missing and not check_integrity(folder / name, md5)
     ]
-    said = [f"{', '.join(missing)} missing"] if missing else []
-    said += [f"{', '.join(damaged)} damaged (not the official md5)"] if damaged else []
-    return DataError(f"{facts.name}: {' and '.join(said)} under {folder}; {how_to_get(facts, data_dir)}")
+    problems = [f"{', '.join(missing)} missing"] if missing else []
+    problems += [f"{', '.join(damaged)} damaged (not the official md5)"] if damaged else []
+    return DataError(f"{facts.name}: {' and '.join(problems)} under {folder}; {how_to_get(facts, data_dir)}")

@@ -94,14 +94,14 @@ def randaugment(pixels: Tensor, ops: int, magnitude: int, generator: torch.Gener
 
 
 def _move(pixels: Tensor, *, how: str, value: float) -> Tensor:
-    """Torchvision's geometric operation with the nearest pixel, black from outside, by a table of places."""
-    places = _places(how, value, pixels.shape[-1], str(pixels.device))
+    """Torchvision's geometric operation with the nearest pixel, black outside, by a table of its pixels."""
+    sources = _sources(how, value, pixels.shape[-1], str(pixels.device))
     with_black = F.pad(pixels.flatten(2), (1, 0))
-    return with_black.index_select(2, places).view_as(pixels)
+    return with_black.index_select(2, sources).view_as(pixels)
 
 
 @lru_cache(maxsize=256)
-def _places(how: str, value: float, side: int, device: str) -> Tensor:
+def _sources(how: str, value: float, side: int, device: str) -> Tensor:
     """For each pixel of the result, the one it comes from, counted from 1, or 0: int64, shape (side * side,).
 
     Made by torchvision on the CPU, so that the same pixels come out on every device.

@@ -58,11 +58,11 @@ def damaged_images(dataset: Dataset, progress: Callable[[int, int], None] | None
             return str(error)
         return None
 
-    total, found = len(dataset.labels), []
+    total, problems = len(dataset.labels), []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for done, line in enumerate(pool.map(problem, range(total)), start=1):
             if line is not None:
-                found.append(line)
+                problems.append(line)
             if progress is not None:
                 progress(done, total)
-    return found
+    return problems

@@ -82,8 +82,8 @@ def _of_file(name: str, weights_dir: Path) -> tuple[Path, str]:
     for path in tried:
         if path.is_file():
             return path, f"file {name}"
-    places = " or ".join(dict.fromkeys(str(path) for path in tried))
-    raise WeightsError(f'weights "file:{name}": there is no file {places}')
+    paths = " or ".join(dict.fromkeys(str(path) for path in tried))
+    raise WeightsError(f'weights "file:{name}": there is no file {paths}')
 
 
 def _download(repository: str, missing: str) -> Path:

@@ -84,12 +84,12 @@ class Profiles(Strict):
         """The settings in which models are compared: one for each mode and input size that is measured as
         trained. Each has mode, input_size, classes, precision, batch_sizes, and scaling_batch_size, of rows
         over input sizes."""
-        found: dict[tuple[str, int], dict[str, Any]] = {}
+        headlines: dict[tuple[str, int], dict[str, Any]] = {}
         for block in self.measured:
             if not block.compares:
                 continue
             for mode in block.modes:
-                one = found.setdefault(
+                headline = headlines.setdefault(
                     (mode, block.input_size),
                     {
                         "mode": mode,
@@ -101,5 +101,5 @@ class Profiles(Strict):
                     },
                 )
                 if "scaling" in block.what and mode == block.modes[0]:
-                    one["scaling_batch_size"] = one["scaling_batch_size"] or block.batch_sizes[0]
-        return list(found.values())
+                    headline["scaling_batch_size"] = headline["scaling_batch_size"] or block.batch_sizes[0]
+        return list(headlines.values())

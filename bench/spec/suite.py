@@ -98,8 +98,8 @@ class Suite(Strict):
             raise ValueError(f"comparison names should differ, found {sorted(names)}")
         for what, own in (("comparison", names), ("model", [*self.models])):
             if len({slug(name) for name in own}) < len(own):
-                told = f"{what} names should differ in a letter from a to z or a digit"
-                raise ValueError(f"{told}, as files are named after them, found {sorted(own)}")
+                problem = f"{what} names should differ in a letter from a to z or a digit"
+                raise ValueError(f"{problem}, as files are named after them, found {sorted(own)}")
         for comparison in self.comparison:
             known = comparison.contestants
             for key in known:
@@ -111,8 +111,8 @@ class Suite(Strict):
                 if pair[0] == pair[1]:
                     raise ValueError(f'comparison "{comparison.name}": contrast of "{pair[0]}" with itself')
                 if declared.count(pair) + declared.count(pair[::-1]) > 1:
-                    told = f'contrast of "{pair[0]}" with "{pair[1]}" more than once'
-                    raise ValueError(f'comparison "{comparison.name}": {told}')
+                    problem = f'contrast of "{pair[0]}" with "{pair[1]}" more than once'
+                    raise ValueError(f'comparison "{comparison.name}": {problem}')
                 for key in pair:
                     if key not in known:
                         near = did_you_mean(key, known)
@@ -182,18 +182,18 @@ def own_file(name: str) -> Path | None:
 
 
 def _no_suite(name: str) -> str:
-    said = f'no suite "{shortened(name)}"'
+    problem = f'no suite "{shortened(name)}"'
     if name.endswith(".toml"):
-        return f"{said} (no such file)"
+        return f"{problem} (no such file)"
     if Path(name).is_dir():
         return (
-            f"{said}: it is a folder; for a folder of images write a suite first: "
+            f"{problem}: it is a folder; for a folder of images write a suite first: "
             f"vcbench new --dataset {shlex.quote(name)} --models A,B"
         )
     base, plus, _ = name.rpartition("+")
     if plus:
-        return f"{said}; a variant is called by its suite and settings: {base} --set KEY=VALUE"
-    return f"{said}{did_you_mean(name, suite_names())} (see: vcbench suites; or the path of a TOML file)"
+        return f"{problem}; a variant is called by its suite and settings: {base} --set KEY=VALUE"
+    return f"{problem}{did_you_mean(name, suite_names())} (see: vcbench suites; or the path of a TOML file)"
 
 
 def load_suite(suite: str | Mapping[str, Any], settings: tuple[str, ...] = ()) -> Suite:

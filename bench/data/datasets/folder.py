@@ -29,10 +29,10 @@ SPELLINGS |= {"test": "test", "testing": "test"}
 def load(split_id: str | None, folders: Folders) -> Dataset:
     """The images of a folder with one folder a class, or one folder a split with one folder a class in each.
 
-    Class folders are searched to any depth; what is passed over there is told in the dataset's warnings
+    Class folders are searched to any depth; what is passed over there is in the dataset's warnings
     (`bench.data.listing`). Without a split of its own the folder is divided 70/10/20 class by class, files
     with equal bytes on one side; where there is a store the division is frozen in its `splits/` and read from
-    there ever after. A split of its own is taken as it is, but equal files across its parts are told.
+    there ever after. A split of its own is taken as it is, but equal files across its parts are a warning.
 
     Raises:
         InputError: the split id does not fit the folder's layout.
@@ -87,7 +87,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
 def _warnings(name: str, lister: Lister, overlap: Overlap, splits: dict[str, np.ndarray]) -> tuple[str, ...]:
     """What was passed over, and equal files where they should not be, one line each."""
     count = lister.passed_over.total()
-    said = [f"{name}: {count} files passed over: {in_words(lister.passed_over)}"] if count else []
+    warnings = [f"{name}: {count} files passed over: {in_words(lister.passed_over)}"] if count else []
     test, val = len(splits["test"]), len(splits["val"])
     for number, of, where, why in (
         (overlap.test_in_train, f"of {test} test images", "in train", "their accuracy is memory"),
@@ -101,8 +101,8 @@ def _warnings(name: str, lister: Lister, overlap: Overlap, splits: dict[str, np.
         (overlap.two_labels, "images", "in another class", "one of their labels must be wrong"),
     ):
         if number:
-            said.append(f"{name}: {number} {of} are also {where}, byte by byte: {why}")
-    return tuple(said)
+            warnings.append(f"{name}: {number} {of} are also {where}, byte by byte: {why}")
+    return tuple(warnings)
 
 
 def _content(paths: list[Path], root: Path) -> tuple[str, list[list[int]]]:
