@@ -42,7 +42,8 @@ def own_files() -> list[Path]:
     """The files of the project itself: no data, no environments, no results but the published ones."""
     folders = ("bench", "models", "vcbench", "tests", ".ci", "results/published", "reports/published")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.iterdir())
-    return [path for path in files if path.is_file() and "__pycache__" not in path.parts]
+    files = [path for path in files if path.is_file() and path.name != ".git"]  # as in a worktree
+    return [path for path in files if "__pycache__" not in path.parts]
 
 
 def texts() -> dict[str, str]:
