@@ -6,22 +6,23 @@ images by their place in the test split; the difference is the second store minu
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bench.analysis.decisions import Cell, judge
+from bench.analysis.cells import Cell, cells, paired
+from bench.analysis.decisions import PairedScores, judge
+from bench.analysis.flags import Flag
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.errors import InputError, did_you_mean
 from bench.tables.tables import cost_table
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, TrialRecord
+    from bench.store.records import TrialRecord
     from bench.store.run_store import RunStore
 
-Key = tuple[str, str, int | None]
-Seeds = tuple[int | None, int | None]
 Verdict = Literal["identical", "better", "worse", "equivalent", "inconclusive", "none"]
 
 COSTS = ("params", "flops")
@@ -67,27 +68,31 @@ class Change:
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """One cell of both stores: its records by what pairs them, of each store."""
+class _Both:
+    """One cell of both stores; without replicates where one does not plan it."""
 
-    key: Key
-    before: "dict[Seeds, TrialRecord]"
-    after: "dict[Seeds, TrialRecord]"
+    before: Cell
+    after: Cell
 
     @property
-    def paired(self) -> list[Seeds]:
-        """What pairs the replicates that both have."""
-        return [key for key in self.before if key in self.after]
+    def done(self) -> "list[tuple[TrialRecord, ...]]":
+        """The trials that finished or diverged, by store."""
+        return [self.before.records, self.after.records]
+
+    @cached_property
+    def runs(self) -> "tuple[list[TrialRecord], list[TrialRecord]]":
+        """The trials of the replicates that both have, by store; their images may be others."""
+        return paired(self.before, self.after, same_images=False)
 
     @property
     def deterministic(self) -> bool:
         """Whether both are one run without any seed, which would be the same if repeated."""
-        return list(self.before) == list(self.after) == [(None, None)]
+        return all(self.done) and self.before.deterministic and self.after.deterministic
 
     @property
     def enough(self) -> bool:
         """Whether something may be said of it."""
-        return self.deterministic or len(self.paired) >= MIN_REPLICATES
+        return self.deterministic or len(self.runs[0]) >= MIN_REPLICATES
 
 
 def find_changes(
@@ -110,16 +115,17 @@ def find_changes(
     for store, names in zip((before, after), zip(*pairs, strict=True), strict=True):
         for name in names:
             _has(store, name)
-    sources = [
-        (Predictions(store), {record.id: record for record in store.trials()}) for store in (before, after)
-    ]
-    listings = {new: (before.suites()[old], after.suites()[new]) for old, new in pairs}
-    cells = {name: list(_cells(*both, sources[0][1], sources[1][1])) for name, both in listings.items()}
-    comparisons = sum(cell.enough for own in cells.values() for cell in own)
+    predictions = Predictions(before), Predictions(after)
+    records = [{record.id: record for record in store.trials()} for store in (before, after)]
+    both = {
+        new: list(_both(cells(before.suites()[old], records[0]), cells(after.suites()[new], records[1])))
+        for old, new in pairs
+    }
+    comparisons = sum(cell.enough for own in both.values() for cell in own)
     return [
         change
-        for name, (_, new) in listings.items()
-        for change in _changes(name, new, cells[name], sources[0][0], sources[1][0], comparisons)
+        for name, own in both.items()
+        for change in _changes(name, after.suites()[name].delta, own, *predictions, comparisons)
     ]
 
 
@@ -156,87 +162,63 @@ def _has(store: "RunStore", suite: str) -> None:
         )
 
 
-def _cells(
-    old: "Listing", new: "Listing", before: "dict[str, TrialRecord]", after: "dict[str, TrialRecord]"
-) -> Iterator[_Cell]:
-    found = [_by_cell(old, before), _by_cell(new, after)]
-    for key in dict.fromkeys([*found[1], *found[0]]):
-        yield _Cell(key, found[0].get(key, {}), found[1].get(key, {}))
-
-
-def _by_cell(listing: "Listing", records: "dict[str, TrialRecord]") -> "dict[Key, dict[Seeds, TrialRecord]]":
-    cells: dict[Key, dict[Seeds, TrialRecord]] = {}
-    for entry in listing.trials:
-        key = (entry.comparison, entry.contestant, entry.shots)
-        own = cells.setdefault(key, {})
-        if entry.id in records:
-            own[entry.draw_seed, entry.seed] = records[entry.id]
-    return cells
+def _both(before: list[Cell], after: list[Cell]) -> Iterator[_Both]:
+    """The cells of a suite in both stores, in the order of the second."""
+    sides = [{(one.comparison, one.contestant, one.shots): one for one in own} for own in (before, after)]
+    for key in dict.fromkeys([*sides[1], *sides[0]]):
+        known = sides[1].get(key) or sides[0][key]
+        yield _Both(*(side.get(key) or replace(known, replicates=()) for side in sides))
 
 
 def _changes(
-    suite: str,
-    listing: "Listing",
-    cells: list[_Cell],
-    before: Predictions,
-    after: Predictions,
-    comparisons: int,
+    suite: str, delta: float, cells: list[_Both], before: Predictions, after: Predictions, comparisons: int
 ) -> list[Change]:
     """Every cell of one suite; those that can be paired are judged together."""
-    runs = [[[side[key] for key in cell.paired] for side in (cell.before, cell.after)] for cell in cells]
-    why_not = [_not_comparable(cell, own, before, after) for cell, own in zip(cells, runs, strict=True)]
+    why_not = [_not_comparable(cell, before, after) for cell in cells]
     able = [k for k, reason in enumerate(why_not) if reason is None]
     tables = {
-        k: [source.table(own) for source, own in zip((before, after), runs[k], strict=True)] for k in able
+        k: [source.scores_of(own) for source, own in zip((before, after), cells[k].runs, strict=True)]
+        for k in able
     }
-    judged = [Cell((tables[k][1], tables[k][0]), k, deterministic=cells[k].deterministic) for k in able]
-    results = dict(
-        zip(able, judge(judged, delta=listing.delta, comparisons=max(1, comparisons)), strict=True)
-    )
+    judged = [
+        PairedScores((tables[k][1], tables[k][0]), k, deterministic=cells[k].deterministic) for k in able
+    ]
+    results = dict(zip(able, judge(judged, delta=delta, comparisons=max(1, comparisons)), strict=True))
     changes = []
     for k, cell in enumerate(cells):
-        change = _unchanged(suite, listing, cell, why_not[k] or "")
+        change = _unchanged(suite, cell, why_not[k] or "")
         if k in results:
-            same = all(_same(old, new, before, after) for old, new in zip(*runs[k], strict=True))
-            change = _changed(change, cell, runs[k], tables[k], results[k], same)
+            same = all(_same(*both, before, after) for both in zip(*cell.runs, strict=True))
+            change = _changed(change, cell, tables[k], results[k], same)
         changes.append(change)
     return changes
 
 
-def _unchanged(suite: str, listing: "Listing", cell: _Cell, note: str) -> Change:
+def _unchanged(suite: str, cell: _Both, note: str) -> Change:
     """A cell of which nothing can be said, and why."""
-    comparison, contestant, shots = cell.key
-    where = next((one for one in listing.comparisons if one.name == comparison), None)
-    known = listing.contestants.get(contestant)
+    known, (before, after) = cell.after, cell.done
     return Change(
         suite=suite,
-        comparison=comparison,
-        contestant=contestant,
-        title=known.title if known else contestant,
-        dataset=where.dataset if where else "",
-        split_id=(where.split_id if where else None) or "",
-        shots=shots,
+        comparison=known.comparison,
+        contestant=known.contestant,
+        title=known.title,
+        dataset=known.dataset,
+        split_id=known.split_id or "",
+        shots=known.shots,
         verdict="none",
         replicates=0,
-        before=_mean(cell.before),
-        after=_mean(cell.after),
+        before=_mean(before),
+        after=_mean(after),
         difference=None,
         low=None,
         high=None,
         note=note,
-        runs_before=tuple(record.id for record in cell.before.values()),
-        runs_after=tuple(record.id for record in cell.after.values()),
+        runs_before=tuple(record.id for record in before),
+        runs_after=tuple(record.id for record in after),
     )
 
 
-def _changed(
-    change: Change,
-    cell: _Cell,
-    runs: "list[list[TrialRecord]]",
-    tables: list[np.ndarray],
-    result: Contrast,
-    same: bool,
-) -> Change:
+def _changed(change: Change, cell: _Both, tables: list[np.ndarray], result: Contrast, same: bool) -> Change:
     return replace(
         change,
         verdict="identical" if same else result.verdict,
@@ -246,40 +228,38 @@ def _changed(
         difference=result.estimate,
         low=None if same else result.low,
         high=None if same else result.high,
-        note="; ".join(_notes(result, cell, runs, same)),
-        runs_before=tuple(record.id for record in runs[0]),
-        runs_after=tuple(record.id for record in runs[1]),
+        note="; ".join(_notes(result, cell, same)),
+        runs_before=tuple(record.id for record in cell.runs[0]),
+        runs_after=tuple(record.id for record in cell.runs[1]),
     )
 
 
-def _not_comparable(
-    cell: _Cell, runs: "list[list[TrialRecord]]", before: Predictions, after: Predictions
-) -> str | None:
+def _not_comparable(cell: _Both, before: Predictions, after: Predictions) -> str | None:
     """Why nothing can be said of a cell, or None."""
-    missing = [side for side, own in (("first", cell.before), ("second", cell.after)) if not own]
+    missing = [side for side, own in zip(("first", "second"), cell.done, strict=True) if not own]
     if missing:
         return "measured in neither store" if len(missing) == 2 else f"not measured in the {missing[0]} store"
-    if not runs[0]:
+    if not cell.runs[0]:
         return "no replicate has the same seeds in both"
-    for old, new in zip(*runs, strict=True):
+    for old, new in zip(*cell.runs, strict=True):
         if old.data.key != new.data.key:
             return "the data are not the same: nothing can be paired"
-    for side, source, own in (("first", before, runs[0]), ("second", after, runs[1])):
-        lacking = sum(source.scores(record) is None for record in own)
+    for side, source, own in zip(("first", "second"), (before, after), cell.runs, strict=True):
+        lacking = sum(not source.has_scores(record) for record in own)
         if lacking:
             return f"{lacking} of {len(own)} runs of the {side} store have no predictions"
     return None
 
 
-def _notes(result: Contrast, cell: _Cell, runs: "list[list[TrialRecord]]", same: bool) -> Iterator[str]:
-    planned = max(len(cell.before), len(cell.after))
-    if result.replicates < planned:
-        yield f"{result.replicates} of {planned} replicates are in both"
+def _notes(result: Contrast, cell: _Both, same: bool) -> Iterator[str]:
+    most = max(map(len, cell.done))
+    if result.replicates < most:
+        yield f"{result.replicates} of {most} replicates are in both"
     if result.verdict == "none" and not same:
-        yield f"fewer than {MIN_REPLICATES} replicates: no interval, no verdict"
+        yield f"{Flag.FEW_REPLICATES()}, no verdict"
     if result.images_only and not same:
-        yield "one deterministic run of each: the interval is over test images alone"
-    old, new = (sum(record.outcome == "diverged" for record in own) for own in runs)
+        yield str(Flag.IMAGES_ONLY())
+    old, new = (sum(record.outcome == "diverged" for record in own) for own in cell.runs)
     if old or new:
         yield f"diverged, at chance: {old} before, {new} after, of {result.replicates}"
 
@@ -292,6 +272,6 @@ def _same(old: "TrialRecord", new: "TrialRecord", before: Predictions, after: Pr
     return bool(np.array_equal(one.predicted, other.predicted))
 
 
-def _mean(records: "dict[Seeds, TrialRecord]") -> float | None:
+def _mean(records: "tuple[TrialRecord, ...]") -> float | None:
     """Mean top-1, diverged trials at chance; None of no records."""
-    return float(np.mean([record.top1 for record in records.values()])) if records else None
+    return float(np.mean([record.top1 for record in records])) if records else None

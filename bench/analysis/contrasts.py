@@ -9,22 +9,24 @@ pretrained model. A probe on the whole split is deterministic, and its interval 
 alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.decisions import Cell, judge
+from bench.analysis.cells import Cell, paired
+from bench.analysis.decisions import PairedScores, judge
+from bench.analysis.flags import Flag, Note, flags_of_runs
 from bench.analysis.match import Standing
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
-from bench.analysis.trained import NOT_TRAINED, Training, same_model
+from bench.analysis.trained import Training, same_model
 from bench.frames import frame
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, TrialEntry, TrialRecord
+    from bench.store.records import Listing, TrialRecord
 
 CONTRASTS = {
     "suite": "str",
@@ -72,13 +74,6 @@ difference, the second of one of `delta` or more. Exploratory contrasts have nei
 `flops_ratio` is a over b; runs are those that were paired, in the same order."""
 
 
-Replicate = tuple[int | None, int, str]
-"""What pairs runs: draw seed, training seed, fingerprint of the data."""
-
-WHOLE_SPLIT = "the whole training split: no spread over draws"
-IMAGES_ONLY = "one deterministic run of each: the interval is over test images alone"
-
-
 @dataclass(frozen=True)
 class Pair:
     """Two contestants, a and b, of one comparison on one subset; `shots` is None for the whole split."""
@@ -98,6 +93,7 @@ class Finding:
     `runs_a` and `runs_b` are the paired runs; the accuracies are those of these runs. `flops_ratio` is a
     over b, None where it was not measured.
     `untrained` says which of two different models was not trained, and why: then there is no verdict.
+    `flags` are what must be known to read it, `notes` the same in words.
     """
 
     pair: Pair
@@ -108,10 +104,10 @@ class Finding:
     titles: tuple[str, str]
     planned: int
     result: Contrast | None
-    accuracy: tuple[float, float]
-    diverged: tuple[int, int]
+    accuracy: tuple[float, ...]
+    diverged: tuple[int, ...]
     flops_ratio: float | None
-    notes: tuple[str, ...]
+    flags: tuple[Note, ...]
     runs_a: tuple[str, ...]
     runs_b: tuple[str, ...]
     untrained: tuple[str, ...] = ()
@@ -123,37 +119,37 @@ class Finding:
         return self.result
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """The flags in words."""
+        return tuple(map(str, self.flags))
+
+    def has(self, *flags: Flag) -> bool:
+        """Whether one of some flags is among its own."""
+        return any(note.flag in flags for note in self.flags)
+
+    @property
     def has_interval(self) -> bool:
         """Whether enough was run for one."""
         return self.result is not None and self.result.low is not None
 
 
-def pairs(listing: "Listing") -> list[Pair]:
-    """All contrasts of a suite's listing on all subsets on which both models are planned, primary ones
-    first within each comparison; the whole split comes last."""
-    planned: dict[str, dict[int | None, set[str]]] = {}
-    for entry in listing.trials:
-        sizes = planned.setdefault(entry.comparison, {})
-        sizes.setdefault(entry.shots, set()).add(entry.contestant)
+def pairs(suite: "Listing", cells: Sequence[Cell]) -> list[tuple[Pair, Cell, Cell]]:
+    """All contrasts of a suite on all subsets on which both models are planned, with their cells; primary
+    ones first within each comparison; the whole split comes last."""
+    planned = {(cell.comparison, cell.shots, cell.contestant): cell for cell in cells}
+    sizes = dict.fromkeys((cell.comparison, cell.shots) for cell in cells)
     return [
-        Pair(comparison.name, shots, a, b, primary)
-        for comparison in listing.comparisons
-        for primary, named in ((True, comparison.contrasts), (False, comparison.exploratory))
-        for a, b in named
-        for shots in sorted(planned.get(comparison.name, {}), key=lambda n: (n is None, n or 0))
-        if {a, b} <= planned[comparison.name][shots]
+        (Pair(name, shots, a, b, primary), planned[name, shots, a], planned[name, shots, b])
+        for comparison in suite.comparisons
+        for primary, declared in ((True, comparison.contrasts), (False, comparison.exploratory))
+        for a, b in declared
+        for name, shots in sizes
+        if name == comparison.name and {(name, shots, a), (name, shots, b)} <= planned.keys()
     ]
 
 
-def paired_by(entry: "TrialEntry", record: "TrialRecord") -> Replicate:
-    """What two runs of one replicate have in common: the seeds and the very same data. A deterministic run
-    has no training seed, and goes with the one of its replicate."""
-    seed = entry.replicate if entry.seed is None else entry.seed
-    return entry.draw_seed, seed, record.data.fingerprint
-
-
 def find_contrasts(
-    listing: "Listing", records: "dict[str, TrialRecord]", predictions: Predictions, cost: pd.DataFrame
+    suite: "Listing", cells: Sequence[Cell], predictions: Predictions, cost: pd.DataFrame
 ) -> list[Finding]:
     """Every contrast of one suite.
 
@@ -161,117 +157,87 @@ def find_contrasts(
     measured or not, so that their number does not change while a suite fills up.
 
     Args:
-        listing: the suite as the store lists it.
-        records: the records of its finished and diverged trials, by id.
+        suite: as the store lists it.
+        cells: all of the suite, under one condition.
         predictions: of the same store.
         cost: the cost table, for the FLOPs.
     """
-    entries: dict[tuple[str, int | None, str], list[TrialEntry]] = {}
-    for entry in listing.trials:
-        entries.setdefault((entry.comparison, entry.shots, entry.contestant), []).append(entry)
-    declared = pairs(listing)
-    own = [[entries[pair.comparison, pair.shots, key] for key in (pair.a, pair.b)] for pair in declared]
-    comparisons = sum(pair.primary and can_be_decided(both) for pair, both in zip(declared, own, strict=True))
-    runs = [_paired(both, records, predictions) for both in own]
+    declared = pairs(suite, cells)
+    comparisons = sum(pair.primary and can_be_decided(a, b) for pair, a, b in declared)
+    runs = [paired(a, b, predictions.has_scores) for _, a, b in declared]
     results: dict[int, Contrast] = {}
-    accuracies: dict[int, tuple[float, float]] = {}
+    accuracies: dict[int, tuple[float, ...]] = {}
     for primary in (True, False):
-        at = [k for k, pair in enumerate(declared) if pair.primary == primary and runs[k][0]]
-        cells = [_cell(declared[k], own[k], runs[k], predictions) for k in at]
+        at = [k for k, (pair, _, _) in enumerate(declared) if pair.primary == primary and runs[k][0]]
+        scores = {k: (predictions.scores_of(runs[k][0]), predictions.scores_of(runs[k][1])) for k in at}
+        judged = [
+            PairedScores(
+                scores[k], declared[k][0].comparison, deterministic=is_deterministic(*declared[k][1:])
+            )
+            for k in at
+        ]
         number = comparisons if primary else 0
-        results |= zip(at, judge(cells, delta=listing.delta, comparisons=number), strict=True)
-        for k, cell in zip(at, cells, strict=True):
-            a, b = cell.scores
-            accuracies[k] = float(np.asarray(a).mean()), float(np.asarray(b).mean())
-    standing, training = Standing(listing, records, cost), Training(predictions.store)
+        results |= zip(at, judge(judged, delta=suite.delta, comparisons=number), strict=True)
+        accuracies |= {k: tuple(float(own.mean()) for own in scores[k]) for k in at}
+    standing, training = Standing(suite, cells, cost), Training(predictions.store)
     return [
-        _finding(
-            listing,
-            records,
-            standing,
-            pair,
-            own[k],
-            runs[k],
-            results.get(k),
-            accuracies.get(k, (np.nan, np.nan)),
-            training.reasons(*runs[k]),
-        )
-        for k, pair in enumerate(declared)
+        _finding(*both, runs[k], results.get(k), accuracies.get(k, (np.nan, np.nan)), standing, training)
+        for k, both in enumerate(declared)
     ]
 
 
-def can_be_decided(entries: "list[list[TrialEntry]]") -> bool:
+def can_be_decided(a: Cell, b: Cell) -> bool:
     """Whether enough replicates of both models are planned for a verdict, or one run says all there is."""
-    return min(map(len, entries)) >= MIN_REPLICATES or is_deterministic(entries)
+    return min(a.planned, b.planned) >= MIN_REPLICATES or is_deterministic(a, b)
 
 
-def is_deterministic(entries: "list[list[TrialEntry]]") -> bool:
-    """Whether each model has one run, on the whole split and without a training seed."""
-    return all(len(own) == 1 and own[0].draw_seed is None and own[0].seed is None for own in entries)
-
-
-def _paired(
-    entries: "list[list[TrialEntry]]", records: "dict[str, TrialRecord]", predictions: Predictions
-) -> "list[list[TrialRecord]]":
-    """The records of both models that have a score for each image, in the same order of replicates."""
-    by_key = [dict(_measured(own, records, predictions)) for own in entries]
-    common = [key for key in by_key[0] if key in by_key[1]]
-    return [[both[key] for key in common] for both in by_key]
-
-
-def _cell(
-    pair: Pair, entries: "list[list[TrialEntry]]", runs: "list[list[TrialRecord]]", predictions: Predictions
-) -> Cell:
-    a, b = map(predictions.table, runs)
-    return Cell((a, b), pair.comparison, deterministic=is_deterministic(entries))
+def is_deterministic(a: Cell, b: Cell) -> bool:
+    """Whether each model has one run that would be the same if repeated."""
+    return a.deterministic and b.deterministic
 
 
 def _finding(
-    listing: "Listing",
-    records: "dict[str, TrialRecord]",
-    standing: Standing,
     pair: Pair,
-    entries: "list[list[TrialEntry]]",
-    runs: "list[list[TrialRecord]]",
+    a: Cell,
+    b: Cell,
+    runs: "tuple[list[TrialRecord], list[TrialRecord]]",
     result: Contrast | None,
-    accuracy: tuple[float, float],
-    reasons: tuple[str | None, str | None],
+    accuracy: tuple[float, ...],
+    standing: Standing,
+    training: Training,
 ) -> Finding:
-    comparison = standing.comparisons[pair.comparison]
-    common = len(runs[0])
-    diverged_a, diverged_b = (sum(record.outcome == "diverged" for record in own) for own in runs)
-    measured = [records[entry.id] for own in entries for entry in own if entry.id in records]
+    common, titles = len(runs[0]), (a.title, b.title)
+    diverged = tuple(sum(record.outcome == "diverged" for record in own) for own in runs)
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
-    notes = [
-        *_certainty(pair, common, entries),
-        *_one_draw(pair, common, entries),
-        *standing.notes(pair.comparison, pair.a, pair.b, ratio),
-    ]
-    titles = listing.contestants[pair.a].title, listing.contestants[pair.b].title
-    untrained = tuple(f"{title}: {why}" for title, why in zip(titles, reasons, strict=True) if why)
+    reasons = zip(titles, training.reasons(*runs), strict=True)
+    untrained = tuple(f"{title}: {why}" for title, why in reasons if why)
     withheld = bool(untrained) and not same_model(runs[0] + runs[1])
     if result and withheld:
         result = replace(result, verdict="none", p_adjusted=None, p_equivalent=None, needs=None)
-    notes += [f"{NOT_TRAINED}: {words}" for words in untrained]
-    notes += [
-        f"{k} of {common} runs of {title} diverged, at chance"
-        for k, title in zip((diverged_a, diverged_b), titles, strict=True)
+    flags = _certainty(pair, a, b, common)
+    if pair.shots is not None and common > 1 and not (a.drawn or b.drawn):
+        flags.append(Flag.WHOLE_SPLIT())
+    flags += standing.notes(pair.comparison, pair.a, pair.b, ratio)
+    flags += [Flag.NOT_TRAINED(reason=words) for words in untrained]
+    flags += [
+        Flag.DIVERGED(diverged=k, runs=common, title=title)
+        for k, title in zip(diverged, titles, strict=True)
         if k
     ]
-    notes += standing.flags(measured)
+    flags += flags_of_runs(a.records + b.records)
     return Finding(
         pair,
-        comparison.dataset,
-        comparison.split_id,
-        comparison.input_size,
-        _images_per_class(pair.shots, measured),
+        a.dataset,
+        a.split_id,
+        a.input_size,
+        a.images_per_class,
         titles,
-        min(map(len, entries)),
+        min(a.planned, b.planned),
         result,
         accuracy,
-        (diverged_a, diverged_b),
+        diverged,
         ratio,
-        tuple(notes),
+        tuple(flags),
         tuple(record.id for record in runs[0]),
         tuple(record.id for record in runs[1]),
         untrained if withheld else (),
@@ -280,16 +246,15 @@ def _finding(
 
 def contrasts_table(
     suites: "dict[str, Listing]",
-    records: "Iterable[TrialRecord]",
+    cells: dict[str, list[Cell]],
     predictions: Predictions,
     cost: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row a suite, comparison, subset and pair, in the order of the suites."""
-    by_id = {record.id: record for record in records}
+    """One row a suite, comparison, subset and pair, in the order of the suites; `cells` are by suite."""
     rows = [
         _row(finding) | {"suite": name}
-        for name, listing in suites.items()
-        for finding in find_contrasts(listing, by_id, predictions, cost)
+        for name, suite in suites.items()
+        for finding in find_contrasts(suite, cells[name], predictions, cost)
     ]
     return frame(rows, CONTRASTS)
 
@@ -310,35 +275,14 @@ def _row(finding: Finding) -> dict[str, Any]:
     return row | {"replicates": replicates, "verdict": verdict, "notes": "; ".join(finding.notes)}
 
 
-def _measured(
-    entries: "list[TrialEntry]", records: "dict[str, TrialRecord]", predictions: Predictions
-) -> "Iterator[tuple[Replicate, TrialRecord]]":
-    """The runs that have a score for each image, by what pairs them."""
-    for entry in entries:
-        if entry.id in records and predictions.scores(records[entry.id]) is not None:
-            yield paired_by(entry, records[entry.id]), records[entry.id]
-
-
-def _certainty(pair: Pair, replicates: int, entries: "list[list[TrialEntry]]") -> list[str]:
+def _certainty(pair: Pair, a: Cell, b: Cell, replicates: int) -> list[Note]:
     """Why there is no interval where there is none, and what one is about that is about images alone."""
     if replicates >= MIN_REPLICATES:
         return []
     if not replicates:
-        return ["not measured: no replicate with predictions of both"]
-    if is_deterministic(entries):
-        return [IMAGES_ONLY]
-    missing = "no interval, no verdict" if pair.primary else "no interval"
-    return [f"{replicates} common replicate{'' if replicates == 1 else 's'}: {missing}"]
-
-
-def _one_draw(pair: Pair, replicates: int, entries: "list[list[TrialEntry]]") -> list[str]:
-    """That a number of images per class is the whole split, where it is; other rows have it in their name."""
-    resolved = [entry for own in entries for entry in own if entry.id]
-    drawn = any(entry.draw_seed is not None for entry in resolved)
-    return [] if pair.shots is None or drawn or replicates < 2 else [WHOLE_SPLIT]
-
-
-def _images_per_class(shots: int | None, measured: "list[TrialRecord]") -> float:
-    if shots is not None:
-        return float(shots)
-    return max((record.data.train_images / record.data.classes for record in measured), default=np.nan)
+        return [Flag.NO_PAIR()]
+    if is_deterministic(a, b):
+        return [Flag.IMAGES_ONLY()]
+    noun = "replicate" if replicates == 1 else "replicates"
+    lacking = "no interval, no verdict" if pair.primary else "no interval"
+    return [Flag.FEW_PAIRS(replicates=replicates, noun=noun, lacking=lacking)]

@@ -36,7 +36,7 @@ whose spreads differ by a factor of 20 make false claims in more than 5 % of sim
 
 
 @dataclass(frozen=True)
-class Cell:
+class PairedScores:
     """One contrast on one subset, before it is judged.
 
     Attributes:
@@ -51,7 +51,7 @@ class Cell:
 
 
 def judge(
-    cells: Sequence[Cell], *, delta: float, alpha: float = 0.05, comparisons: int | None = None
+    cells: Sequence[PairedScores], *, delta: float, alpha: float = 0.05, comparisons: int | None = None
 ) -> list[Contrast]:
     """The contrast of each cell, a minus b, with its plain interval and its verdict.
 
@@ -126,7 +126,7 @@ def judge(
 
 def contrast(a: ArrayLike, b: ArrayLike, *, delta: float = 0.01, alpha: float = 0.05) -> Contrast:
     """One contrast alone, judged as if no other had been tried; scores (R, N) as in `judge`."""
-    return judge([Cell((a, b))], delta=delta, alpha=alpha, comparisons=1)[0]
+    return judge([PairedScores((a, b))], delta=delta, alpha=alpha, comparisons=1)[0]
 
 
 def possible(

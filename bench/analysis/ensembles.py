@@ -5,7 +5,7 @@ probabilities are, and stands in the store's ensembles.parquet from then on: a p
 worked out again. The table of the same name is made from it, as every table is made from the store.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import combinations, product
 from typing import TYPE_CHECKING
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bench.analysis.cells import Cell, paired
 from bench.analysis.complementarity import ensemble_accuracy
-from bench.analysis.contrasts import Pair, Replicate, paired_by, pairs
+from bench.analysis.contrasts import Pair, pairs
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError, warn
 from bench.frames import frame
@@ -88,19 +89,19 @@ class Ensembles:
 def ensembles_table(
     store: "RunStore",
     suites: "Mapping[str, Listing]",
-    records: "Iterable[TrialRecord]",
+    cells: dict[str, list[Cell]],
+    records: "Mapping[str, TrialRecord]",
     predictions: Predictions,
 ) -> pd.DataFrame:
     """All averages of two that are known or can be worked out, of every pair that a suite compares; none of a
     trial that the store has no more."""
-    by_id = {record.id: record for record in records}
     ensembles = Ensembles(store, predictions)
-    for listing in suites.values():
-        for _, *both in finished_pairs(listing, by_id):
-            a, b = ([record for record in records if ensembles.has(record)] for records in both)
+    for name, suite in suites.items():
+        for _, *both in finished_pairs(suite, cells[name]):
+            a, b = ([record for record in own if ensembles.has(record)] for own in both)
             for one, other in (*product(a, b), *combinations(a, 2), *combinations(b, 2)):
                 ensembles.top1(one, other)
-    known = {key: top1 for key, top1 in ensembles.known.items() if by_id.keys() >= set(key)}
+    known = {key: top1 for key, top1 in ensembles.known.items() if records.keys() >= set(key)}
     return _frame(known)
 
 
@@ -125,20 +126,13 @@ def keep_ensembles(store: "RunStore", table: pd.DataFrame) -> None:
 
 
 def finished_pairs(
-    listing: "Listing", records: "dict[str, TrialRecord]"
+    suite: "Listing", cells: Sequence[Cell]
 ) -> "Iterator[tuple[Pair, list[TrialRecord], list[TrialRecord]]]":
     """Every contrast of a suite with the first AVERAGED replicates that finished in both models, in the same
     order."""
-    cells: dict[tuple[str, int | None, str], dict[Replicate, TrialRecord]] = {}
-    for entry in listing.trials:
-        if entry.id in records and records[entry.id].outcome != "diverged":
-            record = records[entry.id]
-            cell = cells.setdefault((entry.comparison, entry.shots, entry.contestant), {})
-            cell[paired_by(entry, record)] = record
-    for pair in pairs(listing):
-        a, b = (cells.get((pair.comparison, pair.shots, key), {}) for key in (pair.a, pair.b))
-        common = [key for key in a if key in b][:AVERAGED]
-        yield pair, [a[key] for key in common], [b[key] for key in common]
+    for pair, *both in pairs(suite, cells):
+        a, b = paired(both[0], both[1], lambda record: record.outcome == "finished")
+        yield pair, a[:AVERAGED], b[:AVERAGED]
 
 
 def _kept(store: "RunStore") -> dict[tuple[str, str], float]:

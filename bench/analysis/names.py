@@ -28,7 +28,12 @@ def named(
 ) -> "Listing":
     """A suite's listing whose comparisons name their datasets as `dataset_names` does."""
     known = {record.id: names[record.data.dataset, record.data.fingerprint] for record in records}
-    found = {entry.comparison: known[entry.id] for entry in listing.trials if entry.id in known}
+    found = {
+        entry.comparison: known[run]
+        for run, entries in listing.runs.items()
+        if run in known
+        for entry in entries
+    }
     comparisons = [
         comparison.model_copy(update={"dataset": found.get(comparison.name, comparison.dataset)})
         for comparison in listing.comparisons

@@ -63,12 +63,20 @@ class Predictions:
         found = self.outputs(record)
         return None if found is None else found.correct.astype(float)
 
-    def table(self, records: "Iterable[TrialRecord]") -> np.ndarray:
-        """The scores of trials (R, N), of which each has some."""
+    def has_scores(self, record: "TrialRecord") -> bool:
+        """Whether there is a score of each test image."""
+        return record.outcome == "diverged" or self.outputs(record) is not None
+
+    def scores_of(self, records: "Iterable[TrialRecord]") -> np.ndarray:
+        """The scores of R trials on the same N test images (R, N).
+
+        Raises:
+            ValueError: one has none.
+        """
         rows = []
         for record in records:
-            row = self.scores(record)
-            assert row is not None
+            if (row := self.scores(record)) is None:
+                raise ValueError(f"{record.id} has no predictions")
             rows.append(row)
         return np.stack(rows)
 

@@ -6,12 +6,10 @@ that they have in common.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from bench.store.records import Listing, TrialRecord
+from bench.analysis.cells import Cell
 
 
 @dataclass(frozen=True)
@@ -45,23 +43,17 @@ class Regimes:
         return {name: fall for name, fall in falls.items() if fall < 0}
 
 
-def regimes(listing: "Listing", records: "dict[str, TrialRecord]") -> list[Regimes]:
-    """Every model and subset that two comparisons of a suite or more have measured on common draws.
-
-    Args:
-        listing: the suite as the store lists it.
-        records: the records of its finished and diverged trials, by id; the latter count at chance.
-    """
+def regimes(cells: Iterable[Cell]) -> list[Regimes]:
+    """Every model and subset that two comparisons of a suite or more have measured on common draws; diverged
+    trials count at chance."""
     scores: dict[tuple[str, str, str, str, int | None], dict[str, dict[int | None, list[float]]]] = {}
     probes: set[str] = set()
-    for entry in listing.trials:
-        if entry.id not in records:
-            continue
-        record = records[entry.id]
-        data, name = record.data, entry.comparison
+    titles: dict[str, str] = {}
+    for cell, record in ((one, record) for one in cells for record in one.records):
+        name, titles[cell.contestant] = cell.comparison, cell.title
         if record.identity.recipe.get("probe") is not None:
             probes.add(name)
-        subset = (entry.contestant, *data.key, entry.shots)
+        subset = (cell.contestant, *record.data.key, cell.shots)
         by_draw = scores.setdefault(subset, {}).setdefault(name, {})
         by_draw.setdefault(record.identity.draw_seed, []).append(record.top1)
     found = []
@@ -71,7 +63,7 @@ def regimes(listing: "Listing", records: "dict[str, TrialRecord]") -> list[Regim
             found.append(
                 Regimes(
                     key,
-                    listing.contestants[key].title,
+                    titles[key],
                     dataset,
                     split_id,
                     shots,

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 from scipy.stats import binomtest
 
+from bench.metrics.accuracy import at_chance
+
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "none"]
 
 MIN_REPLICATES = 3
@@ -102,7 +104,7 @@ def chance_scores(classes: int, images: int) -> np.ndarray:
     """The scores of a diverged trial: a guess is right once in `classes` times, on each of N images."""
     if classes < 1 or images < 1:
         raise ValueError(f"classes and images must be at least 1, not {classes} and {images}")
-    return np.full(images, 1.0 / classes)
+    return np.full(images, at_chance(classes)["top1"])
 
 
 def mean_squares(tables: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -243,31 +245,12 @@ def as_table(scores: ArrayLike, bounds: tuple[float, float]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation (n - 1) over n replicates, `diverged` of them scored at chance."""
-
-    mean: float
-    sd: float | None
-    n: int
-    diverged: int = 0
-
-
-@dataclass(frozen=True)
 class McNemar:
     """Images that only one of two trained networks got right, and the exact two-sided p-value."""
 
     only_a: int
     only_b: int
     p: float
-
-
-def spread(values: ArrayLike, diverged: int = 0) -> Spread:
-    """Describe one number a replicate (n,); one replicate has no standard deviation."""
-    values = np.asarray(values, float)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"expected one value a replicate, not shape {values.shape}")
-    sd = float(values.std(ddof=1)) if values.size > 1 else None
-    return Spread(float(values.mean()), sd, values.size, diverged)
 
 
 def wilson(k: int, n: int, *, alpha: float = 0.05) -> tuple[float, float]:

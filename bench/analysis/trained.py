@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from bench.frames import frame
+from bench.metrics.accuracy import at_chance
 
 if TYPE_CHECKING:
     from bench.store.records import BaselineRecord, TrialRecord
     from bench.store.run_store import RunStore
 
-NOT_TRAINED = "not trained"
 LEFT_CHANCE = 0.95
 LAST_SHARE = 0.1
 ROUNDING = 1e-9
@@ -97,7 +97,7 @@ class Training:
 
     def _value(self, record: "TrialRecord", name: str) -> float | None:
         if name == "chance_top1":
-            return 1 / record.data.classes
+            return at_chance(record.data.classes)["top1"]
         baseline = self.baseline(record)
         value: float | None = getattr(baseline, name, None)
         return value

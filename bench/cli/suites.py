@@ -121,14 +121,14 @@ def status(
     done = {record.id for record in store.each_trial()}
     rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:
-        entries = {entry.id or number: entry for number, entry in enumerate(listings[key].trials)}
-        errors = {run: error for run in entries if isinstance(run, str) and (error := store.error(run))}
+        runs = listings[key].runs
+        errors = {run: error for run in runs if (error := store.error(run))}
         rows.append(
             {
                 "suite": key,
-                "trials": len(entries),
-                "done": len(done & set(entries)),
-                "begun": sum(isinstance(run, str) and store.is_begun(run) for run in entries),
+                "trials": listings[key].planned,
+                "done": len(done & runs.keys()),
+                "begun": sum(map(store.is_begun, runs)),
                 "errored": len(errors),
                 "profiles": sum(store.has_profile(profile) for profile in listings[key].profiles),
                 "profiles_asked": len(listings[key].profiles),

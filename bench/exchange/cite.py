@@ -2,7 +2,7 @@
 
 import hashlib
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby, product
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.analysis.contrasts import Finding
+from bench.analysis.flags import Flag
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell
 from bench.report.citation import AUTHORS, HASH_DIGITS, RELEASED, TITLE, Citation, results_hash
@@ -126,7 +127,7 @@ def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
             "protocol": cell.protocol,
             "replicates": score.n,
             "standard_deviation": round(float(score.sd), 6) if score.n > 1 else None,
-            "notes": _told(evidence, cell.notes, cell),
+            "notes": cell.notes_of_sentence,
             "vcbench": __version__,
             "results": found,
         },
@@ -145,8 +146,8 @@ def _contrasts(evidence: Evidence) -> Iterator[str]:
         if head.images_per_class < largest.images_per_class or head.result is None:
             yield f"{place}, {_unpaired(evidence, largest)}."
             continue
-        said = [f"split {head.split_id}", _replicates(head.result.replicates), *head.notes]
-        said = [note for note in said if not note.endswith("no verdict")]
+        notes = [str(note) for note in head.flags if note.flag is not Flag.FEW_PAIRS]
+        said = [f"split {head.split_id}", _replicates(head.result.replicates), *notes]
         yield f"{place}, {statement(head)} ({'; '.join(said)})."
 
 
@@ -173,7 +174,7 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
         n = cell.scores["top1"].n
         shown = f"{mean} ± {spread} %" if spread else f"{mean} %"
         basis = f"mean and standard deviation of {_replicates(n)}" if spread else _replicates(n)
-        said = "; ".join([basis, *_told(evidence, cell.notes, cell)])
+        said = "; ".join([basis, *cell.notes_of_sentence])
         yield f"{_where(cell)}, {cell.title} reaches {shown} top-1 accuracy ({said})."
 
 
@@ -190,13 +191,6 @@ def _speeds(evidence: Evidence) -> Iterator[str]:
             interval = f"{rate(row['images_per_s_low'])} to {rate(row['images_per_s_high'])}"
             said = "; ".join([f"95 % interval {interval}", found.words, *state(row)])
             yield f"On the {place.name}, {title} reaches {images_per_s} images/s ({said})."
-
-
-def _told(evidence: Evidence, notes: Iterable[str], cell: Cell) -> list[str]:
-    """A cell's notes as a sentence has them, which gives its replicates itself."""
-    unmatched = {comparison.name: comparison.unmatched for comparison in evidence.suite.comparisons}
-    words = {"unmatched": f"unmatched: {unmatched[cell.comparison]}"}
-    return [words.get(note, note) for note in notes if not note.startswith("fewer than")]
 
 
 def _measured(store: "RunStore", suite: str) -> Evidence:

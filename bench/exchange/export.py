@@ -64,9 +64,8 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
         StoreError: as `export_tables`.
     """
     tables = build_tables(store)
-    accuracy = tables["accuracy"]
+    accuracy = tables["accuracy"].dropna(subset="suite")
     settings = pd.DataFrame([_settings(record) for record in store.trials()], columns=["run", *_SETTINGS])
-    accuracy = accuracy.drop(columns=[*_CELL]).merge(_places(store), on=["suite", "run"])
     accuracy = accuracy.merge(settings, on="run", how="left")
     written = []
     place = ["dataset", "split_id", "suite", "comparison", "shots"]
@@ -121,19 +120,6 @@ def _timm_speed(speed: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
     stated = {name: rows[name] for name in ("precision", "memory_format", "compiled", "device", "machine")}
     frame = pd.DataFrame(columns | stated | {name: rows[name] for name in ("unstable", "busy")})
     return frame.sort_values(f"{mode}_samples_per_sec", ascending=False, kind="stable")
-
-
-_CELL = {"comparison": "str", "contestant": "str", "shots": "Int64"}
-
-
-def _places(store: "RunStore") -> pd.DataFrame:
-    """Every cell of a suite that a run is in; the accuracy table has one row a run and suite."""
-    rows = [
-        {"suite": name, "run": entry.id, **{part: getattr(entry, part) for part in _CELL}}
-        for name, listing in store.suites().items()
-        for entry in listing.trials
-    ]
-    return frames.frame(rows, {"suite": "str", "run": "str", **_CELL})
 
 
 _SETTINGS = ("crop_pct", "interpolation")

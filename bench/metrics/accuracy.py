@@ -1,5 +1,7 @@
 """Accuracy and likelihood of a classifier's outputs, and what is kept of them for every image."""
 
+import math
+
 import numpy as np
 
 from bench.metrics import added_metrics
@@ -70,6 +72,12 @@ def compact(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         "rank": rank.astype(np.uint16),
         "log_prob": np.maximum(log_prob, _LOWEST).astype(np.float16),
     }
+
+
+def at_chance(classes: int) -> dict[str, float]:
+    """The test metrics of a network that knows nothing, over `classes` classes; NLL in nats."""
+    even = 1 / classes
+    return {"top1": even, "top5": min(5, classes) / classes, "mean_per_class": even, "nll": math.log(classes)}
 
 
 def _judged(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -30,7 +30,7 @@ MATTERS = [
 
 def chooser(evidence: Evidence) -> tuple[Chooser, ...]:
     """The form, if anything was measured."""
-    standing = Standing(evidence.suite, evidence.records, evidence.cost)
+    standing = Standing(evidence.suite, evidence.cells, evidence.cost)
     comparisons = [
         found for c in evidence.suite.comparisons if (found := _comparison(evidence, standing, c))["rows"]
     ]

@@ -1,30 +1,29 @@
 """Everything a report on one suite is made from, read from the store once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
+from bench.analysis.cells import Cell as MeasuredCell
+from bench.analysis.cells import cells
 from bench.analysis.contrasts import Finding, find_contrasts
+from bench.analysis.flags import flags_of_cell
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
-from bench.analysis.statistics import Estimate, mean_interval
-from bench.analysis.trained import NOT_TRAINED, Training
+from bench.analysis.statistics import mean_interval
+from bench.analysis.trained import Training
 from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
-from bench.frames import frame
-from bench.report.cells import Cell, Score, cells
+from bench.report.cells import Cell
 from bench.report.measured import Headline, Place, headlines_of, places, tables_of
 from bench.report.style import Look, assign_looks
-from bench.tables.tables import ACCURACY, accuracy_table, cost_table, history_table
+from bench.tables.tables import accuracy_table, cost_table, history_table
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, ProfileRecord, TrialRecord
+    from bench.store.records import ComparisonEntry, Listing, ProfileRecord, TrialRecord
     from bench.store.run_store import RunStore
-
-OWN = ["comparison", "contestant", "shots", "replicate", "draw_seed", "seed"]
 
 
 @dataclass(frozen=True)
@@ -57,22 +56,22 @@ class Evidence:
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
-        return [self._completed(cell) for cell in cells(self.trials, self.suite.comparisons)]
+        found = cells(self.suite, self.records)
+        return [
+            self._cell(one, [other for other in found if other.comparison == comparison.name], comparison)
+            for comparison in self.suite.comparisons
+            for one in found
+            if one.comparison == comparison.name
+        ]
 
-    def _completed(self, cell: Cell) -> Cell:
-        """The cell with its interval, the accuracy of its nearest neighbours, and a note where it was not
-        trained."""
-        records = [self.records[run] for run in cell.runs]
-        found = [base.nearest_top1 for record in records if (base := self.training.baseline(record))]
+    def _cell(self, cell: MeasuredCell, all_cells: list[MeasuredCell], comparison: "ComparisonEntry") -> Cell:
+        records = cell.records
         reason = self.training.reason(records)
-        notes = (f"{NOT_TRAINED}: {reason}", *cell.notes) if reason else cell.notes
-        nearest = Score.of(pd.Series(found, dtype=float))
-        return replace(cell, interval=self._interval(cell), nearest=nearest, notes=notes, untrained=reason)
-
-    def _interval(self, cell: Cell) -> Estimate | None:
-        scores = [self.predictions.scores(self.records[run]) for run in cell.runs]
-        known = [table for table in scores if table is not None]
-        return mean_interval(np.stack(known)) if known else None
+        flags = flags_of_cell(cell, all_cells, comparison.unmatched, reason)
+        known = [record for record in records if self.predictions.has_scores(record)]
+        interval = mean_interval(self.predictions.scores_of(known)) if known else None
+        nearest = [base.nearest_top1 for record in records if (base := self.training.baseline(record))]
+        return Cell.of(cell, flags, interval, nearest, reason)
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -82,7 +81,7 @@ class Evidence:
     @cached_property
     def findings(self) -> list[Finding]:
         """All contrasts, in the order of the suite."""
-        return find_contrasts(self.suite, self.records, self.predictions, self.cost)
+        return find_contrasts(self.suite, self.cells, self.predictions, self.cost)
 
     @cached_property
     def training(self) -> Training:
@@ -157,11 +156,11 @@ def gather(store: "RunStore", name: str) -> Evidence:
         hint = did_you_mean(name, suites) or f"; it has {', '.join(suites) or 'none yet'}"
         raise InputError(f'{store.root}: nothing was run of a suite "{name}"{hint} (see: vcbench run)')
     suite = suites[name]
-    ids = {entry.id for entry in suite.trials}
     every = store.trials()
     names = dataset_names([*every, *store.externals()])
     suite = named(suite, every, names)
-    records = {record.id: record for record in every if record.id in ids}
+    runs = suite.runs
+    records = {record.id: record for record in every if record.id in runs}
     stored, listed = store.profiles(), set(suite.profiles)
     models = {contestant.model for contestant in suite.contestants.values()}
     models |= {profile.model for profile in stored if profile.id in listed and profile.model}
@@ -171,33 +170,6 @@ def gather(store: "RunStore", name: str) -> Evidence:
         if profile.id in listed or (profile.what != "cost" and (profile.model or "any") in {*models, "any"})
     ]
     cost = cost_table(profile for profile in profiles if profile.id in listed)
-    trials = _trials(suite, accuracy_table(records.values(), {name: suite}, Training(store), names))
+    own = {name: cells(suite, records)}
+    trials = accuracy_table(records, own, Training(store), names, planned=True)
     return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite), names)
-
-
-def _trials(suite: "Listing", accuracy: pd.DataFrame) -> pd.DataFrame:
-    """The suite's list of trials joined with what was measured of each."""
-    columns = {"id": "str"} | {name: ACCURACY[name] for name in OWN}
-    entries = frame([entry.content() for entry in suite.trials], columns).rename(columns={"id": "run"})
-    known = {comparison.name: comparison for comparison in suite.comparisons}
-    contestants = suite.contestants
-    entries["title"] = [contestants[key].title for key in entries["contestant"]]
-    measured = accuracy.drop(columns=[*OWN, "title"])
-    trials = entries.merge(measured, on="run", how="left", validate="many_to_one")
-    planned = {
-        "model": [contestants[key].model for key in trials["contestant"]],
-        "recipe": [
-            contestants[key].recipe or known[name].recipe
-            for key, name in zip(trials["contestant"], trials["comparison"], strict=True)
-        ],
-        "dataset": [known[name].dataset for name in trials["comparison"]],
-        "split_id": [known[name].split_id for name in trials["comparison"]],
-        "input_size": [known[name].input_size for name in trials["comparison"]],
-    }
-    for column, values in planned.items():
-        trials[column] = trials[column].fillna(pd.Series(values, dtype=trials[column].dtype))
-    # A contestant's weights are the same in all of its trials, so that one of them tells for the others.
-    known_weights = trials.groupby("contestant")["pretraining"].transform("first")
-    unpretrained = pd.Series([contestants[key].weights == "none" for key in trials["contestant"]], dtype=bool)
-    trials["pretraining"] = trials["pretraining"].fillna(known_weights).mask(unpretrained, "none")
-    return trials

@@ -38,7 +38,7 @@ class Remake:
         self.report = f"vcbench report {_word(evidence.name)}{STORE}"
         self.cite = f"vcbench cite {_word(evidence.name)}{STORE}"
         self._comparisons = len(evidence.suite.comparisons)
-        self._of_trial = {entry.id: entry.comparison for entry in evidence.suite.trials}
+        self._of_trial = {run: cell.comparison for cell in evidence.cells for run in cell.runs}
         self._listed = set(evidence.suite.profiles)
         self._profiles = {profile.id: profile for profile in evidence.store.profiles()}
 

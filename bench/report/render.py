@@ -67,7 +67,7 @@ def render(store: "RunStore", suite_name: str, out_dir: Path, pictures: Pictures
 def header_of(evidence: Evidence) -> Header:
     """Title, description and the facts that a reader needs first."""
     suite, done = evidence.suite, evidence.done.drop_duplicates("run")
-    planned = evidence.trials["run"].nunique() + int(evidence.trials["run"].isna().sum())
+    planned = suite.planned
     diverged = int((done["outcome"] == "diverged").sum())
     trials = f"{count(len(done))} of {count(planned)} done"
     missing = planned - len(done)

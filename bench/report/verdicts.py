@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from bench.analysis.contrasts import IMAGES_ONLY, WHOLE_SPLIT, Finding
+from bench.analysis.contrasts import Finding
+from bench.analysis.flags import Flag
 from bench.files import slug
 from bench.report.text import NOT_MEASURED, count, interval, percent, points, subset
 
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
 NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"
-UNMATCHED = "unmatched: "
 TITLES = {"cifar100": "CIFAR-100", "flowers102": "Flowers102"}
 """Datasets that people write otherwise than we name them."""
 
@@ -32,7 +32,7 @@ def verdict(finding: Finding) -> str:
 
 def short_notes(finding: Finding) -> tuple[str, ...]:
     """The notes of a contrast, without the words of the comparison, which stand above its table."""
-    return tuple("unmatched" if note.startswith(UNMATCHED) else note for note in finding.notes)
+    return tuple(note.short if note.flag is Flag.UNMATCHED else str(note) for note in finding.flags)
 
 
 def pair_name(finding: Finding) -> str:
@@ -65,7 +65,7 @@ def trained_on(finding: Finding) -> str:
     if shots is None:
         size = subset(None, finding.images_per_class).removeprefix("all").removesuffix(")")
         return "all training images" + (size and f"{size} per class)")
-    whole = IMAGES_ONLY in finding.notes or WHOLE_SPLIT in finding.notes
+    whole = finding.has(Flag.IMAGES_ONLY, Flag.WHOLE_SPLIT)
     plural = "" if shots == 1 else "s"
     return f"{shots} image{plural} per class" + (", which are all training images" if whole else "")
 

@@ -53,8 +53,7 @@ def in_suites(store: RunStore, run: str) -> list[dict[str, Any]]:
         found += [
             {"suite": name, "comparison": one.comparison, "contestant": one.contestant}
             | {"shots": one.shots, "replicate": one.replicate}
-            for one in listing.trials
-            if one.id == run
+            for one in listing.runs.get(run, ())
         ]
         if run in listing.profiles:
             found.append({"suite": name})
@@ -65,8 +64,8 @@ def own_images(store: RunStore, run: str) -> str | None:
     """Where one's own images of a trial lay, as folder:PATH, by a suite of the store; else None."""
     for listing in store.suites().values():
         images = {comparison.name: comparison.images for comparison in listing.comparisons}
-        for entry in listing.trials:
-            if entry.id == run and images[entry.comparison]:
+        for entry in listing.runs.get(run, ()):
+            if images[entry.comparison]:
                 return images[entry.comparison]
     return None
 
@@ -103,7 +102,7 @@ def known_ids(store: RunStore) -> dict[str, Literal["trial", "profile"]]:
     """The kind of every trial and profile that has a folder or is on a suite's list."""
     known: dict[str, Literal["trial", "profile"]] = {}
     for listing in store.suites().values():
-        known |= dict.fromkeys((entry.id for entry in listing.trials if entry.id), "trial")
+        known |= dict.fromkeys(listing.runs, "trial")
         known |= dict.fromkeys(listing.profiles, "profile")
     return (
         known

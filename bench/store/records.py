@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.metrics.accuracy import at_chance
+
 FORMAT = 1
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """What makes of a file's content of one format that of the next, by the older format."""
@@ -148,6 +150,7 @@ class TrialRecord(Circumstances):
     recipe: str
     protocol: str
     selection: str | None = None
+    condition: str = "clean"
     data: TrialData
     metrics: Metrics
     images_seen: Count | None = None
@@ -172,7 +175,7 @@ class TrialRecord(Circumstances):
     def top1(self) -> float:
         """Test accuracy; that of guessing where the trial diverged."""
         top1 = self.metrics.top1 if self.outcome == "finished" else None
-        return 1 / self.data.classes if top1 is None else top1
+        return at_chance(self.data.classes)["top1"] if top1 is None else top1
 
 
 class BaselineRecord(Circumstances):
@@ -410,6 +413,20 @@ class Listing(Versioned):
             if entry.contestant not in members.get(entry.comparison, ()):
                 raise ValueError(f'trials: no "{entry.contestant}" in "{entry.comparison}"')
         return self
+
+    @property
+    def runs(self) -> dict[str, list[TrialEntry]]:
+        """The entries of each trial that has an id, by it: one trial may be in several comparisons."""
+        runs: dict[str, list[TrialEntry]] = {}
+        for entry in self.trials:
+            if entry.id:
+                runs.setdefault(entry.id, []).append(entry)
+        return runs
+
+    @property
+    def planned(self) -> int:
+        """How many different trials there are; each entry without an id counts as one."""
+        return len(self.runs) + sum(entry.id is None for entry in self.trials)
 
 
 class StoreMark(Versioned):

@@ -1,13 +1,12 @@
 """The tables: tidy pandas frames of everything in a run store.
 
-`accuracy` has one row a finished or diverged trial and suite, `contrasts` one row a pair of models that a
-suite compares on a subset, `baselines` one row a subset, `cost` one row a model, head and input size,
-`history` one row a step that a trial logged, `ensembles` one row two networks that were averaged; those of
-`bench.tables.measured` are beside them. Fractions are in 0..1, units are in the names.
+`accuracy` has one row a suite, comparison, contestant, shots, replicate and condition, `contrasts` one row a
+pair of models that a suite compares on a subset, `baselines` one row a subset, `cost` one row a model, head
+and input size, `history` one row a step that a trial logged, `ensembles` one row two networks that were
+averaged; those of `bench.tables.measured` are beside them. Fractions are in 0..1, units are in the names.
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from bench.analysis.cells import Cell, Replicate, cells, metrics_of
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.ensembles import ensembles_table, keep_ensembles
 from bench.analysis.external import brought_table
@@ -31,7 +31,7 @@ from bench.store.records import CostRecord
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, ProfileRecord, TrialEntry, TrialRecord
+    from bench.store.records import ProfileRecord, TrialRecord
     from bench.store.run_store import RunStore
 
 ACCURACY = {
@@ -67,6 +67,7 @@ ACCURACY = {
     "machine": "str",
     "comparison": "str",
     "contestant": "str",
+    "condition": "str",
     "title": "str",
     "kind": "str",
     "carded": "boolean",
@@ -146,24 +147,27 @@ ACCURACY_ORDER = [
     "shots",
     "replicate",
     "run",
+    "contestant",
+    "condition",
 ]
 
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name, empty ones too; `brought` only where there are such models,
     `ensembles` only where two networks were averaged."""
-    records, profiles = store.trials(), store.profiles()
-    names = dataset_names([*records, *store.externals()])
-    suites = {name: named(suite, records, names) for name, suite in store.suites().items()}
+    records, profiles = {record.id: record for record in store.trials()}, store.profiles()
+    names = dataset_names([*records.values(), *store.externals()])
+    suites = {name: named(suite, records.values(), names) for name, suite in store.suites().items()}
+    own = {name: cells(suite, records) for name, suite in suites.items()}
     cost, predictions = cost_table(profiles), Predictions(store)
-    ensembles = ensembles_table(store, suites, records, predictions)
+    ensembles = ensembles_table(store, suites, own, records, predictions)
     return {
-        "accuracy": accuracy_table(records, suites, Training(store), names),
+        "accuracy": accuracy_table(records, own, Training(store), names),
         "baselines": baselines_table(store, names),
-        "contrasts": contrasts_table(suites, records, predictions, cost),
+        "contrasts": contrasts_table(suites, own, predictions, cost),
         "cost": cost,
         **measured_tables(profiles),
-        "history": history_table(store, (record.id for record in records)),
+        "history": history_table(store, records),
         **({"ensembles": ensembles} if len(ensembles) else {}),
         **({"brought": brought_table(store, names)} if store.names("brought") else {}),
     }
@@ -188,33 +192,40 @@ def write_tables(store: "RunStore") -> list[Path]:
 
 
 def accuracy_table(
-    records: "Iterable[TrialRecord]",
-    suites: "dict[str, Listing]",
+    records: "Mapping[str, TrialRecord]",
+    suites: dict[str, list[Cell]],
     training: Training | None = None,
     names: dict[tuple[str, str], str] | None = None,
+    planned: bool = False,
 ) -> pd.DataFrame:
-    """One row a trial and suite it is in; a trial that no suite lists has one row and no suite.
+    """One row a suite, comparison, contestant, shots, replicate and condition; a trial that no suite lists
+    has one row and no suite. A diverged trial is scored at chance (`bench.analysis.cells.metrics_of`).
 
-    `names` are those of `dataset_names` for the whole store, where `records` are not all of it.
-
-    A suite that lists a trial for several comparisons has one row for it that names them all. A
-    diverged trial is scored at chance (`at_chance`).
+    Args:
+        records: of finished and diverged trials, by id.
+        suites: the cells of each suite.
+        training: for what needs no training on the same images.
+        names: those of `dataset_names` for the whole store, where `records` are not all of it.
+        planned: whether trials that are not done have rows too, without an outcome; then all are in the
+            order of the suite.
     """
-    by_id = {record.id: record for record in records}
-    purged = {r.data.key for r in by_id.values() if r.metrics.top1_deduplicated is not None}
-    names = dataset_names(by_id.values()) if names is None else names
+    purged = {r.data.key for r in records.values() if r.metrics.top1_deduplicated is not None}
+    names = dataset_names(records.values()) if names is None else names
     measured = {
         run: _measured(record, purged, names) | (_against_baselines(record, training) if training else {})
-        for run, record in by_id.items()
+        for run, record in records.items()
     }
     rows, listed = [], set()
-    for suite, content in suites.items():
-        for run, places in _places(content).items():
-            if run in by_id:
-                listed.add(run)
-                rows.append({**measured[run], **_standing(suite, content, places)})
-    rows += [measured[run] for run in by_id.keys() - listed]
-    return frame(rows, ACCURACY).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
+    for suite, cell in ((suite, cell) for suite, own in suites.items() for cell in own):
+        for one in cell.replicates:
+            if one.record:
+                listed.add(one.record.id)
+                rows.append(measured[one.record.id] | _in_suite(suite, cell, one))
+            elif planned:
+                rows.append(_planned(cell) | _in_suite(suite, cell, one))
+    rows += [measured[run] for run in records.keys() - listed]
+    table = frame(rows, ACCURACY)
+    return table if planned else table.sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
 
 
 def cost_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
@@ -247,17 +258,13 @@ def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:
     return logs.sort_values(["run", "step"], kind="stable", ignore_index=True)
 
 
-def at_chance(classes: int) -> dict[str, float]:
-    """The test metrics of a network that knows nothing, over `classes` classes; NLL in nats."""
-    even = 1 / classes
-    return {"top1": even, "top5": min(5, classes) / classes, "mean_per_class": even, "nll": math.log(classes)}
-
-
 # Records of before cards named their copies have the accuracy of the weights that were copied from.
 CHANGED_COPIES = {"deit_tiny_patch16_224_lnq"}
 
 
-def _measured(record: "TrialRecord", purged: set[tuple], names: dict[tuple[str, str], str]) -> dict[str, Any]:
+def _measured(
+    record: "TrialRecord", purged: set[tuple[str, str, str]], names: dict[tuple[str, str], str]
+) -> dict[str, Any]:
     """The row of a trial without what only a suite knows of it."""
     model, data = record.model, record.data
     # Of equal names the record's own comes first, as `recipe`, which is also a part of the identity.
@@ -273,7 +280,7 @@ def _measured(record: "TrialRecord", purged: set[tuple], names: dict[tuple[str, 
         **{name: data.overlap.get(name) for name in ("test_in_train", "two_labels")},
         "images_per_class": data.train_images / data.classes,
         "torch": record.versions.get("torch"),
-        **_scores(record, data.key in purged),
+        **metrics_of(record, data.key in purged),
     }
 
 
@@ -288,39 +295,17 @@ def _against_baselines(record: "TrialRecord", training: Training) -> dict[str, A
     return scores | {"not_trained": training.reason([record])}
 
 
-def _scores(record: "TrialRecord", purged: bool) -> dict[str, float | None]:
-    """The metrics of a trial; those of a diverged one at chance, without a calibration error."""
-    if record.outcome != "diverged":
-        return record.metrics.content()
-    chance = at_chance(record.data.classes)
-    scores: dict[str, float | None] = {**chance, "train_top1": chance["top1"], "train_nll": chance["nll"]}
-    if record.data.val_images:
-        scores |= {"val_top1": chance["top1"], "val_nll": chance["nll"]}
-    if purged:
-        scores["top1_deduplicated"] = chance["top1"]
-    return scores
+def _in_suite(suite: str, cell: Cell, one: Replicate) -> dict[str, Any]:
+    """What a suite says of a trial."""
+    entry = one.entry.content()
+    own = {"suite": suite, "run": entry.pop("id"), "title": cell.title, "condition": cell.condition}
+    return {name: value for name, value in entry.items() if name in ACCURACY} | own
 
 
-def _places(listing: "Listing") -> "dict[str, list[TrialEntry]]":
-    """The entries of a suite's list of trials by trial id; entries that have none yet are left out."""
-    places: dict[str, list[TrialEntry]] = {}
-    for entry in listing.trials:
-        if entry.id:
-            places.setdefault(entry.id, []).append(entry)
-    return places
-
-
-def _standing(name: str, listing: "Listing", places: "list[TrialEntry]") -> dict[str, Any]:
-    """What a suite says of a trial: the first of its entries, and the names of all."""
-    keys = list(dict.fromkeys(place.contestant for place in places))
-    titles = dict.fromkeys(listing.contestants[key].title for key in keys)
-    first = {part: getattr(places[0], part) for part in ("shots", "replicate", "draw_seed", "seed")}
-    return first | {
-        "suite": name,
-        "comparison": "; ".join(dict.fromkeys(place.comparison for place in places)),
-        "contestant": "; ".join(keys),
-        "title": "; ".join(titles),
-    }
+def _planned(cell: Cell) -> dict[str, Any]:
+    """What is known of a trial that is not done."""
+    same = ("model", "dataset", "split_id", "input_size", "pretraining")
+    return {name: getattr(cell, name) or None for name in same} | {"recipe": cell.planned_recipe}
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:

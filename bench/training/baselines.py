@@ -16,6 +16,7 @@ from bench.data import Dataset, draw_subset
 from bench.data.cache import decoded
 from bench.files import digest
 from bench.machine import commit, machine_name, versions
+from bench.metrics.accuracy import at_chance
 from bench.spec.job import Resolved
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _of_dataset(
                     "train_images": len(positions),
                     "test_images": len(test_labels),
                 },
-                "chance_top1": 1 / classes,
+                "chance_top1": at_chance(classes)["top1"],
                 "majority_top1": float((test_labels == majority_class(labels[positions])).mean()),
                 "nearest_top1": float((predicted == test_labels).mean()),
                 "pixels": int(round((train.shape[1] / 3) ** 0.5)),

@@ -10,8 +10,9 @@ from report.make_store import CLASSES, NETWORKS, TEST_IMAGES, digest, make_store
 from scipy import stats
 from small_store import listing
 
+from bench.analysis.cells import cells
 from bench.analysis.contrasts import CONTRASTS, find_contrasts, pairs
-from bench.analysis.decisions import Cell, contrast, judge
+from bench.analysis.decisions import PairedScores, contrast, judge
 from bench.analysis.ensembles import finished_pairs
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError
@@ -19,14 +20,16 @@ from bench.store.run_store import RunStore
 from bench.tables.tables import build_tables, cost_table, write_tables
 
 
+def contrasts_of(store, records, cost):
+    suite = store.suite("tiny")
+    return find_contrasts(suite, cells(suite, records), Predictions(store), cost)
+
+
 def found(root, **changes):
     store = RunStore(make_store(root, **changes))
     records = {record.id: record for record in store.trials()}
     cost = cost_table(store.profiles())
-    return {
-        (f.pair.a, f.pair.b, f.pair.shots): f
-        for f in find_contrasts(store.suite("tiny"), records, Predictions(store), cost)
-    }
+    return {(f.pair.a, f.pair.b, f.pair.shots): f for f in contrasts_of(store, records, cost)}
 
 
 def table(contestant, shots, replicates=(0, 1, 2)):
@@ -46,7 +49,7 @@ def test_every_declared_pair_on_every_subset_is_found(tmp_path):
 
 def judged(a, b, sizes, comparisons):
     """The contrasts of a pair at all sizes, judged together."""
-    cells = [Cell((table(a, n), table(b, n)), "from-scratch") for n in sizes]
+    cells = [PairedScores((table(a, n), table(b, n)), "from-scratch") for n in sizes]
     return judge(cells, delta=0.01, comparisons=comparisons)
 
 
@@ -79,7 +82,7 @@ def test_contrasts_that_cannot_be_decided_are_not_counted(tmp_path):
     )
     store = RunStore(tmp_path)
     records = {record.id: record for record in store.trials()}
-    contrasts = find_contrasts(store.suites()["tiny"], records, Predictions(store), cost_table([]))
+    contrasts = contrasts_of(store, records, cost_table([]))
     primary = {f.pair.shots: f.result for f in contrasts if f.pair.primary}
     assert primary[1] is None and primary[5].comparisons == 2
     assert (primary[None].verdict, primary[None].low) == ("none", None)
@@ -94,7 +97,7 @@ def test_replicates_are_paired_by_their_seeds_whatever_their_order(tmp_path):
     store = RunStore(tmp_path)
     records = {record.id: record for record in store.trials()}
     cost = cost_table([])
-    for f in find_contrasts(store.suite("tiny"), records, Predictions(store), cost):
+    for f in contrasts_of(store, records, cost):
         assert [records[run].identity.seed for run in f.runs_a] == [
             records[run].identity.seed for run in f.runs_b
         ]
@@ -113,14 +116,14 @@ def test_a_probe_without_a_training_seed_is_paired_with_the_run_of_its_replicate
     path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
     records = {record.id: record for record in store.trials()}
-    subset, whole = find_contrasts(store.suite("tiny"), records, Predictions(store), cost_table([]))[:2]
+    subset, whole = contrasts_of(store, records, cost_table([]))[:2]
     assert subset.result == contrast(table("deit", 5), table("resnet", 5), delta=0.01)
     assert (whole.result.verdict, whole.notes[0]) == (
         "none",
         "1 common replicate: no interval, no verdict",
     )
     assert whole.runs_b == (run_id("tiny", "resnet", None, 0),)
-    probed = list(finished_pairs(store.suite("tiny"), records))[0]
+    probed = list(finished_pairs(store.suite("tiny"), cells(store.suite("tiny"), records)))[0]
     assert [len(own) for own in probed[1:]] == [3, 3]
 
 
@@ -133,7 +136,7 @@ def test_a_number_of_images_that_is_the_whole_split_says_so(tmp_path):
     path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
     records = {record.id: record for record in store.trials()}
-    for f in find_contrasts(store.suite("tiny"), records, Predictions(store), cost_table([])):
+    for f in contrasts_of(store, records, cost_table([])):
         said = "the whole training split: no spread over draws" in f.notes
         assert said == (f.pair.shots == 80) and f.result.replicates == 3
 
@@ -142,7 +145,7 @@ def test_a_diverged_trial_counts_at_chance_and_is_said(tmp_path):
     f = found(tmp_path, shots=(5,), diverged=(("vit", 5, 1),))["vit", "resnet", 5]
     scores = table("vit", 5)
     scores[1] = 1 / CLASSES
-    assert [f.result] == judge([Cell((scores, table("resnet", 5)))], delta=0.01, comparisons=0)
+    assert [f.result] == judge([PairedScores((scores, table("resnet", 5)))], delta=0.01, comparisons=0)
     a, b = scores.mean(), table("resnet", 5).mean()
     assert f.accuracy == pytest.approx((a, b))
     assert f.result.low >= -max(b, 1 - a) and f.result.high <= max(a, 1 - b)
@@ -276,7 +279,7 @@ def test_a_pair_that_shares_no_subset_is_not_planned():
             {"comparison": "c", "contestant": "b", "shots": 2},
         ],
     )
-    assert pairs(suite) == []
+    assert pairs(suite, cells(suite, {})) == []
 
 
 @pytest.mark.parametrize(
@@ -322,7 +325,7 @@ def test_no_verdict_on_architectures_where_one_was_not_trained(tmp_path):
     listing = listing.model_copy(update={"comparisons": comparisons})
 
     def at_20():
-        found = find_contrasts(listing, records, Predictions(store), cost_table([]))
+        found = find_contrasts(listing, cells(listing, records), Predictions(store), cost_table([]))
         return [finding for finding in found if finding.pair.shots == 20]
 
     before = at_20()

@@ -9,7 +9,7 @@ from scipy.special import polygamma
 
 from bench.analysis.decisions import (
     CAP,
-    Cell,
+    PairedScores,
     contrast,
     holm,
     judge,
@@ -152,8 +152,8 @@ def test_verdicts(estimate, p, q, word):
 
 
 def test_a_suite_is_judged_by_holm_over_what_was_planned():
-    cells = [Cell(pair, "one") for pair in tables(4, share=0.7)]
-    cells.append(Cell((scores(98, share=0.9, spread=0), scores(99, share=0.6, spread=0)), "one"))
+    cells = [PairedScores(pair, "one") for pair in tables(4, share=0.7)]
+    cells.append(PairedScores((scores(98, share=0.9, spread=0), scores(99, share=0.6, spread=0)), "one"))
     of = moderated(stacked([cell.scores for cell in cells]))
     found = judge(cells, delta=0.01, comparisons=9)
     np.testing.assert_allclose([c.p_adjusted for c in found], holm(p_different(of), 9))
@@ -162,23 +162,25 @@ def test_a_suite_is_judged_by_holm_over_what_was_planned():
 
 
 def test_the_printed_interval_does_not_know_how_many_were_tried():
-    few, many = (judge([Cell(pair) for pair in tables(4)], delta=0.01, comparisons=m) for m in (4, 40))
+    few, many = (
+        judge([PairedScores(pair) for pair in tables(4)], delta=0.01, comparisons=m) for m in (4, 40)
+    )
     assert [(c.low, c.high) for c in few] == [(c.low, c.high) for c in many]
     assert all(a.p_adjusted <= b.p_adjusted for a, b in zip(few, many, strict=True))
 
 
 def test_only_cells_of_one_group_are_moderated_together():
     pairs = tables(6)
-    together = judge([Cell(pair, "a") for pair in pairs[:3]], delta=0.01)
-    apart = judge([Cell(pair, "ab"[k > 2]) for k, pair in enumerate(pairs)], delta=0.01)
+    together = judge([PairedScores(pair, "a") for pair in pairs[:3]], delta=0.01)
+    apart = judge([PairedScores(pair, "ab"[k > 2]) for k, pair in enumerate(pairs)], delta=0.01)
     assert [(c.low, c.high) for c in apart[:3]] == [(c.low, c.high) for c in together]
-    alone = judge([Cell(pair, k) for k, pair in enumerate(pairs)], delta=0.01)
+    alone = judge([PairedScores(pair, k) for k, pair in enumerate(pairs)], delta=0.01)
     assert alone[0].low != apart[0].low and alone[0].low == contrast(*pairs[0]).low
 
 
 def test_exploratory_cells_have_intervals_and_no_verdict():
     far = (scores(1, share=0.9, spread=0), scores(2, share=0.2, spread=0))
-    (found,) = judge([Cell(far)], delta=0.01, comparisons=0)
+    (found,) = judge([PairedScores(far)], delta=0.01, comparisons=0)
     assert found.verdict == "none" and found.p_adjusted is None and found.low > 0.5
     assert found.excludes_0
 
@@ -186,7 +188,11 @@ def test_exploratory_cells_have_intervals_and_no_verdict():
 def test_a_deterministic_cell_is_judged_over_images_and_too_few_runs_are_not():
     a, b = scores(1, replicates=1, share=0.9), scores(2, replicates=1, share=0.6)
     run, lone, pair = judge(
-        [Cell((a, b), deterministic=True), Cell((a, b)), Cell((np.ones((2, 9)), np.zeros((2, 9))))],
+        [
+            PairedScores((a, b), deterministic=True),
+            PairedScores((a, b)),
+            PairedScores((np.ones((2, 9)), np.zeros((2, 9)))),
+        ],
         delta=0.01,
     )
     expected = stats.ttest_rel(a[0], b[0])
@@ -225,19 +231,19 @@ def test_what_would_decide_decides():
             rng.random((replicates, images)) < 0.5
         ).astype(float)
 
-    (few,) = judge([Cell(made(3, 2000))], delta=0.01)
+    (few,) = judge([PairedScores(made(3, 2000))], delta=0.01)
     assert few.verdict == "inconclusive" and few.needs.replicates > 3
-    (more,) = judge([Cell(made(few.needs.replicates + 2, 2000))], delta=0.01)
+    (more,) = judge([PairedScores(made(few.needs.replicates + 2, 2000))], delta=0.01)
     assert more.verdict == "better"
 
 
 def test_one_run_needs_images_and_a_tie_needs_more_than_there_are():
     place = np.arange(400)[None]
     a, b = ((place < 60).astype(float), (place >= 355).astype(float))
-    (one,) = judge([Cell((a, b), deterministic=True)], delta=0.01)
+    (one,) = judge([PairedScores((a, b), deterministic=True)], delta=0.01)
     # The interval ends at 0 where 1.96 standard errors are the difference of 15 images in 400.
     expected = (stats.norm.ppf(0.975) * (a - b).std() / (15 / 400)) ** 2
     assert one.needs.replicates is None and one.needs.images == pytest.approx(expected, rel=0.05)
     wide = np.repeat([[0.0], [1.0], [0.5]], 50, 1)
-    (tie,) = judge([Cell((wide, np.full((3, 50), 0.5)))], delta=0.001)
+    (tie,) = judge([PairedScores((wide, np.full((3, 50), 0.5)))], delta=0.001)
     assert tie.needs == Needs()

@@ -3,6 +3,7 @@
 import pytest
 from small_store import listing, trial
 
+from bench.analysis.cells import cells
 from bench.analysis.regimes import in_words, regimes
 
 SCORES = {
@@ -27,8 +28,12 @@ def store(scores):
     return listing(contestants=contestants, comparisons=comparisons, trials=entries), records
 
 
+def measured(scores):
+    return regimes(cells(*store(scores)))
+
+
 def test_only_common_draws_count_and_the_fall_is_that_below_the_own_probe():
-    found = {one.key: one for one in regimes(*store(SCORES))}
+    found = {one.key: one for one in measured(SCORES)}
     assert found["vit"].draws == found["cnn"].draws == 2
     assert found["vit"].below_probe == {}
     assert found["cnn"].below_probe == {"tuned": pytest.approx(0.72 - 0.75)}
@@ -38,16 +43,16 @@ def test_only_common_draws_count_and_the_fall_is_that_below_the_own_probe():
 
 def test_nothing_is_said_where_no_model_fell_or_one_recipe_was_run():
     risen = SCORES | {("tuned", "cnn"): [0.80, 0.82]}
-    assert in_words(regimes(*store(risen))) == []
-    assert regimes(*store({("probe", "vit"): [0.5]})) == []
+    assert in_words(measured(risen)) == []
+    assert measured({("probe", "vit"): [0.5]}) == []
     apart = {("probe", "vit"): [0.5], ("tuned", "vit"): [0.4]}
     suite, records = store(apart)
     records["tunedvit0"] = trial(id="tunedvit0", identity={"recipe": {"probe": None}, "draw_seed": 7})
-    assert regimes(suite, records) == []
+    assert regimes(cells(suite, records)) == []
 
 
 def test_a_diverged_trial_counts_at_chance():
     suite, records = store({("probe", "vit"): [0.5], ("tuned", "vit"): [0.4]})
     records["tunedvit0"] = records["tunedvit0"].model_copy(update={"outcome": "diverged"})
-    (one,) = regimes(suite, records)
+    (one,) = regimes(cells(suite, records))
     assert one.top1["tuned"] == 0.1

@@ -20,7 +20,6 @@ from bench.analysis.statistics import (
     p_different,
     p_equivalent,
     parts,
-    spread,
     wilson,
 )
 
@@ -213,7 +212,6 @@ def test_a_diverged_trial_is_a_row_at_chance_and_widens_the_interval():
         lambda: parts(np.zeros((3, 1))),
         lambda: mean_squares(np.zeros((1, 4))),
         lambda: chance_scores(0, 4),
-        lambda: spread([]),
         lambda: wilson(3, 2),
         lambda: bootstrap_per_class([True], [0, 1]),
         lambda: mcnemar([True], [True, False]),
@@ -263,13 +261,6 @@ def test_the_interval_of_an_accuracy_stays_between_0_and_1(table):
 def test_the_interval_of_an_accuracy_is_a_95_percent_one():
     table = np.random.default_rng(0).integers(0, 2, (4, 50))
     assert mean_interval(table) == mean_interval(table, alpha=0.05) != mean_interval(table, alpha=0.1)
-
-
-def test_spread():
-    found = spread([0.5, 0.7, 0.9], diverged=1)
-    assert (found.mean, found.sd, found.n) == (pytest.approx(0.7), pytest.approx(0.2), 3)
-    assert found.diverged == 1
-    assert spread([0.4]).sd is None and spread([0.4]).diverged == 0
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (10, 10), (3, 7), (5800, 6149), (1, 1)])

@@ -13,7 +13,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from small_store import run_id, write_store
 
 import bench
-from bench.analysis.decisions import Cell, judge
+from bench.analysis.decisions import PairedScores, judge
 from bench.report.citation import AUTHORS, RELEASED, TITLE
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_this_package_and_its_citation_file_agree(tmp_path):
 
 def test_a_sentence_has_the_numbers_of_its_contrast(tmp_path, right):
     text = cited(write_store(tmp_path / "s", right))
-    cells = [Cell((right["vit", n], right["resnet", n]), "main") for n in (5, None)]
+    cells = [PairedScores((right["vit", n], right["resnet", n]), "main") for n in (5, None)]
     found = judge(cells, delta=0.01)[1]
     numbers = [f"{100 * value:.1f}".replace("-", "\u2212") for value in (found.low, found.high)]
     assert f"(95 % interval {numbers[0]} to {numbers[1]}); ResNet-18 is better" in text

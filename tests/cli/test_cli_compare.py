@@ -8,7 +8,7 @@ import pytest
 from console import told, vcbench
 from small_store import run_id, write_store
 
-from bench.analysis.decisions import Cell, judge
+from bench.analysis.decisions import PairedScores, judge
 
 IMAGES = 400
 
@@ -58,7 +58,7 @@ def test_each_cell_gets_its_verdict(stores):
         ("resnet", 20): "none",
     }
     worse = cells["vit", 5]
-    (expected,) = judge([Cell((after["vit", 5], before["vit", 5]))], delta=0.01, comparisons=2)
+    (expected,) = judge([PairedScores((after["vit", 5], before["vit", 5]))], delta=0.01, comparisons=2)
     assert (worse["difference"], worse["low"], worse["high"]) == pytest.approx(
         (expected.estimate, expected.low, expected.high)
     )

@@ -99,6 +99,20 @@ def make_store(
     return root
 
 
+def set_pretraining(root: Path, contestant: str, pretraining: str, suite: str = "tiny") -> None:
+    """Let a contestant have pretrained weights."""
+    path = root / "suites" / f"{suite}.json"
+    listing = json.loads(path.read_text())
+    listing["contestants"][contestant]["weights"] = "card"
+    _json(path, listing)
+    for entry in listing["trials"]:
+        record = root / "runs" / entry["id"] / "record.json"
+        if entry["contestant"] == contestant and record.exists():
+            content = json.loads(record.read_text())
+            content["model"]["pretraining"] = pretraining
+            _json(record, content)
+
+
 def identity(suite: str, contestant: str, shots: int | None, replicate: int) -> dict:
     """What the id of a trial is made from; the suite's name stands in it so that stores can be told apart."""
     return {

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from report.make_store import make_store, true_top1
+from report.make_store import make_store, set_pretraining, true_top1
 
 from bench.report.evidence import gather
 from bench.store.run_store import RunStore
@@ -89,9 +89,9 @@ def test_what_must_be_known_stands_with_the_number(tmp_path, changes, note):
 
 def test_different_pretraining_is_unmatched_in_every_row(tmp_path):
     make_store(tmp_path)
-    evidence = gather(RunStore(tmp_path), "tiny")
-    evidence.trials.loc[evidence.trials["contestant"] == "resnet", "pretraining"] = "ImageNet-21k"
-    assert all("unmatched pretraining" in found.notes for found in evidence.cells)
+    set_pretraining(tmp_path, "resnet", "ImageNet-21k")
+    found = gather(RunStore(tmp_path), "tiny").cells
+    assert all("unmatched pretraining" in cell.notes for cell in found)
 
 
 def test_cells_stand_in_the_order_of_the_suite(tmp_path):

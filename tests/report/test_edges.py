@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from report.make_store import TEST_IMAGES, make_store, run_id, set_predicted, true_top1
+from report.make_store import TEST_IMAGES, make_store, run_id, set_predicted, set_pretraining, true_top1
 from scipy.stats import binomtest
 
 from bench.report.blocks import Gallery, Prose, Table, walk
@@ -114,8 +114,9 @@ def test_without_a_val_split_the_gap_is_not_measured(tmp_path):
 
 
 def test_models_from_scratch_and_pretrained_ones_are_drawn_apart(tmp_path):
-    evidence = made(tmp_path, shots=(5, 20))
-    evidence.trials.loc[evidence.trials["contestant"] == "deit", "pretraining"] = "ImageNet-1k"
+    make_store(tmp_path, shots=(5, 20))
+    set_pretraining(tmp_path, "deit", "ImageNet-1k")
+    evidence = gather(RunStore(tmp_path), "tiny")
     galleries = [block for block in section(efficiency, evidence) if isinstance(block, Gallery)]
     names = [figure.name for figure in galleries[0].figures]
     assert names == ["efficiency-from-scratch-from-scratch", "efficiency-from-scratch-pretrained"]

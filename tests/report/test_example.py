@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.decisions import Cell, judge
+from bench.analysis.decisions import PairedScores, judge
 from bench.report.sections.example import COMPARISONS, example_table, five_numbers, worked_example
 
 
 def test_the_five_numbers_are_those_of_the_analysis():
     table = example_table()
     a, b = (table > 0).astype(float), (table < 0).astype(float)
-    found = judge([Cell((a, b))], delta=0.01, comparisons=COMPARISONS)[0]
+    found = judge([PairedScores((a, b))], delta=0.01, comparisons=COMPARISONS)[0]
     mean, runs, images, half, p = five_numbers()
     assert (mean, mean - half, mean + half) == pytest.approx((found.estimate, found.low, found.high))
     assert np.hypot(runs, images) == pytest.approx(found.se) and p == pytest.approx(found.p_adjusted)

@@ -9,8 +9,9 @@ import pytest
 from report.make_store import SHOTS, make_store, run_id, true_top1
 
 from bench.errors import StoreError
+from bench.metrics.accuracy import at_chance
 from bench.store.run_store import RunStore
-from bench.tables.tables import ACCURACY, COST, HISTORY, at_chance, build_tables, write_tables
+from bench.tables.tables import ACCURACY, COST, HISTORY, build_tables, write_tables
 
 MEASURED = ("speed", "memory", "scaling", "end_to_end", "loading")
 
@@ -143,13 +144,21 @@ def test_a_trial_in_two_suites_has_two_rows(store):
     assert set(accuracy.loc[accuracy["suite"] == "other", "run"]) == {e["id"] for e in listing["trials"]}
 
 
-def test_a_trial_in_two_comparisons_of_a_suite_has_one_row(store):
+def test_a_trial_in_two_comparisons_of_a_suite_has_a_row_in_each(store):
     def add(listing):
         listing["comparisons"].append(listing["comparisons"][0] | {"name": "again"})
-        listing["trials"].append(listing["trials"][0] | {"comparison": "again"})
+        listing["trials"] += [
+            entry | {"comparison": "again"} for entry in listing["trials"] if entry["contestant"] == "vit"
+        ]
 
+    before = build_tables(store)["accuracy"]
     rewrite(store.root / "suites" / "tiny.json", add)
-    assert row(store, "vit", 1, 0)["comparison"] == "from-scratch; again"
+    accuracy = build_tables(store)["accuracy"]
+    key = ["suite", "comparison", "contestant", "shots", "replicate", "condition"]
+    assert not accuracy.duplicated(key).any() and set(accuracy["condition"]) == {"clean"}
+    means = {name: rows["top1"].mean() for name, rows in accuracy.groupby("comparison")}
+    vit = before.loc[before["contestant"] == "vit", "top1"]
+    assert means == {"from-scratch": before["top1"].mean(), "again": vit.mean()}
 
 
 def test_a_trial_that_no_suite_lists_is_not_lost(store):

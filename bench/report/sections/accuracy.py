@@ -41,7 +41,7 @@ def accuracy(evidence: Evidence) -> Section:
             "some."
         )
     ]
-    fallen = in_words(regimes(evidence.suite, evidence.records))
+    fallen = in_words(regimes(evidence.cells))
     for comparison in evidence.suite.comparisons:
         name = comparison.name
         here = [cell for cell in evidence.cells if cell.comparison == name]

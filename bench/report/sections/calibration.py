@@ -63,7 +63,7 @@ def _confidence(evidence: Evidence, cell: Cell) -> tuple[np.ndarray, np.ndarray]
 def _nll(evidence: Evidence, cell: Cell) -> Score:
     """The NLL of the finished replicates, as ECE is; in the accuracy table diverged ones count at chance."""
     records = [evidence.records[run] for run in cell.runs]
-    return Score.of(pd.Series([r.metrics.nll for r in records if r.outcome == "finished"]))
+    return Score.of([r.metrics.nll for r in records if r.outcome == "finished"])
 
 
 def _table(evidence: Evidence, name: str, here: list[tuple[Cell, tuple[np.ndarray, np.ndarray]]]) -> Table:

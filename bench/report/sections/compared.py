@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bench.analysis.flags import Flag
 from bench.report.blocks import Column, Field, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.text import NOT_MEASURED, count, listed, percent, split, subset
@@ -66,7 +67,7 @@ def _model(evidence: Evidence, key: str) -> tuple[Field, ...]:
     rows = evidence.trials[evidence.trials["contestant"] == key]
     done = rows[rows["outcome"].notna()]
     no_upstream = "none" if len(done) else NOT_MEASURED
-    notes = () if done["carded"].all() else ("no model card",)
+    notes = () if done["carded"].all() else (str(Flag.NO_CARD()),)
     return (
         Field(contestant.title, look=evidence.looks[key], notes=notes),
         Field(contestant.model, code=True),

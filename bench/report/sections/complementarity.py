@@ -73,7 +73,7 @@ def complementarity(evidence: Evidence) -> Section:
     complements = [found for f in evidence.findings if (found := _complement(evidence, ensembles, f))]
     if not complements:
         return nothing_measured("complementarity", TITLE, "no contrast has stored predictions of both models")
-    standing = Standing(evidence.suite, evidence.records, evidence.cost)
+    standing = Standing(evidence.suite, evidence.cells, evidence.cost)
     blocks: list[Block] = [
         Prose(
             "Shared errors: of the test images that at least one of two networks got wrong, the share that "

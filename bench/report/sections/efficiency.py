@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.crossovers import Crossover, crossover_of
-from bench.analysis.trained import NOT_TRAINED
+from bench.analysis.flags import Flag
 from bench.files import slug
 from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Section, Table, not_measured
 from bench.report.cells import Cell
@@ -234,7 +234,7 @@ def _singles(evidence: Evidence, measured: list[Cell]) -> pd.DataFrame:
             "sd": cell.scores["top1"].sd,
             "n": cell.scores["top1"].n,
             "nearest_top1": cell.nearest.mean,
-            "not_trained": f"{NOT_TRAINED}: {cell.untrained}" if cell.untrained else "",
+            "not_trained": str(Flag.NOT_TRAINED(reason=cell.untrained)) if cell.untrained else "",
             **_interval(cell),
         }
         for cell in measured
@@ -254,7 +254,7 @@ def _in_words(name: str, where: str, lines: list[list[Cell]]) -> str:
     for points in lines:
         values = [
             f"{percent(cell.scores['top1'].mean)} % at {subset(cell.shots, cell.images_per_class)}"
-            + (f" ({NOT_TRAINED})" if cell.untrained else "")
+            + (" (not trained)" if cell.untrained else "")
             for cell in points
         ]
         series.append(f"{points[0].title}: {', '.join(values)}.")

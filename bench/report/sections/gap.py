@@ -4,10 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.statistics import spread
 from bench.files import slug
 from bench.report.blocks import Column, Field, Figure, Table
-from bench.report.cells import Cell
+from bench.report.cells import Cell, Score
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
 from bench.report.sections.sizes import size_axis
@@ -64,12 +63,12 @@ def _row(evidence: Evidence, cell: Cell, gaps: pd.DataFrame) -> tuple[Field, ...
     if gaps.empty:
         missing = (Field(NOT_MEASURED) for _ in range(4))
         return (*head, *missing, Field("0"), Field(notes=cell.notes))
-    top1, nll = (spread(gaps[f"gap_{kind}"]) for kind in KINDS)
+    top1, nll = (Score.of(gaps[f"gap_{kind}"]) for kind in KINDS)
     return (
         *head,
         *(Field(percent(gaps[f"{part}_top1"].mean())) for part in ("train", "val")),
-        Field(points(top1.mean), spread=plus_minus("" if top1.sd is None else percent(top1.sd))),
-        Field(_signed(nll.mean), spread=plus_minus("" if nll.sd is None else decimal(nll.sd))),
+        Field(points(top1.mean), spread=plus_minus(percent(top1.sd) if top1.n > 1 else "")),
+        Field(_signed(nll.mean), spread=plus_minus(decimal(nll.sd) if nll.n > 1 else "")),
         Field(str(top1.n)),
         Field(notes=cell.notes),
     )

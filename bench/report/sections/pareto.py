@@ -57,7 +57,7 @@ def front(costs: Sequence[float], scores: Sequence[float], *, more_is_better: bo
 def _axes(evidence: Evidence, here: list[Cell], input_size: int) -> list[tuple[str, Axis]]:
     if not here:
         return []
-    standing = Standing(evidence.suite, evidence.records, evidence.cost)
+    standing = Standing(evidence.suite, evidence.cells, evidence.cost)
     flops = {cell.contestant: standing.flops(cell.comparison, cell.contestant) for cell in here}
     params = {cell.contestant: evidence.records[cell.runs[0]].model.params for cell in here}
     axes = [

@@ -1,0 +1,112 @@
+"""Flags: what a reader must know of a cell or of a contrast, and the words for it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.statistics import MIN_REPLICATES
+
+if TYPE_CHECKING:
+    from bench.analysis.cells import Cell
+    from bench.store.records import TrialRecord
+
+
+class Flag(Enum):
+    """What must be known, in words with places for the particulars; and in fewer where there is less room."""
+
+    NOT_TRAINED = "not trained: {reason}"
+    DIVERGED = (
+        "{diverged} of {runs} runs of {title} diverged, at chance",
+        "{diverged} of {runs} diverged, at chance",
+    )
+    NO_PAIR = "not measured: no replicate with predictions of both"
+    FEW_REPLICATES = f"fewer than {MIN_REPLICATES} replicates: no interval"
+    FEW_PAIRS = "{replicates} common {noun}: {lacking}"
+    IMAGES_ONLY = "one deterministic run of each: the interval is over test images alone"
+    WHOLE_SPLIT = "the whole training split: no spread over draws"
+    UNMATCHED_PRETRAINING = "unmatched pretraining: {both}", "unmatched pretraining"
+    MIXED_PRECISION = "mixed precision: {both}", "{own}"
+    UNMATCHED_WIDTH = "unmatched feature width: {both}"
+    NO_FLOPS = "FLOPs not measured"
+    UNMATCHED_FLOPS = "{title} costs {ratio:.1f} times the FLOPs"
+    UNMATCHED = "unmatched: {what}", "unmatched"
+    VAL_ORACLE = "val-oracle: chosen with more labels than the subset has", "val-oracle"
+    BEST_VAL = "best epoch by val"
+    NOT_VERIFIED = "copy not verified"
+    TEST_IN_TRAIN = "{repeated} of {images} test images are also in train"
+    TWO_LABELS = "{images} images have two labels"
+    NO_CARD = "no model card"
+
+    def __init__(self, words: str, short: str | None = None) -> None:
+        self.words = words
+        self.short = words if short is None else short
+
+    def __call__(self, **particulars: Any) -> "Note":
+        """The flag with its particulars."""
+        return Note(self, particulars)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A flag of one cell or contrast."""
+
+    flag: Flag
+    particulars: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.flag.words.format(**self.particulars)
+
+    @property
+    def short(self) -> str:
+        """In fewer words."""
+        return self.flag.short.format(**self.particulars)
+
+
+def flags_of_cell(
+    cell: "Cell", comparison: "Sequence[Cell]", unmatched: str, untrained: str | None
+) -> list[Note]:
+    """What must be known to read the average of a cell.
+
+    Args:
+        comparison: all cells of the same comparison.
+        unmatched: what the suite says is not matched in it.
+        untrained: why its networks do not count as trained; None where they do.
+    """
+    records, n = cell.records, len(cell.records)
+    notes = [Flag.NOT_TRAINED(reason=untrained)] if untrained else []
+    if cell.diverged:
+        notes.append(Flag.DIVERGED(diverged=cell.diverged, runs=n, title=cell.title))
+    if 0 < n < MIN_REPLICATES:
+        notes.append(Flag.FEW_REPLICATES())
+    if cell.shots is not None and n > 1 and not cell.drawn:
+        notes.append(Flag.WHOLE_SPLIT())
+    notes += flags_of_runs(records)
+    pretraining = dict.fromkeys(other.pretraining for other in comparison if other.pretraining)
+    if len(pretraining) > 1:
+        notes.append(Flag.UNMATCHED_PRETRAINING(both=" against ".join(pretraining)))
+    elif unmatched:
+        notes.append(Flag.UNMATCHED(what=unmatched))
+    every = dict.fromkeys(record.identity.precision for other in comparison for record in other.records)
+    if n and len(every) > 1:
+        own = dict.fromkeys(record.identity.precision for record in records)
+        notes.append(Flag.MIXED_PRECISION(both=" against ".join(every), own=" / ".join(own)))
+    return notes
+
+
+def flags_of_runs(records: "Iterable[TrialRecord]") -> list[Note]:
+    """What is unusual about any of these trials."""
+    records = list(records)
+    selections = {record.selection for record in records}
+    notes = [Flag.VAL_ORACLE()] if "val-oracle" in selections else []
+    notes += [Flag.BEST_VAL()] if "best-val" in selections else []
+    if any(record.data.data_copy == "copy not verified" for record in records):
+        notes.append(Flag.NOT_VERIFIED())
+    for data in (record.data for record in records):
+        if repeated := data.overlap.get("test_in_train"):
+            notes.append(Flag.TEST_IN_TRAIN(repeated=repeated, images=data.test_images))
+        if unsure := data.overlap.get("two_labels"):
+            notes.append(Flag.TWO_LABELS(images=unsure))
+    if any(not record.model.carded for record in records):
+        notes.append(Flag.NO_CARD())
+    return [note for at, note in enumerate(notes) if note not in notes[:at]]
