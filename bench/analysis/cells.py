@@ -96,23 +96,25 @@ class Cell:
     @property
     def recipe(self) -> str:
         """The recipe; all of them where they differ."""
-        return _all_of(one.record.recipe if one.record else self.planned_recipe for one in self.replicates)
+        return _joined(one.record.recipe if one.record else self.planned_recipe for one in self.replicates)
 
     @property
     def protocol(self) -> str:
         """How values were chosen; empty where nothing was measured."""
-        return _all_of(record.protocol for record in self.records)
+        return _joined(record.protocol for record in self.records)
 
     @property
     def deterministic(self) -> bool:
         """Whether it is one trial on the whole split without a seed, which would be the same if repeated."""
-        first = self.replicates[0].entry
-        return self.planned == 1 and first.draw_seed is None and first.seed is None
+        if self.planned != 1:
+            return False
+        entry = self.replicates[0].entry
+        return entry.draw_seed is None and entry.seed is None
 
     def values(self, metric: str) -> NDArray[np.float64]:
         """A metric of each of `records` (R,), as in `metrics_of`; NaN where it was not measured."""
-        found = [metrics_of(record, self.deduplicated).get(metric) for record in self.records]
-        return np.array(found, dtype=float)
+        values = [metrics_of(record, self.deduplicated).get(metric) for record in self.records]
+        return np.array(values, dtype=float)
 
 
 def cells(suite: "Listing", records: "Mapping[str, TrialRecord]", condition: str = CLEAN) -> list[Cell]:
@@ -127,19 +129,19 @@ def cells(suite: "Listing", records: "Mapping[str, TrialRecord]", condition: str
     for entry in suite.trials:
         record = records.get(entry.id or "")
         measured = record if record and record.condition == condition else None
-        place = entry.comparison, entry.shots, entry.contestant
-        replicates.setdefault(place, []).append(Replicate(entry, measured))
+        key = entry.comparison, entry.shots, entry.contestant
+        replicates.setdefault(key, []).append(Replicate(entry, measured))
     done = [(one.entry, one.record) for own in replicates.values() for one in own if one.record]
     deduplicated = {record.data.key for _, record in done if record.metrics.top1_deduplicated is not None}
-    found = []
+    joined = []
     for comparison in suite.comparisons:
         order = comparison.contestants.index
-        places = [(shots, key) for name, shots, key in replicates if name == comparison.name]
-        for shots, key in sorted(places, key=lambda at: (at[0] is None, at[0] or 0, order(at[1]))):
-            own, contestant = replicates[comparison.name, shots, key], suite.contestants[key]
+        planned = [(shots, name) for other, shots, name in replicates if other == comparison.name]
+        for shots, name in sorted(planned, key=lambda one: (one[0] is None, one[0] or 0, order(one[1]))):
+            own, contestant = replicates[comparison.name, shots, name], suite.contestants[name]
             cell = Cell(
                 comparison=comparison.name,
-                contestant=key,
+                contestant=name,
                 title=contestant.title,
                 model=contestant.model,
                 dataset=comparison.dataset,
@@ -149,12 +151,12 @@ def cells(suite: "Listing", records: "Mapping[str, TrialRecord]", condition: str
                 images_per_class=_images_per_class(shots, done, comparison.name),
                 condition=condition,
                 replicates=tuple(own),
-                pretraining="none" if contestant.weights == "none" else _pretraining(own, key, done),
+                pretraining="none" if contestant.weights == "none" else _pretraining(own, name, done),
                 planned_recipe=contestant.recipe or comparison.recipe,
                 deduplicated=any(one.record.data.key in deduplicated for one in own if one.record),
             )
-            found.append(cell)
-    return found
+            joined.append(cell)
+    return joined
 
 
 def paired(
@@ -203,13 +205,13 @@ def _images_per_class(shots: int | None, done: "list[Done]", comparison: str) ->
     return max((data.train_images / data.classes for data in whole), default=np.nan)
 
 
-def _pretraining(own: list[Replicate], key: str, done: "list[Done]") -> str:
+def _pretraining(own: list[Replicate], contestant: str, done: "list[Done]") -> str:
     """A contestant's weights are the same in all of its trials, so that one of them tells for the others."""
-    here = [one.record for one in own if one.record]
-    elsewhere = [record for entry, record in done if entry.contestant == key]
-    return _all_of(record.model.pretraining for record in here or elsewhere[:1])
+    records = [one.record for one in own if one.record]
+    others = [record for entry, record in done if entry.contestant == contestant]
+    return _joined(record.model.pretraining for record in records or others[:1])
 
 
-def _all_of(words: Iterable[str]) -> str:
-    """The one of some words; all of them where they differ."""
-    return " / ".join(dict.fromkeys(words))
+def _joined(names: Iterable[str]) -> str:
+    """Different names, each once; usually there is one."""
+    return " / ".join(dict.fromkeys(names))

@@ -61,15 +61,15 @@ class Change:
     runs_after: tuple[str, ...]
 
     @property
-    def place(self) -> str:
-        """The cell in words."""
+    def cell(self) -> str:
+        """The cell's name in messages and figures."""
         shots = "all images" if self.shots is None else f"{self.shots} per class"
         return f"{self.suite}: {self.comparison}: {self.title}, {shots}"
 
 
 @dataclass(frozen=True)
-class _Both:
-    """One cell of both stores; without replicates where one does not plan it."""
+class _CellPair:
+    """One cell in both stores; without replicates in one that does not plan it."""
 
     before: Cell
     after: Cell
@@ -111,21 +111,31 @@ def find_changes(
         InputError: the stores have no suite in common, or not the one asked for.
         StoreError: a file is damaged.
     """
-    pairs = [(suite, variant or suite)] if suite else [(name, name) for name in _common(before, after)]
-    for store, names in zip((before, after), zip(*pairs, strict=True), strict=True):
-        for name in names:
-            _has(store, name)
+    suites = before.suites(), after.suites()
+    if suite:
+        names = [(suite, variant or suite)]
+        for store, known, name in zip((before, after), suites, names[0], strict=True):
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise InputError(f'{store.root}: nothing of a suite "{name}" was run here{hint}')
+    else:
+        names = [(name, name) for name in suites[1] if name in suites[0]]
+    if not names:
+        first, second = (", ".join(known) or "none" for known in suites)
+        raise InputError(
+            f"the stores have no suite in common: {before.root} has {first}; {after.root} has {second}"
+        )
     predictions = Predictions(before), Predictions(after)
     records = [{record.id: record for record in store.trials()} for store in (before, after)]
     both = {
-        new: list(_both(cells(before.suites()[old], records[0]), cells(after.suites()[new], records[1])))
-        for old, new in pairs
+        new: _in_both(cells(suites[0][old], records[0]), cells(suites[1][new], records[1]))
+        for old, new in names
     }
     comparisons = sum(cell.enough for own in both.values() for cell in own)
     return [
         change
         for name, own in both.items()
-        for change in _changes(name, after.suites()[name].delta, own, *predictions, comparisons)
+        for change in _changes(name, suites[1][name].delta, own, *predictions, comparisons)
     ]
 
 
@@ -135,43 +145,33 @@ def changed_costs(before: "RunStore", after: "RunStore") -> list[dict[str, Any]]
     tables = [cost_table(store.profiles()).set_index(keys)[list(COSTS)] for store in (before, after)]
     both = tables[0].add_suffix("_before").join(tables[1].add_suffix("_after"), how="inner")
     return [
-        dict(zip(keys, [place[0], *map(int, place[1:])], strict=True))
+        dict(zip(keys, [network[0], *map(int, network[1:])], strict=True))
         | {"what": what, "before": int(row[f"{what}_before"]), "after": int(row[f"{what}_after"])}
-        for place, row in both.iterrows()
+        for network, row in both.iterrows()
         for what in COSTS
         if row[f"{what}_before"] != row[f"{what}_after"]
     ]
 
 
-def _common(before: "RunStore", after: "RunStore") -> list[str]:
-    known = [store.suites() for store in (before, after)]
-    both = [name for name in known[1] if name in known[0]]
-    if not both:
-        have = "; ".join(
-            f"{s.root} has {', '.join(k) or 'none'}" for s, k in zip((before, after), known, strict=True)
+def _in_both(before: list[Cell], after: list[Cell]) -> list[_CellPair]:
+    """The cells of a suite in either store, in the order of the second."""
+    old, new = ({(one.comparison, one.contestant, one.shots): one for one in own} for own in (before, after))
+    return [
+        _CellPair(
+            old[key] if key in old else replace(new[key], replicates=()),
+            new[key] if key in new else replace(old[key], replicates=()),
         )
-        raise InputError(f"the stores have no suite in common: {have}")
-    return both
-
-
-def _has(store: "RunStore", suite: str) -> None:
-    known = store.suites()
-    if suite not in known:
-        raise InputError(
-            f'{store.root}: nothing of a suite "{suite}" was run here{did_you_mean(suite, known)}'
-        )
-
-
-def _both(before: list[Cell], after: list[Cell]) -> Iterator[_Both]:
-    """The cells of a suite in both stores, in the order of the second."""
-    sides = [{(one.comparison, one.contestant, one.shots): one for one in own} for own in (before, after)]
-    for key in dict.fromkeys([*sides[1], *sides[0]]):
-        known = sides[1].get(key) or sides[0][key]
-        yield _Both(*(side.get(key) or replace(known, replicates=()) for side in sides))
+        for key in new | old
+    ]
 
 
 def _changes(
-    suite: str, delta: float, cells: list[_Both], before: Predictions, after: Predictions, comparisons: int
+    suite: str,
+    delta: float,
+    cells: list[_CellPair],
+    before: Predictions,
+    after: Predictions,
+    comparisons: int,
 ) -> list[Change]:
     """Every cell of one suite; those that can be paired are judged together."""
     why_not = [_not_comparable(cell, before, after) for cell in cells]
@@ -194,7 +194,7 @@ def _changes(
     return changes
 
 
-def _unchanged(suite: str, cell: _Both, note: str) -> Change:
+def _unchanged(suite: str, cell: _CellPair, note: str) -> Change:
     """A cell of which nothing can be said, and why."""
     known, (before, after) = cell.after, cell.done
     return Change(
@@ -218,7 +218,9 @@ def _unchanged(suite: str, cell: _Both, note: str) -> Change:
     )
 
 
-def _changed(change: Change, cell: _Both, tables: list[np.ndarray], result: Contrast, same: bool) -> Change:
+def _changed(
+    change: Change, cell: _CellPair, tables: list[np.ndarray], result: Contrast, same: bool
+) -> Change:
     return replace(
         change,
         verdict="identical" if same else result.verdict,
@@ -234,7 +236,7 @@ def _changed(change: Change, cell: _Both, tables: list[np.ndarray], result: Cont
     )
 
 
-def _not_comparable(cell: _Both, before: Predictions, after: Predictions) -> str | None:
+def _not_comparable(cell: _CellPair, before: Predictions, after: Predictions) -> str | None:
     """Why nothing can be said of a cell, or None."""
     missing = [side for side, own in zip(("first", "second"), cell.done, strict=True) if not own]
     if missing:
@@ -251,7 +253,7 @@ def _not_comparable(cell: _Both, before: Predictions, after: Predictions) -> str
     return None
 
 
-def _notes(result: Contrast, cell: _Both, same: bool) -> Iterator[str]:
+def _notes(result: Contrast, cell: _CellPair, same: bool) -> Iterator[str]:
     most = max(map(len, cell.done))
     if result.replicates < most:
         yield f"{result.replicates} of {most} replicates are in both"

@@ -87,7 +87,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of a pair.
+    """The result of one contrast.
 
     `result` is None where no replicate of both was run; it has no interval where there are too few.
     `runs_a` and `runs_b` are the paired runs; the accuracies are those of these runs. `flops_ratio` is a
@@ -209,7 +209,7 @@ def _finding(
     common, titles = len(runs[0]), (a.title, b.title)
     diverged = tuple(sum(record.outcome == "diverged" for record in own) for own in runs)
     ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
-    reasons = zip(titles, training.reasons(*runs), strict=True)
+    reasons = zip(titles, map(training.reason, runs), strict=True)
     untrained = tuple(f"{title}: {why}" for title, why in reasons if why)
     withheld = bool(untrained) and not same_model(runs[0] + runs[1])
     if result and withheld:

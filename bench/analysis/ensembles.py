@@ -1,8 +1,8 @@
 """The accuracy of averaging the probabilities of two trained networks, kept in the store.
 
-Probabilities are large and not committed. So what averages of two come to is worked out once, where the
-probabilities are, and stands in the store's ensembles.parquet from then on: a pair that is in it is not
-worked out again. The table of the same name is made from it, as every table is made from the store.
+Probabilities are large and not committed. The accuracies are therefore computed where the probabilities are,
+and kept in the store's ensembles.parquet: a pair that is in this file is not computed again. The table of the
+same name is made from it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 ENSEMBLES = {"run_a": "str", "run_b": "str", "top1": "float64"}
 """Columns of the ensembles table: two runs, the smaller id first, and the accuracy of their average."""
-HELD = 24  # arrays of probabilities held at once
+CACHED = 24  # arrays of probabilities in memory at once
 AVERAGED = 5
 """Replicates of a contrast whose networks are averaged: pairs grow with the square of their number."""
 
 
 class Ensembles:
-    """The accuracies of averages of two: those that are kept, and those that can be worked out here.
+    """The accuracies of averages of two: those that are kept, and those that can be computed here.
 
-    A file that is damaged is named in a warning; what it holds is then not known.
+    A damaged file is named in a warning and not used.
     """
 
     def __init__(self, store: "RunStore", predictions: Predictions) -> None:
@@ -43,9 +43,9 @@ class Ensembles:
         try:
             self.known = _kept(store)
         except StoreError as error:
-            warn(f"{error}; averages of two are worked out again where there are probabilities")
+            warn(f"{error}; averages of two are computed again where there are probabilities")
             self.known = {}
-        self._probabilities = lru_cache(maxsize=HELD)(self._read)
+        self._probabilities = lru_cache(maxsize=CACHED)(self._read)
         self._there = cache(store.has_probabilities)
         self._damaged: set[str] = set()
 
@@ -93,8 +93,8 @@ def ensembles_table(
     records: "Mapping[str, TrialRecord]",
     predictions: Predictions,
 ) -> pd.DataFrame:
-    """All averages of two that are known or can be worked out, of every pair that a suite compares; none of a
-    trial that the store has no more."""
+    """All averages of two that are kept or can be computed, of every pair that a suite compares; none of a
+    trial that is no longer in the store."""
     ensembles = Ensembles(store, predictions)
     for name, suite in suites.items():
         for _, *both in finished_pairs(suite, cells[name]):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.store.records import ExternalRecord, TrialRecord
     from bench.store.run_store import RunStore
 
-BROUGHT = {
+EXTERNAL = {
     "name": "str",
     "origin": "str",
     "dataset": "str",
@@ -41,7 +41,7 @@ BROUGHT = {
     "scored": "str",
     **dict.fromkeys(added_metrics(), "float64"),
 }
-"""Columns of the table of models brought from outside; `top1_low` and `top1_high` are Wilson's interval, for
+"""Columns of the table of external models, `brought`; `top1_low` and `top1_high` are Wilson's interval, for
 the test images of this one trained network."""
 
 
@@ -50,7 +50,7 @@ FLAT = 1e-9
 
 
 def correct(store: "RunStore", external: "ExternalRecord") -> np.ndarray:
-    """Whether a brought model has each test image right (N,), in the order of the split.
+    """Whether an external model has each test image right (N,), in the order of the split.
 
     Raises:
         StoreError: a file is damaged.
@@ -76,7 +76,7 @@ def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
 
 
 def sentence(external: "ExternalRecord", names: dict[tuple[str, str], str]) -> str:
-    """What can be cited of a brought model; `names` are those of `dataset_names`."""
+    """What can be cited of an external model; `names` are those of `dataset_names`."""
     data = external.data
     dataset = names[data.dataset, data.fingerprint]
     low, high = (f"{100 * end:.1f}" for end in external.top1_wilson)
@@ -89,8 +89,8 @@ def sentence(external: "ExternalRecord", names: dict[tuple[str, str], str]) -> s
     )
 
 
-def brought_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.DataFrame:
-    """One row a model brought from outside, by name; `names` are those of `dataset_names`."""
+def external_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """One row an external model, by name; `names` are those of `dataset_names`."""
     rows = []
     for record in store.externals():
         row = record.content() | record.data.content() | record.metrics.content()
@@ -98,17 +98,17 @@ def brought_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.Da
         row |= {"name": record.id, "data_copy": row["copy"], "top1_low": low, "top1_high": high}
         row["dataset"] = names[row["dataset"], row["fingerprint"]]
         rows.append(row)
-    return frame(rows, BROUGHT)
+    return frame(rows, EXTERNAL)
 
 
 def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]]:
-    """A brought model against every finished run on the same test images, the best of them first.
+    """An external model against every finished run on the same test images, the best of them first.
 
     Each is a description of two particular trained networks, by McNemar's exact test without adjustment for
     their number; it says nothing of what either would do if trained again.
 
     Returns:
-        For each run its id, title, recipe, shots, seed and top1; difference, the brought model's top-1 minus
+        For each run its id, title, recipe, shots, seed and top1; difference, the external model's top-1 minus
         the run's; only_brought and only_run, images that one of the two alone has right; and p.
 
     Raises:
@@ -117,8 +117,8 @@ def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]
     predicted = _predicted(store, external)
     rows = []
     for record, outputs in _on_the_same_images(store, external):
-        mine = predicted == outputs.labels
-        found = mcnemar(mine, outputs.correct)
+        right = predicted == outputs.labels
+        test = mcnemar(right, outputs.correct)
         rows.append(
             {
                 "run": record.id,
@@ -127,22 +127,22 @@ def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]
                 "shots": record.identity.shots,
                 "seed": record.identity.seed,
                 "top1": float(outputs.correct.mean()),
-                "difference": float(np.mean(mine) - np.mean(outputs.correct)),
-                "only_brought": found.only_a,
-                "only_run": found.only_b,
-                "p": found.p,
+                "difference": float(np.mean(right) - np.mean(outputs.correct)),
+                "only_brought": test.only_a,
+                "only_run": test.only_b,
+                "p": test.p,
             }
         )
     return sorted(rows, key=lambda row: (-row["top1"], row["run"]))
 
 
 def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]]:
-    """A brought model against the mean of the runs of each model, recipe and size, the best of them first.
+    """An external model against the mean of the runs of each model, recipe and size, the best of them first.
 
     Runs that differ in nothing but their seeds are of one model.
 
     Returns:
-        For each its runs, title, recipe, shots and top1, the mean of its runs; difference, the brought
+        For each its runs, title, recipe, shots and top1, the mean of its runs; difference, the external
         model's top-1 minus that mean, and low and high, `paired_interval` over test images.
 
     Raises:
@@ -176,7 +176,7 @@ def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, An
 def _on_the_same_images(
     store: "RunStore", external: "ExternalRecord"
 ) -> "Iterator[tuple[TrialRecord, Outputs]]":
-    """The finished runs on the test images that a brought model was scored on, with their outputs."""
+    """The finished runs on the test images that an external model was scored on, with their outputs."""
     predictions = Predictions(store)
     for record in store.trials():
         outputs = predictions.outputs(record) if record.data.key == external.data.key else None

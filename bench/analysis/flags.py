@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Flag(Enum):
-    """What must be known, in words with places for the particulars; and in fewer where there is less room."""
+    """Each flag as a format string; where there is a second, it is the shorter one of tables."""
 
     NOT_TRAINED = "not trained: {reason}"
     DIVERGED = (
@@ -38,35 +38,35 @@ class Flag(Enum):
     TWO_LABELS = "{images} images have two labels"
     NO_CARD = "no model card"
 
-    def __init__(self, words: str, short: str | None = None) -> None:
-        self.words = words
-        self.short = words if short is None else short
+    def __init__(self, text: str, short: str | None = None) -> None:
+        self.text = text
+        self.short = text if short is None else short
 
-    def __call__(self, **particulars: Any) -> "Note":
-        """The flag with its particulars."""
-        return Note(self, particulars)
+    def __call__(self, **values: Any) -> "Note":
+        """The flag of one cell or contrast, with the values that its text names."""
+        return Note(self, values)
 
 
 @dataclass(frozen=True)
 class Note:
-    """A flag of one cell or contrast."""
+    """A flag with its values; as a string it is a whole note."""
 
     flag: Flag
-    particulars: dict[str, Any]
+    values: dict[str, Any]
 
     def __str__(self) -> str:
-        return self.flag.words.format(**self.particulars)
+        return self.flag.text.format(**self.values)
 
     @property
     def short(self) -> str:
-        """In fewer words."""
-        return self.flag.short.format(**self.particulars)
+        """The note of a table."""
+        return self.flag.short.format(**self.values)
 
 
 def flags_of_cell(
     cell: "Cell", comparison: "Sequence[Cell]", unmatched: str, untrained: str | None
 ) -> list[Note]:
-    """What must be known to read the average of a cell.
+    """The flags of a cell's average.
 
     Args:
         comparison: all cells of the same comparison.
@@ -95,7 +95,7 @@ def flags_of_cell(
 
 
 def flags_of_runs(records: "Iterable[TrialRecord]") -> list[Note]:
-    """What is unusual about any of these trials."""
+    """The flags of any of these trials: how they were chosen, and what is wrong with their data."""
     records = list(records)
     selections = {record.selection for record in records}
     notes = [Flag.VAL_ORACLE()] if "val-oracle" in selections else []

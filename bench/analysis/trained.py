@@ -75,6 +75,8 @@ class Training:
     def reason(self, records: "Sequence[TrialRecord]") -> str | None:
         """Why trials of one model on one subset are not trained; None where they are.
 
+        A contrast has a verdict where both sides were trained, or are of the `same_model`.
+
         Args:
             records: of finished and diverged trials; the latter count at chance.
         """
@@ -88,12 +90,6 @@ class Training:
             if pairs and np.mean([own - value for own, value in pairs]) < -ROUNDING:
                 return words
         return None
-
-    def reasons(
-        self, a: "Sequence[TrialRecord]", b: "Sequence[TrialRecord]"
-    ) -> tuple[str | None, str | None]:
-        """The reasons of the two sides of a contrast; a verdict needs both to be None, or `same_model`."""
-        return self.reason(a), self.reason(b)
 
     def _value(self, record: "TrialRecord", name: str) -> float | None:
         if name == "chance_top1":

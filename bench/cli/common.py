@@ -95,8 +95,8 @@ def duration(text: str) -> float:
     return float(total)
 
 
-def spoken(seconds: float) -> str:
-    """A duration as a person says it: 45 s, 12 min, 3 h 20 min."""
+def format_duration(seconds: float) -> str:
+    """A duration in words: 45 s, 12 min, 3 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

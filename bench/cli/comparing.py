@@ -74,7 +74,7 @@ def compare(
     if fail_on == "regression":
         lost = [change for change in changes if change.runs_before and not change.runs_after]
         for change in lost:
-            print(f"vcbench: lost: {change.place}: measured in A and not in B", file=sys.stderr)
+            print(f"vcbench: lost: {change.cell}: measured in A and not in B", file=sys.stderr)
         if not lost and all(change.verdict == "none" for change in changes):
             print("vcbench: warning: no cell allows a verdict, so none can be a regression", file=sys.stderr)
         if lost or any(change.verdict == "worse" for change in changes):
@@ -113,11 +113,11 @@ def _print(changes: "list[Change]", costs: list[dict[str, Any]]) -> None:
     )
     print_columns(rows, header)
     for cost in costs:
-        place = f"{cost['model']}, {cost['classes']} classes, {cost['input_size']} px"
-        print(f"cost changed: {place}: {cost['what']} {cost['before']:,}, now {cost['after']:,}")
+        network = f"{cost['model']}, {cost['classes']} classes, {cost['input_size']} px"
+        print(f"cost changed: {network}: {cost['what']} {cost['before']:,}, now {cost['after']:,}")
     counts = {name: sum(change.verdict == name for change in changes) for name in _ORDER}
-    told = ", ".join(f"{count} {_ORDER[name]}" for name, count in counts.items() if count)
-    print(f"\n{len(changes)} cells: {told or 'nothing to compare'}")
+    by_verdict = ", ".join(f"{count} {_ORDER[name]}" for name, count in counts.items() if count)
+    print(f"\n{len(changes)} cells: {by_verdict or 'nothing to compare'}")
 
 
 _ORDER = {

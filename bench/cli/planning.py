@@ -16,9 +16,9 @@ from bench.cli.common import (
     SuiteName,
     WeightsDir,
     data_folder,
+    format_duration,
     print_columns,
     print_json,
-    spoken,
     warn,
     weights_folder,
 )
@@ -201,7 +201,7 @@ def _print(listing: dict[str, Any], todo: int) -> None:
         f"{sum(row['state'] == 'done' for row in profiles)} done"
     )
     if listing["estimate"] is not None:
-        print(f"The rest takes about {spoken(listing['remaining_s'])} (from {listing['estimate']}).")
+        print(f"The rest takes about {format_duration(listing['remaining_s'])} (from {listing['estimate']}).")
         room = [listing["cache_bytes"] / 1e9, listing["store_bytes"] / 1e9]
         print(
             "It takes about {:.2g} GB in the cache ({}) and {:.2g} GB in {}.".format(
@@ -211,9 +211,10 @@ def _print(listing: dict[str, Any], todo: int) -> None:
     for line in listing["unmatched"]:
         print(f"Unmatched: {line}")
     if listing["measuring_s"]:
+        more = format_duration(listing["measuring_s"])
         print(
-            f"What is measured takes about {spoken(listing['measuring_s'])} more on a quiet machine; "
-            "unstable rows take up to four times as long."
+            f"What is measured takes about {more} more on a quiet machine; unstable rows take up to four "
+            "times as long."
         )
     for reason in dict.fromkeys(row["reason"] for row in unresolved):
         print(f"Unresolved: {reason}")
@@ -230,7 +231,7 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
                 row["recipe"],
                 "all" if row["shots"] is None else row["shots"],
                 row["replicate"],
-                "-" if row["expected_s"] is None else spoken(row["expected_s"]),
+                "-" if row["expected_s"] is None else format_duration(row["expected_s"]),
             )
             for row in trials
         ],

@@ -116,11 +116,11 @@ def profile(
     from bench.profiling.plan import can_measure_energy, requested_jobs
     from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE
 
-    chosen = _words("--what", what, ("cost", *requestable()))
-    given_modes = _words("--mode", mode, MODES)
-    precisions = _words("--precision", precision, PRECISIONS)
-    formats = _words("--memory-format", memory_format, (AS_TRAINED, *MEMORY_FORMATS))
-    allocators = _words("--allocator", allocator, (AS_TRAINED, *ALLOCATORS))
+    chosen = _names("--what", what, ("cost", *requestable()))
+    given_modes = _names("--mode", mode, MODES)
+    precisions = _names("--precision", precision, PRECISIONS)
+    formats = _names("--memory-format", memory_format, (AS_TRAINED, *MEMORY_FORMATS))
+    allocators = _names("--allocator", allocator, (AS_TRAINED, *ALLOCATORS))
     batch_sizes = _numbers("--batch-size", batch_size, LARGEST_BATCH)
     input_sizes = _numbers("--input-size", input_size, LARGEST_SIDE)
 
@@ -136,7 +136,7 @@ def profile(
     if "energy" in chosen and not can_measure_energy(device):
         if len(chosen) == 1:
             raise InputError(f"--what {what}: {NO_COUNTER}")
-        _tell(NO_COUNTER)
+        _log(NO_COUNTER)
         chosen.remove("energy")
     elif "energy" in chosen:
         chosen.append("speed")  # energy is a column of its table
@@ -195,14 +195,14 @@ def _measure(
                 "wait until it is done"
             )
         try:
-            for record in measure(jobs, store, log=_tell, find_best=find_best):
+            for record in measure(jobs, store, log=_log, find_best=find_best):
                 records[record.id] = record.content()
         finally:
             write_tables(store)
     return list(records.values())
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     typer.echo(text, err=True)
 
 
@@ -241,7 +241,7 @@ def _note(record: dict[str, Any]) -> str:
     return ", ".join(notes)
 
 
-def _words(option: str, text: str | None, known: Sequence[str]) -> list[str]:
+def _names(option: str, text: str | None, known: Sequence[str]) -> list[str]:
     """Names separated by commas, each once; none where the option was not given.
 
     Raises:

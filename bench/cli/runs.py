@@ -35,22 +35,22 @@ def show(run: RunId, results: Results = DEFAULT_RESULTS, as_json: Json = False) 
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
-    told = describe(store, find(store, run))
+    entry = describe(store, find(store, run))
     if as_json:
-        print_json(told)
+        print_json(entry)
         return
-    print(f"{told['kind']} {told['id']}: {told['state']}")
-    if told["error"]:
-        print(f"last error: {told['error']['message']} ({told['error']['attempts']} attempts)")
-    for place in told["places"]:
-        print("in " + ", ".join(_placed(name, value) for name, value in place.items()))
-    if told["record"]:
+    print(f"{entry['kind']} {entry['id']}: {entry['state']}")
+    if entry["error"]:
+        print(f"last error: {entry['error']['message']} ({entry['error']['attempts']} attempts)")
+    for place in entry["places"]:
+        print("in " + ", ".join(_suite_field(name, value) for name, value in place.items()))
+    if entry["record"]:
         print()
-        rows = [(name, _text(value)) for name, value in _flat(told["record"])]
+        rows = [(name, _text(value)) for name, value in _flat(entry["record"])]
         print_columns(rows, ("FIELD", "VALUE"))
-    if told["files"]:
+    if entry["files"]:
         print()
-        print_columns(list(told["files"].items()), ("FILE", "BYTES"))
+        print_columns(list(entry["files"].items()), ("FILE", "BYTES"))
 
 
 def reproduce(
@@ -143,14 +143,14 @@ def _print(agreed: "Agreement") -> None:
     if agreed.verdict != "identical" and agreed.metrics and not agreed.circumstances:
         print("nothing around the two runs differs: they should have been identical")
     points = f"{100 * agreed.tolerance:g} points"
-    said = {
+    verdicts = {
         "identical": "agrees: identical",
         "within": f"agrees: not identical, but every accuracy within {points}, or within chance",
         "differs": f"DIFFERS: in its outcome, or by more than {points} and more than chance"
         if agreed.allowed
         else "DIFFERS",
     }
-    print(f"{agreed.id} {said[agreed.verdict]}")
+    print(f"{agreed.id} {verdicts[agreed.verdict]}")
 
 
 def _differing(name: str, old: Any, new: Any) -> list[tuple[str, tuple[Any, Any]]]:
@@ -182,7 +182,7 @@ def _text(value: Any) -> str:
     return " ".join(str(value).split())
 
 
-def _placed(name: str, value: Any) -> str:
+def _suite_field(name: str, value: Any) -> str:
     if name == "shots":
         return "all images" if value is None else f"{value} per class"
     return f"{name} {value}"

@@ -118,7 +118,7 @@ def names_files(path: Path) -> bool:
     try:
         return "filename" in pa.parquet.read_schema(path).names
     except (pa.ArrowInvalid, OSError):
-        return False  # told by whoever reads it
+        return False  # `read_answers` says so
 
 
 def read_answers(path: Path, test: TestSet) -> Answers:

@@ -57,7 +57,7 @@ def draw_changes(changes: Sequence[Change], delta: float, path: Path) -> None:
             colour, marker = LOOKS[verdict]
             label = "no verdict" if verdict == "none" else verdict
             axes.plot([], [], marker, color=colour, label=label)
-        axes.set_yticks(range(len(shown)), [change.place for change, _ in shown])
+        axes.set_yticks(range(len(shown)), [change.cell for change, _ in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel("Change in top-1, second store minus first (points); the band is ± delta")
         axes.grid(axis="y", visible=False)

@@ -79,13 +79,13 @@ the row is `unstable`, as where the 95 % interval over its processes is wider th
 `as_trained`: in the layout, with the `allocator` and cuDNN's choice of algorithms, in which trials train the
 model on the device; missing in records of versions that did not yet measure so."""
 
-STANDING = {
+PROCESSES = {
     "samples": "Int64",
     "processes": "Int64",
     "unstable": "boolean",
     "busy": "boolean",
 }
-CARE = {
+CAVEATS = {
     "earlier_images_per_s": "float64",
     "steady": "boolean",
     "other_cores": "float64",
@@ -107,11 +107,11 @@ END_TO_END = {
     "model_images_per_s": "float64",
     "jpeg_px": "str",
     "jpeg_kib": "float64",
-    **STANDING,
+    **PROCESSES,
     **OUTCOME,
     "images_per_s_low": "float64",
     "images_per_s_high": "float64",
-    **CARE,
+    **CAVEATS,
     **CONTEXT,
 }
 """Columns of the end_to_end table: one row a setting of inference, from JPEG bytes in memory to labels.
@@ -130,11 +130,11 @@ LOADING = {
     "latency_ms_q3": "float64",
     "jpeg_px": "str",
     "jpeg_kib": "float64",
-    **STANDING,
+    **PROCESSES,
     **{name: dtype for name, dtype in OUTCOME.items() if name != "largest_batch"},
     "images_per_s_low": "float64",
     "images_per_s_high": "float64",
-    **CARE,
+    **CAVEATS,
     **{
         name: dtype
         for name, dtype in CONTEXT.items()
@@ -195,8 +195,8 @@ SCALING = {
 cost). `attention_outgrows_rest_px` is the model's, the same in all of its rows."""
 
 ENERGY = ("energy_j_per_image", "energy_net_j_per_image", "energy_windows", "energy_scope")
-PLACE = ["model", "classes", "input_size"]
-HOW = [
+NETWORK = ["model", "classes", "input_size"]
+SETUP = [
     "mode",
     "device",
     "machine",
@@ -228,10 +228,10 @@ def measured_tables(profiles: Iterable[ProfileRecord]) -> dict[str, pd.DataFrame
 def speed_table(profiles: Iterable[ProfileRecord]) -> pd.DataFrame:
     """One row a setting, machine and versions; those that failed or ran out of memory have no numbers."""
     profiles = list(profiles)
-    spent = {_place(r): r for r in _measured(profiles, "energy") if r.outcome == "measured"}
+    energy_of = {_energy_key(r): r for r in _measured(profiles, "energy") if r.outcome == "measured"}
     rows = []
     for record in _measured(profiles, "speed"):
-        energy = spent.get(_place(record))
+        energy = energy_of.get(_energy_key(record))
         limits = {
             "matmul_peak_flops_per_s": (record.matmul_peak or {}).get("flops_per_s"),
             "memory_bandwidth_bytes_per_s": (record.memory_bandwidth or {}).get("bytes_per_s"),
@@ -240,9 +240,9 @@ def speed_table(profiles: Iterable[ProfileRecord]) -> pd.DataFrame:
     return _sorted(frame(rows, SPEED))
 
 
-def _place(record: MeasuredRecord) -> tuple[Any, ...]:
+def _energy_key(record: MeasuredRecord) -> tuple[Any, ...]:
     """What a record of speed and one of energy have in common where they are of the same."""
-    return (*(getattr(record, name) for name in (*PLACE, *HOW[:-1])), canonical(record.versions))
+    return (*(getattr(record, name) for name in (*NETWORK, *SETUP[:-1])), canonical(record.versions))
 
 
 def memory_table(profiles: Iterable[ProfileRecord]) -> pd.DataFrame:
@@ -274,15 +274,17 @@ def scaling_table(
         crossing[model] = record.attention_outgrows_rest_px or crossing.get(model)
         counted_with[record.id] = record.versions.get("torch")
         latest |= {(*model, row.input_size): _row(record) | row.content() for row in record.rows}
-    rows = [{**row, "attention_outgrows_rest_px": crossing[place[:2]]} for place, row in latest.items()]
-    costs = frame(rows, {name: dtype for name, dtype in SCALING.items() if name not in HOW})
-    timed = speed.loc[speed["outcome"] == "measured", [*PLACE, *HOW, "images_per_s", "latency_ms_median"]]
-    held = memory.loc[memory["outcome"] == "measured", [*PLACE, *HOW, "peak_allocated_mib", "peak_rss_mib"]]
-    measured = timed.merge(held, on=[*PLACE, *HOW], how="outer")
-    columns = [name for name in costs if name not in measured or name in PLACE]
-    merged = costs[columns].merge(measured, on=PLACE, how="left")
+    rows = [{**row, "attention_outgrows_rest_px": crossing[key[:2]]} for key, row in latest.items()]
+    costs = frame(rows, {name: dtype for name, dtype in SCALING.items() if name not in SETUP})
+    timed = speed.loc[speed["outcome"] == "measured", [*NETWORK, *SETUP, "images_per_s", "latency_ms_median"]]
+    held = memory.loc[
+        memory["outcome"] == "measured", [*NETWORK, *SETUP, "peak_allocated_mib", "peak_rss_mib"]
+    ]
+    measured = timed.merge(held, on=[*NETWORK, *SETUP], how="outer")
+    columns = [name for name in costs if name not in measured or name in NETWORK]
+    merged = costs[columns].merge(measured, on=NETWORK, how="left")
     merged["torch"] = merged["torch"].fillna(merged["profile"].map(counted_with))
-    return typed(merged, SCALING).sort_values([*PLACE, *HOW], kind="stable", ignore_index=True)
+    return typed(merged, SCALING).sort_values([*NETWORK, *SETUP], kind="stable", ignore_index=True)
 
 
 def _row(record: MeasuredRecord) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import pyarrow.parquet
 from bench.analysis.cells import Cell, Replicate, cells, metrics_of
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.ensembles import ensembles_table, keep_ensembles
-from bench.analysis.external import brought_table
+from bench.analysis.external import external_table
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
@@ -169,7 +169,7 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
         **measured_tables(profiles),
         "history": history_table(store, records),
         **({"ensembles": ensembles} if len(ensembles) else {}),
-        **({"brought": brought_table(store, names)} if store.names("brought") else {}),
+        **({"brought": external_table(store, names)} if store.names("brought") else {}),
     }
 
 
@@ -177,7 +177,7 @@ def write_tables(store: "RunStore") -> list[Path]:
     """Write each table as tables/NAME.csv and tables/NAME.parquet, whole; returns the files.
 
     In CSV, text that a spreadsheet would take for a formula begins with an apostrophe. Averages of two
-    networks that were worked out for them are kept in the store."""
+    networks that were computed for them are kept in the store."""
     written, tables = [], build_tables(store)
     if "ensembles" in tables:
         keep_ensembles(store, tables["ensembles"])

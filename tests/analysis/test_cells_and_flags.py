@@ -119,11 +119,11 @@ def test_accuracy_without_duplicates_of_a_diverged_trial():
     assert "top1_deduplicated" not in metrics_of(lost, False)
 
 
-def test_a_flag_has_words_for_its_particulars_and_all_of_them_are_different():
-    words = [flag.words for flag in Flag] + [flag.short for flag in Flag if flag.short != flag.words]
-    assert len(set(words)) == len(words)
+def test_a_flag_has_a_text_with_its_values_and_all_texts_are_different():
+    texts = [flag.text for flag in Flag] + [flag.short for flag in Flag if flag.short != flag.text]
+    assert len(set(texts)) == len(texts)
     for flag in Flag:
-        places = {name for _, name, *_ in string.Formatter().parse(flag.words + flag.short) if name}
+        places = {name for _, name, *_ in string.Formatter().parse(flag.text + flag.short) if name}
         assert str(flag(**dict.fromkeys(places, 2))) and flag(**dict.fromkeys(places, 2)).short
 
 
