@@ -1,5 +1,6 @@
 """Cells as a report shows them: averages over replicates, and what must be known to read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
@@ -24,8 +25,8 @@ class Score:
     n: int
 
     @classmethod
-    def of(cls, values: ArrayLike) -> "Score":
-        """The score of the values that are not missing."""
+    def of(cls, values: ArrayLike | Sequence[float | None]) -> "Score":
+        """The score of the values that are not missing (None or NaN)."""
         every = np.asarray(values, dtype=float)
         known = every[~np.isnan(every)]
         n = len(known)
