@@ -38,8 +38,6 @@ ORDER = [
 EXCEPTIONS = {
     # The names that a suite may ask for are the kinds there are: a new kind is one file, with no edit here.
     ("bench.spec.profiles", "bench.profiling.kinds"),
-    # To be moved down.
-    ("bench.analysis.changes", "bench.tables.tables"),
 }
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bench.analysis.cells import Cell, cells, paired
+from bench.analysis.costs import cost_table
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.flags import Flag
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.errors import InputError, did_you_mean
-from bench.tables.tables import cost_table
 
 if TYPE_CHECKING:
     from bench.store.records import TrialRecord

@@ -9,6 +9,7 @@ import pandas as pd
 from bench.analysis.cells import Cell as MeasuredCell
 from bench.analysis.cells import cells
 from bench.analysis.contrasts import Finding, find_contrasts
+from bench.analysis.costs import cost_table
 from bench.analysis.flags import flags_of_cell
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
@@ -19,7 +20,7 @@ from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell
 from bench.report.measured import Headline, Place, headlines_of, places, tables_of
 from bench.report.style import Look, assign_looks
-from bench.tables.tables import accuracy_table, cost_table, history_table
+from bench.tables.tables import accuracy_table, history_table
 
 if TYPE_CHECKING:
     from bench.store.records import ComparisonEntry, Listing, ProfileRecord, TrialRecord

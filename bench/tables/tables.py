@@ -19,19 +19,18 @@ import pyarrow.parquet
 
 from bench.analysis.cells import Cell, Replicate, cells, metrics_of
 from bench.analysis.contrasts import contrasts_table
+from bench.analysis.costs import cost_table
 from bench.analysis.ensembles import ensembles_table, keep_ensembles
 from bench.analysis.external import external_table
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
 from bench.analysis.trained import Training, baselines_table
-from bench.files import canonical
 from bench.frames import for_csv, frame, typed
 from bench.metrics import added_metrics
-from bench.store.records import CostRecord
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
-    from bench.store.records import ProfileRecord, TrialRecord
+    from bench.store.records import TrialRecord
     from bench.store.run_store import RunStore
 
 ACCURACY = {
@@ -101,28 +100,6 @@ ACCURACY = {
 """Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the test
 accuracies of the majority class and of the nearest neighbour on the images of the trial; `not_trained` says
 why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
-
-COST = {
-    "model": "str",
-    "classes": "Int64",
-    "input_size": "Int64",
-    "params": "Int64",
-    "flops": "Int64",
-    "gmacs": "float64",
-    "trainable_params": "Int64",
-    "gmacs_all": "float64",
-    "flops_train_step": "Int64",
-    "activations_m": "float64",
-    "title": "str",
-    "family": "str",
-    "pretraining": "str",
-    "counter": "str",
-    "by_part": "str",
-    "elementwise": "str",
-    "profile": "str",
-}
-"""Columns of the cost table: `flops` is 2 x multiply-adds, exact; `gmacs_all` includes what is done element
-by element, which `elementwise` holds by kind; `activations_m` is in millions."""
 
 HISTORY = {
     "run": "str",
@@ -226,21 +203,6 @@ def accuracy_table(
     rows += [measured[run] for run in records.keys() - listed]
     table = frame(rows, ACCURACY)
     return table if planned else table.sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
-
-
-def cost_table(profiles: "Iterable[ProfileRecord]") -> pd.DataFrame:
-    """One row a model, head and input size; where it was counted more than once, the latest count."""
-    latest: dict[tuple[str, int, int], CostRecord] = {}
-    for record in sorted(profiles, key=lambda p: (p.finished or p.started or "", p.id)):
-        if isinstance(record, CostRecord):
-            latest[record.model, record.classes, record.input_size] = record
-    rows = [
-        record.content()
-        | {"profile": record.id}
-        | {"by_part": canonical(record.by_part), "elementwise": canonical(record.elementwise)}
-        for record in latest.values()
-    ]
-    return frame(rows, COST).sort_values(["model", "classes", "input_size"], kind="stable", ignore_index=True)
 
 
 def history_table(store: "RunStore", runs: Iterable[str]) -> pd.DataFrame:

@@ -12,12 +12,13 @@ from small_store import listing
 
 from bench.analysis.cells import cells
 from bench.analysis.contrasts import CONTRASTS, find_contrasts, pairs
+from bench.analysis.costs import cost_table
 from bench.analysis.decisions import PairedScores, contrast, judge
 from bench.analysis.ensembles import finished_pairs
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError
 from bench.store.run_store import RunStore
-from bench.tables.tables import build_tables, cost_table, write_tables
+from bench.tables.tables import build_tables, write_tables
 
 
 def contrasts_of(store, records, cost):

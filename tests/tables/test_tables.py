@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from report.make_store import SHOTS, make_store, run_id, true_top1
 
+from bench.analysis.costs import COST
 from bench.errors import StoreError
 from bench.metrics.accuracy import at_chance
 from bench.store.run_store import RunStore
-from bench.tables.tables import ACCURACY, COST, HISTORY, build_tables, write_tables
+from bench.tables.tables import ACCURACY, HISTORY, build_tables, write_tables
 
 MEASURED = ("speed", "memory", "scaling", "end_to_end", "loading")
 
