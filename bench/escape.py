@@ -1,6 +1,6 @@
 """Text that somebody else named, made safe for where it is written: a file's name, a terminal, a CSV file.
 
-LaTeX and Markdown are in `bench.report.escape`; HTML is escaped by jinja, shell words by `shlex.quote`.
+LaTeX and Markdown are in `bench.report.writers`; HTML is escaped by jinja, shell words by `shlex.quote`.
 """
 
 import re

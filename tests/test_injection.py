@@ -18,7 +18,7 @@ from small_store import write_store
 from bench.escape import csv_text, visible
 from bench.files import slug, within
 from bench.frames import for_csv
-from bench.report.escape import latex
+from bench.report.writers.escape import latex
 
 PAYLOADS = [
     "<script>alert(1)</script>",

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 Kind = Literal["a + b", "a + b, same replicate", "a + a", "b + b"]
 Model = Literal["a", "b"]
 Network = tuple[Model, int]
-"""A model and the place of its replicate."""
+"""A model and the position of its replicate."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def pairings(
         ("a + a", "a", "a", twins),
         ("b + b", "b", "b", twins),
     ]
-    found = []
+    made = []
     for kind, one, other, at in kinds:
         if not at[0].size:
             continue
         both, shared, most = (values[at] for values in overlaps(correct[one], correct[other]))
         accuracies = correct[one].mean(1)[at[0]], correct[other].mean(1)[at[1]]
-        found.append(
+        made.append(
             Pairing(
                 kind=kind,
                 pairs=at[0].size,
@@ -99,7 +99,7 @@ def pairings(
                 largest_overlap=_mean_of_known(most),
             )
         )
-    return found
+    return made
 
 
 def _mean_if_all(values: Iterable[float | None]) -> float | None:

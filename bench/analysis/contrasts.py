@@ -19,7 +19,7 @@ import pandas as pd
 from bench.analysis.cells import Cell, paired
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.flags import Flag, Note, flags_of_runs
-from bench.analysis.match import Standing
+from bench.analysis.match import Match
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.analysis.trained import Training, same_model
@@ -179,9 +179,9 @@ def find_contrasts(
         number = comparisons if primary else 0
         results |= zip(at, judge(judged, delta=suite.delta, comparisons=number), strict=True)
         accuracies |= {k: tuple(float(own.mean()) for own in scores[k]) for k in at}
-    standing, training = Standing(suite, cells, cost), Training(predictions.store)
+    match, training = Match(suite, cells, cost), Training(predictions.store)
     return [
-        _finding(*both, runs[k], results.get(k), accuracies.get(k, (np.nan, np.nan)), standing, training)
+        _finding(*both, runs[k], results.get(k), accuracies.get(k, (np.nan, np.nan)), match, training)
         for k, both in enumerate(declared)
     ]
 
@@ -203,12 +203,12 @@ def _finding(
     runs: "tuple[list[TrialRecord], list[TrialRecord]]",
     result: Contrast | None,
     accuracy: tuple[float, ...],
-    standing: Standing,
+    match: Match,
     training: Training,
 ) -> Finding:
     common, titles = len(runs[0]), (a.title, b.title)
     diverged = tuple(sum(record.outcome == "diverged" for record in own) for own in runs)
-    ratio = standing.flops_ratio(pair.comparison, pair.a, pair.b)
+    ratio = match.flops_ratio(pair.comparison, pair.a, pair.b)
     reasons = zip(titles, map(training.reason, runs), strict=True)
     untrained = tuple(f"{title}: {why}" for title, why in reasons if why)
     withheld = bool(untrained) and not same_model(runs[0] + runs[1])
@@ -217,7 +217,7 @@ def _finding(
     flags = _certainty(pair, a, b, common)
     if pair.shots is not None and common > 1 and not (a.drawn or b.drawn):
         flags.append(Flag.WHOLE_SPLIT())
-    flags += standing.notes(pair.comparison, pair.a, pair.b, ratio)
+    flags += match.notes(pair.comparison, pair.a, pair.b, ratio)
     flags += [Flag.NOT_TRAINED(reason=words) for words in untrained]
     flags += [
         Flag.DIVERGED(diverged=k, runs=common, title=title)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from bench.store.records import Listing, TrialRecord
 
 UNMATCHED_FLOPS = 1.1
-"""FLOPs that differ by more than this factor are said."""
+"""FLOPs that differ by more than this factor are flagged."""
 
 
-class Standing:
+class Match:
     """The facts of a suite that qualify its contrasts."""
 
     def __init__(self, suite: "Listing", cells: Sequence[Cell], cost: pd.DataFrame) -> None:

@@ -28,14 +28,14 @@ def named(
 ) -> "Listing":
     """A suite's listing whose comparisons name their datasets as `dataset_names` does."""
     known = {record.id: names[record.data.dataset, record.data.fingerprint] for record in records}
-    found = {
+    labels = {
         entry.comparison: known[run]
         for run, entries in listing.runs.items()
         if run in known
         for entry in entries
     }
     comparisons = [
-        comparison.model_copy(update={"dataset": found.get(comparison.name, comparison.dataset)})
+        comparison.model_copy(update={"dataset": labels.get(comparison.name, comparison.dataset)})
         for comparison in listing.comparisons
     ]
     return listing.model_copy(update={"comparisons": comparisons})

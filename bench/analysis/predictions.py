@@ -1,4 +1,4 @@
-"""What trained networks said of each test image, from the store."""
+"""The predictions of trained networks for each test image, from the store."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -56,11 +56,11 @@ def regimes(cells: Iterable[Cell]) -> list[Regimes]:
         subset = (cell.contestant, *record.data.key, cell.shots)
         by_draw = scores.setdefault(subset, {}).setdefault(name, {})
         by_draw.setdefault(record.identity.draw_seed, []).append(record.top1)
-    found = []
+    regimes = []
     for (key, dataset, split_id, _, shots), by_name in scores.items():
         common = set.intersection(*(set(draws) for draws in by_name.values()))
         if len(by_name) > 1 and common:
-            found.append(
+            regimes.append(
                 Regimes(
                     key,
                     titles[key],
@@ -75,7 +75,7 @@ def regimes(cells: Iterable[Cell]) -> list[Regimes]:
                     len(common),
                 )
             )
-    return found
+    return regimes
 
 
 def in_words(measured: Iterable[Regimes]) -> list[str]:

@@ -33,11 +33,11 @@ def fetch(names: Names = None, data_dir: DataDir = None, as_json: Json = False) 
     from bench.data.fetch import fetch as fetch_one
 
     folder = data_folder(data_dir)
-    found = []
+    copies = []
     for name in names or [name for name, facts in dataset_facts().items() if facts.files]:
         with image_bar(f"verifying {name}") as progress:
-            found.append(fetch_one(name, folder, progress=progress))
-    _show(found, as_json)
+            copies.append(fetch_one(name, folder, progress=progress))
+    _show(copies, as_json)
 
 
 @app.command()
@@ -51,14 +51,14 @@ def verify(names: Names = None, data_dir: DataDir = None, as_json: Json = False)
     from bench.errors import DataError
 
     folder = data_folder(data_dir)
-    found, missing = [], []
+    copies, missing = [], []
     for name in names or [name for name, facts in dataset_facts().items() if not facts.takes_path]:
         try:
             with image_bar(f"verifying {name}") as progress:
-                found.append(verify_one(name, folder, progress=progress))
+                copies.append(verify_one(name, folder, progress=progress))
         except DataError as error:
             missing.append(error)
-    _show(found, as_json, missing)
+    _show(copies, as_json, missing)
 
 
 @app.command(name="list")
@@ -95,23 +95,23 @@ def list_images(
         rows.writerow((position, opened.file(image), label, opened.class_names[label]))
 
 
-def _show(found: list[dict[str, Any]], as_json: bool, missing: Sequence[Exception] = ()) -> None:
+def _show(copies: list[dict[str, Any]], as_json: bool, missing: Sequence[Exception] = ()) -> None:
     """Print what verification found; exit status 2 where something is damaged or missing."""
     if as_json:
-        print_json(found)
+        print_json(copies)
     else:
         rows = [
             (one["name"], split_id, *counts.values(), one["copy"], one["fingerprint"])
-            for one in found
+            for one in copies
             for split_id, counts in one["counts"].items()
         ]
         print_columns(rows, ("DATASET", "SPLIT ID", "TRAIN", "VAL", "TEST", "COPY", "FINGERPRINT"))
-    for one in found:
+    for one in copies:
         for line in one["warnings"]:
             warn(line)
         for problem in one["problems"]:
             typer.echo(f"vcbench: error: {one['name']}: {problem}", err=True)
     for error in missing:
         typer.echo(f"vcbench: error: {error}", err=True)
-    if missing or any(one["problems"] for one in found):
+    if missing or any(one["problems"] for one in copies):
         raise typer.Exit(2)

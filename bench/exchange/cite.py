@@ -14,15 +14,16 @@ from bench.analysis.flags import Flag
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell
 from bench.report.citation import AUTHORS, HASH_DIGITS, RELEASED, TITLE, Citation, results_hash
-from bench.report.escape import latex
+from bench.report.commands import suite_argument
 from bench.report.evidence import Evidence, gather
 from bench.report.manifest import read_manifest
-from bench.report.markdown import escape
-from bench.report.measured import headline_rows, rate, state, trusted
-from bench.report.remake import suite_word
+from bench.report.measured import headline_rows, trusted
+from bench.report.row_text import rate, row_notes
 from bench.report.sections.answer import largest_measured
 from bench.report.text import percent
-from bench.report.verdicts import statement, trained_on, where
+from bench.report.verdicts import statement, trained_how, trained_on
+from bench.report.writers.escape import latex
+from bench.report.writers.markdown import escape
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
@@ -94,10 +95,10 @@ def to_model_index(store: "RunStore", suite: str, model: str | None = None) -> s
     contestants = evidence.suite.contestants
     if model is not None and model not in contestants:
         raise InputError(f'--model {model}: no model "{model}" in {suite}{did_you_mean(model, contestants)}')
-    found = results_hash(evidence)
+    digest = results_hash(evidence)
     entries = []
     for key in contestants if model is None else [model]:
-        results = [_eval_result(evidence, cell, found) for cell in _done(evidence) if cell.contestant == key]
+        results = [_eval_result(evidence, cell, digest) for cell in _done(evidence) if cell.contestant == key]
         if results:
             entries += eval_results_to_model_index(contestants[key].title, results)
     if not entries:
@@ -105,7 +106,7 @@ def to_model_index(store: "RunStore", suite: str, model: str | None = None) -> s
     return yaml_dump({"model-index": entries})
 
 
-def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
+def _eval_result(evidence: Evidence, cell: Cell, digest: str) -> Any:
     """One cell. Results on one dataset share an entry, so that what tells them apart stands in the metric."""
     from huggingface_hub import EvalResult
 
@@ -129,7 +130,7 @@ def _eval_result(evidence: Evidence, cell: Cell, found: str) -> Any:
             "standard_deviation": round(float(score.sd), 6) if score.n > 1 else None,
             "notes": cell.notes_of_sentence,
             "vcbench": __version__,
-            "results": found,
+            "results": digest,
         },
     )
 
@@ -141,30 +142,30 @@ def _contrasts(evidence: Evidence) -> Iterator[str]:
         both = [finding for finding in group if len(_own_cells(evidence, finding)) == 2]
         if not both:
             continue
-        place, head = where(evidence.suite, both[0].pair.comparison), largest_measured(both)
+        start, head = trained_how(evidence.suite, both[0].pair.comparison), largest_measured(both)
         largest = max(both, key=lambda f: f.images_per_class)
         if head.images_per_class < largest.images_per_class or head.result is None:
-            yield f"{place}, {_unpaired(evidence, largest)}."
+            yield f"{start}, {_unpaired(evidence, largest)}."
             continue
         notes = [str(note) for note in head.flags if note.flag is not Flag.FEW_PAIRS]
-        said = [f"split {head.split_id}", _replicates(head.result.replicates), *notes]
-        yield f"{place}, {statement(head)} ({'; '.join(said)})."
+        basis = [f"split {head.split_id}", _replicates(head.result.replicates), *notes]
+        yield f"{start}, {statement(head)} ({'; '.join(basis)})."
 
 
 def _own_cells(evidence: Evidence, finding: Finding) -> list[Cell]:
     """The cells of both models of a contrast, of those that have a run."""
     pair = finding.pair
-    places = [(pair.comparison, key, pair.shots) for key in (pair.a, pair.b)]
-    found = {(cell.comparison, cell.contestant, cell.shots): cell for cell in _done(evidence)}
-    return [found[place] for place in places if place in found]
+    cells = {(cell.comparison, cell.contestant, cell.shots): cell for cell in _done(evidence)}
+    both = [(pair.comparison, key, pair.shots) for key in (pair.a, pair.b)]
+    return [cells[key] for key in both if key in cells]
 
 
 def _unpaired(evidence: Evidence, finding: Finding) -> str:
     both = list(zip(_own_cells(evidence, finding), finding.titles, strict=True))
     a, b = (f"{title} reaches {percent(cell.scores['top1'].mean)} %" for cell, title in both)
     why = [f"{title} was not trained: {cell.untrained}" for cell, title in both if cell.untrained]
-    said = "; ".join(["not paired", "no interval, no verdict", *why])
-    return f"trained on {trained_on(finding)}, {a} and {b} ({said})"
+    notes = "; ".join(["not paired", "no interval, no verdict", *why])
+    return f"trained on {trained_on(finding)}, {a} and {b} ({notes})"
 
 
 def _accuracies(evidence: Evidence) -> Iterator[str]:
@@ -174,30 +175,31 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
         n = cell.scores["top1"].n
         shown = f"{mean} ± {spread} %" if spread else f"{mean} %"
         basis = f"mean and standard deviation of {_replicates(n)}" if spread else _replicates(n)
-        said = "; ".join([basis, *cell.notes_of_sentence])
-        yield f"{_where(cell)}, {cell.title} reaches {shown} top-1 accuracy ({said})."
+        notes = "; ".join([basis, *cell.notes_of_sentence])
+        yield f"{_where(cell)}, {cell.title} reaches {shown} top-1 accuracy ({notes})."
 
 
 def _speeds(evidence: Evidence) -> Iterator[str]:
     """A sentence for each model on each device: inference as trained, at the largest batch of the suite."""
-    for place, headline in product(evidence.places, evidence.headlines):
+    for platform, headline in product(evidence.platforms, evidence.headlines):
         if headline.mode != "infer":
             continue
-        found = headline_rows(place, "speed", replace(headline, batch_sizes=(headline.batch_size,)))
-        if found is None:
+        largest = replace(headline, batch_sizes=(headline.batch_size,))
+        comparable = headline_rows(platform, "speed", largest)
+        if comparable is None:
             continue
-        for row in trusted(found.rows).to_dict("records"):
+        for row in trusted(comparable.rows).to_dict("records"):
             title, images_per_s = evidence.titles[row["model"]], rate(row["images_per_s"])
             interval = f"{rate(row['images_per_s_low'])} to {rate(row['images_per_s_high'])}"
-            said = "; ".join([f"95 % interval {interval}", found.words, *state(row)])
-            yield f"On the {place.name}, {title} reaches {images_per_s} images/s ({said})."
+            notes = "; ".join([f"95 % interval {interval}", comparable.setting, *row_notes(row)])
+            yield f"On the {platform.name}, {title} reaches {images_per_s} images/s ({notes})."
 
 
 def _measured(store: "RunStore", suite: str) -> Evidence:
     evidence = gather(store, suite)
     if not (evidence.records if evidence.trains else evidence.profiles):
         raise InputError(
-            f"{store.root}: nothing of {suite} was measured yet; run it: vcbench run {suite_word(suite)}"
+            f"{store.root}: nothing of {suite} was measured yet; run it: vcbench run {suite_argument(suite)}"
         )
     return evidence
 

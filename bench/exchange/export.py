@@ -68,8 +68,8 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
     settings = pd.DataFrame([_settings(record) for record in store.trials()], columns=["run", *_SETTINGS])
     accuracy = accuracy.merge(settings, on="run", how="left")
     written = []
-    place = ["dataset", "split_id", "suite", "comparison", "shots"]
-    for key, rows in accuracy.groupby(place, dropna=False, sort=True):
+    one_file = ["dataset", "split_id", "suite", "comparison", "shots"]
+    for key, rows in accuracy.groupby(one_file, dropna=False, sort=True):
         *names, shots = key
         size = "all" if pd.isna(shots) else f"{shots}-shot"
         path = out / f"results-{'-'.join(slug(name) for name in names)}-{size}.csv"
@@ -85,15 +85,15 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
 
 def _speed_name(own: dict[str, Any]) -> str:
     """A file's name, from what its rows have in common."""
-    words = [
+    parts = [
         own["precision"],
         LAYOUTS.get(own["memory_format"], "other"),
         *(["compiled"] if own["compiled"] else []),
     ]
-    words += [f"{own['input_size']}px", f"batch{own['batch_size']}", f"{own['classes']}classes"]
-    place = own["machine"] if own["device"] == "cpu" else f"{own['device']} {own['machine']}"
-    words += [slug(place), f"{own['threads']}threads", f"torch{own['torch']}"]
-    return "-".join(["benchmark", own["mode"], *words])
+    parts += [f"{own['input_size']}px", f"batch{own['batch_size']}", f"{own['classes']}classes"]
+    platform = own["machine"] if own["device"] == "cpu" else f"{own['device']} {own['machine']}"
+    parts += [slug(platform), f"{own['threads']}threads", f"torch{own['torch']}"]
+    return "-".join(["benchmark", own["mode"], *parts])
 
 
 def _timm_speed(speed: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
@@ -101,8 +101,8 @@ def _timm_speed(speed: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
 
     Operations and activations are those of a forward pass, and stand only in files of inference, as there.
     """
-    place = ["model", "classes", "input_size"]
-    rows = speed.merge(cost[[*place, "gmacs", "activations_m", "params"]], on=place, how="left")
+    network = ["model", "classes", "input_size"]
+    rows = speed.merge(cost[[*network, "gmacs", "activations_m", "params"]], on=network, how="left")
     mode = speed["mode"].iloc[0]
     columns = {
         "model": rows["model"],

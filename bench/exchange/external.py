@@ -75,7 +75,7 @@ class TestSet:
 
 
 @dataclass(frozen=True)
-class Answers:
+class GivenPredictions:
     """Checked predictions in the order of the split: classes (n,) and probabilities (n, classes) or None."""
 
     predicted: np.ndarray
@@ -118,10 +118,10 @@ def names_files(path: Path) -> bool:
     try:
         return "filename" in pa.parquet.read_schema(path).names
     except (pa.ArrowInvalid, OSError):
-        return False  # `read_answers` says so
+        return False  # `read_predictions` says so
 
 
-def read_answers(path: Path, test: TestSet) -> Answers:
+def read_predictions(path: Path, test: TestSet) -> GivenPredictions:
     """The predictions of a file, checked and put into the order of the split.
 
     Raises:
@@ -161,34 +161,34 @@ def read_answers(path: Path, test: TestSet) -> Answers:
         probabilities = _probabilities(frame["probabilities"], path, classes)
         likeliest = probabilities.argmax(1)
     if "predicted" not in frame:
-        return Answers(likeliest, probabilities)
+        return GivenPredictions(likeliest, probabilities)
     predicted = _classes(frame["predicted"], path, "predicted", test, classes)
     if probabilities is None:
-        return Answers(predicted, None)
+        return GivenPredictions(predicted, None)
     own = np.take_along_axis(probabilities, predicted[:, None], 1)[:, 0]
     if (wrong := np.flatnonzero(own < probabilities.max(1))).size:
         raise InputError(
             f'{path}: "predicted" is not the most probable class for {wrong.size} images, '
             f"first image {wrong[0]}: {predicted[wrong[0]]}, not {likeliest[wrong[0]]}"
         )
-    return Answers(likeliest, probabilities)
+    return GivenPredictions(likeliest, probabilities)
 
 
-def measure(answers: Answers, test: TestSet) -> dict[str, float | None]:
+def measure(given: GivenPredictions, test: TestSet) -> dict[str, float | None]:
     """The metrics of `bench.metrics.accuracy`; those that need probabilities are None without them."""
-    logits = _logits(answers, test.data.classes)
-    found: dict[str, float | None] = dict.fromkeys(METRICS) | score(logits, test.labels)
-    found["top1_deduplicated"] = deduplicated_top1(logits, test.labels, test.duplicates)
-    if answers.probabilities is None:
-        found |= dict.fromkeys(("top5", "nll", "ece", *added_metrics()))
-    return found
+    logits = _logits(given, test.data.classes)
+    metrics: dict[str, float | None] = dict.fromkeys(METRICS) | score(logits, test.labels)
+    metrics["top1_deduplicated"] = deduplicated_top1(logits, test.labels, test.duplicates)
+    if given.probabilities is None:
+        metrics |= dict.fromkeys(("top5", "nll", "ece", *added_metrics()))
+    return metrics
 
 
 def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> ExternalRecord:
     """Check and measure a file of predictions and keep it under this name; returns its record.
 
     Raises:
-        InputError: as `read_answers`; the name cannot be a folder's, or other predictions have it.
+        InputError: as `read_predictions`; the name cannot be a folder's, or other predictions have it.
         StoreError: the store cannot be written.
     """
     if not re.fullmatch(NAME, name):
@@ -200,7 +200,7 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         raise InputError(
             f'--name "{name}": is how the id of a run begins ({min(taken)}); choose another name'
         )
-    answers = read_answers(path, test)
+    given = read_predictions(path, test)
     folder = store.folder_of("brought", name)
     content = sha256_file(path)
     if store.record_of("brought", name).exists():
@@ -208,7 +208,7 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         if old is None or old.sha256 != content or old.data != test.data:
             raise InputError(f"--name {name}: {folder} holds other predictions; choose another name")
         return old
-    metrics, count = measure(answers, test), len(test.labels)
+    metrics, count = measure(given, test), len(test.labels)
     top1 = metrics["top1"]
     assert top1 is not None
     record = {
@@ -218,7 +218,7 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         "origin": "brought from outside",
         "file": path.name,
         "sha256": content,
-        "given": "predicted" if answers.probabilities is None else "probabilities",
+        "given": "predicted" if given.probabilities is None else "probabilities",
         "data": test.data.content(),
         "metrics": metrics,
         "top1_wilson": list(wilson(round(top1 * count), count)),
@@ -227,19 +227,19 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
     }
     store.prepare()
     store.write_labels(*test.data.key, test.labels, test.duplicates)
-    if answers.probabilities is None:
-        columns = {"predicted": answers.predicted.astype(np.uint16)}
+    if given.probabilities is None:
+        columns = {"predicted": given.predicted.astype(np.uint16)}
     else:
-        columns = compact(_logits(answers, test.data.classes), test.labels)
+        columns = compact(_logits(given, test.data.classes), test.labels)
     save_predictions(columns, store.predictions_of("brought", name))
     return store.finish_external(name, record)
 
 
-def _logits(answers: Answers, classes: int) -> np.ndarray:
+def _logits(given: GivenPredictions, classes: int) -> np.ndarray:
     """Log-probabilities; a probability of 0 is the smallest number. Of classes alone: certainty."""
-    if answers.probabilities is None:
-        return np.eye(classes)[answers.predicted]
-    return np.log(np.maximum(answers.probabilities, np.finfo(np.float64).tiny))
+    if given.probabilities is None:
+        return np.eye(classes)[given.predicted]
+    return np.log(np.maximum(given.probabilities, np.finfo(np.float64).tiny))
 
 
 def _whole(column: pd.Series, path: Path, name: str, below: int | None) -> np.ndarray:
@@ -270,26 +270,26 @@ def _classes(column: pd.Series, path: Path, name: str, test: TestSet, below: int
 
 
 def _positions(column: pd.Series, path: Path, test: TestSet) -> np.ndarray:
-    """The place in the test split of each file name, which may lack folders in front or have more of them."""
+    """The position in the test split of each file name, which may lack folders in front or have more."""
     if test.files is None:
         raise InputError(f'{path}: column "filename" needs the images; give "image", the place in the split')
-    places: dict[str, list[int]] = {}
+    by_end: dict[str, list[int]] = {}
     for position, file in enumerate(test.files):
         for end in _ends(file):
-            places.setdefault(end, []).append(position)
+            by_end.setdefault(end, []).append(position)
     whole = {file: [position] for position, file in enumerate(test.files)}
-    found = []
+    positions: list[int] = []
     for name in column:
         given = unicodedata.normalize("NFC", str(name)).replace("\\", "/")
-        known = places.get(given) or next((whole[end] for end in _ends(given) if end in whole), [])
+        known = by_end.get(given) or next((whole[end] for end in _ends(given) if end in whole), [])
         if len(known) != 1:
             what = f"{len(known)} test images" if known else "no test image"
             raise InputError(
                 f'{path}: column "filename" has "{name}", the name of {what} of {test.data.dataset} '
                 f"({test.data.split_id}); should be as in: vcbench data list"
             )
-        found += known
-    return np.array(found, dtype=np.int64)
+        positions += known
+    return np.array(positions, dtype=np.int64)
 
 
 def _ends(file: str) -> list[str]:
@@ -299,8 +299,8 @@ def _ends(file: str) -> list[str]:
 
 
 def _each_once(images: np.ndarray, path: Path, count: int) -> None:
-    found = np.bincount(images, minlength=count)
-    for what, wrong in (("more than one row", found > 1), ("no row", found == 0)):
+    rows = np.bincount(images, minlength=count)
+    for what, wrong in (("more than one row", rows > 1), ("no row", rows == 0)):
         if wrong.any():
             raise InputError(
                 f"{path}: {wrong.sum()} of the {count} test images have {what}, first image "

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.patches import Patch
 
 from bench.report.blocks import Figure
-from bench.report.figures import WIDTH, canvas, finish, renderer_of, shortened
+from bench.report.figures import WIDTH, canvas, renderer_of, shortened
 
 BAR = 6.2  # mm, with the room between two
 TITLE_CHARACTERS = 30
@@ -32,13 +32,12 @@ def stacked_bars(
     """One bar a title, the first on top; `parts` maps a part's name to its lengths, one a bar.
 
     Args:
-        at_ends: words to stand after each bar.
+        at_ends: text to stand after each bar.
     """
     shown = {part: values for part, values in parts.items() if any(values)}
     legend_rows = -(-len(shown) // 2)
     height = BAR * len(titles) + 3.6 * legend_rows + 17
     drawing, (axes,) = canvas(height)
-    places = range(len(titles))
     left = [0.0] * len(titles)
     patches = []
     for number, (part, values) in enumerate(shown.items()):
@@ -48,10 +47,10 @@ def stacked_bars(
             "edgecolor": EDGE,
             "linewidth": 0.4,
         }
-        axes.barh(places, values, left=left, height=0.66, **style)
+        axes.barh(range(len(titles)), values, left=left, height=0.66, **style)
         left = [a + b for a, b in zip(left, values, strict=True)]
         patches.append(Patch(label=part, **style))
-    axes.set_yticks(places, [shortened(title, TITLE_CHARACTERS) for title in titles])
+    axes.set_yticks(range(len(titles)), [shortened(title, TITLE_CHARACTERS) for title in titles])
     axes.set_ylim(len(titles) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(x_label)
@@ -60,9 +59,9 @@ def stacked_bars(
     widest = max(label.get_window_extent(renderer).width for label in axes.get_yticklabels())
     margin = widest / drawing.dpi * 25.4 + 3.5
     right = 3.0
-    for place, (end, words) in enumerate(zip(left, at_ends, strict=False)):
+    for bar, (end, label) in enumerate(zip(left, at_ends, strict=False)):
         text = axes.annotate(
-            words, (end, place), xytext=(2, 0), textcoords="offset points", va="center", size=6.5
+            label, (end, bar), xytext=(2, 0), textcoords="offset points", va="center", size=6.5
         )
         room = text.get_window_extent(renderer).width / drawing.dpi * 25.4 + 2
         right = max(right, room if end == max(left) else room * 0.6)
@@ -82,4 +81,12 @@ def stacked_bars(
         labelspacing=0.35,
         columnspacing=1.2,
     )
-    return finish(drawing, name, caption=caption, alt=alt, data=data, runs=tuple(runs))
+    return Figure(drawing, name, caption=caption, alt=alt, data=data, runs=runs)
+
+
+def shares_sentence(titles: Sequence[str], parts: Mapping[str, Sequence[float]]) -> str:
+    """The parts of each bar in percent, as text; parts of nothing are left out."""
+    return "; ".join(
+        f"{title}: " + ", ".join(f"{part} {values[k]:.0f} %" for part, values in parts.items() if values[k])
+        for k, title in enumerate(titles)
+    )

@@ -1,14 +1,16 @@
-"""What a section of the report is made of, independent of how it is written out (HTML, Markdown)."""
+"""What a section of the report is made of, independent of how it is written out (HTML, Markdown, LaTeX)."""
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from io import BytesIO
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from bench.report.style import Look
+from bench.report.style import Style, house_style
 
 NAME = re.compile("[a-z0-9-]{1,240}")
 
@@ -42,73 +44,145 @@ class Field:
     """What stands in one column of one row of a table.
 
     `spread` is printed after `text` in a lighter hand, `notes` are what must be known to read the
-    number, `look` shows how a model is drawn in the figures, and `code` marks a name to be typed.
+    number, `style` shows how a model is drawn in the figures, and `code` marks a name to be typed.
     """
 
     text: str = ""
     spread: str = ""
     notes: tuple[str, ...] = ()
-    look: Look | None = None
+    style: Style | None = None
     code: bool = False
+
+    @classmethod
+    def of(cls, content: "Content") -> "Field":
+        """A field of plain text, or of a mean and its spread (empty where there is none)."""
+        if isinstance(content, Field):
+            return content
+        if isinstance(content, str):
+            return cls(content)
+        mean, spread = content
+        return cls(mean, spread=f"± {spread}" if spread else "")
+
+
+Content = str | tuple[str, str] | Field
 
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column; numbers are aligned to the right, and `wide` text may run over several lines.
+    """A column: its title, and what it shows of an item that a row is about.
 
-    On a page, where width is short, a column that is `under` another stands below it in the same row,
-    after its `label`.
+    Numbers are aligned to the right, and `wide` text may run over several lines. On a page, where width is
+    short, a column that is `under` another stands below it in the same row, after its `label`.
     """
 
     title: str
+    content: Callable[[Any], Content] = field(default=str, compare=False)
     numeric: bool = False
     wide: bool = False
     under: str = ""
     label: str = ""
 
+    def on(self, part: Callable[[Any], Any]) -> "Column":
+        """The same column for items of which it shows a part."""
+        return replace(self, content=lambda item: self.content(part(item)))
+
+
+def number(title: str, content: Callable[[Any], Content] = str) -> Column:
+    """A column of numbers."""
+    return Column(title, content, numeric=True)
+
 
 @dataclass(frozen=True)
 class Table:
-    """A table; rows whose index is in `groups` begin a new group. `runs` are the ids behind it."""
+    """A table; rows whose index is in `groups` begin a new group. `runs` are the ids behind it, each once."""
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Field, ...], ...]
     groups: frozenset[int] = frozenset()
-    runs: tuple[str, ...] = ()
+    runs: Sequence[str] = ()
     kind: ClassVar[str] = "table"
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        _check(self)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        caption: str,
+        columns: Iterable[Column],
+        items: Iterable[Any],
+        *,
+        group_by: Callable[[Any], Any] | None = None,
+        runs: Iterable[str] | Callable[[Any], Iterable[str]] = (),
+    ) -> Self:
+        """A table with one row an item.
+
+        Args:
+            group_by: a new group begins where its value changes.
+            runs: the ids behind the table, or a function that gives those behind an item.
+        """
+        items, columns = list(items), tuple(columns)
+        keys = [group_by(item) for item in items] if group_by else []
+        behind = (run for item in items for run in runs(item)) if callable(runs) else runs
+        return cls(
+            name,
+            caption,
+            columns,
+            tuple(tuple(Field.of(column.content(item)) for column in columns) for item in items),
+            frozenset(k for k, key in enumerate(keys) if not k or key != keys[k - 1]),
+            tuple(behind),
+        )
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: `name` is that of its files, `data` the numbers it shows, `runs` the ids behind it.
+    """A drawing with its caption: `name` is that of its files, `alt` says what it shows, for screen readers.
 
-    `drawing` is what matplotlib made the files from.
+    `data` are the numbers that it shows, `runs` the ids behind it. Equal drawings give equal bytes.
     """
 
+    drawing: Drawing
     name: str
     caption: str
     alt: str
-    svg: str
-    png: bytes
-    pdf: bytes
-    drawing: Drawing
     data: pd.DataFrame
-    runs: tuple[str, ...] = ()
+    runs: Sequence[str] = ()
     kind: ClassVar[str] = "figure"
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        _check(self)
+
+    @cached_property
+    def svg(self) -> str:
+        """Drawn as SVG."""
+        text = self._saved("svg", ("Date", "Creator", "Format", "Type")).decode()
+        return re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+
+    @cached_property
+    def png(self) -> bytes:
+        """Drawn as PNG."""
+        return self._saved("png", ("Software",))
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """Drawn as PDF."""
+        return self._saved("pdf", ("CreationDate", "Creator", "Producer"))
+
+    def _saved(self, kind: str, left_out: Sequence[str]) -> bytes:
+        file = BytesIO()
+        with house_style():
+            self.drawing.savefig(file, format=kind, metadata=dict.fromkeys(left_out))
+        return file.getvalue()
 
 
-def _check_name(name: str) -> None:
-    """A name becomes a file and an address on the page: lower-case letters, digits and hyphens."""
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r}: no name for a table or figure; make it with bench.files.slug")
+def _check(block: Table | Figure) -> None:
+    """Its name becomes a file and an address on the page: lower-case letters, digits and hyphens."""
+    if not NAME.fullmatch(block.name):
+        raise ValueError(f"{block.name!r}: no name for a table or figure; make it with bench.files.slug")
+    object.__setattr__(block, "runs", tuple(dict.fromkeys(block.runs)))
 
 
 @dataclass(frozen=True)
@@ -117,6 +191,12 @@ class Gallery:
 
     figures: tuple[Figure, ...]
     kind: ClassVar[str] = "gallery"
+
+    @classmethod
+    def of(cls, figures: Iterable[Figure | None]) -> Self | None:
+        """The figures that there are; None where there are none."""
+        drawn = tuple(figure for figure in figures if figure)
+        return cls(drawn) if drawn else None
 
 
 @dataclass(frozen=True)
@@ -153,8 +233,15 @@ class Details:
     blocks: tuple["Block", ...]
     kind: ClassVar[str] = "details"
 
+    @classmethod
+    def of(cls, summary: str, *content: "Flow") -> Self:
+        """All blocks of the content, one after the other."""
+        return cls(summary, tuple(flatten(content)))
+
 
 Block = Prose | Heading | Code | Table | Figure | Gallery | Claims | Chooser | Details
+Flow = Block | str | None | Iterable["Flow"]
+"""What a section is written from: blocks, text for paragraphs, and series of these; None is nothing."""
 
 
 @dataclass(frozen=True)
@@ -165,20 +252,26 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
 
+    @classmethod
+    def of(cls, anchor: str, title: str, *content: Flow) -> Self:
+        """All blocks of the content, one after the other."""
+        return cls(anchor, title, tuple(flatten(content)))
 
-@dataclass(frozen=True)
-class Header:
-    """The head of the report; `facts` are terms with their values."""
-
-    suite: str
-    title: str
-    description: str
-    facts: tuple[tuple[str, str], ...]
+    @classmethod
+    def not_measured(cls, anchor: str, title: str, what: str) -> Self:
+        """A section whose subject was not measured says so."""
+        return cls.of(anchor, title, f"Not measured: {what}.")
 
 
-def not_measured(anchor: str, title: str, what: str) -> Section:
-    """A section whose subject was not measured says so."""
-    return Section(anchor, title, (Prose(f"Not measured: {what}."),))
+def flatten(content: Flow) -> Iterator[Block]:
+    """The blocks of a section's content."""
+    if isinstance(content, str):
+        yield Prose(content)
+    elif isinstance(content, Block):
+        yield content
+    elif content is not None:
+        for part in content:
+            yield from flatten(part)
 
 
 def walk(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -189,21 +282,3 @@ def walk(blocks: Iterable[Block]) -> Iterator[Block]:
             yield from walk(block.blocks)
         elif isinstance(block, Gallery):
             yield from block.figures
-
-
-def numbered(sections: Iterable[Section], kind: type[Table] | type[Figure]) -> dict[str, int]:
-    """The numbers, from 1, of all figures or tables by their names."""
-    found = [block for section in sections for block in walk(section.blocks) if isinstance(block, kind)]
-    return {block.name: number for number, block in enumerate(found, start=1)}
-
-
-def listed_before(sections: Iterable[Section]) -> dict[tuple[str, str], Table | Figure]:
-    """For a table or figure (its kind and name), an earlier one with the same runs behind it."""
-    first: dict[frozenset[str], Table | Figure] = {}
-    found = {}
-    for block in (block for section in sections for block in walk(section.blocks)):
-        if isinstance(block, Table | Figure) and block.runs:
-            earlier = first.setdefault(frozenset(block.runs), block)
-            if earlier is not block:
-                found[block.kind, block.name] = earlier
-    return found

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from bench.analysis import cells
 from bench.analysis.flags import Flag, Note
 from bench.analysis.statistics import Estimate
-from bench.report.text import decimal, percent, split
+from bench.report.text import decimal, percent, split_label
 
 SCORES = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 
@@ -64,10 +64,10 @@ class Cell(cells.Cell):
         nearest: list[float],
         untrained: str | None,
     ) -> Self:
-        """A cell with what is said of it; `nearest` holds one accuracy a run."""
+        """A cell with its flags and scores; `nearest` holds one accuracy a run."""
         own: dict[str, Any] = {field.name: getattr(cell, field.name) for field in fields(cell)}
-        said: dict[str, Any] = {"flags": tuple(flags), "interval": interval, "untrained": untrained}
-        return cls(**own, **said, nearest=Score.of(nearest))
+        more: dict[str, Any] = {"flags": tuple(flags), "interval": interval, "untrained": untrained}
+        return cls(**own, **more, nearest=Score.of(nearest))
 
     @cached_property
     def scores(self) -> dict[str, Score]:
@@ -77,16 +77,16 @@ class Cell(cells.Cell):
     @property
     def split(self) -> str:
         """The dataset with its split id."""
-        return split(self.dataset, self.split_id)
+        return split_label(self.dataset, self.split_id)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Its flags, in the words of a table."""
+        """Its flags as a table has them."""
         return tuple(note.short for note in self.flags)
 
     @property
     def notes_of_sentence(self) -> list[str]:
-        """Its flags, in the words of a sentence that says itself how many replicates it is about."""
+        """Its flags for a sentence, which says itself how many replicates it is about."""
         return [
             str(note) if note.flag is Flag.UNMATCHED else note.short
             for note in self.flags

@@ -12,7 +12,7 @@ from bench.files import staged
 from bench.report.style import INK, MUTED, SERIES, house_style
 
 SUFFIXES = (".svg", ".png", ".pdf")
-LOOKS = {
+STYLES = {
     "better": (SERIES[0][0], "o"),
     "worse": (SERIES[1][0], "s"),
     "equivalent": (SERIES[2][0], "^"),
@@ -49,19 +49,19 @@ def draw_changes(changes: Sequence[Change], delta: float, path: Path) -> None:
         axes.axvspan(-100 * delta, 100 * delta, color=INK, alpha=0.08, linewidth=0)
         axes.axvline(0, color=INK, linewidth=0.8)
         for row, (change, difference) in enumerate(shown):
-            colour, marker = LOOKS[change.verdict]
+            colour, marker = STYLES[change.verdict]
             if change.low is not None and change.high is not None:
                 axes.plot([100 * change.low, 100 * change.high], [row, row], color=colour)
             axes.plot(100 * difference, row, marker, color=colour)
         for verdict in dict.fromkeys(change.verdict for change, _ in shown):
-            colour, marker = LOOKS[verdict]
+            colour, marker = STYLES[verdict]
             label = "no verdict" if verdict == "none" else verdict
             axes.plot([], [], marker, color=colour, label=label)
         axes.set_yticks(range(len(shown)), [change.cell for change, _ in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel("Change in top-1, second store minus first (points); the band is ± delta")
         axes.grid(axis="y", visible=False)
-        drawing.legend(loc="outside upper right", ncols=len(LOOKS), frameon=False)
+        drawing.legend(loc="outside upper right", ncols=len(STYLES), frameon=False)
         drawing.set_layout_engine("constrained")
         kind = path.suffix.lower().removeprefix(".")
         nothing = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}[kind]

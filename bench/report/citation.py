@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from bench import __version__
 from bench.files import canonical, slug
-from bench.report.escape import latex
 from bench.report.evidence import Evidence
+from bench.report.writers.escape import latex
 
 # As in CITATION.cff, which is not part of an installed package; a test holds them together.
 TITLE = "VCBench: evidence for choosing between Vision Transformers and CNNs"
@@ -32,7 +32,7 @@ class Citation:
 
     @property
     def note(self) -> str:
-        """Version, suite and hash in words."""
+        """Version, suite and hash as a sentence."""
         report = f", report {self.report_hash}" if self.report_hash else ""
         return f"Version {__version__}, suite {self.suite}, results {self.results_hash}{report}"
 

@@ -1,8 +1,8 @@
 """Everything a report on one suite is made from, read from the store once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,20 +11,20 @@ from bench.analysis.cells import cells
 from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.costs import cost_table
 from bench.analysis.flags import flags_of_cell
+from bench.analysis.match import Match
 from bench.analysis.names import dataset_names, named
-from bench.analysis.predictions import Predictions
+from bench.analysis.predictions import Outputs, Predictions
 from bench.analysis.statistics import mean_interval
 from bench.analysis.trained import Training
 from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
+from bench.report.blocks import Field
 from bench.report.cells import Cell
-from bench.report.measured import Headline, Place, headlines_of, places, tables_of
-from bench.report.style import Look, assign_looks
+from bench.report.measured import Headline, Platform, headlines_of, platforms, tables_of
+from bench.report.style import Style, assign_styles
+from bench.store.records import ComparisonEntry, Listing, ProfileRecord, TrialRecord
+from bench.store.run_store import RunStore
 from bench.tables.tables import accuracy_table, history_table
-
-if TYPE_CHECKING:
-    from bench.store.records import ComparisonEntry, Listing, ProfileRecord, TrialRecord
-    from bench.store.run_store import RunStore
 
 
 @dataclass(frozen=True)
@@ -40,32 +40,32 @@ class Evidence:
         profiles: the records of what it asked to be profiled, and of whatever else was measured of its
             models.
         cost: the cost table of the profiles that it lists.
-        looks: how each contestant is drawn, in the order in which the comparisons name them.
+        styles: how each contestant is drawn, in the order in which the comparisons name them.
         names: what to call each dataset, by its name and fingerprint.
     """
 
-    store: "RunStore"
+    store: RunStore
     name: str
-    suite: "Listing"
-    records: "dict[str, TrialRecord]"
+    suite: Listing
+    records: dict[str, TrialRecord]
     trials: pd.DataFrame
-    profiles: "list[ProfileRecord]"
+    profiles: list[ProfileRecord]
     cost: pd.DataFrame
-    looks: dict[str, Look]
+    styles: dict[str, Style]
     names: dict[tuple[str, str], str]
 
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
-        found = cells(self.suite, self.records)
+        joined = cells(self.suite, self.records)
         return [
-            self._cell(one, [other for other in found if other.comparison == comparison.name], comparison)
+            self._cell(cell, own, comparison)
             for comparison in self.suite.comparisons
-            for one in found
-            if one.comparison == comparison.name
+            for own in [[cell for cell in joined if cell.comparison == comparison.name]]
+            for cell in own
         ]
 
-    def _cell(self, cell: MeasuredCell, all_cells: list[MeasuredCell], comparison: "ComparisonEntry") -> Cell:
+    def _cell(self, cell: MeasuredCell, all_cells: list[MeasuredCell], comparison: ComparisonEntry) -> Cell:
         records = cell.records
         reason = self.training.reason(records)
         flags = flags_of_cell(cell, all_cells, comparison.unmatched, reason)
@@ -76,13 +76,18 @@ class Evidence:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """What the trained networks said of each test image."""
+        """The predictions of the trained networks, image by image."""
         return Predictions(self.store)
 
     @cached_property
     def findings(self) -> list[Finding]:
         """All contrasts, in the order of the suite."""
         return find_contrasts(self.suite, self.cells, self.predictions, self.cost)
+
+    @cached_property
+    def match(self) -> Match:
+        """How far the models of its contrasts are from a matched pair."""
+        return Match(self.suite, self.cells, self.cost)
 
     @cached_property
     def training(self) -> Training:
@@ -106,9 +111,9 @@ class Evidence:
         return tables_of(self.profiles)
 
     @cached_property
-    def places(self) -> list[Place]:
+    def platforms(self) -> list[Platform]:
         """The machines, device by device, that its models were measured on."""
-        return places(self.measured)
+        return platforms(self.measured)
 
     @cached_property
     def headlines(self) -> list[Headline]:
@@ -121,19 +126,41 @@ class Evidence:
         contestants: dict[str, set[str]] = {}
         for contestant in self.suite.contestants.values():
             contestants.setdefault(contestant.model, set()).add(contestant.title)
-        found = {one.model: one.title or one.model for one in self.profiles if one.model}
-        return found | {model: next(iter(own)) for model, own in contestants.items() if len(own) == 1}
+        cards = {one.model: one.title or one.model for one in self.profiles if one.model}
+        return cards | {model: next(iter(own)) for model, own in contestants.items() if len(own) == 1}
 
     @cached_property
-    def model_looks(self) -> dict[str, Look]:
+    def model_styles(self) -> dict[str, Style]:
         """How each measured model is drawn: as its contestants are, those only profiled after them."""
-        looks: dict[str, Look] = {}
-        for key, look in self.looks.items():
-            looks.setdefault(self.suite.contestants[key].model, look)
-        free = 1 + max((look.slot for look in self.looks.values()), default=-1)
+        styles: dict[str, Style] = {}
+        for key, style in self.styles.items():
+            styles.setdefault(self.suite.contestants[key].model, style)
+        free = 1 + max((style.slot for style in self.styles.values()), default=-1)
         families = {one.model: one.family or "" for one in self.profiles if one.model}
-        others = sorted(families.keys() - looks.keys(), key=lambda model: (families[model], model))
-        return looks | {model: Look(free + place) for place, model in enumerate(others)}
+        others = sorted(families.keys() - styles.keys(), key=lambda model: (families[model], model))
+        return styles | {model: Style(free + k) for k, model in enumerate(others)}
+
+    def cells_of(self, comparison: str) -> list[Cell]:
+        """The cells of a comparison."""
+        return [cell for cell in self.cells if cell.comparison == comparison]
+
+    def outputs_of(self, cell: Cell) -> list[Outputs]:
+        """The stored predictions of a cell's runs, of those that have any."""
+        stored = [self.predictions.outputs(self.records[run]) for run in cell.runs]
+        return [outputs for outputs in stored if outputs is not None]
+
+    def in_order(self, models: Iterable[str]) -> list[str]:
+        """These models in the order in which they are drawn, each once."""
+        present = set(models)
+        return [model for model in self.model_styles if model in present]
+
+    def cell_title(self, cell: Cell) -> Field:
+        """The title of a cell's model beside its marker."""
+        return Field(cell.title, style=self.styles[cell.contestant])
+
+    def model_title(self, model: str) -> Field:
+        """The title of a model beside its marker."""
+        return Field(self.titles[model], style=self.model_styles[model])
 
     @property
     def trains(self) -> bool:
@@ -146,7 +173,7 @@ class Evidence:
         return self.trials[self.trials["outcome"].notna()]
 
 
-def gather(store: "RunStore", name: str) -> Evidence:
+def gather(store: RunStore, name: str) -> Evidence:
     """Read what the store holds of a suite.
 
     Raises:
@@ -173,4 +200,4 @@ def gather(store: "RunStore", name: str) -> Evidence:
     cost = cost_table(profile for profile in profiles if profile.id in listed)
     own = {name: cells(suite, records)}
     trials = accuracy_table(records, own, Training(store), names, planned=True)
-    return Evidence(store, name, suite, records, trials, profiles, cost, assign_looks(suite), names)
+    return Evidence(store, name, suite, records, trials, profiles, cost, assign_styles(suite), names)

@@ -1,28 +1,27 @@
-"""Making a figure: a canvas as wide as a paper's column, labels at the ends of lines, and its files."""
+"""Drawing a figure: a canvas as wide as a paper's column, and labels at the ends of lines."""
 
-import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import BytesIO, StringIO
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from scipy.optimize import isotonic_regression
 
-from bench.report.blocks import Figure
-from bench.report.style import Look
+from bench.report.style import Style
 
 MM = 1 / 25.4
 WIDTH = 85.0
 LABEL_CHARACTERS = 19
 LINE_CHARACTERS = 52
 LABEL_LINES = 2
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class EndLabel:
     text: str
     x: float
     y: float
-    look: Look
+    style: Style
 
 
 def canvas(height: float, panels: int = 1, below: float = 9.5) -> tuple[Drawing, list[Axes]]:
@@ -76,13 +75,57 @@ def label_ends(drawing: Drawing, axes: Axes, labels: list[EndLabel]) -> None:
     frame = axes.get_position()
     ends = to_figure.transform(axes.transData.transform([(label.x, label.y) for label in labels]))
     heights = np.array([box.height for box in boxes]) + 0.8 * MM / drawing.get_figheight()
-    places = spread_out(ends[:, 1], heights, frame.y0, frame.y1 + 0.02)
-    for label, text, (x, y), place in zip(labels, texts, ends, places, strict=True):
-        text.set_position((right + 4.5 / WIDTH, place))
+    centres = spread_out(ends[:, 1], heights, frame.y0, frame.y1 + 0.02)
+    for label, text, (x, y), centre in zip(labels, texts, ends, centres, strict=True):
+        text.set_position((right + 4.5 / WIDTH, centre))
         span = [x + 0.8 / WIDTH, right + 3.7 / WIDTH]
-        leader = Line2D(span, [y, place], color=label.look.colour, linewidth=0.6)
+        leader = Line2D(span, [y, centre], color=label.style.colour, linewidth=0.6)
         leader.set_transform(drawing.transFigure)
         drawing.add_artist(leader)
+
+
+def rows_under_headings(
+    drawing: Drawing,
+    axes: Axes,
+    groups: Sequence[tuple[str, Sequence[Item]]],
+    gap: float,
+    label: Callable[[Item], str],
+) -> list[tuple[float, Item]]:
+    """Lay out axes as rows from the top down, under the headings of their groups, `gap` rows between groups.
+
+    Args:
+        label: the images per class of a row, which stand beside the axis.
+
+    Returns:
+        Each item with its height, in data coordinates.
+    """
+    top, rows = 0.0, []
+    for heading, items in groups:
+        axes.annotate(
+            heading, (0, top), (2, 0), ("axes fraction", "data"), "offset points", va="center", size=6.5
+        )
+        rows += [(top + k, item) for k, item in enumerate(items, start=1)]
+        top += len(items) + gap
+    axes.set_ylim(top - gap + 0.8, -0.7)
+    axes.set_yticks([height for height, _ in rows], [label(item) for _, item in rows])
+    axes.grid(axis="y", visible=False)
+    middle = sum(axes.get_position().intervaly) / 2
+    drawing.text(1.5 / WIDTH, middle, "Images per class", rotation=90, va="center", size=7)
+    return rows
+
+
+def hollow_markers(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style) -> None:
+    """Draw single replicates, small beside the mean."""
+    axes.scatter(
+        x,
+        y,
+        s=6,
+        marker=style.marker,
+        facecolors="none",
+        edgecolors=style.colour,
+        linewidths=0.5,
+        alpha=0.75,
+    )
 
 
 def spread_out(targets: np.ndarray, heights: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -102,19 +145,6 @@ def spread_out(targets: np.ndarray, heights: np.ndarray, low: float, high: float
     placed = np.empty(len(targets))
     placed[order] = np.clip(free, lowest, highest) + steps
     return placed
-
-
-def finish(
-    drawing: Drawing, name: str, *, caption: str, alt: str, data: pd.DataFrame, runs: tuple[str, ...]
-) -> Figure:
-    """The drawing as SVG, PNG and PDF; equal drawings give equal bytes."""
-    svg, png, pdf = StringIO(), BytesIO(), BytesIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    drawing.savefig(svg, format="svg", metadata=nothing)
-    drawing.savefig(png, format="png", metadata={"Software": None})
-    drawing.savefig(pdf, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
-    text = re.sub(r"<!--.*?-->\s*", "", svg.getvalue(), flags=re.DOTALL)
-    return Figure(name, caption, alt, text, png.getvalue(), pdf.getvalue(), drawing, data, runs)
 
 
 def shortened(text: str, characters: int) -> str:

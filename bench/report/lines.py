@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.report.blocks import Figure
-from bench.report.figures import WIDTH, EndLabel, canvas, finish, label_ends, renderer_of, room_for
-from bench.report.style import Look
+from bench.report.figures import WIDTH, EndLabel, canvas, label_ends, renderer_of, room_for
+from bench.report.style import Style
 from bench.report.text import count
 
 AXES_HEIGHT = 46.0
@@ -22,11 +22,11 @@ APART = 0.085  # of the axis, between two ticks
 class Line:
     """One model's values; `low` and `high` are the ends of their intervals, where there are any.
 
-    `failed` are places on the x axis where there is no value because memory ran out.
+    `failed` are values of x without a value of y because memory ran out.
     """
 
     title: str
-    look: Look
+    style: Style
     x: Sequence[float]
     y: Sequence[float]
     low: Sequence[float] = ()
@@ -50,15 +50,17 @@ def line_figure(
     drawing, (axes,) = canvas(60 + room_for(len(lines), AXES_HEIGHT))
     labels = []
     for line in lines:
-        style: dict[str, Any] = {"color": line.look.colour, "linewidth": 1.1}
-        axes.plot(line.x, line.y, marker=line.look.marker, linestyle=line.look.dash, **style)
+        drawn: dict[str, Any] = {"color": line.style.colour, "linewidth": 1.1}
+        axes.plot(line.x, line.y, marker=line.style.marker, linestyle=line.style.dash, **drawn)
         for x, low, high in zip(line.x, line.low, line.high, strict=False):
             if not (math.isnan(low) or math.isnan(high)):
-                axes.plot([x, x], [low, high], color=line.look.colour, linewidth=0.8)
+                axes.plot([x, x], [low, high], color=line.style.colour, linewidth=0.8)
         for x in line.failed:
-            axes.plot([line.x[-1], x], [line.y[-1]] * 2, linestyle=(0, (1, 1.5)), **style)
-            axes.plot([x], [line.y[-1]], marker="x", linestyle="none", color=line.look.colour, markersize=4.5)
-        labels.append(EndLabel(line.title, max([line.x[-1], *line.failed]), line.y[-1], line.look))
+            axes.plot([line.x[-1], x], [line.y[-1]] * 2, linestyle=(0, (1, 1.5)), **drawn)
+            axes.plot(
+                [x], [line.y[-1]], marker="x", linestyle="none", color=line.style.colour, markersize=4.5
+            )
+        labels.append(EndLabel(line.title, max([line.x[-1], *line.failed]), line.y[-1], line.style))
     _x_axis(axes, sorted({x for line in lines for x in (*line.x, *line.failed)}))
     if percent:
         axes.set_ylim(0, None)
@@ -71,7 +73,7 @@ def line_figure(
     if over > 0:  # long numbers push the label of the axis towards the edge
         drawing.subplots_adjust(left=drawing.subplotpars.left + over / WIDTH)
     label_ends(drawing, axes, labels)
-    return finish(drawing, name, caption=caption, alt=alt, data=data, runs=tuple(dict.fromkeys(sorted(runs))))
+    return Figure(drawing, name, caption=caption, alt=alt, data=data, runs=sorted(runs))
 
 
 def _x_axis(axes: Axes, values: list[float]) -> None:

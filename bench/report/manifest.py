@@ -17,7 +17,7 @@ SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,250}")
 
 
 def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str, Any]:
-    """SHA-256 of each file written, and of the record of each run, profile and brought model."""
+    """SHA-256 of each file written, and of the record of each run, profile and external model."""
     store = evidence.store
     literature = literature_file(store.root)
     return {

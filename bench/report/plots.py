@@ -1,7 +1,6 @@
 """One figure of a report by itself, as matplotlib has it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure as Drawing
 
@@ -19,9 +18,7 @@ from bench.report.sections.scaling import scaling
 from bench.report.sections.speed import speed
 from bench.report.sections.tradeoffs import tradeoffs
 from bench.report.style import house_style
-
-if TYPE_CHECKING:
-    from bench.store.run_store import RunStore
+from bench.store.run_store import RunStore
 
 PLOTS: dict[str, tuple[Callable[[Evidence], Section], str]] = {
     "calibration": (calibration, "reliability"),
@@ -39,7 +36,7 @@ PLOTS: dict[str, tuple[Callable[[Evidence], Section], str]] = {
 """For each name the section that has such figures, and how the names of their files begin."""
 
 
-def draw(store: "RunStore", suite: str, name: str, which: str | None = None) -> Drawing:
+def draw(store: RunStore, suite: str, name: str, which: str | None = None) -> Drawing:
     """A figure of the report on a suite.
 
     Args:

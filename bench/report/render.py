@@ -1,32 +1,30 @@
 """From the run store to the files of a report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 import bench
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.frames import for_csv
-from bench.report import latex
-from bench.report.blocks import Figure, Header, Section, walk
+from bench.report.blocks import Figure
 from bench.report.citation import bibliography
+from bench.report.commands import RerunCommands
+from bench.report.document import Document, Header
 from bench.report.evidence import Evidence, gather
 from bench.report.examples import Pictures, with_examples
 from bench.report.manifest import listed_files, manifest
-from bench.report.markdown import to_markdown
-from bench.report.numbers import numbers
-from bench.report.page import to_html
-from bench.report.remake import Remake
 from bench.report.sections import sections_of
 from bench.report.style import house_style
-from bench.report.text import NOT_MEASURED, count, listed, split
+from bench.report.text import NOT_MEASURED, count, listed, split_label
+from bench.report.writers.html import to_html
+from bench.report.writers.latex import latex_tables
+from bench.report.writers.macros import latex_macros
+from bench.report.writers.markdown import to_markdown
+from bench.store.run_store import RunStore
 
-if TYPE_CHECKING:
-    from bench.store.run_store import RunStore
 
-
-def render(store: "RunStore", suite_name: str, out_dir: Path, pictures: Pictures | None = None) -> list[Path]:
+def render(store: RunStore, suite_name: str, out_dir: Path, pictures: Pictures | None = None) -> list[Path]:
     """Write the report on one suite; returns the files.
 
     index.html and report.md for readers, figures/ with the numbers behind each, tables/ and numbers.tex for
@@ -46,16 +44,16 @@ def render(store: "RunStore", suite_name: str, out_dir: Path, pictures: Pictures
         sections = sections_of(evidence)
         if pictures:
             sections = with_examples(evidence, sections, pictures)
-    header = header_of(evidence)
-    written = [path for figure in _figures(sections) for path in _write_figure(figure, out_dir / "figures")]
-    commands = Remake(evidence).commands
-    for name, write in (("index.html", to_html), ("report.md", to_markdown)):
-        write_text(out_dir / name, write(header, sections, commands))
-        written.append(out_dir / name)
-    sources = {f"tables/{name}.tex": text for name, text in latex.tables(sections).items()}
-    sources["numbers.tex"] = numbers(evidence, header)
-    sources["cite.bib"] = bibliography(evidence)
-    for name, text in sources.items():
+    document = Document(header_of(evidence), sections, RerunCommands(evidence).commands)
+    written = [path for figure in document.figures for path in _write_figure(figure, out_dir / "figures")]
+    texts = {
+        "index.html": to_html(document),
+        "report.md": to_markdown(document),
+        **{f"tables/{name}.tex": text for name, text in latex_tables(document).items()},
+        "numbers.tex": latex_macros(evidence, document.header),
+        "cite.bib": bibliography(evidence),
+    }
+    for name, text in texts.items():
         write_text(out_dir / name, text)
         written.append(out_dir / name)
     write_json(out_dir / "MANIFEST.json", manifest(evidence, out_dir, written))
@@ -73,14 +71,14 @@ def header_of(evidence: Evidence) -> Header:
     missing = planned - len(done)
     trials += f", {count(missing)} missing" if missing else ", none missing"
     trials += f", {count(diverged)} diverged" if diverged else ", none diverged"
-    titles = [suite.contestants[key].title for key in evidence.looks]
-    models = dict.fromkeys(titles or (evidence.titles[model] for model in evidence.model_looks))
-    data = dict.fromkeys(split(c.dataset, c.split_id) for c in suite.comparisons)
+    titles = [suite.contestants[key].title for key in evidence.styles]
+    models = dict.fromkeys(titles or (evidence.titles[model] for model in evidence.model_styles))
+    data = dict.fromkeys(split_label(c.dataset, c.split_id) for c in suite.comparisons)
     ran = done["finished"] if evidence.trains else pd.Series([p.finished for p in evidence.profiles])
     days = sorted(day[:10] for day in ran.dropna())
-    measured = [version for place in evidence.places for version in place.speed["torch"].dropna()]
+    measured = [version for platform in evidence.platforms for version in platform.speed["torch"].dropna()]
     torch = sorted({*done["torch"].dropna(), *measured})
-    machines = {*done["machine"].dropna(), *(place.machine for place in evidence.places)}
+    machines = {*done["machine"].dropna(), *(platform.machine for platform in evidence.platforms)}
     facts = (
         ("Models", listed(list(models))),
         ("Data", listed(list(data)) or "none"),
@@ -91,10 +89,6 @@ def header_of(evidence: Evidence) -> Header:
         ("Versions", f"VCBench {bench.__version__}" + (f", torch {listed(torch)}" if torch else "")),
     )
     return Header(evidence.name, suite.title, suite.description, facts)
-
-
-def _figures(sections: list[Section]) -> list[Figure]:
-    return [block for section in sections for block in walk(section.blocks) if isinstance(block, Figure)]
 
 
 def _write_figure(figure: Figure, folder: Path) -> list[Path]:

@@ -1,14 +1,13 @@
-"""One look for all figures: colours that colour-blind readers tell apart, markers and line styles."""
+"""One style for all figures: colours that colour-blind readers tell apart, markers and line styles."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 
-if TYPE_CHECKING:
-    from bench.store.records import Listing
+from bench.store.records import Listing
 
 INK, MUTED, GRID, PAPER = "#1d2329", "#66707a", "#dfe3e7", "#ffffff"
 
@@ -30,7 +29,7 @@ DASHES = ("-", (0, (5, 1.6)), (0, (5, 1.4, 1.2, 1.4)), (0, (1.4, 1.4)), (0, (7, 
 VARIABLES = {INK: "fig-ink", MUTED: "fig-muted", GRID: "fig-grid", PAPER: "fig-paper"} | {
     light: f"series-{number}" for number, (light, _) in enumerate(SERIES)
 }
-"""The CSS variable that takes the place of each colour where a figure stands in a page."""
+"""The CSS variable that stands for each colour where a figure stands in a page."""
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -72,8 +71,8 @@ RC: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """How one contestant is drawn, everywhere in a report: `slot` is its place in the palette."""
+class Style:
+    """How one contestant is drawn, everywhere in a report: `slot` is its position in the palette."""
 
     slot: int
 
@@ -98,11 +97,11 @@ class Look:
         return DASHES[self.slot % len(DASHES)]
 
 
-def assign_looks(suite: "Listing") -> dict[str, Look]:
-    """A look for each contestant of a suite, in the order in which its comparisons name them.
+def assign_styles(suite: Listing) -> dict[str, Style]:
+    """A style for each contestant of a suite, in the order in which its comparisons name them.
 
-    A model has one look throughout. Where one comparison has the same model more than once (trained in
-    two ways), the second of them has a look of its own, again the same in every comparison.
+    A model has one style throughout. Where one comparison has the same model more than once (trained in
+    two ways), the second of them has a style of its own, again the same in every comparison.
     """
     ranks = {key: 0 for comparison in suite.comparisons for key in comparison.contestants}
     for comparison in suite.comparisons:
@@ -113,7 +112,7 @@ def assign_looks(suite: "Listing") -> dict[str, Look]:
             seen[model] = seen.get(model, 0) + 1
     kinds = [(suite.contestants[key].model, rank) for key, rank in ranks.items()]
     slots = {kind: slot for slot, kind in enumerate(dict.fromkeys(kinds))}
-    return {key: Look(slots[kind]) for key, kind in zip(ranks, kinds, strict=True)}
+    return {key: Style(slots[kind]) for key, kind in zip(ranks, kinds, strict=True)}
 
 
 @contextmanager

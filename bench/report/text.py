@@ -21,7 +21,7 @@ def points(fraction: float | None, *, sign: bool = True, digits: int = 1) -> str
     return (text if float(text) else text.lstrip("+-")).replace("-", MINUS)
 
 
-def ends(low: float | None, high: float | None) -> tuple[str, str]:
+def interval_ends(low: float | None, high: float | None) -> tuple[str, str]:
     """Both ends of an interval of differences in points: with one decimal, or up to three so that none looks
     like 0 that is not, as a verdict depends on it."""
     if low is None or high is None or _missing(low) or _missing(high):
@@ -32,7 +32,7 @@ def ends(low: float | None, high: float | None) -> tuple[str, str]:
 
 def interval(low: float | None, high: float | None) -> str:
     """An interval of differences in points."""
-    return " to ".join(ends(low, high)) if not (_missing(low) or _missing(high)) else ""
+    return " to ".join(interval_ends(low, high)) if not (_missing(low) or _missing(high)) else ""
 
 
 def decimal(value: float, digits: int = 2) -> str:
@@ -45,12 +45,7 @@ def count(value: float) -> str:
     return NOT_MEASURED if _missing(value) else f"{int(value):,}".replace(",", NARROW_SPACE)
 
 
-def plus_minus(spread: str) -> str:
-    """The part of a number that follows its mean."""
-    return f"± {spread}" if spread else ""
-
-
-def subset(shots: int | None, images_per_class: float) -> str:
+def size_label(shots: int | None, images_per_class: float) -> str:
     """How many images of each class a model was trained on."""
     if shots is not None:
         return str(shots)
@@ -59,15 +54,15 @@ def subset(shots: int | None, images_per_class: float) -> str:
     return f"all ({'about ' * (images_per_class % 1 > 0)}{images_per_class:.0f})"
 
 
-def at_size(shots: int | None, images_per_class: float) -> str:
+def size_phrase(shots: int | None, images_per_class: float) -> str:
     """The same, within a sentence."""
     if shots is None:
-        size = "" if _missing(images_per_class) else subset(None, images_per_class).removeprefix("all (")
+        size = "" if _missing(images_per_class) else size_label(None, images_per_class).removeprefix("all (")
         return "the whole training split" + (size and f" ({size.removesuffix(')')} images per class)")
     return f"{shots} image{'' if shots == 1 else 's'} per class"
 
 
-def split(dataset: str, split_id: str | None) -> str:
+def split_label(dataset: str, split_id: str | None) -> str:
     """A dataset with its division into train, val and test."""
     return f"{dataset} ({split_id or 'default split'})"
 
@@ -77,7 +72,7 @@ def listed(items: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
-def noted(notes: Mapping[str, Iterable[str]], before: str = "") -> tuple[str, ...]:
+def merge_notes(notes: Mapping[str, Iterable[str]], before: str = "") -> tuple[str, ...]:
     """Each note once: as it is if it holds for all keys, else after those that it holds for.
 
     Args:
@@ -93,10 +88,10 @@ def noted(notes: Mapping[str, Iterable[str]], before: str = "") -> tuple[str, ..
     )
 
 
-def remark(notes: Iterable[str]) -> str:
+def notes_sentence(notes: Iterable[str]) -> str:
     """Notes as what follows a caption; nothing where there are none."""
-    words = "; ".join(notes)
-    return f" Notes: {words}." if words else ""
+    text = "; ".join(notes)
+    return f" Notes: {text}." if text else ""
 
 
 def _missing(value: float | None) -> bool:

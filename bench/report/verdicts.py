@@ -1,14 +1,10 @@
 """Contrasts in words: the answer, the chooser and `vcbench cite` say the same of the same data."""
 
-from typing import TYPE_CHECKING
-
 from bench.analysis.contrasts import Finding
 from bench.analysis.flags import Flag
 from bench.files import slug
-from bench.report.text import NOT_MEASURED, count, interval, percent, points, subset
-
-if TYPE_CHECKING:
-    from bench.store.records import Listing
+from bench.report.text import NOT_MEASURED, count, interval, percent, points, size_label
+from bench.store.records import Listing
 
 NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"
@@ -40,12 +36,12 @@ def pair_name(finding: Finding) -> str:
     return " against ".join(finding.titles)
 
 
-def where(suite: "Listing", comparison: str) -> str:
+def trained_how(suite: Listing, comparison: str) -> str:
     """On what and how the models of a comparison are trained, for the beginning of a sentence."""
     own = next(c for c in suite.comparisons if c.name == comparison)
-    words = f"On {dataset_title(own.dataset)}, {regime(own.recipe)}"
-    alike = [c for c in suite.comparisons if (c.dataset, c.recipe) == (own.dataset, own.recipe)]
-    return words if len(alike) == 1 else f"{words} ({comparison})"
+    text = f"On {dataset_title(own.dataset)}, {regime(own.recipe)}"
+    same = [c for c in suite.comparisons if (c.dataset, c.recipe) == (own.dataset, own.recipe)]
+    return text if len(same) == 1 else f"{text} ({comparison})"
 
 
 def dataset_title(name: str) -> str:
@@ -56,14 +52,14 @@ def dataset_title(name: str) -> str:
 def regime(recipe: str) -> str:
     """How a recipe uses a network, in a few words."""
     kinds = {"linear-probe": "as frozen features", "finetune": "fine-tuned", "scratch": "from random weights"}
-    return next((words for kind, words in kinds.items() if recipe.startswith(kind)), f"by recipe {recipe}")
+    return next((text for kind, text in kinds.items() if recipe.startswith(kind)), f"by recipe {recipe}")
 
 
 def trained_on(finding: Finding) -> str:
     """How many images per class the models were trained on."""
     shots = finding.pair.shots
     if shots is None:
-        size = subset(None, finding.images_per_class).removeprefix("all").removesuffix(")")
+        size = size_label(None, finding.images_per_class).removeprefix("all").removesuffix(")")
         return "all training images" + (size and f"{size} per class)")
     whole = finding.has(Flag.IMAGES_ONLY, Flag.WHOLE_SPLIT)
     plural = "" if shots == 1 else "s"
@@ -73,11 +69,11 @@ def trained_on(finding: Finding) -> str:
 def difference(finding: Finding) -> str:
     """The difference with its interval, where there is one."""
     result = finding.contrast
-    words = f"{points(result.estimate)} points"
+    text = f"{points(result.estimate)} points"
     if not finding.has_interval:
-        return words
+        return text
     over = " over test images alone" if result.images_only else ""
-    return f"{words} (95 % interval{over} {interval(result.low, result.high)})"
+    return f"{text} (95 % interval{over} {interval(result.low, result.high)})"
 
 
 def conclusion(finding: Finding) -> str:
@@ -121,12 +117,15 @@ def briefly(finding: Finding) -> str:
     if finding.result is None:
         return f"{size}: {NOT_MEASURED}"
     means = " against ".join(percent(mean) for mean in finding.accuracy)
-    word = {"better": f"{finding.titles[0]} is better", "worse": f"{finding.titles[1]} is better"}
-    word |= {"inconclusive": "not decided", "none": "no verdict"}
-    said = word.get(finding.result.verdict, finding.result.verdict)
+    text = {
+        "better": f"{finding.titles[0]} is better",
+        "worse": f"{finding.titles[1]} is better",
+        "inconclusive": "not decided",
+        "none": "no verdict",
+    }.get(finding.result.verdict, finding.result.verdict)
     if finding.untrained:
-        said = "nothing follows, as not both were trained"
-    return f"{size}: {means} % ({points(finding.result.estimate)}, {said})"
+        text = "nothing follows, as not both were trained"
+    return f"{size}: {means} % ({points(finding.result.estimate)}, {text})"
 
 
 def what_would_decide(finding: Finding) -> str:

@@ -10,7 +10,8 @@ from bench.analysis.withdrawn import WITHDRAWN, read_withdrawn
 from bench.errors import StoreError
 from bench.report.blocks import Table, walk
 from bench.report.evidence import gather
-from bench.report.sections.protocol import looks_at_test, protocol
+from bench.report.sections.looks import looks_at_test
+from bench.report.sections.protocol import protocol
 from bench.store.run_store import RunStore
 
 NAME = "withdrawn.csv"

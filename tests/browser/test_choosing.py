@@ -10,8 +10,8 @@ pytest.importorskip("browser.conftest")
 from report import make_store
 from report.make_profiles import CPU, add_profiles, images_per_s, peak_mib
 
-from bench.report.measured import rate
 from bench.report.render import render
+from bench.report.row_text import rate
 from bench.store.run_store import RunStore
 
 # The batch at which models are compared where a suite declares none.
@@ -44,7 +44,7 @@ def ask(open_page):
         page.get_by_label("Runs on").select_option(label=device)
         page.get_by_label("What matters most").select_option(label=matters)
         page.get_by_label("Images per class", exact=True).fill(images)
-        return page.locator("#chooser .said").inner_text()
+        return page.locator("#chooser .answer").inner_text()
 
     asked.page = page
     return asked
@@ -56,7 +56,7 @@ def test_throughput_with_its_interval_and_rows(ask):
     assert f"DeiT-Ti has the highest throughput: {rate(best)} images/s" in said
     assert f"(95 % interval {rate(0.97 * best)} to {rate(1.03 * best)})" in said
     assert CPU["machine"] in said and "fp32, as trained, batch 32, 224 px" in said
-    tables = [link.get_attribute("href") for link in ask.page.locator("#chooser .said a").all()]
+    tables = [link.get_attribute("href") for link in ask.page.locator("#chooser .answer a").all()]
     assert {"#table-accuracy-from-scratch", "#table-speed-cpu"} <= set(tables)
     assert all(ask.page.locator(table).count() == 1 for table in tables)
 
@@ -98,7 +98,7 @@ def test_equal_models_and_those_that_are_missing_are_named(chromium, tmp_path):
     page = chromium.new_page()
     page.goto((tmp_path / "out" / "index.html").as_uri())
     page.get_by_label("Images per class", exact=True).fill("5")
-    said = page.locator("#chooser .said").inner_text()
+    said = page.locator("#chooser .answer").inner_text()
     page.close()
     assert "DeiT-Ti/4 has the highest mean accuracy" in said and "Equal to it: ResNet-18. " in said
     assert "ViT-Ti/4: not measured at this size." in said

@@ -98,7 +98,7 @@ def test_filtering(open_page):
 def test_the_chooser_names_the_best_measured_model(open_page):
     page = open_page()
     page.get_by_label("What matters most").select_option(label="Accuracy")
-    said = page.locator("#chooser .said")
+    said = page.locator("#chooser .answer")
     for shots, images in ((1, "1"), (5, "5"), (20, "20"), (None, "80")):
         page.get_by_label("Images per class", exact=True).fill(images)
         text = said.inner_text()
@@ -115,7 +115,7 @@ def test_the_chooser_names_the_best_measured_model(open_page):
 
 def test_the_chooser_between_and_beyond_the_measured_sizes(open_page):
     page = open_page()
-    said, images = page.locator("#chooser .said"), page.get_by_label("Images per class", exact=True)
+    said, images = page.locator("#chooser .answer"), page.get_by_label("Images per class", exact=True)
     images.fill("7")
     text = said.inner_text()
     assert f"{mean('resnet', 5):.1f} %" in text and f"{mean('resnet', 20):.1f} %" in text

@@ -47,16 +47,16 @@ def test_rows_and_contrasts_at_a_size(tmp_path):
     right = [round(true_top1("resnet", 5, r) * TEST_IMAGES) for r in range(3)]
     point = mean_interval([[1] * n + [0] * (TEST_IMAGES - n) for n in right])
     ends = f"{100 * point.low:.1f} to {100 * point.high:.1f}"
-    assert f"(n = 3, 95 % interval {ends})" in row["words"]
+    assert f"(n = 3, 95 % interval {ends})" in row["text"]
     few = next(r for r in comparison["rows"] if (r["contestant"], r["size"]) == ("vit", 5))
-    assert "interval " not in few["words"].partition(";")[0] and "no interval" in few["words"]
-    words = [c["words"] for c in comparison["contrasts"] if c["size"] == 5]
+    assert "interval " not in few["text"].partition(";")[0] and "no interval" in few["text"]
+    words = [c["text"] for c in comparison["contrasts"] if c["size"] == 5]
     assert words[0].startswith("DeiT-Ti/4 against ResNet-18: ")
     assert words[1].startswith("ViT-Ti/4 against ResNet-18: ") and "too few for an interval;" in words[1]
     assert comparison["label"] == "from-scratch: digits (official), 32 px"
     # Of exploratory contrasts none calls a model better.
     for found in comparison["contrasts"]:
-        primary, worse = found["a"] == "deit", "; ResNet-18 is better" in found["words"]
+        primary, worse = found["a"] == "deit", "; ResNet-18 is better" in found["text"]
         assert found["better"] == ("resnet" if primary and worse else None)
     assert any(found["better"] for found in comparison["contrasts"])
 
@@ -88,7 +88,7 @@ def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
     add_profiles(tmp_path, ["deit_tiny_patch16_224", "resnet18"], fits={"resnet18": 32}, busy=True)
     add_profiles(tmp_path, ["resnet18"], place=GPU, speedup=100)
     (block,) = chooser(gather(RunStore(tmp_path), "tiny"))
-    cpu, gpu = block.data["comparisons"][0]["places"]
+    cpu, gpu = block.data["comparisons"][0]["platforms"]
     assert (cpu["kind"], gpu["kind"]) == ("CPU", "GPU") and set(gpu["measured"]["memory"]["rows"]) == {
         "resnet"
     }
@@ -96,13 +96,13 @@ def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
     assert found["table"] == "speed-cpu" and "batch 32" in found["where"]
     row, rate = found["rows"]["deit"], images_per_s(1.254, 32)
     assert (row["value"], row["low"]) == (pytest.approx(rate), pytest.approx(0.97 * rate))
-    assert row["words"].startswith(f"{rate:.1f} images/s (95 % interval ") and "machine busy" in row["words"]
+    assert row["text"].startswith(f"{rate:.1f} images/s (95 % interval ") and "machine busy" in row["text"]
     assert cpu["measured"]["memory"]["rows"]["resnet"]["value"] == pytest.approx(peak_mib(1.814, 32))
     assert not cpu["measured"].get("energy", {}).get("rows")
     # Nothing was measured at another input size.
     make_store(tmp_path, shots=(5,), comparison=pair | {"input_size": 32})
     (block,) = chooser(gather(RunStore(tmp_path), "tiny"))
-    assert all(place["measured"] == {} for place in block.data["comparisons"][0]["places"])
+    assert all(place["measured"] == {} for place in block.data["comparisons"][0]["platforms"])
 
 
 def test_nothing_measured_has_no_chooser(tmp_path):

@@ -31,18 +31,17 @@ from bench.report.axes import measured_axes
 from bench.report.blocks import Figure, Table, walk
 from bench.report.evidence import gather
 from bench.report.measured import headlines_of
-from bench.report.numbers import numbers
 from bench.report.published import published_cost, published_speed
 from bench.report.render import header_of, render
 from bench.report.sections.cost import cost
 from bench.report.sections.end_to_end import end_to_end
 from bench.report.sections.memory import memory
-from bench.report.sections.pareto import front
 from bench.report.sections.scaling import scaling
 from bench.report.sections.speed import speed
-from bench.report.sections.tradeoffs import tradeoffs
+from bench.report.sections.tradeoffs import front, tradeoffs
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED
+from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
 ROOT = Path(__file__).parent.parent.parent
@@ -177,10 +176,10 @@ def test_a_row_that_is_unstable_has_no_number_anywhere(tmp_path):
     assert column(table, "JPEG to label (images/s)")[column(table, "Model").index("ResNet-50")] == "withheld"
     stages = blocks(staged, Figure)["stages-cpu"]
     assert "resnet50" not in set(stages.data["model"]) and "ResNet-50" in stages.caption
-    text = numbers(found, header_of(found))
+    text = latex_macros(found, header_of(found))
     assert "77.7" not in text and text.count("% no number: ") == 2 and "withheld: unstable" in text
     axes = measured_axes(
-        found.places[0], {m: m for m in MODELS}, 224, headlines_of(listing(headlines=headlines([8])))
+        found.platforms[0], {m: m for m in MODELS}, 224, headlines_of(listing(headlines=headlines([8])))
     )
     assert set(axes["throughput"].values) == set(MODELS) - {"resnet50"} and set(axes["memory"].values) == set(
         MODELS

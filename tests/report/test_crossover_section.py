@@ -9,7 +9,7 @@ from report.make_store import make_store
 
 from bench.analysis.crossovers import Crossing, Crossover, crossover_of
 from bench.report.evidence import gather
-from bench.report.sections.efficiency import crossover_in_words, crossover_table
+from bench.report.sections.crossovers import crossover_sentence, crossover_table
 from bench.store.run_store import RunStore
 
 
@@ -72,11 +72,11 @@ def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
     found = crossover_of(pair)
     assert crossover_of([f for f in evidence.findings if f.pair.a == "vit"]) is None
     assert found.status == "crossover" and found.crossings[0].leader == "a"
-    assert crossover_in_words(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
+    assert crossover_sentence(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
 
 
 def test_crossover_in_words():
     both = ("A", "B")
     found = Crossover("crossover", (Crossing(2, 10, 4.5, "b"),))
-    assert crossover_in_words(found, both) == "B is better at 2, A at 10; about 4.5 by interpolation"
-    assert crossover_in_words(Crossover("inconclusive"), both) == "inconclusive"
+    assert crossover_sentence(found, both) == "B is better at 2, A at 10; about 4.5 by interpolation"
+    assert crossover_sentence(Crossover("inconclusive"), both) == "inconclusive"

@@ -1,4 +1,4 @@
-"""The verdict worked by hand, against the analysis and against scipy."""
+"""The verdict worked by hand, against the analysis and against a pocket calculator."""
 
 import re
 
@@ -18,6 +18,11 @@ def test_the_five_numbers_are_those_of_the_analysis():
     assert (mean, mean - half, mean + half) == pytest.approx((found.estimate, found.low, found.high))
     assert np.hypot(runs, images) == pytest.approx(found.se) and p == pytest.approx(found.p_adjusted)
     assert runs == pytest.approx(stats.sem(table.mean(1)))
+    changing = np.square(table - table.mean(1)[:, None] - table.mean(0) + table.mean()).sum() / (2 * 1999)
+    assert images == pytest.approx(np.sqrt((table.mean(0).var(ddof=1) - changing / 3) / 2000))
+    assert half == pytest.approx(np.hypot(stats.t.ppf(0.975, 2) * runs, stats.t.ppf(0.975, 1999) * images))
+    tail = p / COMPARISONS / 2
+    assert mean == pytest.approx(np.hypot(stats.t.isf(tail, 2) * runs, stats.t.isf(tail, 1999) * images))
     assert found.verdict == "inconclusive" and found.excludes_0
 
 

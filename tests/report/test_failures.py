@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix, recall_score
 
 from bench.report.evidence import gather
 from bench.report.sections.calibration import calibration
-from bench.report.sections.failures import _confusion, failures, most_confused, per_class
+from bench.report.sections.failures import _confusions, failures, most_confused, per_class
 from bench.store.run_store import RunStore
 
 
@@ -20,7 +20,7 @@ def test_confusions_of_all_replicates_agree_with_sklearn(tmp_path):
     assert len(outputs) == 2
     labels = np.concatenate([found.labels for found in outputs])
     predicted = np.concatenate([found.predicted for found in outputs])
-    confusion = _confusion(evidence, cell)
+    confusion = _confusions(evidence, cell).counts
     np.testing.assert_array_equal(confusion, confusion_matrix(labels, predicted, labels=range(10)))
     np.testing.assert_allclose(per_class(confusion), recall_score(labels, predicted, average=None))
 

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from bench.report.figures import _wrapped, spread_out
 from bench.report.render import render
-from bench.report.style import SERIES, VARIABLES, assign_looks
+from bench.report.style import SERIES, VARIABLES, assign_styles
 from bench.store.run_store import RunStore
 
 
@@ -60,7 +60,7 @@ def listing(models, *comparisons):
 
 def test_a_model_has_one_look_and_a_second_way_of_training_another():
     models = {"vit-pretrained": "vit", "resnet": "resnet50", "vit": "vit", "deit": "vit"}
-    looks = assign_looks(listing(models, ["vit-pretrained", "resnet"], ["vit", "deit", "resnet"]))
+    looks = assign_styles(listing(models, ["vit-pretrained", "resnet"], ["vit", "deit", "resnet"]))
     assert looks["vit-pretrained"] == looks["vit"] != looks["deit"]
     assert len({look.slot for look in looks.values()}) == 3
 
@@ -97,7 +97,7 @@ def test_labels_have_two_lines_at_most(text, lines):
 @pytest.mark.parametrize("slot", range(8))
 def test_looks_differ_in_more_than_colour(slot):
     names = [str(n) for n in range(20)]
-    looks = assign_looks(listing({name: name for name in names}, names))
+    looks = assign_styles(listing({name: name for name in names}, names))
     others = [look for key, look in looks.items() if key != str(slot)]
     own = looks[str(slot)]
     assert all((own.colour, own.marker) != (other.colour, other.marker) for other in others)

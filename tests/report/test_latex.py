@@ -11,10 +11,11 @@ from pypdf import PdfReader
 from report.make_store import make_store, run_id, true_top1
 
 from bench.report.blocks import Column, Field, Section, Table
-from bench.report.escape import latex as escape
-from bench.report.latex import tables
+from bench.report.document import Document, Header
 from bench.report.render import render
-from bench.report.sections.pareto import front
+from bench.report.sections.tradeoffs import front
+from bench.report.writers.escape import latex as escape
+from bench.report.writers.latex import latex_tables
 from bench.store.run_store import RunStore
 
 NASTY = "<script>alert(1)</script> 100%_of & $more$ \\input{x} #1 ~^ {} |"
@@ -35,6 +36,12 @@ def report(tmp_path_factory):
     return root, written
 
 
+def written(table):
+    """One table as LaTeX."""
+    document = Document(Header("s", "S", "", ()), [Section("s", "S", (table,))], lambda ids: "")
+    return latex_tables(document)[table.name]
+
+
 def unescaped(text):
     """LaTeX's special signs that stand without a backslash, commands of this module aside."""
     text = re.sub(r"\\text\w+\{\}|\{\\char34\}|\\[&%$#_{}]|\$[-]\$|\$\\(?:pm|times|cdot)\$", "", text)
@@ -53,7 +60,7 @@ def test_escape_leaves_no_special_sign():
 def test_any_letter_and_any_first_letter_can_be_set(tmp_path):
     texts = ["[x]", "*x", "\u65e5", *(f"x{chr(code)}y" for code in range(0x21, 0x250))]
     rows = tuple((Field(text), Field(text)) for text in texts)
-    table = tables([Section("s", "S", (Table("t", "t", (Column("A"), Column("B")), rows),))])["t"]
+    table = written(Table("t", "t", (Column("A"), Column("B")), rows))
     body = table.replace("tabular", "longtable")
     paper = (
         rf"\documentclass{{article}}\usepackage{{booktabs,longtable}}\begin{{document}}{body}\end{{document}}"
@@ -71,7 +78,7 @@ def test_a_table_with_numbers_spreads_and_gaps():
         (Field("C"), Field("not measured"), Field("12")),
     )
     table = Table("t", "100% of it", columns, rows, frozenset({0, 1}))
-    text = tables([Section("s", "S", (table,))])["t"]
+    text = written(table)
     assert text.splitlines() == [
         r"% 100\% of it",
         r"% Needs \usepackage{booktabs,siunitx}.",
@@ -94,7 +101,7 @@ def test_a_table_with_numbers_spreads_and_gaps():
 def test_a_plus_before_a_difference_is_printed(tmp_path):
     columns = (Column("Model"), Column("Difference (points)", numeric=True))
     rows = ((Field("A"), Field("+12.5")), (Field("B"), Field("\u22123.4")))
-    table = tables([Section("s", "S", (Table("t", "t", columns, rows),))])["t"]
+    table = written(Table("t", "t", columns, rows))
     paper = (
         r"\documentclass{article}\usepackage{booktabs,siunitx}\begin{document}" + table + r"\end{document}"
     )

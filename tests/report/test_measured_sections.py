@@ -14,18 +14,10 @@ from bench.exchange.cite import citation, to_model_index
 from bench.files import slug
 from bench.report.citation import bibliography
 from bench.report.evidence import gather
-from bench.report.measured import (
-    Place,
-    brief,
-    headline_rows,
-    headlines_of,
-    in_words,
-    places,
-    rate,
-    state,
-)
-from bench.report.numbers import numbers
+from bench.report.measured import Platform, headline_rows, headlines_of, platforms
 from bench.report.render import header_of
+from bench.report.row_text import describe_setting, rate, row_notes, three_digits
+from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
 MODELS = ["deit_tiny_patch16_224", "resnet18", "resnet50"]
@@ -61,32 +53,32 @@ def evidence(tmp_path_factory):
 
 
 def test_places_hold_the_rows_of_their_machine_alone(evidence):
-    cpu, gpu = evidence.places
+    cpu, gpu = evidence.platforms
     assert (cpu.kind, cpu.key, gpu.kind, gpu.key) == ("CPU", "cpu", "GPU", "example-gpu")
     assert set(cpu.speed["machine"]) == {CPU["machine"]} and set(gpu.memory["device"]) == {GPU["device"]}
     assert len(cpu.speed) + len(gpu.speed) == len(evidence.measured["speed"])
 
 
 def test_only_models_of_the_suite_are_shown(evidence):
-    assert set(evidence.measured["speed"]["model"]) == set(MODELS) == set(evidence.model_looks)
+    assert set(evidence.measured["speed"]["model"]) == set(MODELS) == set(evidence.model_styles)
     assert not evidence.trains
 
 
 def test_two_machines_with_the_same_device_have_names_of_their_own():
     table = pd.DataFrame({"device": ["cpu", "cpu"], "machine": ["B", "A"], "model": ["m", "m"]})
     nothing = table.iloc[:0]
-    found = places({"speed": table, "memory": nothing, "end_to_end": nothing, "loading": nothing})
+    found = platforms({"speed": table, "memory": nothing, "end_to_end": nothing, "loading": nothing})
     assert [(place.key, place.machine) for place in found] == [("cpu", "A"), ("cpu-2", "B")]
 
 
 def test_a_headline_is_what_the_suite_declares(evidence):
     """The largest batch that it names, of which one model ran out of memory."""
-    cpu = evidence.places[0]
+    cpu = evidence.platforms[0]
     (declared,) = evidence.headlines
     assert (declared.mode, declared.batch_size) == ("infer", 128)
     found = headline_rows(cpu, "speed", replace(declared, batch_sizes=(16,)))
     assert set(found.rows["batch_size"]) == {16} and len(found.rows) == 3
-    assert found.words.startswith("inference, fp32, as trained, batch 16, 224 px")
+    assert found.setting.startswith("inference, fp32, as trained, batch 16, 224 px")
     by_model = dict(zip(found.rows["model"], found.rows["images_per_s"], strict=True))
     assert by_model["resnet18"] == pytest.approx(images_per_s(1.814, 16))
     largest = headline_rows(cpu, "speed", replace(declared, batch_sizes=(128,))).rows.set_index("model")
@@ -94,7 +86,7 @@ def test_a_headline_is_what_the_suite_declares(evidence):
 
 
 def test_what_ran_out_of_memory_is_among_the_rows(evidence):
-    found = headline_rows(evidence.places[0], "speed", evidence.headlines[0]).rows
+    found = headline_rows(evidence.platforms[0], "speed", evidence.headlines[0]).rows
     lost = found[found["outcome"] == "out_of_memory"]
     assert set(lost["model"]) == {"resnet50"} and list(lost["batch_size"]) == [32, 64, 128]
 
@@ -106,7 +98,7 @@ def headline(**changes):
 
 def at(table):
     empty = table.iloc[:0]
-    return Place("cpu", "m", "cpu", 2, "2.11.0", False, {"speed": table, "memory": empty})
+    return Platform("cpu", "m", "cpu", 2, "2.11.0", False, {"speed": table, "memory": empty})
 
 
 @pytest.mark.parametrize(
@@ -130,7 +122,7 @@ def test_rows_in_another_setting_are_no_headline(name, value):
 def test_threads_and_torch_make_a_place_of_their_own(name, value):
     table = rows({"model": "a"}, {"model": "a", name: value}).assign(device="cpu", machine="M")
     nothing = table.iloc[:0]
-    found = places({"speed": table, "memory": nothing, "end_to_end": nothing, "loading": nothing})
+    found = platforms({"speed": table, "memory": nothing, "end_to_end": nothing, "loading": nothing})
     assert [len(place.speed) for place in found] == [1, 1]
     assert len({place.name for place in found}) == 2 and str(value) in found[1].name
 
@@ -156,18 +148,18 @@ def test_a_listing_of_an_earlier_version_compares_what_is_measured_by_default():
 
 def test_state_says_what_disturbed_a_row():
     missing = {"unstable": pd.NA, "busy": pd.NA, "steady": pd.NA}
-    assert state({"outcome": "measured", **missing}) == ()
+    assert row_notes({"outcome": "measured", **missing}) == ()
     disturbed = {"outcome": "measured", "busy": True, "other_cores": 0.74, "unstable": True}
-    assert state(disturbed) == ("machine busy: 0.7 cores of other work", "unstable")
+    assert row_notes(disturbed) == ("machine busy: 0.7 cores of other work", "unstable")
     apart = {"outcome": "measured", "unstable": True, "images_per_s": 10.0, "earlier_images_per_s": 12.5}
-    assert state(apart) == ("unstable: 10.0 images/s now, 12.5 earlier",)
-    assert state(apart | {"as_trained": True}) == ("withheld: unstable, far from an earlier measurement",)
-    assert state({"outcome": "failed", "reason": "output is not finite"}) == ("output is not finite",)
-    assert state({"outcome": "out_of_memory", "reason": None, "busy": True}) == ("out of memory",)
+    assert row_notes(apart) == ("unstable: 10.0 images/s now, 12.5 earlier",)
+    assert row_notes(apart | {"as_trained": True}) == ("withheld: unstable, far from an earlier measurement",)
+    assert row_notes({"outcome": "failed", "reason": "output is not finite"}) == ("output is not finite",)
+    assert row_notes({"outcome": "out_of_memory", "reason": None, "busy": True}) == ("out of memory",)
 
 
 def test_words_and_numbers():
-    words = in_words(
+    words = describe_setting(
         ROW | {"mode": "train", "compiled": True, "memory_format": "channels_last", "threads": 1}
     )
     expected = "training step, fp32, channels last, compiled, batch 1, 224 px, 1\u202f000 classes, 1 thread"
@@ -179,11 +171,11 @@ def test_words_and_numbers():
         "1\u202f234",
         "not measured",
     ]
-    assert [brief(x) for x in (0.01234, 999.4, 1333.3)] == ["0.0123", "999", "1\u202f333"]
+    assert [three_digits(x) for x in (0.01234, 999.4, 1333.3)] == ["0.0123", "999", "1\u202f333"]
 
 
 def test_costs_and_speeds_are_numbers_for_a_paper(evidence):
-    text = numbers(evidence, header_of(evidence))
+    text = latex_macros(evidence, header_of(evidence))
     rate_of = images_per_s(1.814, 16)
     where = "cpu/example-cpu-2-cores-8-gib/infer/resnet18/fp32-channels-last-eager-freed-kept"
     setting = "batch-16/224px/1000-classes/2-threads/torch-2-11-0"
@@ -200,7 +192,7 @@ def test_costs_and_speeds_are_numbers_for_a_paper(evidence):
 
 def keys(root):
     found = gather(RunStore(root), "backbones")
-    pairs = re.findall(r"csname vcnum@(\S+)\\endcsname\{(.*)\}", numbers(found, header_of(found)))
+    pairs = re.findall(r"csname vcnum@(\S+)\\endcsname\{(.*)\}", latex_macros(found, header_of(found)))
     assert len(dict(pairs)) == len(pairs), "a key twice"
     return dict(pairs)
 

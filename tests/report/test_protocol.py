@@ -8,8 +8,9 @@ from report.make_store import make_store, run_id
 from bench.analysis.simulation.study import stored
 from bench.report.blocks import Prose, Table, walk
 from bench.report.evidence import gather
-from bench.report.sections.protocol import looks_at_test, protocol
-from bench.report.sections.simulated import rates_in_words, simulated
+from bench.report.sections.looks import looks_at_test
+from bench.report.sections.protocol import protocol
+from bench.report.sections.simulated import rates_sentence, simulated
 from bench.store.run_store import RunStore
 
 
@@ -92,7 +93,7 @@ def test_nothing_run_says_so(tmp_path):
 def test_the_worst_rates_are_those_of_the_study(replicates):
     study = stored().query("claim == 'verdict' and replicates == @replicates")
     worst = f"{100 * max(study.false_claims):.1f} %"
-    assert f"{worst} with {replicates} replicates" in rates_in_words()
+    assert f"{worst} with {replicates} replicates" in rates_sentence()
     found = {(row[0].text, row[1].text): row for row in simulated()[1].rows}
     assert f"{found['verdict', str(replicates)][2].text} %" == worst
 

@@ -15,10 +15,10 @@ from pypdf import PdfReader
 from report.make_store import make_store, run_id, true_top1
 
 from bench.errors import InputError
+from bench.report.commands import RerunCommands
 from bench.report.evidence import gather
-from bench.report.markdown import escape
-from bench.report.remake import Remake
 from bench.report.render import render
+from bench.report.writers.markdown import escape
 from bench.store.run_store import RunStore
 
 ROOT = Path(__file__).parent.parent.parent
@@ -169,19 +169,19 @@ def test_commands_of_parts_variants_and_profiles(tmp_path):
         path.parent.mkdir()
         speed |= {"versions": {}, "outcome": "measured", "classes": 1000, "compiled": False}
         path.write_text(json.dumps({"format": 1} | speed))
-    remake = Remake(gather(RunStore(tmp_path), "tiny+ab12"))
+    commands = RerunCommands(gather(RunStore(tmp_path), "tiny+ab12"))
     run = "vcbench run tiny.toml --set 'recipe.budget.epochs=2 x' --results STORE"
     report = "vcbench report tiny+ab12 --results STORE"
     trial = run_id("tiny+ab12", "vit", 5, 0)
-    assert remake.commands([]) == report
-    assert remake.commands([trial]) == f"{run} --only=from-scratch\n{report}"
-    assert remake.commands(listing["profiles"]) == f"{run}\n{report}"
-    assert remake.commands(["speed1", "speed32"]).splitlines() == [
+    assert commands.commands([]) == report
+    assert commands.commands([trial]) == f"{run} --only=from-scratch\n{report}"
+    assert commands.commands(listing["profiles"]) == f"{run}\n{report}"
+    assert commands.commands(["speed1", "speed32"]).splitlines() == [
         "vcbench profile resnet50 --what speed --mode infer --batch-size 1,32 --input-size 224 "
         "--precision fp32 --classes 1000 --threads 2 --results STORE",
         report,
     ]
-    assert remake.commands([last]).startswith("vcbench profile ")
+    assert commands.commands([last]).startswith("vcbench profile ")
 
 
 def test_costs_are_exact(report):

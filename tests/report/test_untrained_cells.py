@@ -12,8 +12,9 @@ from bench.report.chooser import chooser
 from bench.report.evidence import gather
 from bench.report.sections.answer import answer
 from bench.report.sections.complementarity import complementarity
-from bench.report.sections.efficiency import crossover_table, efficiency
-from bench.report.sections.pareto import pareto_figures
+from bench.report.sections.crossovers import crossover_table
+from bench.report.sections.efficiency import efficiency
+from bench.report.sections.tradeoffs import pareto_figures
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
@@ -92,8 +93,8 @@ def test_answer_chooser_and_citation_give_the_reason(tmp_path):
     lost = {(row["contestant"], row["size"]) for row in comparison["rows"] if row["untrained"]}
     assert lost == {("resnet", 80), ("resnet", 1)}
     at = {c["size"]: c for c in comparison["contrasts"] if c["a"] == "deit"}
-    assert why in at[80]["words"] and at[80]["better"] is None and at[1]["better"] is None
-    assert at[5]["better"] == "resnet" or "not decided" in at[5]["words"]
+    assert why in at[80]["text"] and at[80]["better"] is None and at[1]["better"] is None
+    assert at[5]["better"] == "resnet" or "not decided" in at[5]["text"]
 
 
 def test_models_that_were_not_paired_are_cited_with_the_reason(tmp_path):

@@ -160,7 +160,7 @@ def test_page_chooser_and_citation_say_the_same(tmp_path):
     chosen = chooser(evidence)[0].data
     assert chosen["start"] == "80"
     (words,) = [
-        c["words"] for c in chosen["comparisons"][0]["contrasts"] if (c["size"], c["a"]) == (80, "deit")
+        c["text"] for c in chosen["comparisons"][0]["contrasts"] if (c["size"], c["a"]) == (80, "deit")
     ]
     assert said.split(": ", 1)[1].split("; ")[0] in words and conclusion(evidence.findings[3]) in words
 

@@ -51,7 +51,7 @@ RESULTS: tuple[Make, ...] = (
 )
 METHODS: tuple[Make, ...] = (protocol, literature, machines, reproduce)
 
-# Of a suite that trains nothing: what it measures, and no words on accuracy but one line.
+# Of a suite that trains nothing: what it measures, and one line on accuracy.
 PROFILES: tuple[Make, ...] = (untrained, cost, scaling, speed, end_to_end, memory)
 PROFILE_METHODS: tuple[Make, ...] = (machines, reproduce)
 

@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from bench.analysis.contrasts import Finding
-from bench.report.blocks import Block, Claim, Claims, Prose, Section
+from bench.report.blocks import Claim, Claims, Section
 from bench.report.chooser import chooser
 from bench.report.evidence import Evidence
 from bench.report.text import NOT_MEASURED, percent, points
@@ -15,10 +15,10 @@ from bench.report.verdicts import (
     short_notes,
     statement,
     table_of,
+    trained_how,
     trained_on,
     verdict,
     what_would_decide,
-    where,
 )
 
 MOST = 5
@@ -29,18 +29,21 @@ def answer(evidence: Evidence) -> Section:
     primary = [finding for finding in evidence.findings if finding.pair.primary]
     if not primary:
         text = "This suite declares no primary contrast, so it claims nothing; the tables describe it."
-        return Section("answer", "The answer", (Prose(text), *chooser(evidence)))
+        return Section.of("answer", "The answer", text, chooser(evidence))
     groups = [
         list(group) for _, group in groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
     ]
-    blocks: list[Block] = [Claims(tuple(_claim(evidence, group) for group in groups[:MOST]))]
-    if len(groups) > MOST:
-        left = len(groups) - MOST
-        more = "contrast stands" if left == 1 else "contrasts stand"
-        blocks.append(Prose(f"{left} more primary {more} in the section Contrasts."))
-    blocks += [Prose(text) for text in both_regimes(evidence, groups)]
-    blocks.append(Prose(_reading(primary)))
-    return Section("answer", "The answer", (*blocks, *chooser(evidence)))
+    left = len(groups) - MOST
+    more = "contrast stands" if left == 1 else "contrasts stand"
+    return Section.of(
+        "answer",
+        "The answer",
+        Claims(tuple(_claim(evidence, group) for group in groups[:MOST])),
+        f"{left} more primary {more} in the section Contrasts." if left > 0 else None,
+        both_regimes(evidence, groups),
+        _reading(primary),
+        chooser(evidence),
+    )
 
 
 def largest_measured(group: list[Finding]) -> Finding:
@@ -57,15 +60,15 @@ def both_regimes(evidence: Evidence, groups: list[list[Finding]]) -> list[str]:
         head = group[0]
         heads.setdefault((head.dataset, head.split_id, head.pair.a, head.pair.b), []).append(group)
     sentences = []
-    for alike in heads.values():
-        by_size = [{f.images_per_class: f for f in group if f.result and not f.untrained} for group in alike]
+    for same_pair in heads.values():
+        by_size = [{f.images_per_class: f for f in one if f.result and not f.untrained} for one in same_pair]
         common = set.intersection(*map(set, by_size))
-        if len(alike) > 1 and common:
-            sentences.append(_reconciled(evidence, [own[max(common)] for own in by_size]))
+        if len(same_pair) > 1 and common:
+            sentences.append(_both_ways(evidence, [own[max(common)] for own in by_size]))
     return sentences
 
 
-def _reconciled(evidence: Evidence, findings: list[Finding]) -> str:
+def _both_ways(evidence: Evidence, findings: list[Finding]) -> str:
     recipes = {c.name: regime(c.recipe) for c in evidence.suite.comparisons}
     ways = [recipes[finding.pair.comparison] for finding in findings]
     if len(set(ways)) < len(ways):
@@ -80,11 +83,11 @@ def _reconciled(evidence: Evidence, findings: list[Finding]) -> str:
         for side, k in enumerate(best)
     )
     gap = findings[best[0]].accuracy[0] - findings[best[1]].accuracy[1]
-    words = f"On {dataset_title(findings[0].dataset)}, trained on {trained_on(findings[0])}: {each}."
+    text = f"On {dataset_title(findings[0].dataset)}, trained on {trained_on(findings[0])}: {each}."
     if best[0] == best[1]:
-        return f"{words} Both are best {ways[best[0]]}."
+        return f"{text} Both are best {ways[best[0]]}."
     return (
-        f"{words} The best of each is {a} and {b}, {points(gap)} points apart. That is no verdict: which "
+        f"{text} The best of each is {a} and {b}, {points(gap)} points apart. That is no verdict: which "
         "way is best was chosen by these same accuracies, and the two differ in more than the architecture."
     )
 
@@ -118,9 +121,9 @@ def _claim(evidence: Evidence, group: list[Finding]) -> Claim:
     head = largest_measured(group)
     name = head.pair.comparison
     if head.result is None:
-        text = f"{where(evidence.suite, name)}: {pair_name(head)} is {NOT_MEASURED} at any size."
+        text = f"{trained_how(evidence.suite, name)}: {pair_name(head)} is {NOT_MEASURED} at any size."
         return Claim(text, verdict(head), (), table_of(name))
-    text = f"{where(evidence.suite, name)}, {statement(head)}."
+    text = f"{trained_how(evidence.suite, name)}, {statement(head)}."
     if decide := what_would_decide(head):
         text += f" {decide}"
     by_size = {f.images_per_class: f for f in group if f.images_per_class != head.images_per_class}

@@ -1,37 +1,28 @@
 """Contrasts: the difference of each declared pair on each subset, with its interval and verdict."""
 
+from collections.abc import Iterator
+from itertools import groupby
+
 import pandas as pd
 from matplotlib.axes import Axes
 
 from bench.analysis.contrasts import Finding
 from bench.files import slug
-from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Prose, Section, Table
+from bench.report.blocks import Column, Figure, Flow, Gallery, Heading, Section, number
 from bench.report.evidence import Evidence
-from bench.report.figures import MM, WIDTH, canvas, finish, one_line
+from bench.report.figures import WIDTH, canvas, one_line, rows_under_headings
+from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
 from bench.report.sections.example import worked_example
 from bench.report.sections.networks import p_value, two_networks
-from bench.report.sections.simulated import rates_in_words
+from bench.report.sections.simulated import rates_sentence
 from bench.report.style import INK, MUTED
-from bench.report.text import interval, percent, points, subset
-from bench.report.verdicts import pair_name, short_notes, table_of, verdict
+from bench.report.text import interval, percent, points
+from bench.report.verdicts import pair_name, table_of, verdict
 
 TITLE = "Contrasts"
-ROW = 3.6
+ROW, GAP = 3.6, 1.3
 LOWEST = 34.0
-"""Heights in mm: of a row, and of a plot whose words beside the axis are not cut off."""
-COLUMNS = (
-    Column("Images per class", numeric=True),
-    Column("Contrast"),
-    Column("Difference (points)", numeric=True),
-    Column("95 % interval", numeric=True),
-    Column("Verdict"),
-    Column("n", numeric=True),
-    Column("Notes", under="Contrast"),
-    Column("First model (%)", numeric=True),
-    Column("Second model (%)", numeric=True),
-    Column("p (Holm)", numeric=True),
-    Column("Declared"),
-)
+"""Heights: of a row in mm, between two pairs in rows, and of the lowest plot beside which a label fits."""
 
 
 def contrasts(evidence: Evidence) -> Section:
@@ -40,142 +31,131 @@ def contrasts(evidence: Evidence) -> Section:
     for finding in evidence.findings:
         by_comparison.setdefault(finding.pair.comparison, []).append(finding)
     if not by_comparison:
-        return Section("contrasts", TITLE, (Prose("This suite declares no contrasts."),))
-    blocks: list[Block] = [Prose(_how_to_read(evidence)), Prose(rates_in_words()), worked_example()]
-    words = {c.name: c.unmatched for c in evidence.suite.comparisons}
-    for name, findings in by_comparison.items():
-        blocks.append(Heading(name))
-        if words[name]:
-            blocks.append(Prose(f"Unmatched: {words[name]}"))
-        if any(finding.result for finding in findings):
-            blocks.append(Gallery((_forest(evidence, name, findings),)))
-        blocks.append(_table(name, findings))
-        blocks += two_networks(evidence, name, findings)
-    return Section("contrasts", TITLE, tuple(blocks))
+        return Section.of("contrasts", TITLE, "This suite declares no contrasts.")
+    return Section.of(
+        "contrasts",
+        TITLE,
+        _how_to_read(evidence),
+        rates_sentence(),
+        worked_example(),
+        (_comparison(evidence, name, findings) for name, findings in by_comparison.items()),
+    )
+
+
+def _comparison(evidence: Evidence, name: str, findings: list[Finding]) -> Iterator[Flow]:
+    yield Heading(name)
+    for comparison in evidence.suite.comparisons:
+        if comparison.name == name and comparison.unmatched:
+            yield f"Unmatched: {comparison.unmatched}"
+    if any(finding.result for finding in findings):
+        yield Gallery.of([_forest(evidence, name, findings)])
+    caption = f"Differences in top-1 accuracy on the test split in {name}."
+    yield finding_table(table_of(name), caption, COLUMNS, findings)
+    yield two_networks(evidence, name, findings)
 
 
 def _how_to_read(evidence: Evidence) -> str:
     delta = points(evidence.suite.delta, sign=False)
-    number = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
+    tried = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
     verdicts = (
-        f"A primary contrast is better or worse where a difference of 0 is rejected although {number} "
-        "contrasts "
-        "and sizes were tried (Holm's procedure, 5 % for all of them together), equivalent where two "
-        "one-sided "
-        f"tests, likewise by Holm, reject a difference of ±{delta} points or more, and inconclusive "
-        "otherwise. "
-        if number
+        f"A primary contrast is better or worse where a difference of 0 is rejected although {tried} "
+        "contrasts and sizes were tried (Holm's procedure, 5 % for all of them together), equivalent where "
+        f"two one-sided tests, likewise by Holm, reject a difference of ±{delta} points or more, and "
+        "inconclusive otherwise. "
+        if tried
         else ""
     )
     return (
         "Each difference is the first model minus the second, paired replicate by replicate and image by "
-        "image. "
-        "Its interval is the plain 95 % interval for new training runs and new test images; where one "
+        "image. Its interval is the plain 95 % interval for new training runs and new test images; where one "
         f"deterministic run of each model was made, for new test images alone. {verdicts}An interval may "
-        "leave "
-        "out 0 and the verdict still be inconclusive, because many contrasts were tried. Exploratory "
-        "contrasts "
-        "have an interval and no verdict. n counts replicates of both models; two are too few for an "
-        "interval. "
-        "On the whole training split all replicates share their images, so the results there do not extend "
-        "to other draws."
+        "leave out 0 and the verdict still be inconclusive, because many contrasts were tried. Exploratory "
+        "contrasts have an interval and no verdict. n counts replicates of both models; two are too few for "
+        "an interval. On the whole training split all replicates share their images, so the results there do "
+        "not extend to other draws."
     )
 
 
-def _table(name: str, findings: list[Finding]) -> Table:
-    starts = [
-        index
-        for index, finding in enumerate(findings)
-        if not index or pair_name(finding) != pair_name(findings[index - 1])
-    ]
-    runs = [run for finding in findings for run in finding.runs_a + finding.runs_b]
-    rows = tuple(_row(finding) for finding in findings)
-    caption = f"Differences in top-1 accuracy on the test split in {name}."
-    return Table(table_of(name), caption, COLUMNS, rows, frozenset(starts), tuple(dict.fromkeys(runs)))
+def _replicates(finding: Finding) -> str:
+    done = len(finding.runs_a)
+    return str(done) if done == finding.planned else f"{done} of {finding.planned}"
 
 
-def _row(finding: Finding) -> tuple[Field, ...]:
-    result, n = finding.result, len(finding.runs_a)
-    return (
-        Field(subset(finding.pair.shots, finding.images_per_class)),
-        Field(pair_name(finding)),
-        Field(points(result.estimate if result else None)),
-        Field(interval(result.low, result.high) if result and finding.has_interval else "none"),
-        Field(verdict(finding)),
-        Field(str(n) if n == finding.planned else f"{n} of {finding.planned}"),
-        Field(notes=short_notes(finding)),
-        *(Field(percent(mean)) for mean in finding.accuracy),
-        Field("none" if not result or result.p_adjusted is None else p_value(result.p_adjusted)),
-        Field("primary" if finding.pair.primary else "exploratory"),
-    )
+def _interval(finding: Finding) -> str:
+    result = finding.result
+    return interval(result.low, result.high) if result and finding.has_interval else "none"
+
+
+def _p(finding: Finding) -> str:
+    result = finding.result
+    return "none" if not result or result.p_adjusted is None else p_value(result.p_adjusted)
+
+
+COLUMNS = (
+    FINDING_SIZE,
+    Column("Contrast", pair_name),
+    number(
+        "Difference (points)", lambda finding: points(finding.result.estimate if finding.result else None)
+    ),
+    number("95 % interval", _interval),
+    Column("Verdict", verdict),
+    number("n", _replicates),
+    finding_notes(under="Contrast"),
+    number("First model (%)", lambda finding: percent(finding.accuracy[0])),
+    number("Second model (%)", lambda finding: percent(finding.accuracy[1])),
+    number("p (Holm)", _p),
+    Column("Declared", lambda finding: "primary" if finding.pair.primary else "exploratory"),
+)
 
 
 def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     measured = [finding for finding in findings if finding.result]
-    pairs = list(dict.fromkeys(pair_name(finding) for finding in measured))
-    rows = len(measured) + 1.3 * len(pairs)
+    groups = []
+    for _, group in groupby(measured, key=pair_name):
+        members = list(group)
+        after = "" if members[0].pair.primary else " (exploratory)"
+        groups.append((one_line(members[0].titles, " minus ", after), members))
+    rows = len(measured) + GAP * len(groups)
     drawing, (axes,) = canvas(max(ROW * rows + 14, LOWEST), below=10)
     drawing.subplots_adjust(left=20 / WIDTH)
     delta = 100 * evidence.suite.delta
     axes.axvspan(-delta, delta, color=MUTED, alpha=0.18, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.7)
-    place, ticks = 0.0, []
-    for pair in pairs:
-        own = [finding for finding in measured if pair_name(finding) == pair]
-        words = one_line(own[0].titles, " minus ", "" if own[0].pair.primary else " (exploratory)")
-        axes.annotate(
-            words, (0, place), (2, 0), ("axes fraction", "data"), "offset points", va="center", size=6.5
-        )
-        for finding in own:
-            place += 1
-            _interval(axes, evidence, finding, place)
-            ticks.append((place, subset(finding.pair.shots, finding.images_per_class)))
-        place += 1.3
-    axes.set_ylim(place - 0.5, -0.7)
-    axes.set_yticks([at for at, _ in ticks], [words for _, words in ticks])
-    axes.grid(axis="y", visible=False)
+    for height, finding in rows_under_headings(drawing, axes, groups, GAP, finding_size):
+        _draw(axes, evidence, finding, height)
     axes.set_xlabel("Difference in top-1 accuracy (points)")
     axes.margins(x=0.08)
-    drawing.text(
-        1.5 * MM / drawing.get_figwidth(), _middle(axes), "Images per class", rotation=90, va="center", size=7
-    )
-    return finish(
+    return Figure(
         drawing,
         f"forest-{slug(name)}",
         caption=f"{name}: differences in top-1 accuracy with their intervals. Filled in the colour of the "
         "better model: a verdict; open: no verdict; cross: no interval. Shaded: differences declared "
         "negligible. Intervals are plain 95 % intervals, dashed where the contrast is exploratory.",
-        alt=_in_words(name, measured),
+        alt=_alt(name, measured),
         data=_data(measured),
-        runs=tuple(dict.fromkeys(run for f in measured for run in f.runs_a + f.runs_b)),
+        runs=[run for finding in measured for run in finding.runs_a + finding.runs_b],
     )
 
 
-def _middle(axes: Axes) -> float:
-    frame = axes.get_position()
-    return (frame.y0 + frame.y1) / 2
-
-
-def _interval(axes: Axes, evidence: Evidence, finding: Finding, place: float) -> None:
+def _draw(axes: Axes, evidence: Evidence, finding: Finding, height: float) -> None:
     result = finding.contrast
-    looks = [evidence.looks[key] for key in (finding.pair.a, finding.pair.b)]
-    winner = {"better": looks[0], "worse": looks[1]}.get(result.verdict)
+    side = {"better": finding.pair.a, "worse": finding.pair.b}.get(result.verdict)
+    winner = evidence.styles[side] if side else None
     colour, marker = (winner.colour, winner.marker) if winner else (INK, "D")
     if result.low is not None and result.high is not None:
         ends, dash = [100 * result.low, 100 * result.high], "-" if finding.pair.primary else (0, (3, 1.5))
-        axes.plot(ends, [place, place], color=colour, linewidth=1.1, linestyle=dash)
+        axes.plot(ends, [height, height], color=colour, linewidth=1.1, linestyle=dash)
     else:
         marker = "x"
-    open_ = finding.has_interval and result.verdict in ("inconclusive", "none")
-    face = "#ffffff" if open_ else colour
+    undecided = finding.has_interval and result.verdict in ("inconclusive", "none")
     axes.plot(
         [100 * result.estimate],
-        [place],
+        [height],
         marker=marker,
         color=colour,
         linestyle="none",
         markersize=3.8,
-        markerfacecolor=face,
+        markerfacecolor="#ffffff" if undecided else colour,
     )
 
 
@@ -197,10 +177,9 @@ def _data(measured: list[Finding]) -> pd.DataFrame:
     )
 
 
-def _in_words(name: str, measured: list[Finding]) -> str:
+def _alt(name: str, measured: list[Finding]) -> str:
     parts = [
-        f"{pair_name(f)} at {subset(f.pair.shots, f.images_per_class)}: "
-        f"{points(f.contrast.estimate)} points, "
+        f"{pair_name(f)} at {finding_size(f)}: {points(f.contrast.estimate)} points, "
         + (f"{interval(f.contrast.low, f.contrast.high)}, {verdict(f)}" if f.has_interval else "no interval")
         for f in measured
     ]

@@ -2,79 +2,72 @@
 
 from typing import Any
 
-from bench.report.blocks import Block, Column, Field, Prose, Section, Table, not_measured
+from bench.report.blocks import Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.published import published_cost
-from bench.report.sections.parts import parts_blocks
+from bench.report.sections.parts import parts
 from bench.report.text import MINUS, NOT_MEASURED, count, decimal, listed
 
 NOT_PUBLISHED = "no published figure"
 HEAD = 1000
-
-COLUMNS = (
-    Column("Model"),
-    Column("Card"),
-    Column("Source", under="Model", label="published: "),
-    Column("Classes", numeric=True),
-    Column("Input (px)", numeric=True),
-    Column("Parameters", numeric=True),
-    Column("Published parameters (M)", numeric=True),
-    Column("GMACs", numeric=True),
-    Column("Published GMACs", numeric=True),
-    Column("Difference in GMACs (%)", numeric=True),
-    Column("GMACs with norms, softmax, pooling", numeric=True),
-    Column("FLOPs", numeric=True),
-    Column("Activations (M)", numeric=True),
-)
 
 
 def cost(evidence: Evidence) -> Section:
     """One row a model, head and input size, and where its operations are."""
     title = "Cost"
     if evidence.cost.empty:
-        return not_measured("cost", title, "this suite has no cost profile yet")
-    rows = tuple(_row(evidence, row) for row in evidence.cost.to_dict("records"))
+        return Section.not_measured("cost", title, "this suite has no cost profile yet")
     counters = listed(sorted(set(evidence.cost["counter"].dropna())))
-    note = (
+    return Section.of(
+        "cost",
+        title,
         "For one image. FLOPs are 2 × multiply-adds of matrix products and convolutions, attention included; "
         "a GMAC is a thousand million multiply-adds. Parameters depend on the number of classes. "
         f"Counted with {counters}. Published figures stand beside ours as their sources print them, for "
         f"{count(HEAD)} classes; the difference is ours over theirs, in GMACs. timm prints fewer digits and "
-        "counts norms too: its figures are to be read beside the column that has them."
-    )
-    table = Table("cost", "Cost of one forward pass.", COLUMNS, rows, runs=tuple(evidence.cost["profile"]))
-    blocks: list[Block] = [Prose(note), table, *parts_blocks(evidence)]
-    return Section("cost", title, tuple(blocks))
-
-
-def _row(evidence: Evidence, row: dict[str, Any]) -> tuple[Field, ...]:
-    found = _published(row)
-    return (
-        Field(row["title"], look=evidence.model_looks.get(row["model"])),
-        Field(row["model"], code=True),
-        Field(found["source"] if found else ""),
-        Field(count(row["classes"])),
-        Field(str(row["input_size"])),
-        Field(count(row["params"])),
-        Field(f"{found['params_m']:.10g}" if found else NOT_PUBLISHED),
-        Field(decimal(row["gmacs"], 3)),
-        Field(f"{found['gmacs']:.10g}" if found else "none"),
-        Field(_difference(row["gmacs"], found["gmacs"]) if found else "none"),
-        Field(decimal(row["gmacs_all"], 3)),
-        Field(count(row["flops"])),
-        Field(decimal(row["activations_m"], 1)),
+        "counts norms too: its figures are to be read beside the column that has them.",
+        _table(evidence),
+        parts(evidence),
     )
 
 
-def _published(row: dict[str, Any]) -> dict[str, Any] | None:
-    """The published figures of a model with this input and 1000 classes, if there are any."""
+def _table(evidence: Evidence) -> Table:
+    columns = (
+        Column("Model", lambda row: Field(row["title"], style=evidence.model_styles.get(row["model"]))),
+        Column("Card", lambda row: Field(row["model"], code=True)),
+        Column("Source", lambda row: _published(row).get("source", ""), under="Model", label="published: "),
+        number("Classes", lambda row: count(row["classes"])),
+        number("Input (px)", lambda row: str(row["input_size"])),
+        number("Parameters", lambda row: count(row["params"])),
+        number("Published parameters (M)", lambda row: _as_printed(row, "params_m", NOT_PUBLISHED)),
+        number("GMACs", lambda row: decimal(row["gmacs"], 3)),
+        number("Published GMACs", lambda row: _as_printed(row, "gmacs", "none")),
+        number("Difference in GMACs (%)", _difference),
+        number("GMACs with norms, softmax, pooling", lambda row: decimal(row["gmacs_all"], 3)),
+        number("FLOPs", lambda row: count(row["flops"])),
+        number("Activations (M)", lambda row: decimal(row["activations_m"], 1)),
+    )
+    rows = evidence.cost.to_dict("records")
+    return Table.of("cost", "Cost of one forward pass.", columns, rows, runs=evidence.cost["profile"])
+
+
+def _published(row: dict[str, Any]) -> dict[str, Any]:
+    """The published figures of a model with this input and 1000 classes; empty where there are none."""
     table = published_cost()
-    found = table[(table["model"] == row["model"]) & (table["input_px"] == row["input_size"])]
-    return found.iloc[0].to_dict() if len(found) and row["classes"] == HEAD else None
+    same = table[(table["model"] == row["model"]) & (table["input_px"] == row["input_size"])]
+    return same.iloc[0].to_dict() if len(same) and row["classes"] == HEAD else {}
 
 
-def _difference(ours: float, theirs: float) -> str:
-    if ours != ours:
+def _as_printed(row: dict[str, Any], name: str, otherwise: str) -> str:
+    theirs = _published(row)
+    return f"{theirs[name]:.10g}" if theirs else otherwise
+
+
+def _difference(row: dict[str, Any]) -> str:
+    theirs = _published(row)
+    if not theirs:
+        return "none"
+    if row["gmacs"] != row["gmacs"]:
         return NOT_MEASURED
-    text = f"{100 * (ours / theirs - 1):+.2f}"
+    text = f"{100 * (row['gmacs'] / theirs['gmacs'] - 1):+.2f}"
     return ("0.00" if text in ("+0.00", "-0.00") else text).replace("-", MINUS)

@@ -9,11 +9,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bench.files import slug
-from bench.report.blocks import Block, Details, Figure, Gallery, Prose, Section, not_measured
+from bench.report.blocks import Details, Figure, Gallery, Section
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
-from bench.report.style import Look
+from bench.report.figures import EndLabel, canvas, label_ends, room_for
+from bench.report.style import Style
 from bench.report.text import NOT_MEASURED, percent
 
 POINTS = 100
@@ -25,29 +25,25 @@ def curves(evidence: Evidence) -> Section:
     """For each comparison its largest subset; the others are folded away."""
     logged = _logged(evidence)
     if not logged:
-        return not_measured("curves", TITLE, "no trial of this suite has logged its training")
-    shown: list[Figure] = []
-    folded: list[Figure] = []
+        return Section.not_measured("curves", TITLE, "no trial of this suite has logged its training")
+    largest, smaller = [], []
     for comparison in evidence.suite.comparisons:
-        here = [cell for cell in evidence.cells if cell.comparison == comparison.name]
         by_size: dict[int | None, list[Cell]] = {}
-        for cell in here:
+        for cell in evidence.cells_of(comparison.name):
             if any(run in logged for run in cell.runs):
                 by_size.setdefault(cell.shots, []).append(cell)
         figures = [_figure(evidence, logged, members) for members in by_size.values()]
-        shown += figures[-1:]
-        folded += figures[:-1]
-    blocks: list[Block] = [
-        Prose(
-            "Thick lines are means over the replicates that finished, thin ones single replicates. The loss "
-            "is the one that was minimised, label smoothing and mixing included, so its level can be "
-            "compared only between models that share a recipe."
-        ),
-        Gallery(tuple(shown)),
-    ]
-    if folded:
-        blocks.append(Details("Learning curves of the smaller subsets", (Gallery(tuple(folded)),)))
-    return Section("curves", TITLE, tuple(blocks))
+        largest += figures[-1:]
+        smaller += figures[:-1]
+    return Section.of(
+        "curves",
+        TITLE,
+        "Thick lines are means over the replicates that finished, thin ones single replicates. The loss is "
+        "the one that was minimised, label smoothing and mixing included, so its level can be compared only "
+        "between models that share a recipe.",
+        Gallery.of(largest),
+        Details.of("Learning curves of the smaller subsets", Gallery.of(smaller)) if smaller else None,
+    )
 
 
 def _logged(evidence: Evidence) -> dict[str, pd.DataFrame]:
@@ -68,30 +64,30 @@ def _figure(evidence: Evidence, logged: dict[str, pd.DataFrame], members: list[C
     for cell in members:
         own = [logged[run] for run in cell.runs if run in logged]
         parts.append(pd.concat(own).assign(contestant=cell.contestant, title=cell.title))
-        look = evidence.looks[cell.contestant]
+        style = evidence.styles[cell.contestant]
         for axes, column, scale in ((above, "loss", 1), (below, "val_top1", 100)):
-            end = _line(axes, own, column, scale, look)
+            end = _line(axes, own, column, scale, style)
             if end:
-                labels[column].append(EndLabel(cell.title, *end, look))
+                labels[column].append(EndLabel(cell.title, *end, style))
     _axes(above, below)
     if labels["val_top1"]:
         label_ends(drawing, below, labels["val_top1"])
     else:
         label_ends(drawing, above, labels["loss"])
     data = pd.concat(parts)
-    return finish(
+    return Figure(
         drawing,
         f"curves-{slug(first.comparison)}-{first.shots or 'all'}",
-        caption=f"{first.comparison}, {_in_words(first)}: training loss and top-1 accuracy on the val split "
+        caption=f"{first.comparison}, {_size(first)}: training loss and top-1 accuracy on the val split "
         "while training.",
         alt=_alt(first, members),
         data=data[DATA],
-        runs=tuple(dict.fromkeys(data["run"])),
+        runs=data["run"],
     )
 
 
 def _line(
-    axes: Axes, own: list[pd.DataFrame], column: str, scale: float, look: Look
+    axes: Axes, own: list[pd.DataFrame], column: str, scale: float, style: Style
 ) -> tuple[float, float] | None:
     """Draw single replicates and their mean; returns the end of the mean, if there is one."""
     singles = [history[["images_seen", column]].to_numpy() for history in own]
@@ -99,13 +95,13 @@ def _line(
     points = np.concatenate(singles)
     if not len(points):
         return None
-    axes.add_collection(LineCollection(singles, colors=look.colour, linewidths=0.4, alpha=0.35))
-    places = np.ceil(points[:, 0] / points[:, 0].max() * POINTS).astype(int)
-    counts = np.bincount(places)
-    sums = np.stack([np.bincount(places, weights=values) for values in points.T], axis=1)
+    axes.add_collection(LineCollection(singles, colors=style.colour, linewidths=0.4, alpha=0.35))
+    bins = np.ceil(points[:, 0] / points[:, 0].max() * POINTS).astype(int)
+    counts = np.bincount(bins)
+    sums = np.stack([np.bincount(bins, weights=values) for values in points.T], axis=1)
     mean = sums[counts > 0] / counts[counts > 0, None]
-    dots: dict[str, Any] = {"marker": look.marker, "markersize": 2.4} if column == "val_top1" else {}
-    axes.plot(*mean.T, color=look.colour, linestyle=look.dash, **dots)
+    dots: dict[str, Any] = {"marker": style.marker, "markersize": 2.4} if column == "val_top1" else {}
+    axes.plot(*mean.T, color=style.colour, linestyle=style.dash, **dots)
     return float(mean[-1, 0]), float(mean[-1, 1])
 
 
@@ -130,7 +126,7 @@ def _thousands(value: float, _: int) -> str:
     return f"{value:g}"
 
 
-def _in_words(cell: Cell) -> str:
+def _size(cell: Cell) -> str:
     if cell.shots is None:
         return "the whole training split"
     return f"{cell.shots} image{'' if cell.shots == 1 else 's'} per class"
@@ -139,6 +135,6 @@ def _in_words(cell: Cell) -> str:
 def _alt(first: Cell, members: list[Cell]) -> str:
     ends = "; ".join(f"{cell.title} reaches {percent(cell.scores['top1'].mean)} %" for cell in members)
     return (
-        f"Learning curves of {first.comparison} on {_in_words(first)}: training loss above, val accuracy "
+        f"Learning curves of {first.comparison} on {_size(first)}: training loss above, val accuracy "
         f"below, against training images seen. On test, {ends}."
     )

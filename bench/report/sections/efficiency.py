@@ -1,6 +1,5 @@
 """Data efficiency: accuracy against the number of training images per class."""
 
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -8,92 +7,47 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.contrasts import Finding
-from bench.analysis.crossovers import Crossover, crossover_of
 from bench.analysis.flags import Flag
 from bench.files import slug
-from bench.report.blocks import Block, Column, Field, Figure, Gallery, Heading, Section, Table, not_measured
+from bench.report.blocks import Figure, Gallery, Heading, Section
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.figures import EndLabel, canvas, finish, label_ends, room_for
+from bench.report.figures import EndLabel, canvas, hollow_markers, label_ends, room_for
+from bench.report.sections.columns import cell_size
+from bench.report.sections.crossovers import crossover_table
 from bench.report.sections.gap import gap_table
 from bench.report.sections.sizes import size_axis
-from bench.report.style import Look
-from bench.report.text import listed, noted, percent, subset
-from bench.report.verdicts import pair_name, short_notes
+from bench.report.style import Style
+from bench.report.text import percent
 
+TITLE = "Data efficiency"
 SIDESTEP = 1.03  # single replicates of neighbouring models are drawn this factor apart on the x axis
-NOT_ENOUGH = "needs two sizes with three replicates"
-CROSSOVERS = (Column("Contrast"), Column("Crossover", wide=True), Column("Notes", under="Contrast"))
-PLAIN = Look(7)  # grey: for what needs no training
+PLAIN = Style(7)  # grey: for what needs no training
 LONE_SIDESTEP = 1.09  # the same for whole models, where there is only one size
 
 
 def efficiency(evidence: Evidence) -> Section:
     """One figure a comparison, and its crossovers where there is more than one size; then the generalisation
     gap."""
-    title = "Data efficiency"
-    figures, tables, gaps, gap_tables = [], [], [], []
-    for name, group in groupby(evidence.cells, key=lambda cell: cell.comparison):
-        measured = [cell for cell in group if cell.runs]
+    figures, tables, gap_figures, gap_tables = [], [], [], []
+    for comparison in evidence.suite.comparisons:
+        name = comparison.name
+        measured = [cell for cell in evidence.cells_of(name) if cell.runs]
         if not measured:
             continue
-        figures += [_figure(evidence, name, own, kind) for kind, own in _apart(measured).items()]
+        figures += [_figure(evidence, name, own, kind) for kind, own in _by_pretraining(measured).items()]
         if len({cell.images_per_class for cell in measured}) > 1:
             tables += crossover_table(evidence, name)
         table, figure = gap_table(evidence, name, measured)
         gap_tables.append(table)
-        gaps += [figure] if figure else []
+        gap_figures.append(figure)
     if not figures:
-        return not_measured("efficiency", title, "no trial of this suite has an outcome yet")
-    blocks: list[Block] = [Gallery(tuple(figures)), *tables, Heading("Generalisation gap")]
-    blocks += [Gallery(tuple(gaps))] if gaps else []
-    return Section("efficiency", title, (*blocks, *gap_tables))
+        return Section.not_measured("efficiency", TITLE, "no trial of this suite has an outcome yet")
+    gaps = (Heading("Generalisation gap"), Gallery.of(gap_figures), gap_tables)
+    return Section.of("efficiency", TITLE, Gallery.of(figures), tables, gaps)
 
 
-def crossover_table(evidence: Evidence, name: str) -> list[Table]:
-    """Where the better model changes, of each primary pair of one comparison; empty where it has none."""
-    primary = [f for f in evidence.findings if f.pair.comparison == name and f.pair.primary]
-    rows = []
-    for _, group in groupby(primary, key=lambda f: (f.pair.a, f.pair.b)):
-        findings = list(group)
-        notes = {subset(f.pair.shots, f.images_per_class): short_notes(f) for f in findings}
-        found = Field(_crossover(findings))
-        rows.append((Field(pair_name(findings[0])), found, Field(notes=noted(notes, "at "))))
-    caption = (
-        f"What changes with the amount of data in {name}. A crossover is claimed only of primary contrasts, "
-        "where one model is better at one size and the other at a larger one; sizes at which not both were "
-        "trained (see the notes) are left out."
-    )
-    return [Table(f"crossover-{slug(name)}", caption, CROSSOVERS, tuple(rows))] if rows else []
-
-
-def _crossover(findings: list[Finding]) -> str:
-    change = crossover_of(findings)
-    lost = [finding for finding in findings if finding.untrained]
-    if change is None and lost:
-        return "not both were trained at two sizes"
-    if change is None or sum(f.has_interval and not f.untrained for f in findings) < 2:
-        return NOT_ENOUGH
-    words = crossover_in_words(change, findings[0].titles)
-    if not lost:
-        return words
-    sizes = listed([subset(finding.pair.shots, finding.images_per_class) for finding in lost])
-    return f"{words}, where both were trained (not at {sizes})"
-
-
-def crossover_in_words(found: Crossover, titles: tuple[str, str]) -> str:
-    """Where the better model changes, if it does."""
-    if not found.crossings:
-        return found.status
-    first = found.crossings[0]
-    leader, other = titles if first.leader == "a" else titles[::-1]
-    about = f"{first.point:.2g}" if first.point < 100 else f"{first.point:.0f}"
-    words = f"{leader} is better at {first.low:g}, {other} at {first.high:g}; about {about} by interpolation"
-    return words + (f"; {len(found.crossings)} changes in all" if len(found.crossings) > 1 else "")
-
-
-def _apart(measured: list[Cell]) -> dict[str, list[Cell]]:
+def _by_pretraining(measured: list[Cell]) -> dict[str, list[Cell]]:
     """Models from scratch and pretrained ones, which are never in one figure; "" where there is one kind."""
     kinds: dict[str, list[Cell]] = {"from scratch": [], "pretrained": []}
     for cell in measured:
@@ -106,25 +60,25 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
     lines: dict[str, list[Cell]] = {}
     for cell in measured:
         lines.setdefault(cell.contestant, []).append(cell)
-    order = [key for key in evidence.looks if key in lines]
+    order = [key for key in evidence.styles if key in lines]
     singles = _singles(evidence, measured)
     drawing, (axes,) = canvas(66 + room_for(len(order) + 2, 50), below=12.5)
     lone = len({cell.images_per_class for cell in measured}) == 1
     labels = []
     for number, key in enumerate(order):
         own = singles[singles["contestant"] == key]
-        aside = (LONE_SIDESTEP if lone else SIDESTEP) ** (number - (len(order) - 1) / 2)
-        labels.append(_line(axes, lines[key], own, evidence.looks[key], aside, lone=lone))
+        shift = (LONE_SIDESTEP if lone else SIDESTEP) ** (number - (len(order) - 1) / 2)
+        labels.append(_line(axes, lines[key], own, evidence.styles[key], shift, lone=lone))
     _axes(axes, measured)
     labels += _baselines(axes, evidence, measured)
     label_ends(drawing, axes, labels)
-    where = measured[0].split
+    split = measured[0].split
     diverged, total = sum(cell.diverged for cell in measured), sum(len(cell.runs) for cell in measured)
     bands = "bars: ± one standard deviation"
     if not lone:
         bands = "bands: 95 % intervals, where there are three replicates"
     caption = (
-        f"{', '.join(filter(None, [name, kind]))}: top-1 accuracy on the test split of {where} against "
+        f"{', '.join(filter(None, [name, kind]))}: top-1 accuracy on the test split of {split} against "
         f"training images per class. Lines: mean over replicates; {bands}; small markers: single replicates, "
         "shifted a little sideways so that they can be told apart."
     )
@@ -134,56 +88,46 @@ def _figure(evidence: Evidence, name: str, measured: list[Cell], kind: str) -> F
         caption += " Grey: the nearest neighbour in raw pixels on the same training images, and chance."
     if diverged:
         caption += f" {diverged} of {total} trials diverged (crosses) and are scored as guessing."
-    if lost := [cell for cell in measured if cell.untrained]:
-        each = "; ".join(f"{c.title} at {subset(c.shots, c.images_per_class)} ({c.untrained})" for c in lost)
+    if untrained := [cell for cell in measured if cell.untrained]:
+        each = "; ".join(f"{cell.title} at {cell_size(cell)} ({cell.untrained})" for cell in untrained)
         caption += f" Not trained, so that nothing follows about the architecture there: {each}."
-    return finish(
+    return Figure(
         drawing,
         f"efficiency-{slug(f'{name} {kind}')}",
         caption=caption,
-        alt=_in_words(name, where, [lines[key] for key in order]),
+        alt=_alt(name, split, [lines[key] for key in order]),
         data=singles,
-        runs=tuple(dict.fromkeys(run for cell in measured for run in cell.runs)),
+        runs=[run for cell in measured for run in cell.runs],
     )
 
 
 def _line(
-    axes: Axes, points: list[Cell], singles: pd.DataFrame, look: Look, aside: float, *, lone: bool
+    axes: Axes, points: list[Cell], singles: pd.DataFrame, style: Style, shift: float, *, lone: bool
 ) -> EndLabel:
-    """Draw one contestant, its single replicates a factor of `aside` off; returns the label for its end."""
+    """Draw one contestant, its single replicates a factor of `shift` off; returns the label for its end."""
     points = sorted(points, key=lambda cell: cell.images_per_class)
-    sizes = np.array([cell.images_per_class for cell in points]) * (aside if lone else 1)
+    sizes = np.array([cell.images_per_class for cell in points]) * (shift if lone else 1)
     mean = 100 * np.array([cell.scores["top1"].mean for cell in points])
     spread = 100 * np.array([cell.scores["top1"].sd for cell in points])
     if len(points) > 1:
         ends = pd.DataFrame([_interval(cell) for cell in points])
-        axes.fill_between(sizes, 100 * ends["low"], 100 * ends["high"], color=look.colour, alpha=0.13, lw=0)
+        axes.fill_between(sizes, 100 * ends["low"], 100 * ends["high"], color=style.colour, alpha=0.13, lw=0)
     else:
-        axes.errorbar(sizes, mean, yerr=spread, fmt="none", ecolor=look.colour, elinewidth=0.8)
-    for outcome, marker, size in (("finished", look.marker, 6), ("diverged", "x", 9)):
-        some = singles[singles["outcome"] == outcome]
-        drawn: dict[str, Any] = {"color": look.colour}
-        if marker != "x":
-            drawn = {"facecolors": "none", "edgecolors": look.colour}
-        axes.scatter(
-            some["images_per_class"] * aside * (SIDESTEP if lone else 1),
-            100 * some["top1"],
-            s=size,
-            marker=marker,
-            linewidths=0.5,
-            alpha=0.75,
-            **drawn,
-        )
+        axes.errorbar(sizes, mean, yerr=spread, fmt="none", ecolor=style.colour, elinewidth=0.8)
+    x, y = singles["images_per_class"] * shift * (SIDESTEP if lone else 1), 100 * singles["top1"]
+    diverged = singles["outcome"] == "diverged"
+    hollow_markers(axes, x[~diverged], y[~diverged], style)
+    axes.scatter(x[diverged], y[diverged], s=9, marker="x", color=style.colour, linewidths=0.5, alpha=0.75)
     axes.plot(
         sizes,
         mean,
-        color=look.colour,
-        linestyle=look.dash,
-        marker=look.marker,
+        color=style.colour,
+        linestyle=style.dash,
+        marker=style.marker,
         markeredgecolor="#ffffff",
         markeredgewidth=0.5,
     )
-    return EndLabel(points[-1].title, sizes[-1], mean[-1], look)
+    return EndLabel(points[-1].title, sizes[-1], mean[-1], style)
 
 
 def _baselines(axes: Axes, evidence: Evidence, measured: list[Cell]) -> list[EndLabel]:
@@ -249,14 +193,14 @@ def _interval(cell: Cell) -> dict[str, float]:
     return {name: np.nan if end is None else end for name, end in zip(("low", "high"), ends, strict=True)}
 
 
-def _in_words(name: str, where: str, lines: list[list[Cell]]) -> str:
+def _alt(name: str, split: str, lines: list[list[Cell]]) -> str:
     series = []
     for points in lines:
         values = [
-            f"{percent(cell.scores['top1'].mean)} % at {subset(cell.shots, cell.images_per_class)}"
+            f"{percent(cell.scores['top1'].mean)} % at {cell_size(cell)}"
             + (" (not trained)" if cell.untrained else "")
             for cell in points
         ]
         series.append(f"{points[0].title}: {', '.join(values)}.")
-    what = f"Line chart of {name}: mean top-1 accuracy on {where} by training images per class."
+    what = f"Line chart of {name}: mean top-1 accuracy on {split} by training images per class."
     return " ".join([what, *series])

@@ -1,165 +1,20 @@
 """Where the time goes from a JPEG to a label, and how fast images can be had."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 
-from bench.report.bars import stacked_bars
-from bench.report.blocks import (
-    Block,
-    Column,
-    Details,
-    Field,
-    Figure,
-    Gallery,
-    Heading,
-    Prose,
-    Section,
-    Table,
-    not_measured,
-)
+from bench.report.bars import shares_sentence, stacked_bars
+from bench.report.blocks import Column, Field, Figure, Flow, Gallery, Heading, Section, Table, number
 from bench.report.evidence import Evidence
-from bench.report.measured import (
-    WITHHELD,
-    Alike,
-    Place,
-    headline_rows,
-    how,
-    marked,
-    missing_of,
-    ordered,
-    other_rows,
-    rate,
-    state,
-    trusted,
-    withheld,
-)
-from bench.report.sections.unmeasured import unmeasured
+from bench.report.measured import ComparableRows, Platform, trusted
+from bench.report.row_text import WITHHELD, disturbed_sentence, rate, row_notes, withheld_sentence
+from bench.report.sections.measured_table import BATCH, SETTING, MeasuredTable, Row, unless_withheld
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 STAGES = {"decode": "decoding", "transform": "transform", "model": "model"}
-ALONE = "The model alone is the rate of the model's phase in the same steps."
 PATHS = {"jpeg": "JPEG files, decoded each time", "cache": "the decoded cache"}
-
-
-def end_to_end(evidence: Evidence) -> Section:
-    """For each machine: the shares of decoding, transform and model, and the rate of loading alone."""
-    anchor, title = "end-to-end", "Where the time goes end to end"
-    places = [p for p in evidence.places if len(p.tables["end_to_end"]) or len(p.tables["loading"])]
-    if not places:
-        return not_measured(
-            anchor, title, "nothing was timed from JPEG to label for the models of this suite"
-        )
-    blocks: list[Block] = [
-        Prose("What a deployed service sees: a JPEG is decoded, resized and cropped, and classified.")
-    ]
-    for place in places:
-        blocks.append(Heading(place.name))
-        found = [rows for one in evidence.headlines if (rows := headline_rows(place, "end_to_end", one))]
-        figures = tuple(
-            _figure(evidence, place, one, number)
-            for number, one in enumerate(found)
-            if not trusted(one.rows).empty
-        )
-        blocks += [Gallery(figures)] if figures else []
-        if found:
-            rows = pd.concat([one.rows for one in found])
-            words = "; ".join(one.words for one in found)
-            caption = f"From JPEG to label as trained on the {place.name}: {words}. {ALONE}"
-            blocks.append(_table(evidence, place, rows, f"end-to-end-{place.key}", caption))
-            blocks += unmeasured(evidence, rows["model"], "from JPEG to label on this machine")
-        else:
-            blocks.append(Prose("From JPEG to label as trained: not measured on this machine."))
-        others = other_rows(place, "end_to_end", evidence.headlines)
-        if len(others):
-            caption = f"From JPEG to label on the {place.name} in settings in which models are not compared."
-            table = _table(evidence, place, others, f"end-to-end-others-{place.key}", f"{caption} {ALONE}")
-            blocks.append(Details(f"Other settings ({len(others)} rows)", (table,)))
-        blocks += _loading(place)
-    return Section(anchor, title, tuple(blocks))
-
-
-def _label(evidence: Evidence, row: dict[str, Any], several: bool) -> str:
-    return evidence.titles[row["model"]] + (f", batch {count(row['batch_size'])}" if several else "")
-
-
-def _sorted(evidence: Evidence, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    order = {model: k for k, model in enumerate(ordered(rows["model"], list(evidence.model_looks)))}
-    found = rows.to_dict("records")
-    return sorted(found, key=lambda row: (order[row["model"]], row["batch_size"], row["profile"]))
-
-
-def _figure(evidence: Evidence, place: Place, shared: Alike, number: int) -> Figure:
-    done = trusted(shared.rows)
-    rows = _sorted(evidence, done)
-    several = done["batch_size"].nunique() > 1
-    titles = [_label(evidence, row, several) for row in rows]
-    shares = {words: [100 * row[f"{stage}_share"] for row in rows] for stage, words in STAGES.items()}
-    said = "; ".join(
-        f"{title}: " + ", ".join(f"{words} {values[k]:.0f} %" for words, values in shares.items())
-        for k, title in enumerate(titles)
-    )
-    kept = ["model", "device", "machine", "precision", "batch_size", "input_size", "images_per_s"]
-    kept += [f"{stage}_{unit}" for stage in STAGES for unit in ("ms", "share")]
-    sizes = sorted(set(done.get("jpeg_px", pd.Series(dtype=str)).dropna().astype(str)))
-    return stacked_bars(
-        f"stages-{place.key}" + (f"-{number + 1}" if number else ""),
-        titles,
-        shares,
-        x_label="Share of the time from JPEG to label (%)",
-        caption=f"Where the time goes from JPEG to label on the {place.name}: {shared.words}; at the end of "
-        "each bar, the throughput."
-        + (f" JPEGs of {', '.join(sizes).replace('x', ' × ')} px." if sizes else "")
-        + marked(done)
-        + missing_of(shared.rows, evidence.titles),
-        alt=f"Shares of the time from JPEG to label on the {place.name}. {said}.",
-        data=pd.DataFrame(rows)[kept],
-        runs=[row["profile"] for row in rows],
-        at_ends=[f"{rate(row['images_per_s'])} images/s" for row in rows],
-    )
-
-
-def _table(evidence: Evidence, place: Place, rows: pd.DataFrame, name: str, caption: str) -> Table:
-    columns = (
-        Column("Model"),
-        Column("Setting", under="Model"),
-        Column("Notes", under="Model"),
-        Column("Batch", numeric=True),
-        Column("JPEG to label (images/s)", numeric=True),
-        Column("Model alone (images/s)", numeric=True),
-        Column("Median latency of a step (ms)", numeric=True),
-        Column("Interquartile range (ms)", numeric=True),
-        *(Column(f"{words[0].upper()}{words[1:]} (ms)", numeric=True) for words in STAGES.values()),
-        *(Column(f"{words[0].upper()}{words[1:]} (%)", numeric=True) for words in STAGES.values()),
-    )
-    lines = []
-    for row in _sorted(evidence, rows):
-        q1, q3 = row["latency_ms_q1"], row["latency_ms_q3"]
-        held = withheld(row)
-        lines.append(
-            (
-                Field(evidence.titles[row["model"]], look=evidence.model_looks[row["model"]]),
-                Field(f"{how(row)}, {int(row['input_size'])} px, {count(row['classes'])} classes"),
-                Field(notes=(*state(row), *contradicted(place, row))),
-                Field(count(row["batch_size"])),
-                *(
-                    [Field(WITHHELD), *(Field("none") for _ in range(3 + 2 * len(STAGES)))]
-                    if held
-                    else [
-                        Field(rate(row["images_per_s"])),
-                        Field(rate(row["model_images_per_s"])),
-                        Field(decimal(row["latency_ms_median"], 2)),
-                        Field("none" if pd.isna(q1) or pd.isna(q3) else f"{q1:.2f} to {q3:.2f}"),
-                        *(Field(decimal(row[f"{stage}_ms"], 2)) for stage in STAGES),
-                        *(Field(percent(row[f"{stage}_share"])) for stage in STAGES),
-                    ]
-                ),
-            )
-        )
-    profiles = tuple(dict.fromkeys(rows["profile"]))
-    return Table(name, caption, columns, tuple(lines), runs=profiles)
-
-
+ORDER = ["batch_size", "profile"]
 SAME = (
     "model",
     "precision",
@@ -171,52 +26,141 @@ SAME = (
     "input_size",
     "classes",
 )
+"""What rows of the tables speed and end_to_end have in common if they are of the same setting."""
 
 
-def contradicted(place: Place, row: dict[str, Any]) -> tuple[str, ...]:
+def end_to_end(evidence: Evidence) -> Section:
+    """For each machine: the shares of decoding, transform and model, and the rate of loading alone."""
+    anchor, title = "end-to-end", "Where the time goes end to end"
+    platforms = [p for p in evidence.platforms if len(p.tables["end_to_end"]) or len(p.tables["loading"])]
+    if not platforms:
+        return Section.not_measured(
+            anchor, title, "nothing was timed from JPEG to label for the models of this suite"
+        )
+    return Section.of(
+        anchor,
+        title,
+        "What a deployed service sees: a JPEG is decoded, resized and cropped, and classified.",
+        (_on_platform(MeasuredTable(evidence, platform, "end_to_end")) for platform in platforms),
+    )
+
+
+def _on_platform(measured: MeasuredTable) -> Iterator[Flow]:
+    platform, columns = measured.platform, _columns(measured)
+    alone = "The model alone is the rate of the model's phase in the same steps."
+    yield Heading(platform.name)
+    yield Gallery.of(_figure(measured, rows, k) for k, (_, rows) in enumerate(measured.compared))
+    if measured.compared:
+        rows = measured.in_order(pd.concat([rows.rows for _, rows in measured.compared]), ORDER)
+        caption = f"From JPEG to label as trained on the {platform.name}: {measured.setting}. {alone}"
+        name = f"end-to-end-{platform.key}"
+        yield Table.of(name, caption, columns, rows, runs=lambda row: (row["profile"],))
+        yield measured.unmeasured("from JPEG to label on this machine")
+    else:
+        yield "From JPEG to label as trained: not measured on this machine."
+    yield measured.folded(
+        f"From JPEG to label on the {platform.name} in settings in which models are not compared. {alone}",
+        columns,
+        measured.in_order(measured.others, ORDER),
+    )
+    yield _loading(platform)
+
+
+def _figure(measured: MeasuredTable, comparable: ComparableRows, k: int) -> Figure | None:
+    done = trusted(comparable.rows)
+    if done.empty:
+        return None
+    evidence, platform = measured.evidence, measured.platform
+    rows = measured.in_order(done, ORDER)
+    several = done["batch_size"].nunique() > 1
+    titles = [
+        evidence.titles[row["model"]] + (f", batch {count(row['batch_size'])}" if several else "")
+        for row in rows
+    ]
+    shares = {name: [100 * row[f"{stage}_share"] for row in rows] for stage, name in STAGES.items()}
+    kept = ["model", "device", "machine", "precision", "batch_size", "input_size", "images_per_s"]
+    kept += [f"{stage}_{unit}" for stage in STAGES for unit in ("ms", "share")]
+    sizes = sorted(set(done.get("jpeg_px", pd.Series(dtype=str)).dropna().astype(str)))
+    return stacked_bars(
+        f"stages-{platform.key}" + (f"-{k + 1}" if k else ""),
+        titles,
+        shares,
+        x_label="Share of the time from JPEG to label (%)",
+        caption=f"Where the time goes from JPEG to label on the {platform.name}: {comparable.setting}; at "
+        "the end of each bar, the throughput."
+        + (f" JPEGs of {', '.join(sizes).replace('x', ' × ')} px." if sizes else "")
+        + disturbed_sentence(done)
+        + withheld_sentence(comparable.rows, evidence.titles),
+        alt=f"Shares of the time from JPEG to label on the {platform.name}. "
+        f"{shares_sentence(titles, shares)}.",
+        data=pd.DataFrame(rows)[kept],
+        runs=[row["profile"] for row in rows],
+        at_ends=[f"{rate(row['images_per_s'])} images/s" for row in rows],
+    )
+
+
+def _columns(measured: MeasuredTable) -> tuple[Column, ...]:
+    platform = measured.platform
+    return (
+        measured.model(),
+        SETTING,
+        Column(
+            "Notes", lambda row: Field(notes=(*row_notes(row), *contradicted(platform, row))), under="Model"
+        ),
+        BATCH,
+        unless_withheld("JPEG to label (images/s)", lambda row: rate(row["images_per_s"]), WITHHELD),
+        unless_withheld("Model alone (images/s)", lambda row: rate(row["model_images_per_s"])),
+        unless_withheld("Median latency of a step (ms)", lambda row: decimal(row["latency_ms_median"], 2)),
+        unless_withheld("Interquartile range (ms)", _quartiles),
+        *(_stage(stage, "ms") for stage in STAGES),
+        *(_stage(stage, "share") for stage in STAGES),
+    )
+
+
+def _stage(stage: str, unit: str) -> Column:
+    name = f"{STAGES[stage][0].upper()}{STAGES[stage][1:]}"
+    if unit == "ms":
+        return unless_withheld(f"{name} (ms)", lambda row: decimal(row[f"{stage}_ms"], 2))
+    return unless_withheld(f"{name} (%)", lambda row: percent(row[f"{stage}_share"]))
+
+
+def _quartiles(row: Row) -> str:
+    q1, q3 = row["latency_ms_q1"], row["latency_ms_q3"]
+    return "none" if pd.isna(q1) or pd.isna(q3) else f"{q1:.2f} to {q3:.2f}"
+
+
+def contradicted(platform: Platform, row: Row) -> tuple[str, ...]:
     """A note where the speed table has the very same setting, without images being made, at a lower rate than
     from JPEG to label: one of the two measurements was disturbed."""
-    speed = place.speed
+    speed = platform.speed
     same = (speed["mode"] == "infer") & (speed["outcome"] == "measured")
     for name in SAME:
         same &= speed[name].isna() if pd.isna(row[name]) else speed[name] == row[name]
-    found = speed[same.fillna(value=False).astype(bool)].sort_values(["finished", "profile"], kind="stable")
-    if found.empty or pd.isna(row["images_per_s"]):
-        return ()
-    alone = float(found["images_per_s"].iloc[-1])
-    if alone >= row["images_per_s"]:
+    rows = speed[same.fillna(value=False).astype(bool)].sort_values(["finished", "profile"], kind="stable")
+    if rows.empty or pd.isna(row["images_per_s"]) or rows["images_per_s"].iloc[-1] >= row["images_per_s"]:
         return ()
     return (
         "its row in the speed table is slower than the way from JPEG to label: one of them was disturbed",
     )
 
 
-def _loading(place: Place) -> list[Block]:
-    rows = place.tables["loading"]
-    if rows.empty:
-        return [Prose("The data path alone: not measured on this machine.")]
-    fastest = trusted(place.speed)["images_per_s"].max()
-    columns = (
-        Column("Data path"),
-        Column("Notes", under="Data path"),
-        Column("Input (px)", numeric=True),
-        Column("Batch", numeric=True),
-        Column("Images/s", numeric=True),
-    )
-    lines = tuple(
-        (
-            Field(PATHS.get(row["path"], row["path"])),
-            Field(notes=state(row)),
-            Field(count(row["input_size"])),
-            Field(count(row["batch_size"])),
-            Field(rate(row["images_per_s"])),
-        )
-        for row in rows.sort_values(["path", "input_size", "batch_size"], kind="stable").to_dict("records")
-    )
+def _loading(platform: Platform) -> Table | str:
+    loading = platform.tables["loading"]
+    if loading.empty:
+        return "The data path alone: not measured on this machine."
+    fastest = trusted(platform.speed)["images_per_s"].max()
     beside = (
-        f" The fastest model row of this machine takes {rate(fastest)} images/s."
-        if not pd.isna(fastest)
-        else f" The rate of the models: {NOT_MEASURED}."
+        f"The rate of the models: {NOT_MEASURED}."
+        if pd.isna(fastest)
+        else f"The fastest model row of this machine takes {rate(fastest)} images/s."
     )
-    caption = f"The data path alone on the {place.name}, without a model.{beside}"
-    return [Table(f"loading-{place.key}", caption, columns, lines, runs=tuple(rows.get("profile", ())))]
+    columns = (
+        Column("Data path", lambda row: PATHS.get(row["path"], row["path"])),
+        Column("Notes", lambda row: Field(notes=row_notes(row)), under="Data path"),
+        number("Input (px)", lambda row: count(row["input_size"])),
+        BATCH,
+        number("Images/s", lambda row: rate(row["images_per_s"])),
+    )
+    rows = loading.sort_values(["path", "input_size", "batch_size"], kind="stable").to_dict("records")
+    caption = f"The data path alone on the {platform.name}, without a model. {beside}"
+    return Table.of(f"loading-{platform.key}", caption, columns, rows, runs=loading.get("profile", ()))

@@ -1,10 +1,11 @@
-"""One verdict worked by hand, for a reader with a pocket calculator."""
+"""One verdict worked step by step, for a reader with a pocket calculator."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
-from bench.report.blocks import Details, Prose
+from bench.analysis.statistics import half_width, p_different, parts
+from bench.report.blocks import Details
+from bench.report.text import count
 
 IMAGES = 2000
 ONLY_FIRST = (190, 150, 170)
@@ -24,59 +25,33 @@ def example_table() -> NDArray:
 
 def five_numbers() -> tuple[float, float, float, float, float]:
     """Mean, error over replicates, error over images, half-width, and p for four comparisons; fractions."""
-    table = example_table()
-    replicates = table.shape[0]
-    by_run, by_image = table.mean(1), table.mean(0)
-    rest = table - by_run[:, None] - by_image + table.mean()
-    noise = np.square(rest).sum() / ((replicates - 1) * (IMAGES - 1)) / replicates
-    over_runs = by_run.std(ddof=1) / np.sqrt(replicates)
-    over_images = np.sqrt((by_image.var(ddof=1) - noise) / IMAGES)
-    half = np.hypot(stdtrit(replicates - 1, 0.975) * over_runs, stdtrit(IMAGES - 1, 0.975) * over_images)
-    return float(table.mean()), float(over_runs), float(over_images), float(half), _p(over_runs, over_images)
-
-
-def _p(over_runs: float, over_images: float) -> float:
-    """Twice the tail whose quantiles of t make the half-width as large as the difference, times four."""
-    mean, low, high = example_table().mean(), 0.0, 100.0
-    for _ in range(100):  # t with 2 degrees of freedom is tried, and that of the images follows
-        t = (low + high) / 2
-        tail = stdtr(2, -t)
-        reach = np.hypot(t * over_runs, stdtrit(IMAGES - 1, tail) * over_images)
-        low, high = (t, high) if reach < mean else (low, t)
-    return float(min(1.0, COMPARISONS * 2 * stdtr(2, -low)))
+    of = parts(example_table())
+    over_runs, over_images = np.sqrt([of.rep, of.img]) / np.sqrt(of.replicates * of.images)
+    p = min(1.0, COMPARISONS * float(p_different(of)))
+    return float(of.estimate), float(over_runs), float(over_images), float(half_width(of, 0.025)), p
 
 
 def worked_example() -> Details:
     """The five numbers, one after the other."""
     mean, over_runs, over_images, half, p = five_numbers()
-    differences = ", ".join(
-        f"{100 * (a - b) / IMAGES:+.1f}" for a, b in zip(ONLY_FIRST, ONLY_SECOND, strict=True)
-    )
-    pairs = ", ".join(f"{a} and {b}" for a, b in zip(ONLY_FIRST, ONLY_SECOND, strict=True))
-    text = (
-        f"Two models, three replicates, {IMAGES:,} test images. Images that only the first model gets "
-        "right, and "
-        f"only the second: {pairs}. (1) The differences of the replicates are {differences} points, their "
-        "mean "
-        f"{100 * mean:+.2f}. (2) Their standard deviation divided by the square root of 3 is the error over "
-        f"training runs: {100 * over_runs:.2f} points. (3) Average each image over its three replicates; the "
-        "standard deviation of these averages, without the part that changes from run to run, divided by the "
-        f"square root of {IMAGES:,} is the error over test images: {100 * over_images:.2f} points. (4) Each "
-        "error "
-        "times its quantile of Student's t, 4.30 for three replicates and 1.96 for the images, squared, "
-        "added, "
-        f"and the root taken: the half-width, {100 * half:.2f} points. The 95 % interval is "
+    counts = list(zip(ONLY_FIRST, ONLY_SECOND, strict=True))
+    differences = ", ".join(f"{100 * (a - b) / IMAGES:+.1f}" for a, b in counts)
+    verdict = "the first model is better." if p <= 0.05 else "this contrast is inconclusive."
+    return Details.of(
+        "One verdict worked by hand",
+        f"Two models, three replicates, {count(IMAGES)} test images. Images that only the first model gets "
+        f"right, and only the second: {', '.join(f'{a} and {b}' for a, b in counts)}. (1) The differences of "
+        f"the replicates are {differences} points, their mean {100 * mean:+.2f}. (2) Their standard "
+        "deviation divided by the square root of 3 is the error over training runs: "
+        f"{100 * over_runs:.2f} points. (3) Average each image over its three replicates; the standard "
+        "deviation of these averages, without the part that changes from run to run, divided by the square "
+        f"root of {count(IMAGES)} is the error over test images: {100 * over_images:.2f} points. (4) Each "
+        "error times its quantile of Student's t, 4.30 for three replicates and 1.96 for the images, "
+        f"squared, added, and the root taken: the half-width, {100 * half:.2f} points. The 95 % interval is "
         f"{100 * (mean - half):+.2f} to {100 * (mean + half):+.2f}. (5) The interval of level 1 - p that "
-        "just "
-        f"touches 0 has p = {p / COMPARISONS:.3f}; as the smallest p of {COMPARISONS} comparisons it counts "
-        f"{COMPARISONS} times (Holm): {p:.3f}. "
+        f"just touches 0 has p = {p / COMPARISONS:.3f}; as the smallest p of {COMPARISONS} comparisons it "
+        f"counts {COMPARISONS} times (Holm): {p:.3f}. At most 0.05 would be a verdict. "
+        f"{'The interval leaves out 0, and yet ' if mean > half and p > 0.05 else ''}{verdict} With three "
+        "contrasts or more in a comparison, the error over training runs also borrows a little from the "
+        "other contrasts, and its t has some more degrees of freedom.",
     )
-    leaves_out = mean > half
-    text += (
-        "At most 0.05 would be a verdict. "
-        + ("The interval leaves out 0, and yet " if leaves_out and p > 0.05 else "")
-        + ("the first model is better." if p <= 0.05 else "this contrast is inconclusive.")
-        + " With three contrasts or more in a comparison, the error over training runs also borrows a little "
-        "from the other contrasts, and its t has some more degrees of freedom."
-    )
-    return Details("One verdict worked by hand", (Prose(text.replace(",000", "\u202f000")),))

@@ -1,39 +1,14 @@
 """How much memory the models take, machine by machine, and the largest batch that fits."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 
-from bench.report.blocks import (
-    Block,
-    Column,
-    Details,
-    Field,
-    Figure,
-    Gallery,
-    Heading,
-    Prose,
-    Section,
-    Table,
-    not_measured,
-)
+from bench.report.blocks import Column, Details, Field, Flow, Gallery, Heading, Section, Table, number
 from bench.report.evidence import Evidence
-from bench.report.lines import Line, line_figure
-from bench.report.measured import (
-    Alike,
-    Headline,
-    Place,
-    brief,
-    headline_rows,
-    how,
-    marked,
-    memory_column,
-    ordered,
-    other_rows,
-    state,
-)
-from bench.report.sections.speed import MODES
-from bench.report.sections.unmeasured import unmeasured
+from bench.report.measured import Headline, memory_column
+from bench.report.row_text import MODES, describe_execution, row_notes
+from bench.report.sections.measured_table import BATCH, MODE, NOTES, MeasuredTable, Row, setting_of
 from bench.report.text import NOT_MEASURED, count, listed
 
 UNIT = "MiB"
@@ -41,177 +16,119 @@ UNIT = "MiB"
 
 def memory(evidence: Evidence) -> Section:
     """For each machine: peak memory against batch size, and the peaks at the smallest and largest batch."""
-    places = [place for place in evidence.places if not place.memory.empty]
-    if not places:
-        return not_measured("memory", "Memory", "no memory was measured for the models of this suite")
-    blocks: list[Block] = [
-        Prose(
-            "Peaks over a few steps in a fresh process in which nothing is timed. On a GPU: what PyTorch's "
-            "allocator handed out (allocated) and held (reserved). On the CPU: the resident set at its "
-            "highest, less what the process held before there was a network. Models are compared as they are "
-            "trained here: on a CPU freed memory is kept for the next step, which takes somewhat more."
+    platforms = [platform for platform in evidence.platforms if not platform.memory.empty]
+    if not platforms:
+        return Section.not_measured("memory", "Memory", "no memory was measured for the models of this suite")
+    return Section.of(
+        "memory",
+        "Memory",
+        "Peaks over a few steps in a fresh process in which nothing is timed. On a GPU: what PyTorch's "
+        "allocator handed out (allocated) and held (reserved). On the CPU: the resident set at its highest, "
+        "less what the process held before there was a network. Models are compared as they are trained "
+        "here: on a CPU freed memory is kept for the next step, which takes somewhat more.",
+        (_on_platform(MeasuredTable(evidence, platform, "memory")) for platform in platforms),
+    )
+
+
+def _on_platform(measured: MeasuredTable) -> Iterator[Flow]:
+    column, name = memory_column(measured.platform)
+    yield Heading(measured.platform.name)
+    yield Gallery.of(
+        measured.over_batches(
+            headline,
+            comparable,
+            column,
+            f"Peak memory ({UNIT})",
+            name="memory",
+            quantity=f"{name[0].upper()}{name[1:]}",
+            caption=f"Memory against batch size on the {measured.platform.name}: {name}, "
+            f"{comparable.setting}.",
+            data=[column, "outcome", "largest_batch"],
         )
+        for headline, comparable in measured.compared
+    )
+    yield _table(measured) if measured.compared else "Memory as trained: not measured on this machine."
+    yield _others(measured)
+    yield measured.unmeasured("as trained on this machine")
+
+
+def _table(measured: MeasuredTable) -> Table:
+    """One row a model and mode, with its peaks at batch 1 and at the largest batch of the headline that
+    was measured."""
+    platform = measured.platform
+    items = [
+        (headline, max(rows["batch_size"]), rows[rows["model"] == model].to_dict("records"))
+        for headline, comparable in measured.compared
+        for rows in [comparable.rows]
+        for model in measured.evidence.in_order(rows["model"])
     ]
-    for place in places:
-        blocks.append(Heading(place.name))
-        found = [(one, rows) for one in evidence.headlines if (rows := headline_rows(place, "memory", one))]
-        figures = tuple(figure for pair in found if (figure := _figure(evidence, place, *pair)))
-        blocks += [Gallery(figures)] if figures else []
-        if found:
-            blocks.append(_table(evidence, place, found))
-        else:
-            blocks.append(Prose("Memory as trained: not measured on this machine."))
-        blocks += _others(evidence, place)
-        models = [model for _, rows in found for model in rows.rows["model"]]
-        blocks += unmeasured(evidence, models, "as trained on this machine")
-    return Section("memory", "Memory", tuple(blocks))
-
-
-def _figure(evidence: Evidence, place: Place, headline: Headline, found: Alike) -> Figure | None:
-    mode = headline.mode
-    column, words = memory_column(place)
-    done = found.rows[found.rows["outcome"] == "measured"]
-    if done["batch_size"].nunique() < 2:
-        return None
-    lost = found.rows[found.rows["outcome"] == "out_of_memory"]
-    lines = []
-    for model in ordered(done["model"], list(evidence.model_looks)):
-        own = done[done["model"] == model]
-        failed = lost.loc[(lost["model"] == model) & (lost["batch_size"] > own["batch_size"].max())]
-        lines.append(
-            Line(
-                evidence.titles[model],
-                evidence.model_looks[model],
-                [float(size) for size in own["batch_size"]],
-                list(own[column]),
-                failed=[float(failed["batch_size"].min())] if len(failed) else [],
-            )
-        )
-    points = "; ".join(
-        f"{line.title}: {brief(line.y[0])} {UNIT} at batch {line.x[0]:g}, "
-        f"{brief(line.y[-1])} at {line.x[-1]:g}"
-        for line in lines
-    )
-    crosses = " A cross marks the first batch that ran out of memory." if any(x.failed for x in lines) else ""
-    kept = ["model", "mode", "device", "machine", "precision", "memory_format", "allocator", "compiled"]
-    kept.append("batch_size")
-    several = len({one.input_size for one in evidence.headlines}) > 1
-    return line_figure(
-        f"memory-{mode}-{place.key}" + (f"-{headline.input_size}px" if several else ""),
-        lines,
-        x_label="Batch size (images)",
-        y_label=f"Peak memory ({UNIT})",
-        caption=f"Memory against batch size on the {place.name}: {words}, {found.words}.{crosses}"
-        + marked(done),
-        alt=f"{words[0].upper()}{words[1:]} ({MODES[mode]}) against batch size on the {place.name}. "
-        f"{points}.",
-        data=found.rows[[*kept, "input_size", column, "outcome", "largest_batch"]],
-        runs=found.rows["profile"],
-    )
-
-
-def _table(evidence: Evidence, place: Place, found: list[tuple[Headline, Alike]]) -> Table:
-    gpu = place.kind == "GPU"
-    peaks = (
-        (("peak_allocated_mib", "allocated"), ("peak_reserved_mib", "reserved"))
-        if gpu
-        else (("peak_rss_mib", "resident"),)
-    )
+    peaks = {"peak_rss_mib": "resident"}
+    if platform.kind == "GPU":
+        peaks = {"peak_allocated_mib": "allocated", "peak_reserved_mib": "reserved"}
     columns = (
-        Column("Model"),
-        Column("Mode"),
-        Column("Setting", under="Model"),
-        Column("Notes", under="Model"),
-        *(Column(f"Peak {words} at batch 1 ({UNIT})", numeric=True) for _, words in peaks),
-        Column("Common batch", numeric=True),
-        *(Column(f"Peak {words} at the common batch ({UNIT})", numeric=True) for _, words in peaks),
-        Column("Largest batch that fits", numeric=True),
+        measured.model().on(lambda item: item[2][0]),
+        Column("Mode", lambda item: MODES[item[0].mode]),
+        Column("Setting", lambda item: _setting(item[0], item[2][0]), under="Model"),
+        Column("Notes", lambda item: Field(notes=_notes(item[2])), under="Model"),
+        *(_peak(f"Peak {name} at batch 1 ({UNIT})", peak, 1) for peak, name in peaks.items()),
+        number("Common batch", lambda item: count(item[1])),
+        *(_peak(f"Peak {name} at the common batch ({UNIT})", peak) for peak, name in peaks.items()),
+        number("Largest batch that fits", lambda item: _largest(item[2])),
     )
-    rows: list[tuple[Field, ...]] = []
-    groups, runs = set(), []
-    for headline, alike_rows in found:
-        groups.add(len(rows))
-        # The largest batch of the headline that memory was measured at.
-        common = max(alike_rows.rows["batch_size"])
-        for model in ordered(alike_rows.rows["model"], list(evidence.model_looks)):
-            own = alike_rows.rows[alike_rows.rows["model"] == model].to_dict("records")
-            at_one = next((row for row in own if row["batch_size"] == 1), None)
-            at_common = next((row for row in own if row["batch_size"] == common), None)
-            notes = _notes(own)
-            rows.append(
-                (
-                    Field(evidence.titles[model], look=evidence.model_looks[model]),
-                    Field(MODES[headline.mode]),
-                    Field(f"{how(own[0])}, {headline.input_size} px, {count(headline.classes)} classes"),
-                    Field(notes=notes),
-                    *(_mib(at_one, column) for column, _ in peaks),
-                    Field(count(common)),
-                    *(_mib(at_common, column) for column, _ in peaks),
-                    Field(_largest(own)),
-                )
-            )
-            runs += [row["profile"] for row in own]
-    caption = f"Memory as trained on the {place.name}: {'; '.join(rows_of.words for _, rows_of in found)}."
-    return Table(
-        f"memory-{place.key}", caption, columns, tuple(rows), frozenset(groups), tuple(dict.fromkeys(runs))
-    )
-
-
-def _others(evidence: Evidence, place: Place) -> list[Block]:
-    """The settings in which models are not compared, folded."""
-    others = other_rows(place, "memory", evidence.headlines)
-    if others.empty:
-        return []
-    column, words = memory_column(place)
-    columns = (
-        Column("Model"),
-        Column("Mode"),
-        Column("Setting", wide=True),
-        Column("Notes", under="Model"),
-        Column("Batch", numeric=True),
-        Column(f"{words[0].upper()}{words[1:]} ({UNIT})", numeric=True),
-    )
-    order = {model: k for k, model in enumerate(ordered(others["model"], list(evidence.model_looks)))}
-    records = others.to_dict("records")
-    records.sort(key=lambda row: (order[row["model"]], row["mode"], row["input_size"], row["batch_size"]))
-    rows = tuple(
-        (
-            Field(evidence.titles[row["model"]], look=evidence.model_looks[row["model"]]),
-            Field(MODES[row["mode"]]),
-            Field(f"{how(row)}, {int(row['input_size'])} px, {count(row['classes'])} classes"),
-            Field(notes=state(row)),
-            Field(count(row["batch_size"])),
-            _mib(row, column),
-        )
-        for row in records
-    )
-    caption = f"Memory on the {place.name} in settings in which models are not compared."
-    table = Table(
-        f"memory-others-{place.key}",
-        caption,
+    return Table.of(
+        f"memory-{platform.key}",
+        f"Memory as trained on the {platform.name}: {measured.setting}.",
         columns,
-        rows,
-        runs=tuple(row["profile"] for row in records),
+        items,
+        group_by=lambda item: (item[0].mode, item[0].input_size),
+        runs=lambda item: [row["profile"] for row in item[2]],
     )
-    return [Details(f"Other settings ({len(rows)} rows)", (table,))]
 
 
-def _notes(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+def _setting(headline: Headline, row: Row) -> str:
+    return f"{describe_execution(row)}, {headline.input_size} px, {count(headline.classes)} classes"
+
+
+def _peak(title: str, column: str, batch_size: int | None = None) -> Column:
+    """A peak at one batch size: the common one of the rows unless given."""
+
+    def content(item: tuple[Headline, int, list[Row]]) -> str:
+        wanted = batch_size or item[1]
+        return _mib(next((row[column] for row in item[2] if row["batch_size"] == wanted), None))
+
+    return number(title, content)
+
+
+def _others(measured: MeasuredTable) -> Details | None:
+    """The settings in which models are not compared, folded."""
+    column, name = memory_column(measured.platform)
+    columns = (
+        measured.model(),
+        MODE,
+        Column("Setting", setting_of, wide=True),
+        NOTES,
+        BATCH,
+        number(f"{name[0].upper()}{name[1:]} ({UNIT})", lambda row: _mib(row[column])),
+    )
+    caption = f"Memory on the {measured.platform.name} in settings in which models are not compared."
+    rows = measured.in_order(measured.others, ["mode", "input_size", "batch_size"])
+    return measured.folded(caption, columns, rows)
+
+
+def _notes(rows: list[Row]) -> tuple[str, ...]:
     """Each note once, with the batches that it holds for."""
     batches: dict[str, list[str]] = {}
     for row in rows:
-        for note in state(row):
+        for note in row_notes(row):
             batches.setdefault(note, []).append(count(row["batch_size"]))
     return tuple(f"batch {listed(sizes)}: {note}" for note, sizes in batches.items())
 
 
-def _mib(row: dict[str, Any] | None, column: str) -> Field:
-    if row is None or pd.isna(row[column]):
-        return Field(NOT_MEASURED)
-    return Field(count(round(row[column])))
+def _mib(value: float | None) -> str:
+    return NOT_MEASURED if value is None or pd.isna(value) else count(round(value))
 
 
-def _largest(rows: list[dict[str, Any]]) -> str:
+def _largest(rows: list[Row]) -> str:
     """The largest batch that fits, or the largest that was tried where none ran out of memory."""
     known = [row["largest_batch"] for row in rows if not pd.isna(row["largest_batch"])]
     if known:

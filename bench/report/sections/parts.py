@@ -1,14 +1,14 @@
 """In which parts of a network its operations are."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from bench.report.bars import stacked_bars
-from bench.report.blocks import Block, Column, Details, Field, Figure, Gallery, Table
+from bench.report.bars import shares_sentence, stacked_bars
+from bench.report.blocks import Block, Column, Details, Figure, Gallery, Table, number
 from bench.report.evidence import Evidence
-from bench.report.measured import ordered
 from bench.report.text import NOT_MEASURED, count, decimal
 
 PARTS = {
@@ -22,28 +22,26 @@ PARTS = {
 }
 
 
-def parts_blocks(evidence: Evidence) -> list[Block]:
+def parts(evidence: Evidence) -> Iterator[Block]:
     """The shares as a figure and the numbers as a table, for one head and input size a model."""
-    found = evidence.cost.assign(parts=[_read(text) for text in evidence.cost["by_part"]])
-    found = found[[set(parts) <= set(PARTS) and sum(parts.values()) > 0 for parts in found["parts"]]]
-    if found.empty:
-        return []
-    by_model = {model: rows for model, rows in found.groupby("model")}
+    counted = evidence.cost.assign(parts=[_read(text) for text in evidence.cost["by_part"]])
+    counted = counted[[set(own) <= set(PARTS) and sum(own.values()) > 0 for own in counted["parts"]]]
+    if counted.empty:
+        return
+    by_model = {model: rows for model, rows in counted.groupby("model")}
     rows = [
         max(by_model[model].to_dict("records"), key=lambda row: (row["classes"], row["input_size"]))
-        for model in ordered(by_model, list(evidence.model_looks))
+        for model in evidence.in_order(by_model)
     ]
-    return [
-        Gallery((_figure(evidence, rows),)),
-        Details("Operations by part, in numbers", (_table(evidence, rows),)),
-    ]
+    yield Gallery((_figure(evidence, rows),))
+    yield Details.of("Operations by part, in numbers", _table(evidence, rows))
 
 
 def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
     totals = [sum(row["parts"].values()) for row in rows]
     shares = {
-        words: [100 * row["parts"].get(part, 0) / total for row, total in zip(rows, totals, strict=True)]
-        for part, words in PARTS.items()
+        name: [100 * row["parts"].get(part, 0) / total for row, total in zip(rows, totals, strict=True)]
+        for part, name in PARTS.items()
     }
     titles = [evidence.titles[row["model"]] for row in rows]
     data = pd.DataFrame(
@@ -54,11 +52,6 @@ def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
             **{f"{part}_flops": [row["parts"].get(part, 0) for row in rows] for part in PARTS},
         }
     )
-    said = "; ".join(
-        f"{title}: "
-        + ", ".join(f"{words} {values[k]:.0f} %" for words, values in shares.items() if values[k])
-        for k, title in enumerate(titles)
-    )
     return stacked_bars(
         "parts",
         titles,
@@ -68,7 +61,7 @@ def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
         "Attention matrices are the products of queries with keys, and of the weights with values. Linear "
         "layers and 1 × 1 convolutions do the same product at every position; larger convolutions see "
         "neighbours, or channels one by one.",
-        alt=f"Shares of the multiply-adds of a forward pass. {said}.",
+        alt=f"Shares of the multiply-adds of a forward pass. {shares_sentence(titles, shares)}.",
         data=data,
         runs=[row["profile"] for row in rows],
         at_ends=[f"{total / 2e9:.3g} GMACs" for total in totals],
@@ -77,28 +70,27 @@ def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
 
 def _table(evidence: Evidence, rows: list[dict[str, Any]]) -> Table:
     columns = (
-        Column("Model"),
-        Column("Classes", numeric=True),
-        Column("Input (px)", numeric=True),
-        *(Column(f"{words[0].upper()}{words[1:]} (GMACs)", numeric=True) for words in PARTS.values()),
-        Column("Norms, softmax, pooling (million operations)", numeric=True),
-        Column("GMACs with these", numeric=True),
+        Column("Model", lambda row: evidence.model_title(row["model"])),
+        number("Classes", lambda row: count(row["classes"])),
+        number("Input (px)", lambda row: str(row["input_size"])),
+        *(_part(part) for part in PARTS),
+        number("Norms, softmax, pooling (million operations)", _elementwise),
+        number("GMACs with these", lambda row: decimal(row["gmacs_all"], 3)),
     )
-    lines = []
-    for row in rows:
-        element_wise = _read(row.get("elementwise"))
-        lines.append(
-            (
-                Field(evidence.titles[row["model"]], look=evidence.model_looks[row["model"]]),
-                Field(count(row["classes"])),
-                Field(str(row["input_size"])),
-                *(Field(decimal(row["parts"].get(part, 0) / 2e9, 3)) for part in PARTS),
-                Field(decimal(sum(element_wise.values()) / 1e6, 1) if element_wise else NOT_MEASURED),
-                Field(decimal(row["gmacs_all"], 3)),
-            )
-        )
     caption = "Operations of one forward pass by part of the network."
-    return Table("cost-parts", caption, columns, tuple(lines), runs=tuple(row["profile"] for row in rows))
+    return Table.of("cost-parts", caption, columns, rows, runs=lambda row: (row["profile"],))
+
+
+def _part(part: str) -> Column:
+    name = PARTS[part]
+    return number(
+        f"{name[0].upper()}{name[1:]} (GMACs)", lambda row: decimal(row["parts"].get(part, 0) / 2e9, 3)
+    )
+
+
+def _elementwise(row: dict[str, Any]) -> str:
+    operations = _read(row.get("elementwise"))
+    return decimal(sum(operations.values()) / 1e6, 1) if operations else NOT_MEASURED
 
 
 def _read(text: Any) -> dict[str, int]:

@@ -4,29 +4,14 @@ import pandas as pd
 
 from bench.analysis.decisions import CAP
 from bench.analysis.trained import LEFT_CHANCE
-from bench.report.blocks import Block, Column, Details, Field, Heading, Prose, Section, Table
+from bench.report.blocks import Column, Details, Heading, Section, Table, number
+from bench.report.cells import Cell
 from bench.report.evidence import Evidence
+from bench.report.sections.columns import cell_size
+from bench.report.sections.looks import looks_at_test, withdrawn
 from bench.report.sections.simulated import simulated
-from bench.report.text import NOT_MEASURED, count, listed, percent, points, split, subset
+from bench.report.text import NOT_MEASURED, count, listed, points, split_label
 
-COMPARISONS = (
-    Column("Comparison"),
-    Column("Dataset (split)", under="Comparison"),
-    Column("Train, val, test images", numeric=True),
-    Column("Draws of the subsets", wide=True),
-    Column("Recipe (protocol)", wide=True),
-    Column("Precision"),
-    Column("Weights that count", wide=True),
-    Column("Copy of the data", under="Comparison", label="copy of the data: "),
-    Column("Unmatched", wide=True),
-)
-BUDGET = (
-    Column("Comparison"),
-    Column("Images per class", numeric=True),
-    Column("Training images seen", wide=True),
-    Column("Epochs", wide=True),
-    Column("Training runs", wide=True),
-)
 SELECTIONS = {
     "last": "last checkpoint",
     "best-val": "best epoch by val",
@@ -36,93 +21,24 @@ SELECTIONS = {
 
 def protocol(evidence: Evidence) -> Section:
     """Splits, budgets, looks at the test split, and the intervals with what simulation says of them."""
-    blocks: list[Block] = [
-        Prose(
-            "Within a comparison every model is trained on the same images, with the same budget, input size "
-            "and augmentation, unless its row says otherwise. Protocols: shared, one recipe for all, "
-            "untuned; tuned, an equal search for all; own, a family's published recipe, all of it."
-        ),
-        Prose(_trained(evidence)),
+    return Section.of(
+        "protocol",
+        "Protocol",
+        "Within a comparison every model is trained on the same images, with the same budget, input size and "
+        "augmentation, unless its row says otherwise. Protocols: shared, one recipe for all, untuned; tuned, "
+        "an equal search for all; own, a family's published recipe, all of it.",
+        _trained(evidence),
         _comparisons(evidence),
-        Details("Budget of every subset", (_budgets(evidence),)),
+        Details.of("Budget of every subset", _budgets(evidence)),
         Heading("Looks at the test split"),
-        Prose(looks_at_test(evidence)),
-        *_withdrawn(evidence),
-        Prose(_choices(evidence)),
-        Prose(_copies(evidence)),
+        looks_at_test(evidence),
+        withdrawn(evidence),
+        _choices(evidence),
+        _copies(evidence),
         Heading("Intervals and verdicts"),
-        Prose(_intervals(evidence)),
-        *simulated(),
-    ]
-    return Section("protocol", "Protocol", tuple(blocks))
-
-
-def looks_at_test(evidence: Evidence) -> str:
-    """How often the test split was evaluated."""
-    done = evidence.done.drop_duplicates("run")
-    looks = done["test_evaluations"].dropna()
-    gone = int(evidence.withdrawn["test_evaluations"].sum())
-    if looks.empty and not gone:
-        return "The test split has not been evaluated: no trial of this suite has an outcome yet."
-    if looks.empty:
-        return f"The test split was evaluated {_times(gone)}, in trials that were later withdrawn."
-    words = (
-        f"The test split was evaluated {_times(looks.sum())} in {count(len(looks))} trials, at most "
-        f"{_times(looks.max())} in any one of them; a trial that diverged is scored at chance without a look."
+        _intervals(evidence),
+        simulated(),
     )
-    again = done.loc[done["test_evaluations"] > 1, "run"]
-    if len(again):
-        words += f" More than once in: {listed(list(again))}, which were interrupted after their look."
-    if gone:
-        return (
-            f"{words} It was evaluated {_times(gone)} more in {_trials(len(evidence.withdrawn))} that were "
-            f"stored and later withdrawn: {_times(looks.sum() + gone)} in all. No trial chooses anything by "
-            "it, but whoever changed the suite had seen those results; they are in the table below."
-        )
-    return f"{words} Nothing is chosen by it."
-
-
-def _trials(number: int) -> str:
-    return f"{count(number)} trial{'' if number == 1 else 's'}"
-
-
-def _withdrawn(evidence: Evidence) -> list[Block]:
-    """The trials that were taken out of the store, with what they gave; nothing where there are none."""
-    gone = evidence.withdrawn
-    if gone.empty:
-        return []
-    keys = ["removed", "comparison", "title", "recipe", "precision", "shots", "reason", "commit"]
-    rows = tuple(
-        (
-            Field(comparison or NOT_MEASURED),
-            Field(title),
-            Field("all" if pd.isna(shots) else str(int(shots))),
-            Field(listed([percent(value) for value in own["top1"].dropna()]) or "diverged"),
-            Field(count(own["test_evaluations"].sum())),
-            Field(f"{recipe}, {precision}"),
-            Field(f"{reason} ({removed}{'' if pd.isna(commit) else f', commit {commit[:9]}'})"),
-        )
-        for (removed, comparison, title, recipe, precision, shots, reason, commit), own in gone.groupby(
-            keys, dropna=False, sort=False
-        )
-    )
-    columns = (
-        Column("Comparison"),
-        Column("Model"),
-        Column("Images per class", numeric=True),
-        Column("Top-1 of each trial (%)", wide=True),
-        Column("Looks", numeric=True),
-        Column("Recipe, precision"),
-        Column("Withdrawn because", wide=True),
-    )
-    caption = (
-        "Trials that were stored, looked at the test split and were withdrawn; no other number has them."
-    )
-    return [Details("Withdrawn trials and their results", (Table("withdrawn", caption, columns, rows),))]
-
-
-def _times(number: float) -> str:
-    return {1: "once", 2: "twice"}.get(int(number), f"{count(number)} times")
 
 
 def _choices(evidence: Evidence) -> str:
@@ -139,20 +55,20 @@ def _choices(evidence: Evidence) -> str:
 
 def _trained(evidence: Evidence) -> str:
     """What counts as trained, and what the baselines were made of."""
-    made = [base for record in evidence.records.values() if (base := evidence.training.baseline(record))]
-    words = (
+    baselines = [base for record in evidence.records.values() if (base := evidence.training.baseline(record))]
+    text = (
         'A cell is "not trained", and supports no statement about its architecture, where the training '
         f"loss, averaged over the last tenth of training, is above {100 * LEFT_CHANCE:.0f} % of that of "
         "guessing (ln C for C classes), or where the mean test accuracy is below that of chance, of the "
         "majority class or of the nearest neighbour on the same training images. Two trainings of one model "
         "may still be compared."
     )
-    if not made:
-        return f"{words} Of these, the majority class and the nearest neighbour were not measured."
-    sides = listed(sorted({f"{base.pixels} x {base.pixels}" for base in made}))
-    looks = len({base.id for base in made})
+    if not baselines:
+        return f"{text} Of these, the majority class and the nearest neighbour were not measured."
+    sides = listed(sorted({f"{base.pixels} x {base.pixels}" for base in baselines}))
+    looks = len({base.id for base in baselines})
     return (
-        f"{words} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. These two "
+        f"{text} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. These two "
         f"were evaluated on the test split for {count(looks)} subset{'' if looks == 1 else 's'}; neither "
         "has a setting that could be tuned."
     )
@@ -176,16 +92,14 @@ def _runs(number: int) -> str:
 
 
 def _intervals(evidence: Evidence) -> str:
-    number = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
+    tried = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
     delta = points(evidence.suite.delta, sign=False)
     verdicts = (
-        f"Better and worse are decided by Holm's procedure over {number} primary contrasts and sizes that "
-        "the "
+        f"Better and worse are decided by Holm's procedure over {tried} primary contrasts and sizes that the "
         "suite plans and that can be decided, at 5 % for all together; those with fewer than three "
-        "replicates "
-        f"planned are not counted. Equivalent takes two one-sided tests at ±{delta} points, declared "
-        "beforehand, by Holm likewise. "
-        if number
+        "replicates planned are not counted. Equivalent takes two one-sided tests at "
+        f"±{delta} points, declared beforehand, by Holm likewise. "
+        if tried
         else ""
     )
     return (
@@ -194,76 +108,89 @@ def _intervals(evidence: Evidence) -> str:
         "analysis of variance; each part is taken with Student's t at its own degrees of freedom, and the "
         "half-widths add up like standard errors (Howe, 1974). With three contrasts or more in a comparison "
         "the part from replicates is raised towards what these have in common (Smyth, 2004), by a weight of "
-        "at "
-        f"most {CAP:g} of its own degrees of freedom. Two replicates are too few for an interval. A probe on "
-        "the whole training split is deterministic: a second run would be the same, and its interval is over "
-        f"test images alone. {verdicts}Every printed interval, bands of curves too, is a plain 95 % interval "
-        "that holds for itself; none leaves the range that is possible given the two accuracies. "
-        "Exploratory contrasts get no verdict. Intervals are about new training runs and new test images "
-        "of the same kind. They are conditional on the pool of training images (and on all of them where "
-        "the whole split is used), on the values that were tuned, and on the checkpoint of a pretrained "
-        "model. The number of replicates is fixed beforehand: adding some until a verdict comes would "
-        "make more of them false."
+        f"at most {CAP:g} of its own degrees of freedom. Two replicates are too few for an interval. A probe "
+        "on the whole training split is deterministic: a second run would be the same, and its interval is "
+        f"over test images alone. {verdicts}Every printed interval, bands of curves too, is a plain 95 % "
+        "interval that holds for itself; none leaves the range that is possible given the two accuracies. "
+        "Exploratory contrasts get no verdict. Intervals are about new training runs and new test images of "
+        "the same kind. They are conditional on the pool of training images (and on all of them where the "
+        "whole split is used), on the values that were tuned, and on the checkpoint of a pretrained model. "
+        "The number of replicates is fixed beforehand: adding some until a verdict comes would make more of "
+        "them false."
     )
 
 
 def _comparisons(evidence: Evidence) -> Table:
-    rows = []
-    for comparison in evidence.suite.comparisons:
-        own = evidence.trials[evidence.trials["comparison"] == comparison.name]
-        done = own[own["outcome"].notna()]
-        rows.append(
-            (
-                Field(comparison.name),
-                Field(split(comparison.dataset, comparison.split_id)),
-                Field(_images(done)),
-                Field(_draws(own[own["run"].notna()])),
-                Field(_recipes(own)),
-                Field(_values(done["precision"])),
-                Field(_values(done["selection"].map(SELECTIONS))),
-                Field(_copy(done["data_copy"])),
-                Field(comparison.unmatched or "nothing stated"),
-            )
-        )
+    items = [
+        (comparison, _group(evidence.trials, comparison.name), _group(evidence.done, comparison.name))
+        for comparison in evidence.suite.comparisons
+    ]
+    columns = (
+        Column("Comparison", lambda one: one[0].name),
+        Column(
+            "Dataset (split)", lambda one: split_label(one[0].dataset, one[0].split_id), under="Comparison"
+        ),
+        number("Train, val, test images", lambda one: _images(one[2])),
+        Column("Draws of the subsets", lambda one: _draws(one[1][one[1]["run"].notna()]), wide=True),
+        Column("Recipe (protocol)", lambda one: _recipes(one[1]), wide=True),
+        Column("Precision", lambda one: _values(one[2]["precision"])),
+        Column("Weights that count", lambda one: _values(one[2]["selection"].map(SELECTIONS)), wide=True),
+        Column(
+            "Copy of the data",
+            lambda one: _copy(one[2]["data_copy"]),
+            under="Comparison",
+            label="copy of the data: ",
+        ),
+        Column("Unmatched", lambda one: one[0].unmatched or "nothing stated", wide=True),
+    )
     caption = "What was held equal in each comparison. Train images: those of the subsets that were used."
-    return Table("protocol", caption, COMPARISONS, tuple(rows))
+    return Table.of("protocol", caption, columns, items)
+
+
+def _group(trials: pd.DataFrame, comparison: str) -> pd.DataFrame:
+    return trials[trials["comparison"] == comparison]
 
 
 def _budgets(evidence: Evidence) -> Table:
-    rows: list[tuple[Field, ...]] = []
-    groups: list[int] = []
-    for comparison in evidence.suite.comparisons:
-        groups.append(len(rows))
-        cells = [cell for cell in evidence.cells if cell.comparison == comparison.name]
-        for shots in dict.fromkeys(cell.shots for cell in cells):
-            here = [cell for cell in cells if cell.shots == shots]
-            own = evidence.done[evidence.done["run"].isin([run for cell in here for run in cell.runs])]
-            own = own[own["comparison"] == comparison.name]
-            rows.append(
-                (
-                    Field(comparison.name),
-                    Field(subset(shots, here[0].images_per_class)),
-                    Field(_by_model(own, "images_seen", 1)),
-                    Field(_by_model(own, "epochs", 10)),
-                    Field("; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in here)),
-                )
-            )
+    sizes = [
+        (name, [cell for cell in cells if cell.shots == shots])
+        for name in (comparison.name for comparison in evidence.suite.comparisons)
+        for cells in [evidence.cells_of(name)]
+        for shots in dict.fromkeys(cell.shots for cell in cells)
+    ]
+
+    def by_model(one: tuple[str, list[Cell]], column: str, parts: int) -> str:
+        runs = [run for cell in one[1] for run in cell.runs]
+        done = _group(evidence.done, one[0])
+        return _by_model(done[done["run"].isin(runs)], column, parts)
+
+    columns = (
+        Column("Comparison", lambda one: one[0]),
+        number("Images per class", lambda one: cell_size(one[1][0])),
+        Column("Training images seen", lambda one: by_model(one, "images_seen", 1), wide=True),
+        Column("Epochs", lambda one: by_model(one, "epochs", 10), wide=True),
+        Column(
+            "Training runs",
+            lambda one: "; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in one[1]),
+            wide=True,
+        ),
+    )
     caption = (
         "What every model was trained with, of trials that finished. One number: the same for all models."
     )
-    return Table("budget", caption, BUDGET, tuple(rows), frozenset(groups))
+    return Table.of("budget", caption, columns, sizes, group_by=lambda one: one[0])
 
 
 def _by_model(rows: pd.DataFrame, column: str, parts: int) -> str:
     """The one value of all models, or that of each; rounded to 1 / parts."""
-    found = {
+    values = {
         title: listed([_number(value, parts) for value in sorted(set(own[column].dropna().astype(float)))])
         for title, own in rows.groupby("title", sort=False)
     }
-    found = {title: words for title, words in found.items() if words}
-    if len(set(found.values())) <= 1:
-        return next(iter(found.values()), NOT_MEASURED)
-    return "; ".join(f"{title}: {words}" for title, words in found.items())
+    values = {title: text for title, text in values.items() if text}
+    if len(set(values.values())) <= 1:
+        return next(iter(values.values()), NOT_MEASURED)
+    return "; ".join(f"{title}: {text}" for title, text in values.items())
 
 
 def _number(value: float, parts: int) -> str:
@@ -280,9 +207,9 @@ def _draws(rows: pd.DataFrame) -> str:
 
 
 def _recipes(rows: pd.DataFrame) -> str:
-    kinds = rows.groupby("recipe", sort=False)["protocol"].unique()
-    named = {recipe: listed([word for word in words if pd.notna(word)]) for recipe, words in kinds.items()}
-    return "; ".join(f"{recipe} ({words})" if words else recipe for recipe, words in named.items())
+    protocols = rows.groupby("recipe", sort=False)["protocol"].unique()
+    named = {recipe: listed([one for one in own if pd.notna(one)]) for recipe, own in protocols.items()}
+    return "; ".join(f"{recipe} ({own})" if own else recipe for recipe, own in named.items())
 
 
 def _values(values: pd.Series) -> str:

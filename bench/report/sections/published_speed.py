@@ -1,75 +1,77 @@
 """Our speed beside what others print, with all that differs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from bench.report.blocks import Block, Column, Field, Prose, Table
+from bench.report.blocks import Column, Field, Flow, Table, number
 from bench.report.evidence import Evidence
-from bench.report.measured import Place, how, ordered, state
+from bench.report.measured import Platform
 from bench.report.published import published_speed
+from bench.report.row_text import MODES, describe_execution, row_notes
 from bench.report.text import NOT_MEASURED, count, decimal
 
 # The types that matrix products work in, by the words of the sources.
 PRECISIONS = {"amp fp16": "fp16", "amp": "fp16"}
 
-COLUMNS = (
-    Column("Model"),
-    Column("Mode"),
-    Column("Their images/s", numeric=True),
-    Column("Their hardware and setting", wide=True),
-    Column("Our images/s", numeric=True),
-    Column("Our hardware and setting", wide=True),
-    Column("Ours over theirs", numeric=True),
-    Column("What differs", wide=True),
-    Column("Source", under="Their hardware and setting", label="source: "),
-)
+Pair = tuple[dict[str, Any], Platform | None, dict[str, Any] | None]
+"""A published figure, and a row of ours with its platform; None where nothing comparable was measured."""
 
 
-def published_table(evidence: Evidence) -> list[Block]:
-    """One row a published figure of one of the models and place of the same kind: CPU or GPU."""
-    table = published_speed()
-    models = set(evidence.measured["speed"]["model"])
-    theirs = [row for row in table.to_dict("records") if row["model"] in models]
-    kinds = {place.kind for place in evidence.places}
-    elsewhere: list[Block] = [
-        Prose(f"{number} published figures are of a {kind}; no speed was measured on a {kind} here.")
-        for kind in ("CPU", "GPU")
-        if kind not in kinds and (number := sum(row["device"] == kind for row in theirs))
-    ]
-    theirs = [row for row in theirs if row["device"] in kinds]
-    if not theirs:
-        return elsewhere or [Prose("No published speed of these models is known to this report.")]
-    order = {model: place for place, model in enumerate(ordered(models, list(evidence.model_looks)))}
-    rows, runs = [], []
-    for row in sorted(theirs, key=lambda row: order[row["model"]]):
-        nearest: list[tuple[Place | None, dict[str, Any] | None]] = [
-            (place, found)
-            for place in evidence.places
-            if place.kind == row["device"] and (found := _nearest(place, row))
+def published_table(evidence: Evidence) -> Iterator[Flow]:
+    """One row a published figure of one of the models and platform of the same kind: CPU or GPU."""
+    models = evidence.in_order(evidence.measured["speed"]["model"])
+    theirs = [row for row in published_speed().to_dict("records") if row["model"] in models]
+    kinds = {platform.kind for platform in evidence.platforms}
+    pairs: list[Pair] = []
+    for row in sorted(theirs, key=lambda row: models.index(row["model"])):
+        same_kind = [platform for platform in evidence.platforms if platform.kind == row["device"]]
+        nearest: list[Pair] = [
+            (row, platform, ours) for platform in same_kind if (ours := _nearest(platform, row))
         ]
-        for place, ours in nearest or [(None, None)]:
-            rows.append(_row(evidence, row, place, ours))
-            runs += [ours["profile"]] if ours else []
-    note = (
-        "Published figures were measured on other hardware and never at quite the same setting, so the ratio "
-        "tells the order of magnitude and no more. For each of them the row stands that is nearest to it on "
-        "the same kind of device: same mode and input, then precision, layout, compiled or not, and batch."
-    )
-    table = Table(
-        "speed-published",
-        "Speed beside published figures.",
-        COLUMNS,
-        tuple(rows),
-        runs=tuple(dict.fromkeys(runs)),
-    )
-    return [Prose(note), *elsewhere, table]
+        pairs += nearest or ([(row, None, None)] if same_kind else [])
+    if pairs:
+        yield (
+            "Published figures were measured on other hardware and never at quite the same setting, so the "
+            "ratio tells the order of magnitude and no more. For each of them the row stands that is nearest "
+            "to it on the same kind of device: same mode and input, then precision, layout, compiled or not, "
+            "and batch."
+        )
+    for kind in ("CPU", "GPU"):
+        if kind not in kinds and (figures := sum(row["device"] == kind for row in theirs)):
+            yield f"{figures} published figures are of a {kind}; no speed was measured on a {kind} here."
+    if not theirs:
+        yield "No published speed of these models is known to this report."
+    if pairs:
+        yield Table.of(
+            "speed-published",
+            "Speed beside published figures.",
+            _columns(evidence),
+            pairs,
+            runs=lambda pair: (pair[2]["profile"],) if pair[2] else (),
+        )
 
 
-def _nearest(place: Place, row: dict[str, Any]) -> dict[str, Any] | None:
+def _columns(evidence: Evidence) -> tuple[Column, ...]:
+    setting = "Their hardware and setting"
+    return (
+        Column("Model", lambda pair: evidence.model_title(pair[0]["model"])),
+        Column("Mode", lambda pair: MODES[pair[0]["mode"]]),
+        number("Their images/s", lambda pair: decimal(pair[0]["images_per_s"], 1)),
+        Column(setting, lambda pair: _their_setting(pair[0]), wide=True),
+        number("Our images/s", _ours),
+        Column("Our hardware and setting", _our_setting, wide=True),
+        number("Ours over theirs", _ratio),
+        Column("What differs", _what_differs, wide=True),
+        Column("Source", lambda pair: pair[0]["source"], under=setting, label="source: "),
+    )
+
+
+def _nearest(platform: Platform, row: dict[str, Any]) -> dict[str, Any] | None:
     """Our row with the fewest differences, of several the one with the nearest batch."""
-    speed = place.speed
-    here = speed[
+    speed = platform.speed
+    candidates = speed[
         (speed["model"] == row["model"])
         & (speed["mode"] == row["mode"])
         & (speed["input_size"] == row["input_px"])
@@ -79,58 +81,57 @@ def _nearest(place: Place, row: dict[str, Any]) -> dict[str, Any] | None:
     def distance(ours: dict[str, Any]) -> tuple:
         batch = float(row["batch_size"]) if row["batch_size"].isdigit() else float("inf")
         apart = -ours["batch_size"] if batch == float("inf") else abs(ours["batch_size"] - batch)
-        off = [found is not None for found in _differences(row, ours).values()]
+        off = [difference is not None for difference in _differences(row, ours).values()]
         return *off, apart, ours["profile"]
 
-    return min(here, key=distance, default=None)
+    return min(candidates, key=distance, default=None)
 
 
 def _differences(row: dict[str, Any], ours: dict[str, Any]) -> dict[str, str | None]:
     """What differs in precision, layout and compilation, most important first; None where nothing does."""
     precision = PRECISIONS.get(row["precision"], row["precision"])
-    compiled = not pd.isna(ours["compiled"]) and bool(ours["compiled"])
+    layouts = [one["memory_format"].replace("_", " ") for one in (row, ours)]
+    compiled = [row["compiled"] == "yes", not pd.isna(ours["compiled"]) and bool(ours["compiled"])]
+    how = ["compiled" if one else "eager" for one in compiled]
     return {
         "precision": None
         if precision == ours["precision"]
         else f"precision: theirs {row['precision']}, ours {ours['precision']}",
-        "layout": None
-        if row["memory_format"] == ours["memory_format"]
-        else f"layout: theirs {row['memory_format'].replace('_', ' ')}, "
-        f"ours {ours['memory_format'].replace('_', ' ')}",
-        "compiled": None
-        if (row["compiled"] == "yes") == compiled
-        else f"theirs {'compiled' if row['compiled'] == 'yes' else 'eager'}, "
-        f"ours {'compiled' if compiled else 'eager'}",
+        "layout": None if layouts[0] == layouts[1] else f"layout: theirs {layouts[0]}, ours {layouts[1]}",
+        "compiled": None if how[0] == how[1] else f"theirs {how[0]}, ours {how[1]}",
     }
 
 
-def _row(
-    evidence: Evidence, row: dict[str, Any], place: Place | None, ours: dict[str, Any] | None
-) -> tuple[Field, ...]:
+def _their_setting(row: dict[str, Any]) -> str:
     layout = row["memory_format"].replace("_", " ")
-    setting = (
+    return (
         f"{row['hardware']}; precision {row['precision']}, layout {layout}, "
         f"{'compiled' if row['compiled'] == 'yes' else 'eager'}, batch {row['batch_size']}"
     )
-    head = (
-        Field(evidence.titles[row["model"]], look=evidence.model_looks[row["model"]]),
-        Field("training step" if row["mode"] == "train" else "inference"),
-        Field(decimal(row["images_per_s"], 1)),
-        Field(setting),
-    )
-    if place is None or ours is None:
-        where = f"not measured on a {row['device']} here"
-        return (*head, Field(NOT_MEASURED), Field(where), Field("none"), Field("none"), Field(row["source"]))
-    batch = str(ours["batch_size"])
-    differs = ["hardware", *filter(None, _differences(row, ours).values())]
-    if batch != row["batch_size"]:
-        differs.append(f"batch: theirs {row['batch_size']}, ours {batch}")
-    differs.append(f"ours with torch {ours['torch']}")
-    return (
-        *head,
-        Field(decimal(ours["images_per_s"], 1), notes=state(ours)),
-        Field(f"{place.name}; {how(ours)}, batch {count(ours['batch_size'])}"),
-        Field(decimal(ours["images_per_s"] / row["images_per_s"], 3)),
-        Field("; ".join(differs)),
-        Field(row["source"]),
-    )
+
+
+def _ours(pair: Pair) -> Field:
+    ours = pair[2]
+    return Field(decimal(ours["images_per_s"], 1), notes=row_notes(ours)) if ours else Field(NOT_MEASURED)
+
+
+def _our_setting(pair: Pair) -> str:
+    theirs, platform, ours = pair
+    if platform is None or ours is None:
+        return f"not measured on a {theirs['device']} here"
+    return f"{platform.name}; {describe_execution(ours)}, batch {count(ours['batch_size'])}"
+
+
+def _ratio(pair: Pair) -> str:
+    theirs, _, ours = pair
+    return decimal(ours["images_per_s"] / theirs["images_per_s"], 3) if ours else "none"
+
+
+def _what_differs(pair: Pair) -> str:
+    theirs, _, ours = pair
+    if ours is None:
+        return "none"
+    differences = ["hardware", *filter(None, _differences(theirs, ours).values())]
+    if str(ours["batch_size"]) != theirs["batch_size"]:
+        differences.append(f"batch: theirs {theirs['batch_size']}, ours {ours['batch_size']}")
+    return "; ".join([*differences, f"ours with torch {ours['torch']}"])

@@ -1,25 +1,21 @@
 """How cost, speed and memory grow with the input size, and where attention outgrows the rest."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 
-from bench.report.blocks import Block, Column, Field, Figure, Gallery, Prose, Section, Table, not_measured
+from bench.report.blocks import Column, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
-from bench.report.measured import (
-    Headline,
-    Place,
-    brief,
-    marked,
-    memory_column,
-    missing_of,
-    ordered,
-    rows_over_sizes,
-    trusted,
-)
+from bench.report.measured import Headline, Platform, memory_column, rows_over_sizes, trusted
+from bench.report.row_text import disturbed_sentence, three_digits, withheld_sentence
+from bench.report.sections.measured_table import lines_over
 from bench.report.sections.unmeasured import unmeasured
 from bench.report.text import NOT_MEASURED, count, decimal, percent
 
 PX = "Input size (px)"
+COUNTED = ["model", "classes", "input_size", "tokens"]
 
 
 def scaling(evidence: Evidence) -> Section:
@@ -27,7 +23,7 @@ def scaling(evidence: Evidence) -> Section:
     anchor, title = "scaling", "Cost against input size"
     table = evidence.measured["scaling"]
     if table.empty:
-        return not_measured(
+        return Section.not_measured(
             anchor, title, "no cost was counted over input sizes for the models of this suite"
         )
     counted = table.drop_duplicates(["model", "classes", "input_size"]).sort_values(
@@ -35,49 +31,27 @@ def scaling(evidence: Evidence) -> Section:
     )
     # One head a model: the largest, since the head does not grow with the input.
     counted = counted[counted["classes"] == counted.groupby("model")["classes"].transform("max")]
-    figures = [_gmacs(evidence, counted)]
     attending = counted[counted["attention_matrices_flops"] > 0]
-    if not attending.empty:
-        figures.append(_share(evidence, attending))
-    blocks: list[Block] = [
-        Prose(
-            "Of one forward pass of one image. The products of activations with activations in attention "
-            "grow with the square of the number of tokens, everything else in proportion to it."
-        ),
-        Gallery(tuple(figures)),
-        _table(evidence, counted),
-        *unmeasured(evidence, counted["model"], "at several input sizes"),
-    ]
-    timed = tuple(
-        figure
-        for place in evidence.places
+    timed = Gallery.of(
+        _timed(evidence, platform, what, headline)
+        for platform in evidence.platforms
         for headline in evidence.headlines[:1]
         for what in ("speed", "memory")
-        if (figure := _timed(evidence, place, what, headline))
     )
-    blocks.append(
-        Gallery(timed)
-        if timed
-        else Prose("Speed and memory against input size: not measured at more than one size.")
+    return Section.of(
+        anchor,
+        title,
+        "Of one forward pass of one image. The products of activations with activations in attention grow "
+        "with the square of the number of tokens, everything else in proportion to it.",
+        Gallery.of([_gmacs(evidence, counted), None if attending.empty else _share(evidence, attending)]),
+        _table(evidence, counted),
+        unmeasured(evidence, counted["model"], "at several input sizes"),
+        timed or "Speed and memory against input size: not measured at more than one size.",
     )
-    return Section(anchor, title, tuple(blocks))
-
-
-def _lines(evidence: Evidence, rows: pd.DataFrame, column: str) -> list[Line]:
-    by_model = {model: group for model, group in rows.groupby("model")}
-    return [
-        Line(
-            evidence.titles[model],
-            evidence.model_looks[model],
-            [float(size) for size in by_model[model]["input_size"]],
-            [float(value) for value in by_model[model][column]],
-        )
-        for model in ordered(by_model, list(evidence.model_looks))
-    ]
 
 
 def _gmacs(evidence: Evidence, counted: pd.DataFrame) -> Figure:
-    lines = _lines(evidence, counted, "gmacs")
+    lines = lines_over(evidence, counted, "input_size", "gmacs")
     return line_figure(
         "scaling-gmacs",
         lines,
@@ -85,14 +59,14 @@ def _gmacs(evidence: Evidence, counted: pd.DataFrame) -> Figure:
         y_label="GMACs",
         caption="Multiply-adds of a forward pass against the size of a square input.",
         alt="GMACs against input size. " + _ends(lines, " GMACs"),
-        data=counted[["model", "classes", "input_size", "tokens", "flops", "gmacs", "counter"]],
+        data=counted[[*COUNTED, "flops", "gmacs", "counter"]],
         runs=counted["profile"],
     )
 
 
 def _share(evidence: Evidence, attending: pd.DataFrame) -> Figure:
-    shown = attending.assign(share=100 * attending["attention_share"])
-    lines = _lines(evidence, shown, "share")
+    shares = attending.assign(share=100 * attending["attention_share"])
+    lines = lines_over(evidence, shares, "input_size", "share")
     return line_figure(
         "scaling-attention",
         lines,
@@ -101,17 +75,7 @@ def _share(evidence: Evidence, attending: pd.DataFrame) -> Figure:
         caption="The quadratic term: the share of attention's matrices in a forward pass. At 50 % they "
         "outgrow all else; the table names the size.",
         alt="Share of attention's matrices against input size. " + _ends(lines, " %"),
-        data=attending[
-            [
-                "model",
-                "classes",
-                "input_size",
-                "tokens",
-                "flops",
-                "attention_matrices_flops",
-                "attention_share",
-            ]
-        ],
+        data=attending[[*COUNTED, "flops", "attention_matrices_flops", "attention_share"]],
         runs=attending["profile"],
         percent=True,
     )
@@ -119,73 +83,69 @@ def _share(evidence: Evidence, attending: pd.DataFrame) -> Figure:
 
 def _ends(lines: list[Line], unit: str) -> str:
     parts = (
-        f"{line.title}: {brief(line.y[0])}{unit} at {line.x[0]:g} px, "
-        f"{brief(line.y[-1])}{unit} at {line.x[-1]:g} px"
+        f"{line.title}: {three_digits(line.y[0])}{unit} at {line.x[0]:g} px, "
+        f"{three_digits(line.y[-1])}{unit} at {line.x[-1]:g} px"
         for line in lines
     )
     return "; ".join(parts) + "."
 
 
 def _table(evidence: Evidence, counted: pd.DataFrame) -> Table:
-    columns = (
-        Column("Model"),
-        Column("Smallest (px)", numeric=True),
-        Column("GMACs there", numeric=True),
-        Column("Largest (px)", numeric=True),
-        Column("GMACs at the largest", numeric=True),
-        Column("Tokens there", numeric=True),
-        Column("Attention matrices there (%)", numeric=True),
-        Column("They outgrow the rest from (px)", numeric=True),
-    )
     by_model = {model: rows.to_dict("records") for model, rows in counted.groupby("model")}
-    rows = []
-    for model in ordered(by_model, list(evidence.model_looks)):
-        first, last = by_model[model][0], by_model[model][-1]
-        attends, outgrows = last["attention_matrices_flops"] > 0, last["attention_outgrows_rest_px"]
-        rows.append(
-            (
-                Field(evidence.titles[model], look=evidence.model_looks[model]),
-                Field(count(first["input_size"])),
-                Field(decimal(first["gmacs"], 3)),
-                Field(count(last["input_size"])),
-                Field(decimal(last["gmacs"], 3)),
-                Field("no tokens" if pd.isna(last["tokens"]) else count(last["tokens"])),
-                Field(percent(last["attention_share"]) if attends else "no attention"),
-                Field(
-                    "no attention" if not attends else NOT_MEASURED if pd.isna(outgrows) else count(outgrows)
-                ),
-            )
-        )
+    ends = [(by_model[model][0], by_model[model][-1]) for model in evidence.in_order(by_model)]
+    columns = (
+        Column("Model", lambda row: evidence.model_title(row[0]["model"])),
+        number("Smallest (px)", lambda row: count(row[0]["input_size"])),
+        number("GMACs there", lambda row: decimal(row[0]["gmacs"], 3)),
+        number("Largest (px)", lambda row: count(row[1]["input_size"])),
+        number("GMACs at the largest", lambda row: decimal(row[1]["gmacs"], 3)),
+        number(
+            "Tokens there", lambda row: "no tokens" if pd.isna(row[1]["tokens"]) else count(row[1]["tokens"])
+        ),
+        number("Attention matrices there (%)", lambda row: _attention(row[1], "attention_share", percent)),
+        number(
+            "They outgrow the rest from (px)",
+            lambda row: _attention(row[1], "attention_outgrows_rest_px", count),
+        ),
+    )
     caption = (
         "Cost over input sizes. The size at which attention's matrices outgrow the rest follows from the "
         "counts, which are exactly quadratic and linear in the tokens, and may lie beyond the sizes counted."
     )
-    return Table("scaling", caption, columns, tuple(rows), runs=tuple(sorted(set(counted["profile"]))))
+    return Table.of("scaling", caption, columns, ends, runs=sorted(set(counted["profile"])))
 
 
-def _timed(evidence: Evidence, place: Place, what: str, headline: Headline) -> Figure | None:
+def _attention(row: dict[str, Any], column: str, form: Callable[[float], str]) -> str:
+    """A number of a network with attention."""
+    if not row["attention_matrices_flops"] > 0:
+        return "no attention"
+    return NOT_MEASURED if pd.isna(row[column]) else form(row[column])
+
+
+def _timed(evidence: Evidence, platform: Platform, what: str, headline: Headline) -> Figure | None:
     """Images/s or peak memory against the input size, where it was measured at several."""
-    column, words = ("images_per_s", "images/s") if what == "speed" else memory_column(place)
-    found = rows_over_sizes(place, what, headline)
-    if found is None:
+    comparable = rows_over_sizes(platform, what, headline)
+    if comparable is None:
         return None
-    rows = trusted(found.rows)
+    rows = trusted(comparable.rows)
     rows = rows[rows.groupby("model")["input_size"].transform("nunique") > 1]
     if rows.empty:
         return None
-    lines = _lines(evidence, rows.sort_values(["model", "input_size"], kind="stable"), column)
-    unit = "images/s" if what == "speed" else "MiB"
-    label = "Throughput (images/s)" if what == "speed" else "Peak memory (MiB)"
+    column, unit, label, setting = "images_per_s", "images/s", "Throughput", comparable.setting
+    if what == "memory":
+        column, name = memory_column(platform)
+        unit, label, setting = "MiB", "Peak memory", f"{setting}; {name}"
+    rows = rows.sort_values(["model", "input_size"], kind="stable")
+    lines = lines_over(evidence, rows, "input_size", column)
     return line_figure(
-        f"scaling-{what}-{place.key}",
+        f"scaling-{what}-{platform.key}",
         lines,
         x_label=PX,
-        y_label=label,
-        caption=f"{label.split(' (')[0]} against the size of the input on the {place.name}: {found.words}"
-        + (f"; {words}." if what == "memory" else ".")
-        + marked(rows)
-        + missing_of(found.rows, evidence.titles),
-        alt=f"{label} against input size on the {place.name}. " + _ends(lines, f" {unit}"),
+        y_label=f"{label} ({unit})",
+        caption=f"{label} against the size of the input on the {platform.name}: {setting}."
+        + disturbed_sentence(rows)
+        + withheld_sentence(comparable.rows, evidence.titles),
+        alt=f"{label} ({unit}) against input size on the {platform.name}. " + _ends(lines, f" {unit}"),
         data=rows[["model", "device", "machine", "input_size", "batch_size", "precision", column]],
         runs=rows["profile"],
     )

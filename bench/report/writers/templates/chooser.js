@@ -4,7 +4,7 @@
   const form = document.getElementById("chooser");
   if (!form) return;
   const data = JSON.parse(form.querySelector("script").textContent);
-  const said = form.querySelector(".said");
+  const output = form.querySelector(".answer");
   const ofTraining = ["top1", "gmacs", "params"];
   const leads = {
     top1: "has the highest mean accuracy",
@@ -27,21 +27,21 @@
     anchor.href = `#table-${table}`;
   };
 
-  // The number that matters of a row, with its words; null where it was not measured, and where the accuracy
+  // The number that matters of a row, with its text; null where it was not measured, and where the accuracy
   // is that of a network that was not trained.
   const valueOf = (row, matters, measured) => {
     if (measured) return measured.rows[row.contestant] || null;
     if (row[matters] === null || (matters === "top1" && row.untrained)) return null;
-    return { value: row[matters], words: matters === "top1" ? "" : row[`${matters}_words`] };
+    return { value: row[matters], text: matters === "top1" ? "" : row[`${matters}_text`] };
   };
-  const inWords = (row, found) => `${found && found.words ? `${found.words}; accuracy ` : ""}${row.words}. `;
+  const sentence = (row, own) => `${own && own.text ? `${own.text}; accuracy ` : ""}${row.text}. `;
 
-  const atSize = (comparison, size, matters, place) => {
-    const measured = place ? place.measured[matters] : null;
+  const atSize = (comparison, size, matters, platform) => {
+    const measured = platform ? platform.measured[matters] : null;
     const rows = comparison.rows.filter((row) => row.size === size);
-    const known = rows.map((row) => [row, valueOf(row, matters, measured)]).filter(([, found]) => found);
-    const text = make("p", "", said);
-    const where = place ? ` on the ${place.name}` : "";
+    const known = rows.map((row) => [row, valueOf(row, matters, measured)]).filter(([, own]) => own);
+    const text = make("p", "", output);
+    const where = platform ? ` on the ${platform.name}` : "";
     if (!known.length) {
       const why = rows.every((row) => row.untrained) ? "no model was trained, so nothing follows" : "not measured";
       text.textContent = `With ${rows[0].size_name}${where}: ${why}.`;
@@ -50,7 +50,7 @@
     const sign = larger.includes(matters) ? -1 : 1;
     known.sort(([a, x], [b, y]) => sign * (x.value - y.value) || b.top1 - a.top1);
     const [[best, its], second] = known;
-    text.textContent = `With ${best.size_name}${where}, ${best.title} ${leads[matters]}: ${inWords(best, its)}`;
+    text.textContent = `With ${best.size_name}${where}, ${best.title} ${leads[matters]}: ${sentence(best, its)}`;
     const between = (row, other) => comparison.contrasts.find((c) =>
       c.size === size && [c.a, c.b].includes(row.contestant) && [c.a, c.b].includes(other.contestant));
     const equal = known.slice(1).filter(([, other]) => other.value === its.value).map(([row]) => row.title);
@@ -60,8 +60,8 @@
       text.append(`Its interval and that of ${second[0].title} overlap, so their order is not certain. `);
     }
     if (matters === "top1" && second) {
-      const found = between(best, second[0]);
-      if (!found || found.better !== best.contestant) {
+      const contrast = between(best, second[0]);
+      if (!contrast || contrast.better !== best.contestant) {
         text.append(`No primary contrast says that it is better than ${second[0].title}, which is next. `);
       }
     }
@@ -72,51 +72,52 @@
       link(text, measured.table, measured.where);
     }
     text.append(".");
-    const list = make("ul", "", said);
+    const list = make("ul", "", output);
     const unknown = rows.filter((row) => !valueOf(row, matters, measured)).map((row) => [row, null]);
     [...known.slice(1), ...unknown].forEach(([row, other]) => {
-      const found = between(best, row);
+      const contrast = between(best, row);
       const lead = other || (matters === "top1" && row.untrained) ? "" : "not measured; accuracy ";
-      const item = make("li", `${row.title}: ${lead}${inWords(row, other)}` +
-        (found ? `${found.words}. ` : "This pair is not a declared contrast, so there is no verdict. "), list);
-      if (found) link(item, comparison.contrasts_table, "the contrast");
+      const item = make("li", `${row.title}: ${lead}${sentence(row, other)}` +
+        (contrast ? `${contrast.text}. ` : "This pair is not a declared contrast, so there is no verdict. "), list);
+      if (contrast) link(item, comparison.contrasts_table, "the contrast");
     });
     Object.entries(comparison.titles).filter(([key]) => !rows.some((row) => row.contestant === key)).forEach(
       ([, title]) => make("li", `${title}: not measured at this size.`, list));
   };
 
   const answer = () => {
-    said.replaceChildren();
+    output.replaceChildren();
     const fields = form.elements;
     const comparison = data.comparisons[fields.comparison.value];
     const wanted = parseFloat(fields.images.value);
     const matters = fields.matters.value;
     const device = fields.device.value;
     const sizes = [...new Set(comparison.rows.map((row) => row.size))].sort((a, b) => a - b);
-    const places = ofTraining.includes(matters) ? [null] : comparison.places.filter(
-      (place) => place.kind === device && place.measured[matters] && Object.keys(place.measured[matters].rows).length);
+    const platforms = ofTraining.includes(matters) ? [null] : comparison.platforms.filter(
+      (platform) => platform.kind === device && platform.measured[matters] &&
+        Object.keys(platform.measured[matters].rows).length);
     if (!sizes.length) {
-      make("p", "Not measured.", said);
+      make("p", "Not measured.", output);
       return;
     }
     if (!(wanted >= sizes[0] && wanted <= sizes[sizes.length - 1])) {
       const last = sizes[sizes.length - 1];
       const range = sizes[0] === last ? `Only ${last} images per class were measured`
         : `Outside what was measured, ${sizes[0]} to ${last} images per class`;
-      make("p", `${range}: no answer.`, said);
+      make("p", `${range}: no answer.`, output);
       return;
     }
-    if (!places.length) {
-      const words = fields.matters.selectedOptions[0].textContent.toLowerCase();
-      make("p", `Not measured: the ${words} of these models on a ${device} at the input size of this comparison.`, said);
+    if (!platforms.length) {
+      const label = fields.matters.selectedOptions[0].textContent.toLowerCase();
+      make("p", `Not measured: the ${label} of these models on a ${device} at the input size of this comparison.`, output);
       return;
     }
     const below = sizes.filter((size) => size <= wanted).pop();
     const above = sizes.find((size) => size >= wanted);
-    if (below !== above) make("p", `${wanted} was not measured; these are the sizes next to it.`, said);
-    places.forEach((place) =>
-      [...new Set([below, above])].forEach((size) => atSize(comparison, size, matters, place)));
-    if (places[0] === null) make("p", "Accuracy, operations and parameters do not depend on the device.", said);
+    if (below !== above) make("p", `${wanted} was not measured; these are the sizes next to it.`, output);
+    platforms.forEach((platform) =>
+      [...new Set([below, above])].forEach((size) => atSize(comparison, size, matters, platform)));
+    if (platforms[0] === null) make("p", "Accuracy, operations and parameters do not depend on the device.", output);
   };
   form.addEventListener("input", answer);
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -1,17 +1,13 @@
 """The report as one self-contained web page."""
 
 import re
-from collections.abc import Callable, Iterable
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-import bench
-from bench.report.blocks import Figure, Header, Section, Table, listed_before, numbered
-from bench.report.style import SERIES, VARIABLES, Look
-
-TEMPLATES = Path(__file__).parent / "templates"
+from bench.report.blocks import Figure
+from bench.report.document import Document
+from bench.report.style import SERIES, VARIABLES, Style
+from bench.report.writers.fill import fill
 
 # The markers of the figures, drawn in a square from -5 to 5.
 SHAPES = {
@@ -25,32 +21,9 @@ SHAPES = {
 }
 
 
-def to_html(header: Header, sections: list[Section], commands: Callable[[Iterable[str]], str]) -> str:
-    """The page: style, figures and text in one file that needs no network.
-
-    Args:
-        commands: what makes the numbers of a table or figure again, from the ids of its runs.
-    """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["inline"] = inline_svg
-    environment.filters["swatch"] = swatch
-    environment.filters["commands"] = commands
-    return environment.get_template("page.html").render(
-        header=header,
-        sections=sections,
-        figure_numbers=numbered(sections, Figure),
-        table_numbers=numbered(sections, Table),
-        listed_before=listed_before(sections),
-        series=SERIES,
-        version=bench.__version__,
-    )
+def to_html(document: Document) -> str:
+    """The page: style, figures and text in one file that needs no network."""
+    return fill("page.html", document, {"inline": inline_svg, "swatch": swatch}, series=SERIES)
 
 
 def inline_svg(figure: Figure) -> Markup:
@@ -65,10 +38,10 @@ def inline_svg(figure: Figure) -> Markup:
     return Markup(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box} {attributes}>{rest}')
 
 
-def swatch(look: Look) -> Markup:
+def swatch(style: Style) -> Markup:
     """A model's marker in its colour, to stand before its name."""
-    shape = SHAPES[look.marker]
-    fill = f'fill="var(--{look.variable})"'
+    shape = SHAPES[style.marker]
+    fill = f'fill="var(--{style.variable})"'
     return Markup(f'<svg class="swatch" viewBox="-5 -5 10 10" aria-hidden="true" {fill}>{shape}</svg>')
 
 

@@ -4,9 +4,10 @@ import re
 import textwrap
 from dataclasses import replace
 
-from bench.report.blocks import Column, Field, Section, Table, walk
-from bench.report.escape import latex as escape
+from bench.report.blocks import Column, Field, Table
+from bench.report.document import Document
 from bench.report.text import MINUS, NARROW_SPACE
+from bench.report.writers.escape import latex as escape
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 LONG_HEAD = 11
@@ -14,10 +15,9 @@ WIDTHS = ((80, 42), (30, 36), (18, 25))
 """Text of several words longer than so many characters is set so many mm wide."""
 
 
-def tables(sections: list[Section]) -> dict[str, str]:
+def latex_tables(document: Document) -> dict[str, str]:
     """Each table of the report by its name."""
-    found = [b for section in sections for b in walk(section.blocks) if isinstance(b, Table)]
-    return {table.name: _table(table) for table in found}
+    return {table.name: _table(table) for table in document.tables}
 
 
 def _table(table: Table) -> str:
@@ -26,8 +26,8 @@ def _table(table: Table) -> str:
     To fit a page, what all rows have in common and what the notes say stands below, by letters.
     """
     columns, rows, shared = _narrowed(table)
-    letters = {note: _letter(place) for place, note in enumerate(_all_notes(rows))}
-    parts = [_column(column, [row[place] for row in rows], letters) for place, column in enumerate(columns)]
+    letters = {note: _letter(k) for k, note in enumerate(_all_notes(rows))}
+    parts = [_column(column, [row[k] for row in rows], letters) for k, column in enumerate(columns)]
     layout = "".join(spec for spec, _, _ in parts)
     lines = [
         f"% {escape(table.caption)}",
@@ -50,14 +50,14 @@ def _table(table: Table) -> str:
 
 
 def _narrowed(table: Table) -> tuple[list[Column], list[list[Field]], list[tuple[str, str]]]:
-    """Columns and rows that need a place, and what the others say: (title, text) that holds for all rows.
+    """Columns and rows that stay, and what the others say: (title, text) that holds for all rows.
 
     A column of notes alone joins the one that it stands under.
     """
     columns, rows = list(table.columns), [list(row) for row in table.rows]
     shared: list[tuple[str, str]] = []
-    for place in reversed(range(len(columns))):
-        column, fields = columns[place], [row[place] for row in rows]
+    for k in reversed(range(len(columns))):
+        column, fields = columns[k], [row[k] for row in rows]
         titles = [other.title for other in columns]
         if column.under and not any(field.text for field in fields):
             home = titles.index(column.under)
@@ -68,9 +68,9 @@ def _narrowed(table: Table) -> tuple[list[Column], list[list[Field]], list[tuple
                 shared.insert(0, (column.title, text))
         else:
             continue
-        del columns[place]
+        del columns[k]
         for row in rows:
-            del row[place]
+            del row[k]
     return columns, rows, shared
 
 
@@ -78,9 +78,9 @@ def _all_notes(rows: list[list[Field]]) -> list[str]:
     return list(dict.fromkeys(note for row in rows for field in row for note in field.notes))
 
 
-def _letter(place: int) -> str:
+def _letter(k: int) -> str:
     """a to z, then aa, ab and so on."""
-    return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
+    return (_letter(k // 26 - 1) if k >= 26 else "") + chr(ord("a") + k % 26)
 
 
 def _column(column: Column, fields: list[Field], letters: dict[str, str]) -> tuple[str, str, list[str]]:
@@ -89,8 +89,8 @@ def _column(column: Column, fields: list[Field], letters: dict[str, str]) -> tup
     if not column.numeric:
         return _width([field.text for field in fields]), title, [_text(field, letters) for field in fields]
     plain = [field.text.replace(MINUS, "-").replace(NARROW_SPACE, "") for field in fields]
-    found = [text for text in plain if NUMBER.fullmatch(text)]
-    if not found:
+    numbers = [text for text in plain if NUMBER.fullmatch(text)]
+    if not numbers:
         return "r", title, [_text(field, letters) for field in fields]
     bare = [replace(field, spread="") for field in fields]
     cells = [
@@ -99,8 +99,8 @@ def _column(column: Column, fields: list[Field], letters: dict[str, str]) -> tup
         else f"{{{_text(field, letters)}}}"
         for text, field in zip(plain, bare, strict=True)
     ]
-    signs = ",retain-explicit-plus" if any(text.startswith("+") for text in found) else ""
-    layout = f"S[table-format={_format(found)}{signs}]"
+    signs = ",retain-explicit-plus" if any(text.startswith("+") for text in numbers) else ""
+    layout = f"S[table-format={_format(numbers)}{signs}]"
     if not any(field.spread for field in fields):
         return layout, f"{{{title}}}", cells
     both = [f"{cell} & {escape(field.spread)}" for cell, field in zip(cells, fields, strict=True)]
@@ -121,12 +121,12 @@ def _width(texts: list[str]) -> str:
     return rf">{{\raggedright\arraybackslash}}p{{{width}mm}}" if width else "l"
 
 
-def _format(found: list[str]) -> str:
+def _format(numbers: list[str]) -> str:
     """Digits before and after the point, with room for a sign."""
-    parts = [text.lstrip("+-").split(".") for text in found]
+    parts = [text.lstrip("+-").split(".") for text in numbers]
     whole = max(len(part[0]) for part in parts)
     after = max(len(part[1]) if len(part) > 1 else 0 for part in parts)
-    sign = "+" if any(text[0] in "+-" for text in found) else ""
+    sign = "+" if any(text[0] in "+-" for text in numbers) else ""
     return f"{sign}{whole}.{after}" if after else f"{sign}{whole}.0"
 
 

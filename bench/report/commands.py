@@ -2,13 +2,11 @@
 
 import shlex
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.report.evidence import Evidence
 from bench.spec.suite import suite_names
-
-if TYPE_CHECKING:
-    from bench.store.records import ProfileRecord
+from bench.store.records import ProfileRecord
 
 STORE = " --results STORE"
 """The folder of the store is the reader's; a report of one store is the same wherever it lies."""
@@ -27,18 +25,18 @@ OPTIONS = (
 SHARED = ("classes", "threads")
 
 
-class Remake:
+class RerunCommands:
     """What to type for any of a report's runs and profiles."""
 
     def __init__(self, evidence: Evidence) -> None:
         settings = evidence.suite.settings
         base = (evidence.name.rpartition("+")[0] if settings else "") or evidence.name
         variant = "".join(f" --set {shlex.quote(value)}" for value in settings)
-        self.run = f"vcbench run {suite_word(base)}{variant}{STORE}"
-        self.report = f"vcbench report {_word(evidence.name)}{STORE}"
-        self.cite = f"vcbench cite {_word(evidence.name)}{STORE}"
+        self.run = f"vcbench run {suite_argument(base)}{variant}{STORE}"
+        self.report = f"vcbench report {_quoted(evidence.name)}{STORE}"
+        self.cite = f"vcbench cite {_quoted(evidence.name)}{STORE}"
         self._comparisons = len(evidence.suite.comparisons)
-        self._of_trial = {run: cell.comparison for cell in evidence.cells for run in cell.runs}
+        self._comparison_of = {run: cell.comparison for cell in evidence.cells for run in cell.runs}
         self._listed = set(evidence.suite.profiles)
         self._profiles = {profile.id: profile for profile in evidence.store.profiles()}
 
@@ -46,7 +44,7 @@ class Remake:
         """One command a line: what measures these runs, and what makes the report of them."""
         ids = list(ids)
         lines = []
-        trained = dict.fromkeys(self._of_trial[run] for run in ids if run in self._of_trial)
+        trained = dict.fromkeys(self._comparison_of[run] for run in ids if run in self._comparison_of)
         if trained:
             only = trained if len(trained) < self._comparisons else ()
             lines.append(self.run + "".join(f" {shlex.quote(f'--only={name}')}" for name in only))
@@ -56,17 +54,17 @@ class Remake:
         return "\n".join([*lines, *_measured(others), self.report])
 
 
-def suite_word(name: str) -> str:
+def suite_argument(name: str) -> str:
     """A suite as it is typed: by its name where it comes with the harness, else by its file."""
-    return name if name in suite_names() else _word(f"{name}.toml")
+    return name if name in suite_names() else _quoted(f"{name}.toml")
 
 
-def _word(text: str) -> str:
+def _quoted(text: str) -> str:
     """Text as one word of a shell, and no option where it begins with a hyphen."""
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def _measured(profiles: "list[ProfileRecord]") -> list[str]:
+def _measured(profiles: list[ProfileRecord]) -> list[str]:
     """`vcbench profile` for what was measured outside of the suite; what has a setting in common together."""
     groups: dict[tuple[Any, ...], list[ProfileRecord]] = {}
     for profile in profiles:
@@ -77,12 +75,12 @@ def _measured(profiles: "list[ProfileRecord]") -> list[str]:
         models = sorted({member.model for member in members if member.model})
         options = [_option(name, members) for name in OPTIONS]
         compiled = " --compile" if any(getattr(member, "compiled", None) for member in members) else ""
-        words = " ".join(map(_word, models)) or "MODEL"
-        lines.append(f"vcbench profile {words} --what {shlex.quote(what)}{''.join(options)}{compiled}{STORE}")
+        names = " ".join(map(_quoted, models)) or "MODEL"
+        lines.append(f"vcbench profile {names} --what {shlex.quote(what)}{''.join(options)}{compiled}{STORE}")
     return lines
 
 
-def _option(name: str, members: "list[ProfileRecord]") -> str:
+def _option(name: str, members: list[ProfileRecord]) -> str:
     values = sorted({value for one in members if (value := getattr(one, name, None)) is not None})
     flag = name.replace("_", "-")
     return f" --{flag} {shlex.quote(','.join(map(str, values)))}" if values else ""

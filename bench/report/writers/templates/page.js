@@ -24,7 +24,7 @@
     const rows = [...body.rows];
     if (rows.length < 2) return;
     const grouped = rows.map((row) => row.classList.contains("group"));
-    block.querySelectorAll("th").forEach((head, place) => {
+    block.querySelectorAll("th").forEach((head, column) => {
       const number = head.classList.contains("number");
       const button = make("button", head.textContent);
       button.type = "button";
@@ -35,7 +35,7 @@
           ((was === "descending") === number ? (number ? "ascending" : "descending") : null);
         block.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
         if (now) head.setAttribute("aria-sort", now);
-        const keyed = rows.map((row) => [key(row.cells[place], number), row]);
+        const keyed = rows.map((row) => [key(row.cells[column], number), row]);
         if (now) {
           const sign = now === "ascending" ? 1 : -1;
           keyed.sort(([a], [b]) => (a === null || b === null ? compare(a, b) : sign * compare(a, b)));

@@ -1,0 +1,45 @@
+"""The report as Markdown, for a repository; figures are linked from figures/."""
+
+import re
+from typing import Any
+
+from markupsafe import Markup
+
+from bench.report.document import Document
+from bench.report.writers.fill import fill
+
+LIST = re.compile(r"^(\d*)([-+=.)])")
+SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
+
+
+def to_markdown(document: Document) -> str:
+    """The whole report as one document."""
+    filters = {"paragraph": paragraph, "fence": fence, "in_html": in_html}
+    return fill("page.md", document, filters, finalize=_escaped)
+
+
+def escape(text: str) -> str:
+    """Text that Markdown and HTML show as it stands, on one line."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", text)
+
+
+def paragraph(text: str) -> Markup:
+    """As `escape`, of a paragraph, whose beginning is no list, rule or heading."""
+    return Markup(LIST.sub(r"\1\\\2", escape(text)))
+
+
+def in_html(text: str) -> Markup:
+    """Text between HTML tags at the start of a line, where Markdown is not read; on one line."""
+    return Markup.escape(" ".join(text.split()))
+
+
+def fence(text: str) -> Markup:
+    """Backticks to stand around code, more than in any row of them in it (CommonMark), so that nothing ends
+    it."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    return Markup("`" * max(3, longest + 1))
+
+
+def _escaped(value: Any) -> Markup:
+    return value if isinstance(value, Markup) else Markup(escape(str(value)))
