@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.files import slug
+from bench.frames import frame
 from bench.report.row_text import describe_setting
 from bench.store.records import Listing, ProfileRecord
 from bench.tables.measured import measured_tables

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from bench.exchange import external
-from bench.exchange.external import Answers, TestSet
+from bench.exchange.external import GivenPredictions, TestSet
 from bench.metrics import accuracy, added_metrics
 from bench.metrics.accuracy import score
 from bench.store.records import Data, Identity, Metrics, TrialData, TrialModel, TrialRecord
@@ -53,8 +53,8 @@ def test_without_probabilities_a_metric_is_not_measured(added):
     test = TestSet(data, LABELS, None)
     added("matthews")
     probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
-    assert external.measure(Answers(LOGITS.argmax(1), probabilities), test)["matthews"] is not None
-    assert external.measure(Answers(LOGITS.argmax(1), None), test)["matthews"] is None
+    assert external.measure(GivenPredictions(LOGITS.argmax(1), probabilities), test)["matthews"] is not None
+    assert external.measure(GivenPredictions(LOGITS.argmax(1), None), test)["matthews"] is None
 
 
 def test_only_a_number_is_believed_in_a_record():
