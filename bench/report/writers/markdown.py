@@ -10,6 +10,7 @@ from bench.report.writers.fill import fill
 
 LIST = re.compile(r"^(\d*)([-+=.)])")
 SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
+IN_HTML = re.compile(r"[\\`*_\[\]|#$~&<>]")
 
 
 def to_markdown(document: Document) -> str:
@@ -30,8 +31,9 @@ def paragraph(text: str) -> Markup:
 
 
 def in_html(text: str) -> Markup:
-    """Text between HTML tags at the start of a line, where Markdown is not read; on one line."""
-    return Markup.escape(" ".join(text.split()))
+    """Text between HTML tags at the start of a line, where CommonMark reads no Markdown and others may: by
+    the numbers of its special signs, on one line."""
+    return Markup(IN_HTML.sub(lambda sign: f"&#{ord(sign[0])};", " ".join(text.split())))
 
 
 def fence(text: str) -> Markup:
