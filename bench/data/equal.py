@@ -1,6 +1,7 @@
 """Images that are there more than once: files with equal bytes."""
 
 import hashlib
+import json
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.stratify import twins_of
-from bench.errors import StoreError
-from bench.files import cache_dir, canonical, read_json, write_json
+from bench.files import cache_dir, canonical, remember, remembered
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,9 @@ def equal_files(paths: list[Path], fingerprint: str) -> list[list[int]]:
 
     The answer is kept in the cache under the fingerprint of the files, which no other content has.
     """
-    memory = cache_dir() / "equal-files" / f"{fingerprint}.json"
-    known = _remembered(memory)
-    if known is not None:
-        return known
+    memory = cache_dir() / "equal-files" / fingerprint
+    if (known := remembered(memory)) is not None:
+        return json.loads(known)
     by_size = defaultdict(list)
     for position, path in enumerate(paths):
         by_size[path.stat().st_size].append(position)
@@ -49,7 +48,7 @@ def equal_files(paths: list[Path], fingerprint: str) -> list[list[int]]:
         if len(alike) > 1:
             equal = twins_of([_sha256(paths[position]) for position in alike])
             groups += [[alike[i] for i in group] for group in equal]
-    write_json(memory, {"groups": groups, "sha256": _checksum(groups)})
+    remember(memory, canonical(groups))
     return groups
 
 
@@ -76,20 +75,6 @@ def shared(groups: list[list[int]], these: np.ndarray, others: np.ndarray) -> np
     return np.flatnonzero([position in equal for position in these.tolist()]).astype(np.int64)
 
 
-def _remembered(memory: Path) -> list[list[int]] | None:
-    """What was found before; None where nothing was, or the file is damaged."""
-    try:
-        content = read_json(memory)
-        whole = content["sha256"] == _checksum(content["groups"])
-    except (StoreError, KeyError, TypeError):
-        return None
-    return content["groups"] if whole else None
-
-
 def _sha256(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _checksum(groups: object) -> str:
-    return hashlib.sha256(canonical(groups).encode()).hexdigest()

@@ -108,7 +108,8 @@ def test_a_plus_before_a_difference_is_printed(tmp_path):
     (tmp_path / "paper.tex").write_text(paper)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
-    printed = PdfReader(tmp_path / "paper.pdf").pages[0].extract_text()
+    # Where a space begins in a PDF is a guess of whoever reads it, and differs by the version of pypdf.
+    printed = PdfReader(tmp_path / "paper.pdf").pages[0].extract_text().replace(" ", "")
     assert "+12.5" in printed and re.search("[\u2212\u2013-]3.4", printed)
 
 
