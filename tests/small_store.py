@@ -11,7 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from bench.store.records import CostRecord, Listing, MeasuredRecord, ProfileRecord, TrialRecord
+from bench.store.records import (
+    CostRecord,
+    Listing,
+    MeasuredRecord,
+    ProfileRecord,
+    Result,
+    TrialRecord,
+    upgrade,
+)
 
 CLASSES = 10
 TITLES = {"vit": "ViT-Ti/4", "resnet": "ResNet-18"}
@@ -42,8 +50,8 @@ def run_id(model: str, shots: int | None, replicate: int, dataset: str = "digits
     return digest(identity(model, shots, replicate, dataset))
 
 
-def trial(**changes) -> TrialRecord:
-    """The record of a trial, with what a test asks for in place of what it has else; dicts are merged."""
+def trial(**changes) -> Result:
+    """A trial with its evaluation, and what a test asks for instead of what it has else; dicts are merged."""
     content = {
         "format": 1, "kind": "trial", "id": "run", "outcome": "finished", "recipe": "scratch",
         "protocol": "shared", "wall_s": 1.0, "versions": {}, "details": {}, "selection": "last",
@@ -55,7 +63,8 @@ def trial(**changes) -> TrialRecord:
         },
         "metrics": {"top1": 0.5, "top5": 0.9, "mean_per_class": 0.5, "nll": 1.0},
     }  # fmt: skip
-    return TrialRecord.model_validate(merged(content, changes))
+    made = TrialRecord.model_validate(upgrade(merged(content, changes)))
+    return Result.of(made, made.evaluation, "clean")
 
 
 def profile(**changes) -> ProfileRecord:

@@ -72,6 +72,7 @@ shots = ["all"]
 replicates = 1
 input_size = 8
 contrasts = [["mine", "other"]]
+conditions = ["black"]
 [[profiles.measured]]
 what = ["parameters"]
 models = ["mymodel"]
@@ -120,6 +121,33 @@ def trials(evidence):
 
 SECTION = trials
 '''
+CONDITION = '''
+"""All black."""
+
+TITLE = "black"
+
+
+def apply(images, positions):
+    assert len(images) == len(positions)
+    return 0 * images
+'''
+ENGINE = '''
+"""One job after the other, and a line for each."""
+
+from bench.running.engines.in_process import InProcess
+
+
+def make(jobs, threads):
+    return Mine()
+
+
+class Mine(InProcess):
+    def run(self, queue, workspace, follow):
+        for outcome in super().run(queue, workspace, follow):
+            with open("by_my_engine", "a") as file:
+                print(outcome.job.kind, outcome.status, file=file)
+            yield outcome
+'''
 FILES = {
     "models/mymodel.toml": MODEL,
     "bench/data/datasets/mydata.py": DATASET,
@@ -128,6 +156,8 @@ FILES = {
     "bench/profiling/kinds/parameters.py": KIND,
     "bench/metrics/brier.py": METRIC,
     "bench/report/sections/trials.py": SECTION,
+    "bench/data/conditions/black.py": CONDITION,
+    "bench/running/engines/mine.py": ENGINE,
 }
 
 
@@ -153,7 +183,7 @@ def test_one_file_each_is_enough(tmp_path):
         "for verb, name in (('models', 'mymodel'), ('datasets', 'mydata'), ('recipes', 'myrecipe'),\n"
         "                   ('suites', 'mysuite')):\n"
         "    assert name in {entry['name'] for entry in json.loads(said(verb, '--json'))}, verb\n"
-        "said('run', 'mysuite', '--only', 'mine')\n"
+        "said('run', 'mysuite', '--only', 'mine', '--engine', 'mine')\n"
         "said('run', 'mysuite', '--only', 'profiles', '--device', 'cpu')\n"
         "said('tables')\n"
         "said('report', 'mysuite', '--out', 'page')\n"
@@ -177,6 +207,19 @@ def test_one_file_each_is_enough(tmp_path):
     block = 2 * 24 + (36 + 12 + 48 + 48) * 12 + 36 + 12 + 48 + 12
     assert measured["parameters"] == 48 * 12 + 12 + 6 * 12 + block + 24 + 2 * 12 + 2
     assert measured["model"] == "mymodel" and measured["outcome"] == "measured"
+    accuracy = pd.read_csv(work / "results" / "tables" / "accuracy.csv")
+    assert accuracy.groupby("contestant")["condition"].apply(sorted).tolist() == [["black", "clean"]] * 2
+    assert accuracy.loc[accuracy["condition"] == "black", "top1"].tolist() == [0.5, 0.5]
+    lines = (work / "by_my_engine").read_text().splitlines()
+    assert lines == ["train finished", "evaluate finished", "evaluate finished"] * 2
+    evaluations = [json.loads(path.read_text()) for path in work.glob("results/evaluations/*/record.json")]
+    assert sorted(one["condition"] for one in evaluations) == ["black", "black", "clean", "clean"]
+    for one in evaluations:
+        if one["condition"] == "black":  # all images are alike, and half of them are of each class
+            predictions = pd.read_parquet(
+                work / "results" / "evaluations" / one["id"] / "predictions.parquet"
+            )
+            assert predictions["predicted"].nunique() == 1 and one["metrics"]["top1"] == 0.5
     check_metric(work / "results")
     page, text = ((work / "page" / name).read_text() for name in ("index.html", "report.md"))
     assert "There are 2 trials &amp; no more." in page

@@ -224,7 +224,7 @@ def test_two_folders_of_one_name_are_two_datasets(made, tmp_path):
     assert ran.returncode == 0, ran.stderr
     table = pd.read_parquet(store / "tables/accuracy.parquet")
     counts = table.groupby(["dataset", "model"]).size()
-    names = {f"grades [{record.data.fingerprint[:6]}]" for record in RunStore(store).trials()}
+    names = {f"grades [{record.data.fingerprint[:6]}]" for record in RunStore(store).results()}
     assert len(names) == 2 and set(counts.index.get_level_values("dataset")) == names
     assert sorted(counts) == [1, 1, 2, 2]
     for suite in ("grades", "other"):
@@ -278,7 +278,7 @@ def test_names_that_look_like_gaps_stay_names(tmp_path):
         else:
             table = pd.read_parquet(path)
         assert table[names].to_numpy().tolist() == [["None", "nan", "NA"]] * 2
-    (record, _) = RunStore(store).trials()
+    (record, _) = RunStore(store).results()
     assert record.data.classes == 3
     opened = open_dataset(f"folder:{tmp_path / 'NA'}", None, tmp_path, store=store)
     assert tuple(opened.class_names) == classes

@@ -124,6 +124,7 @@ def run(
                 replicates=replicates,
                 only=only,
                 jobs=jobs,
+                engine=None,
                 stop=stop,
                 warn=_warn,
                 quiet=not (sys.stderr.isatty() if progress is None else progress),

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from bench.metrics.accuracy import at_chance
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, TrialEntry, TrialRecord
+    from bench.store.records import Listing, Result, TrialEntry
 
-    Done = tuple[TrialEntry, TrialRecord]
+    Done = tuple[TrialEntry, Result]
 
 CLEAN = "clean"
 """The condition of a test split as it is."""
@@ -28,7 +28,7 @@ class Replicate:
     """One planned trial of a cell; `record` is None until it has finished or diverged."""
 
     entry: "TrialEntry"
-    record: "TrialRecord | None"
+    record: "Result | None"
 
     @property
     def seeds(self) -> tuple[int | None, int | None]:
@@ -68,7 +68,7 @@ class Cell:
     deduplicated: bool
 
     @property
-    def records(self) -> "tuple[TrialRecord, ...]":
+    def records(self) -> "tuple[Result, ...]":
         """The trials that finished or diverged, each once."""
         done = {one.record.id: one.record for one in self.replicates if one.record}
         return tuple(done.values())
@@ -117,7 +117,7 @@ class Cell:
         return np.array(values, dtype=float)
 
 
-def cells(suite: "Listing", records: "Mapping[str, TrialRecord]", condition: str = CLEAN) -> list[Cell]:
+def cells(suite: "Listing", records: "Mapping[str, Result]", condition: str = CLEAN) -> list[Cell]:
     """All cells of a suite in its order: comparison, then images per class, then contestant; the whole split
     comes last.
 
@@ -160,8 +160,8 @@ def cells(suite: "Listing", records: "Mapping[str, TrialRecord]", condition: str
 
 
 def paired(
-    a: Cell, b: Cell, usable: "Callable[[TrialRecord], bool] | None" = None, same_images: bool = True
-) -> "tuple[list[TrialRecord], list[TrialRecord]]":
+    a: Cell, b: Cell, usable: "Callable[[Result], bool] | None" = None, same_images: bool = True
+) -> "tuple[list[Result], list[Result]]":
     """The records of the replicates that two cells have in common, in the order of the first.
 
     Args:
@@ -184,7 +184,7 @@ def paired(
     return [record for record, _ in common], [record for _, record in common]
 
 
-def metrics_of(record: "TrialRecord", deduplicated: bool) -> dict[str, float | None]:
+def metrics_of(record: "Result", deduplicated: bool) -> dict[str, float | None]:
     """The metrics of a trial; those of a diverged one at chance, without a calibration error.
 
     `deduplicated`: whether accuracy without duplicates is measured on its test images.

@@ -20,7 +20,7 @@ from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.store.records import TrialRecord
+    from bench.store.records import Result
     from bench.store.run_store import RunStore
 
 Verdict = Literal["identical", "better", "worse", "equivalent", "inconclusive", "none"]
@@ -75,12 +75,12 @@ class _CellPair:
     after: Cell
 
     @property
-    def done(self) -> "list[tuple[TrialRecord, ...]]":
+    def done(self) -> "list[tuple[Result, ...]]":
         """The trials that finished or diverged, by store."""
         return [self.before.records, self.after.records]
 
     @cached_property
-    def runs(self) -> "tuple[list[TrialRecord], list[TrialRecord]]":
+    def runs(self) -> "tuple[list[Result], list[Result]]":
         """The trials of the replicates that both have, by store; their images may be others."""
         return paired(self.before, self.after, same_images=False)
 
@@ -126,7 +126,7 @@ def find_changes(
             f"the stores have no suite in common: {before.root} has {first}; {after.root} has {second}"
         )
     predictions = Predictions(before), Predictions(after)
-    records = [{record.id: record for record in store.trials()} for store in (before, after)]
+    records = [{record.id: record for record in store.results()} for store in (before, after)]
     both = {
         new: _in_both(cells(suites[0][old], records[0]), cells(suites[1][new], records[1]))
         for old, new in names
@@ -266,7 +266,7 @@ def _notes(result: Contrast, cell: _CellPair, same: bool) -> Iterator[str]:
         yield f"diverged, at chance: {old} before, {new} after, of {result.replicates}"
 
 
-def _same(old: "TrialRecord", new: "TrialRecord", before: Predictions, after: Predictions) -> bool:
+def _same(old: "Result", new: "Result", before: Predictions, after: Predictions) -> bool:
     """Whether two trained networks answered the same for every image."""
     one, other = before.outputs(old), after.outputs(new)
     if one is None or other is None:
@@ -274,6 +274,6 @@ def _same(old: "TrialRecord", new: "TrialRecord", before: Predictions, after: Pr
     return bool(np.array_equal(one.predicted, other.predicted))
 
 
-def _mean(records: "tuple[TrialRecord, ...]") -> float | None:
+def _mean(records: "tuple[Result, ...]") -> float | None:
     """Mean top-1, diverged trials at chance; None of no records."""
     return float(np.mean([record.top1 for record in records])) if records else None

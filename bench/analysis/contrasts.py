@@ -26,7 +26,7 @@ from bench.analysis.trained import Training, same_model
 from bench.frames import frame
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, TrialRecord
+    from bench.store.records import Listing, Result
 
 CONTRASTS = {
     "suite": "str",
@@ -200,7 +200,7 @@ def _finding(
     pair: Pair,
     a: Cell,
     b: Cell,
-    runs: "tuple[list[TrialRecord], list[TrialRecord]]",
+    runs: "tuple[list[Result], list[Result]]",
     result: Contrast | None,
     accuracy: tuple[float, ...],
     match: Match,

@@ -21,7 +21,7 @@ from bench.errors import StoreError, warn
 from bench.frames import frame
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, TrialRecord
+    from bench.store.records import Listing, Result
     from bench.store.run_store import RunStore
 
 ENSEMBLES = {"run_a": "str", "run_b": "str", "top1": "float64"}
@@ -49,11 +49,11 @@ class Ensembles:
         self._there = cache(store.has_probabilities)
         self._damaged: set[str] = set()
 
-    def has(self, record: "TrialRecord") -> bool:
+    def has(self, record: "Result") -> bool:
         """Whether the probabilities of a trial are there."""
         return self._there(record.id)
 
-    def top1(self, first: "TrialRecord", second: "TrialRecord") -> float | None:
+    def top1(self, first: "Result", second: "Result") -> float | None:
         """The accuracy of the average of two finished trials on the same test images; None where it is not
         kept and the probabilities of one are not there, or are damaged or not of these test images."""
         key = _key(first, second)
@@ -90,7 +90,7 @@ def ensembles_table(
     store: "RunStore",
     suites: "Mapping[str, Listing]",
     cells: dict[str, list[Cell]],
-    records: "Mapping[str, TrialRecord]",
+    records: "Mapping[str, Result]",
     predictions: Predictions,
 ) -> pd.DataFrame:
     """All averages of two that are kept or can be computed, of every pair that a suite compares; none of a
@@ -127,7 +127,7 @@ def keep_ensembles(store: "RunStore", table: pd.DataFrame) -> None:
 
 def finished_pairs(
     suite: "Listing", cells: Sequence[Cell]
-) -> "Iterator[tuple[Pair, list[TrialRecord], list[TrialRecord]]]":
+) -> "Iterator[tuple[Pair, list[Result], list[Result]]]":
     """Every contrast of a suite with the first AVERAGED replicates that finished in both models, in the same
     order."""
     for pair, *both in pairs(suite, cells):
@@ -163,6 +163,6 @@ def _frame(known: Mapping[tuple[str, str], float]) -> pd.DataFrame:
     )
 
 
-def _key(first: "TrialRecord", second: "TrialRecord") -> tuple[str, str]:
+def _key(first: "Result", second: "Result") -> tuple[str, str]:
     one, other = sorted((first.id, second.id))
     return one, other

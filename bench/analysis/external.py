@@ -15,7 +15,7 @@ from bench.frames import frame
 from bench.metrics import added_metrics
 
 if TYPE_CHECKING:
-    from bench.store.records import ExternalRecord, TrialRecord
+    from bench.store.records import ExternalRecord, Result
     from bench.store.run_store import RunStore
 
 EXTERNAL = {
@@ -149,7 +149,7 @@ def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, An
         StoreError: a file is damaged.
     """
     predicted = _predicted(store, external)
-    groups: dict[str, list[tuple[TrialRecord, Outputs]]] = {}
+    groups: dict[str, list[tuple[Result, Outputs]]] = {}
     for record, outputs in _on_the_same_images(store, external):
         model = {"title": record.model.title, **record.identity.content(), "seed": None, "draw_seed": None}
         groups.setdefault(canonical(model), []).append((record, outputs))
@@ -173,12 +173,10 @@ def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, An
     return sorted(rows, key=lambda row: (-row["top1"], row["runs"]))
 
 
-def _on_the_same_images(
-    store: "RunStore", external: "ExternalRecord"
-) -> "Iterator[tuple[TrialRecord, Outputs]]":
+def _on_the_same_images(store: "RunStore", external: "ExternalRecord") -> "Iterator[tuple[Result, Outputs]]":
     """The finished runs on the test images that an external model was scored on, with their outputs."""
     predictions = Predictions(store)
-    for record in store.trials():
+    for record in store.results():
         outputs = predictions.outputs(record) if record.data.key == external.data.key else None
         if outputs is not None:
             yield record, outputs

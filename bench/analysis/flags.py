@@ -9,7 +9,7 @@ from bench.analysis.statistics import MIN_REPLICATES
 
 if TYPE_CHECKING:
     from bench.analysis.cells import Cell
-    from bench.store.records import TrialRecord
+    from bench.store.records import Result
 
 
 class Flag(Enum):
@@ -94,7 +94,7 @@ def flags_of_cell(
     return notes
 
 
-def flags_of_runs(records: "Iterable[TrialRecord]") -> list[Note]:
+def flags_of_runs(records: "Iterable[Result]") -> list[Note]:
     """The flags of any of these trials: how they were chosen, and what is wrong with their data."""
     records = list(records)
     selections = {record.selection for record in records}

@@ -9,7 +9,7 @@ from bench.analysis.cells import Cell
 from bench.analysis.flags import Flag, Note
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, TrialRecord
+    from bench.store.records import Listing, Result
 
 UNMATCHED_FLOPS = 1.1
 """FLOPs that differ by more than this factor are flagged."""
@@ -65,7 +65,7 @@ class Match:
             notes.append(Flag.UNMATCHED(what=self._unmatched[comparison]))
         return notes
 
-    def _records(self, comparison: str, key: str) -> "list[TrialRecord]":
+    def _records(self, comparison: str, key: str) -> "list[Result]":
         return [record for cell in self._cells.get((comparison, key), ()) for record in cell.records]
 
     def _classes(self, comparison: str) -> int | None:

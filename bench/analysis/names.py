@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.store.records import ExternalRecord, Listing, TrialRecord
+    from bench.store.records import ExternalRecord, Listing, Result
 
 
-def dataset_names(records: "Iterable[TrialRecord | ExternalRecord]") -> dict[tuple[str, str], str]:
+def dataset_names(records: "Iterable[Result | ExternalRecord]") -> dict[tuple[str, str], str]:
     """What to call each dataset among the records of a store, by its name and fingerprint.
 
     A name that stands for more than one content has the beginning of the fingerprint behind it.
@@ -23,9 +23,7 @@ def dataset_names(records: "Iterable[TrialRecord | ExternalRecord]") -> dict[tup
     }
 
 
-def named(
-    listing: "Listing", records: "Iterable[TrialRecord]", names: dict[tuple[str, str], str]
-) -> "Listing":
+def named(listing: "Listing", records: "Iterable[Result]", names: dict[tuple[str, str], str]) -> "Listing":
     """A suite's listing whose comparisons name their datasets as `dataset_names` does."""
     known = {record.id: names[record.data.dataset, record.data.fingerprint] for record in records}
     labels = {

@@ -10,7 +10,7 @@ from bench.analysis.statistics import chance_scores
 from bench.errors import StoreError
 
 if TYPE_CHECKING:
-    from bench.store.records import Data, TrialRecord
+    from bench.store.records import Data, Result
     from bench.store.run_store import RunStore
 
 
@@ -39,7 +39,7 @@ class Predictions:
         self._labels: dict[tuple[str, str, str], np.ndarray] = {}
         self._outputs: dict[str, Outputs | None] = {}
 
-    def outputs(self, record: "TrialRecord") -> Outputs | None:
+    def outputs(self, record: "Result") -> Outputs | None:
         """The predictions of a trial; None for one that diverged, and where none are stored.
 
         Raises:
@@ -49,13 +49,13 @@ class Predictions:
             self._outputs[record.id] = None if record.outcome == "diverged" else self._read(record)
         return self._outputs[record.id]
 
-    def known(self, record: "TrialRecord") -> Outputs:
+    def known(self, record: "Result") -> Outputs:
         """The predictions of a trial that has some."""
         outputs = self.outputs(record)
         assert outputs is not None
         return outputs
 
-    def scores(self, record: "TrialRecord") -> np.ndarray | None:
+    def scores(self, record: "Result") -> np.ndarray | None:
         """The score of each test image (N,): 1 or 0, or chance where the trial diverged; None where no
         predictions are stored."""
         if record.outcome == "diverged":
@@ -63,11 +63,11 @@ class Predictions:
         found = self.outputs(record)
         return None if found is None else found.correct.astype(float)
 
-    def has_scores(self, record: "TrialRecord") -> bool:
+    def has_scores(self, record: "Result") -> bool:
         """Whether there is a score of each test image."""
         return record.outcome == "diverged" or self.outputs(record) is not None
 
-    def scores_of(self, records: "Iterable[TrialRecord]") -> np.ndarray:
+    def scores_of(self, records: "Iterable[Result]") -> np.ndarray:
         """The scores of R trials on the same N test images (R, N).
 
         Raises:
@@ -80,7 +80,7 @@ class Predictions:
             rows.append(row)
         return np.stack(rows)
 
-    def _read(self, record: "TrialRecord") -> Outputs | None:
+    def _read(self, record: "Result") -> Outputs | None:
         predictions = self.store.predictions(record)
         if predictions is None:
             return None

@@ -22,7 +22,7 @@ from bench.frames import frame
 from bench.metrics.accuracy import at_chance
 
 if TYPE_CHECKING:
-    from bench.store.records import BaselineRecord, TrialRecord
+    from bench.store.records import BaselineRecord, Result
     from bench.store.run_store import RunStore
 
 LEFT_CHANCE = 0.95
@@ -68,11 +68,11 @@ class Training:
         }
         self._losses: dict[str, float | None] = {}
 
-    def baseline(self, record: "TrialRecord") -> "BaselineRecord | None":
+    def baseline(self, record: "Result") -> "BaselineRecord | None":
         """The baselines on the images of a trial; None where they were not measured."""
         return self._baselines.get((record.data.key, record.identity.shots, record.identity.draw_seed))
 
-    def reason(self, records: "Sequence[TrialRecord]") -> str | None:
+    def reason(self, records: "Sequence[Result]") -> str | None:
         """Why trials of one model on one subset are not trained; None where they are.
 
         A contrast has a verdict where both sides were trained, or are of the `same_model`.
@@ -91,14 +91,14 @@ class Training:
                 return words
         return None
 
-    def _value(self, record: "TrialRecord", name: str) -> float | None:
+    def _value(self, record: "Result", name: str) -> float | None:
         if name == "chance_top1":
             return at_chance(record.data.classes)["top1"]
         baseline = self.baseline(record)
         value: float | None = getattr(baseline, name, None)
         return value
 
-    def _loss(self, record: "TrialRecord") -> float | None:
+    def _loss(self, record: "Result") -> float | None:
         """The loss at the end of training as a share of that of guessing; a probe has none."""
         run = record.id
         if run not in self._losses:
@@ -135,6 +135,6 @@ def baselines_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.
     return frame(rows, BASELINES).sort_values(order, kind="stable", ignore_index=True)
 
 
-def same_model(records: "Iterable[TrialRecord]") -> bool:
+def same_model(records: "Iterable[Result]") -> bool:
     """Whether all trials are of one model with the same weights to begin with."""
     return len({(r.model.name, r.identity.weights) for r in records}) <= 1

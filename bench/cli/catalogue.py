@@ -64,18 +64,18 @@ def suites(as_json: Json = False) -> None:
 
     Example: vcbench suites
     """
-    from bench.planning.plan import plan
+    from bench.planning.plan import trials_of
     from bench.spec.suite import load_suite, suite_names
 
     found = [load_suite(name) for name in suite_names()]
     if as_json:
-        print_json([suite.model_dump(mode="json") | {"trials": len(plan(suite))} for suite in found])
+        print_json([suite.model_dump(mode="json") | {"trials": len(trials_of(suite))} for suite in found])
         return
     print_columns(
         [
             (
                 suite.name,
-                len(plan(suite)),
+                len(trials_of(suite)),
                 ", ".join(sorted({c.dataset for c in suite.comparison})),
                 suite.title,
             )

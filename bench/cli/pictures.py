@@ -10,7 +10,7 @@ from bench.errors import InputError
 
 if TYPE_CHECKING:
     from bench.report.examples import Pictures
-    from bench.store.records import TrialRecord
+    from bench.store.records import Result
 
 
 def refuse_if_committed(folder: Path) -> None:
@@ -49,7 +49,7 @@ def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures"
 
     store = RunStore(results)
 
-    def pictures(record: "TrialRecord") -> Any:
+    def pictures(record: "Result") -> Any:
         wanted = record.data
         own = wanted.data_copy == "own data"
         known = own_images(store, record.id) if own else None

@@ -27,7 +27,7 @@ from bench.files import cache_dir
 if TYPE_CHECKING:
     from bench.profiling.job import ProfileJob
     from bench.running.estimate import Estimator
-    from bench.spec.job import Resolved, Trial, Unresolved
+    from bench.spec.job import TrainJob, Trial, Unresolved
     from bench.spec.suite import Suite
     from bench.store.run_store import RunStore
 
@@ -52,7 +52,7 @@ def plan(
     from bench.profiling.plan import planned_profiles
     from bench.running.estimate import Estimator
     from bench.running.runner import PROFILES, chosen
-    from bench.spec.job import Resolved, Unresolved
+    from bench.spec.job import TrainJob, Unresolved
     from bench.spec.suite import load_suite
     from bench.store.run_store import RunStore
 
@@ -63,7 +63,7 @@ def plan(
     found = resolver.resolve_all(chosen(loaded, replicates, only or ()))
     for line in resolver.warnings():
         warn(line)
-    todo = {item.id: item for item in found if isinstance(item, Resolved) and not store.is_done(item.id)}
+    todo = {item.id: item for item in found if isinstance(item, TrainJob) and not store.is_done(item.id)}
     estimator = Estimator(store, device, resolver.dataset)
     expected = {run: estimator.seconds(item) for run, item in todo.items()}
     # Time and room need no weights, which may still have to be fetched.
@@ -72,7 +72,7 @@ def plan(
     # Only what is measured on a device depends on it; finding it may import PyTorch.
     profiles = planned_profiles(loaded, found, choose_device(device) if loaded.profiles.measured else "cpu")
     if only and PROFILES not in only:
-        profiles = [profile for profile in profiles if profile.kind == "cost"]
+        profiles = [profile for profile in profiles if profile.what == "cost"]
     unmatched = unmatched_pairs(loaded, found, store, estimator)
     listing = {
         "suite": loaded.name,
@@ -93,7 +93,7 @@ def plan(
 
 
 def unmatched_pairs(
-    suite: "Suite", found: "list[Resolved | Unresolved]", store: "RunStore", estimator: "Estimator"
+    suite: "Suite", found: "list[TrainJob | Unresolved]", store: "RunStore", estimator: "Estimator"
 ) -> list[str]:
     """What the two models of each contrast do not have in common, one line a contrast that has any.
 
@@ -101,7 +101,7 @@ def unmatched_pairs(
     """
     from bench.analysis.match import UNMATCHED_FLOPS
     from bench.networks import find_card
-    from bench.spec.job import Resolved
+    from bench.spec.job import TrainJob
     from bench.store.records import CostRecord
 
     flops = {
@@ -109,14 +109,14 @@ def unmatched_pairs(
         for profile in store.profiles()
         if isinstance(profile, CostRecord)
     }
-    resolved = {
-        (item.trial.comparison, item.trial.contestant): item for item in found if isinstance(item, Resolved)
+    jobs = {
+        (item.trial.comparison, item.trial.contestant): item for item in found if isinstance(item, TrainJob)
     }
     lines = []
     for comparison in suite.comparison:
         for a, b in comparison.contrasts + comparison.exploratory:
             both = [suite.models[key] for key in (a, b)]
-            trials = [resolved.get((comparison.name, key)) for key in (a, b)]
+            trials = [jobs.get((comparison.name, key)) for key in (a, b)]
             said = []
             pretraining = [
                 "none"
@@ -147,19 +147,19 @@ def _measuring(profiles: "Sequence[ProfileJob]", store: "RunStore") -> float:
     """Seconds that what is still to be measured will take."""
     from bench.profiling.expected import expected_seconds
 
-    missing = [one for one in profiles if one.kind != "cost" and not store.has_profile(one.id)]
+    missing = [one for one in profiles if one.what != "cost" and not store.has_profile(one.id)]
     return expected_seconds(missing, store.profiles()) if missing else 0.0
 
 
 def _trial_row(
-    item: "Resolved | Unresolved",
+    item: "TrainJob | Unresolved",
     store: "RunStore",
     expected: dict[str, float],
     unfetched: "dict[Trial, float]",
 ) -> dict[str, Any]:
-    from bench.spec.job import Resolved, Unresolved
+    from bench.spec.job import TrainJob, Unresolved
 
-    run = item.id if isinstance(item, Resolved) else None
+    run = item.id if isinstance(item, TrainJob) else None
     trial = item.trial
     seconds = expected.get(run) if run is not None else unfetched.get(trial)
     return {
@@ -180,7 +180,7 @@ def _profile_row(profile: "ProfileJob", store: "RunStore") -> dict[str, Any]:
     return {
         "state": "done" if store.has_profile(profile.id) else "missing",
         "profile": profile.id,
-        "what": profile.kind,
+        "what": profile.what,
         **profile.config.to_dict(),
         "model": profile.model,
         "words": profile.label,

@@ -111,7 +111,7 @@ def profile(
         check_precisions,
         grid,
     )
-    from bench.profiling.job import Budget, ProfileJob, Request
+    from bench.profiling.job import Budget, Request, profile_job
     from bench.profiling.kinds import requestable
     from bench.profiling.plan import can_measure_energy, requested_jobs
     from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE
@@ -159,7 +159,9 @@ def profile(
         allocators=allocators or (AS_TRAINED,),
     )
     budget = Budget(processes or (FULL_PROCESSES if full else 3), repeats, seconds)
-    costs = [ProfileJob("cost", CostConfig(model, classes, size)) for model in models for size in input_sizes]
+    costs = [
+        profile_job("cost", CostConfig(model, classes, size)) for model in models for size in input_sizes
+    ]
     jobs = requested_jobs(Request(frozenset(chosen), configs, budget))
     records = _measure(costs, jobs, "cost" in chosen, full, results)
     if as_json:

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from bench.running.engine import Outcome
-from bench.spec.job import Resolved
+from bench.running.attempt import Outcome
+from bench.spec.job import EvaluateJob, TrainJob
+from bench.store.records import Result
 
 # A bar is redrawn at most this often; observers are called at every batch.
 REDRAW_SECONDS = 0.2
@@ -156,31 +157,29 @@ class SuiteBars:
         """Print a line above the bars."""
         self.console.print(text, markup=False, soft_wrap=True)
 
-    def follow(self, resolved: Resolved) -> TrialBar:
-        """An observer for a trial that begins, with a bar of its own."""
-        self.bars.update(self.suite, numbers=resolved.trial.where)
-        self._running[resolved.id] = task = self.bars.add_task("", total=1, numbers="")
+    def follow(self, job: TrainJob | EvaluateJob) -> TrialBar:
+        """An observer for a job that begins, with a bar of its own."""
+        self.bars.update(self.suite, numbers=job.training.trial.where)
+        self._running[job.id] = task = self.bars.add_task("", total=1, numbers="")
         return TrialBar(self.bars, task, self.should_stop)
 
     def ended(self, outcome: Outcome) -> None:
-        """Print a line for a trial that ended, and take its bar away."""
-        if (task := self._running.pop(outcome.resolved.id, None)) is not None:
+        """Take the bar of a job away, and print a line where its trial ends with it."""
+        if (task := self._running.pop(outcome.job.id, None)) is not None:
             self.bars.remove_task(task)
-        if outcome.status == "stopped":
+        if outcome.status == "stopped" or not outcome.ends_trial:
             return
         if outcome.status != "errored":
             self.bars.advance(self.suite)
         if outcome.status == "elsewhere":
             return
-        record = outcome.record
-        if record is not None and outcome.status == "finished":
+        record, training = outcome.record, outcome.job.training
+        if isinstance(record, Result) and outcome.status == "finished":
             val = f", val {record.metrics.val_top1:.1%}" if record.metrics.val_top1 is not None else ""
             text = f"top-1 {record.top1:.1%}{val}, {record.wall_s:.0f} s"
         else:
             text = f"{outcome.status}: {outcome.message or (record and record.reason)}"
-        self.console.print(
-            f"{outcome.resolved.id}  {outcome.resolved.trial.where}: {text}", markup=False, soft_wrap=True
-        )
+        self.console.print(f"{training.id}  {training.trial.where}: {text}", markup=False, soft_wrap=True)
 
 
 @contextmanager

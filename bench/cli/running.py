@@ -20,6 +20,7 @@ def run_and_tabulate(
     replicates: int | None,
     only: Sequence[str],
     jobs: int | None,
+    engine: str | None,
     stop: Stop,
     warn: Callable[[str], None],
     quiet: bool = False,
@@ -30,6 +31,7 @@ def run_and_tabulate(
         file: the suite's file, where it did not come with the harness.
         device: "auto" (CUDA, else the CPU), "cpu", "cuda" or "mps".
         jobs: trials at once; None chooses.
+        engine: by its name; None chooses.
         stop: ends the run early; what is done is kept.
         warn: called with each line that should not be missed.
         quiet: show no bars.
@@ -39,7 +41,7 @@ def run_and_tabulate(
         Ended: asked to stop before the first trial.
     """
     from bench.planning.plan import Resolver
-    from bench.running.engine import choose_engine
+    from bench.running.engines import choose_engine
     from bench.running.runner import chosen, refuse_other_suite, run_suite
     from bench.running.workspace import Workspace
     from bench.store.run_store import RunStore
@@ -57,19 +59,19 @@ def run_and_tabulate(
     from bench.tables.tables import write_tables
 
     workspace = Workspace(data, weights, results, choose_device(device))
-    engine = choose_engine(trials, workspace.device, jobs)
+    chosen_engine = choose_engine(trials, workspace.device, jobs, engine)
 
     def began(done: int, total: int) -> None:
         stop.heed()
         if done < total:
-            bars.note(f"{suite.name}: {total - done} of {total} trials to do, {engine.words}")
+            bars.note(f"{suite.name}: {total - done} of {total} trials to do, {chosen_engine.description}")
         bars.began(done, total)
 
     try:
         counts = run_suite(
             suite,
             workspace,
-            engine,
+            chosen_engine,
             replicates=replicates,
             only=only,
             follow=bars.follow,

@@ -64,7 +64,7 @@ def score(
     store = RunStore(results)
     test = _test_set(store, dataset, split_id, data_folder(data_dir), names_files(predictions))
     record = keep_external(store, predictions, name or predictions.stem, test)
-    names = dataset_names([*store.trials(), *store.externals()])
+    names = dataset_names([*store.results(), *store.externals()])
     if as_json:
         pairs = beside(store, record)
         means = by_model(store, record)

@@ -49,6 +49,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            help="What does the trials: in_process or processes [default: by the number at once].",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Do what is missing of a suite, then write the tables. Run again, it goes on where it stopped.
 
@@ -74,6 +82,7 @@ def run(
                 replicates=replicates,
                 only=only or (),
                 jobs=jobs,
+                engine=engine,
                 stop=stop,
                 warn=warn,
             )
@@ -101,6 +110,28 @@ def run(
         raise typer.Exit(1)
 
 
+def gc(
+    results: Results = DEFAULT_RESULTS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove what nothing needs any more: checkpoints and weights. Records and predictions always stay.
+
+    Weights go where a trial is evaluated and its suite has keep_weights = false, where it diverged, and where
+    no suite of the store lists it. Trials that run at this moment are left alone.
+
+    Example: vcbench gc --dry-run
+    """
+    from bench.store.run_store import RunStore
+    from bench.store.unneeded import remove_unneeded
+
+    store = RunStore(existing_store(results))
+    removed = list(remove_unneeded(store, dry_run=dry_run))
+    for path, size in removed:
+        print(f"{size:>14,}  {path.relative_to(store.root)}")
+    total = sum(size for _, size in removed)
+    print(f"{len(removed)} files, {total:,} bytes {'would be' if dry_run else 'were'} removed")
+
+
 def status(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]", help="One suite [default: all].")] = None,
     results: Results = DEFAULT_RESULTS,
@@ -118,7 +149,7 @@ def status(
     name = suite_stem(suite) if suite else None
     if name and name not in listings:
         raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, listings)}')
-    done = {record.id for record in store.each_trial()}
+    done = {record.id for record in store.each_result()}
     rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:
         runs = listings[key].runs

@@ -10,7 +10,7 @@ from bench.files import slug, staged, within, write_text
 from bench.tables.tables import build_tables
 
 if TYPE_CHECKING:
-    from bench.store.records import TrialRecord
+    from bench.store.records import Result
     from bench.store.run_store import RunStore
 
 # What a file of speeds has in common: one machine, precision, layout and batch, and images of one size, for
@@ -65,7 +65,7 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
     """
     tables = build_tables(store)
     accuracy = tables["accuracy"].dropna(subset="suite")
-    settings = pd.DataFrame([_settings(record) for record in store.trials()], columns=["run", *_SETTINGS])
+    settings = pd.DataFrame([_settings(record) for record in store.results()], columns=["run", *_SETTINGS])
     accuracy = accuracy.merge(settings, on="run", how="left")
     written = []
     one_file = ["dataset", "split_id", "suite", "comparison", "shots"]
@@ -125,7 +125,7 @@ def _timm_speed(speed: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
 _SETTINGS = ("crop_pct", "interpolation")
 
 
-def _settings(record: "TrialRecord") -> dict[str, Any]:
+def _settings(record: "Result") -> dict[str, Any]:
     """How a trial's test images were cropped: the whole image where it is resized without a crop."""
     augment = record.identity.recipe["augment"]
     return {

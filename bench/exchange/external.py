@@ -84,7 +84,7 @@ class GivenPredictions:
 
 def stored_test_set(store: RunStore, dataset: str, split_id: str) -> TestSet | None:
     """The test split as the store's runs have it; None where it has none, or of more than one copy."""
-    records = [r for r in store.trials() if (r.data.dataset, r.data.split_id) == (dataset, split_id)]
+    records = [r for r in store.results() if (r.data.dataset, r.data.split_id) == (dataset, split_id)]
     if len({record.data.fingerprint for record in records}) != 1:
         return None
     data = next((record.data for record in records if record.outcome == "finished"), None)

@@ -1,14 +1,15 @@
-"""From a suite to its trials, and from each to the id under which it is stored."""
+"""From a suite to its trials, from each to the id under which it is stored, and to the jobs to be done."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bench.data.conditions import check_condition
 from bench.errors import BenchError, DataError, InputError, WeightsError
-from bench.files import digest
-from bench.spec.job import TRIAL_FORMAT, Resolved, Trial, Unresolved
+from bench.spec.job import CLEAN, TRIAL_FORMAT, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Suite, fingerprint
 from bench.store.records import FORMAT, Listing
+from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
     from bench.data import Dataset
@@ -16,11 +17,26 @@ if TYPE_CHECKING:
     from bench.spec.card import Card
 
 
-AnyResolved = TypeVar("AnyResolved", bound=Resolved | Unresolved)
+AnyResolved = TypeVar("AnyResolved", bound=TrainJob | Unresolved)
 Found = TypeVar("Found")
 
 
-def plan(suite: Suite, replicates: int | None = None) -> list[Trial]:
+def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | EvaluateJob]:
+    """All jobs that some trials come to, as far as the store lets them be known; each once, in order.
+
+    It is asked again after every round: what a job gives may decide which others there are. A trial that
+    diverged is not evaluated.
+    """
+    jobs: dict[str, TrainJob | EvaluateJob] = {}
+    for job in training:
+        jobs[job.id] = job
+        record = store.trial(job.id)
+        if record is None or record.outcome == "finished":
+            jobs |= {evaluating.id: evaluating for evaluating in evaluations(job)}
+    return list(jobs.values())
+
+
+def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
     """All trials of a suite: one replicate of every cell before the second of any, in the file's order.
 
     Args:
@@ -35,6 +51,8 @@ def plan(suite: Suite, replicates: int | None = None) -> list[Trial]:
 
 def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
     for comparison in suite.comparison:
+        for name in comparison.conditions:
+            check_condition(name, where=f"{suite.name}: {comparison.name}")
         recipes = {key: suite.recipe_of(comparison, key) for key in comparison.contestants}
         for shots in comparison.shots:
             for key in comparison.contestants:
@@ -58,6 +76,7 @@ def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
                         input_size=comparison.input_size,
                         precision=contestant.precision or comparison.precision,
                         keep_weights=suite.keep_weights,
+                        conditions=tuple(dict.fromkeys((CLEAN, *comparison.conditions))),
                     )
 
 
@@ -155,7 +174,7 @@ class Resolver:
                     raise
                 return
 
-    def resolve(self, trial: Trial) -> Resolved | Unresolved:
+    def resolve(self, trial: Trial) -> TrainJob | Unresolved:
         """The trial with its id, or what is missing for it.
 
         Raises:
@@ -209,21 +228,20 @@ class Resolver:
             "input_size": trial.input_size,
             "precision": trial.precision,
         }
-        resolved = Resolved(
-            digest(identity),
-            trial,
-            identity,
-            dataset.name,
-            images,
-            len(dataset.class_names),
+        job = TrainJob(
+            identity=identity,
+            trial=trial,
+            dataset=dataset.name,
+            train_images=images,
+            classes=len(dataset.class_names),
         )
-        return resolved if missing is None else Unresolved(trial, missing, resolved)
+        return job if missing is None else Unresolved(trial, missing, job)
 
-    def resolve_all(self, trials: Iterable[Trial]) -> list[Resolved | Unresolved]:
+    def resolve_all(self, trials: Iterable[Trial]) -> list[TrainJob | Unresolved]:
         """Every distinct trial: one whose subset is the whole split has no draws to repeat."""
         return distinct(map(self.resolve, trials))
 
-    def resolve_strictly(self, trials: Iterable[Trial]) -> list[Resolved]:
+    def resolve_strictly(self, trials: Iterable[Trial]) -> list[TrainJob]:
         """As `resolve_all`.
 
         Raises:
@@ -244,7 +262,7 @@ def distinct(resolved: Iterable[AnyResolved]) -> list[AnyResolved]:
     kept: dict[tuple[str, str, str] | int, AnyResolved] = {}
     for number, item in enumerate(resolved):
         key: tuple[str, str, str] | int = number
-        if isinstance(item, Resolved):
+        if isinstance(item, TrainJob):
             key = item.id, item.trial.comparison, item.trial.contestant
         kept.setdefault(key, item)
     return list(kept.values())
@@ -274,7 +292,7 @@ def subset_of(trial: Trial, dataset: "Dataset") -> tuple[int | None, int]:
 
 def listing(
     suite: Suite,
-    resolved: Iterable[Resolved | Unresolved],
+    resolved: Iterable[TrainJob | Unresolved],
     profiles: Iterable[str],
     file: str | None = None,
 ) -> Listing:
@@ -283,8 +301,8 @@ def listing(
     `file` is that file's path from the store, where it did not come with vcbench.
     """
     resolved = list(resolved)
-    splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, Resolved)}
-    names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, Resolved)}
+    splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, TrainJob)}
+    names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, TrainJob)}
     content = {
         "format": FORMAT,
         "suite": suite.name,
@@ -314,6 +332,7 @@ def listing(
                 "contrasts": [list(pair) for pair in comparison.contrasts],
                 "exploratory": [list(pair) for pair in comparison.exploratory],
                 "unmatched": comparison.unmatched,
+                **({"conditions": list(comparison.conditions)} if comparison.conditions else {}),
                 # Where one's own images lie, for whoever makes a run of them again.
                 **({"images": comparison.dataset} if ":" in comparison.dataset else {}),
             }
@@ -321,17 +340,18 @@ def listing(
         ],
         "trials": [
             {
-                "id": item.id if isinstance(item, Resolved) else None,
+                "id": item.id if isinstance(item, TrainJob) else None,
                 "comparison": item.trial.comparison,
                 "contestant": item.trial.contestant,
                 "shots": item.trial.shots,
                 "replicate": item.trial.replicate,
-                "draw_seed": item.identity["draw_seed"] if isinstance(item, Resolved) else None,
-                "seed": item.identity["seed"] if isinstance(item, Resolved) else None,
+                "draw_seed": item.identity["draw_seed"] if isinstance(item, TrainJob) else None,
+                "seed": item.identity["seed"] if isinstance(item, TrainJob) else None,
             }
             for item in resolved
         ],
         "profiles": sorted(profiles),
+        **({} if suite.keep_weights else {"keep_weights": False}),
         **({"file": file} if file is not None else {}),
     }
     return Listing.model_validate(content)

@@ -23,7 +23,7 @@ def expected_seconds(jobs: Iterable[ProfileJob], records: Iterable[ProfileRecord
     records = list(records)
     flops = {(r.model, r.input_size): r.flops for r in records if isinstance(r, CostRecord)}
     return sum(
-        find_kind(job.kind).expected_seconds(
+        find_kind(job.what).expected_seconds(
             job, _step(job.config, flops, records) if isinstance(job.config, NetworkConfig) else 0.0
         )
         for job in jobs

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from bench.files import digest
 from bench.machine import device_name, machine_name, versions
 from bench.profiling.config import Config, CostConfig, NetworkConfig, round_to_patch
+from bench.spec.job import Job
 from bench.spec.recipe import SIZES
 from bench.store.records import MeasuredRecord, ProfileRecord
 
@@ -33,11 +34,15 @@ class Budget:
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
-@dataclass(frozen=True)
-class ProfileJob(Generic[AnyConfig]):
-    """One profile, before it is measured; `kind` is the name of a file in `bench/profiling/kinds/`."""
+@dataclass(frozen=True, kw_only=True)
+class ProfileJob(Job, Generic[AnyConfig]):
+    """One profile, before it is measured; `what` is the name of a file in `bench/profiling/kinds/`.
 
-    kind: str
+    Its identity is everything that the numbers depend on: what, model, config, machine, device and versions.
+    """
+
+    kind = "profile"
+    what: str
     config: AnyConfig
     budget: Budget = field(default=Budget(), compare=False)
 
@@ -51,11 +56,6 @@ class ProfileJob(Generic[AnyConfig]):
         """What is measured, in one line."""
         return self.config.label
 
-    @property
-    def id(self) -> str:
-        """From everything that the numbers depend on: kind, model, config, machine, device and versions."""
-        return self._id(self.config.to_dict(), machine_name(), device_name(self.config.device), versions())
-
     def matches(self, record: ProfileRecord) -> bool:
         """Whether a stored record is of this job, measured on whichever machine and device, with as many
         threads as were usual there, by whichever versions."""
@@ -67,24 +67,36 @@ class ProfileJob(Generic[AnyConfig]):
         if self.config.as_trained and isinstance(record, MeasuredRecord) and record.as_trained:
             there |= {"allocator": record.allocator, "cudnn_benchmark": record.cudnn_benchmark}
         fields |= {name: value for name, value in there.items() if name in fields}
-        return self._id(fields, record.machine, device, record.versions) == record.id
+        there = _identity(self.what, self.config, fields, record.machine, device, record.versions)
+        return digest(there) == record.id
 
-    def _id(
-        self, fields: dict[str, Any], machine: str | None, device: str, versions: Mapping[str, str | None]
-    ) -> str:
-        if isinstance(self.config, CostConfig):  # counts are the same on every machine
-            counters = {name: versions[name] for name in ("torch", "timm", "fvcore") if name in versions}
-            depends_on = {"counting": COUNTING, **fields, "versions": counters}
-        else:
-            depends_on = {"setting": fields, "machine": machine, "device": device, "versions": versions}
-        return digest(
-            {
-                "profile_format": PROFILE_FORMAT,
-                "what": self.kind,
-                "model": _model_identity(self.model) if self.model else None,
-                **depends_on,
-            }
-        )
+
+def profile_job(what: str, config: AnyConfig, budget: Budget = Budget()) -> ProfileJob[AnyConfig]:
+    """A profile on this machine."""
+    device = device_name(config.device)
+    identity = _identity(what, config, config.to_dict(), machine_name(), device, versions())
+    return ProfileJob(identity=identity, what=what, config=config, budget=budget)
+
+
+def _identity(
+    what: str,
+    config: Config,
+    fields: dict[str, Any],
+    machine: str | None,
+    device: str,
+    versions: Mapping[str, str | None],
+) -> dict[str, Any]:
+    if isinstance(config, CostConfig):  # counts are the same on every machine
+        counters = {name: versions[name] for name in ("torch", "timm", "fvcore") if name in versions}
+        depends_on = {"counting": COUNTING, **fields, "versions": counters}
+    else:
+        depends_on = {"setting": fields, "machine": machine, "device": device, "versions": versions}
+    return {
+        "profile_format": PROFILE_FORMAT,
+        "what": what,
+        "model": _model_identity(config.model) if config.model else None,
+        **depends_on,
+    }
 
 
 def _model_identity(model: str) -> list[Any]:
@@ -111,7 +123,7 @@ class Request:
         budget = self.budget
         if config.as_trained:
             budget = replace(budget, max_processes=PATIENCE * budget.processes)
-        return ProfileJob(kind, config, budget)
+        return profile_job(kind, config, budget)
 
     def first_configs(self) -> dict[str, NetworkConfig]:
         """The first config of every model, by the model's name."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from bench.profiling.config import NO_COUNTER, CostConfig, check_precisions, grid
-from bench.profiling.job import Budget, ProfileJob, Request
+from bench.profiling.job import Budget, ProfileJob, Request, profile_job
 from bench.profiling.kinds import all_kinds
-from bench.spec.job import Resolved, Unresolved
+from bench.spec.job import TrainJob, Unresolved
 from bench.spec.suite import Suite
 
 
@@ -14,7 +14,7 @@ def requested_jobs(request: Request) -> list[ProfileJob]:
     return list(dict.fromkeys(job for kind in all_kinds().values() for job in kind.jobs(request)))
 
 
-def planned_profiles(suite: Suite, trials: Iterable[Resolved | Unresolved], device: str) -> list[ProfileJob]:
+def planned_profiles(suite: Suite, trials: Iterable[TrainJob | Unresolved], device: str) -> list[ProfileJob]:
     """What a suite asks for, and the cost of every model as its trials use it; none twice.
 
     Energy is left out where `device` has no counter of it.
@@ -32,14 +32,14 @@ def _costs(suite: Suite) -> Iterator[ProfileJob]:
         for model in block.models:
             for classes in block.classes:
                 size = block.input_size or find_card(model).input_size
-                yield ProfileJob("cost", CostConfig(model, classes, size))
+                yield profile_job("cost", CostConfig(model, classes, size))
 
 
-def _costs_of_trials(trials: Iterable[Resolved | Unresolved]) -> Iterator[ProfileJob]:
+def _costs_of_trials(trials: Iterable[TrainJob | Unresolved]) -> Iterator[ProfileJob]:
     for item in trials:
-        if isinstance(item, Resolved):
+        if isinstance(item, TrainJob):
             outputs = item.trial.recipe.head_outputs or item.classes
-            yield ProfileJob("cost", CostConfig(item.trial.model, outputs, item.trial.input_size))
+            yield profile_job("cost", CostConfig(item.trial.model, outputs, item.trial.input_size))
 
 
 def _measured(suite: Suite, device: str) -> Iterator[ProfileJob]:

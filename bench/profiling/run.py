@@ -25,7 +25,7 @@ def check_jobs(jobs: Sequence[ProfileJob], session: Session) -> None:
         InputError: a network cannot be made.
     """
     for job in jobs:
-        find_kind(job.kind).check(job, session)
+        find_kind(job.what).check(job, session)
 
 
 def measure(
@@ -52,15 +52,15 @@ def measure(
     """
     session = Session(store, log, should_stop)
     check_jobs(jobs, session)
-    repeated = [job for job in jobs if find_kind(job.kind).repeated]
+    repeated = [job for job in jobs if find_kind(job.what).repeated]
     # What the store holds of the same jobs, before their own results lie there.
     earlier = {job: store.profile(job.id) for job in repeated}
     for job in jobs:
         if job not in earlier:
             if should_stop():
                 return
-            log(f"{job.kind}: {job.label}")
-            kind, started = find_kind(job.kind), now()
+            log(f"{job.what}: {job.label}")
+            kind, started = find_kind(job.what), now()
             try:
                 numbers = kind.profile(job, session)
             except Stopped:
@@ -81,7 +81,7 @@ def measure(
         yield finish(row, None)
     if not find_best or should_stop():
         return
-    speed = [row for row in rows if row.job.kind == "speed"]
+    speed = [row for row in rows if row.job.what == "speed"]
     best = [Row(row.job) for row in best_rows(speed)]
     for row in measure_rows(best, session):
         yield finish(row, True)
@@ -93,7 +93,7 @@ def measure(
 
 def _row_record(row: Row, session: Session, earlier: ProfileRecord | None) -> Fields:
     """The record of a row whose processes are done."""
-    kind = find_kind(row.job.kind)
+    kind = find_kind(row.job.what)
     numbers = _state(row)
     if row.failure:
         numbers |= failure(row.failure)

@@ -78,13 +78,13 @@ def measure_rows(
             if session.should_stop():
                 return
             job = item.job if isinstance(item, Row) else item
-            session.log(f"{name} {turn + 1}, {number} of {len(items)}: {job.kind}, {job.label}")
+            session.log(f"{name} {turn + 1}, {number} of {len(items)}: {job.what}, {job.label}")
             try:
                 if isinstance(item, ProfileJob):
                     session.measure_limit(item)
                     continue
                 repeats, seconds = job.budget.repeats, job.budget.seconds
-                item.results.append(session.ask(job.kind, job.config, repeats=repeats, seconds=seconds))
+                item.results.append(session.ask(job.what, job.config, repeats=repeats, seconds=seconds))
             except Stopped:
                 return
             keep(item)
@@ -93,8 +93,8 @@ def measure_rows(
 
 
 def _limits(rows: Sequence[Row]) -> list[ProfileJob[LimitConfig]]:
-    limits = [limit for row in rows for limit in find_kind(row.job.kind).limits(row.job)]
-    return sorted(dict.fromkeys(limits), key=lambda job: job.kind, reverse=True)  # matmul, bandwidth
+    limits = [limit for row in rows for limit in find_kind(row.job.what).limits(row.job)]
+    return sorted(dict.fromkeys(limits), key=lambda job: job.what, reverse=True)  # matmul, bandwidth
 
 
 def best_rows(rows: Sequence[Row]) -> list[Row]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.profiling import processes
 from bench.profiling.config import CostConfig, LimitConfig, NetworkConfig, WorkerConfig
-from bench.profiling.job import ProfileJob
+from bench.profiling.job import ProfileJob, profile_job
 from bench.profiling.kind import Limit, failure
 from bench.profiling.kinds import find_kind
 from bench.profiling.kinds.cost import count_cost
@@ -68,8 +68,8 @@ class Session:
 
     def measure_limit(self, job: ProfileJob[LimitConfig]) -> None:
         """Measure a limit of the machine once more, and keep the best result."""
-        result = self.ask(job.kind, job.config, repeats=job.budget.repeats, seconds=job.budget.seconds)
-        kind = find_kind(job.kind)
+        result = self.ask(job.what, job.config, repeats=job.budget.repeats, seconds=job.budget.seconds)
+        kind = find_kind(job.what)
         assert isinstance(kind, Limit)
         rate = kind.rate
         if result["outcome"] == "measured" and result[rate] > self.limits.get(job, {rate: 0})[rate]:
@@ -81,6 +81,6 @@ class Session:
         Raises:
             InputError: the network cannot be made.
         """
-        job = ProfileJob("cost", CostConfig(model, classes, input_size))
+        job = profile_job("cost", CostConfig(model, classes, input_size))
         stored = self.store.profile(job.id) if self.store is not None else None
         return stored.content() if stored else count_cost(job.config, job.id)

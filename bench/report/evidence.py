@@ -22,7 +22,7 @@ from bench.report.blocks import Field
 from bench.report.cells import Cell
 from bench.report.measured import Headline, Platform, headlines_of, platforms, tables_of
 from bench.report.style import Style, assign_styles
-from bench.store.records import ComparisonEntry, Listing, ProfileRecord, TrialRecord
+from bench.store.records import ComparisonEntry, Listing, ProfileRecord, Result
 from bench.store.run_store import RunStore
 from bench.tables.tables import accuracy_table, history_table
 
@@ -47,7 +47,7 @@ class Evidence:
     store: RunStore
     name: str
     suite: Listing
-    records: dict[str, TrialRecord]
+    records: dict[str, Result]
     trials: pd.DataFrame
     profiles: list[ProfileRecord]
     cost: pd.DataFrame
@@ -184,7 +184,7 @@ def gather(store: RunStore, name: str) -> Evidence:
         hint = did_you_mean(name, suites) or f"; it has {', '.join(suites) or 'none yet'}"
         raise InputError(f'{store.root}: nothing was run of a suite "{name}"{hint} (see: vcbench run)')
     suite = suites[name]
-    every = store.trials()
+    every = store.results()
     names = dataset_names([*every, *store.externals()])
     suite = named(suite, every, names)
     runs = suite.runs

@@ -17,7 +17,7 @@ SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,250}")
 
 
 def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str, Any]:
-    """SHA-256 of each file written, and of the record of each run, profile and external model."""
+    """SHA-256 of each file written, and of the record of each run, evaluation, profile and external model."""
     store = evidence.store
     literature = literature_file(store.root)
     return {
@@ -28,6 +28,7 @@ def manifest(evidence: Evidence, folder: Path, written: list[Path]) -> dict[str,
         "literature": sha256(literature) if literature else None,
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(written)},
         "runs": store.hashes("runs", evidence.records),
+        "evaluations": store.hashes("evaluations", store.evaluations_of(evidence.records)),
         "brought": store.hashes("brought", (record.id for record in store.externals())),
         "profiles": store.hashes("profiles", (profile.id for profile in evidence.profiles)),
     }

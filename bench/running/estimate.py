@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import REFUSALS, InputError, first_line
 from bench.machine import choose_device, device_name, machine_name
-from bench.spec.job import Resolved, Trial
-from bench.store.records import TrialRecord
+from bench.spec.job import TrainJob, Trial
+from bench.store.records import Result
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Estimator:
         self._widths: dict[str, int] = {}
         self._decoding: dict[tuple[Any, ...], float] = {}
         self._seen: defaultdict[Kind, list[float]] = defaultdict(list)
-        self._unseen = store.each_trial()
+        self._unseen = store.each_result()
         self._measured = self._calibrated = False
         self._counted: set[Path] = set()
         self.cache_bytes = self.store_bytes = 0
@@ -63,52 +63,52 @@ class Estimator:
             self._device = choose_device(self._requested)
         return self._device
 
-    def seconds(self, resolved: Resolved) -> float:
+    def seconds(self, job: TrainJob) -> float:
         """Expected seconds of a trial from where it is; what it will write is added to the bytes."""
-        recipe, images = resolved.trial.recipe, resolved.train_images
-        decoding = self._decode(resolved)
-        tests = len(self._dataset(resolved.trial).splits["test"])
-        self.store_bytes += tests * (2 * resolved.classes + 8)  # probabilities, predictions
+        recipe, images = job.trial.recipe, job.train_images
+        is_trained = self.store.trial(job.id) is not None
+        decoding = self._decode(job)
+        tests = len(self._dataset(job.trial).splits["test"])
+        self.store_bytes += tests * (2 * job.classes + 8)  # probabilities, predictions
         if recipe.budget is None:
-            extracting = self._extract(resolved)
-            self.store_bytes += 4 * resolved.classes * (self._widths.get(resolved.trial.model, 0) + 1)
-            return decoding + extracting + self._regression(resolved)
-        if resolved.trial.keep_weights:
-            self.store_bytes += 4 * self._parameters(resolved)
+            extracting = self._extract(job)
+            self.store_bytes += 4 * job.classes * (self._widths.get(job.trial.model, 0) + 1)
+            return decoding + extracting + (0.0 if is_trained else self._regression(job))
+        if job.trial.keep_weights:
+            self.store_bytes += 4 * self._parameters(job)
         steps, _ = recipe.budget.steps(images)
         trained = BACKWARD * steps * min(recipe.budget.batch_size, images)
-        kind = _kind(resolved.identity)
+        kind = _kind(job.identity)
         if kind not in self._rates:
             finished = self._finished(kind)
             self._measured |= bool(finished)
-            self._rates[kind] = (
-                statistics.median(finished) if finished else self._calibrate(resolved, train=True)
-            )
-        return decoding + self._rates[kind] * (trained + self._evaluated(resolved))
+            self._rates[kind] = statistics.median(finished) if finished else self._calibrate(job, train=True)
+        passes = tests if is_trained else trained + self._evaluated(job)
+        return decoding + self._rates[kind] * passes
 
-    def _evaluated(self, resolved: Resolved) -> int:
+    def _evaluated(self, job: TrainJob) -> int:
         """Images of all evaluations: val several times, the training subset and test once."""
-        splits = self._dataset(resolved.trial).splits
-        looks = resolved.trial.recipe.val_times + 1
-        return len(splits["val"]) * looks + resolved.train_images + len(splits["test"])
+        splits = self._dataset(job.trial).splits
+        looks = job.trial.recipe.val_times + 1
+        return len(splits["val"]) * looks + job.train_images + len(splits["test"])
 
-    def _decode(self, resolved: Resolved) -> float:
+    def _decode(self, job: TrainJob) -> float:
         """Seconds of decoding what is not decoded yet, for the trial and for its baselines."""
         from bench.training.baselines import how_decoded
 
-        trial = resolved.trial
+        trial = job.trial
         augment = trial.recipe.augment
         how = {
             "size": augment.stored_size(trial.input_size),
             "resize": augment.resize,
             "interpolation": augment.interpolation,
         }
-        return sum(self._decode_as(resolved, each) for each in (how, how_decoded(self._dataset(trial))))
+        return sum(self._decode_as(job, each) for each in (how, how_decoded(self._dataset(trial))))
 
-    def _decode_as(self, resolved: Resolved, how: dict[str, Any]) -> float:
+    def _decode_as(self, job: TrainJob, how: dict[str, Any]) -> float:
         from bench.data.cache import Array, bytes_to_decode, seconds_an_image
 
-        dataset, images = self._dataset(resolved.trial), 0.0
+        dataset, images = self._dataset(job.trial), 0.0
         for split in ("train", "val", "test"):
             array = Array.of(dataset, split, **how)
             if array.path in self._counted:
@@ -124,32 +124,32 @@ class Estimator:
             self._decoding[key] = seconds_an_image(dataset, DECODED, **how)
         return images * self._decoding[key]
 
-    def _extract(self, resolved: Resolved) -> float:
+    def _extract(self, job: TrainJob) -> float:
         """Seconds of passing forward the images whose features are not in the cache."""
         from bench.training.features import computed, features_path
 
         missing = 0
-        for split, positions in self._dataset(resolved.trial).splits.items():
-            path = features_path(resolved.identity, split)
+        for split, positions in self._dataset(job.trial).splits.items():
+            path = features_path(job.identity, split)
             if path not in self._counted:
                 self._counted.add(path)
                 missing += len(positions) - computed(path, len(positions))
         if not missing:
             return 0.0
-        kind = ("forward", *_kind(resolved.identity))
+        kind = ("forward", *_kind(job.identity))
         if kind not in self._rates:
-            self._rates[kind] = self._calibrate(resolved, train=False)
-        self.cache_bytes += 4 * missing * self._widths[resolved.trial.model]
+            self._rates[kind] = self._calibrate(job, train=False)
+        self.cache_bytes += 4 * missing * self._widths[job.trial.model]
         return missing * self._rates[kind]
 
-    def _regression(self, resolved: Resolved) -> float:
+    def _regression(self, job: TrainJob) -> float:
         """Seconds of a logistic regression."""
         from bench.training.probe import expected_seconds
 
         self._calibrated = True
-        width, recipe = self.feature_width(resolved), resolved.trial.recipe.probe
+        width, recipe = self.feature_width(job), job.trial.recipe.probe
         assert recipe is not None
-        return expected_seconds(resolved.train_images, width, resolved.classes, recipe)
+        return expected_seconds(job.train_images, width, job.classes, recipe)
 
     def source(self) -> str:
         """Where the expectations so far come from."""
@@ -167,7 +167,7 @@ class Estimator:
                 self._seen[_kind(record.identity.content())].append(record.wall_s / work)
         return self._seen[kind]
 
-    def _calibrate(self, resolved: Resolved, *, train: bool) -> float:
+    def _calibrate(self, job: TrainJob, *, train: bool) -> float:
         """Seconds per image passed forward, from a few steps on random images, in training or not."""
         import torch
 
@@ -177,14 +177,14 @@ class Estimator:
         from bench.training.step import TrainingStep, autocast, set_backends
 
         self._calibrated = True
-        trial, device = resolved.trial, self.device
+        trial, device = job.trial, self.device
         recipe = trial.recipe
-        network = self._network(resolved).to(device).train(train)
+        network = self._network(job).to(device).train(train)
         self._widths[trial.model] = network.num_features
         batch = EVALUATION_BATCH[device]
         if train:
             budget, optimizer = recipe.training
-            batch = min(budget.batch_size, resolved.train_images)
+            batch = min(budget.batch_size, job.train_images)
         batch = min(batch, CPU_BATCH) if device == "cpu" else batch
         images = torch.randn(batch, 3, trial.input_size, trial.input_size, device=device)
         labels = torch.zeros(batch, dtype=torch.int64, device=device)
@@ -214,29 +214,29 @@ class Estimator:
             _finish(device)
         return (time.perf_counter() - began) / (STEPS[device] * batch * (BACKWARD if train else 1))
 
-    def _network(self, resolved: Resolved) -> Any:
+    def _network(self, job: TrainJob) -> Any:
         from bench.networks import find_card, make_model, resolve_weights
         from bench.training.step import trained_form
 
-        trial = resolved.trial
+        trial = job.trial
         card = find_card(trial.model)
         weights = resolve_weights(card, "none", self.store.root, download=False)
-        network = make_model(card, weights, classes=resolved.classes, input_size=trial.input_size)
+        network = make_model(card, weights, classes=job.classes, input_size=trial.input_size)
         return trained_form(network, card.memory_format)
 
-    def feature_width(self, resolved: Resolved) -> int:
+    def feature_width(self, job: TrainJob) -> int:
         """How many features a probe of the trial's model reads."""
-        if resolved.trial.model not in self._widths:
+        if job.trial.model not in self._widths:
             import torch
 
             with torch.device("meta"):
-                self._widths[resolved.trial.model] = self._network(resolved).num_features
-        return self._widths[resolved.trial.model]
+                self._widths[job.trial.model] = self._network(job).num_features
+        return self._widths[job.trial.model]
 
-    def _parameters(self, resolved: Resolved) -> int:
+    def _parameters(self, job: TrainJob) -> int:
         from bench.networks.parameters import count_parameters
 
-        return count_parameters(resolved.trial.model, resolved.classes, resolved.trial.input_size)
+        return count_parameters(job.trial.model, job.classes, job.trial.input_size)
 
 
 @contextmanager
@@ -266,7 +266,7 @@ def _kind(identity: dict[str, Any]) -> Kind:
     return identity["model"]["name"], identity["input_size"], identity["precision"]
 
 
-def _images_of(record: TrialRecord) -> int:
+def _images_of(record: Result) -> int:
     """Images that a finished trial passed forward in training it, a training step counted as three passes."""
     if record.identity.recipe["probe"] is not None:
         return 0

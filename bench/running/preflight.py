@@ -8,10 +8,10 @@ import torch
 from bench.errors import REFUSALS, InputError, first_line
 from bench.networks import make_model
 from bench.planning.plan import Resolver
-from bench.spec.job import Resolved
+from bench.spec.job import TrainJob
 
 
-def check_networks(trials: Iterable[Resolved], resolver: Resolver) -> None:
+def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
     """Make every network of some trials once and pass an image of its size through it, without values.
 
     Raises:
@@ -19,9 +19,9 @@ def check_networks(trials: Iterable[Resolved], resolver: Resolver) -> None:
         InputError: a network cannot be made so, or its input is too small for it.
     """
     seen = set()
-    for resolved in trials:
-        trial = resolved.trial
-        key = (trial.model, trial.weights, trial.input_size, trial.recipe.drop_path, resolved.classes)
+    for job in trials:
+        trial = job.trial
+        key = (trial.model, trial.weights, trial.input_size, trial.recipe.drop_path, job.classes)
         if key in seen:
             continue
         seen.add(key)
@@ -30,7 +30,7 @@ def check_networks(trials: Iterable[Resolved], resolver: Resolver) -> None:
             make_model,
             card,
             weights,
-            classes=resolved.classes,
+            classes=job.classes,
             input_size=trial.input_size,
             drop_path=trial.recipe.drop_path,
         )

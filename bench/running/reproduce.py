@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import InputError, StoreError
+from bench.errors import InputError, StoreError, TrialError
 from bench.files import canonical
-from bench.spec.job import Resolved, Trial, Unresolved
+from bench.planning.plan import plan
+from bench.spec.job import TrainJob, Trial, Unresolved
 from bench.spec.recipe import Recipe
 from bench.spec.toml import parse
 from bench.store.lookup import in_suites, own_images
-from bench.store.records import CostRecord, ProfileRecord, TrialRecord
+from bench.store.records import CostRecord, ProfileRecord, Result
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Agreement:
     circumstances: dict[str, tuple[Any, Any]]
 
 
-def stored_trial(record: TrialRecord, dataset: str | None = None, where: str = "") -> Trial:
+def stored_trial(record: Result, dataset: str | None = None, where: str = "") -> Trial:
     """The trial of a record, as a suite would ask for it.
 
     Args:
@@ -103,9 +104,7 @@ def stored_trial(record: TrialRecord, dataset: str | None = None, where: str = "
     )
 
 
-def resolve_again(
-    store: RunStore, record: TrialRecord, workspace: "Workspace", dataset: str | None
-) -> Resolved:
+def resolve_again(store: RunStore, record: Result, workspace: "Workspace", dataset: str | None) -> TrainJob:
     """The stored trial with what is here of data, weights and model.
 
     Raises:
@@ -137,7 +136,7 @@ def resolve_again(
 
 def reproduce(
     store: RunStore,
-    record: TrialRecord,
+    record: Result,
     workspace: "Workspace",
     observer: "Observer",
     *,
@@ -154,19 +153,30 @@ def reproduce(
 
     Raises:
         BenchError: as `resolve_again`.
+        TrialError: it went wrong.
     """
-    from bench.running.trial import run_trial
+    from bench.running.attempt import attempt
+    from bench.training.observer import Stopped
 
     with _temporary(store) as copy:
         copy.prepare()
         own = replace(workspace, results=copy.root)
-        resolved = resolve_again(store, record, own, dataset)
+        training = resolve_again(store, record, own, dataset)
         with _threads(record):
-            again = run_trial(resolved, own, observer)
+            for job in plan([training], copy):
+                outcome = attempt(job, own, lambda job: observer)
+                if outcome.status == "stopped":
+                    raise Stopped
+                if outcome.record is None:
+                    raise TrialError(outcome.message)
+                if outcome.status == "diverged":
+                    break
+        again = own.store.result(training.id)
+        assert again is not None
         return agreement(record, again, store.predictions(record), copy.predictions(again), tolerance)
 
 
-def agreement(old: TrialRecord, new: TrialRecord, before: Any, after: Any, tolerance: float) -> Agreement:
+def agreement(old: Result, new: Result, before: Any, after: Any, tolerance: float) -> Agreement:
     """Compare two records of one trial and their predictions (frames, or None where there are none)."""
     metrics = {
         name: (value, getattr(new.metrics, name, None)) for name, value in old.metrics.content().items()
@@ -246,7 +256,7 @@ def _temporary(store: RunStore) -> Iterator[RunStore]:
 
 
 @contextmanager
-def _threads(record: TrialRecord) -> Iterator[None]:
+def _threads(record: Result) -> Iterator[None]:
     """As many threads as the run had: sums are rounded in another order with another number."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Running a suite: plan, do what is missing, until nothing is missing."""
+"""Running a suite: plan, do what is missing, and plan again, until nothing is missing."""
 
 import os
 import sys
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
-from bench.planning.plan import Resolver, distinct, listing, plan
+from bench.planning.plan import Resolver, distinct, listing, plan, trials_of
 from bench.profiling.job import ProfileJob
 from bench.profiling.plan import planned_profiles
-from bench.running.engine import Engine, Outcome
-from bench.spec.job import Resolved, Trial, Unresolved
+from bench.running.attempt import Follow, Outcome
+from bench.running.engines import Engine
+from bench.running.queue import Queue
+from bench.spec.job import EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Suite, fingerprint, suite_names
 from bench.store.records import Listing, ProfileRecord, TrialEntry
 from bench.store.run_store import RunStore
@@ -21,9 +23,8 @@ from bench.training.baselines import measure_baselines
 
 if TYPE_CHECKING:
     from bench.running.workspace import Workspace
-    from bench.training.observer import Observer
 
-# How long to wait before looking again at trials that another process has in hand.
+# How long to wait before looking again at jobs that another process has in hand.
 HELD_SECONDS = 2.0
 # How often it is looked whether another process has done measuring, and whether to stop.
 LOOK_SECONDS = 0.5
@@ -47,14 +48,16 @@ def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Tr
             f"{did_you_mean(name, names)} (it has {', '.join(names)})"
         )
     return [
-        trial for trial in plan(suite, replicates) if not only or {trial.comparison, trial.contestant} & only
+        trial
+        for trial in trials_of(suite, replicates)
+        if not only or {trial.comparison, trial.contestant} & only
     ]
 
 
 def write_listing(
     suite: Suite,
     store: RunStore,
-    found: Iterable[Resolved | Unresolved],
+    found: Iterable[TrainJob | Unresolved],
     profiles: Iterable[ProfileJob[Any]],
     file: Path | None = None,
 ) -> None:
@@ -135,7 +138,7 @@ def run_suite(
     *,
     replicates: int | None = None,
     only: Iterable[str] = (),
-    follow: "Callable[[Resolved], Observer]",
+    follow: Follow,
     should_stop: Callable[[], bool],
     began: Callable[[int, int], None] = lambda done, total: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
@@ -145,9 +148,11 @@ def run_suite(
 ) -> Counter[str]:
     """Do what is missing of a suite, and return how many trials ended how, and how many were "measured".
 
+    A trial has ended when it is evaluated, diverged or errored.
+
     Args:
         began: told how many trials are done, and of how many, before the first.
-        ended: told each outcome.
+        ended: told each outcome of a job.
         told: what is being measured.
         warn: called with each line on what is to be known of the data, before anything is trained.
         file: the suite's file, where it did not come with the harness.
@@ -160,7 +165,7 @@ def run_suite(
 
     only = set(only)
     trials = chosen(suite, replicates, only)
-    store = RunStore(workspace.results)
+    store = workspace.store
     resolver = workspace.resolver
     wanted = resolver.resolve_strictly(trials)
     for line in resolver.warnings():
@@ -169,39 +174,25 @@ def run_suite(
     store.prepare()
     resolver.freeze_splits(store.root)
     asked = set(trials)
-    others = [trial for trial in plan(suite) if trial not in asked]
+    others = [trial for trial in trials_of(suite) if trial not in asked]
     profiles = planned_profiles(suite, wanted, workspace.device)
     found = distinct([*wanted, *resolver.offline().resolve_all(others)])
     write_listing(suite, store, found, planned_profiles(suite, found, workspace.device), file)
-    costs = [one for one in profiles if one.kind == "cost" and not store.has_profile(one.id)]
+    costs = [one for one in profiles if one.what == "cost" and not store.has(one)]
     for _ in measure(costs, store, should_stop=should_stop):
         pass
 
-    for item in wanted:
-        store.tidy(item.id)
-    counts: Counter[str] = Counter()
-    missing = [item for item in wanted if not store.is_done(item.id)]
-    missing = list({item.id: item for item in missing}.values())
-    began(len({item.id for item in wanted}) - len(missing), len({item.id for item in wanted}))
+    everything = plan(wanted, store)
+    for job in everything:
+        store.tidy(job)
+    done = sum(store.is_done(run) for run in {job.id for job in wanted})
+    began(done, len({job.id for job in wanted}))
     _baselines(wanted, resolver, store, told, should_stop)
-    done: set[str] = set()
-    while missing and not should_stop():
-        held = []
-        for outcome in engine.run(missing, workspace, follow):
-            store.check_there()
-            if outcome.status == "held":
-                held.append(outcome.resolved)
-                continue
-            counts[outcome.status] += 1
-            done |= {outcome.resolved.id} if outcome.record else set()
-            ended(outcome)
-        if len(held) == len(missing):
-            time.sleep(HELD_SECONDS)
-        missing = held
+    counts, results = _do_jobs(wanted, workspace, engine, follow, should_stop, ended)
     if not only or PROFILES in only:
         counts["measured"] = _measure(profiles, store, told, should_stop)
     store.check_there()
-    lost = sorted(run for run in done if not store.is_done(run))
+    lost = sorted(run for run in results if not store.is_done(run))
     if lost or store.suite(suite.name) is None:
         what = f"{len(lost)} runs that ended" if lost else "the list of this suite"
         raise StoreError(
@@ -210,8 +201,60 @@ def run_suite(
     return counts
 
 
+def _do_jobs(
+    wanted: list[TrainJob],
+    workspace: "Workspace",
+    engine: Engine,
+    follow: Follow,
+    should_stop: Callable[[], bool],
+    ended: Callable[[Outcome], None],
+) -> tuple[Counter[str], set[str]]:
+    """Train and evaluate in rounds, until nothing is missing that can be done.
+
+    Returns:
+        How many trials ended how, and the ids of those with a result.
+    """
+    store, counts = workspace.store, Counter[str]()
+    results: set[str] = set()
+    lost: set[str] = set()
+    failed: set[str] = set()  # not tried again in this run
+    while not (should_stop() or counts["stopped"]):
+        jobs = plan(wanted, store)
+        done = {job.id for job in jobs if store.has(job)}
+        missing = [job for job in jobs if job.id not in done and not failed & {job.id, *job.needs}]
+        if not missing:
+            break
+        all_held = True
+        for outcome in engine.run(Queue(missing, done), workspace, follow):
+            store.check_there()
+            if outcome.status == "held":
+                continue
+            all_held = False
+            lost_again = outcome.status == "lost" and outcome.job.id in lost
+            if outcome.status == "lost":
+                lost.add(outcome.job.id)
+            if outcome.status == "errored" or lost_again:
+                failed.add(outcome.job.id)
+            if outcome.ends_trial or lost_again:
+                counts["errored" if lost_again else outcome.status] += 1
+                results |= {outcome.record.id} if outcome.record else set()
+            _release(outcome.job, store)
+            ended(outcome)
+        if all_held:
+            time.sleep(HELD_SECONDS)
+    return counts, results
+
+
+def _release(job: TrainJob | EvaluateJob, store: RunStore) -> None:
+    """Remove the weights of a trial that has been evaluated, unless its suite keeps them."""
+    if job.training.trial.keep_weights:
+        return
+    if all(store.has(one) for one in evaluations(job.training)):
+        store.files_of(job.training).weights.unlink(missing_ok=True)
+
+
 def _baselines(
-    wanted: list[Resolved],
+    wanted: list[TrainJob],
     resolver: Resolver,
     store: RunStore,
     told: Callable[[str], None],
@@ -241,7 +284,7 @@ def _measure(
     One process measures in a store at a time: two would disturb each other. This one waits for its turn, and
     then measures what the other has left.
     """
-    asked = [profile for profile in profiles if profile.kind != "cost"]
+    asked = [profile for profile in profiles if profile.what != "cost"]
     waiting = False
     while not should_stop() and not all(store.has_profile(profile.id) for profile in asked):
         with store.claim(PROFILES) as mine:

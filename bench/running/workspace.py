@@ -11,7 +11,7 @@ from bench.store.run_store import RunStore
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where trials find their inputs and leave their results, and the device they run on.
+    """Where jobs find their inputs and leave their results, and the device they run on.
 
     Datasets and weights are opened once in a process; another process that is given the workspace opens its
     own.
@@ -23,10 +23,14 @@ class Workspace:
     device: str
 
     @cached_property
+    def store(self) -> RunStore:
+        """The run store of the results."""
+        return RunStore(self.results)
+
+    @cached_property
     def resolver(self) -> Resolver:
         """Opens what trials need; fetches weights that are not here."""
-        store = RunStore(self.results).if_there()
-        return Resolver(self.data_dir, self.weights_dir, store, download=True)
+        return Resolver(self.data_dir, self.weights_dir, self.store.if_there(), download=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "resolver"}
+        return {name: value for name, value in vars(self).items() if name not in ("store", "resolver")}

@@ -1,14 +1,43 @@
-"""A trial: what a suite asks for, and what it is once its data and weights are known."""
+"""Jobs: units of work, as plain data from which each can be done anywhere."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 from bench.errors import BenchError
+from bench.files import digest
 from bench.spec.recipe import Recipe
 
 # Raised when the meaning of a trial's number changes: the same fields would then give another result.
 # 2: random crops are resampled by Pillow's kernel, antialiased, as the images of evaluation are.
 TRIAL_FORMAT = 2
+# The same for an evaluation of one trial.
+EVALUATION_FORMAT = 1
+# The condition of a test split as it is.
+CLEAN = "clean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One unit of work.
+
+    Attributes:
+        kind: what is done; jobs of a kind are stored alike.
+        identity: everything that decides the result.
+        id: the digest of the identity, under which the result is stored.
+        needs: ids of the jobs that have to be finished before.
+        purpose: "search" for a job that only serves to choose a value; it never sees the test split.
+    """
+
+    kind: ClassVar[Literal["train", "evaluate", "profile"]]
+    identity: dict[str, Any] = field(hash=False)
+    needs: tuple[str, ...] = ()
+    purpose: Literal["report", "search"] = "report"
+
+    @cached_property
+    def id(self) -> str:
+        """See the class."""
+        return digest(self.identity)
 
 
 @dataclass(frozen=True)
@@ -29,6 +58,7 @@ class Trial:
     input_size: int
     precision: str
     keep_weights: bool = True
+    conditions: tuple[str, ...] = (CLEAN,)
 
     @property
     def where(self) -> str:
@@ -37,16 +67,51 @@ class Trial:
         return f"{self.comparison}: {self.title}, {shots}, replicate {self.replicate}"
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """A trial whose data and weights are known: plain data from which it can be run anywhere."""
+@dataclass(frozen=True, kw_only=True)
+class TrainJob(Job):
+    """A trial whose data and weights are known; `dataset` is the name that its results carry."""
 
-    id: str
+    kind = "train"
     trial: Trial
-    identity: dict[str, Any] = field(hash=False)
     dataset: str
     train_images: int
     classes: int
+
+    @property
+    def training(self) -> "TrainJob":
+        """Itself: the training that a trial begins with."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateJob(Job):
+    """Looking at the test split under one condition with the model of a finished trial."""
+
+    kind = "evaluate"
+    training: TrainJob
+    condition: str
+
+    def __post_init__(self) -> None:
+        if self.training.purpose != "report":
+            raise ValueError("a search job never sees the test split")
+
+
+def evaluations(training: TrainJob) -> list[EvaluateJob]:
+    """The jobs of evaluating a trial under each of its conditions, "clean" first."""
+    return [
+        EvaluateJob(
+            identity=evaluation_identity(training.id, condition),
+            needs=(training.id,),
+            training=training,
+            condition=condition,
+        )
+        for condition in training.trial.conditions
+    ]
+
+
+def evaluation_identity(trial: str, condition: str) -> dict[str, Any]:
+    """Everything that decides the result of an evaluation; `trial` is the id of the trial."""
+    return {"evaluation_format": EVALUATION_FORMAT, "trial": trial, "condition": condition}
 
 
 @dataclass(frozen=True)
@@ -58,4 +123,4 @@ class Unresolved:
 
     trial: Trial
     reason: BenchError
-    sketch: Resolved | None = None
+    sketch: TrainJob | None = None

@@ -51,6 +51,8 @@ class Comparison(Strict):
 
     `shots` are images per class; "all" is the whole training split. `contrasts` are the primary ones,
     fixed before the results are seen; `unmatched` says in words what they do not hold equal.
+    `conditions` are those of `bench/data/conditions/` under which the trained models are evaluated once more,
+    after `clean`.
     `set` overrides keys of every recipe of the comparison.
     """
 
@@ -66,6 +68,7 @@ class Comparison(Strict):
     contrasts: tuple[Pair, ...] = ()
     exploratory: tuple[Pair, ...] = ()
     unmatched: str = ""
+    conditions: tuple[str, ...] = ()
     set: dict[str, Any] = {}
 
     @field_validator("shots")
@@ -276,7 +279,9 @@ def _with_included(values: dict[str, Any], where: str) -> dict[str, Any]:
 def fingerprint(suite: Suite) -> str:
     """A short hash of a suite's content, which tells two versions of a suite apart."""
     content = suite.model_dump(mode="json")
-    for contestant in content["models"].values():
-        if not contestant["set"]:  # it came later than suites that are stored
-            del contestant["set"]
+    # These came later than suites that are stored.
+    for blocks, name in ((content["models"].values(), "set"), (content["comparison"], "conditions")):
+        for block in blocks:
+            if not block[name]:
+                del block[name]
     return digest(canonical(content))

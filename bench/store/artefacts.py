@@ -1,13 +1,16 @@
 """What lies beside the records of a run store: predictions, probabilities, learning curves, tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
-from bench.files import staged
-from bench.store.layout import Kind, Layout
-from bench.store.records import ExternalRecord, TrialRecord
+from bench.files import digest, staged
+from bench.spec.job import CLEAN, evaluation_identity
+from bench.store.job_files import JobFiles
+from bench.store.layout import Layout
+from bench.store.predictions import save_predictions
+from bench.store.records import ExternalRecord, Result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,13 +20,14 @@ if TYPE_CHECKING:
 class Artefacts(Layout):
     """Arrays and tables, each written whole or not at all."""
 
-    def predictions(self, record: TrialRecord | ExternalRecord) -> "pd.DataFrame | None":
+    def predictions(self, record: Result | ExternalRecord) -> "pd.DataFrame | None":
         """One row a test image (`bench.metrics.accuracy.compact`); None where they are not there.
 
         External predictions may have the column `predicted` alone.
         """
-        kind: Kind = "brought" if isinstance(record, ExternalRecord) else "runs"
-        return _table(self.predictions_of(kind, record.id))
+        if isinstance(record, ExternalRecord):
+            return _table(self.predictions_of("brought", record.id))
+        return _table(self.evaluation_files(record.id, record.condition).predictions)
 
     def history(self, run: str) -> "pd.DataFrame | None":
         """The learning curve of a trial, one row a logged step; None where it has none.
@@ -33,9 +37,14 @@ class Artefacts(Layout):
         """
         return _table(self.files(run).history)
 
+    def evaluation_files(self, run: str, condition: str = CLEAN) -> JobFiles:
+        """Where predictions of a trial lie; those of format 1 lie beside the trial."""
+        files = JobFiles(self.folder_of("evaluations", digest(evaluation_identity(run, condition))))
+        return self.files(run) if condition == CLEAN and not files.record.exists() else files
+
     def has_probabilities(self, run: str) -> bool:
         """Whether the probabilities of a trial are there; they are large, and not committed."""
-        return self.files(run).probabilities.exists()
+        return self.evaluation_files(run).probabilities.exists()
 
     def probabilities(self, run: str) -> "np.ndarray":
         """The probabilities of a trial, float32 (test images, classes).
@@ -45,7 +54,7 @@ class Artefacts(Layout):
         """
         import numpy as np
 
-        path = self.files(run).probabilities
+        path = self.evaluation_files(run).probabilities
         try:
             array: np.ndarray = np.load(path, allow_pickle=False)
             return array.astype(np.float32)
@@ -65,6 +74,16 @@ class Artefacts(Layout):
     def write_averages(self, averages: "pd.DataFrame") -> None:
         """Store the accuracies of averages of two networks, in place of those that were there."""
         _write(averages, self.averages_file)
+
+    def write_predictions(
+        self, files: JobFiles, predictions: "Mapping[str, np.ndarray]", probabilities: "np.ndarray"
+    ) -> None:
+        """Store what an evaluation predicts; `probabilities` are float16 (test images, classes)."""
+        import numpy as np
+
+        save_predictions(predictions, files.predictions)
+        with staged(files.probabilities) as part, part.open("wb") as file:
+            np.save(file, probabilities)
 
     def write_samples(self, profile: str, samples: list[list[float]] | None) -> None:
         """Store the ms of every step of a profile (process, step, ms); None where it is not timed."""

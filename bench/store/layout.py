@@ -1,10 +1,13 @@
 """Where everything lies in a run store: no other package knows its folders and files by their names.
 
 store.json                  makes the folder a run store
-runs/ID/record.json         written last: it makes the trial count
-runs/ID/predictions.parquet, probabilities.npy, history.parquet, weights.safetensors
-runs/ID/checkpoint.safetensors, rows-SPLIT.safetensors (of a split that was being evaluated),
-runs/ID/error.json, error.txt (the traceback), elapsed.json, evaluations.json
+runs/ID/record.json         a trained model; written last: it makes the trial count
+runs/ID/history.parquet, weights.safetensors
+runs/ID/checkpoint.pt, training.json, logits-SPLIT.pt, elapsed.json, error.json, error.txt (the traceback)
+                                                while it is not finished
+evaluations/ID/record.json  what a trial gave under one condition; written last
+evaluations/ID/predictions.parquet, probabilities.npy
+evaluations/ID/looks.json, logits-test.pt, error.json, error.txt
                                                 while it is not finished
 profiles/ID/record.json, samples.parquet (of what is timed)
 profiles/ID/processes.json                      while it is not finished
@@ -23,9 +26,12 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import StoreError
-from bench.store.run_files import RunFiles
+from bench.spec.job import Job
+from bench.store.job_files import JobFiles
 
-Kind = Literal["runs", "profiles", "baselines", "brought"]
+Kind = Literal["runs", "evaluations", "profiles", "baselines", "brought"]
+KINDS: dict[str, Kind] = {"train": "runs", "evaluate": "evaluations", "profile": "profiles"}
+"""Where jobs of a kind are stored."""
 
 
 class Layout:
@@ -42,7 +48,9 @@ class Layout:
     @property
     def folders(self) -> list[Path]:
         """Those that have to be folders where they are there."""
-        return [self.root / name for name in ("runs", "profiles", "suites", "labels", "tables")]
+        return [
+            self.root / name for name in ("runs", "evaluations", "profiles", "suites", "labels", "tables")
+        ]
 
     def folder_of(self, kind: Kind, name: str) -> Path:
         """The folder of a trial, profile, baseline or external model."""
@@ -56,9 +64,13 @@ class Layout:
         """Its predictions, one row a test image."""
         return self.root / kind / name / "predictions.parquet"
 
-    def files(self, run: str) -> RunFiles:
+    def files(self, run: str) -> JobFiles:
         """Where the files of a trial lie."""
-        return RunFiles(self.root / "runs" / run)
+        return JobFiles(self.folder_of("runs", run))
+
+    def files_of(self, job: Job) -> JobFiles:
+        """Where the files of a job lie."""
+        return JobFiles(self.folder_of(KINDS[job.kind], job.id))
 
     def processes_of(self, profile: str) -> Path:
         """What the processes so far gave for a profile that is not finished."""

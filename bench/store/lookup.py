@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from bench.errors import InputError, shortened
 from bench.store.layout import Kind
-from bench.store.records import ExternalRecord, ProfileRecord, TrialRecord
+from bench.store.records import ExternalRecord, ProfileRecord, Result
 from bench.store.run_store import RunStore
 
 SHOWN = 5
@@ -70,10 +70,10 @@ def own_images(store: RunStore, run: str) -> str | None:
     return None
 
 
-def record_of(store: RunStore, entry: Entry) -> TrialRecord | ProfileRecord | ExternalRecord | None:
+def record_of(store: RunStore, entry: Entry) -> Result | ProfileRecord | ExternalRecord | None:
     """The record of an entry, if it is done."""
     if entry.kind == "trial":
-        return store.record(entry.id)
+        return store.result(entry.id)
     return store.profile(entry.id) if entry.kind == "profile" else store.external(entry.id)
 
 
@@ -86,7 +86,12 @@ def describe(store: RunStore, entry: Entry) -> dict[str, Any]:
     """
     record, is_trial = record_of(store, entry), entry.kind == "trial"
     error = store.error(entry.id) if is_trial else None
-    folder = store.folder_of(FOLDERS[entry.kind], entry.id)
+    paths = sorted(store.folder_of(FOLDERS[entry.kind], entry.id).glob("[!.]*"))
+    sizes = {path.name: path.stat().st_size for path in paths}
+    if isinstance(record, Result) and record.evaluation is not None:
+        evaluation = store.folder_of("evaluations", record.evaluation.id)
+        own = sorted(evaluation.glob("[!.]*"))
+        sizes |= {f"{evaluation.parent.name}/{path.name}": path.stat().st_size for path in own}
     return {
         "id": entry.id,
         "kind": entry.kind,
@@ -94,7 +99,7 @@ def describe(store: RunStore, entry: Entry) -> dict[str, Any]:
         "record": record.content() if record else None,
         "error": {"attempts": error.attempts, "message": error.message} if error else None,
         "places": in_suites(store, entry.id),
-        "files": {path.name: path.stat().st_size for path in sorted(folder.glob("[!.]*"))},
+        "files": sizes,
     }
 
 

@@ -9,12 +9,14 @@ from pydantic import ValidationError
 
 from bench.errors import StoreError, shortened
 from bench.files import digest, read_json
+from bench.spec.job import evaluation_identity
 from bench.spec.toml import first_problem
 from bench.store.layout import Kind, Layout
 from bench.store.records import (
     FORMAT,
     BaselineRecord,
     CostRecord,
+    EvaluationRecord,
     ExternalRecord,
     MeasuredRecord,
     ProfileRecord,
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9
 AnyStored = TypeVar("AnyStored", bound=Stored)
-Record = TrialRecord | ProfileRecord | BaselineRecord | ExternalRecord
+Record = TrialRecord | EvaluationRecord | ProfileRecord | BaselineRecord | ExternalRecord
 SCHEMAS: dict[Kind, type[Record]] = {
     "runs": TrialRecord,
+    "evaluations": EvaluationRecord,
     "profiles": ProfileRecord,
     "baselines": BaselineRecord,
     "brought": ExternalRecord,
@@ -66,10 +69,10 @@ def schema_of(kind: Kind, content: dict[str, Any]) -> type[Record]:
 
 
 def read_record(layout: Layout, kind: Kind, name: str) -> Record:
-    """The record of a trial, profile, baseline or external model that can be believed.
+    """A record that can be believed.
 
-    Its folder has the name of its id, the id of a trial is the digest of its identity, and its predictions,
-    where they are there, are the ones that it was written with.
+    Its folder has the name of its id, the id of a trial or an evaluation is the digest of its identity, and
+    its predictions, where they are there, are the ones that it was written with.
 
     Raises:
         StoreError: as `read`; or one of these does not hold.
@@ -79,17 +82,27 @@ def read_record(layout: Layout, kind: Kind, name: str) -> Record:
     record: Record = made_of(content, schema_of(kind, content), path)
     if record.id != name:
         raise StoreError(f'{path}: the record of "{shortened(record.id, 40)}", in the folder of another')
-    if kind == "runs" and digest(content["identity"]) != record.id:
+    identity = _identity(record, content)
+    if identity is not None and digest(identity) != record.id:
         raise StoreError(
-            f"{path}: its identity is that of another trial: it was changed after it was written"
+            f"{path}: its identity is that of another {record.kind}: it was changed after it was written"
         )
-    if isinstance(record, ExternalRecord) or (
-        isinstance(record, TrialRecord) and record.outcome == "finished"
-    ):
+    scored = record.evaluation if isinstance(record, TrialRecord) else record
+    if isinstance(scored, ExternalRecord | EvaluationRecord):
         predictions = layout.predictions_of(kind, name)
-        if not _goes_with(record, predictions, layout):
+        if not _goes_with(scored, predictions, layout):
             raise StoreError(f"{predictions}: not the predictions that its record was written with")
     return record
+
+
+def _identity(record: Record, content: dict[str, Any]) -> dict[str, Any] | None:
+    """What the id of a record is the digest of, for those that hold it."""
+    if isinstance(record, TrialRecord):
+        identity: dict[str, Any] = content["identity"]
+        return identity
+    if isinstance(record, EvaluationRecord):
+        return evaluation_identity(record.trial, record.condition)
+    return None
 
 
 def sha256(path: Path) -> str:
@@ -130,7 +143,7 @@ def _content(path: Path) -> dict[str, Any]:
     return upgrade(content)
 
 
-def _goes_with(record: TrialRecord | ExternalRecord, path: Path, layout: Layout) -> bool:
+def _goes_with(record: EvaluationRecord | ExternalRecord, path: Path, layout: Layout) -> bool:
     """Whether predictions are those of a record; ones that were removed are not missed.
 
     They have its hash, if it is of a version that kept one; and in any case its number of test images and its
@@ -149,7 +162,8 @@ def _goes_with(record: TrialRecord | ExternalRecord, path: Path, layout: Layout)
     labels = layout.labels_of(record.data.key)
     if record.predictions_sha256 is None and (version := stamp(labels)):
         right.append(predicted == _true_classes(labels, version))
-    return all(abs(one.mean() - record.top1) < ROUNDING for one in right)
+    top1 = record.metrics.top1
+    return top1 is None or all(abs(one.mean() - top1) < ROUNDING for one in right)
 
 
 @lru_cache(maxsize=16)

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.files import digest
 from bench.metrics.accuracy import at_chance
+from bench.spec.job import CLEAN, evaluation_identity
 
-FORMAT = 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""What makes of a file's content of one format that of the next, by the older format."""
+# 2: what a trial gave on the test split has a record of its own.
+FORMAT = 2
 
 ID = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 """An id names a folder, and stands in LaTeX, HTML and commands; those made here are hexadecimal."""
@@ -31,6 +32,33 @@ def upgrade(content: dict[str, Any]) -> dict[str, Any]:
     for number in range(content["format"], FORMAT):
         content = UPGRADES[number](content) | {"format": number + 1}
     return content
+
+
+def _evaluation_apart(content: dict[str, Any]) -> dict[str, Any]:
+    """Of format 1, where a trial and its only evaluation were one record."""
+    metrics, data = content.get("metrics"), content.get("data")
+    if content.get("kind", "trial") != "trial" or not isinstance(metrics, dict) or not isinstance(data, dict):
+        return content
+    before, content = content, {name: value for name, value in content.items() if name not in MOVED}
+    content["metrics"] = {name: value for name, value in metrics.items() if name in WHILE_CHOOSING}
+    if content.get("outcome") != "finished":
+        return content
+    evaluation = {name: before[name] for name in (*CIRCUMSTANCES, *MOVED) if name in before}
+    evaluation |= {
+        "kind": "evaluation",
+        "id": digest(evaluation_identity(str(content.get("id")), CLEAN)),
+        "trial": content.get("id"),
+        "condition": CLEAN,
+        "outcome": "finished",
+        "data": {name: value for name, value in data.items() if name in OF_TEST_DATA},
+        "metrics": {name: value for name, value in metrics.items() if name not in WHILE_CHOOSING},
+        "wall_s": 0.0,
+    }
+    return content | {"evaluation": evaluation}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _evaluation_apart}
+"""What makes of a file's content of one format that of the next, by the older format."""
 
 
 class Stored(BaseModel):
@@ -110,8 +138,8 @@ class TrialModel(Stored):
     weights_source: str | None = None
 
 
-class Metrics(Stored):
-    """Shares of images, NLL in nats, and other numbers by name; None where it was not measured."""
+class TestMetrics(Stored):
+    """On the test split: shares of images, NLL in nats, and other numbers by name; None if not measured."""
 
     __pydantic_extra__: dict[str, float | None] = Field(init=False)
     top1: Share | None = None
@@ -120,10 +148,19 @@ class Metrics(Stored):
     nll: Amount | None = None
     ece: Share | None = None
     top1_deduplicated: Share | None = None
+
+
+class TrainMetrics(Stored):
+    """The same on what may be looked at while choosing: val, and the training subset."""
+
     val_top1: Share | None = None
     val_nll: Amount | None = None
     train_top1: Share | None = None
     train_nll: Amount | None = None
+
+
+class Metrics(TestMetrics, TrainMetrics):
+    """All of a trial."""
 
 
 class Circumstances(Versioned):
@@ -138,29 +175,25 @@ class Circumstances(Versioned):
     finished: str | None = None
 
 
-class TrialRecord(Circumstances):
-    """A trial that finished or diverged; `wall_s` in seconds."""
+class EvaluationRecord(Circumstances):
+    """What the model of a trial gave on the test split under one condition; `wall_s` in seconds.
 
-    kind: Literal["trial"] = "trial"
+    `test_evaluations` counts how often outputs met the labels for it: a process may have been killed between
+    that and its record. The outcome is "diverged" where outputs are not all finite.
+    """
+
+    kind: Literal["evaluation"] = "evaluation"
     id: Id
+    trial: Id
+    condition: str
     outcome: Literal["finished", "diverged"]
     reason: str | None = None
-    identity: Identity
-    model: TrialModel
-    recipe: str
-    protocol: str
-    selection: str | None = None
-    condition: str = "clean"
-    data: TrialData
-    metrics: Metrics
-    images_seen: Count | None = None
-    steps: Count | None = None
-    epochs: Amount | None = None
-    train_images_per_s: Amount | None = None
+    data: Data
+    metrics: TestMetrics
     details: dict[str, Any] = {}
     test_evaluations: Count | None = None
     wall_s: Amount
-    versions: dict[str, str | None]
+    weights_sha256: str | None = None
     predictions_sha256: str | None = None
 
     @model_validator(mode="after")
@@ -171,11 +204,88 @@ class TrialRecord(Circumstances):
                 raise ValueError(f"metrics.{lacking[0]} is missing")
         return self
 
+
+class TrialRecord(Circumstances):
+    """A trained model; `wall_s` in seconds.
+
+    `evaluation` is the one that format 1 stored with the trial, and its predictions beside it.
+    """
+
+    kind: Literal["trial"] = "trial"
+    id: Id
+    outcome: Literal["finished", "diverged"]
+    reason: str | None = None
+    identity: Identity
+    model: TrialModel
+    recipe: str
+    protocol: str
+    selection: str | None = None
+    data: TrialData
+    metrics: TrainMetrics
+    images_seen: Count | None = None
+    steps: Count | None = None
+    epochs: Amount | None = None
+    train_images_per_s: Amount | None = None
+    weights_sha256: str | None = None
+    details: dict[str, Any] = {}
+    wall_s: Amount
+    versions: dict[str, str | None]
+    evaluation: EvaluationRecord | None = None
+
+
+class Result(TrialRecord):
+    """A trial with its evaluation under one condition, which a trial that diverged while it trained lacks.
+
+    It is not stored: the store joins it. Outcome, reason and metrics are those of both, and `wall_s` is
+    their sum.
+    """
+
+    condition: str
+    metrics: Metrics
+
+    @staticmethod
+    def of(trial: TrialRecord, evaluation: EvaluationRecord | None, condition: str) -> "Result":
+        """The two joined."""
+        values = _given(trial) | {"evaluation": evaluation, "condition": condition}
+        metrics = _given(trial.metrics)
+        if evaluation is not None:
+            metrics |= _given(evaluation.metrics)
+            values |= {
+                "outcome": evaluation.outcome,
+                "reason": evaluation.reason,
+                "wall_s": round(trial.wall_s + evaluation.wall_s, 3),
+            }
+        values["metrics"] = Metrics.model_construct(**metrics)
+        return Result.model_construct(**values)
+
+    def content(self) -> dict[str, Any]:
+        """As plain data; of the evaluation only its id, as all else of it is there."""
+        own = self.model_dump(by_alias=True, exclude_unset=True, exclude={"evaluation"})
+        looks = {"test_evaluations": self.test_evaluations}
+        return own | ({"evaluation": self.evaluation.id} | looks if self.evaluation else looks)
+
     @property
     def top1(self) -> float:
         """Test accuracy; that of guessing where the trial diverged."""
         top1 = self.metrics.top1 if self.outcome == "finished" else None
         return at_chance(self.data.classes)["top1"] if top1 is None else top1
+
+    @property
+    def test_evaluations(self) -> int | None:
+        """How often the test split was looked at."""
+        return self.evaluation.test_evaluations if self.evaluation else 0
+
+
+def _given(stored: Stored) -> dict[str, Any]:
+    """The fields that a record has of its own, without defaults."""
+    return {name: getattr(stored, name) for name in stored.model_fields_set}
+
+
+# What of a trial's record of format 1 is its evaluation's, or both records'.
+WHILE_CHOOSING = frozenset(TrainMetrics.model_fields)
+OF_TEST_DATA = ("dataset", "split_id", "fingerprint", "copy", "classes", "test_images")
+MOVED = ("test_evaluations", "predictions_sha256")
+CIRCUMSTANCES = tuple(Circumstances.model_fields)
 
 
 class BaselineRecord(Circumstances):
@@ -349,7 +459,10 @@ class Contestant(Stored):
 
 
 class ComparisonEntry(Stored):
-    """Contestants on one split by one recipe; `images` is where one's own lie, as folder:PATH."""
+    """Contestants on one split by one recipe; `images` is where one's own lie, as folder:PATH.
+
+    `conditions` are those beside "clean".
+    """
 
     name: str
     dataset: str
@@ -360,6 +473,7 @@ class ComparisonEntry(Stored):
     contrasts: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     exploratory: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     unmatched: str
+    conditions: list[str] = []
     images: str | None = None
 
 
@@ -400,7 +514,12 @@ class Listing(Versioned):
     comparisons: list[ComparisonEntry]
     trials: list[TrialEntry]
     profiles: list[Id]
+    keep_weights: bool = True
     file: str | None = None
+
+    def conditions_of(self, entry: TrialEntry) -> list[str]:
+        """Under which conditions a trial is evaluated beside "clean"."""
+        return next(one.conditions for one in self.comparisons if one.name == entry.comparison)
 
     @model_validator(mode="after")
     def _of_itself(self) -> Self:

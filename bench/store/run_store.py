@@ -8,18 +8,22 @@ from typing import Any
 
 from bench.errors import StoreError, warn
 from bench.escape import visible
-from bench.files import staged, write_json
+from bench.files import digest, staged, write_json
+from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_identity, evaluations
 from bench.store.artefacts import Artefacts
+from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
-from bench.store.layout import Kind
+from bench.store.layout import KINDS, Kind
 from bench.store.reading import AnyStored, made_of, read, read_record, schema_of, sha256, stamp
 from bench.store.records import (
     FORMAT,
     BaselineRecord,
+    EvaluationRecord,
     ExternalRecord,
     Failure,
     Listing,
     ProfileRecord,
+    Result,
     StoreMark,
     TrialRecord,
 )
@@ -27,7 +31,7 @@ from bench.store.unfinished import Unfinished
 
 
 class RunStore(Unfinished, Artefacts, Labels):
-    """Trials, profiles, baselines, external predictions, suites and labels under one folder.
+    """Trials, evaluations, profiles, baselines, external predictions, suites and labels under one folder.
 
     Where everything lies: `bench.store.layout`. A record that is damaged, foreign or of a newer version is
     named in a warning and counts no more than one that is not there.
@@ -78,13 +82,27 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     # --- records
 
-    def trials(self) -> list[TrialRecord]:
-        """The records of all finished and diverged trials, in order of their ids."""
-        return list(self.each_trial())
+    def results(self, condition: str = CLEAN) -> list[Result]:
+        """All finished trials with their evaluation under a condition, and those that diverged, by id."""
+        return list(self.each_result(condition))
 
-    def each_trial(self) -> Iterator[TrialRecord]:
-        """As `trials`, one at a time: for whoever does not need them all."""
-        return self._each("runs", TrialRecord)
+    def each_result(self, condition: str = CLEAN) -> Iterator[Result]:
+        """As `results`, one at a time: for whoever does not need them all."""
+        results = (self.result(name, condition) for name in self.names("runs"))
+        return (result for result in results if result is not None)
+
+    def result(self, run: str, condition: str = CLEAN) -> Result | None:
+        """A trial with its evaluation; None where one of the two is not there yet.
+
+        A trial that diverged while it trained has no evaluation and is one all the same.
+        """
+        trial = self.trial(run)
+        if trial is None or trial.outcome == "diverged":
+            return None if trial is None else Result.of(trial, None, condition)
+        one = self.evaluation(digest(evaluation_identity(run, condition)))
+        if one is None and condition == CLEAN:
+            one = trial.evaluation
+        return None if one is None else Result.of(trial, one, condition)
 
     def profiles(self) -> list[ProfileRecord]:
         """The records of all profiles, in order of their ids."""
@@ -98,9 +116,13 @@ class RunStore(Unfinished, Artefacts, Labels):
         """The records of all predictions that were made elsewhere, by name."""
         return list(self._each("brought", ExternalRecord))
 
-    def record(self, run: str) -> TrialRecord | None:
-        """The record of a trial, if it has finished or diverged."""
+    def trial(self, run: str) -> TrialRecord | None:
+        """The record of a trial, if its training has finished or diverged."""
         return self._record("runs", run, TrialRecord)
+
+    def evaluation(self, name: str) -> EvaluationRecord | None:
+        """The record of an evaluation by its own id; of one stored with its trial: `result`."""
+        return self._record("evaluations", name, EvaluationRecord)
 
     def profile(self, run: str) -> ProfileRecord | None:
         """The record of a profile, if it has been measured."""
@@ -111,8 +133,19 @@ class RunStore(Unfinished, Artefacts, Labels):
         return self._record("brought", name, ExternalRecord)
 
     def is_done(self, run: str) -> bool:
-        """Whether a trial has an outcome that stands."""
-        return self.record(run) is not None
+        """Whether a trial has an outcome that stands, and was evaluated if it finished."""
+        return self.result(run) is not None
+
+    def has(self, job: Job) -> bool:
+        """Whether the result of a job is there; of a training also its weights, while they are needed."""
+        if isinstance(job, EvaluateJob):
+            return self.result(job.training.id, job.condition) is not None
+        if isinstance(job, TrainJob):
+            trial = self.trial(job.id)
+            if trial is None or trial.outcome == "diverged" or self.files(job.id).weights.exists():
+                return trial is not None
+            return all(self.has(one) for one in evaluations(job))
+        return self.profile(job.id) is not None
 
     def has_profile(self, run: str) -> bool:
         """Whether a profile has been measured."""
@@ -130,18 +163,27 @@ class RunStore(Unfinished, Artefacts, Labels):
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if not entry.name.startswith("."))
 
+    def evaluations_of(self, runs: Iterable[str], condition: str = CLEAN) -> list[str]:
+        """The ids of the evaluations of some trials that have a record of their own."""
+        ids = [digest(evaluation_identity(run, condition)) for run in runs]
+        return [one for one in ids if self.record_of("evaluations", one).exists()]
+
     def hashes(self, kind: Kind, names: Iterable[str]) -> dict[str, str]:
         """SHA-256 of records by their names."""
         return {name: sha256(self.record_of(kind, name)) for name in sorted(names)}
 
     def error(self, run: str) -> Failure | None:
-        """What went wrong when a trial was last tried, if it is still to be done."""
-        return None if self.is_done(run) else self.failure(run)
+        """What went wrong when a trial, or its evaluation, was last tried, if it is still to be done."""
+        if self.is_done(run):
+            return None
+        evaluation = JobFiles(self.folder_of("evaluations", digest(evaluation_identity(run, CLEAN))))
+        return self.failure(self.files(run)) or self.failure(evaluation)
 
     def is_begun(self, run: str) -> bool:
         """Whether something of an unfinished trial is there to go on from."""
         files = self.files(run)
-        return (files.checkpoint.exists() or files.training.exists()) and not self.is_done(run)
+        begun = self.trial(run) is not None or files.checkpoint.exists() or files.training.exists()
+        return begun and not self.is_done(run)
 
     def state(self, run: str) -> str:
         """`done`, `begun`, `errored` or `missing`."""
@@ -151,19 +193,26 @@ class RunStore(Unfinished, Artefacts, Labels):
             return "errored"
         return "begun" if self.is_begun(run) else "missing"
 
-    def tidy(self, run: str) -> None:
-        """Remove what a process that was killed while it finished a trial has left."""
-        if self.is_done(run):
-            self.files(run).tidy()
+    def tidy(self, job: Job) -> None:
+        """Remove what a process that was killed while it finished a job has left."""
+        if self.has(job):
+            self.files_of(job).tidy()
 
-    def finish(self, run: str, content: dict[str, Any]) -> TrialRecord:
-        """Make a trial count, with the hash of its predictions; remove what only an unfinished one needs.
+    def finish(self, job: Job, content: dict[str, Any]) -> TrialRecord | EvaluationRecord:
+        """Make a trial or an evaluation count; remove what only an unfinished one needs.
+
+        The predictions of an evaluation are there already; their hash is put into the record.
 
         Raises:
             StoreError: the content is no record, or cannot be written; so in the methods below.
         """
-        record = self._write("runs", run, content, TrialRecord)
-        self.files(run).tidy()
+        schema = TrialRecord if job.kind == "train" else EvaluationRecord
+        earlier = self.trial(job.id) if job.kind == "train" else None
+        if earlier is not None and earlier.evaluation is not None:  # of format 1; what was measured stays
+            content = content | {"evaluation": earlier.evaluation.content()}
+        record = self._write(KINDS[job.kind], job.id, content, schema)
+        self.files_of(job).tidy()
+        assert isinstance(record, TrialRecord | EvaluationRecord)
         return record
 
     def finish_profile(

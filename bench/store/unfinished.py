@@ -1,4 +1,4 @@
-"""What a run store keeps of trials and profiles that are not finished."""
+"""What a run store keeps of jobs that are not finished."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.errors import StoreError, warn
 from bench.files import locked, write_json, write_text
+from bench.store.job_files import JobFiles
 from bench.store.layout import Layout
 from bench.store.reading import AnyStored, read
 from bench.store.records import FORMAT, Elapsed, Failure, Looks, Processes
@@ -15,43 +16,42 @@ class Unfinished(Layout):
     """The small files beside a record that is still to come. A damaged one is named in a warning."""
 
     def claim(self, name: str) -> AbstractContextManager[bool]:
-        """Hold a run for this process; gives False where another process holds it (`bench.files.locked`)."""
+        """Hold a job for this process; gives False where another process holds it (`bench.files.locked`)."""
         return locked(self.lock_of(name))
 
-    def failure(self, run: str) -> Failure | None:
-        """What went wrong when a trial was last tried."""
-        return _if_whole(self.files(run).error, Failure)
+    def failure(self, files: JobFiles) -> Failure | None:
+        """What went wrong when a job was last tried."""
+        return _if_whole(files.error, Failure)
 
-    def note_error(self, run: str, message: str, details: str = "") -> None:
-        """Keep what went wrong with a trial that will be tried again; `details` are the traceback."""
-        files, earlier = self.files(run), self.failure(run)
+    def note_error(self, files: JobFiles, message: str, details: str = "") -> None:
+        """Keep what went wrong with a job that will be tried again; `details` are the traceback."""
+        earlier = self.failure(files)
         attempts = 1 + (earlier.attempts if earlier else 0)
         write_json(files.error, {"format": FORMAT, "attempts": attempts, "message": message})
         if details:
             write_text(files.traceback, details)
 
-    def elapsed(self, run: str) -> float:
-        """Seconds that earlier processes spent on a trial before they were stopped."""
-        spent = _if_whole(self.files(run).elapsed, Elapsed)
+    def elapsed(self, files: JobFiles) -> float:
+        """Seconds that earlier processes spent on a job before they were stopped."""
+        spent = _if_whole(files.elapsed, Elapsed)
         return spent.seconds if spent else 0.0
 
-    def add_elapsed(self, run: str, seconds: float) -> None:
-        """Note how long a process was at a trial that it could not finish."""
-        content = {"format": FORMAT, "seconds": round(self.elapsed(run) + seconds, 3)}
-        write_json(self.files(run).elapsed, content)
+    def add_elapsed(self, files: JobFiles, seconds: float) -> None:
+        """Note how long a process was at a job that it could not finish."""
+        content = {"format": FORMAT, "seconds": round(self.elapsed(files) + seconds, 3)}
+        write_json(files.elapsed, content)
 
-    def evaluations(self, run: str) -> int:
-        """How often an unfinished trial has looked at the test set.
+    def looks(self, files: JobFiles) -> int:
+        """How often an unfinished evaluation has looked at the test set.
 
         Raises:
             StoreError: the note of it is damaged: a look is never forgotten.
         """
-        path = self.files(run).evaluations
-        return read(path, Looks).test if path.exists() else 0
+        return read(files.looks, Looks).test if files.looks.exists() else 0
 
-    def count_evaluation(self, run: str) -> None:
+    def count_look(self, files: JobFiles) -> None:
         """Note that the test set is about to be looked at."""
-        write_json(self.files(run).evaluations, {"format": FORMAT, "test": self.evaluations(run) + 1})
+        write_json(files.looks, {"format": FORMAT, "test": self.looks(files) + 1})
 
     def processes(self, profile: str) -> list[dict[str, Any]]:
         """What the processes so far gave for a profile that is not finished."""

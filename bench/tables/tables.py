@@ -30,7 +30,7 @@ from bench.metrics import added_metrics
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
-    from bench.store.records import TrialRecord
+    from bench.store.records import Listing, Result
     from bench.store.run_store import RunStore
 
 ACCURACY = {
@@ -132,14 +132,19 @@ ACCURACY_ORDER = [
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name, empty ones too; `brought` only where there are such models,
     `ensembles` only where two networks were averaged."""
-    records, profiles = {record.id: record for record in store.trials()}, store.profiles()
+    records, profiles = {record.id: record for record in store.results()}, store.profiles()
     names = dataset_names([*records.values(), *store.externals()])
     suites = {name: named(suite, records.values(), names) for name, suite in store.suites().items()}
     own = {name: cells(suite, records) for name, suite in suites.items()}
     cost, predictions = cost_table(profiles), Predictions(store)
     ensembles = ensembles_table(store, suites, own, records, predictions)
+    training = Training(store)
+    accuracy = [accuracy_table(records, own, training, names)]
+    for condition, results in _under_other_conditions(store, suites).items():
+        changed = {name: cells(suite, results, condition) for name, suite in suites.items()}
+        accuracy.append(accuracy_table(results, changed, training, names))
     return {
-        "accuracy": accuracy_table(records, own, Training(store), names),
+        "accuracy": pd.concat(accuracy).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True),
         "baselines": baselines_table(store, names),
         "contrasts": contrasts_table(suites, own, predictions, cost),
         "cost": cost,
@@ -148,6 +153,19 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
         **({"ensembles": ensembles} if len(ensembles) else {}),
         **({"brought": external_table(store, names)} if store.names("brought") else {}),
     }
+
+
+def _under_other_conditions(
+    store: "RunStore", suites: "Mapping[str, Listing]"
+) -> "dict[str, dict[str, Result]]":
+    """By condition, other than clean: the results that suites ask for, by trial."""
+    results: dict[str, dict[str, Result]] = {}
+    for suite in suites.values():
+        for run, entries in suite.runs.items():
+            for condition in {one for entry in entries for one in suite.conditions_of(entry)}:
+                if result := store.result(run, condition):
+                    results.setdefault(condition, {})[run] = result
+    return results
 
 
 def write_tables(store: "RunStore") -> list[Path]:
@@ -169,7 +187,7 @@ def write_tables(store: "RunStore") -> list[Path]:
 
 
 def accuracy_table(
-    records: "Mapping[str, TrialRecord]",
+    records: "Mapping[str, Result]",
     suites: dict[str, list[Cell]],
     training: Training | None = None,
     names: dict[tuple[str, str], str] | None = None,
@@ -225,7 +243,7 @@ CHANGED_COPIES = {"deit_tiny_patch16_224_lnq"}
 
 
 def _measured(
-    record: "TrialRecord", purged: set[tuple[str, str, str]], names: dict[tuple[str, str], str]
+    record: "Result", purged: set[tuple[str, str, str]], names: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
     """The row of a trial without what only a suite knows of it."""
     model, data = record.model, record.data
@@ -250,7 +268,7 @@ def _first(parts: Iterable[Any], name: str) -> Any:
     return next((getattr(part, name) for part in parts if hasattr(part, name)), None)
 
 
-def _against_baselines(record: "TrialRecord", training: Training) -> dict[str, Any]:
+def _against_baselines(record: "Result", training: Training) -> dict[str, Any]:
     """What needs no training on the same images, and whether the trial was trained."""
     baseline = training.baseline(record)
     scores = {name: getattr(baseline, name, None) for name in ("majority_top1", "nearest_top1")}

@@ -1,1 +1,1 @@
-"""Training: one trial from its resolved specification to its record."""
+"""Training: from the inputs of a job to a model."""

@@ -17,7 +17,7 @@ from bench.data.cache import decoded
 from bench.files import digest
 from bench.machine import commit, machine_name, versions
 from bench.metrics.accuracy import at_chance
-from bench.spec.job import Resolved
+from bench.spec.job import TrainJob
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
@@ -37,14 +37,14 @@ def baseline_id(identity: dict[str, Any]) -> str:
     """The id of the baselines of a trial: those of its data, split, shots and draw.
 
     Args:
-        identity: of the trial (`bench.spec.job.Resolved.identity`).
+        identity: of the trial (`bench.spec.job.TrainJob.identity`).
     """
     kept = {name: identity[name] for name in ("dataset", "data", "split_id", "shots", "draw_seed")}
     return digest({"baseline_format": FORMAT, **kept})
 
 
 def measure_baselines(
-    trials: Iterable[Resolved],
+    trials: Iterable[TrainJob],
     dataset_of: Callable[[Any], Dataset],
     store: "RunStore",
     *,
@@ -61,12 +61,12 @@ def measure_baselines(
     Raises:
         DataError, StoreError: an image is damaged; the cache or the store cannot be written.
     """
-    missing: dict[tuple, dict[str, Resolved]] = {}
-    for resolved in trials:
-        run = baseline_id(resolved.identity)
+    missing: dict[tuple, dict[str, TrainJob]] = {}
+    for job in trials:
+        run = baseline_id(job.identity)
         if not store.has_baseline(run):
-            data = tuple(resolved.identity[name] for name in ("dataset", "data", "split_id"))
-            missing.setdefault(data, {})[run] = resolved
+            data = tuple(job.identity[name] for name in ("dataset", "data", "split_id"))
+            missing.setdefault(data, {})[run] = job
     try:
         for wanted in missing.values():
             _of_dataset(wanted, dataset_of, store, progress, should_stop)
@@ -76,7 +76,7 @@ def measure_baselines(
 
 
 def _of_dataset(
-    wanted: dict[str, Resolved],
+    wanted: dict[str, TrainJob],
     dataset_of: Callable[[Any], Dataset],
     store: "RunStore",
     progress: Progress,
@@ -90,10 +90,10 @@ def _of_dataset(
             dataset.id_name,
             dataset.split_id,
             labels,
-            resolved.identity["shots"],
-            resolved.identity["draw_seed"] or 0,
+            job.identity["shots"],
+            job.identity["draw_seed"] or 0,
         )
-        for run, resolved in wanted.items()
+        for run, job in wanted.items()
     }
     train, test = (raw_pixels(dataset, split, progress, should_stop) for split in ("train", "test"))
     nearest = nearest_classes(train, labels, test, list(subsets.values()), progress, should_stop)

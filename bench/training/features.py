@@ -21,6 +21,7 @@ from torch import nn
 from bench.errors import StoreError, warn
 from bench.files import cache_dir, digest, locked, read_json, staged, write_bytes, write_json
 from bench.machine import versions
+from bench.spec.job import CLEAN
 from bench.training.observer import Observer, Stopped
 
 FORMAT = 3
@@ -34,7 +35,7 @@ KEYS = ("model", "weights", "dataset", "data", "split_id", "input_size", "precis
 _checked: dict[Path, tuple[int, int, int]] = {}
 
 
-def features_path(identity: dict[str, Any], split: str) -> Path:
+def features_path(identity: dict[str, Any], split: str, condition: str = CLEAN) -> Path:
     """Where the features of a split lie."""
     key = {name: identity[name] for name in KEYS}
     libraries = {name: versions()[name] for name in ("torch", "timm")}
@@ -44,6 +45,8 @@ def features_path(identity: dict[str, Any], split: str) -> Path:
         "format": FORMAT,
         "versions": libraries,
     }
+    if condition != CLEAN:
+        key |= {"condition": condition}
     return cache_dir() / "features" / f"{identity['model']['name']}-{split}-{digest(key)}.npy"
 
 

@@ -4,7 +4,7 @@ from bench.data.base import SPLITS
 from bench.training.inputs import Inputs
 from bench.training.model import Model, Training
 from bench.training.probe_features import fit_probe
-from bench.training.stored import read_model, write_model
+from bench.training.stored import read_trained, write_model
 from bench.training.train_network import train_network
 
 
@@ -18,13 +18,12 @@ def fit(inputs: Inputs) -> tuple[Model, Training]:
         TrialError: out of memory, or features that are not finite.
         DataError: an image is damaged.
     """
-    # All of it now: a damaged image, of test too, is told before anything is trained.
+    # All of it now: a damaged image, of test too, is told before anything is trained. Labels stay closed.
     for split in SPLITS:
         inputs.decode(split)
-    stored = read_model(inputs)
+    stored = read_trained(inputs)
     if stored is not None:
         return stored
     probes = inputs.trial.recipe.probe is not None
     model, training = fit_probe(inputs) if probes else train_network(inputs)
-    write_model(inputs, model, training)
-    return model, training
+    return model, write_model(inputs, model, training)

@@ -1,6 +1,7 @@
 """Decoded images of a split or subset, handed out in batches on the training device."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,12 +20,19 @@ class Images:
         decoded: uint8, shape (n, s, s, 3), usually memory-mapped.
         positions: which of them, shape (m,).
         device: where batches are wanted.
+        change: of a condition (`bench.data.conditions`), applied to each batch; None for no change.
     """
 
-    def __init__(self, decoded: np.ndarray, positions: np.ndarray, device: str) -> None:
-        self.decoded, self.positions, self.device = decoded, positions, device
+    def __init__(
+        self,
+        decoded: np.ndarray,
+        positions: np.ndarray,
+        device: str,
+        change: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self.decoded, self.positions, self.device, self.change = decoded, positions, device, change
         self._resident: Tensor | None = None
-        if device == "cuda":
+        if device == "cuda" and change is None:
             free, _ = torch.cuda.mem_get_info()
             if math.prod(decoded.shape[1:]) * len(positions) < RESIDENT_SHARE * free:
                 self._resident = torch.from_numpy(decoded[positions]).to(device)
@@ -42,7 +50,11 @@ class Images:
             if on_device is None:
                 on_device = to_device(torch.from_numpy(indices), self.device)
             return self._resident.index_select(0, on_device)
-        return to_device(torch.from_numpy(self.decoded[self.positions[indices]]), self.device)
+        positions = self.positions[indices]
+        images = self.decoded[positions]
+        if self.change is not None:
+            images = self.change(images, positions)
+        return to_device(torch.from_numpy(images), self.device)
 
 
 class Epoch:

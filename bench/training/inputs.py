@@ -1,4 +1,4 @@
-"""What a trial is trained and evaluated on."""
+"""What a job is done on: images, labels and the network of its trial."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,17 +10,20 @@ from torch import nn
 from bench.data import Dataset, draw_subset
 from bench.data.augment import Pipeline
 from bench.data.cache import decoded
+from bench.data.conditions import find_condition
 from bench.errors import InputError
 from bench.networks import Weights, make_model
 from bench.planning.plan import Resolver
 from bench.spec.card import Card
-from bench.spec.job import Resolved, Trial
+from bench.spec.job import CLEAN, TrainJob, Trial
 from bench.training.images import Images
 from bench.training.observer import Observer, Stopped
 from bench.training.step import trained_form
 
 if TYPE_CHECKING:
-    from bench.store.run_files import RunFiles
+    from bench.store.job_files import JobFiles
+
+WHILE_CHOOSING = ("train", "val")
 
 
 @dataclass
@@ -28,59 +31,83 @@ class Inputs:
     """A trial's dataset, subset, weights and network, on its device.
 
     Attributes:
+        files: of the trial.
+        scratch: files of the job in hand: the trial, or an evaluation of it.
+        splits: whose images and labels the job in hand may use; no other can be reached from here.
+        condition: under which images are looked at.
         positions: which images of the training split are used, int64 (n,).
-        files: of the run.
     """
 
-    resolved: Resolved
+    job: TrainJob
     device: str
-    files: "RunFiles"
+    files: "JobFiles"
+    scratch: "JobFiles"
+    splits: tuple[str, ...]
     observer: Observer
     card: Card
     weights: Weights
     dataset: Dataset
     positions: np.ndarray
     pipeline: Pipeline
+    condition: str = CLEAN
     _images: dict[str, Images] = field(default_factory=dict)
 
     @classmethod
     def open(
-        cls, resolved: Resolved, resolver: Resolver, device: str, files: "RunFiles", observer: Observer
+        cls,
+        job: TrainJob,
+        resolver: Resolver,
+        device: str,
+        files: "JobFiles",
+        observer: Observer,
+        *,
+        scratch: "JobFiles | None" = None,
+        splits: tuple[str, ...] = WHILE_CHOOSING,
+        condition: str = CLEAN,
     ) -> "Inputs":
         """Draw the subset; dataset and weights are opened where the resolver has not done so yet.
 
         Raises:
             DataError, WeightsError: they are not here.
         """
-        trial, identity = resolved.trial, resolved.identity
+        trial, identity = job.trial, job.identity
         card, weights = resolver.weights(trial)
         dataset = resolver.dataset(trial)
         labels, draw = dataset.split_labels("train"), identity["draw_seed"] or 0
         augment = trial.recipe.augment
         return cls(
-            resolved=resolved,
+            job=job,
             device=device,
             files=files,
+            scratch=scratch or files,
+            splits=splits,
             observer=observer,
             card=card,
             weights=weights,
             dataset=dataset,
             positions=draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw),
             pipeline=Pipeline(augment, input_size=trial.input_size, mean=card.mean, std=card.std),
+            condition=condition,
         )
 
     @property
     def trial(self) -> Trial:
         """What the suite asks for."""
-        return self.resolved.trial
+        return self.job.trial
 
     @property
     def outputs(self) -> int:
         """Width of the last layer."""
         return self.trial.recipe.head_outputs or len(self.dataset.class_names)
 
+    def require(self, split: str) -> None:
+        """Raises ValueError where the job in hand is none of this split."""
+        if split not in self.splits:
+            raise ValueError(f"{split} is not opened here, only {', '.join(self.splits)}")
+
     def positions_of(self, split: str) -> np.ndarray:
         """Positions of the images in use: the subset for "train", all of them otherwise."""
+        self.require(split)
         return self.positions if split == "train" else np.arange(len(self.dataset.splits[split]))
 
     def labels(self, split: str) -> np.ndarray:
@@ -119,7 +146,9 @@ class Inputs:
 
     def images_at(self, split: str, positions: np.ndarray) -> Images:
         """Decoded images of a split at some positions, int64 (n,)."""
-        return Images(self.decode(split), positions, self.device)
+        self.require(split)
+        change = None if self.condition == CLEAN else find_condition(self.condition).apply
+        return Images(self.decode(split), positions, self.device, change)
 
     def network(self) -> nn.Module:
         """The trial's network on its device, CNNs in channels_last layout.
@@ -136,7 +165,7 @@ class Inputs:
             classes=None if keep_head else self.outputs,
             input_size=self.trial.input_size,
             drop_path=self.trial.recipe.drop_path,
-            seed=self.resolved.identity["seed"] or 0,
+            seed=self.job.identity["seed"] or 0,
         ).to(self.device)
         if network.num_classes != self.outputs:
             raise InputError(

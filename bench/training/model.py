@@ -36,6 +36,7 @@ class Training:
     """What training came to.
 
     Attributes:
+        weights_sha256: of the file in which the weights are stored, once they are.
         images_per_s: without the warming up; None for a probe.
         seconds: spent on training steps, in all processes; `earlier_seconds`, before this one.
         metrics: val_top1 and val_nll of the weights that count, where training has looked at val.
@@ -43,6 +44,7 @@ class Training:
     """
 
     images_seen: int
+    weights_sha256: str = ""
     steps: int | None = None
     epochs: int | None = None
     images_per_s: float | None = None

@@ -49,6 +49,7 @@ class Features:
     def _read(self, split: str) -> tuple[np.ndarray, dict[str, Any]]:
         """Of all images of the split, and their facts."""
         inputs = self.inputs
+        inputs.require(split)
         count = len(inputs.dataset.splits[split])
 
         def compute(start: int, stop: int) -> np.ndarray:
@@ -63,7 +64,7 @@ class Features:
             )
 
         facts = {"device": device_name(inputs.device), "versions": versions(), "commit": commit()}
-        path = features_path(inputs.resolved.identity, split)
+        path = features_path(inputs.job.identity, split, inputs.condition)
         return frozen_features(path, count, compute, facts, inputs.observer)
 
 
@@ -107,7 +108,7 @@ def fit_probe(inputs: Inputs) -> tuple[ProbeModel, Training]:
         inputs.labels("train"),
         inputs.outputs,
         recipe,
-        seed=inputs.resolved.identity["draw_seed"] or 0,
+        seed=inputs.job.identity["draw_seed"] or 0,
         device=inputs.device,
         should_stop=inputs.observer.should_stop,
     )

@@ -19,7 +19,7 @@ from bench.training.probe_features import Features, ProbeModel
 from bench.training.step import trained_form
 from bench.training.train_network import NetworkModel
 
-FORMAT = 1
+FORMAT = 2
 
 
 def read_network(path: Path, card: Card, *, outputs: int, input_size: int) -> nn.Module:
@@ -61,37 +61,54 @@ def read_probe(path: Path) -> LinearProbe:
     return LinearProbe(tensors["weight"].numpy(), tensors["bias"].numpy())
 
 
-def write_model(inputs: Inputs, model: Model, training: Training) -> None:
-    """Store the weights, and then, that training has ended and what it came to.
+def write_model(inputs: Inputs, model: Model, training: Training) -> Training:
+    """Store the weights, and then, that training has ended and what it came to, which is returned.
 
     Raises:
         StoreError: they cannot be written.
     """
     weights = tensors_as_bytes(model.tensors())
+    training = replace(training, weights_sha256=_sha256(weights))
     write_bytes(inputs.files.weights, weights)
-    content = {"format": FORMAT, "sha256": _sha256(weights), "training": asdict(training)}
-    write_json(inputs.files.training, content)
+    write_json(inputs.files.training, {"format": FORMAT, "training": asdict(training)})
+    return training
 
 
-def read_model(inputs: Inputs) -> tuple[Model, Training] | None:
-    """The model of a trial whose training has ended; None where it has not, or where that is damaged."""
+def read_model(inputs: Inputs, sha256: str | None) -> Model:
+    """The model of a trial from its stored weights; of those without a checksum, None, any are taken.
+
+    Raises:
+        WeightsError: they are not there, do not have this checksum, or do not fit.
+    """
     files = inputs.files
-    if not files.training.exists():
+    try:
+        if sha256 not in (None, _sha256(files.weights.read_bytes())):
+            raise WeightsError(f"{files.weights}: damaged, as it does not have its checksum")
+    except OSError as error:
+        raise WeightsError(f"{files.weights}: cannot be read ({error.strerror})") from error
+    if inputs.trial.recipe.probe is not None:
+        return ProbeModel(read_probe(files.weights), Features(inputs))
+    size = inputs.trial.input_size
+    network = read_network(files.weights, inputs.card, outputs=inputs.outputs, input_size=size)
+    return NetworkModel(trained_form(network.to(inputs.device), inputs.card.memory_format), inputs)
+
+
+def read_trained(inputs: Inputs) -> tuple[Model, Training] | None:
+    """Model and training of an unfinished trial that has been trained to its end; None where it has not.
+
+    One that is damaged is named in a warning.
+    """
+    path = inputs.files.training
+    if not path.exists():
         return None
     try:
-        content = read_json(files.training)
-        if content["format"] != FORMAT or content["sha256"] != _sha256(files.weights.read_bytes()):
-            raise StoreError("the weights do not have their checksum")
+        content = read_json(path)
+        if content["format"] != FORMAT:
+            raise StoreError("another version wrote it")
         training = Training(**content["training"])
-        if inputs.trial.recipe.probe is not None:
-            model: Model = ProbeModel(read_probe(files.weights), Features(inputs))
-        else:
-            network = read_network(
-                files.weights, inputs.card, outputs=inputs.outputs, input_size=inputs.trial.input_size
-            )
-            model = NetworkModel(trained_form(network.to(inputs.device), inputs.card.memory_format), inputs)
-    except (StoreError, WeightsError, OSError, KeyError, TypeError) as error:
-        warn(f"{files.training}: damaged ({' '.join(str(error).split())}); it is trained again")
+        model = read_model(inputs, training.weights_sha256)
+    except (StoreError, WeightsError, KeyError, TypeError) as error:
+        warn(f"{path}: damaged ({' '.join(str(error).split())}); it is trained again")
         return None
     return model, replace(training, earlier_seconds=training.seconds)
 

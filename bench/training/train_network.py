@@ -33,7 +33,7 @@ class NetworkModel:
             precision=self.inputs.trial.precision,
             phase=f"evaluating {split}",
             observer=self.inputs.observer,
-            unfinished=self.inputs.files.logits(split),
+            unfinished=self.inputs.scratch.logits(split),
         )
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -73,7 +73,7 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
         trial.recipe,
         inputs.pipeline,
         outputs=inputs.outputs,
-        seed=inputs.resolved.identity["seed"],
+        seed=inputs.job.identity["seed"],
         precision=trial.precision,
         saved=inputs.files.checkpoint,
         validate=validate if len(val_labels) else None,

@@ -24,7 +24,7 @@ def root(tmp_path):
 
 def joined(root):
     store = RunStore(root)
-    return cells(store.suite("tiny"), {record.id: record for record in store.trials()})
+    return cells(store.suite("tiny"), {record.id: record for record in store.results()})
 
 
 def read(path):
@@ -60,7 +60,7 @@ def test_cells_are_in_the_order_of_the_suite(root):
 
 def test_another_condition_has_the_same_plan_and_nothing_done(root):
     store = RunStore(root)
-    records = {record.id: record for record in store.trials()}
+    records = {record.id: record for record in store.results()}
     other = cells(store.suite("tiny"), records, "fog")
     assert [cell.planned for cell in other] == [cell.planned for cell in joined(root)]
     assert not any(cell.records for cell in other) and {cell.condition for cell in other} == {"fog"}

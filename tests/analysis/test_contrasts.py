@@ -1,5 +1,6 @@
 """The contrasts of a suite against tables put together by hand from a synthetic store."""
 
+import hashlib
 import json
 import shutil
 
@@ -28,7 +29,7 @@ def contrasts_of(store, records, cost):
 
 def found(root, **changes):
     store = RunStore(make_store(root, **changes))
-    records = {record.id: record for record in store.trials()}
+    records = {record.id: record for record in store.results()}
     cost = cost_table(store.profiles())
     return {(f.pair.a, f.pair.b, f.pair.shots): f for f in contrasts_of(store, records, cost)}
 
@@ -82,7 +83,7 @@ def test_contrasts_that_cannot_be_decided_are_not_counted(tmp_path):
         ),
     )
     store = RunStore(tmp_path)
-    records = {record.id: record for record in store.trials()}
+    records = {record.id: record for record in store.results()}
     contrasts = contrasts_of(store, records, cost_table([]))
     primary = {f.pair.shots: f.result for f in contrasts if f.pair.primary}
     assert primary[1] is None and primary[5].comparisons == 2
@@ -96,7 +97,7 @@ def test_replicates_are_paired_by_their_seeds_whatever_their_order(tmp_path):
     listing["trials"].reverse()
     path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
-    records = {record.id: record for record in store.trials()}
+    records = {record.id: record for record in store.results()}
     cost = cost_table([])
     for f in contrasts_of(store, records, cost):
         assert [records[run].identity.seed for run in f.runs_a] == [
@@ -116,7 +117,7 @@ def test_a_probe_without_a_training_seed_is_paired_with_the_run_of_its_replicate
     listing["trials"] = [e for e in listing["trials"] if e not in probes[4:]]
     path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
-    records = {record.id: record for record in store.trials()}
+    records = {record.id: record for record in store.results()}
     subset, whole = contrasts_of(store, records, cost_table([]))[:2]
     assert subset.result == contrast(table("deit", 5), table("resnet", 5), delta=0.01)
     assert (whole.result.verdict, whole.notes[0]) == (
@@ -136,7 +137,7 @@ def test_a_number_of_images_that_is_the_whole_split_says_so(tmp_path):
         entry["draw_seed"] = entry["replicate"] if entry["shots"] == 5 else None
     path.write_text(json.dumps(listing))
     store = RunStore(tmp_path)
-    records = {record.id: record for record in store.trials()}
+    records = {record.id: record for record in store.results()}
     for f in contrasts_of(store, records, cost_table([])):
         said = "the whole training split: no spread over draws" in f.notes
         assert said == (f.pair.shots == 80) and f.result.replicates == 3
@@ -296,9 +297,10 @@ def test_a_run_with_damaged_predictions_is_no_replicate(tmp_path, caplog, spoil)
 
 
 def test_labels_of_other_images_are_named(tmp_path):
-    store = RunStore(make_store(tmp_path, shots=(5,)))
-    for record in store.trials():
-        store.finish(record.id, record.content())  # with the hash of its predictions
+    make_store(tmp_path, shots=(5,))
+    for path in tmp_path.glob("runs/*/record.json"):
+        hashed = hashlib.sha256((path.parent / "predictions.parquet").read_bytes()).hexdigest()
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"predictions_sha256": hashed}))
     (path,) = (tmp_path / "labels").glob("*.parquet")
     labels = pd.read_parquet(path)
     labels[::-1].to_parquet(path)
@@ -319,7 +321,7 @@ def test_missing_labels_are_named(tmp_path):
 def test_no_verdict_on_architectures_where_one_was_not_trained(tmp_path):
     """The nearest neighbour is put between the two models on 20 images per class, and nowhere else."""
     store = RunStore(make_store(tmp_path / "store"))
-    records = {record.id: record for record in store.trials()}
+    records = {record.id: record for record in store.results()}
     listing = store.suite("tiny")
     pairs_of = {"contrasts": [["deit", "resnet"], ["deit", "vit"]], "exploratory": []}
     comparisons = [listing.comparisons[0].model_copy(update=pairs_of)]

@@ -148,7 +148,7 @@ def test_a_damaged_file_is_named_left_alone_and_stops_nothing(tmp_path, caplog, 
 def test_probabilities_that_do_not_fit_are_named_and_left_out(tmp_path, caplog):
     store = with_probabilities(tmp_path)
     run = run_id("tiny", "deit", 5, 0)
-    first, second, third = (store.record(run_id("tiny", name, 5, 0)) for name in ("deit", "resnet", "vit"))
+    first, second, third = (store.result(run_id("tiny", name, 5, 0)) for name in ("deit", "resnet", "vit"))
     path = store.files(run).probabilities
     full = path.read_bytes()
     np.save(path, np.ones((3, 10), np.float16))

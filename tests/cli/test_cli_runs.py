@@ -63,7 +63,16 @@ def change(store, run, **parts):
 def test_everything_about_a_run(made):
     run = runs(made)[0]
     told_of = json.loads(vcbench("show", run[:9], "--results", made, "--json").stdout)
-    assert told_of["record"] == json.loads((made / "runs" / run / "record.json").read_text())
+    trial = json.loads((made / "runs" / run / "record.json").read_text())
+    (evaluation,) = [
+        one
+        for path in made.glob("evaluations/*/record.json")
+        if (one := json.loads(path.read_text()))["trial"] == run
+    ]
+    assert told_of["record"] == trial | {
+        "condition": "clean", "evaluation": evaluation["id"], "test_evaluations": 1,
+        "metrics": trial["metrics"] | evaluation["metrics"], "wall_s": trial["wall_s"] + evaluation["wall_s"],
+    }  # fmt: skip
     assert (told_of["id"], told_of["kind"], told_of["state"]) == (run, "trial", "done")
     (place,) = told_of["places"]
     assert place | {"replicate": 0} == {

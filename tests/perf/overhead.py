@@ -40,8 +40,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.data.augment import Pipeline
 from bench.machine import device_name
 from bench.networks import find_card, make_model, resolve_weights
-from bench.planning.plan import Resolver, plan
-from bench.running.engine import InProcess
+from bench.planning.plan import Resolver, trials_of
+from bench.running.engines.in_process import InProcess
+from bench.running.queue import Queue
 from bench.running.workspace import Workspace
 from bench.spec.recipe import Augment
 from bench.spec.suite import load_suite
@@ -134,18 +135,18 @@ class Trials:
         )
         RunStore(self.workspace.results).prepare()
         self._todo = iter(
-            Resolver(work, work, self.workspace.results).resolve_all(plan(load_suite(str(path))))
+            Resolver(work, work, self.workspace.results).resolve_all(trials_of(load_suite(str(path))))
         )
 
     def next(self) -> dict:
         """The record of the next trial, with its steady images/s and where its other time went."""
-        resolved = next(self._todo)
+        job = next(self._todo)
         with timed(inputs, "make_model") as creation, timed(train_network, "predict") as evaluation:
             began = time.perf_counter()
-            (outcome,) = InProcess().run([resolved], self.workspace, lambda _: Silent())
+            (outcome,) = InProcess().run(Queue([job]), self.workspace, lambda _: Silent())
             wall = time.perf_counter() - began
         record = outcome.record
-        history = pd.read_parquet(self.workspace.results / "runs" / resolved.id / "history.parquet")
+        history = pd.read_parquet(self.workspace.results / "runs" / job.id / "history.parquet")
         steady = float(history["images_per_s"].iloc[1:].median())
         rest = wall - record.details["train_s"]
         return record | {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from report.make_store import make_store
 
-from bench.planning.plan import Resolver, plan
+from bench.planning.plan import Resolver, trials_of
 from bench.report.render import render
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
@@ -46,7 +46,7 @@ def test_plan_10_000_trials(benchmark, tmp_path):
     path.write_text(SUITE)
 
     def planned():
-        trials = plan(load_suite(str(path)))
+        trials = trials_of(load_suite(str(path)))
         return Resolver(tmp_path, tmp_path, tmp_path).resolve_all(trials)
 
     assert len(benchmark.pedantic(planned, rounds=3)) == RUNS
@@ -63,7 +63,7 @@ def test_status_of_10_000_runs(benchmark, large):
 
 
 def test_open_a_store_of_10_000_runs(benchmark, large):
-    assert len(benchmark.pedantic(large.trials, rounds=3)) == RUNS // 3 * 3
+    assert len(benchmark.pedantic(large.results, rounds=3)) == RUNS // 3 * 3
 
 
 def test_tables_of_10_000_runs(benchmark, large):

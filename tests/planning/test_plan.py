@@ -8,8 +8,8 @@ import pytest
 
 from bench.data import open_dataset
 from bench.errors import InputError
-from bench.planning.plan import Resolver, distinct, plan
-from bench.spec.job import Resolved, Unresolved
+from bench.planning.plan import Resolver, distinct, trials_of
+from bench.spec.job import TrainJob, Unresolved
 from bench.spec.suite import load_suite
 from bench.store.records import CostRecord
 from bench.store.run_store import RunStore
@@ -43,7 +43,7 @@ def resolved(tmp_path):
         path = tmp_path / "mine.toml"
         path.write_text(text)
         resolver = Resolver(tmp_path, tmp_path / "weights", tmp_path / results)
-        return resolver.resolve_all(plan(load_suite(str(path)), replicates))
+        return resolver.resolve_all(trials_of(load_suite(str(path)), replicates))
 
     return call
 
@@ -147,8 +147,8 @@ def test_shots_that_are_the_whole_split_are_it(tmp_path, real_data):
         .replace('"resnet_digits" }', '"resnet18" }')
     )
     resolver = Resolver(real_data, real_data / "weights", tmp_path)
-    found = resolver.resolve_all(plan(load_suite(str(path))))
-    assert all(isinstance(item, Resolved) for item in found)
+    found = resolver.resolve_all(trials_of(load_suite(str(path))))
+    assert all(isinstance(item, TrainJob) for item in found)
     probes = [item for item in found if item.trial.contestant == "a"]
     assert [item.trial.shots for item in probes] == [1, 10, 1]
     trained = [item.id for item in found if item.trial.contestant == "b" and item.trial.shots != 1]
@@ -173,7 +173,7 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
         path.write_text(text)
         suite = load_suite(str(path))
         resolver = Resolver(tmp_path, tmp_path / "weights", None)
-        return unmatched_pairs(suite, resolver.resolve_all(plan(suite)), store, None)
+        return unmatched_pairs(suite, resolver.resolve_all(trials_of(suite)), store, None)
 
     recipes = "c: a against c: recipe scratch against strong-scratch"
     assert lines(text) == [recipes]
@@ -195,7 +195,7 @@ def test_plan_says_that_two_probes_read_features_of_unequal_width(real_data):
 
     suite = load_suite("cpu", ())
     resolver = Resolver(real_data, real_data / "weights", None)
-    found = resolver.resolve_all([trial for trial in plan(suite) if trial.replicate == 0])
+    found = resolver.resolve_all([trial for trial in trials_of(suite) if trial.replicate == 0])
     store = RunStore(Path("nowhere"))
     lines = unmatched_pairs(suite, found, store, Estimator(store, "cpu", resolver.dataset))
     probed = {line.split(":")[0] for line in lines if "192 features against 1,280" in line}

@@ -112,7 +112,7 @@ def test_a_small_machine_is_not_filled_with_arrays(monkeypatch):
 def test_the_model_alone_is_never_slower_than_the_whole(monkeypatch):
     """On a clock that runs ahead by random amounts: no phase takes longer than the steps that it is of."""
     from bench.profiling import end_to_end
-    from bench.profiling.job import ProfileJob
+    from bench.profiling.job import profile_job
     from bench.profiling.kinds import find_kind
     from bench.profiling.samples import summarise
     from bench.profiling.scheduler import Row
@@ -126,7 +126,7 @@ def test_the_model_alone_is_never_slower_than_the_whole(monkeypatch):
 
     monkeypatch.setattr(end_to_end.time, "perf_counter", clock)
     results = [measure_end_to_end(SMALL, repeats=7, seconds=0.0) for _ in range(3)]
-    row = Row(ProfileJob("end_to_end", SMALL), results)
+    row = Row(profile_job("end_to_end", SMALL), results)
     whole = summarise(row.samples, SMALL.batch_size)["images_per_s"]
     phases = find_kind("end_to_end").summary(row, whole, Session())
     model = [s for one in results for s in one["phases"]["model"]]

@@ -8,7 +8,7 @@ from small_store import profile
 from bench.machine import device_name, machine_name
 from bench.profiling.config import LoadingConfig, NetworkConfig, ScalingConfig
 from bench.profiling.expected import expected_seconds
-from bench.profiling.job import Budget, ProfileJob
+from bench.profiling.job import Budget, profile_job
 from bench.profiling.kind import START_S
 from bench.profiling.kinds.cost import COUNT_S
 
@@ -20,7 +20,7 @@ STEP = 2.0
 
 
 def speed(**changes):
-    return ProfileJob("speed", replace(CONFIG, **changes), Budget(3, 5, 1.0))
+    return profile_job("speed", replace(CONFIG, **changes), Budget(3, 5, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,10 @@ def speed(**changes):
         (speed(), 3 * (START_S + 7 * STEP + 5 * STEP)),
         (speed(mode="train"), 3 * (START_S + (7 + 5) * 3 * STEP)),
         (speed(input_size=448), 3 * (START_S + (7 + 5) * 4 * STEP)),
-        (ProfileJob("memory", CONFIG), START_S + 4 * STEP),
-        (ProfileJob("scaling", ScalingConfig("resnet18", 10, (96, 224))), 2 * COUNT_S),
+        (profile_job("memory", CONFIG), START_S + 4 * STEP),
+        (profile_job("scaling", ScalingConfig("resnet18", 10, (96, 224))), 2 * COUNT_S),
         (
-            ProfileJob("loading", LoadingConfig("jpeg", 500, 224, "cpu", 2), Budget(3, 5, 1.0)),
+            profile_job("loading", LoadingConfig("jpeg", 500, 224, "cpu", 2), Budget(3, 5, 1.0)),
             3 * (START_S + 12 * 2.0),
         ),
     ],
@@ -48,5 +48,5 @@ def test_of_the_published_suite_it_is_of_the_right_size():
     from bench.profiling.plan import planned_profiles
     from bench.spec.suite import load_suite
 
-    asked = [one for one in planned_profiles(load_suite("backbones"), (), "cpu") if one.kind != "cost"]
+    asked = [one for one in planned_profiles(load_suite("backbones"), (), "cpu") if one.what != "cost"]
     assert 600 < expected_seconds(asked, []) < 3600

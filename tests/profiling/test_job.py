@@ -9,7 +9,7 @@ from bench.files import digest
 from bench.machine import device_name, machine_name, versions
 from bench.networks import find_card
 from bench.profiling.config import LoadingConfig, NetworkConfig, ScalingConfig
-from bench.profiling.job import Budget, ProfileJob, Request
+from bench.profiling.job import Budget, Request, profile_job
 from bench.profiling.kinds import all_kinds, find_kind, requestable
 from bench.profiling.plan import requested_jobs
 from bench.store.run_store import RunStore
@@ -25,7 +25,7 @@ def test_published_profiles_are_found_again(path):
     names = [field.name for field in fields(kind.config)]
     values = {name: getattr(record, name) for name in names} | {"sizes": tuple(getattr(record, "sizes", ()))}
     # Records have the name of a GPU in the place of "cuda", which `matches` puts back.
-    job = ProfileJob(record.what, kind.config(**{name: values[name] for name in names}))
+    job = profile_job(record.what, kind.config(**{name: values[name] for name in names}))
     assert job.matches(record)
     other = {"threads": 99, "batch_size": 99} if "batch_size" in names else {"classes": 99}
     assert not replace(job, config=replace(job.config, **other)).matches(record)
@@ -57,7 +57,7 @@ def test_published_profiles_are_found_again(path):
     ],
 )  # fmt: skip
 def test_the_id_is_of_config_model_machine_and_versions(kind, config, fields):
-    job, card = ProfileJob(kind, config), find_card("vit_digits")
+    job, card = profile_job(kind, config), find_card("vit_digits")
     model = [card.name, card.architecture, card.options, card.stem] if config.model else None
     assert job.id == digest(
         {
@@ -77,7 +77,7 @@ def test_a_request_is_planned_once_and_rows_as_trained_may_take_longer():
     batches = [replace(NETWORK, batch_size=size) for size in (1, 2, 4)]
     kinds = frozenset({"speed", "end_to_end", "scaling"})
     jobs = requested_jobs(Request(kinds, batches, Budget(5), sizes=(16, 18, 32)))
-    of = {kind: [job.config for job in jobs if job.kind == kind] for kind in all_kinds()}
+    of = {kind: [job.config for job in jobs if job.what == kind] for kind in all_kinds()}
     assert of["speed"] == [*batches, replace(batches[0], input_size=32)]
     assert of["end_to_end"] == [batches[0], batches[2]]
     assert [(c.path, c.batch_size) for c in of["loading"]] == [("jpeg", 4), ("cache", 4)]

@@ -88,16 +88,16 @@ def test_a_training_step_is_that_of_a_plain_loop(model, layout):
 
 def test_as_trained_is_what_a_trial_does(tmp_path, monkeypatch):
     """Layout and allocator of a real trial, noted while it trains, are those of the setting measured."""
-    from bench.planning.plan import Resolver, plan
-    from bench.running import trial
-    from bench.running.engine import InProcess
+    from bench.planning.plan import Resolver, trials_of
+    from bench.running.engines.in_process import InProcess
+    from bench.running.queue import Queue
     from bench.running.workspace import Workspace
     from bench.spec.suite import load_suite
-    from bench.training import train_network
+    from bench.training import allocator, train_network
     from bench.training.observer import Silent
 
     seen = []
-    keeping, trainer = trial.keep_freed_memory, train_network.Trainer
+    keeping, trainer = allocator.keep_freed_memory, train_network.Trainer
 
     def noted(network, *arguments, **options):
         weights = [p for p in network.parameters() if p.ndim == 4 and p.shape[-1] > 1 and p.shape[1] > 1]
@@ -106,14 +106,15 @@ def test_as_trained_is_what_a_trial_does(tmp_path, monkeypatch):
         return trainer(network, *arguments, **options)
 
     monkeypatch.setattr(train_network, "Trainer", noted)
-    monkeypatch.setattr(trial, "keep_freed_memory", lambda: seen.append("keep_freed") or keeping())
+    monkeypatch.setattr(allocator, "keep_freed_memory", lambda: seen.append("keep_freed") or keeping())
     settings = ("comparison.shots=[2]", "comparison.replicates=1", "recipe.budget.epochs=1")
     suite = load_suite("quick", (*settings, "recipe.budget.min_steps=1", "recipe.val_times=1"))
-    trials = [t for t in plan(suite) if t.contestant == suite.comparison[0].contestants[0]]
-    trials += [t for t in plan(suite) if find_card(t.model).kind == "cnn"]
+    trials = [t for t in trials_of(suite) if t.contestant == suite.comparison[0].contestants[0]]
+    trials += [t for t in trials_of(suite) if find_card(t.model).kind == "cnn"]
     workspace = Workspace(tmp_path, tmp_path, tmp_path / "results", "cpu")
     resolved = Resolver(tmp_path, tmp_path, None).resolve_strictly(trials[:1] + trials[-1:])
-    assert all(outcome.record for outcome in InProcess().run(resolved, workspace, lambda item: Silent()))
+    outcomes = InProcess().run(Queue(resolved), workspace, lambda job: Silent())
+    assert all(outcome.record for outcome in outcomes)
     for number, item in enumerate(resolved):
         (setting,) = grid(
             [item.trial.model], ["train"], [2], [16], [item.trial.precision], [AS_TRAINED], [False],

@@ -13,7 +13,7 @@ import torch
 
 from bench.profiling import processes
 from bench.profiling.config import LimitConfig, LoadingConfig, NetworkConfig
-from bench.profiling.job import Budget, ProfileJob
+from bench.profiling.job import Budget, profile_job
 from bench.profiling.samples import is_unstable
 from bench.profiling.scheduler import Row, measure_rows
 from bench.profiling.session import Session
@@ -43,7 +43,7 @@ def asked(monkeypatch):
 
 def speed_row(batch_size=SMALL.batch_size, budget=None, results=()):
     config = replace(SMALL, batch_size=batch_size)
-    return Row(ProfileJob("speed", config, budget or Budget()), list(results))
+    return Row(profile_job("speed", config, budget or Budget()), list(results))
 
 
 def batch_sizes(jobs):
@@ -61,8 +61,8 @@ def test_every_round_has_every_row_once_in_an_order_of_its_own(asked):
     assert len(order) == 30 and all(turn[:2] == ["matmul", "bandwidth"] for turn in turns)
     assert all(sorted(turn[2:]) == list(range(1, 9)) for turn in turns)
     assert len({tuple(turn) for turn in turns}) == 3
-    matmul = session.limits[ProfileJob("matmul", LimitConfig("cpu", 1, "fp32"))]
-    bandwidth = session.limits[ProfileJob("bandwidth", LimitConfig("cpu", 1))]
+    matmul = session.limits[profile_job("matmul", LimitConfig("cpu", 1, "fp32"))]
+    bandwidth = session.limits[profile_job("bandwidth", LimitConfig("cpu", 1))]
     assert matmul["flops_per_s"] == 1e9 * 21 and bandwidth["bytes_per_s"] == 1e9 / 2
 
 
@@ -157,7 +157,7 @@ def test_a_stop_ends_the_process_that_measures_and_keeps_the_others(monkeypatch)
         return {"outcome": "measured", "seconds": [0.001]}
 
     monkeypatch.setattr(processes, "ask", answer)
-    rows = [Row(ProfileJob("loading", LoadingConfig("jpeg", size, 16, "cpu", 1))) for size in (1, 2, 4)]
+    rows = [Row(profile_job("loading", LoadingConfig("jpeg", size, 16, "cpu", 1))) for size in (1, 2, 4)]
     assert not list(measure_rows(rows, Session(), keep=kept.append))
     assert sum(len(row.results) for row in rows) == 2
 

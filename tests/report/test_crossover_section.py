@@ -55,7 +55,7 @@ def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
     make_store(tmp_path, shots=(1, 20))
     store = RunStore(tmp_path)
     labels = np.arange(120) % 10
-    for record in store.trials():
+    for record in store.results():
         if record.recipe == "deit-scratch":
             folder = tmp_path / "runs" / record.id
             right = np.arange(120) < (120 if record.identity.shots == 1 else 36)

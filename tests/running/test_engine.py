@@ -6,14 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.errors import DataError
-from bench.planning.plan import Resolver, plan
-from bench.running.engine import InProcess, Processes, choose_engine
+from bench.errors import DataError, InputError
+from bench.planning.plan import Resolver, plan, trials_of
+from bench.running.attempt import Outcome
+from bench.running.engines import choose_engine
+from bench.running.engines.in_process import InProcess
+from bench.running.engines.processes import Processes
+from bench.running.queue import Queue
 from bench.running.workspace import Workspace
+from bench.spec.job import evaluations
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
 from bench.training.observer import Silent
@@ -49,7 +55,7 @@ def ready(folder: Path, *, replicates: int, steps: int):
     (folder / "four.toml").write_text(SUITE.format(replicates=replicates, steps=steps))
     workspace = Workspace(folder, folder / "weights", folder / "store", "cpu")
     RunStore(workspace.results).prepare()
-    trials = plan(load_suite(str(folder / "four.toml")))
+    trials = trials_of(load_suite(str(folder / "four.toml")))
     return Resolver(workspace.data_dir, workspace.weights_dir, workspace.results).resolve_all(
         trials
     ), workspace
@@ -70,28 +76,39 @@ def test_two_processes_give_the_numbers_of_one(four):
     trials, workspace = four
     followers = {}
 
-    def follow(resolved):
-        return followers.setdefault(resolved.id, Follower())
+    def follow(job):
+        return followers.setdefault(job.id, Follower())
 
-    ended = {o.resolved.id: o for o in Processes(2, 1).run(trials[:3], workspace, follow)}
-    assert {o.status for o in ended.values()} == {"finished"} and set(ended) == {t.id for t in trials[:3]}
-    assert all("training" in follower.phases for follower in followers.values())
+    def run(engine, trials, workspace):
+        """By the ids of the trials, how training and evaluating them ended."""
+        ended: dict = {}
+        for outcome in engine.run(Queue(plan(trials, workspace.store)), workspace, follow):
+            ended.setdefault(outcome.job.training.id, []).append(outcome)
+        return ended
+
+    ended = run(Processes(2, 1), trials[:3], workspace)
+    assert set(ended) == {trial.id for trial in trials[:3]}
+    assert all([o.job.kind for o in outcomes] == ["train", "evaluate"] for outcomes in ended.values())
+    assert {o.status for outcomes in ended.values() for o in outcomes} == {"finished"}
+    assert all("training" in followers[trial].phases for trial in ended)
     store = RunStore(workspace.results)
     assert store.names("runs") == sorted(ended)
-    assert all(store.record(run).threads == 1 for run in ended)
+    assert all(store.result(trial).threads == 1 for trial in ended)
     alone = Workspace(workspace.data_dir, workspace.weights_dir, workspace.results.with_name("alone"), "cpu")
     RunStore(alone.results).prepare()
-    (single,) = InProcess().run(trials[:1], alone, lambda _: Silent())
-    assert single.record.metrics == ended[trials[0].id].record.metrics
-    assert [o.status for o in Processes(2, 1).run(trials[:1], workspace, follow)] == ["elsewhere"]
+    first = trials[0].id
+    single = run(InProcess(), trials[:1], alone)[first]
+    assert single[-1].record.metrics == ended[first][-1].record.metrics
+    again = run(Processes(2, 1), trials[:1], workspace)[first]
+    assert [outcome.status for outcome in again] == ["elsewhere", "elsewhere"]
 
 
 def test_a_process_that_is_killed_costs_one_trial(four):
     trials, workspace = four
     seen = []
 
-    def follow(resolved):
-        return Follower(kill if resolved.id == trials[0].id else lambda: None)
+    def follow(job):
+        return Follower(kill if job.id == trials[0].id else lambda: None)
 
     def kill():
         if not seen:
@@ -100,7 +117,7 @@ def test_a_process_that_is_killed_costs_one_trial(four):
                 if "resource_tracker" not in child.read_text():
                     os.kill(int(child.parent.name), signal.SIGKILL)
 
-    ended = list(Processes(1, 1).run(trials[:2], workspace, follow))
+    ended = list(Processes(1, 1).run(Queue(trials[:2]), workspace, follow))
     assert [o.status for o in ended] == ["errored", "finished"]
     assert "SIGKILL" in ended[0].message and "--jobs 1" in ended[0].message
     assert "SIGKILL" in RunStore(workspace.results).error(trials[0].id).message
@@ -123,12 +140,12 @@ def test_what_would_end_a_run_in_one_process_ends_it_in_several(four):
     (workspace.results / "runs").rmdir()
     (workspace.results / "runs").write_text("a file")
     with pytest.raises(Exception, match="runs") as raised:
-        list(Processes(2, 1).run(trials, workspace, lambda _: Silent()))
+        list(Processes(2, 1).run(Queue(trials), workspace, lambda _: Silent()))
     assert not isinstance(raised.value, EOFError)
 
 
 def test_errors_of_a_kind_are_of_that_kind_again():
-    from bench.running.engine import _portable
+    from bench.running.engines.processes import _portable
 
     error = _portable(DataError("digits: damaged"))
     assert isinstance(error, DataError) and str(error) == "digits: damaged"
@@ -145,7 +162,7 @@ def test_a_wish_to_stop_reaches_every_process_and_keeps_what_there_is(tmp_path):
         def should_stop(self):
             return begun.count("training") > 2
 
-    ended = list(Processes(2, 1).run(trials, workspace, lambda _: Stopping()))
+    ended = list(Processes(2, 1).run(Queue(trials), workspace, lambda _: Stopping()))
     assert {o.status for o in ended} == {"stopped"} and len(ended) == 2
     store = RunStore(workspace.results)
     assert any(store.is_begun(trial.id) for trial in trials)
@@ -178,13 +195,38 @@ def test_ctrl_c_to_all_of_them_ends_the_command_cleanly(tmp_path):
 
 
 def test_how_many_processes(monkeypatch, tmp_path):
-    trials = plan(load_suite("quick"))
-    monkeypatch.setattr("bench.running.engine.machine_facts", lambda: {"cores": 4})
-    assert choose_engine(trials, "cpu", None).words == "4 processes, 1 thread each"
-    assert choose_engine(trials, "cpu", 2).words == "2 processes, 2 threads each"
+    trials = trials_of(load_suite("quick"))
+    monkeypatch.setattr("bench.running.engines.machine_facts", lambda: {"cores": 4})
+    assert choose_engine(trials, "cpu", None).description == "4 processes, 1 thread each"
+    assert choose_engine(trials, "cpu", 2).description == "2 processes, 2 threads each"
     assert isinstance(choose_engine(trials[:3], "cpu", None), InProcess)
     assert isinstance(choose_engine(trials, "cuda", None), InProcess)
-    assert isinstance(choose_engine(plan(load_suite("cpu")), "cpu", None), InProcess)
+    assert isinstance(choose_engine(trials_of(load_suite("cpu")), "cpu", None), InProcess)
+    assert isinstance(choose_engine(trials[:1], "cpu", None, "processes"), Processes)
+    assert isinstance(choose_engine(trials, "cpu", 2, "in_process"), InProcess)
+    with pytest.raises(InputError, match='no engine "procesess"; did you mean "processes"'):
+        choose_engine(trials, "cpu", None, "procesess")
     with pytest.raises(Exception, match="--jobs 2: trials share no GPU"):
         choose_engine(trials, "cuda", 2)
     assert json.dumps(choose_engine(trials, "cpu", None).threads) == "1"
+
+
+def test_jobs_are_handed_out_once_what_they_need_is_done(four):
+    trials, workspace = four
+    jobs = plan(trials[:2], workspace.store)
+    assert [job.kind for job in jobs] == ["train", "evaluate"] * 2
+    assert all(evaluate.needs == (train.id,) for train, evaluate in zip(jobs[::2], jobs[1::2], strict=True))
+    queue = Queue(jobs)
+    first, second = queue.take(), queue.take()
+    assert [first, second] == jobs[::2] and queue.take() is None
+    queue.ended(Outcome(second, "finished"))
+    assert queue.take() == jobs[3] and queue.take() is None
+    queue.ended(Outcome(first, "errored"))
+    assert queue.take() is None and len(queue) == 1
+    assert Queue(jobs[1:2], {first.id}).take() == jobs[1]
+
+
+def test_a_search_job_has_no_evaluation(four):
+    trials, _ = four
+    with pytest.raises(ValueError, match="never sees the test split"):
+        evaluations(replace(trials[0], purpose="search"))

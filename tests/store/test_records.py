@@ -37,8 +37,8 @@ def change(store, **changes):
 def left_out(store, caplog, *words):
     """RUN is named in one warning, and nothing else is different from a store without it."""
     caplog.clear()
-    assert {record.id for record in store.trials()} == set(store.names("runs")) - {RUN}
-    assert store.record(RUN) is None and not store.is_done(RUN) and store.state(RUN) == "missing"
+    assert {record.id for record in store.results()} == set(store.names("runs")) - {RUN}
+    assert store.result(RUN) is None and not store.is_done(RUN) and store.state(RUN) == "missing"
     assert len(caplog.messages) == 1, caplog.messages
     for word in (RUN, *words):
         assert word in caplog.messages[0]
@@ -50,10 +50,11 @@ def left_out(store, caplog, *words):
 
 
 def test_a_record_is_read_by_attribute_and_written_as_it_was(store):
-    record, path = store.record(RUN), store.record_of("runs", RUN)
+    record, path = store.result(RUN), store.record_of("runs", RUN)
+    trial = store.trial(RUN)
     assert record.data.dataset == "digits" and record.identity.recipe["augment"]["resize"] == "crop"
     assert record.data.data_copy == "verified" and record.top1 == record.metrics.top1
-    assert record.content() == json.loads(path.read_text())
+    assert trial.content() == upgrade(json.loads(path.read_text()))
     with pytest.raises(ValueError, match="frozen"):
         record.outcome = "diverged"
 
@@ -92,13 +93,13 @@ def test_a_record_that_is_something_else_is_left_out(store, caplog, changes, wor
     "changes", [{"seed": 7}, {"recipe": {"lr": 1}}, {"model": {"name": "other"}}, {"new": 1}], ids=str
 )
 def test_a_record_whose_identity_was_changed_is_left_out(store, caplog, changes):
-    change(store, identity=store.record(RUN).identity.content() | changes)
+    change(store, identity=store.result(RUN).identity.content() | changes)
     left_out(store, caplog, "identity")
 
 
 @pytest.mark.parametrize("value", [0.99, 0.0, -1, 2.5, 1e308])
 def test_an_accuracy_that_is_not_that_of_the_predictions_is_left_out(store, caplog, value):
-    change(store, metrics=store.record(RUN).metrics.content() | {"top1": value})
+    change(store, metrics=store.result(RUN).metrics.content() | {"top1": value})
     left_out(store, caplog)
 
 
@@ -124,22 +125,6 @@ def test_a_record_with_other_predictions_is_left_out(store, caplog, spoil):
     left_out(store, caplog, "predictions.parquet")
 
 
-def test_what_is_written_carries_the_hash_of_its_predictions(store, caplog):
-    content = store.record(RUN).content()
-    written = store.finish(RUN, content)
-    assert len(written.predictions_sha256) == 64 and store.record(RUN) == written
-    predictions = store.predictions_of("runs", RUN)
-    # The same accuracy and ranks, and one confidence another.
-    rewrite(predictions, lambda frame: frame.assign(confidence=np.float16(0.25)))
-    left_out(store, caplog, "predictions.parquet")
-
-
-def test_predictions_that_were_removed_are_not_missed(store, caplog):
-    store.finish(RUN, store.record(RUN).content())
-    store.predictions_of("runs", RUN).unlink()
-    assert store.is_done(RUN) and not caplog.messages
-
-
 def test_a_record_is_read_again_where_its_files_change(store):
     assert store.is_done(RUN)
     change(store, outcome="unknown")
@@ -150,19 +135,21 @@ def test_a_record_is_read_again_where_its_files_change(store):
 
 def test_every_published_record_is_believed_and_written_as_it_is(caplog):
     store = RunStore(PUBLISHED)
-    for kind, found in (
-        ("runs", store.trials()),
-        ("profiles", store.profiles()),
-        ("baselines", store.baselines()),
-    ):
-        assert [record.id for record in found] == store.names(kind)
-        for record in found:
-            assert record.content() == json.loads(store.record_of(kind, record.id).read_text())
-            if kind == "runs":
-                assert digest(record.identity.content()) == record.id
+    results = store.results()
+    trials = [store.trial(result.id) for result in results]
+    for kind, read in (("runs", trials), ("profiles", store.profiles()), ("baselines", store.baselines())):
+        assert [record.id for record in read] == store.names(kind)
+        for record in read:
+            assert record.content() == upgrade(json.loads(store.record_of(kind, record.id).read_text()))
+    for result in results:
+        content = json.loads(store.record_of("runs", result.id).read_text())
+        assert digest(result.identity.content()) == result.id
+        if content["format"] == 1:
+            assert result.metrics.content() == content["metrics"] and result.wall_s == content["wall_s"]
+            assert result.test_evaluations == content["test_evaluations"]
     for name, listing in store.suites().items():
-        assert listing.content() == json.loads(store.listing_of(name).read_text())
-    assert len(store.trials()) > 300 and not caplog.messages
+        assert listing.content() == upgrade(json.loads(store.listing_of(name).read_text()))
+    assert len(results) > 300 and not caplog.messages
 
 
 def test_older_formats_are_brought_up_to_date_step_by_step(monkeypatch, store):
@@ -207,7 +194,7 @@ def test_a_listing_names_only_what_it_has(store):
 
 def test_complaints_are_worded_as_those_of_suites_are(store):
     """One wording for schemas: see `bench.spec.toml`."""
-    content = store.record(RUN).content()
+    content = store.result(RUN).content()
     with pytest.raises(InputError, match='here: key "wall_s": input should be a valid number, not'):
         parse(content | {"wall_s": "long"}, TrialRecord, where="here")
 

@@ -6,13 +6,15 @@ import multiprocessing
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_store import run_id, write_store
+from small_store import identity, run_id, write_store
 
 from bench.errors import StoreError
 from bench.files import read_json, staged, write_json, write_text
+from bench.spec.job import TrainJob, evaluations
 from bench.store.records import Listing
 from bench.store.run_store import RunStore
 
@@ -60,41 +62,58 @@ def test_only_a_record_makes_a_run_count(tmp_path):
     folder = tmp_path / "store" / "runs" / run
     folder.mkdir()
     (folder / "checkpoint.pt").touch()
-    assert store.trials() == [] and store.is_begun(run)
-    store.note_error(run, "out of memory")
-    store.note_error(run, "out of memory", "traceback")
+    assert store.results() == [] and store.is_begun(run)
+    store.note_error(store.files(run), "out of memory")
+    store.note_error(store.files(run), "out of memory", "traceback")
     assert store.error(run).attempts == 2
-    store.count_evaluation(run)
-    store.count_evaluation(run)
-    assert store.evaluations(run) == 2
-    store.finish(run, whole.record(run).content())
-    assert [record.id for record in store.trials()] == [run]
+    asks = SimpleNamespace(conditions=("clean",))
+    training = TrainJob(
+        identity=identity("vit", 5, 0), trial=asks, dataset="digits", train_images=50, classes=10
+    )
+    assert training.id == run
+    trial = whole.trial(run)
+    (evaluating,) = evaluations(training)
+    store.finish(training, trial.model_copy(update={"evaluation": None}).content())
+    assert not store.has(training)  # its weights are still needed
+    store.files(run).weights.touch()
+    assert store.has(training) and store.is_begun(run) and store.results() == []
+    looks = store.files_of(evaluating)
+    store.count_look(looks)
+    store.count_look(looks)
+    assert store.looks(looks) == 2
+    store.finish(evaluating, trial.evaluation.content())
+    assert [record.id for record in store.results()] == [run] and store.has(evaluating)
     assert not store.is_begun(run) and store.error(run) is None
-    assert [path.name for path in folder.iterdir()] == ["record.json"]
+    store.files(run).weights.unlink()
+    assert store.has(training) and [path.name for path in folder.iterdir()] == ["record.json"]
+    assert [path.name for path in looks.folder.iterdir()] == ["record.json"]
 
 
 def test_a_record_that_is_none_is_not_written(tmp_path):
     store = RunStore(tmp_path)
     store.prepare()
     with pytest.raises(StoreError, match=r"record.json: damaged: key .* is missing"):
-        store.finish("a", {"id": "a"})
-    assert store.trials() == [] and not (tmp_path / "runs" / "a").exists()
+        store.finish(
+            TrainJob(identity={}, trial=None, dataset="digits", train_images=50, classes=10), {"id": "a"}
+        )
+    assert store.results() == [] and not list((tmp_path / "runs").iterdir())
 
 
 def test_a_damaged_note_of_an_unfinished_run_is_named_and_done_without(tmp_path, caplog):
     store = RunStore(tmp_path)
     store.prepare()
-    store.add_elapsed("a", 2.0)
-    store.note_error("a", "out of memory")
+    files = store.files("a")
+    store.add_elapsed(files, 2.0)
+    store.note_error(files, "out of memory")
     store.keep_processes("p", [{"outcome": "measured"}])
-    assert (store.elapsed("a"), len(store.processes("p")), store.state("a")) == (2.0, 1, "errored")
-    for path in (store.files("a").elapsed, store.files("a").error, store.processes_of("p")):
+    assert (store.elapsed(files), len(store.processes("p")), store.state("a")) == (2.0, 1, "errored")
+    for path in (files.elapsed, files.error, store.processes_of("p")):
         path.write_text("{}")
-    assert (store.elapsed("a"), store.processes("p"), store.state("a")) == (0.0, [], "missing")
+    assert (store.elapsed(files), store.processes("p"), store.state("a")) == (0.0, [], "missing")
     assert len(caplog.messages) == 3
-    (tmp_path / "runs" / "a" / "evaluations.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"evaluations.json"):  # looks at the test set are never forgotten
-        store.count_evaluation("a")
+    files.looks.write_text("{}")
+    with pytest.raises(StoreError, match=r"looks.json"):  # looks at the test set are never forgotten
+        store.count_look(files)
 
 
 def hold(root, ready):
@@ -122,7 +141,7 @@ def test_a_run_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
 def test_a_listing_that_did_not_change_is_not_written_again(tmp_path):
     store = RunStore(tmp_path)
     listing = {
-        "format": 1, "suite": "s", "title": "", "description": "", "fingerprint": "f", "settings": [],
+        "format": 2, "suite": "s", "title": "", "description": "", "fingerprint": "f", "settings": [],
         "delta": 0.01, "contestants": {}, "comparisons": [], "trials": [], "profiles": [],
     }  # fmt: skip
     store.write_suite(Listing.model_validate(listing))

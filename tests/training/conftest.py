@@ -37,7 +37,7 @@ def tiny(tmp_path) -> Path:
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a suite file into a store below the test's folder; returns the store and the outcomes."""
+    """Runs a suite file into a store below the test's folder; returns the store and how each trial ended."""
 
     def call(
         path,
@@ -49,7 +49,7 @@ def run(tmp_path):
         data_dir=None,
         **options,
     ):
-        from bench.running.engine import InProcess
+        from bench.running.engines.in_process import InProcess
         from bench.running.runner import run_suite
         from bench.running.workspace import Workspace
         from bench.spec.suite import load_suite
@@ -62,9 +62,9 @@ def run(tmp_path):
             load_suite(str(path), settings),
             workspace,
             InProcess(),
-            follow=follow or (lambda resolved: Silent()),
+            follow=follow or (lambda job: Silent()),
             should_stop=should_stop,
-            ended=outcomes.append,
+            ended=lambda outcome: outcomes.append(outcome) if outcome.ends_trial else None,
             **options,
         )
         return RunStore(workspace.results), outcomes

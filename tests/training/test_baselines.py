@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from bench.data import draw_subset, open_dataset
 from bench.data.base import Dataset
-from bench.planning.plan import Resolver, plan
+from bench.planning.plan import Resolver, trials_of
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
 from bench.training.baselines import Stopped, majority_class, measure_baselines, nearest_classes, raw_pixels
@@ -98,7 +98,7 @@ def test_each_subset_and_draw_has_a_record_of_its_own(tmp_path):
     store = RunStore(tmp_path / "store")
     store.prepare()
     resolver = Resolver(tmp_path, tmp_path, store.root)
-    trials = resolver.resolve_all(plan(load_suite(str(tmp_path / "two.toml"))))
+    trials = resolver.resolve_all(trials_of(load_suite(str(tmp_path / "two.toml"))))
     assert measure_baselines(trials, resolver.dataset, store, should_stop=lambda: True) == 0
     assert measure_baselines(trials, resolver.dataset, store) == 3
     places = {(r.shots, r.draw_seed, r.data.train_images) for r in store.baselines()}

@@ -14,8 +14,9 @@ from torch import nn
 from training.conftest import SUITE
 
 from bench.networks.weight_file import read_tensors, tensors_as_bytes
-from bench.planning.plan import Resolver, plan
-from bench.running.engine import InProcess
+from bench.planning.plan import Resolver, plan, trials_of
+from bench.running.engines.in_process import InProcess
+from bench.running.queue import Queue
 from bench.running.workspace import Workspace
 from bench.spec.suite import load_suite
 from bench.training import checkpoint, evaluate
@@ -40,11 +41,11 @@ def train_one(folder, results, observer):
     """Runs the ResNet of the tiny suite; gives its folder in the store."""
     (folder / "tiny.toml").write_text(SUITE)
     workspace = Workspace(folder, folder / "weights", folder / results, "cpu")
-    (resolved,) = Resolver(folder, folder, workspace.results).resolve_all(
-        trial for trial in plan(load_suite(str(folder / "tiny.toml"))) if trial.contestant == "resnet"
+    (job,) = Resolver(folder, folder, workspace.results).resolve_all(
+        trial for trial in trials_of(load_suite(str(folder / "tiny.toml"))) if trial.contestant == "resnet"
     )
-    list(InProcess().run([resolved], workspace, lambda _: observer))
-    return workspace.results / "runs" / resolved.id
+    list(InProcess().run(Queue(plan([job], workspace.store)), workspace, lambda _: observer))
+    return workspace.results / "runs" / job.id
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +146,12 @@ def test_stopping_while_images_are_evaluated_changes_no_number_and_loses_none(ma
 
     for phase, calls in (("evaluating val", 2), ("evaluating val", 1), ("evaluating test", 4)):
         folder = train_one(tmp_path, "store", Watching(phase, calls))
-        assert not (folder / "record.json").exists()
+        assert (folder / "record.json").exists() == (phase == "evaluating test")
+        assert not list(tmp_path.glob("store/evaluations/*/record.json"))
     train_one(tmp_path, "store", Watching("", 1))
     weights = load_file(folder / "weights.safetensors")
     assert all(np.array_equal(weights[name], value) for name, value in made[1].items())
-    assert not list(folder.glob("logits-*"))
+    assert not list(tmp_path.glob("store/*/*/logits-*"))
     # 200 images of val at each of the looks, 600 of test, none of them twice.
     history = pd.read_parquet(folder / "history.parquet")
     looks = int(history["val_top1"].notna().sum())

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-import bench.running.trial as trial_module
+import bench.running.attempt as attempt_module
+import bench.running.execute as execute_module
 import bench.training.train_network as train_network
 from bench.errors import DeviceError, StoreError
 from bench.training.loss import CrossEntropy
@@ -71,7 +72,7 @@ def test_damaged_data_are_told_before_training_and_the_others_are_done(photos, r
     store, (bad, good) = run(photos)
     assert (bad.status, good.status) == ("errored", "finished") and len(trained) == 1
     assert "bad/test/dog/1.jpg: cannot be decoded" in bad.message and "\n" not in bad.message
-    assert store.error(bad.resolved.id).message == bad.message
+    assert store.error(bad.job.training.id).message == bad.message
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_damaged_data_are_told_before_training_and_the_others_are_done(photos, r
     ],
 )
 def test_whatever_a_trial_raises_is_noted_and_the_next_is_run(tiny, run, monkeypatch, error):
-    fit, calls = trial_module.fit, []
+    fit, calls = execute_module.fit, []
 
     def failing(inputs):
         calls.append(inputs)
@@ -92,23 +93,23 @@ def test_whatever_a_trial_raises_is_noted_and_the_next_is_run(tiny, run, monkeyp
             raise error
         return fit(inputs)
 
-    monkeypatch.setattr(trial_module, "fit", failing)
+    monkeypatch.setattr(execute_module, "fit", failing)
     store, (first, second) = run(tiny)
     assert (first.status, second.status) == ("errored", "finished")
-    assert "\n" not in first.message and store.error(first.resolved.id).attempts == 1
-    details = (store.folder_of("runs", first.resolved.id) / "error.txt").read_text()
+    assert "\n" not in first.message and store.error(first.job.training.id).attempts == 1
+    details = (store.folder_of("runs", first.job.training.id) / "error.txt").read_text()
     assert "Traceback" in details and "failing" in details
     store, (again,) = run(tiny)
     assert again.status == "finished"
-    assert not (store.folder_of("runs", first.resolved.id) / "error.txt").exists()
+    assert not (store.folder_of("runs", first.job.training.id) / "error.txt").exists()
 
 
 def test_a_gpu_that_computes_no_more_ends_the_run_in_one_line(tiny, run, monkeypatch):
     def failing(inputs):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(trial_module, "fit", failing)
-    monkeypatch.setattr(trial_module, "computes", lambda device: False)
+    monkeypatch.setattr(execute_module, "fit", failing)
+    monkeypatch.setattr(attempt_module, "computes", lambda device: False)
     with pytest.raises(DeviceError, match="computes no more, after: .*illegal memory access") as caught:
         run(tiny)
     assert "\n" not in str(caught.value)
@@ -147,7 +148,7 @@ def test_a_store_that_is_removed_while_running_is_noticed(tiny, run, tmp_path):
     whole, expected = run(tiny, results="undisturbed")
     removed = []
 
-    def remove(resolved):
+    def remove(job):
         from bench.training.observer import Silent
 
         if not removed:
@@ -159,23 +160,23 @@ def test_a_store_that_is_removed_while_running_is_noticed(tiny, run, tmp_path):
     store, _ = run(tiny)
     assert store.names("runs") == whole.names("runs") and store.suites().keys() == {"tiny"}
     for outcome in expected:
-        assert store.record(outcome.resolved.id).metrics == outcome.record.metrics
+        assert store.result(outcome.job.training.id).metrics == outcome.record.metrics
 
 
 @pytest.mark.parametrize("folder", ["runs", "suites", "profiles"])
 def test_a_part_of_the_store_that_is_removed_is_noticed(tiny, run, tmp_path, folder):
-    """After the first trial ended."""
+    """After the first trial was evaluated."""
     from bench.training.observer import Silent
 
     begun = []
 
-    def remove(resolved):
-        begun.append(resolved)
-        if len(begun) == 2:
+    def remove(job):
+        begun.append(job)
+        if len(begun) == 3:
             shutil.rmtree(tmp_path / "store" / folder)
         return Silent()
 
-    if folder == "profiles":  # are counted again by the same command; no trial is lost
+    if folder != "suites":  # are made again by the same command
         run(tiny, follow=remove)
     else:
         with pytest.raises(StoreError, match="removed while this ran"):
@@ -195,11 +196,11 @@ def test_a_file_where_a_folder_of_the_store_should_be(tiny, run, tmp_path, name)
 
 def test_what_a_kill_in_the_last_moment_left_is_removed(tiny, run):
     store, (outcome, _) = run(tiny)
-    folder = store.folder_of("runs", outcome.resolved.id)
+    folder = store.folder_of("runs", outcome.job.training.id)
     left = (
         "checkpoint.pt",
         "training.json",
-        "evaluations.json",
+        "looks.json",
         "elapsed.json",
         ".record.json.0123456789ab.part",
     )
@@ -218,7 +219,7 @@ def test_the_time_of_all_processes_counts(tiny, run, monkeypatch):
         clock[0] += 1e-4
         return clock[0]
 
-    monkeypatch.setattr(trial_module.time, "perf_counter", tick)
+    monkeypatch.setattr(attempt_module.time, "perf_counter", tick)
 
     class Slow(Silent):
         """Its trial takes 100 s, and is stopped by then where asked for."""
@@ -235,8 +236,10 @@ def test_the_time_of_all_processes_counts(tiny, run, monkeypatch):
             return self.stop and self.training
 
     store, (stopped,) = run(tiny, only=["vit"], follow=lambda _: Slow(True))
-    assert stopped.status == "stopped" and store.elapsed(stopped.resolved.id) == pytest.approx(100, abs=1)
+    assert stopped.status == "stopped" and store.elapsed(store.files(stopped.job.id)) == pytest.approx(
+        100, abs=1
+    )
     _, (finished,) = run(tiny, only=["vit"], follow=lambda _: Slow(False))
     assert finished.record.wall_s == pytest.approx(100, abs=2)
-    assert not (store.folder_of("runs", stopped.resolved.id) / "elapsed.json").exists()
-    assert json.loads((store.record_of("runs", stopped.resolved.id)).read_text())["gpu"] is None
+    assert not (store.folder_of("runs", stopped.job.training.id) / "elapsed.json").exists()
+    assert json.loads((store.record_of("runs", stopped.job.training.id)).read_text())["gpu"] is None

@@ -19,16 +19,17 @@ def test_the_stored_network_predicts_what_is_stored(tiny, run, tmp_path):
     """By a plain pass over the test images, which are scikit-learn's digits at their own size of 8 px."""
     store, outcomes = run(tiny)
     for outcome in outcomes:
-        record, files = outcome.record, store.files(outcome.resolved.id)
+        record, files = outcome.record, store.files(outcome.job.training.id)
         card = find_card(record.model.name)
         network = read_network(files.weights, card, outputs=10, input_size=16).eval()
-        inputs = Inputs.open(outcome.resolved, Resolver(tmp_path, tmp_path, None), "cpu", files, Silent())
+        inputs = Inputs.open(outcome.job.training, Resolver(tmp_path, tmp_path, None), "cpu", files, Silent())
         with torch.inference_mode():
             pixels = torch.from_numpy(np.array(inputs.decode("test")))
             logits = network(inputs.pipeline.evaluate(pixels))
-        predictions = pd.read_parquet(files.predictions)
+        own = store.evaluation_files(record.id)
+        predictions = pd.read_parquet(own.predictions)
         assert (predictions["predicted"].to_numpy() == logits.argmax(1).numpy()).all()
-        stored = np.load(files.probabilities).astype(np.float32)
+        stored = np.load(own.probabilities).astype(np.float32)
         np.testing.assert_allclose(logits.softmax(1).numpy(), stored, atol=1e-3)
 
 

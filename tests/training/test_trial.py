@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score, log_loss, recall_score, top_k_accuracy_score
 
-import bench.running.trial as trial_module
+import bench.running.execute as execute_module
 import bench.training.train_network as train_network
 from bench.training.evaluate import predict
 from bench.training.inputs import Inputs
@@ -16,7 +16,7 @@ from bench.training.observer import Silent
 
 
 def weights(store, outcome):
-    return load_file(store.files(outcome.resolved.id).weights)
+    return load_file(store.files(outcome.job.training.id).weights)
 
 
 def same(first, second):
@@ -28,7 +28,7 @@ def test_a_finished_trial_is_stored_whole(tiny, run):
     store, outcomes = run(tiny)
     assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
     for outcome in outcomes:
-        record = store.record(outcome.resolved.id)
+        record = store.result(outcome.job.training.id)
         folder = store.folder_of("runs", record.id)
         assert record == outcome.record
         assert record.data.train_images == 30 and record.test_evaluations == 1
@@ -36,11 +36,12 @@ def test_a_finished_trial_is_stored_whole(tiny, run):
         assert record.steps == 12 and record.images_seen == 96 and record.epochs == 4
         assert sorted(path.name for path in folder.iterdir()) == [
             "history.parquet",
-            "predictions.parquet",
-            "probabilities.npy",
             "record.json",
             "weights.safetensors",
         ]
+        evaluated = store.folder_of("evaluations", record.evaluation.id)
+        names = ["predictions.parquet", "probabilities.npy", "record.json"]
+        assert sorted(path.name for path in evaluated.iterdir()) == names
         history = pd.read_parquet(folder / "history.parquet")
         assert history["step"].tolist() == list(range(1, 13))
         assert history["val_top1"].iloc[-1] == pytest.approx(record.metrics.val_top1)
@@ -50,7 +51,7 @@ def test_metrics_are_those_of_scikit_learn(tiny, run):
     store, (outcome, _) = run(tiny)
     record = outcome.record
     labels = store.labels(record.data)["label"].to_numpy()
-    probabilities = np.load(store.files(record.id).probabilities).astype(np.float64)
+    probabilities = np.load(store.evaluation_files(record.id).probabilities).astype(np.float64)
     probabilities /= probabilities.sum(1, keepdims=True)
     metrics = record.metrics
     assert len(labels) == record.data.test_images == 600
@@ -59,7 +60,7 @@ def test_metrics_are_those_of_scikit_learn(tiny, run):
     recall = recall_score(labels, probabilities.argmax(1), average="macro")
     assert metrics.mean_per_class == pytest.approx(recall, abs=2e-3)
     assert metrics.nll == pytest.approx(log_loss(labels, probabilities), abs=2e-3)
-    predictions = pd.read_parquet(store.predictions_of("runs", record.id))
+    predictions = store.predictions(record)
     assert (predictions["predicted"] == labels).mean() == metrics.top1
     assert ((predictions["rank"] == 0) == (predictions["predicted"] == labels)).all()
 
@@ -68,7 +69,7 @@ def test_one_seed_gives_one_result_and_another_gives_another(tiny, run):
     first, (a, _) = run(tiny, results="first", replicates=2, only=["vit"])
     second, outcomes = run(tiny, results="second", replicates=2, only=["vit"])
     assert same(weights(first, a), weights(second, outcomes[0]))
-    folders = [store.predictions_of("runs", a.resolved.id) for store in (first, second)]
+    folders = [store.evaluation_files(a.job.training.id).predictions for store in (first, second)]
     assert folders[0].read_bytes() == folders[1].read_bytes()
     assert not same(weights(second, outcomes[0]), weights(second, outcomes[1]))
 
@@ -103,23 +104,23 @@ def test_interrupted_equals_uninterrupted(tiny, run, model):
     for stops in (3, 5):
         run(tiny, results="parts", settings=settings, only=[model], follow=lambda _, n=stops: StopAt(n))
     parts, (resumed,) = run(tiny, results="parts", settings=settings, only=[model])
-    assert resumed.resolved.id == uninterrupted.resolved.id
+    assert resumed.job.training.id == uninterrupted.job.training.id
     assert same(weights(whole, uninterrupted), weights(parts, resumed))
     histories = [
-        pd.read_parquet(store.files(resumed.resolved.id).history).drop(columns="images_per_s")
+        pd.read_parquet(store.files(resumed.job.training.id).history).drop(columns="images_per_s")
         for store in (whole, parts)
     ]
     pd.testing.assert_frame_equal(*histories)
     assert uninterrupted.record.metrics == resumed.record.metrics
-    assert not parts.is_begun(resumed.resolved.id)
+    assert not parts.is_begun(resumed.job.training.id)
 
 
 def test_a_stopped_trial_keeps_its_checkpoint_and_does_not_count(tiny, run):
     store, outcomes = run(tiny, only=["vit"], follow=lambda _: StopAt(4))
     (outcome,) = outcomes
     assert outcome.status == "stopped"
-    assert store.is_begun(outcome.resolved.id) and not store.is_done(outcome.resolved.id)
-    assert store.trials() == []
+    assert store.is_begun(outcome.job.training.id) and not store.is_done(outcome.job.training.id)
+    assert store.results() == []
 
 
 def test_the_test_split_is_opened_after_everything_is_chosen(tiny, run, monkeypatch):
@@ -130,8 +131,8 @@ def test_the_test_split_is_opened_after_everything_is_chosen(tiny, run, monkeypa
     monkeypatch.setattr(
         Inputs, "labels", lambda self, split: events.append(f"{split} labels") or labels(self, split)
     )
-    original = trial_module.fit
-    monkeypatch.setattr(trial_module, "fit", lambda inputs: (original(inputs), events.append("chosen"))[0])
+    original = execute_module.fit
+    monkeypatch.setattr(execute_module, "fit", lambda inputs: (original(inputs), events.append("chosen"))[0])
     settings = ("comparison.recipe=tutorial", "recipe.head_outputs=10", "recipe.budget.epochs=2")
     run(tiny, only=["vit"], settings=settings)
     before, after = events[: events.index("chosen")], events[events.index("chosen") :]
@@ -166,7 +167,7 @@ def test_divergence_is_an_outcome_with_its_reason(tiny, run):
     settings = ("recipe.optimizer.lr=1e6",)
     store, (outcome,) = run(tiny, only=["vit"], settings=settings)
     assert outcome.status == "diverged" and "step" in outcome.record.reason
-    assert store.is_done(outcome.resolved.id)
+    assert store.is_done(outcome.job.training.id)
     assert outcome.record.test_evaluations == 0 and outcome.record.metrics.top1 is None
 
 
@@ -189,18 +190,19 @@ def test_out_of_memory_says_which_batch_would_fit(tiny, run, monkeypatch):
     store, outcomes = run(tiny)
     assert [outcome.status for outcome in outcomes] == ["errored", "errored"]
     assert "2 would fit: --set recipe.budget.batch_size=2" in outcomes[0].message
-    assert store.error(outcomes[0].resolved.id).attempts == 1 and not store.trials()
+    assert store.error(outcomes[0].job.training.id).attempts == 1 and not store.results()
     monkeypatch.undo()
     store, outcomes = run(tiny)
     assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
-    assert store.error(outcomes[0].resolved.id) is None
+    assert store.error(outcomes[0].job.training.id) is None
 
 
 def test_one_replicate_of_every_cell_comes_before_the_second_of_any(tiny, run):
     settings = ("comparison.shots=[2, 3]", "recipe.budget.epochs=1", "recipe.budget.min_steps=1")
     _, outcomes = run(tiny, settings=settings, replicates=2)
     order = [
-        (o.resolved.trial.replicate, o.resolved.trial.shots, o.resolved.trial.contestant) for o in outcomes
+        (o.job.training.trial.replicate, o.job.training.trial.shots, o.job.training.trial.contestant)
+        for o in outcomes
     ]
     cells = [(shots, key) for shots in (2, 3) for key in ("vit", "resnet")]
     assert order == [(replicate, *cell) for replicate in (0, 1) for cell in cells]
@@ -208,7 +210,7 @@ def test_one_replicate_of_every_cell_comes_before_the_second_of_any(tiny, run):
 
 def test_running_again_does_nothing(tiny, run, monkeypatch):
     run(tiny)
-    monkeypatch.setattr(trial_module, "fit", lambda inputs: pytest.fail("trained again"))
+    monkeypatch.setattr(execute_module, "fit", lambda inputs: pytest.fail("trained again"))
     _, outcomes = run(tiny)
     assert outcomes == []
 
@@ -223,10 +225,11 @@ def test_stopped_is_raised_while_evaluating_too(tiny, run, monkeypatch):
         def should_stop(self):
             return self.evaluating
 
-    store, (outcome,) = run(tiny, only=["vit"], follow=lambda _: StopInEvaluation())
-    assert outcome.status == "stopped" and not store.is_done(outcome.resolved.id)
+    observer = StopInEvaluation()
+    store, (outcome,) = run(tiny, only=["vit"], follow=lambda _: observer)
+    assert outcome.status == "stopped" and not store.is_done(outcome.job.training.id)
     # What was trained is kept, all of it, and not trained again.
-    files = store.files(outcome.resolved.id)
+    files = store.files(outcome.job.training.id)
     before = files.weights.read_bytes()
     monkeypatch.setattr(train_network, "Trainer", lambda *args, **how: pytest.fail("trained again"))
     _, (outcome,) = run(tiny, only=["vit"])

@@ -17,11 +17,11 @@ from training.reference import Data, plain_loop
 
 from bench.data import open_dataset
 from bench.networks import find_card
-from bench.planning.plan import Resolver, plan
-from bench.spec.job import Resolved
+from bench.planning.plan import Resolver, trials_of
+from bench.spec.job import TrainJob
 from bench.spec.recipe import load_recipe, recipe_names
 from bench.spec.suite import load_suite
-from bench.store.run_files import RunFiles
+from bench.store.job_files import JobFiles
 from bench.training.fit import fit
 from bench.training.inputs import Inputs
 from bench.training.observer import Silent
@@ -33,7 +33,7 @@ MODELS = {"vit": "vit_digits", "resnet": "resnet_digits"}
 
 def resolved_trial(
     folder: Path, recipe: str, model: str, settings: tuple[str, ...] = (), *, weights="none", replicate=1
-) -> Resolved:
+) -> TrainJob:
     """A trial of six steps, in two epochs, as a suite's file asks for it."""
     path = folder / "wiring.toml"
     path.write_text(f"""
@@ -56,15 +56,15 @@ input_size = {SIZE}
 """)
     trained = load_recipe(recipe).budget
     settings = (*settings, "recipe.budget.min_steps=0") if trained.min_steps else settings
-    trial = next(t for t in plan(load_suite(str(path), settings)) if t.replicate == replicate)
+    trial = next(t for t in trials_of(load_suite(str(path), settings)) if t.replicate == replicate)
     made = Resolver(folder, folder, None).resolve(trial)
-    assert isinstance(made, Resolved), made
+    assert isinstance(made, TrainJob), made
     return made
 
 
-def trained_weights(resolved: Resolved, folder: Path) -> dict[str, torch.Tensor]:
+def trained_weights(resolved: TrainJob, folder: Path) -> dict[str, torch.Tensor]:
     """The weights that count, of a trial run by the harness."""
-    files = RunFiles(folder / resolved.id)
+    files = JobFiles(folder / resolved.id)
     model, training = fit(Inputs.open(resolved, Resolver(folder, folder, None), "cpu", files, Silent()))
     assert training.steps == 6 and training.epochs == 2 and training.images_seen == 48
     return dict(model.tensors())
@@ -105,7 +105,7 @@ def plain_network(model: str, seed: int, outputs: int, drop_path: float) -> torc
 
 
 def plain_weights(
-    resolved: Resolved, *, weights: Path | None = None, outputs=10, keep_head=False, replicate=1, **how
+    resolved: TrainJob, *, weights: Path | None = None, outputs=10, keep_head=False, replicate=1, **how
 ) -> dict[str, torch.Tensor]:
     """The weights that a plain loop gives for the same trial."""
     recipe, card = resolved.trial.recipe, find_card(resolved.trial.model)
@@ -176,7 +176,7 @@ def test_a_trial_is_a_plain_loop_of_torch_and_timm(recipe, model, precision, tmp
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory) -> tuple[Resolved, dict[str, torch.Tensor]]:
+def usual(tmp_path_factory) -> tuple[TrainJob, dict[str, torch.Tensor]]:
     """A trial in which everything random is on, and its weights."""
     folder = tmp_path_factory.mktemp("usual")
     resolved = resolved_trial(folder, "strong-scratch", "vit")

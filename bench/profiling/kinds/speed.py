@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bench.profiling.config import LimitConfig, NetworkConfig
-from bench.profiling.job import ProfileJob
+from bench.profiling.job import ProfileJob, profile_job
 from bench.profiling.kind import NETWORK, RATES, Fields, NetworkKind
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ class Speed(NetworkKind):
     def limits(self, job: ProfileJob[NetworkConfig]) -> list[ProfileJob[LimitConfig]]:
         device, threads = job.config.device, job.config.threads
         return [
-            ProfileJob("matmul", LimitConfig(device, threads, job.config.precision), job.budget),
-            ProfileJob("bandwidth", LimitConfig(device, threads), job.budget),
+            profile_job("matmul", LimitConfig(device, threads, job.config.precision), job.budget),
+            profile_job("bandwidth", LimitConfig(device, threads), job.budget),
         ]
 
     def summary(self, row: "Row", images_per_s: float, session: "Session") -> Fields:

@@ -6,7 +6,7 @@ from bench.report.blocks import Code, Column, Section, Table, number
 from bench.report.commands import STORE, RerunCommands
 from bench.report.evidence import Evidence
 from bench.report.text import count, listed
-from bench.store.records import ProfileRecord, TrialRecord
+from bench.store.records import ProfileRecord, Result
 
 
 def machines(evidence: Evidence) -> Section:
@@ -16,7 +16,7 @@ def machines(evidence: Evidence) -> Section:
     timed = [profile for profile in evidence.profiles if profile.machine]
     if not ran and not timed:
         return Section.not_measured("machines", title, "no trial of this suite has an outcome yet")
-    every: list[TrialRecord | ProfileRecord] = [*ran, *timed]
+    every: list[Result | ProfileRecord] = [*ran, *timed]
     facts = pd.DataFrame(
         {
             "machine": record.machine,

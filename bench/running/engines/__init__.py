@@ -1,0 +1,64 @@
+"""Engines: whatever does jobs, each a file here. A job is plain data, so it can be done anywhere.
+
+`bench.running.attempt` is what every engine does with one job; an engine decides where, and how many at once.
+A file holds `make(jobs, threads) -> Engine`, for so many jobs at once with so many threads each.
+"""
+
+import pkgutil
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from bench.errors import InputError, did_you_mean
+from bench.machine import machine_facts
+from bench.running.attempt import Follow, Outcome
+from bench.running.queue import Queue
+from bench.spec.job import Trial
+
+if TYPE_CHECKING:
+    from bench.running.workspace import Workspace
+
+# For which trials several processes are started without being asked for, and how many at most: each takes
+# some hundred MB of memory, and as long to start as a few such trials take.
+SMALL_INPUT = 64
+TRIALS_A_PROCESS = 4
+MOST_JOBS = 8
+
+
+class Engine(Protocol):
+    """Does jobs somewhere, in the order given as far as it can; `description` says where, for the user."""
+
+    description: str
+
+    def run(self, queue: Queue, workspace: "Workspace", follow: Follow) -> Iterator[Outcome]:
+        """Take jobs from the queue until it is empty, tell it how each ended, and yield that.
+
+        Once one was `stopped`, no other is begun.
+        """
+
+
+def choose_engine(trials: Sequence[Trial], device: str, jobs: int | None, name: str | None = None) -> Engine:
+    """The engine of a name for these trials, with `jobs` at once, or as many as suit them.
+
+    Networks for small images gain nothing from a second thread, so on a CPU they get a process for each core
+    where there are enough trials to repay starting it. Everything else is run one trial at a time.
+
+    Args:
+        name: of a file here; None takes processes for several jobs at once, else this process.
+
+    Raises:
+        InputError: no such engine, or several jobs at once on a GPU.
+    """
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if name is not None and name not in names:
+        raise InputError(f'no engine "{name}"{did_you_mean(name, names)} (engines: {", ".join(names)})')
+    cores = int(machine_facts()["cores"])
+    if jobs is None:
+        small = all(t.recipe.probe is None and t.input_size <= SMALL_INPUT for t in trials)
+        jobs = min(cores, MOST_JOBS, len(trials) // TRIALS_A_PROCESS) if small and device == "cpu" else 1
+    elif jobs > 1 and device != "cpu":
+        raise InputError(f"--jobs {jobs}: trials share no GPU; use --jobs 1, or --device cpu")
+    jobs = max(1, jobs)
+    module = import_module(f"{__name__}.{name or ('processes' if jobs > 1 else 'in_process')}")
+    engine: Engine = module.make(jobs, max(1, cores // jobs))
+    return engine

@@ -1,0 +1,79 @@
+"""Evaluations are jobs of their own, which read the weights that training has stored."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import bench.running.execute as execute_module
+from bench.training.inputs import Inputs
+
+
+@pytest.fixture
+def trained(tiny, run, monkeypatch):
+    """A store whose ViT is trained, and whose evaluation went wrong."""
+    with monkeypatch.context() as patch:
+        patch.setattr(execute_module, "compact", lambda *_: 1 / 0)
+        store, (outcome,) = run(tiny, only=["vit"])
+    assert outcome.status == "errored" and outcome.job.kind == "evaluate"
+    return store, outcome.job.training.id
+
+
+def test_what_went_wrong_is_evaluated_again_and_not_trained(tiny, run, trained, monkeypatch):
+    store, trial = trained
+    assert store.state(trial) == "errored" and "ZeroDivisionError" in store.error(trial).message
+    monkeypatch.setattr(execute_module, "fit", lambda inputs: pytest.fail("trained again"))
+    _, (outcome,) = run(tiny, only=["vit"])
+    assert outcome.status == "finished" and store.error(trial) is None
+    # Outputs met the labels both times.
+    assert store.result(trial).test_evaluations == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.write_bytes(b"x" + path.read_bytes()[1:]), lambda path: path.unlink()]
+)
+def test_weights_that_are_lost_before_the_evaluation_are_trained_again(tiny, run, trained, caplog, damage):
+    store, trial = trained
+    before = load_file(store.files(trial).weights)
+    damage(store.files(trial).weights)
+    _, (outcome,) = run(tiny, only=["vit"])
+    assert outcome.status == "finished"
+    assert any("weights.safetensors" in line and "trained again" in line for line in caplog.messages)
+    after = load_file(store.files(trial).weights)
+    assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+
+def test_weights_stay_until_they_are_evaluated_and_then_go_where_none_are_kept(tiny, run, monkeypatch):
+    tiny.write_text(tiny.read_text().replace("[models]", "keep_weights = false\n[models]"))
+    there = []
+    evaluate = execute_module.evaluate
+    monkeypatch.setattr(
+        execute_module,
+        "evaluate",
+        lambda job, inputs, *rest: (
+            there.append(inputs.files.weights.exists()) or evaluate(job, inputs, *rest)
+        ),
+    )
+    store, outcomes = run(tiny)
+    assert there == [True, True] and all(outcome.status == "finished" for outcome in outcomes)
+    assert not list(store.root.glob("runs/*/weights.safetensors"))
+    run(tiny)
+    assert there == [True, True]
+
+
+def test_training_cannot_open_the_test_split(tiny, run, monkeypatch):
+    """Images, labels or features: whatever asks for them while training is refused."""
+    opened = []
+    opens = Inputs.open.__func__
+
+    def keep(cls, *arguments, **how):
+        opened.append(opens(cls, *arguments, **how))
+        return opened[-1]
+
+    monkeypatch.setattr(Inputs, "open", classmethod(keep))
+    run(tiny, only=["vit"])
+    training, evaluating = opened
+    for split, inputs in (("test", training), ("train", evaluating), ("val", evaluating)):
+        for ask in (inputs.labels, inputs.images, inputs.positions_of):
+            with pytest.raises(ValueError, match=f"{split} is not opened here"):
+                ask(split)
+    assert len(evaluating.labels("test")) == 600
