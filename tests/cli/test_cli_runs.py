@@ -52,8 +52,17 @@ def runs(store):
     return sorted(path.name for path in (store / "runs").glob("[!.]*"))
 
 
+def evaluation_of(store, run):
+    """The folder of the evaluation of a run."""
+    named = {"evaluation_format": 1, "trial": run, "condition": "clean"}
+    return store / "evaluations" / digest(named)
+
+
 def change(store, run, **parts):
-    path = store / "runs" / run / "record.json"
+    change_file(store / "runs" / run / "record.json", **parts)
+
+
+def change_file(path, **parts):
     record = json.loads(path.read_text())
     for part, values in parts.items():
         record[part] = record[part] | values if isinstance(values, dict) else values
@@ -122,15 +131,16 @@ def test_the_same_again_is_identical_and_leaves_the_store_alone(store, tmp_path)
 
 def test_tolerance_decides_where_numbers_differ(store):
     run = runs(store)[0]
-    top1 = json.loads((store / "runs" / run / "record.json").read_text())["metrics"]["top1"]
-    path = store / "runs" / run / "predictions.parquet"
+    evaluation = evaluation_of(store, run)
+    top1 = json.loads((evaluation / "record.json").read_text())["metrics"]["top1"]
+    path = evaluation / "predictions.parquet"
     frame = pd.read_parquet(path)
     labels = pd.read_parquet(next((store / "labels").glob("*.parquet")))["label"]
     wrong = frame.index[frame["rank"] > 0][:12]
     frame.loc[wrong, "predicted"], frame.loc[wrong, "rank"] = labels[wrong], 0
     frame.to_parquet(path)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
-    change(store, run, metrics={"top1": top1 + 0.02}, predictions_sha256=content)
+    change_file(evaluation / "record.json", metrics={"top1": top1 + 0.02}, predictions_sha256=content)
     differs = vcbench("reproduce", run, "--results", store)
     assert differs.returncode == 1 and "DIFFERS" in differs.stdout and "588 of 600" in differs.stdout
     within = vcbench("reproduce", run, "--results", store, "--tolerance", "2.5")
@@ -170,6 +180,9 @@ def as_another(store, run, identity):
     new = digest(identity)
     (store / "runs" / run).rename(store / "runs" / new)
     change(store, new, id=new, identity=identity)
+    evaluation = evaluation_of(store, new)
+    evaluation_of(store, run).rename(evaluation)
+    change_file(evaluation / "record.json", id=evaluation.name, trial=new)
     return new
 
 
