@@ -81,7 +81,7 @@ def test_equal_files_are_flagged_in_tables_and_report(made, tmp_path):
     table = pd.read_parquet(made / "results/tables/accuracy.parquet")
     assert set(table["test_in_train"]) == {4} and set(table["two_labels"]) == {0}
     run = table.iloc[0]
-    outputs = pd.read_parquet(made / "results/runs" / run["run"] / "predictions.parquet")
+    outputs = pd.read_parquet(RunStore(made / "results").evaluation_files(run["run"]).predictions)
     (path,) = (made / "results/labels").glob("*.parquet")
     truth = pd.read_parquet(path)
     # Classes in the order of their names: "1", "10", "2", five test images of each.
@@ -208,7 +208,7 @@ def one_is_right_alone(store):
     truth = pd.read_parquet(path)["label"]
     right = {}
     for model, runs in table.groupby("model")["run"]:
-        answers = [pd.read_parquet(store / "runs" / run / "predictions.parquet") for run in runs]
+        answers = [pd.read_parquet(RunStore(store).evaluation_files(run).predictions) for run in runs]
         right[model] = [answer["predicted"] == truth for answer in answers]
     a, b = (np.array(own) for own in right.values())
     return bool((a.all(0) & ~b.any(0)).any() or (b.all(0) & ~a.any(0)).any())

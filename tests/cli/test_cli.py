@@ -267,7 +267,7 @@ def test_two_runs_at_once_do_every_trial_once(tmp_path):
     assert len({line.split()[0] for line in lines}) == 4
     looks = [
         json.loads(path.read_text())["test_evaluations"]
-        for path in tmp_path.glob("results/runs/*/record.json")
+        for path in tmp_path.glob("results/evaluations/*/record.json")
     ]
     assert looks == [1, 1, 1, 1]
 

@@ -43,10 +43,10 @@ def table(tmp_path):
 def test_everything_asked_for_is_planned_once(suite):
     planned = planned_profiles(load_suite(suite), (), "cpu")
     assert len({profile.id for profile in planned}) == len(planned)
-    counts = {what: sum(p.kind == what for p in planned) for what in ("cost", "speed", "memory", "energy")}
+    counts = {what: sum(p.what == what for p in planned) for what in ("cost", "speed", "memory", "energy")}
     assert counts == {"cost": 1, "speed": 4, "memory": 4, "energy": 0}
-    assert sum(p.kind == "end_to_end" for p in planned) == 4
-    assert sorted(p.config.path for p in planned if p.kind == "loading") == ["cache", "jpeg"]
+    assert sum(p.what == "end_to_end" for p in planned) == 4
+    assert sorted(p.config.path for p in planned if p.what == "loading") == ["cache", "jpeg"]
 
 
 @pytest.mark.parametrize("name", suite_names())
