@@ -149,7 +149,7 @@ class Trials:
         history = pd.read_parquet(self.workspace.results / "runs" / job.id / "history.parquet")
         steady = float(history["images_per_s"].iloc[1:].median())
         rest = wall - record.details["train_s"]
-        return record | {
+        return record.content() | {
             "steady": steady,
             "fixed_s": rest - sum(creation) - sum(evaluation),
             "model_s": sum(creation),
