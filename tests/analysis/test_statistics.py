@@ -284,6 +284,14 @@ def test_bootstrap_matches_resampling_image_by_image():
     assert bootstrap_per_class(correct, labels, draws=20_000, seed=1) == (mean, low, high)
 
 
+def test_bootstrap_of_one_class_has_the_quantiles_of_a_binomial():
+    n, alpha = 10_000, 0.1
+    _, low, high = bootstrap_per_class([True, False] * (n // 2), [0] * n, draws=40_000, alpha=alpha)
+    ends = stats.binom(n, 0.5).ppf([alpha / 2, 1 - alpha / 2]) / n
+    # A quantile of 40,000 draws is known to about a hundredth of their standard deviation of 50 images.
+    np.testing.assert_allclose([low, high], ends, atol=3 * 0.011 * 50 / n)
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 5))
 def test_mcnemar_counts_how_many_ways_are_as_uneven(only_a, only_b, both):
