@@ -319,3 +319,12 @@ def test_bytes_that_decoding_will_take():
     path = Path(decoded(dataset, "train", **HOW).filename)
     assert expected == path.stat().st_size and bytes_to_decode(dataset, "train", **HOW) == 0
     assert bytes_to_decode(dataset, "val", **HOW) == 0
+
+
+def test_seconds_an_image_are_those_of_the_images_that_were_read(tmp_path, monkeypatch):
+    dataset, read, clock = open_dataset("digits", None, tmp_path), [], iter([5.0, 13.0])
+    counted = replace(dataset, read=lambda i: read.append(i) or dataset.read(i))
+    monkeypatch.setattr(cache.time, "perf_counter", lambda: next(clock))
+    assert cache.seconds_an_image(counted, 4, **HOW) == 2.0
+    last = len(dataset.labels) - 1
+    assert sorted(read) == [0, last // 3, 2 * last // 3, last]
