@@ -149,7 +149,7 @@ class SuiteBars:
         self.bars.start()
         self.bars.update(self.suite, completed=done, total=total)
 
-    def told(self, what: str) -> None:
+    def show(self, what: str) -> None:
         """Show what is being measured without training."""
         self.bars.update(self.suite, numbers=what)
 

@@ -78,7 +78,7 @@ def run_and_tabulate(
             should_stop=stop,
             began=began,
             ended=bars.ended,
-            told=bars.told,
+            log=bars.show,
             warn=warn,
             file=file,
         )

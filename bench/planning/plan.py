@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.spec.card import Card
 
 
-AnyResolved = TypeVar("AnyResolved", bound=TrainJob | Unresolved)
+AnyTrial = TypeVar("AnyTrial", bound=TrainJob | Unresolved)
 Found = TypeVar("Found")
 
 
@@ -256,10 +256,10 @@ class Resolver:
         return distinct(resolved)
 
 
-def distinct(resolved: Iterable[AnyResolved]) -> list[AnyResolved]:
+def distinct(resolved: Iterable[AnyTrial]) -> list[AnyTrial]:
     """Each trial of a contestant in a comparison once: replicates are one trial where nothing is drawn. What
     could not be resolved is kept as it is."""
-    kept: dict[tuple[str, str, str] | int, AnyResolved] = {}
+    kept: dict[tuple[str, str, str] | int, AnyTrial] = {}
     for number, item in enumerate(resolved):
         key: tuple[str, str, str] | int = number
         if isinstance(item, TrainJob):

@@ -126,9 +126,11 @@ def resolve_again(store: RunStore, record: Result, workspace: "Workspace", datas
     old, new = record.identity.content(), found.identity
     if found.id != record.id or canonical(old) != canonical(new):
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-        told = "; ".join(f"{key}: was {_brief(old.get(key))}, is {_brief(new.get(key))}" for key in changed)
+        changes = "; ".join(
+            f"{key}: was {_brief(old.get(key))}, is {_brief(new.get(key))}" for key in changed
+        )
         raise InputError(
-            f"{record.id}: what is here makes another trial ({told or 'of another format'}); "
+            f"{record.id}: what is here makes another trial ({changes or 'of another format'}); "
             "reproduce it with the data, weights and version of vcbench that it was run with"
         )
     return found

@@ -142,7 +142,7 @@ def run_suite(
     should_stop: Callable[[], bool],
     began: Callable[[int, int], None] = lambda done, total: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
-    told: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda line: None,
     file: Path | None = None,
 ) -> Counter[str]:
@@ -151,9 +151,9 @@ def run_suite(
     A trial has ended when it is evaluated, diverged or errored.
 
     Args:
-        began: told how many trials are done, and of how many, before the first.
-        ended: told each outcome of a job.
-        told: what is being measured.
+        began: called with how many trials are done, and of how many, before the first.
+        ended: called with each outcome of a job.
+        log: called with what is being measured.
         warn: called with each line on what is to be known of the data, before anything is trained.
         file: the suite's file, where it did not come with the harness.
 
@@ -187,10 +187,10 @@ def run_suite(
         store.tidy(job)
     done = sum(store.is_done(run) for run in {job.id for job in wanted})
     began(done, len({job.id for job in wanted}))
-    _baselines(wanted, resolver, store, told, should_stop)
+    _baselines(wanted, resolver, store, log, should_stop)
     counts, results = _do_jobs(wanted, workspace, engine, follow, should_stop, ended)
     if not only or PROFILES in only:
-        counts["measured"] = _measure(profiles, store, told, should_stop)
+        counts["measured"] = _measure(profiles, store, log, should_stop)
     store.check_there()
     lost = sorted(run for run in results if not store.is_done(run))
     if lost or store.suite(suite.name) is None:
@@ -257,7 +257,7 @@ def _baselines(
     wanted: list[TrainJob],
     resolver: Resolver,
     store: RunStore,
-    told: Callable[[str], None],
+    log: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> None:
     """Make the baselines that trials will be held against, before the trials; without them these go on."""
@@ -266,17 +266,17 @@ def _baselines(
             wanted,
             resolver.dataset,
             store,
-            progress=lambda done, total: told(f"baselines: {done} of {total} images"),
+            progress=lambda done, total: log(f"baselines: {done} of {total} images"),
             should_stop=should_stop,
         )
     except DataError as error:
-        told(f"no baselines: {error}")
+        log(f"no baselines: {error}")
 
 
 def _measure(
     profiles: Iterable[ProfileJob[Any]],
     store: RunStore,
-    told: Callable[[str], None],
+    log: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> int:
     """Measure what is missing, after the trials; returns how many profiles there are more.
@@ -293,9 +293,9 @@ def _measure(
 
                 _release_gpu()
                 wanted = [profile for profile in asked if not store.has_profile(profile.id)]
-                return sum(1 for _ in measure(wanted, store, log=told, resume=True, should_stop=should_stop))
+                return sum(1 for _ in measure(wanted, store, log=log, resume=True, should_stop=should_stop))
         if not waiting:
-            told("waiting for another process that measures in this store")
+            log("waiting for another process that measures in this store")
         waiting = True
         time.sleep(LOOK_SECONDS)
     return 0

@@ -203,7 +203,7 @@ def test_only_the_store_knows_the_names_of_its_files():
     """`bench/store/layout.py` is the one place where they stand."""
     names = ("record.json", "predictions.parquet", "probabilities.npy", "history.parquet", "samples.parquet")
     names += ("checkpoint.pt", "training.json", "weights.safetensors", "error.json", "elapsed.json")
-    names += ("evaluations.json", "processes.json", "store.json", "ensembles.parquet", "withdrawn.csv")
+    names += ("looks.json", "processes.json", "store.json", "ensembles.parquet", "withdrawn.csv")
     folder = Path(__file__).parents[2] / "bench"
     for path in folder.rglob("*.py"):
         text = path.read_text()

@@ -10,6 +10,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 
 from bench.data import open_dataset
 from bench.spec.recipe import Probe, load_recipe
+from bench.training import probe
 from bench.training.observer import Stopped
 from bench.training.probe import Regression, _splits, expected_seconds, fit
 
@@ -242,3 +243,21 @@ def test_on_flowers_the_same_network_is_ahead_as_without_any_scaling(real_data):
     gaps = {name: gap(way) for name, way in ways.items()}
     assert all(found < 0 for found in gaps.values()), gaps
     assert gap(by(StandardScaler(), REGRESSION)) > 0  # what a scale per feature makes of it
+
+
+def test_the_expected_seconds_of_a_fit_are_its_operations_over_the_rate(monkeypatch):
+    """Two more images cost two more rows of every product: of both ways of each pass, and of the axes."""
+    recipe = load_recipe("linear-probe").probe
+    rate, width, classes = 1e6, 16, 10
+    monkeypatch.setattr(probe, "_multiplications_per_s", lambda: rate)
+    fewer, more = (expected_seconds(images, width, classes, recipe) for images in (1000, 1002))
+    passes = probe.PASSES_FINAL + probe.PASSES_FOLD * recipe.folds
+    assert (more - fewer) * rate == pytest.approx(2 * width * (4 * classes * passes + 2 * width))
+    assert fewer > probe.OVERHEAD_S
+
+
+def test_the_rate_is_of_the_products_that_were_timed(monkeypatch):
+    clock = iter([3.0, 5.0])
+    monkeypatch.setattr(probe.time, "perf_counter", lambda: next(clock))
+    # 10 products of (ROWS, 256) and (256, 64), of two operations a term, in 2 s.
+    assert probe._multiplications_per_s.__wrapped__() == 10 * 2 * probe.ROWS * 256 * 64 / 2
