@@ -137,7 +137,7 @@ ENGINE = '''
 from bench.running.engines.in_process import InProcess
 
 
-def make(jobs, threads):
+def make(jobs, cores, device):
     return Mine()
 
 

@@ -1,6 +1,7 @@
 """From a suite to its trials, from each to the id under which it is stored, and to the jobs to be done."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,8 +28,15 @@ def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | Evalu
     It is asked again after every round: what a job gives may decide which others there are. A trial that
     diverged is not evaluated.
     """
-    jobs: dict[str, TrainJob | EvaluateJob] = {}
+    trials: dict[str, TrainJob] = {}
     for job in training:
+        # A trial of two comparisons is evaluated under the conditions of both.
+        first = trials.setdefault(job.id, job)
+        conditions = tuple(dict.fromkeys(first.trial.conditions + job.trial.conditions))
+        if conditions != first.trial.conditions:
+            trials[job.id] = replace(first, trial=replace(first.trial, conditions=conditions))
+    jobs: dict[str, TrainJob | EvaluateJob] = {}
+    for job in trials.values():
         jobs[job.id] = job
         record = store.trial(job.id)
         if record is None or record.outcome == "finished":

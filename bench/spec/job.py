@@ -114,6 +114,11 @@ def evaluation_identity(trial: str, condition: str) -> dict[str, Any]:
     return {"evaluation_format": EVALUATION_FORMAT, "trial": trial, "condition": condition}
 
 
+def evaluation_id(trial: str, condition: str) -> str:
+    """The id of the evaluation of a trial, by the trial's id."""
+    return digest(evaluation_identity(trial, condition))
+
+
 @dataclass(frozen=True)
 class Unresolved:
     """A trial whose data or weights are not here, and why.

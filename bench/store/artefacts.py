@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
-from bench.files import digest, staged
-from bench.spec.job import CLEAN, evaluation_identity
+from bench.files import staged
+from bench.spec.job import CLEAN, evaluation_id
 from bench.store.job_files import JobFiles
 from bench.store.layout import Layout
 from bench.store.predictions import save_predictions
@@ -39,7 +39,7 @@ class Artefacts(Layout):
 
     def evaluation_files(self, run: str, condition: str = CLEAN) -> JobFiles:
         """Where predictions of a trial lie; those of format 1 lie beside the trial."""
-        files = JobFiles(self.folder_of("evaluations", digest(evaluation_identity(run, condition))))
+        files = JobFiles(self.folder_of("evaluations", evaluation_id(run, condition)))
         return self.files(run) if condition == CLEAN and not files.record.exists() else files
 
     def has_probabilities(self, run: str) -> bool:

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bench.files import digest
 from bench.metrics.accuracy import at_chance
-from bench.spec.job import CLEAN, evaluation_identity
+from bench.spec.job import CLEAN, evaluation_id
 
 # 2: what a trial gave on the test split has a record of its own.
 FORMAT = 2
@@ -46,7 +45,7 @@ def _evaluation_apart(content: dict[str, Any]) -> dict[str, Any]:
     evaluation = {name: before[name] for name in (*CIRCUMSTANCES, *MOVED) if name in before}
     evaluation |= {
         "kind": "evaluation",
-        "id": digest(evaluation_identity(str(content.get("id")), CLEAN)),
+        "id": evaluation_id(str(content.get("id")), CLEAN),
         "trial": content.get("id"),
         "condition": CLEAN,
         "outcome": "finished",

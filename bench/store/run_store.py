@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.errors import StoreError, warn
 from bench.escape import visible
-from bench.files import digest, staged, write_json
-from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_identity, evaluations
+from bench.files import staged, write_json
+from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_id, evaluations
 from bench.store.artefacts import Artefacts
 from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
@@ -99,7 +99,7 @@ class RunStore(Unfinished, Artefacts, Labels):
         trial = self.trial(run)
         if trial is None or trial.outcome == "diverged":
             return None if trial is None else Result.of(trial, None, condition)
-        one = self.evaluation(digest(evaluation_identity(run, condition)))
+        one = self.evaluation(evaluation_id(run, condition))
         if one is None and condition == CLEAN:
             one = trial.evaluation
         return None if one is None else Result.of(trial, one, condition)
@@ -165,7 +165,7 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def evaluations_of(self, runs: Iterable[str], condition: str = CLEAN) -> list[str]:
         """The ids of the evaluations of some trials that have a record of their own."""
-        ids = [digest(evaluation_identity(run, condition)) for run in runs]
+        ids = [evaluation_id(run, condition) for run in runs]
         return [one for one in ids if self.record_of("evaluations", one).exists()]
 
     def hashes(self, kind: Kind, names: Iterable[str]) -> dict[str, str]:
@@ -176,7 +176,7 @@ class RunStore(Unfinished, Artefacts, Labels):
         """What went wrong when a trial, or its evaluation, was last tried, if it is still to be done."""
         if self.is_done(run):
             return None
-        evaluation = JobFiles(self.folder_of("evaluations", digest(evaluation_identity(run, CLEAN))))
+        evaluation = JobFiles(self.folder_of("evaluations", evaluation_id(run, CLEAN)))
         return self.failure(self.files(run)) or self.failure(evaluation)
 
     def is_begun(self, run: str) -> bool:
@@ -276,9 +276,12 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def suites(self) -> dict[str, Listing]:
         """What was run of each suite, by its name."""
-        folder = self.listing_of("").parent
-        found = {path.stem: self.suite(path.stem) for path in sorted(folder.glob("*.json"))}
-        return {name: listing for name, listing in found.items() if listing is not None}
+        listings = {name: self.suite(name) for name in sorted(self.suite_names())}
+        return {name: listing for name, listing in listings.items() if listing is not None}
+
+    def suite_names(self) -> set[str]:
+        """The names of all suites with a listing, whether or not it can be read."""
+        return {path.stem for path in self.listing_of("").parent.glob("*.json")}
 
     def suite(self, name: str) -> Listing | None:
         """What was run of one suite."""

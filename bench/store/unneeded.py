@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from bench.files import digest
-from bench.spec.job import CLEAN, evaluation_identity
+from bench.errors import StoreError
+from bench.spec.job import CLEAN, evaluation_id
 from bench.store.job_files import JobFiles
 from bench.store.run_store import RunStore
 
@@ -20,10 +20,19 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
 
     Args:
         dry_run: only yield them.
+
+    Raises:
+        StoreError: the listing of a suite cannot be read, so that what it needs is not known.
     """
+    suites = store.suites()
+    if unread := sorted(store.suite_names() - suites.keys()):
+        raise StoreError(
+            f"{store.listing_of(unread[0])}: cannot be read, so that nobody knows what this suite needs; "
+            "nothing was removed"
+        )
     asked: dict[str, set[str]] = {}
     keeping: set[str] = set()
-    for suite in store.suites().values():
+    for suite in suites.values():
         for run, entries in suite.runs.items():
             conditions = {one for entry in entries for one in suite.conditions_of(entry)}
             asked.setdefault(run, set()).update(conditions | {CLEAN})
@@ -32,7 +41,7 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
         with store.claim(run) as mine:
             if mine:
                 yield from _remove(_of_trial(store, run, asked.get(run, set()), run in keeping), dry_run)
-    evaluations = {digest(evaluation_identity(run, one)) for run, own in asked.items() for one in own}
+    evaluations = {evaluation_id(run, one) for run, own in asked.items() for one in own}
     for name in store.names("evaluations"):
         with store.claim(name) as mine:
             if mine and (store.evaluation(name) or name not in evaluations):

@@ -203,7 +203,11 @@ def test_how_many_processes(monkeypatch, tmp_path):
     assert isinstance(choose_engine(trials, "cuda", None), InProcess)
     assert isinstance(choose_engine(trials_of(load_suite("cpu")), "cpu", None), InProcess)
     assert isinstance(choose_engine(trials[:1], "cpu", None, "processes"), Processes)
-    assert isinstance(choose_engine(trials, "cpu", 2, "in_process"), InProcess)
+    assert choose_engine(trials[:1], "cpu", 2, "processes").description == "2 processes, 2 threads each"
+    assert isinstance(choose_engine(trials, "cpu", None, "in_process"), InProcess)
+    with pytest.raises(InputError, match="--jobs 2: the engine in_process does one at a time"):
+        choose_engine(trials, "cpu", 2, "in_process")
+    assert choose_engine(trials, "cuda", None, "processes").jobs == 1
     with pytest.raises(InputError, match='no engine "procesess"; did you mean "processes"'):
         choose_engine(trials, "cpu", None, "procesess")
     with pytest.raises(Exception, match="--jobs 2: trials share no GPU"):
@@ -230,3 +234,15 @@ def test_a_search_job_has_no_evaluation(four):
     trials, _ = four
     with pytest.raises(ValueError, match="never sees the test split"):
         evaluations(replace(trials[0], purpose="search"))
+
+
+def test_a_trial_of_two_comparisons_is_evaluated_under_the_conditions_of_both(four):
+    trials, workspace = four
+    first = trials[0]
+    other = replace(first, trial=replace(first.trial, comparison="other", conditions=("clean", "fog")))
+    jobs = plan([first, other], workspace.store)
+    assert [(job.kind, job.training.id) for job in jobs] == [
+        ("train", first.id), ("evaluate", first.id), ("evaluate", first.id),
+    ]  # fmt: skip
+    assert [job.condition for job in jobs[1:]] == ["clean", "fog"]
+    assert {job.training.trial.conditions for job in jobs} == {("clean", "fog")}

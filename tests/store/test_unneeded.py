@@ -78,3 +78,11 @@ def test_what_a_process_has_in_hand_stays(store):
         before = everything(store)
         gc(store)
         assert {path.parent.name for path in gone(store, before)} == {KEPT, DIVERGED}
+
+
+def test_nothing_goes_where_a_suite_cannot_be_read(store):
+    store.listing_of("small").write_text("{")
+    before = everything(store)
+    ran = CliRunner().invoke(app, ["gc", "--results", str(store.root)])
+    assert ran.exit_code != 0 and gone(store, before) == set()
+    assert "small.json: cannot be read" in str(ran.exception)

@@ -1,7 +1,8 @@
 """Engines: whatever does jobs, each a file here. A job is plain data, so it can be done anywhere.
 
 `bench.running.attempt` is what every engine does with one job; an engine decides where, and how many at once.
-A file holds `make(jobs, threads) -> Engine`, for so many jobs at once with so many threads each.
+A file holds `make(jobs, cores, device) -> Engine`, for so many jobs at once (None: as many as suit it) on so
+many cores; it raises InputError where it cannot do so many.
 """
 
 import pkgutil
@@ -47,18 +48,17 @@ def choose_engine(trials: Sequence[Trial], device: str, jobs: int | None, name: 
         name: of a file here; None takes processes for several jobs at once, else this process.
 
     Raises:
-        InputError: no such engine, or several jobs at once on a GPU.
+        InputError: no such engine, or it cannot do so many jobs at once.
     """
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     if name is not None and name not in names:
         raise InputError(f'no engine "{name}"{did_you_mean(name, names)} (engines: {", ".join(names)})')
     cores = int(machine_facts()["cores"])
-    if jobs is None:
-        small = all(t.recipe.probe is None and t.input_size <= SMALL_INPUT for t in trials)
-        jobs = min(cores, MOST_JOBS, len(trials) // TRIALS_A_PROCESS) if small and device == "cpu" else 1
-    elif jobs > 1 and device != "cpu":
-        raise InputError(f"--jobs {jobs}: trials share no GPU; use --jobs 1, or --device cpu")
-    jobs = max(1, jobs)
-    module = import_module(f"{__name__}.{name or ('processes' if jobs > 1 else 'in_process')}")
-    engine: Engine = module.make(jobs, max(1, cores // jobs))
+    if name is None:
+        if jobs is None:
+            small = all(t.recipe.probe is None and t.input_size <= SMALL_INPUT for t in trials)
+            suited = min(cores, MOST_JOBS, len(trials) // TRIALS_A_PROCESS)
+            jobs = max(1, suited) if small and device == "cpu" else 1
+        name = "processes" if jobs > 1 else "in_process"
+    engine: Engine = import_module(f"{__name__}.{name}").make(jobs, cores, device)
     return engine

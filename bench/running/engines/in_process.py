@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bench.errors import InputError
 from bench.running.attempt import Follow, Outcome, attempt
 from bench.running.queue import Queue
 
@@ -10,8 +11,14 @@ if TYPE_CHECKING:
     from bench.running.workspace import Workspace
 
 
-def make(jobs: int, threads: int) -> "InProcess":
-    """The engine; there is no second job at once, and threads are PyTorch's own number."""
+def make(jobs: int | None, cores: int, device: str) -> "InProcess":
+    """The engine; PyTorch has its own number of threads.
+
+    Raises:
+        InputError: several jobs at once.
+    """
+    if jobs not in (None, 1):
+        raise InputError(f"--jobs {jobs}: the engine in_process does one at a time; use --engine processes")
     return InProcess()
 
 

@@ -10,6 +10,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import InputError
 from bench.running.attempt import Follow, Outcome, attempt
 from bench.running.queue import Queue
 from bench.spec.job import EvaluateJob, TrainJob
@@ -26,9 +27,16 @@ GOODBYE_SECONDS = 5.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def make(jobs: int, threads: int) -> "Processes":
-    """The engine."""
-    return Processes(jobs, threads)
+def make(jobs: int | None, cores: int, device: str) -> "Processes":
+    """The engine, with an equal share of the cores for each job.
+
+    Raises:
+        InputError: several jobs at once on a GPU.
+    """
+    jobs = jobs or (cores if device == "cpu" else 1)
+    if jobs > 1 and device != "cpu":
+        raise InputError(f"--jobs {jobs}: trials share no GPU; use --jobs 1, or --device cpu")
+    return Processes(jobs, max(1, cores // jobs))
 
 
 class Processes:
