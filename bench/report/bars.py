@@ -17,6 +17,11 @@ EDGE = "#10151a"
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "", "----", "||||")
 
 
+def bar_title(name: str, after: str) -> str:
+    """A name with what tells its bars apart, which stays whole where the two are too long for a figure."""
+    return shortened(name, TITLE_CHARACTERS - len(after)) + after
+
+
 def stacked_bars(
     name: str,
     titles: Sequence[str],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from bench.report.bars import shares_sentence, stacked_bars
+from bench.report.bars import bar_title, shares_sentence, stacked_bars
 from bench.report.blocks import Column, Field, Figure, Flow, Gallery, Heading, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.measured import ComparableRows, Platform, trusted
@@ -73,17 +73,17 @@ def _figure(measured: MeasuredTable, comparable: ComparableRows, k: int) -> Figu
     evidence, platform = measured.evidence, measured.platform
     rows = measured.in_order(done, ORDER)
     several = done["batch_size"].nunique() > 1
-    titles = [
-        evidence.titles[row["model"]] + (f", batch {count(row['batch_size'])}" if several else "")
-        for row in rows
-    ]
+    models = [evidence.titles[row["model"]] for row in rows]
+    batches = [f", batch {count(row['batch_size'])}" if several else "" for row in rows]
+    titles = [model + batch for model, batch in zip(models, batches, strict=True)]
+    labels = [bar_title(model, batch) for model, batch in zip(models, batches, strict=True)]
     shares = {name: [100 * row[f"{stage}_share"] for row in rows] for stage, name in STAGES.items()}
     kept = ["model", "device", "machine", "precision", "batch_size", "input_size", "images_per_s"]
     kept += [f"{stage}_{unit}" for stage in STAGES for unit in ("ms", "share")]
     sizes = sorted(set(done.get("jpeg_px", pd.Series(dtype=str)).dropna().astype(str)))
     return stacked_bars(
         f"stages-{platform.key}" + (f"-{k + 1}" if k else ""),
-        titles,
+        labels,
         shares,
         x_label="Share of the time from JPEG to label (%)",
         caption=f"Where the time goes from JPEG to label on the {platform.name}: {comparable.setting}; at "
