@@ -11,15 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from bench.store.records import (
-    CostRecord,
-    Listing,
-    MeasuredRecord,
-    ProfileRecord,
-    Result,
-    TrialRecord,
-    upgrade,
-)
+from bench.store.records.listing import Listing
+from bench.store.records.profiles import CostRecord, MeasuredRecord, ProfileRecord
+from bench.store.records.trials import Result, TrialRecord
+from bench.store.records.upgrade import upgrade
 
 CLASSES = 10
 TITLES = {"vit": "ViT-Ti/4", "resnet": "ResNet-18"}

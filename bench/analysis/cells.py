@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bench.metrics.accuracy import at_chance
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, Result, TrialEntry
+    from bench.store.records.listing import Listing, TrialEntry
+    from bench.store.records.trials import Result
 
     Done = tuple[TrialEntry, Result]
 

@@ -20,7 +20,7 @@ from bench.analysis.statistics import MIN_REPLICATES, Contrast
 from bench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from bench.store.records import Result
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 Verdict = Literal["identical", "better", "worse", "equivalent", "inconclusive", "none"]

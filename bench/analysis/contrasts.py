@@ -26,7 +26,8 @@ from bench.analysis.trained import Training, same_model
 from bench.frames import frame
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, Result
+    from bench.store.records.listing import Listing
+    from bench.store.records.trials import Result
 
 CONTRASTS = {
     "suite": "str",

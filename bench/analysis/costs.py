@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.files import canonical
 from bench.frames import frame
-from bench.store.records import CostRecord, ProfileRecord
+from bench.store.records.profiles import CostRecord, ProfileRecord
 
 COST = {
     "model": "str",

@@ -21,7 +21,8 @@ from bench.errors import StoreError, warn
 from bench.frames import frame
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, Result
+    from bench.store.records.listing import Listing
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 ENSEMBLES = {"run_a": "str", "run_b": "str", "top1": "float64"}

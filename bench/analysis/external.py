@@ -15,7 +15,8 @@ from bench.frames import frame
 from bench.metrics import added_metrics
 
 if TYPE_CHECKING:
-    from bench.store.records import ExternalRecord, Result
+    from bench.store.records.external import ExternalRecord
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 EXTERNAL = {

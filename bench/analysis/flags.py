@@ -9,7 +9,7 @@ from bench.analysis.statistics import MIN_REPLICATES
 
 if TYPE_CHECKING:
     from bench.analysis.cells import Cell
-    from bench.store.records import Result
+    from bench.store.records.trials import Result
 
 
 class Flag(Enum):

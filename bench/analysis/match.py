@@ -9,7 +9,8 @@ from bench.analysis.cells import Cell
 from bench.analysis.flags import Flag, Note
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, Result
+    from bench.store.records.listing import Listing
+    from bench.store.records.trials import Result
 
 UNMATCHED_FLOPS = 1.1
 """FLOPs that differ by more than this factor are flagged."""

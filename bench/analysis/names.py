@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.store.records import ExternalRecord, Listing, Result
+    from bench.store.records.external import ExternalRecord
+    from bench.store.records.listing import Listing
+    from bench.store.records.trials import Result
 
 
 def dataset_names(records: "Iterable[Result | ExternalRecord]") -> dict[tuple[str, str], str]:

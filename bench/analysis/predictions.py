@@ -10,7 +10,8 @@ from bench.analysis.statistics import chance_scores
 from bench.errors import StoreError
 
 if TYPE_CHECKING:
-    from bench.store.records import Data, Result
+    from bench.store.records.base import Data
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 

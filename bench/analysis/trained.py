@@ -22,7 +22,8 @@ from bench.frames import frame
 from bench.metrics.accuracy import at_chance
 
 if TYPE_CHECKING:
-    from bench.store.records import BaselineRecord, Result
+    from bench.store.records.baseline import BaselineRecord
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 LEFT_CHANCE = 0.95

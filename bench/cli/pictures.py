@@ -10,7 +10,7 @@ from bench.errors import InputError
 
 if TYPE_CHECKING:
     from bench.report.examples import Pictures
-    from bench.store.records import Result
+    from bench.store.records.trials import Result
 
 
 def refuse_if_committed(folder: Path) -> None:

@@ -102,7 +102,7 @@ def unmatched_pairs(
     from bench.analysis.match import UNMATCHED_FLOPS
     from bench.networks import find_card
     from bench.spec.job import TrainJob
-    from bench.store.records import CostRecord
+    from bench.store.records.profiles import CostRecord
 
     flops = {
         (profile.model, profile.input_size): profile.flops

@@ -15,7 +15,7 @@ from rich.table import Column
 
 from bench.running.attempt import Outcome
 from bench.spec.job import EvaluateJob, TrainJob
-from bench.store.records import Result
+from bench.store.records.trials import Result
 
 # A bar is redrawn at most this often; observers are called at every batch.
 REDRAW_SECONDS = 0.2

@@ -84,7 +84,8 @@ def reproduce(
     from bench.running.reproduce import recount
     from bench.running.reproduce import reproduce as run_again
     from bench.store.lookup import find, record_of
-    from bench.store.records import ExternalRecord, ProfileRecord
+    from bench.store.records.external import ExternalRecord
+    from bench.store.records.profiles import ProfileRecord
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))

@@ -17,7 +17,7 @@ from bench.cli.common import (
 
 if TYPE_CHECKING:
     from bench.exchange.external import TestSet
-    from bench.store.records import ExternalRecord
+    from bench.store.records.external import ExternalRecord
     from bench.store.run_store import RunStore
 
 SHOWN = 20

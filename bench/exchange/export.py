@@ -10,7 +10,7 @@ from bench.files import slug, staged, within, write_text
 from bench.tables.tables import build_tables
 
 if TYPE_CHECKING:
-    from bench.store.records import Result
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 # What a file of speeds has in common: one machine, precision, layout and batch, and images of one size, for

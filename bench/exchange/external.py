@@ -38,7 +38,8 @@ from bench.metrics import added_metrics
 from bench.metrics.accuracy import compact, deduplicated_top1, score
 from bench.store.lookup import known_ids
 from bench.store.predictions import save_predictions
-from bench.store.records import FORMAT, NAME, Data, ExternalRecord
+from bench.store.records.base import FORMAT, Data
+from bench.store.records.external import NAME, ExternalRecord
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:

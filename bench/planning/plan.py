@@ -9,7 +9,8 @@ from bench.data.conditions import check_condition
 from bench.errors import BenchError, DataError, InputError, WeightsError
 from bench.spec.job import CLEAN, TRIAL_FORMAT, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Suite, fingerprint
-from bench.store.records import FORMAT, Listing
+from bench.store.records.base import FORMAT
+from bench.store.records.listing import Listing
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:

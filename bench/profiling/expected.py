@@ -7,7 +7,7 @@ from bench.machine import device_name, machine_name
 from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob
 from bench.profiling.kinds import find_kind
-from bench.store.records import CostRecord, MeasuredRecord, ProfileRecord
+from bench.store.records.profiles import CostRecord, MeasuredRecord, ProfileRecord
 
 # Where nothing was measured here yet: FLOP/s of a core and of a GPU, and FLOPs of a forward pass at 224 px.
 CORE_FLOPS, GPU_FLOPS, FORWARD_FLOPS = 8e10, 3e13, 1e10

@@ -9,7 +9,7 @@ from bench.machine import device_name, machine_name, versions
 from bench.profiling.config import Config, CostConfig, NetworkConfig, round_to_patch
 from bench.spec.job import Job
 from bench.spec.recipe import SIZES
-from bench.store.records import MeasuredRecord, ProfileRecord
+from bench.store.records.profiles import MeasuredRecord, ProfileRecord
 
 PROFILE_FORMAT = 1
 # Of how costs are counted: 2 names 1 x 1 convolutions and linear layers alike.

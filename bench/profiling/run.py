@@ -10,7 +10,7 @@ from bench.profiling.processes import Stopped
 from bench.profiling.samples import UNSTABLE, summarise
 from bench.profiling.scheduler import Row, best_rows, measure_rows, now
 from bench.profiling.session import Session
-from bench.store.records import MeasuredRecord, ProfileRecord
+from bench.store.records.profiles import MeasuredRecord, ProfileRecord
 from bench.store.run_store import RunStore
 
 # The fields of a worker's result that are stored as they are, from its last process.

@@ -12,7 +12,7 @@ from bench.report.measured import Platform
 from bench.report.row_text import rate
 from bench.report.text import decimal, percent, size_phrase, split_label
 from bench.report.verdicts import conclusion, difference, pair_name, short_notes, table_of, verdict
-from bench.store.records import ComparisonEntry
+from bench.store.records.listing import ComparisonEntry
 
 TABLES = {"throughput": "speed", "memory": "memory", "energy": "speed"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.report.evidence import Evidence
 from bench.spec.suite import suite_names
-from bench.store.records import ProfileRecord
+from bench.store.records.profiles import ProfileRecord
 
 STORE = " --results STORE"
 """The folder of the store is the reader's; a report of one store is the same wherever it lies."""

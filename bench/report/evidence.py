@@ -22,7 +22,9 @@ from bench.report.blocks import Field
 from bench.report.cells import Cell
 from bench.report.measured import Headline, Platform, headlines_of, platforms, tables_of
 from bench.report.style import Style, assign_styles
-from bench.store.records import ComparisonEntry, Listing, ProfileRecord, Result
+from bench.store.records.listing import ComparisonEntry, Listing
+from bench.store.records.profiles import ProfileRecord
+from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
 from bench.tables.tables import accuracy_table, history_table
 

@@ -14,7 +14,7 @@ from bench.report.blocks import Figure, Gallery, Heading, Section, flatten
 from bench.report.evidence import Evidence
 from bench.report.figures import MM, WIDTH
 from bench.report.sections.failures import Confusions, largest_measured
-from bench.store.records import Result
+from bench.store.records.trials import Result
 
 Pictures = Callable[[Result], Callable[[int], np.ndarray]]
 """From a trial's record to a function that reads one of its test images, uint8 (h, w, 3), by position."""

@@ -13,7 +13,8 @@ import pandas as pd
 from bench.files import slug
 from bench.frames import frame
 from bench.report.row_text import describe_setting
-from bench.store.records import Listing, ProfileRecord
+from bench.store.records.listing import Listing
+from bench.store.records.profiles import ProfileRecord
 from bench.tables.measured import measured_tables
 
 TIMED = ("speed", "memory", "end_to_end", "loading")

@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from bench.store.records import Listing
+from bench.store.records.listing import Listing
 
 INK, MUTED, GRID, PAPER = "#1d2329", "#66707a", "#dfe3e7", "#ffffff"
 

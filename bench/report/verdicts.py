@@ -4,7 +4,7 @@ from bench.analysis.contrasts import Finding
 from bench.analysis.flags import Flag
 from bench.files import slug
 from bench.report.text import NOT_MEASURED, count, interval, percent, points, size_label
-from bench.store.records import Listing
+from bench.store.records.listing import Listing
 
 NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"

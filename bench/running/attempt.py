@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.errors import BenchError, DeviceError, StoreError, TrialError, WeightsError, first_line, warn
 from bench.machine import commit, computes, device_name, gpu_facts, machine_facts, machine_name, versions
 from bench.spec.job import CLEAN, EvaluateJob, TrainJob
-from bench.store.records import Result, TrialRecord
+from bench.store.records.trials import Result, TrialRecord
 
 if TYPE_CHECKING:
     from bench.running.execute import Product

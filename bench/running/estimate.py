@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import REFUSALS, InputError, first_line
 from bench.machine import choose_device, device_name, machine_name
 from bench.spec.job import TrainJob, Trial
-from bench.store.records import Result
+from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from bench.spec.job import TrainJob, Trial, Unresolved
 from bench.spec.recipe import Recipe
 from bench.spec.toml import parse
 from bench.store.lookup import in_suites, own_images
-from bench.store.records import CostRecord, ProfileRecord, Result
+from bench.store.records.profiles import CostRecord, ProfileRecord
+from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from bench.running.engines import Engine
 from bench.running.queue import Queue
 from bench.spec.job import EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Suite, fingerprint, suite_names
-from bench.store.records import Listing, ProfileRecord, TrialEntry
+from bench.store.records.listing import Listing, TrialEntry
+from bench.store.records.profiles import ProfileRecord
 from bench.store.run_store import RunStore
 from bench.training.baselines import measure_baselines
 

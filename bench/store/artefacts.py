@@ -10,7 +10,8 @@ from bench.spec.job import CLEAN, evaluation_id
 from bench.store.job_files import JobFiles
 from bench.store.layout import Layout
 from bench.store.predictions import save_predictions
-from bench.store.records import ExternalRecord, Result
+from bench.store.records.external import ExternalRecord
+from bench.store.records.trials import Result
 
 if TYPE_CHECKING:
     import numpy as np

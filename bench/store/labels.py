@@ -7,7 +7,8 @@ from bench.errors import StoreError
 from bench.files import staged, write_json
 from bench.store.layout import Layout
 from bench.store.reading import read
-from bench.store.records import FORMAT, ClassNames, Data
+from bench.store.records.base import FORMAT, Data
+from bench.store.records.notes import ClassNames
 
 if TYPE_CHECKING:
     import numpy as np

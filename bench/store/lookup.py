@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 from bench.errors import InputError, shortened
 from bench.store.layout import Kind
-from bench.store.records import ExternalRecord, ProfileRecord, Result
+from bench.store.records.external import ExternalRecord
+from bench.store.records.profiles import ProfileRecord
+from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
 
 SHOWN = 5

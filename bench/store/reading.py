@@ -12,18 +12,12 @@ from bench.files import digest, read_json
 from bench.spec.job import evaluation_identity
 from bench.spec.toml import first_problem
 from bench.store.layout import Kind, Layout
-from bench.store.records import (
-    FORMAT,
-    BaselineRecord,
-    CostRecord,
-    EvaluationRecord,
-    ExternalRecord,
-    MeasuredRecord,
-    ProfileRecord,
-    Stored,
-    TrialRecord,
-    upgrade,
-)
+from bench.store.records.base import FORMAT, Stored
+from bench.store.records.baseline import BaselineRecord
+from bench.store.records.external import ExternalRecord
+from bench.store.records.profiles import CostRecord, MeasuredRecord, ProfileRecord
+from bench.store.records.trials import EvaluationRecord, TrialRecord
+from bench.store.records.upgrade import upgrade
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,18 +15,13 @@ from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
 from bench.store.layout import KINDS, Kind
 from bench.store.reading import AnyStored, made_of, read, read_record, schema_of, sha256, stamp
-from bench.store.records import (
-    FORMAT,
-    BaselineRecord,
-    EvaluationRecord,
-    ExternalRecord,
-    Failure,
-    Listing,
-    ProfileRecord,
-    Result,
-    StoreMark,
-    TrialRecord,
-)
+from bench.store.records.base import FORMAT
+from bench.store.records.baseline import BaselineRecord
+from bench.store.records.external import ExternalRecord
+from bench.store.records.listing import Listing
+from bench.store.records.notes import Failure, StoreMark
+from bench.store.records.profiles import ProfileRecord
+from bench.store.records.trials import EvaluationRecord, Result, TrialRecord
 from bench.store.unfinished import Unfinished
 
 

@@ -9,7 +9,8 @@ from bench.files import locked, write_json, write_text
 from bench.store.job_files import JobFiles
 from bench.store.layout import Layout
 from bench.store.reading import AnyStored, read
-from bench.store.records import FORMAT, Elapsed, Failure, Looks, Processes
+from bench.store.records.base import FORMAT
+from bench.store.records.notes import Elapsed, Failure, Looks, Processes
 
 
 class Unfinished(Layout):

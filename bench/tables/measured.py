@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.files import canonical
 from bench.frames import frame, typed
-from bench.store.records import MeasuredRecord, ProfileRecord
+from bench.store.records.profiles import MeasuredRecord, ProfileRecord
 
 SETTING = {
     "model": "str",

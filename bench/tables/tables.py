@@ -30,7 +30,8 @@ from bench.metrics import added_metrics
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
-    from bench.store.records import Listing, Result
+    from bench.store.records.listing import Listing
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 ACCURACY = {

@@ -8,7 +8,8 @@ from bench.exchange import external
 from bench.exchange.external import GivenPredictions, TestSet
 from bench.metrics import accuracy, added_metrics
 from bench.metrics.accuracy import score
-from bench.store.records import Data, Identity, Metrics, TrialData, TrialModel, TrialRecord
+from bench.store.records.base import Data
+from bench.store.records.trials import Identity, Metrics, TrialData, TrialModel, TrialRecord
 
 LOGITS = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 LABELS = np.random.default_rng(1).integers(3, size=50)

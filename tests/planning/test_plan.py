@@ -11,7 +11,7 @@ from bench.errors import InputError
 from bench.planning.plan import Resolver, distinct, trials_of
 from bench.spec.job import TrainJob, Unresolved
 from bench.spec.suite import load_suite
-from bench.store.records import CostRecord
+from bench.store.records.profiles import CostRecord
 from bench.store.run_store import RunStore
 
 SUITE = """

@@ -11,8 +11,10 @@ from small_store import digest, run_id, write_store
 
 from bench.errors import InputError
 from bench.spec.toml import parse
-from bench.store import records
-from bench.store.records import FORMAT, Listing, TrialRecord, upgrade
+from bench.store.records.base import FORMAT
+from bench.store.records.listing import Listing
+from bench.store.records.trials import TrialRecord
+from bench.store.records.upgrade import UPGRADES, upgrade
 from bench.store.run_store import RunStore
 from bench.tables.tables import build_tables, write_tables
 
@@ -152,20 +154,22 @@ def test_every_published_record_is_believed_and_written_as_it_is(caplog):
     assert len(results) > 300 and not caplog.messages
 
 
-def test_older_formats_are_brought_up_to_date_step_by_step(monkeypatch, store):
+def test_older_formats_are_upgraded_step_by_step():
     """A first format that had `seconds` and a second that named the device otherwise."""
 
     def second(content):
         content = dict(content)
         return content | {"wall_s": content.pop("seconds")}
 
-    monkeypatch.setattr(records, "FORMAT", 3)
     steps = {1: second, 2: lambda content: content | {"device": content["device"].upper()}}
-    monkeypatch.setattr(records, "UPGRADES", steps)
     new = {"format": 3, "wall_s": 2.0, "device": "CPU"}
-    assert upgrade({"format": 1, "seconds": 2.0, "device": "cpu"}) == new
-    assert upgrade({"format": 2, "wall_s": 2.0, "device": "cpu"}) == new
-    assert upgrade(new) == new
+    assert upgrade({"format": 1, "seconds": 2.0, "device": "cpu"}, steps) == new
+    assert upgrade({"format": 2, "wall_s": 2.0, "device": "cpu"}, steps) == new
+    assert upgrade(new, steps) == new
+
+
+def test_every_older_format_has_its_step():
+    assert list(UPGRADES) == list(range(1, FORMAT))
 
 
 def test_deleting_the_tables_loses_nothing(tmp_path):

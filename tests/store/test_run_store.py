@@ -15,7 +15,7 @@ from small_store import identity, run_id, write_store
 from bench.errors import StoreError
 from bench.files import read_json, staged, write_json, write_text
 from bench.spec.job import TrainJob, evaluations
-from bench.store.records import Listing
+from bench.store.records.listing import Listing
 from bench.store.run_store import RunStore
 
 

@@ -11,7 +11,7 @@ from bench.report.sections.columns import CELL_NOTES, CELL_SIZE, cell_model, cel
 from bench.report.sections.external import external
 from bench.report.sections.networks import networks
 from bench.report.text import NOT_MEASURED, count, percent
-from bench.store.records import ComparisonEntry
+from bench.store.records.listing import ComparisonEntry
 
 
 def accuracy(evidence: Evidence) -> Section:

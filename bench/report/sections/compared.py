@@ -7,7 +7,7 @@ from bench.report.blocks import Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import cell_size
 from bench.report.text import NOT_MEASURED, count, listed, percent, split_label
-from bench.store.records import ComparisonEntry
+from bench.store.records.listing import ComparisonEntry
 
 
 def compared(evidence: Evidence) -> Section:

@@ -11,7 +11,7 @@ from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import CELL_SIZE
 from bench.report.text import NOT_MEASURED, decimal, interval, percent, points, split_label
-from bench.store.records import ExternalRecord
+from bench.store.records.external import ExternalRecord
 
 NOTE = "brought from outside"
 

@@ -6,7 +6,8 @@ from bench.report.blocks import Code, Column, Section, Table, number
 from bench.report.commands import STORE, RerunCommands
 from bench.report.evidence import Evidence
 from bench.report.text import count, listed
-from bench.store.records import ProfileRecord, Result
+from bench.store.records.profiles import ProfileRecord
+from bench.store.records.trials import Result
 
 
 def machines(evidence: Evidence) -> Section:

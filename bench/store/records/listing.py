@@ -1,0 +1,106 @@
+"""The listing of a suite: what a store knows of it without its file."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from bench.store.records.base import Amount, Count, Id, Stored, Versioned
+
+
+class Contestant(Stored):
+    """One model of a suite; a recipe of its own, where it has one."""
+
+    title: str
+    model: str
+    weights: str
+    recipe: str | None
+
+
+class ComparisonEntry(Stored):
+    """Contestants on one split by one recipe; `images` is where one's own lie, as folder:PATH.
+
+    `conditions` are those beside "clean".
+    """
+
+    name: str
+    dataset: str
+    split_id: str | None
+    input_size: Count
+    recipe: str
+    contestants: list[str]
+    contrasts: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+    exploratory: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+    unmatched: str
+    conditions: list[str] = []
+    images: str | None = None
+
+
+class TrialEntry(Stored):
+    """A trial that a suite asks for; without an id where data or weights were not there."""
+
+    id: Id | None
+    comparison: str
+    contestant: str
+    shots: Count | None
+    replicate: Count
+    draw_seed: Count | None
+    seed: Count | None
+
+
+class HeadlineEntry(Stored):
+    """A setting in which a suite compares its models by the clock."""
+
+    mode: str
+    input_size: Count
+    classes: Count
+    precision: str
+    batch_sizes: Annotated[list[Count], Field(min_length=1)]
+    scaling_batch_size: Count | None
+
+
+class Listing(Versioned):
+    """What a store keeps of a suite: enough to tabulate and report it without the suite's file."""
+
+    suite: str
+    title: str
+    description: str
+    fingerprint: str
+    settings: list[str]
+    headlines: list[HeadlineEntry] = []
+    delta: Amount
+    contestants: dict[str, Contestant]
+    comparisons: list[ComparisonEntry]
+    trials: list[TrialEntry]
+    profiles: list[Id]
+    keep_weights: bool = True
+    file: str | None = None
+
+    def conditions_of(self, entry: TrialEntry) -> list[str]:
+        """Under which conditions a trial is evaluated beside "clean"."""
+        return next(one.conditions for one in self.comparisons if one.name == entry.comparison)
+
+    @model_validator(mode="after")
+    def _of_itself(self) -> Self:
+        members = {one.name: one.contestants for one in self.comparisons}
+        for one in self.comparisons:
+            for key in (*one.contestants, *sum(one.contrasts + one.exploratory, [])):
+                if key not in self.contestants:
+                    raise ValueError(f'comparisons: no contestant "{key}"')
+        for entry in self.trials:
+            if entry.contestant not in members.get(entry.comparison, ()):
+                raise ValueError(f'trials: no "{entry.contestant}" in "{entry.comparison}"')
+        return self
+
+    @property
+    def runs(self) -> dict[str, list[TrialEntry]]:
+        """The entries of each trial that has an id, by it: one trial may be in several comparisons."""
+        runs: dict[str, list[TrialEntry]] = {}
+        for entry in self.trials:
+            if entry.id:
+                runs.setdefault(entry.id, []).append(entry)
+        return runs
+
+    @property
+    def planned(self) -> int:
+        """How many different trials there are; each entry without an id counts as one."""
+        return len(self.runs) + sum(entry.id is None for entry in self.trials)
