@@ -218,7 +218,7 @@ def _finding(
     flags = _certainty(pair, a, b, common)
     if pair.shots is not None and common > 1 and not (a.drawn or b.drawn):
         flags.append(Flag.WHOLE_SPLIT())
-    flags += match.notes(pair.comparison, pair.a, pair.b, ratio)
+    flags += match.notes(pair.comparison, pair.a, pair.b)
     flags += [Flag.NOT_TRAINED(reason=words) for words in untrained]
     flags += [
         Flag.DIVERGED(diverged=k, runs=common, title=title)

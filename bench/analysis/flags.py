@@ -26,6 +26,7 @@ class Flag(Enum):
     IMAGES_ONLY = "one deterministic run of each: the interval is over test images alone"
     WHOLE_SPLIT = "the whole training split: no spread over draws"
     UNMATCHED_PRETRAINING = "unmatched pretraining: {both}", "unmatched pretraining"
+    UNMATCHED_RECIPE = "unmatched recipe: {both}"
     MIXED_PRECISION = "mixed precision: {both}", "{own}"
     UNMATCHED_WIDTH = "unmatched feature width: {both}"
     NO_FLOPS = "FLOPs not measured"

@@ -1,7 +1,8 @@
 """What must be known to read a contrast: how far its two models are from a matched pair."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,6 +15,47 @@ if TYPE_CHECKING:
 
 UNMATCHED_FLOPS = 1.1
 """FLOPs that differ by more than this factor are flagged."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What should be alike in the two models of a contrast.
+
+    Each is a set, as the runs of a model may differ in it; an empty one is not known and not compared.
+
+    Attributes:
+        flops: of a forward pass; None where they are not known.
+        feature_width: how many features a probe reads; networks that are trained have none.
+    """
+
+    title: str
+    flops: int | None
+    pretraining: frozenset[str]
+    recipe: frozenset[str]
+    precision: frozenset[str]
+    feature_width: frozenset[int]
+
+
+COMPARED = {
+    "pretraining": Flag.UNMATCHED_PRETRAINING,
+    "recipe": Flag.UNMATCHED_RECIPE,
+    "precision": Flag.MIXED_PRECISION,
+    "feature_width": Flag.UNMATCHED_WIDTH,
+}
+
+
+def differences(a: Facts, b: Facts) -> list[Note]:
+    """The flags of two models that are not a matched pair."""
+    notes = []
+    for name, flag in COMPARED.items():
+        both = [getattr(facts, name) for facts in (a, b)]
+        if all(both) and both[0] != both[1]:
+            notes.append(flag(both=" against ".join(" / ".join(map(str, sorted(own))) for own in both)))
+    if a.flops and b.flops:
+        ratio = a.flops / b.flops
+        if (factor := max(ratio, 1 / ratio)) > UNMATCHED_FLOPS:
+            notes.append(Flag.UNMATCHED_FLOPS(title=(a if ratio > 1 else b).title, ratio=factor))
+    return notes
 
 
 class Match:
@@ -39,32 +81,27 @@ class Match:
         first, second = self.flops(comparison, a), self.flops(comparison, b)
         return float(first / second) if first and second else None
 
-    def notes(self, comparison: str, a: str, b: str, ratio: float | None) -> list[Note]:
+    def notes(self, comparison: str, a: str, b: str) -> list[Note]:
         """In what the two models differ besides being two models."""
-        both = [self._records(comparison, key) for key in (a, b)]
-        pretraining: list[set[Any]] = [{record.model.pretraining for record in own} for own in both]
-        precision: list[set[Any]] = [{record.identity.precision for record in own} for own in both]
-        # Probes alone read features; a network that is trained has no width of them.
-        widths: list[set[Any]] = [
-            {record.details.get("feature_width") for record in own} - {None, 0} for own in both
-        ]
-        notes = [
-            flag(both=" against ".join(" / ".join(map(str, sorted(own))) for own in facts))
-            for flag, facts in (
-                (Flag.UNMATCHED_PRETRAINING, pretraining),
-                (Flag.MIXED_PRECISION, precision),
-                (Flag.UNMATCHED_WIDTH, widths),
-            )
-            if all(facts) and facts[0] != facts[1]
-        ]
-        if ratio is None:
+        both = [self._facts(comparison, key) for key in (a, b)]
+        notes = differences(*both)
+        if not all(facts.flops for facts in both):
             notes.append(Flag.NO_FLOPS())
-        elif max(ratio, 1 / ratio) > UNMATCHED_FLOPS:
-            dearer = self._cells[comparison, a if ratio > 1 else b][0].title
-            notes.append(Flag.UNMATCHED_FLOPS(title=dearer, ratio=max(ratio, 1 / ratio)))
         if self._unmatched[comparison]:
             notes.append(Flag.UNMATCHED(what=self._unmatched[comparison]))
         return notes
+
+    def _facts(self, comparison: str, key: str) -> Facts:
+        records = self._records(comparison, key)
+        widths = {record.details.get("feature_width") for record in records}
+        return Facts(
+            title=self._cells[comparison, key][0].title,
+            flops=self.flops(comparison, key),
+            pretraining=frozenset(record.model.pretraining for record in records),
+            recipe=frozenset(),  # each row of the tables names its own
+            precision=frozenset(record.identity.precision for record in records),
+            feature_width=frozenset(width for width in widths if width),
+        )
 
     def _records(self, comparison: str, key: str) -> "list[Result]":
         return [record for cell in self._cells.get((comparison, key), ()) for record in cell.records]

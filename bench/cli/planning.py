@@ -25,10 +25,11 @@ from bench.cli.common import (
 from bench.files import cache_dir
 
 if TYPE_CHECKING:
+    from bench.analysis.match import Facts
     from bench.profiling.job import ProfileJob
     from bench.running.estimate import Estimator
     from bench.spec.job import TrainJob, Trial, Unresolved
-    from bench.spec.suite import Suite
+    from bench.spec.suite import Comparison, Suite
     from bench.store.run_store import RunStore
 
 
@@ -60,26 +61,27 @@ def plan(
     folder = data_folder(data_dir)
     store = RunStore(Path(results))
     resolver = Resolver(folder, weights_folder(weights_dir, folder), store.if_there())
-    found = resolver.resolve_all(chosen(loaded, replicates, only or ()))
+    resolved = resolver.resolve_all(chosen(loaded, replicates, only or ()))
     for line in resolver.warnings():
         warn(line)
-    todo = {item.id: item for item in found if isinstance(item, TrainJob) and not store.is_done(item.id)}
+    todo = {item.id: item for item in resolved if isinstance(item, TrainJob) and not store.is_done(item.id)}
     estimator = Estimator(store, device, resolver.dataset)
     expected = {run: estimator.seconds(item) for run, item in todo.items()}
     # Time and room need no weights, which may still have to be fetched.
-    sketched = [item.sketch for item in found if isinstance(item, Unresolved) and item.sketch]
+    sketched = [item.sketch for item in resolved if isinstance(item, Unresolved) and item.sketch]
     unfetched = {item.trial: estimator.seconds(item) for item in sketched}
     # Only what is measured on a device depends on it; finding it may import PyTorch.
-    profiles = planned_profiles(loaded, found, choose_device(device) if loaded.profiles.measured else "cpu")
+    profiles = planned_profiles(
+        loaded, resolved, choose_device(device) if loaded.profiles.measured else "cpu"
+    )
     if only and PROFILES not in only:
         profiles = [profile for profile in profiles if profile.what == "cost"]
-    unmatched = unmatched_pairs(loaded, found, store, estimator)
     listing = {
         "suite": loaded.name,
         "results": str(results),
-        "trials": [_trial_row(item, store, expected, unfetched) for item in found],
+        "trials": [_trial_row(item, store, expected, unfetched) for item in resolved],
         "profiles": [_profile_row(profile, store) for profile in profiles],
-        "unmatched": unmatched,
+        "unmatched": unmatched_pairs(loaded, resolved, store, estimator),
         "remaining_s": round(sum(expected.values()) + sum(unfetched.values())),
         "estimate": f"{estimator.source()}, on {estimator.device}" if todo or unfetched else None,
         "cache_bytes": estimator.cache_bytes,
@@ -93,14 +95,13 @@ def plan(
 
 
 def unmatched_pairs(
-    suite: "Suite", found: "list[TrainJob | Unresolved]", store: "RunStore", estimator: "Estimator"
+    suite: "Suite", resolved: "list[TrainJob | Unresolved]", store: "RunStore", estimator: "Estimator"
 ) -> list[str]:
     """What the two models of each contrast do not have in common, one line a contrast that has any.
 
     FLOPs are compared where they have been counted: `vcbench run` counts them before it trains.
     """
-    from bench.analysis.match import UNMATCHED_FLOPS
-    from bench.networks import find_card
+    from bench.analysis.match import differences
     from bench.spec.job import TrainJob
     from bench.store.records.profiles import CostRecord
 
@@ -110,37 +111,47 @@ def unmatched_pairs(
         if isinstance(profile, CostRecord)
     }
     jobs = {
-        (item.trial.comparison, item.trial.contestant): item for item in found if isinstance(item, TrainJob)
+        (item.trial.comparison, item.trial.contestant): item
+        for item in resolved
+        if isinstance(item, TrainJob)
     }
     lines = []
     for comparison in suite.comparison:
-        for a, b in comparison.contrasts + comparison.exploratory:
-            both = [suite.models[key] for key in (a, b)]
-            trials = [jobs.get((comparison.name, key)) for key in (a, b)]
-            said = []
-            pretraining = [
-                "none"
-                if (trial.identity["weights"] if trial else one.weights) == "none"
-                else find_card(one.model).pretraining
-                for trial, one in zip(trials, both, strict=True)
-            ]
-            if pretraining[0] != pretraining[1]:
-                said.append(f"pretraining {pretraining[0]} against {pretraining[1]}")
-            recipes = [one.recipe or comparison.recipe for one in both]
-            if recipes[0] != recipes[1]:
-                said.append(f"recipe {recipes[0]} against {recipes[1]}")
-            counts = [flops.get((one.model, comparison.input_size), 0) for one in both]
-            if all(counts) and max(counts) > UNMATCHED_FLOPS * min(counts):
-                dearer = a if counts[0] > counts[1] else b
-                said.append(f"{dearer} costs {max(counts) / min(counts):.1f} times the FLOPs")
-            probes = [trial for trial in trials if trial and trial.trial.recipe.probe]
-            if len(probes) == 2:
-                widths = [estimator.feature_width(probe) for probe in probes]
-                if widths[0] != widths[1]:
-                    said.append(f"{widths[0]:,} features against {widths[1]:,}")
-            if said:
-                lines.append(f"{comparison.name}: {a} against {b}: {'; '.join(said)}")
+        for pair in comparison.contrasts + comparison.exploratory:
+            notes = differences(
+                *(
+                    _facts(suite, comparison, key, jobs.get((comparison.name, key)), flops, estimator)
+                    for key in pair
+                )
+            )
+            if notes:
+                lines.append(f"{comparison.name}: {' against '.join(pair)}: {'; '.join(map(str, notes))}")
     return lines
+
+
+def _facts(
+    suite: "Suite",
+    comparison: "Comparison",
+    key: str,
+    job: "TrainJob | None",
+    flops: dict[tuple[str, int], int],
+    estimator: "Estimator",
+) -> "Facts":
+    """What is known of a contestant before it is trained; `job` is one of its trials."""
+    from bench.analysis.match import Facts
+    from bench.networks import find_card
+
+    contestant = suite.models[key]
+    weights = job.identity["weights"] if job else contestant.weights
+    probe = job is not None and job.trial.recipe.probe is not None
+    return Facts(
+        title=contestant.title or key,
+        flops=flops.get((contestant.model, comparison.input_size)),
+        pretraining=frozenset(["none" if weights == "none" else find_card(contestant.model).pretraining]),
+        recipe=frozenset([contestant.recipe or comparison.recipe]),
+        precision=frozenset([contestant.precision or comparison.precision]),
+        feature_width=frozenset([estimator.feature_width(job)] if job and probe else []),
+    )
 
 
 def _measuring(profiles: "Sequence[ProfileJob]", store: "RunStore") -> float:
@@ -183,7 +194,7 @@ def _profile_row(profile: "ProfileJob", store: "RunStore") -> dict[str, Any]:
         "what": profile.what,
         **profile.config.to_dict(),
         "model": profile.model,
-        "words": profile.label,
+        "label": profile.label,
     }
 
 
@@ -191,7 +202,7 @@ def _print(listing: dict[str, Any], todo: int) -> None:
     trials, profiles = listing["trials"], listing["profiles"]
     if trials:
         _print_trials(trials)
-    rows = [[row[column] for column in ("state", "profile", "what", "words")] for row in profiles]
+    rows = [[row[column] for column in ("state", "profile", "what", "label")] for row in profiles]
     print_columns(rows, ("STATE", "PROFILE", "WHAT", "OF"))
     unresolved = [row for row in trials if row["state"] == "unresolved"]
     done = sum(row["state"] == "done" for row in trials)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from bench.metrics.accuracy import compact, deduplicated_top1, score
 from bench.networks.parameters import count_parameters
@@ -123,7 +124,7 @@ def evaluate(job: EvaluateJob, inputs: Inputs, model: Model, look: Callable[[], 
     content["details"] = model.details()
     scored = Scored(
         predictions=compact(logits, labels),
-        probabilities=_probabilities(logits).astype(np.float16),
+        probabilities=softmax(logits, axis=1).astype(np.float16),
         labels=labels,
         duplicates=dataset.duplicates,
         class_names=tuple(dataset.class_names),
@@ -186,10 +187,3 @@ def _finite(logits: np.ndarray, split: str) -> np.ndarray:
     if not np.isfinite(logits).all():
         raise Diverged(f"outputs on {split} are not all finite")
     return logits
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the classes, shape (n, classes)."""
-    exponents = np.exp(logits - logits.max(1, keepdims=True))
-    shares: np.ndarray = exponents / exponents.sum(1, keepdims=True)
-    return shares

@@ -175,10 +175,10 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
         resolver = Resolver(tmp_path, tmp_path / "weights", None)
         return unmatched_pairs(suite, resolver.resolve_all(trials_of(suite)), store, None)
 
-    recipes = "c: a against c: recipe scratch against strong-scratch"
+    recipes = "c: a against c: unmatched recipe: scratch against strong-scratch"
     assert lines(text) == [recipes]
     pretrained = text.replace('"resnet_digits" }', '"resnet18", weights = "card" }')
-    assert lines(pretrained)[0].startswith("c: a against b: pretraining none against ")
+    assert lines(pretrained)[0].startswith("c: a against b: unmatched pretraining: none against ")
     counts = {"what": "cost", "classes": 10, "input_size": 16, "params": 1, "gmacs": 0.0}
     counted[:] = [
         CostRecord(id=model, model=model, flops=flops, **counts)
@@ -198,7 +198,7 @@ def test_plan_says_that_two_probes_read_features_of_unequal_width(real_data):
     found = resolver.resolve_all([trial for trial in trials_of(suite) if trial.replicate == 0])
     store = RunStore(Path("nowhere"))
     lines = unmatched_pairs(suite, found, store, Estimator(store, "cpu", resolver.dataset))
-    probed = {line.split(":")[0] for line in lines if "192 features against 1,280" in line}
+    probed = {line.split(":")[0] for line in lines if "unmatched feature width: 192 against 1280" in line}
     assert probed == {"flowers-probe", "cifar100-probe"}
 
 
