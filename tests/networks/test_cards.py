@@ -30,6 +30,8 @@ MODELS = [
     "convnext_tiny",
     "convnext_base",
     "tf_efficientnet_lite0",
+    "tf_efficientnet_lite1",
+    "tf_efficientnet_lite2",
     "deit_tiny_patch16_224_lnq",
     "vit_tiny_patch4_32",
     "vit_base_patch4_32",
@@ -126,6 +128,25 @@ def test_small_variants_have_their_sizes():
     assert (len(halved.blocks), halved.blocks[0].attn.num_heads, halved.embed_dim) == (6, 12, 768)
     digits = [parameters(on_meta(find_card(name), 10)) for name in ("vit_digits", "resnet_digits")]
     assert all(count < 600_000 for count in digits)
+
+
+# Millions of parameters and of multiply-adds at the card's own size, of the networks' authors (README.md of
+# models/official/efficientnet/lite in tensorflow/tpu, which counts batch normalisation as well).
+@pytest.mark.parametrize(
+    ("name", "parameters_m", "mmacs"),
+    [
+        ("tf_efficientnet_lite0", 4.7, 407),
+        ("tf_efficientnet_lite1", 5.4, 631),
+        ("tf_efficientnet_lite2", 6.1, 899),
+    ],
+)
+def test_lites_cost_what_their_authors_say(name, parameters_m, mmacs):
+    card = find_card(name)
+    network = on_meta(card, 1000)
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(torch.empty(1, 3, card.input_size, card.input_size, device="meta"))
+    assert parameters(network) / 1e6 == pytest.approx(parameters_m, abs=0.05)
+    assert counter.get_total_flops() / 2e6 == pytest.approx(mmacs, rel=0.06)
 
 
 def test_the_two_smallest_networks_for_32_px_cost_the_same():
