@@ -219,7 +219,7 @@ def _finding(
     if pair.shots is not None and common > 1 and not (a.drawn or b.drawn):
         flags.append(Flag.WHOLE_SPLIT())
     flags += match.notes(pair.comparison, pair.a, pair.b)
-    flags += [Flag.NOT_TRAINED(reason=words) for words in untrained]
+    flags += [Flag.NOT_TRAINED(reason=reason) for reason in untrained]
     flags += [
         Flag.DIVERGED(diverged=k, runs=common, title=title)
         for k, title in zip(diverged, titles, strict=True)

@@ -97,7 +97,7 @@ def judge(
     adjusted, equivalent = (
         holm(p, max(comparisons, len(able))) for p in (p_different(of), p_equivalent(of, delta))
     )
-    words = verdicts(of.estimate, adjusted, equivalent, alpha)
+    decided = verdicts(of.estimate, adjusted, equivalent, alpha)
     for at, k in enumerate(able):
         lower, upper = float(low[at]), float(high[at])
         results[k] = replace(
@@ -110,7 +110,7 @@ def judge(
             images_only=cells[k].deterministic,
         )
         if comparisons:
-            verdict = cast(Verdict, str(words[at]))
+            verdict = cast(Verdict, str(decided[at]))
             cell = Parts(*(column[at] for column in of))
             results[k] = replace(
                 results[k],

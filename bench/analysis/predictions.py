@@ -61,8 +61,8 @@ class Predictions:
         predictions are stored."""
         if record.outcome == "diverged":
             return chance_scores(record.data.classes, record.data.test_images)
-        found = self.outputs(record)
-        return None if found is None else found.correct.astype(float)
+        outputs = self.outputs(record)
+        return None if outputs is None else outputs.correct.astype(float)
 
     def has_scores(self, record: "Result") -> bool:
         """Whether there is a score of each test image."""

@@ -84,12 +84,12 @@ class Training:
         losses = [loss for record in records if (loss := self._loss(record)) is not None]
         if losses and np.mean(losses) > LEFT_CHANCE:
             return AT_CHANCE
-        for name, words in BEATEN.items():
+        for name, reason in BEATEN.items():
             pairs = [
                 (record.top1, value) for record in records if (value := self._value(record, name)) is not None
             ]
             if pairs and np.mean([own - value for own, value in pairs]) < -ROUNDING:
-                return words
+                return reason
         return None
 
     def _value(self, record: "Result", name: str) -> float | None:

@@ -67,9 +67,9 @@ def suites(as_json: Json = False) -> None:
     from bench.planning.plan import trials_of
     from bench.spec.suite import load_suite, suite_names
 
-    found = [load_suite(name) for name in suite_names()]
+    loaded = [load_suite(name) for name in suite_names()]
     if as_json:
-        print_json([suite.model_dump(mode="json") | {"trials": len(trials_of(suite))} for suite in found])
+        print_json([suite.model_dump(mode="json") | {"trials": len(trials_of(suite))} for suite in loaded])
         return
     print_columns(
         [
@@ -79,7 +79,7 @@ def suites(as_json: Json = False) -> None:
                 ", ".join(sorted({c.dataset for c in suite.comparison})),
                 suite.title,
             )
-            for suite in found
+            for suite in loaded
         ],
         ("SUITE", "TRIALS", "DATASETS", "WHAT"),
     )
@@ -92,12 +92,12 @@ def recipes(as_json: Json = False) -> None:
     """
     from bench.spec.recipe import load_recipe, recipe_names
 
-    found = [load_recipe(name) for name in recipe_names()]
+    loaded = [load_recipe(name) for name in recipe_names()]
     if as_json:
-        print_json([recipe.model_dump(mode="json") for recipe in found])
+        print_json([recipe.model_dump(mode="json") for recipe in loaded])
         return
     rows = []
-    for recipe in found:
+    for recipe in loaded:
         if recipe.budget is None:
             budget = "frozen features"
         else:

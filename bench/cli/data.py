@@ -73,7 +73,7 @@ def list_images(
 ) -> None:
     """List the images of a split as CSV: position, file, label and class, in the order that scores count in.
 
-    "position" is the place in the split from 0 and "label" the number of the class from 0, as vcbench score
+    "position" is the index in the split from 0 and "label" the number of the class from 0, as vcbench score
     takes them; "file" lies below the folder of the dataset.
 
     Example: vcbench data list folder:photos --split test > test.csv

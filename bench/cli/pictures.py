@@ -52,17 +52,17 @@ def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures"
     def pictures(record: "Result") -> Any:
         wanted = record.data
         own = wanted.data_copy == "own data"
-        known = own_images(store, record.id) if own else None
-        tried = [*folders, *([known] if known else [])] if own else [wanted.dataset]
-        for name in tried:
+        listed = own_images(store, record.id) if own else None
+        names = [*folders, *([listed] if listed else [])] if own else [wanted.dataset]
+        for name in names:
             opened = open_dataset(name, None if own else wanted.split_id, data, store=results)
             if (opened.split_id, opened.fingerprint) == (wanted.split_id, wanted.fingerprint):
-                return lambda place: opened.read(int(opened.splits["test"][place]))
+                return lambda position: opened.read(int(opened.splits["test"][position]))
         if own:
-            looked = f" (they are not in {', '.join(tried)})" if tried else ""
+            searched = f" (they are not in {', '.join(names)})" if names else ""
             raise InputError(
                 f'--with-images: the runs were tested on your own images "{wanted.dataset}"; say where '
-                f"they are with --dataset folder:PATH{looked}"
+                f"they are with --dataset folder:PATH{searched}"
             )
         raise InputError(
             f"--data-dir {data}: its {wanted.dataset} is not the copy that the runs were tested on"

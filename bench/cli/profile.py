@@ -251,14 +251,14 @@ def _names(option: str, text: str | None, known: Sequence[str]) -> list[str]:
     """
     if text is None:
         return []
-    words = list(dict.fromkeys(word.strip() for word in text.split(",")))
-    for word in words:
-        if word not in known:
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in known:
             raise InputError(
-                f'{option} {shortened(text)}: "{shortened(word)}" should be of '
-                f"{', '.join(known)}{did_you_mean(word, known)}"
+                f'{option} {shortened(text)}: "{shortened(name)}" should be of '
+                f"{', '.join(known)}{did_you_mean(name, known)}"
             )
-    return words
+    return names
 
 
 def _numbers(option: str, text: str | None, most: int) -> list[int]:
@@ -269,10 +269,10 @@ def _numbers(option: str, text: str | None, most: int) -> list[int]:
     """
     if text is None:
         return []
-    words = [word.strip() for word in text.split(",")]
-    if not all(re.fullmatch("[0-9]{1,9}", word) and 1 <= int(word) <= most for word in words):
+    numbers = [number.strip() for number in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,9}", number) and 1 <= int(number) <= most for number in numbers):
         raise InputError(
             f"{option} {shortened(text)}: should be whole numbers from 1 to {most}, separated by commas, "
             "such as 1,32"
         )
-    return list(dict.fromkeys(map(int, words)))
+    return list(dict.fromkeys(map(int, numbers)))

@@ -35,7 +35,7 @@ class Stop:
     """Why a run is to end early: the budget, or Ctrl-C (a second one ends it at once).
 
     Before the first trial there is nothing to be finished, and a run ends where it is, by `Ended`. Trials
-    look whether they are to stop, and keep what they have done.
+    check whether they are to stop, and keep what they have done.
     """
 
     def __init__(self, budget_seconds: float | None) -> None:
@@ -109,8 +109,8 @@ class TrialBar:
         if phase == self._phase and done < total and now - self._drawn < REDRAW_SECONDS:
             return
         self._drawn = now
-        words = {"loss": "loss {:.3f}", "val_top1": "val {:.1%}", "images_per_s": "{:.0f} images/s"}
-        shown = ", ".join(text.format(numbers[name]) for name, text in words.items() if name in numbers)
+        formats = {"loss": "loss {:.3f}", "val_top1": "val {:.1%}", "images_per_s": "{:.0f} images/s"}
+        shown = ", ".join(text.format(numbers[name]) for name, text in formats.items() if name in numbers)
         if phase != self._phase:
             self._phase = phase
             self.bars.reset(self.task, total=total, description=f"  {phase}", numbers=shown)
@@ -131,7 +131,7 @@ class SuiteBars:
     def __init__(self, name: str, should_stop: Callable[[], bool], *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, quiet=quiet)
         self.bars = Progress(
-            # Of a line that is too long for the terminal its last words give way, never count or time.
+            # Of a line that is too long for the terminal the end is cut off, never count or time.
             TextColumn("{task.description}", markup=False, table_column=_column(max_width=30)),
             BarColumn(bar_width=12),
             TextColumn("{task.completed:.0f}/{task.total:.0f}", table_column=Column(no_wrap=True)),

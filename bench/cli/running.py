@@ -50,7 +50,7 @@ def run_and_tabulate(
     weights = weights_folder(weights_dir, data)
     if line := refuse_other_suite(suite, file, RunStore(results)):
         warn(line)
-    # A wrong name and missing weights are told before anything slow begins.
+    # A wrong name and missing weights are reported before anything slow begins.
     trials = chosen(suite, replicates, only)
     Resolver(data, weights, None).require_weights(trials)
     bars = SuiteBars(suite.name, stop, quiet=quiet)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from bench.running.reproduce import Agreement
 
 RunId = Annotated[
-    str, typer.Argument(metavar="ID", help="A run or profile, or the beginning of its id; a brought model.")
+    str, typer.Argument(metavar="ID", help="A run or profile, or the beginning of its id; an external model.")
 ]
 
 
 def show(run: RunId, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
-    """Show everything about a run or profile: settings, metrics, machine, where it stands in the suites.
+    """Show everything about a run or profile: settings, metrics, machine, the suites it is in.
 
     Example: vcbench show 0b8e67 --results results/published
     """
@@ -42,8 +42,8 @@ def show(run: RunId, results: Results = DEFAULT_RESULTS, as_json: Json = False) 
     print(f"{entry['kind']} {entry['id']}: {entry['state']}")
     if entry["error"]:
         print(f"last error: {entry['error']['message']} ({entry['error']['attempts']} attempts)")
-    for place in entry["places"]:
-        print("in " + ", ".join(_suite_field(name, value) for name, value in place.items()))
+    for suite in entry["suites"]:
+        print("in " + ", ".join(_suite_field(name, value) for name, value in suite.items()))
     if entry["record"]:
         print()
         rows = [(name, _text(value)) for name, value in _flat(entry["record"])]
@@ -95,7 +95,7 @@ def reproduce(
         state = store.state(entry.id) if entry.kind == "trial" else "missing"
         raise InputError(f"{results}: {entry.id} is {state}: there is nothing to agree with")
     if isinstance(record, ExternalRecord):
-        raise InputError(f"{record.id}: it was brought from outside and cannot be made again here")
+        raise InputError(f"{record.id}: it was made elsewhere and cannot be made again here")
     if isinstance(record, ProfileRecord):
         agreed = recount(record)
     else:

@@ -48,11 +48,11 @@ def score(
             rows.append({"image": position, "probabilities": probabilities.tolist(), "label": label})
         pd.DataFrame(rows).to_parquet("mine.parquet")
 
-    "image" is the place in the test split; "filename" may stand for it, and either may be the index. Rows
+    "image" is the position in the test split; "filename" may stand for it, and either may be the index. Rows
     come in any order. "predicted", a class by its number from 0 or its name, may stand for "probabilities";
-    "label" is optional, and checked. vcbench data list DATASET --split test lists places, files and classes:
-    those of a folder count in the order of their names as text, as in 1, 10, 2. To take a model out of the
-    store again, delete its folder RESULTS/brought/NAME.
+    "label" is optional, and checked. vcbench data list DATASET --split test lists positions, files and
+    classes: those of a folder count in the order of their names as text, as in 1, 10, 2. To take a model out
+    of the store again, delete its folder RESULTS/brought/NAME.
 
     Example: vcbench score mine.parquet --dataset flowers102 --split-id official --name mine
     """
@@ -93,12 +93,12 @@ def score(
 def _test_set(store: "RunStore", dataset: str, split_id: str, data: Path, with_files: bool) -> "TestSet":
     from bench.exchange.external import opened_test_set, stored_test_set
 
-    found = None if with_files else stored_test_set(store, dataset, split_id)
-    if found is None:
+    test_set = None if with_files else stored_test_set(store, dataset, split_id)
+    if test_set is None:
         from bench.data import open_dataset
 
-        found = opened_test_set(open_dataset(dataset, split_id, data, store=store.root))
-    return found
+        test_set = opened_test_set(open_dataset(dataset, split_id, data, store=store.root))
+    return test_set
 
 
 def _print_models(models: list[dict[str, Any]], record: "ExternalRecord") -> None:

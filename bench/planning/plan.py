@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 AnyTrial = TypeVar("AnyTrial", bound=TrainJob | Unresolved)
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | EvaluateJob]:
@@ -141,7 +141,7 @@ class Resolver:
 
     def warnings(self) -> list[str]:
         """What is to be known of the data opened so far, one line each."""
-        opened = [found for found in self._datasets.values() if not isinstance(found, BenchError)]
+        opened = [value for value in self._datasets.values() if not isinstance(value, BenchError)]
         return list(dict.fromkeys(line for dataset in opened for line in dataset.warnings))
 
     def weights(self, trial: Trial) -> "tuple[Card, Weights]":
@@ -366,7 +366,7 @@ def listing(
     return Listing.model_validate(content)
 
 
-def _value(found: Found | BenchError) -> Found:
-    if isinstance(found, BenchError):
-        raise found
-    return found
+def _value(value: Value | BenchError) -> Value:
+    if isinstance(value, BenchError):
+        raise value
+    return value

@@ -94,9 +94,9 @@ def _block(name: str, module: nn.Module, products: dict[str, Counter[str]]) -> s
 
     Attention multiplies activations with activations; what is called so in CNNs seldom does.
     """
-    words = f"{name.rpartition('.')[2]} {type(module).__name__}".lower()
-    if name and any(word in words for word in ("mlp", "ffn", "feedforward")):
+    names = f"{name.rpartition('.')[2]} {type(module).__name__}".lower()
+    if name and any(part in names for part in ("mlp", "ffn", "feedforward")):
         return "mlp"
-    if name and ("attn" in words or "attention" in words) and products.get(name, Counter()).keys() & MATRICES:
+    if name and ("attn" in names or "attention" in names) and products.get(name, Counter()).keys() & MATRICES:
         return "attention"
     return None

@@ -84,8 +84,8 @@ def stored_trial(record: Result, dataset: str | None = None, where: str = "") ->
     data = dataset or identity.dataset
     if weights is None or data is None:
         raise StoreError(f"{record.id}: its record does not name its weights and its dataset")
-    words = {"name": record.recipe, "title": record.recipe, "expected": "as stored"}
-    values = identity.recipe | words | {"protocol": record.protocol}
+    labels = {"name": record.recipe, "title": record.recipe, "expected": "as stored"}
+    values = identity.recipe | labels | {"protocol": record.protocol}
     replicate = next((seed for seed in (identity.seed, identity.draw_seed) if seed is not None), 0)
     return Trial(
         suite=where or "stored run",
@@ -121,11 +121,11 @@ def resolve_again(store: RunStore, record: Result, workspace: "Workspace", datas
         )
     listed = in_suites(store, record.id)
     trial = stored_trial(record, dataset, listed[0]["suite"] if listed else "")
-    found = workspace.resolver.resolve(trial)
-    if isinstance(found, Unresolved):
-        raise found.reason
-    old, new = record.identity.content(), found.identity
-    if found.id != record.id or canonical(old) != canonical(new):
+    job = workspace.resolver.resolve(trial)
+    if isinstance(job, Unresolved):
+        raise job.reason
+    old, new = record.identity.content(), job.identity
+    if job.id != record.id or canonical(old) != canonical(new):
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         changes = "; ".join(
             f"{key}: was {_brief(old.get(key))}, is {_brief(new.get(key))}" for key in changed
@@ -134,7 +134,7 @@ def resolve_again(store: RunStore, record: Result, workspace: "Workspace", datas
             f"{record.id}: what is here makes another trial ({changes or 'of another format'}); "
             "reproduce it with the data, weights and version of vcbench that it was run with"
         )
-    return found
+    return job
 
 
 def reproduce(

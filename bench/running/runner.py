@@ -58,7 +58,7 @@ def chosen(suite: Suite, replicates: int | None, only: Iterable[str]) -> list[Tr
 def write_listing(
     suite: Suite,
     store: RunStore,
-    found: Iterable[TrainJob | Unresolved],
+    resolved: Iterable[TrainJob | Unresolved],
     profiles: Iterable[ProfileJob[Any]],
     file: Path | None = None,
 ) -> None:
@@ -69,7 +69,7 @@ def write_listing(
     """
     profiles = list(profiles)
     path = None if file is None else _relative(file, store)
-    new, old = listing(suite, found, [profile.id for profile in profiles], path), store.suite(suite.name)
+    new, old = listing(suite, resolved, [profile.id for profile in profiles], path), store.suite(suite.name)
     if old is None:
         return store.write_suite(new)
     same = old.fingerprint == new.fingerprint
@@ -97,9 +97,9 @@ def _with_earlier(new: Listing, old: Listing) -> Listing:
 def refuse_other_suite(suite: Suite, file: Path | None, store: RunStore) -> str | None:
     """Refuse to put one suite in the place of another that has its name; returns what to warn of, or None.
 
-    `file` is as in `write_listing`. A suite that comes with the harness and one of the user's own are told
-    apart; of two files of the user's
-    own the later one may be a new version of the earlier, so that it is only said.
+    `file` is as in `write_listing`. A suite that comes with the harness and one of the user's own are
+    kept apart; of two files of the user's own the later one may be a new version of the earlier, which is
+    only warned of.
 
     Raises:
         InputError: the store holds the results of the other under this name.
@@ -177,8 +177,8 @@ def run_suite(
     asked = set(trials)
     others = [trial for trial in trials_of(suite) if trial not in asked]
     profiles = planned_profiles(suite, wanted, workspace.device)
-    found = distinct([*wanted, *resolver.offline().resolve_all(others)])
-    write_listing(suite, store, found, planned_profiles(suite, found, workspace.device), file)
+    resolved = distinct([*wanted, *resolver.offline().resolve_all(others)])
+    write_listing(suite, store, resolved, planned_profiles(suite, resolved, workspace.device), file)
     costs = [one for one in profiles if one.what == "cost" and not store.has(one)]
     for _ in measure(costs, store, should_stop=should_stop):
         pass

@@ -32,7 +32,9 @@ def find(store: RunStore, text: str) -> Entry:
     """
     external, known = store.names("brought"), known_ids(store)
     if text in external and text in known:
-        raise InputError(f'{store.root}: "{text}" is a run and a brought model; give the latter another name')
+        raise InputError(
+            f'{store.root}: "{text}" is a run and an external model; give the latter another name'
+        )
     if text in external:
         return Entry(text, "brought")
     text = text.strip().lower()
@@ -50,16 +52,16 @@ def find(store: RunStore, text: str) -> Entry:
 
 def in_suites(store: RunStore, run: str) -> list[dict[str, Any]]:
     """Where a trial or profile is in the suites: suite, and for a trial its cell and replicate."""
-    found = []
+    rows: list[dict[str, Any]] = []
     for name, listing in store.suites().items():
-        found += [
+        rows += [
             {"suite": name, "comparison": one.comparison, "contestant": one.contestant}
             | {"shots": one.shots, "replicate": one.replicate}
             for one in listing.runs.get(run, ())
         ]
         if run in listing.profiles:
-            found.append({"suite": name})
-    return found
+            rows.append({"suite": name})
+    return rows
 
 
 def own_images(store: RunStore, run: str) -> str | None:
@@ -84,7 +86,7 @@ def describe(store: RunStore, entry: Entry) -> dict[str, Any]:
 
     Returns:
         id, kind; state (`done`, `begun`, `errored` or `missing`); record, None until it is done; error, what
-        went wrong when it was last tried; places, as `in_suites`; files, the size in bytes of each.
+        went wrong when it was last tried; suites, as `in_suites`; files, the size in bytes of each.
     """
     record, is_trial = record_of(store, entry), entry.kind == "trial"
     error = store.error(entry.id) if is_trial else None
@@ -100,7 +102,7 @@ def describe(store: RunStore, entry: Entry) -> dict[str, Any]:
         "state": store.state(entry.id) if is_trial else "done" if record else "missing",
         "record": record.content() if record else None,
         "error": {"attempts": error.attempts, "message": error.message} if error else None,
-        "places": in_suites(store, entry.id),
+        "suites": in_suites(store, entry.id),
         "files": sizes,
     }
 

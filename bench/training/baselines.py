@@ -187,16 +187,16 @@ def nearest_classes(
         Stopped: between two batches.
     """
     lengths = np.einsum("np,np->n", train, train)
-    found = [np.empty(len(test), np.int64) for _ in subsets]
+    predicted = [np.empty(len(test), np.int64) for _ in subsets]
     for start in range(0, len(test), CHUNK):
         if should_stop():
             raise Stopped
         batch = slice(start, start + CHUNK)
         # The squared distance less the length of the test image, which is the same in a row.
         distances = lengths - 2 * test[batch] @ train.T
-        for classes, positions in zip(found, subsets, strict=True):
+        for classes, positions in zip(predicted, subsets, strict=True):
             whole = len(positions) == len(train)
             own = distances if whole else distances[:, positions]
             classes[batch] = labels[positions[own.argmin(1)]]
         progress(min(start + CHUNK, len(test)), len(test))
-    return found
+    return predicted

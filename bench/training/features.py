@@ -83,9 +83,9 @@ def frozen_features(
         StoreError: they cannot be written or read.
     """
     while True:
-        found = _read(path, count)
-        if found is not None:
-            return found
+        stored = _read(path, count)
+        if stored is not None:
+            return stored
         chunks = [_Chunk(path, start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
         missing = [chunk for chunk in chunks if not chunk.is_complete()]
         worked = [chunk.work(compute) for chunk in missing]
@@ -102,14 +102,14 @@ def frozen_features(
 
 def _read(path: Path, count: int) -> tuple[np.ndarray, dict[str, Any]] | None:
     """Features and facts, or None where they are not there; damaged ones are removed with a warning."""
-    words = path.with_suffix(".json")
-    if not words.exists():
+    facts_path = path.with_suffix(".json")
+    if not facts_path.exists():
         path.unlink(missing_ok=True)  # the facts are written first: without them it is of no use
     if not path.exists():
         return None
     problem = "do not have their checksum"
     try:
-        facts = read_json(words)
+        facts = read_json(facts_path)
         features = np.load(path, mmap_mode="r")
         stat, expected = path.stat(), facts.pop("sha256")
         state = (stat.st_ino, stat.st_size, stat.st_ctime_ns)
@@ -124,7 +124,7 @@ def _read(path: Path, count: int) -> tuple[np.ndarray, dict[str, Any]] | None:
         _checked[path] = state
         return features, facts
     warn(f"{path}: these features are damaged and are computed again: they {problem}")
-    words.unlink(missing_ok=True)
+    facts_path.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     return None
 

@@ -18,7 +18,7 @@ def fit(inputs: Inputs) -> tuple[Model, Training]:
         TrialError: out of memory, or features that are not finite.
         DataError: an image is damaged.
     """
-    # All of it now: a damaged image, of test too, is told before anything is trained. Labels stay closed.
+    # All of it now: a damaged image, of test too, is reported before anything is trained. Labels stay closed.
     for split in SPLITS:
         inputs.decode(split)
     stored = read_trained(inputs)

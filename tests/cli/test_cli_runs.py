@@ -80,11 +80,12 @@ def test_everything_about_a_run(made):
     ]
     assert told_of["record"] == trial | {
         "condition": "clean", "evaluation": evaluation["id"], "test_evaluations": 1,
-        "metrics": trial["metrics"] | evaluation["metrics"], "wall_s": trial["wall_s"] + evaluation["wall_s"],
+        "metrics": trial["metrics"] | evaluation["metrics"],
+        "wall_s": round(trial["wall_s"] + evaluation["wall_s"], 3),
     }  # fmt: skip
     assert (told_of["id"], told_of["kind"], told_of["state"]) == (run, "trial", "done")
-    (place,) = told_of["places"]
-    assert place | {"replicate": 0} == {
+    (listed,) = told_of["suites"]
+    assert listed | {"replicate": 0} == {
         "suite": "one", "comparison": "digits", "contestant": "resnet", "shots": 2, "replicate": 0,
     }  # fmt: skip
     assert told_of["files"]["record.json"] == (made / "runs" / run / "record.json").stat().st_size
@@ -97,7 +98,7 @@ def test_a_profile_and_a_run_that_is_not_done(store):
     (profile,) = [path.name for path in (store / "profiles").iterdir()]
     shown = json.loads(vcbench("show", profile, "--results", store, "--json").stdout)
     assert (
-        shown["kind"] == "profile" and shown["record"]["flops"] > 0 and shown["places"] == [{"suite": "one"}]
+        shown["kind"] == "profile" and shown["record"]["flops"] > 0 and shown["suites"] == [{"suite": "one"}]
     )
     first, second = runs(store)
     shutil.rmtree(store / "runs" / first)

@@ -246,7 +246,7 @@ def test_a_brought_model_can_be_shown(store, tmp_path, probabilities):
     assert scored(path, store).returncode == 0
     shown = json.loads(vcbench("show", "mine", "--results", store, "--json").stdout)
     assert (shown["kind"], shown["state"], shown["record"]["id"]) == ("brought", "done", "mine")
-    told(vcbench("reproduce", "mine", "--results", store), "brought from outside")
+    told(vcbench("reproduce", "mine", "--results", store), "made elsewhere")
 
 
 def test_the_compact_form_is_small(store, tmp_path, probabilities):

@@ -48,7 +48,7 @@ class Outcome:
     statements: int
     false: np.ndarray
     covered: np.ndarray | None = None
-    found: np.ndarray | None = None
+    detected: np.ndarray | None = None
     half_width: np.ndarray | None = None
 
 
@@ -82,7 +82,7 @@ def study(
 
 
 def stored() -> pd.DataFrame:
-    """The study as it stands beside this file, with the version and the command that made it."""
+    """The study in the file beside this one, with the version and the command that made it."""
     return pd.read_csv(STORED)
 
 
@@ -96,11 +96,11 @@ def _outcomes(
         _parts(scenario, scenario.world.scores(min(step, suites - start), max(each), images, rng), each)
         for start in range(0, suites, step)
     ]
-    found = {name: _join([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    joined = {name: _join([chunk[name] for chunk in chunks]) for name in chunks[0]}
     truth = scenario.world.truth
     if not scenario.curves:
-        return _contrasts(np.ravel(truth[:, :1] - truth[:, 1:]), moderated(found["differences"], cap))
-    return _curves(truth[:, 0], truth[:, 1], found, cap)
+        return _contrasts(np.ravel(truth[:, :1] - truth[:, 1:]), moderated(joined["differences"], cap))
+    return _curves(truth[:, 0], truth[:, 1], joined, cap)
 
 
 def _parts(scenario: Scenario, scores: np.ndarray, replicates: Sequence[int]) -> dict[str, Parts]:
@@ -108,37 +108,37 @@ def _parts(scenario: Scenario, scores: np.ndarray, replicates: Sequence[int]) ->
     differences = scores[:, :, :1] - scores[:, :, 1:]
     cells = [parts(differences[:, c, :, :r]) for c, r in enumerate(replicates)]
     shape = cells[0].estimate.shape
-    found = {"differences": _join([Parts(*(np.broadcast_to(x, shape) for x in cell)) for cell in cells], -1)}
+    kept = {"differences": _join([Parts(*(np.broadcast_to(x, shape) for x in cell)) for cell in cells], -1)}
     if scenario.curves:
         band = parts(scores[:, :, 0])
-        found["band"] = Parts(*(np.broadcast_to(x, band.estimate.shape) for x in band))
-    return found
+        kept["band"] = Parts(*(np.broadcast_to(x, band.estimate.shape) for x in band))
+    return kept
 
 
 def _join(of: Sequence[Parts], axis: int = 0) -> Parts:
     return Parts(*(np.concatenate(column, axis) for column in zip(*of, strict=True)))
 
 
-def _curves(a: np.ndarray, b: np.ndarray, found: dict[str, Parts], cap: float) -> Iterator[Outcome]:
+def _curves(a: np.ndarray, b: np.ndarray, joined: dict[str, Parts], cap: float) -> Iterator[Outcome]:
     """Of models a and b: contrasts at each size, crossover; of a: band."""
-    contrasts = moderated(found["differences"], cap)
+    contrasts = moderated(joined["differences"], cap)
     yield from _contrasts(a - b, contrasts)
     yield _crossovers(a - b, contrasts)
-    yield _intervals("band", a, found["band"], (0.0, 1.0))
+    yield _intervals("band", a, joined["band"], (0.0, 1.0))
 
 
 def _contrasts(truth: np.ndarray, of: Parts) -> Iterator[Outcome]:
     """Judge verdicts; axis 0 is the suite, the last that of the truth."""
     truth = np.where(np.abs(truth) < 1e-12, 0.0, truth)  # differences of equal models are rounding errors
-    said = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
-    better, worse, equivalent = (said == name for name in ("better", "worse", "equivalent"))
+    decided = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
+    better, worse, equivalent = (decided == name for name in ("better", "worse", "equivalent"))
     beyond = np.abs(truth) > DELTA - 1e-12
     false = (better & (truth <= 0)) | (worse & (truth >= 0))
     right = (better & (truth > 0)) | (worse & (truth < 0))
     plain = _intervals("verdict", truth, of)
-    yield replace(plain, false=false.any(-1), found=_mean(right, truth != 0))
+    yield replace(plain, false=false.any(-1), detected=_mean(right, truth != 0))
     yield Outcome(
-        "equivalent", truth.size, (equivalent & beyond).any(-1), found=_mean(equivalent, truth == 0)
+        "equivalent", truth.size, (equivalent & beyond).any(-1), detected=_mean(equivalent, truth == 0)
     )
 
 
@@ -155,22 +155,22 @@ def _crossovers(truth: np.ndarray, of: Parts) -> Outcome:
     crossing, and "none in the measured range" where each model is ahead by more than delta somewhere."""
     crosses = truth.max() > DELTA and truth.min() < -DELTA
     point = 2 ** np.interp(0, -truth, np.log2(SIZES))
-    said = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
+    decided = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
     false, right = [], []
-    for estimates, words in zip(of.estimate, said, strict=True):
-        result = crossover(SIZES, [_bare(*pair) for pair in zip(estimates, words, strict=True)])
+    for estimates, row in zip(of.estimate, decided, strict=True):
+        result = crossover(SIZES, [_bare(*pair) for pair in zip(estimates, row, strict=True)])
         hit = crosses and len(result.crossings) == 1
         hit = hit and all(c.low <= point <= c.high and c.leader == "a" for c in result.crossings)
         right.append(float(hit) if crosses else np.nan)
         none = result.status == "none in the measured range"
         false.append(bool(result.crossings and not hit) or bool(crosses and none))
-    return Outcome("crossover", 1, np.array(false), found=np.array(right))
+    return Outcome("crossover", 1, np.array(false), detected=np.array(right))
 
 
 def _bare(estimate: np.float64, verdict: np.str_) -> Contrast:
-    """A contrast of which only this is asked."""
-    word = cast(Verdict, str(verdict))
-    return Contrast(float(estimate), None, None, None, None, 0, 0, verdict=word, delta=DELTA, alpha=ALPHA)
+    """A contrast that has only an estimate and a verdict."""
+    name = cast(Verdict, str(verdict))
+    return Contrast(float(estimate), None, None, None, None, 0, 0, verdict=name, delta=DELTA, alpha=ALPHA)
 
 
 def _mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -192,7 +192,7 @@ def _summary(outcome: Outcome, suites: int) -> dict[str, object]:
         return mean, float(spread / np.sqrt(suites))
 
     false, coverage = rate(outcome.false), rate(outcome.covered, worst=np.min)
-    power = rate(outcome.found)
+    power = rate(outcome.detected)
     slack = SLACK * np.sqrt(ALPHA * (1 - ALPHA) / suites)
     return {
         "claim": outcome.claim,
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.suites,
         options.seed,
         cap=options.cap,
-        progress=lambda place: print(place, file=sys.stderr),
+        progress=lambda line: print(line, file=sys.stderr),
     )
     print(table.to_string(index=False, float_format="{:.4f}".format))
     if options.out:

@@ -147,7 +147,7 @@ class _Worker:
         self.connection.close()
 
     def _died(self, workspace: "Workspace") -> Outcome:
-        """The job of a process that ended without a word."""
+        """The outcome of the job of a process that ended by itself."""
         self.alive = False
         self.process.join(GOODBYE_SECONDS)
         code = self.process.exitcode
@@ -163,7 +163,7 @@ class _Worker:
     def _send(self, what: Any) -> None:
         try:
             self.connection.send(what)
-        except OSError:  # it has died, which reading from it will tell
+        except OSError:  # it has died, which reading from it shows
             return
 
 
