@@ -1,8 +1,9 @@
 """What the contrasts of a suite say together: better, worse, equivalent, or nothing yet.
 
 Three steps, each a pure function of arrays: the cells of a comparison lend each other what they know of the
-spread between replicates (`moderated`), each contrast gets its p-values (`statistics`), and Holm's procedure
-decides which of them hold although many were tried (`holm`). `simulation` measures how often that is wrong.
+spread between replicates (`moderated`), each contrast gets its p-values (`statistics`; of all looks at it,
+`sequential`), and Holm's procedure decides which of them hold although many were tried (`holm`). `simulation`
+measures how often that is wrong.
 """
 
 from collections.abc import Hashable, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, polygamma
 
+from bench.analysis.sequential import over_looks, shares
 from bench.analysis.statistics import (
     MIN_REPLICATES,
     Contrast,
@@ -22,8 +24,6 @@ from bench.analysis.statistics import (
     as_table,
     ends,
     half_width,
-    p_different,
-    p_equivalent,
     parts,
 )
 
@@ -43,11 +43,28 @@ class PairedScores:
         scores: of models a and b, each (R, N), paired replicate by replicate and image by image.
         group: cells of one group lend each other what they know of the spread between replicates.
         deterministic: one run of each model that would be the same if repeated.
+        looks: after how many replicates it is judged (`sequential`); none: once, with all there are.
     """
 
     scores: tuple[ArrayLike, ArrayLike]
     group: Hashable = None
     deterministic: bool = False
+    looks: tuple[int, ...] = ()
+
+    def first(self, look: int) -> int | None:
+        """How many replicates a look is at, counted from 0; None: at all there are."""
+        return self.looks[look] if look < len(self.looks) else None
+
+    def weights(self, number: int) -> np.ndarray:
+        """The share of alpha of the first `number` looks, 0 of those that were not made."""
+        replicates = len(np.asarray(self.scores[0]))
+        made = shares(self.looks) * (np.array(self.looks) <= replicates) if self.looks else np.ones(1)
+        return np.pad(made, (0, number - len(made)))
+
+    @property
+    def last_share(self) -> float:
+        """The share of alpha of the last look."""
+        return float(shares(self.looks)[-1]) if self.looks else 1.0
 
 
 def judge(
@@ -91,13 +108,19 @@ def judge(
     ]
     if not able:
         return results
-    of = _moderated_by_group([parts(differences[k]) for k in able], [cells[k].group for k in able])
+    groups = [cells[k].group for k in able]
+    of = _moderated_by_group([parts(differences[k]) for k in able], groups)
     accuracies = np.array([[scores.mean() for scores in tables[k]] for k in able]).T
     low, high = possible(*ends(of, alpha), *accuracies)
-    adjusted, equivalent = (
-        holm(p, max(comparisons, len(able))) for p in (p_different(of), p_equivalent(of, delta))
-    )
-    decided = verdicts(of.estimate, adjusted, equivalent, alpha)
+    number = max(len(cells[k].looks) or 1 for k in able)
+    weights = np.stack([cells[k].weights(number) for k in able], -1)
+    looked = [
+        _moderated_by_group([parts(differences[k][: cells[k].first(look)]) for k in able], groups)
+        for look in range(number)
+    ]
+    direction, different, within = over_looks(looked, weights, delta)
+    adjusted, equivalent = (holm(p, max(comparisons, len(able))) for p in (different, within))
+    decided = verdicts(direction, adjusted, equivalent, alpha)
     for at, k in enumerate(able):
         lower, upper = float(low[at]), float(high[at])
         results[k] = replace(
@@ -117,7 +140,9 @@ def judge(
                 verdict=verdict,
                 p_adjusted=float(adjusted[at]),
                 p_equivalent=float(equivalent[at]),
-                needs=what_would_decide(cell, delta, comparisons, alpha)
+                looks=int((weights[:, at] > 0).sum()),
+                alpha_spent=alpha * float(weights[:, at].sum()),
+                needs=what_would_decide(cell, delta, comparisons, alpha * cells[k].last_share)
                 if verdict == "inconclusive"
                 else None,
             )

@@ -54,7 +54,8 @@ class Contrast(Estimate):
 
     `p_adjusted` (of no difference) and `p_equivalent` (of a difference of delta or more) are Holm's, over
     `comparisons` contrasts; None where there is no verdict. `images_only`: the interval is about new test
-    images alone. `needs`: what would decide an inconclusive one.
+    images alone. `needs`: what would decide an inconclusive one. `looks`: how often it was judged for a
+    verdict, which spent `alpha_spent` of alpha.
     """
 
     verdict: Verdict
@@ -65,6 +66,8 @@ class Contrast(Estimate):
     p_equivalent: float | None = None
     images_only: bool = False
     needs: Needs | None = None
+    looks: int = 0
+    alpha_spent: float = 0.0
 
     @property
     def excludes_0(self) -> bool:

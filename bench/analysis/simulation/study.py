@@ -5,6 +5,7 @@
 Suites are simulated (`scenarios`, `synthetic`), analysed by the functions that analyse real ones, and
 compared with the truth. A false verdict is *better* or *worse* where the difference is zero or has the other
 sign, a false equivalence *equivalent* where it is delta or more; a suite counts once, however many it makes.
+Claims called sequential are of suites whose cells get replicates until they are decided, as `LOOKS` says.
 Coverage is how often an interval holds its true value, in the cell where it does so least. Power is the share
 of true differences that were found (of equal models that were found equivalent, of crossings that were
 claimed and right).
@@ -27,11 +28,13 @@ import pandas as pd
 import bench
 from bench.analysis.crossovers import crossover
 from bench.analysis.decisions import CAP, holm, moderated, verdicts
+from bench.analysis.sequential import over_looks, shares
 from bench.analysis.simulation.scenarios import SCENARIOS, SIZES, Scenario
 from bench.analysis.statistics import Contrast, Parts, Verdict, ends, p_different, p_equivalent, parts
 
 ALPHA, DELTA = 0.05, 0.01
 SUITES = 2000
+LOOKS = (3, 5, 8, 12)
 CHUNK = 250_000  # scores held at once: they stay in a processor's cache
 SLACK = 3.0
 """Monte Carlo standard errors by which a rate may miss what is stated: with two, one row in forty would fail
@@ -42,7 +45,8 @@ STORED = Path(__file__).with_name("simulated.csv")
 @dataclass(frozen=True)
 class Outcome:
     """What became of one kind of claim: an entry a suite, NaN where the question does not arise. `false` and
-    `covered` may have one for each of its intervals, of which the worst counts."""
+    `covered` may have one for each of its intervals, of which the worst counts; `replicates` is how many a
+    cell was given, where that is not the same for all."""
 
     claim: str
     statements: int
@@ -50,6 +54,7 @@ class Outcome:
     covered: np.ndarray | None = None
     detected: np.ndarray | None = None
     half_width: np.ndarray | None = None
+    replicates: np.ndarray | None = None
 
 
 def study(
@@ -58,11 +63,13 @@ def study(
     *,
     replicates: Sequence[int] = (3, 5, 10),
     images: Sequence[int] = (600, 6149),
+    looks: Sequence[int] = LOOKS,
     scenarios: Sequence[Scenario] = SCENARIOS,
     cap: float = CAP,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Simulate `suites` suites of every scenario at each number of replicates and test images.
+    """Simulate `suites` suites of every scenario at each number of replicates and test images, and again with
+    as many replicates as decide them: `looks` of them (none: not again), the last of which names the row.
 
     One row a scenario, kind of claim, R and N: rates with their Monte Carlo standard errors; `holds` and
     `covers` say whether false claims and coverage are within `SLACK` of them of what is stated, or better. A
@@ -70,14 +77,22 @@ def study(
     called with each scenario.
     """
     rows = []
-    for scenario in scenarios:
-        for r in replicates:
-            for n in images:
-                progress(f"{scenario.name}, {r} replicates, {n} images")
-                rng = np.random.default_rng([seed, zlib.crc32(scenario.name.encode()), r, n])
-                for outcome in _outcomes(scenario, suites, r, n, rng, cap):
-                    measured = _summary(outcome, suites)
-                    rows.append({"scenario": scenario.name, "replicates": r, "images": n, **measured})
+    for sequential in (False, True):
+        for scenario in scenarios:
+            if sequential and (scenario.curves or scenario.shares or not looks):
+                continue
+            for r in looks[-1:] if sequential else replicates:
+                for n in images:
+                    progress(f"{scenario.name}, {r} replicates{' at most' * sequential}, {n} images")
+                    rng = np.random.default_rng([seed, zlib.crc32(scenario.name.encode()), r, n])
+                    outcomes = (
+                        _sequential(scenario, suites, looks, n, rng, cap)
+                        if sequential
+                        else _outcomes(scenario, suites, r, n, rng, cap)
+                    )
+                    for outcome in outcomes:
+                        measured = _summary(outcome, suites)
+                        rows.append({"scenario": scenario.name, "replicates": r, "images": n, **measured})
     return pd.DataFrame(rows)
 
 
@@ -101,6 +116,31 @@ def _outcomes(
     if not scenario.curves:
         return _contrasts(np.ravel(truth[:, :1] - truth[:, 1:]), moderated(joined["differences"], cap))
     return _curves(truth[:, 0], truth[:, 1], joined, cap)
+
+
+def _sequential(
+    scenario: Scenario, suites: int, looks: Sequence[int], images: int, rng: np.random.Generator, cap: float
+) -> Iterator[Outcome]:
+    """Simulate suites whose undecided contrasts get more replicates, from each look to the next."""
+    truth = scenario.world.truth
+    step = max(1, CHUNK // (truth.size * looks[-1] * images))
+    chunks: list[list[Parts]] = [[] for _ in looks]
+    for start in range(0, suites, step):
+        scores = scenario.world.scores(min(step, suites - start), looks[-1], images, rng)
+        for chunk, r in zip(chunks, looks, strict=True):
+            chunk.append(_parts(scenario, scores[..., :r, :], [r] * len(truth))["differences"])
+    shape = (suites, (truth.shape[1] - 1) * len(truth))
+    given, weights = _join(chunks[0]), np.zeros((len(looks), *shape))
+    looked: list[Parts] = []
+    done = np.zeros(shape, bool)
+    for k, share in enumerate(shares(looks)):
+        given = Parts(*(np.where(done, *both) for both in zip(given, _join(chunks[k]), strict=True)))
+        looked.append(moderated(given, cap))
+        weights[k] = np.where(done, 0.0, share)
+        decided = _verdicts(*over_looks(looked, weights[: k + 1], DELTA))
+        done = decided != "inconclusive"
+    for outcome in _judged(np.ravel(truth[:, :1] - truth[:, 1:]), looked[-1], decided):
+        yield replace(outcome, claim=f"{outcome.claim}, sequential", replicates=given.replicates.mean(-1))
 
 
 def _parts(scenario: Scenario, scores: np.ndarray, replicates: Sequence[int]) -> dict[str, Parts]:
@@ -129,8 +169,16 @@ def _curves(a: np.ndarray, b: np.ndarray, joined: dict[str, Parts], cap: float) 
 
 def _contrasts(truth: np.ndarray, of: Parts) -> Iterator[Outcome]:
     """Judge verdicts; axis 0 is the suite, the last that of the truth."""
+    return _judged(truth, of, _verdicts(of.estimate, p_different(of), p_equivalent(of, DELTA)))
+
+
+def _verdicts(estimate: np.ndarray, different: np.ndarray, within: np.ndarray) -> np.ndarray:
+    return verdicts(estimate, holm(different), holm(within), ALPHA)
+
+
+def _judged(truth: np.ndarray, of: Parts, decided: np.ndarray) -> Iterator[Outcome]:
+    """Set verdicts and intervals against the truth."""
     truth = np.where(np.abs(truth) < 1e-12, 0.0, truth)  # differences of equal models are rounding errors
-    decided = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
     better, worse, equivalent = (decided == name for name in ("better", "worse", "equivalent"))
     beyond = np.abs(truth) > DELTA - 1e-12
     false = (better & (truth <= 0)) | (worse & (truth >= 0))
@@ -155,7 +203,7 @@ def _crossovers(truth: np.ndarray, of: Parts) -> Outcome:
     crossing, and "none in the measured range" where each model is ahead by more than delta somewhere."""
     crosses = truth.max() > DELTA and truth.min() < -DELTA
     point = 2 ** np.interp(0, -truth, np.log2(SIZES))
-    decided = verdicts(of.estimate, holm(p_different(of)), holm(p_equivalent(of, DELTA)), ALPHA)
+    decided = _verdicts(of.estimate, p_different(of), p_equivalent(of, DELTA))
     false, right = [], []
     for estimates, row in zip(of.estimate, decided, strict=True):
         result = crossover(SIZES, [_bare(*pair) for pair in zip(estimates, row, strict=True)])
@@ -208,6 +256,7 @@ def _summary(outcome: Outcome, suites: int) -> dict[str, object]:
         "power": power[0],
         "power_error": power[1],
         "half_width": rate(outcome.half_width)[0],
+        "mean_replicates": rate(outcome.replicates)[0],
     }
 
 
