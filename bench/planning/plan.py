@@ -66,7 +66,7 @@ def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
         for shots in comparison.shots:
             for key in comparison.contestants:
                 contestant, recipe = suite.models[key], recipes[key]
-                count = replicates or comparison.replicates
+                count = replicates or comparison.replicates.start
                 if shots == "all" and recipe.probe is not None:
                     count = 1  # the same images and a deterministic solver: repeating it would show nothing
                 for replicate in range(count):
@@ -342,6 +342,7 @@ def listing(
                 "exploratory": [list(pair) for pair in comparison.exploratory],
                 "unmatched": comparison.unmatched,
                 **({"conditions": list(comparison.conditions)} if comparison.conditions else {}),
+                **({"looks": list(comparison.replicates.looks)} if comparison.replicates.looks else {}),
                 # Where one's own images lie, for whoever makes a run of them again.
                 **({"images": comparison.dataset} if ":" in comparison.dataset else {}),
             }

@@ -14,12 +14,11 @@ from bench.files import canonical, digest, slug
 from bench.spec.overrides import assign, check_settings, dotted, override, parse_setting
 from bench.spec.profiles import Profiles
 from bench.spec.recipe import LARGEST_SIDE, Recipe, load_recipe
+from bench.spec.replicates import Replicates
 from bench.spec.toml import Strict, check_plain, parse, read_toml
 
 FOLDER = Path(__file__).parent.parent / "suites"
 LONGEST_NAME = 100
-# Beyond this a suite is a slip of the pen: the list of its trials alone would take minutes.
-MOST_REPLICATES = 1000
 
 Precision = Literal["fp32", "bf16"]
 Pair = tuple[str, str]
@@ -62,7 +61,7 @@ class Comparison(Strict):
     contestants: tuple[str, ...] = Field(min_length=1)
     recipe: str
     shots: tuple[int | Literal["all"], ...] = Field(("all",), min_length=1)
-    replicates: int = Field(3, ge=1, le=MOST_REPLICATES)
+    replicates: Replicates = Replicates.model_validate(3)
     input_size: int = Field(ge=8, le=LARGEST_SIDE)
     precision: Precision = "fp32"
     contrasts: tuple[Pair, ...] = ()

@@ -19,7 +19,8 @@ class Contestant(Stored):
 class ComparisonEntry(Stored):
     """Contestants on one split by one recipe; `images` is where one's own lie, as folder:PATH.
 
-    `conditions` are those beside "clean".
+    `conditions` are those beside "clean". `looks` are after how many replicates contrasts are judged, where
+    they get replicates until they are decided.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ComparisonEntry(Stored):
     exploratory: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     unmatched: str
     conditions: list[str] = []
+    looks: list[Count] = []
     images: str | None = None
 
 
