@@ -51,6 +51,7 @@ class Cell:
         pretraining: of its weights; empty where no trial says it.
         planned_recipe: the recipe that the suite names; `recipe` is what its trials say.
         deduplicated: whether accuracy without duplicates is measured on these test images.
+        looks: after how many replicates its primary contrasts are judged; none: once, with all there are.
     """
 
     comparison: str
@@ -67,6 +68,7 @@ class Cell:
     pretraining: str
     planned_recipe: str
     deduplicated: bool
+    looks: tuple[int, ...] = ()
 
     @property
     def records(self) -> "tuple[Result, ...]":
@@ -155,6 +157,7 @@ def cells(suite: "Listing", records: "Mapping[str, Result]", condition: str = CL
                 pretraining="none" if contestant.weights == "none" else _pretraining(own, name, done),
                 planned_recipe=contestant.recipe or comparison.recipe,
                 deduplicated=any(one.record.data.key in deduplicated for one in own if one.record),
+                looks=tuple(comparison.looks),
             )
             joined.append(cell)
     return joined

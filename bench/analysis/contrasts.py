@@ -53,6 +53,8 @@ CONTRASTS = {
     "half_width": "float64",
     "se": "float64",
     "alpha": "float64",
+    "looks": "Int64",
+    "alpha_spent": "float64",
     "comparisons": "Int64",
     "delta": "float64",
     "p_adjusted": "float64",
@@ -71,6 +73,8 @@ level 1 - alpha, of every row alone; `se` is the standard error of the differenc
 contrast is better or worse where `p_adjusted` is at most alpha, else equivalent where `p_equivalent` is: both
 are Holm's over the `comparisons` primary contrasts that are planned and can be decided, the first of no
 difference, the second of one of `delta` or more. Exploratory contrasts have neither, and the verdict none.
+`looks` is how often a primary contrast was judged, which spent `alpha_spent` of alpha: once, or after several
+numbers of replicates until it was decided; the p-values are over all looks.
 `images_only`: the interval is about new test images alone, as one deterministic run of each was made.
 `flops_ratio` is a over b; runs are those that were paired, in the same order."""
 
@@ -171,12 +175,11 @@ def find_contrasts(
     for primary in (True, False):
         at = [k for k, (pair, _, _) in enumerate(declared) if pair.primary == primary and runs[k][0]]
         scores = {k: (predictions.scores_of(runs[k][0]), predictions.scores_of(runs[k][1])) for k in at}
-        judged = [
-            PairedScores(
-                scores[k], declared[k][0].comparison, deterministic=is_deterministic(*declared[k][1:])
-            )
-            for k in at
-        ]
+        judged = []
+        for k in at:
+            pair, a, b = declared[k]
+            looks = looks_at(a, b) if primary else ()
+            judged.append(PairedScores(scores[k], pair.comparison, is_deterministic(a, b), looks))
         number = comparisons if primary else 0
         results |= zip(at, judge(judged, delta=suite.delta, comparisons=number), strict=True)
         accuracies |= {k: tuple(float(own.mean()) for own in scores[k]) for k in at}
@@ -195,6 +198,11 @@ def can_be_decided(a: Cell, b: Cell) -> bool:
 def is_deterministic(a: Cell, b: Cell) -> bool:
     """Whether each model has one run that would be the same if repeated."""
     return a.deterministic and b.deterministic
+
+
+def looks_at(a: Cell, b: Cell) -> tuple[int, ...]:
+    """After how many replicates a primary contrast is judged; none: once, with all there are."""
+    return () if is_deterministic(a, b) else a.looks
 
 
 def _finding(
@@ -218,6 +226,9 @@ def _finding(
     flags = _certainty(pair, a, b, common)
     if pair.shots is not None and common > 1 and not (a.drawn or b.drawn):
         flags.append(Flag.WHOLE_SPLIT())
+    if result and result.looks and (looks := looks_at(a, b)):
+        made = ", ".join(map(str, looks[: result.looks]))
+        flags.append(Flag.LOOKS(replicates=made, most=looks[-1]))
     flags += match.notes(pair.comparison, pair.a, pair.b)
     flags += [Flag.NOT_TRAINED(reason=reason) for reason in untrained]
     flags += [

@@ -24,6 +24,7 @@ class Flag(Enum):
     FEW_REPLICATES = f"fewer than {MIN_REPLICATES} replicates: no interval"
     FEW_PAIRS = "{replicates} common {noun}: {lacking}"
     IMAGES_ONLY = "one deterministic run of each: the interval is over test images alone"
+    LOOKS = "judged after {replicates} of at most {most} replicates"
     WHOLE_SPLIT = "the whole training split: no spread over draws"
     UNMATCHED_PRETRAINING = "unmatched pretraining: {both}", "unmatched pretraining"
     UNMATCHED_RECIPE = "unmatched recipe: {both}"
