@@ -11,9 +11,9 @@ from bench.analysis.statistics import ends, p_different
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
-def small(*names, suites=100, replicates=(5,), images=(300,), **options):
+def small(*names, suites=100, replicates=(5,), images=(300,), looks=(), **options):
     scenarios = [BY_NAME[name] for name in names]
-    return study(suites, replicates=replicates, images=images, scenarios=scenarios, **options)
+    return study(suites, replicates=replicates, images=images, looks=looks, scenarios=scenarios, **options)
 
 
 def test_a_world_has_the_accuracy_it_states():
@@ -109,6 +109,20 @@ def test_the_scenarios_are_what_their_names_say():
     for name, scenario in BY_NAME.items():
         if "equal" in name:
             assert np.ptp(scenario.world.truth, axis=1) == pytest.approx(0)
+
+
+def test_contrasts_get_replicates_until_they_are_decided():
+    names = ("three sizes, 30 points apart, spread of 6 points", "equal models")
+    table = small(*names, "curves that are equal", suites=60, replicates=(), looks=(3, 5, 8, 12))
+    assert set(table.scenario) == set(names) and table.holds.all() and set(table.replicates) == {12}
+    assert set(table.claim) == {"verdict, sequential", "equivalent, sequential"}
+    apart, equal = (table[table.scenario == name].iloc[0] for name in names)
+    assert apart.power > 0.95 and 3 < apart.mean_replicates < 8 and equal.mean_replicates > 11.5
+    # With a single look it is the plain study of as many replicates.
+    plain = small(*names, suites=20, replicates=(8,))
+    once = small(*names, suites=20, replicates=(), looks=(8,)).drop(columns="mean_replicates")
+    plain["claim"] += ", sequential"
+    pd.testing.assert_frame_equal(once, plain.drop(columns="mean_replicates"))
 
 
 def test_an_analysis_that_claims_too_much_is_caught(monkeypatch):

@@ -84,6 +84,32 @@ def test_a_wrong_mapping_is_told_in_one_line(change, words):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        ("input_size = 16", "input_size = 16\nreplicates = 0", ['replicates"', "1 to 1000", "not 0"]),
+        (
+            "input_size = 16",
+            'input_size = 16\nreplicates = { start = 3, until = "decided", max = 2 }',
+            ["max = 2 is below start = 3"],
+        ),
+        (
+            "input_size = 16",
+            'input_size = 16\nreplicates = { start = 2, until = "decided", max = 9 }',
+            ["start should be at least 3", "2"],
+        ),
+        (
+            "input_size = 16",
+            'input_size = 16\nreplicates = { until = "done", max = 9 }',
+            ["replicates.until", "decided", "done"],
+        ),
+        (
+            "input_size = 16",
+            'input_size = 16\nreplicates = { start = 3, until = "decided" }',
+            ["replicates.max", "missing"],
+        ),
+        (
+            "input_size = 16",
+            'input_size = 16\nreplicates = { until = "decided", maxx = 9 }',
+            ["maxx", '"max"'],
+        ),
         ("input_size = 16", "input_sise = 16", ["mine.toml", "comparison.0.input_sise", '"input_size"']),
         ("shots = [2", "shots = [0", ["shots", "at least 1"]),
         ('dataset = "digits"', "dataset = 3", ["dataset", "string", "3"]),
@@ -231,3 +257,16 @@ input_size = 16
     suite = load_suite(str(path))
     with pytest.raises(InputError, match='own: model "long": set.*budget.epoch"'):
         suite.recipe_of(suite.comparison[0], "long")
+
+
+def test_replicates_are_a_number_or_as_many_as_decide(tmp_path):
+    def comparison(replicates):
+        text = GOOD.replace("input_size", f"replicates = {replicates}\ninput_size")
+        return load_suite(write(tmp_path, text)).comparison[0]
+
+    five = comparison(5)
+    assert (five.replicates.start, five.replicates.looks) == (5, ()) and five.model_dump()["replicates"] == 5
+    table = comparison('{ start = 3, until = "decided", max = 20 }')
+    assert table.replicates.looks == (3, 5, 8, 12, 18, 20)
+    assert table.model_dump()["replicates"] == {"start": 3, "until": "decided", "max": 20}
+    assert comparison('{ until = "decided", max = 3 }') == comparison(3)
