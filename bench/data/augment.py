@@ -33,6 +33,9 @@ class Pipeline:
         augment: what to do; its mean and std, where given, stand instead of the model's.
         input_size: side of the network's input in px.
         mean, std: of the model's card, for pixels in 0..1.
+
+    Attributes:
+        mean, std: those that are taken out, shape (3,).
     """
 
     def __init__(
@@ -40,8 +43,8 @@ class Pipeline:
     ) -> None:
         self.augment, self.input_size = augment, input_size
         self._stored = augment.stored_size(input_size)
-        mean_, std_ = torch.tensor(augment.mean or mean), torch.tensor(augment.std or std)
-        self._scale_bias = torch.stack((1 / (255 * std_), -mean_ / std_))
+        self.mean, self.std = torch.tensor(augment.mean or mean), torch.tensor(augment.std or std)
+        self._scale_bias = torch.stack((1 / (255 * self.std), -self.mean / self.std))
 
     def evaluate(self, images: Tensor) -> Tensor:
         """The centre crop, normalised.
@@ -84,8 +87,7 @@ class Pipeline:
             size = self.input_size if side == self._stored else side
             pixels = self._whole(window(planes, corner, corner, flip, size))
         if augment.randaugment is not None:
-            ops, magnitude = augment.randaugment.ops, augment.randaugment.magnitude
-            pixels = randaugment(_whole_levels(pixels), ops, magnitude, generator)
+            pixels = randaugment(_whole_levels(pixels), augment.randaugment, generator)
         pixels = self._normalise(pixels)
         return erase(pixels, augment.erase, generator) if augment.erase else pixels
 

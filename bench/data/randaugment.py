@@ -14,13 +14,15 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as V
 
 from bench.data.device import to_device
+from bench.spec.recipe import RandAugment
 
 # Levels of the magnitude's scale, 0 to 30.
 BINS = 31
 Operation = Callable[[Tensor], Tensor]
 
 
-def operations(magnitude: int, side: int) -> list[tuple[Operation | None, Operation | None]]:
+@lru_cache(maxsize=BINS)
+def operations(magnitude: int, side: int) -> tuple[tuple[Operation | None, Operation | None], ...]:
     """Torchvision's operations and scales, in its order; each with the two signs it may be drawn with.
 
     Args:
@@ -45,7 +47,7 @@ def operations(magnitude: int, side: int) -> list[tuple[Operation | None, Operat
     def unsigned(operation: Operation | None) -> tuple[Operation | None, Operation | None]:
         return operation, operation
 
-    return [
+    return (
         unsigned(None),
         signed(lambda level: partial(_move, how="shear_x", value=level), shear),
         signed(lambda level: partial(_move, how="shear_y", value=level), shear),
@@ -60,33 +62,40 @@ def operations(magnitude: int, side: int) -> list[tuple[Operation | None, Operat
         unsigned(partial(V.solarize, threshold=255.0 * level(1.0, 0.0))),
         unsigned(V.autocontrast),
         unsigned(V.equalize),
-    ]
+    )
 
 
-def randaugment(pixels: Tensor, ops: int, magnitude: int, generator: torch.Generator) -> Tensor:
-    """`ops` random operations on every image (Cubuk et al., 2020, arXiv 1909.13719).
+def randaugment(pixels: Tensor, how: RandAugment, generator: torch.Generator) -> Tensor:
+    """Random operations on every image, drawn with replacement (Cubuk et al., 2020, arXiv 1909.13719).
+
+    A magnitude that is spread (`how.std`) is normal, cut off at 0 and 30 and rounded to a whole one.
 
     Args:
         pixels: uint8, shape (n, 3, s, s).
-        ops: how many operations an image, drawn with replacement.
-        magnitude: of all operations, 0 to 30.
         generator: on the CPU.
 
     Returns:
         New images, as `pixels`.
     """
-    space = operations(magnitude, pixels.shape[-1])
-    signed = torch.tensor([negative is not positive for positive, negative in space])
-    kinds = torch.randint(len(space), (ops, len(pixels)), generator=generator)
-    signs = torch.randint(2, (ops, len(pixels)), generator=generator)
-    for drawn, sign in zip(kinds, signs, strict=True):
-        # Images of one operation are brought together, worked on, and put back.
-        groups = 2 * drawn + sign * signed[drawn]
+    side, shape = pixels.shape[-1], (how.ops, len(pixels))
+    signed = torch.tensor([negative is not positive for positive, negative in operations(1, side)])
+    kinds = torch.randint(len(signed), shape, generator=generator)
+    signs = torch.randint(2, shape, generator=generator)
+    magnitudes = torch.full(shape, how.magnitude)
+    if how.std:
+        spread = how.magnitude + how.std * torch.randn(shape, generator=generator)
+        magnitudes = spread.round().clamp(0, BINS - 1).long()
+    if how.prob < 1:
+        kinds[torch.rand(shape, generator=generator) >= how.prob] = 0  # the operation that does nothing
+    for drawn, sign, magnitude in zip(kinds, signs, magnitudes, strict=True):
+        # Images of one operation and magnitude are brought together, worked on, and put back.
+        groups = (magnitude * len(signed) + drawn) * 2 + sign * signed[drawn]
         order = to_device(groups.argsort(stable=True), pixels.device)
         together, start = pixels.index_select(0, order), 0
-        for number, count in enumerate(groups.bincount(minlength=2 * len(space)).tolist()):
-            operation = space[number // 2][number % 2]
-            if count and operation is not None:
+        for group, count in zip(*(x.tolist() for x in groups.unique(return_counts=True)), strict=True):
+            level, place = divmod(group, 2 * len(signed))
+            operation = operations(level, side)[place // 2][place % 2]
+            if operation is not None:
                 together[start : start + count] = operation(together[start : start + count])
             start += count
         pixels = torch.empty_like(together).index_copy_(0, order, together)
@@ -100,7 +109,7 @@ def _move(pixels: Tensor, *, how: str, value: float) -> Tensor:
     return with_black.index_select(2, sources).view_as(pixels)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _sources(how: str, value: float, side: int, device: str) -> Tensor:
     """For each pixel of the result, the one it comes from, counted from 1, or 0: int64, shape (side * side,).
 

@@ -46,6 +46,20 @@ def make_model(
     return network
 
 
+def train_both_heads(card: Card, network: Any) -> None:
+    """Have a network with a distillation token give the outputs of each of its two heads while it is trained.
+
+    Raises:
+        InputError: it has no such token.
+    """
+    if not hasattr(network, "set_distilled_training"):
+        raise InputError(
+            f'{card.name}: has no distillation token, as [distill] with by = "token" needs; '
+            'take a model that has one, or by = "class"'
+        )
+    network.set_distilled_training(True)
+
+
 def _check_file(card: Card, path: Path, *, head: bool) -> None:
     """Refuse a file that is not of the network as the card describes it, at its own size.
 

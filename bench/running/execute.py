@@ -113,7 +113,8 @@ def evaluate(job: EvaluateJob, inputs: Inputs, model: Model, look: Callable[[], 
         "data": _data(inputs),
     }
     try:
-        logits = _finite(model.logits("test"), "test")
+        by_head = model.by_head("test")
+        logits = _finite(by_head.pop("all"), "test")
     except Diverged as error:
         return Product(content | {"outcome": "diverged", "reason": str(error), "metrics": {}})
     look()
@@ -122,6 +123,8 @@ def evaluate(job: EvaluateJob, inputs: Inputs, model: Model, look: Callable[[], 
         "top1_deduplicated": deduplicated_top1(logits, labels, dataset.duplicates)
     }
     content["details"] = model.details()
+    if by_head:
+        content["details"]["head_top1"] = {head: score(own, labels)["top1"] for head, own in by_head.items()}
     scored = Scored(
         predictions=compact(logits, labels),
         probabilities=softmax(logits, axis=1).astype(np.float16),

@@ -28,10 +28,16 @@ L2 = tuple(float(f"{digit}e{power}") for power in range(-9, 2) for digit in (1, 
 
 
 class RandAugment(Strict):
-    """`ops` operations an image, each at `magnitude` of 30 (Cubuk et al., 2020, arXiv 1909.13719)."""
+    """`ops` operations an image, each at `magnitude` of 30 (Cubuk et al., 2020, arXiv 1909.13719).
+
+    `std` spreads the magnitude of each operation and image around that, and `prob` is the share of operations
+    that are done, both as in timm, whose magnitudes are of 10: its 9 is 27 here.
+    """
 
     ops: int = Field(2, ge=1, le=100)
     magnitude: int = Field(9, ge=0, le=30)
+    std: float = Field(0.0, ge=0, le=30)
+    prob: float = Field(1.0, gt=0, le=1)
 
 
 class Augment(Strict):
@@ -40,6 +46,9 @@ class Augment(Strict):
     `random_crop = "resized"` cuts its boxes (`scale`, `ratio`) from the stored image, which with
     `resize = "crop"` is the centre square of the picture, at `input_size / crop_pct` px; RandomResizedCrop
     elsewhere cuts them from all of the picture.
+
+    `repeats` is how often an image comes in a row, each time augmented anew (repeated augmentation: Hoffer et
+    al., 2020, arXiv 1901.09335). An epoch has as many samples as with 1, of fewer images.
     """
 
     resize: Literal["crop", "squash"] = "crop"
@@ -55,6 +64,7 @@ class Augment(Strict):
     mixup: float = Field(0.0, ge=0, le=1000)
     cutmix: float = Field(0.0, ge=0, le=1000)
     mix_prob: float = Field(1.0, ge=0, le=1)
+    repeats: int = Field(1, ge=1, le=100)
     mean: Triple | None = None
     std: tuple[Spread, Spread, Spread] | None = None
 
@@ -121,6 +131,32 @@ class Probe(Strict):
     folds: int = Field(5, ge=2, le=1000)
 
 
+class Distill(Strict):
+    """What a network learns from a teacher, which sees the same augmented images as its student.
+
+    Loss = (1 - `weight`) * that of the labels + `weight` * that of the teacher (Touvron et al., 2021, arXiv
+    2012.12877). "hard": cross-entropy to the teacher's class; "soft": Kullback-Leibler divergence from its
+    probabilities, of logits divided by `temperature`, times `temperature` squared. `by` says which outputs
+    follow the teacher: those of a distillation "token", whose network has a head for either loss and averages
+    the two when it is evaluated, or those of the "class" token, which then follow both.
+
+    `teacher` is the key of a contestant of the same comparison, usually set by the student's own entry in
+    [models]: `set = { "distill.teacher" = "KEY" }`.
+    """
+
+    teacher: str | None = None
+    kind: Literal["hard", "soft"] = "hard"
+    temperature: float = Field(1.0, ge=0.01, le=1000)
+    weight: float = Field(0.5, gt=0, le=1)
+    by: Literal["token", "class"] = "token"
+
+    @model_validator(mode="after")
+    def _temperature_counts(self) -> "Distill":
+        if self.kind == "hard" and self.temperature != 1:
+            raise ValueError('temperature is for kind = "soft"; with "hard" it would change nothing')
+        return self
+
+
 class Recipe(Strict):
     """One file of `bench/recipes/`.
 
@@ -138,6 +174,7 @@ class Recipe(Strict):
     optimizer: Optimizer | None = None
     schedule: Schedule = Schedule()
     probe: Probe | None = None
+    distill: Distill | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     drop_path: float = Field(0.0, ge=0, lt=1)
     keep: Literal["last", "best-val"] = "last"
@@ -149,6 +186,8 @@ class Recipe(Strict):
         trains = self.budget is not None and self.optimizer is not None
         if trains == (self.probe is not None) or (self.budget is None) != (self.optimizer is None):
             raise ValueError("a recipe has either [budget] and [optimizer], or [probe]")
+        if self.probe is not None and self.distill is not None:
+            raise ValueError("a probe has no teacher: a recipe has either [probe] or [distill]")
         return self
 
     @property
@@ -163,9 +202,23 @@ class Recipe(Strict):
         return self.budget, self.optimizer
 
     def identity(self) -> dict[str, Any]:
-        """What of a recipe can change a number: all but its name and the words about it."""
-        words = {"name", "title", "expected", "protocol"}
-        return self.model_dump(mode="json", exclude=words)
+        """What of a recipe can change a number: all but its name and the words about it.
+
+        A teacher is known by what it was trained as, which the identity of its student holds, not by its key.
+        """
+        words = {"name": True, "title": True, "expected": True, "protocol": True}
+        content = self.model_dump(mode="json", exclude={**words, "distill": {"teacher"}})
+        augment = content["augment"]
+        # These came later than trials that are stored.
+        for table, defaults in (
+            (content, {"distill": None}),
+            (augment, {"repeats": 1}),
+            (augment["randaugment"] or {}, {"std": 0.0, "prob": 1.0}),
+        ):
+            for key, default in defaults.items():
+                if table.get(key, default) == default:
+                    table.pop(key, None)
+        return content
 
 
 def recipe_names() -> list[str]:

@@ -27,11 +27,13 @@ def predict(
     precision: str,
     phase: str,
     observer: Observer,
+    forward: Callable[[torch.Tensor], torch.Tensor] | None = None,
     unfinished: Path | None = None,
 ) -> np.ndarray:
-    """Logits of every image, float32, shape (len(images), outputs).
+    """Logits of every image, float32, shape (len(images), outputs) or what `forward` gives for each.
 
     Args:
+        forward: what to do instead of passing images through the network.
         unfinished: where what was done is kept when this is stopped, for the next call with the same weights.
 
     Raises:
@@ -40,7 +42,14 @@ def predict(
     rows = _kept(unfinished, network)
     try:
         logits = forward_all(
-            network, images, pipeline, precision=precision, phase=phase, observer=observer, rows=rows
+            network,
+            images,
+            pipeline,
+            precision=precision,
+            phase=phase,
+            observer=observer,
+            forward=forward,
+            rows=rows,
         )
     except Stopped:
         if unfinished is not None and rows:
@@ -49,6 +58,19 @@ def predict(
     if unfinished is not None:
         unfinished.unlink(missing_ok=True)
     return logits
+
+
+def both_heads(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """The logits of a network with a distillation token, and of its two heads: shape (n, 3, outputs)."""
+    outputs: list[torch.Tensor] = []
+    heads = [network.get_submodule(name) for name in ("head", "head_dist")]
+    handles = [head.register_forward_hook(lambda *call: outputs.append(call[2])) for head in heads]
+    try:
+        together = network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return torch.stack([together, *outputs], 1)
 
 
 def _kept(path: Path | None, network: nn.Module) -> list[torch.Tensor]:

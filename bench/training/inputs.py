@@ -13,12 +13,14 @@ from bench.data.cache import decoded
 from bench.data.conditions import find_condition
 from bench.errors import InputError
 from bench.networks import Weights, make_model
+from bench.networks.build import train_both_heads
 from bench.planning.plan import Resolver
 from bench.spec.card import Card
 from bench.spec.job import CLEAN, TrainJob, Trial
 from bench.training.images import Images
 from bench.training.observer import Observer, Stopped
 from bench.training.step import trained_form
+from bench.training.teacher import Teacher
 
 if TYPE_CHECKING:
     from bench.store.job_files import JobFiles
@@ -35,6 +37,7 @@ class Inputs:
         scratch: files of the job in hand: the trial, or an evaluation of it.
         splits: whose images and labels the job in hand may use; no other can be reached from here.
         condition: under which images are looked at.
+        teacher: makes the teacher of a trial that has one; raises Diverged where it has come to nothing.
         positions: which images of the training split are used, int64 (n,).
     """
 
@@ -50,6 +53,7 @@ class Inputs:
     positions: np.ndarray
     pipeline: Pipeline
     condition: str = CLEAN
+    teacher: Callable[[], Teacher] | None = None
     _images: dict[str, Images] = field(default_factory=dict)
 
     @classmethod
@@ -156,7 +160,8 @@ class Inputs:
         The head is new, unless the recipe asks for a width of its own and there are weights to keep it from.
 
         Raises:
-            InputError: the recipe asks for another width than the weights' head has.
+            InputError: the recipe asks for another width than the weights' head has, or for a distillation
+                token that the network does not have.
         """
         keep_head = self.trial.recipe.head_outputs is not None and self.weights.path is not None
         network = make_model(
@@ -172,4 +177,7 @@ class Inputs:
                 f'recipe "{self.trial.recipe.name}": head_outputs = {self.outputs}, '
                 f"but the head of {self.card.name}'s weights has {network.num_classes}"
             )
+        distill = self.trial.recipe.distill
+        if distill is not None and distill.by == "token":
+            train_both_heads(self.card, network)
         return trained_form(network, self.card.memory_format)

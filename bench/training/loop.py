@@ -14,12 +14,13 @@ from bench.data.augment import Pipeline
 from bench.spec.recipe import Recipe
 from bench.training import checkpoint
 from bench.training.images import Epoch, Images
-from bench.training.loss import CrossEntropy
+from bench.training.loss import loss_of
 from bench.training.observer import Observer, Stopped
 from bench.training.optimizer import make_optimizer, set_rate
 from bench.training.schedule import lr_factor, momentum, position
 from bench.training.seeds import epoch_order, seed_step
 from bench.training.step import TrainingStep, set_backends
+from bench.training.teacher import Teacher
 
 CHECKPOINT_SECONDS = 60.0
 HISTORY_ROWS = 100
@@ -64,6 +65,7 @@ class Trainer:
         labels: class of every image, shape (len(images),).
         outputs: width of the network's last layer.
         validate: gives top1 and nll on val of the network as it is; None where there is no val split.
+        teacher: of a recipe that distils.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Trainer:
         saved: Path,
         validate: Callable[[], dict[str, float]] | None,
         observer: Observer,
+        teacher: Teacher | None = None,
     ) -> None:
         self.network, self.images, self.recipe, self.pipeline = network, images, recipe, pipeline
         self.outputs, self.seed, self.saved = outputs, seed, saved
@@ -91,7 +94,7 @@ class Trainer:
         self.log_every = max(1, self.total // HISTORY_ROWS)
         self.val_steps = _validation_steps(recipe, self.total, self.per_epoch) if validate else set()
         self.optimizer = make_optimizer(network, update)
-        self.loss = CrossEntropy(recipe, outputs)
+        self.loss = loss_of(recipe, outputs, teacher)
         self.step = TrainingStep(
             network, self.optimizer, self.loss, precision=precision, clip_grad=update.clip_grad
         )
@@ -168,7 +171,8 @@ class Trainer:
         step = self.progress.step
         if self.shuffled is None or step // self.per_epoch != self.epoch:
             self.epoch = step // self.per_epoch
-            order = epoch_order(self.seed, self.epoch, len(self.images))
+            repeats = self.recipe.augment.repeats
+            order = epoch_order(self.seed, self.epoch, len(self.images), repeats)
             self.shuffled = Epoch(self.images, self.labels, order)
         start = step % self.per_epoch * self.batch_size
         seed_step(self.seed, step, self.generator)

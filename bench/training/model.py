@@ -24,6 +24,12 @@ class Model(Protocol):
             Stopped: the observer asked for it; what was done is not done again.
         """
 
+    def by_head(self, split: str) -> dict[str, np.ndarray]:
+        """As `logits`, by head: "all" is what `logits` gives, beside it each where there are two.
+
+        The head on the class token is called "class", that on the distillation token "distillation".
+        """
+
     def tensors(self) -> Mapping[str, Tensor]:
         """The weights to store."""
 

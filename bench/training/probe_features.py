@@ -78,6 +78,10 @@ class ProbeModel:
         """See `bench.training.model.Model`."""
         return self.linear.logits(self.features.of(split))
 
+    def by_head(self, split: str) -> dict[str, np.ndarray]:
+        """See `bench.training.model.Model`."""
+        return {"all": self.logits(split)}
+
     def tensors(self) -> Mapping[str, Tensor]:
         """See `bench.training.model.Model`."""
         return {

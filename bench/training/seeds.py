@@ -15,9 +15,10 @@ def derive(seed: int, purpose: int, number: int) -> int:
     return int(state[0]) << 31 | int(state[1]) >> 1
 
 
-def epoch_order(seed: int, epoch: int, images: int) -> np.ndarray:
-    """The order of the images in one epoch, shape (images,)."""
-    return np.random.default_rng(derive(seed, ORDER, epoch)).permutation(images)
+def epoch_order(seed: int, epoch: int, images: int, repeats: int = 1) -> np.ndarray:
+    """The order of the images in one epoch, shape (images,); with `repeats`, each so many times in a row."""
+    order = np.random.default_rng(derive(seed, ORDER, epoch)).permutation(images)
+    return np.repeat(order, repeats)[:images]
 
 
 def seed_step(seed: int, step: int, generator: torch.Generator) -> None:

@@ -1,11 +1,10 @@
 """One training step, and the form in which a network is trained: for trials and for measuring them."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-
-from bench.training.loss import CrossEntropy
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,6 +35,7 @@ class TrainingStep:
 
     Args:
         network, optimizer: are changed by every step.
+        loss: of the network's outputs, targets and images, as `bench.training.loss.CrossEntropy`.
         precision: "fp32", "tf32" (see `set_backends`), "bf16" or "fp16", whose loss is scaled.
         clip_grad: the largest norm of all gradients; None does not clip.
         compiled: whether the forward pass is compiled.
@@ -45,7 +45,7 @@ class TrainingStep:
         self,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        loss: CrossEntropy,
+        loss: Callable[..., Tensor],
         *,
         precision: str,
         clip_grad: float | None,
@@ -58,7 +58,7 @@ class TrainingStep:
         self._scaler = torch.amp.GradScaler(self.device, enabled=precision == "fp16")
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch before the update, detached: see `CrossEntropy` for the shapes."""
+        """The loss of a batch before the update, detached: see `bench.training.loss` for the shapes."""
         with autocast(self.precision, self.device):
             outputs = self._forward(images)
         loss = self.loss(outputs, targets, images)

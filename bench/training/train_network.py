@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.errors import TrialError
 from bench.metrics.accuracy import score
-from bench.training.evaluate import predict
+from bench.training.evaluate import both_heads, predict
 from bench.training.inputs import Inputs
 from bench.training.loop import Diverged, Trained, Trainer
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
@@ -26,15 +27,23 @@ class NetworkModel:
 
     def logits(self, split: str) -> np.ndarray:
         """See `bench.training.model.Model`."""
-        return predict(
+        return self.by_head(split)["all"]
+
+    def by_head(self, split: str) -> dict[str, np.ndarray]:
+        """See `bench.training.model.Model`."""
+        two = hasattr(self.network, "head_dist")
+        rows = predict(
             self.network,
             self.inputs.images(split),
             self.inputs.pipeline,
             precision=self.inputs.trial.precision,
             phase=f"evaluating {split}",
             observer=self.inputs.observer,
+            forward=partial(both_heads, self.network) if two else None,
             unfinished=self.inputs.scratch.logits(split),
         )
+        heads = ("all", "class", "distillation")
+        return dict(zip(heads, rows.swapaxes(0, 1), strict=True)) if two else {"all": rows}
 
     def tensors(self) -> Mapping[str, Tensor]:
         """See `bench.training.model.Model`."""
@@ -53,10 +62,11 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
     """Train, or go on from the checkpoint; the learning curve is stored.
 
     Raises:
-        Diverged, Stopped: see `bench.training.loop.Trainer.run`.
+        Diverged, Stopped: see `bench.training.loop.Trainer.run`; Diverged also where the teacher did.
         TrialError: out of memory.
     """
     trial = inputs.trial
+    teacher = inputs.teacher() if inputs.teacher else None
     model = NetworkModel(inputs.network(), inputs)
     val_labels = inputs.labels("val")
 
@@ -78,6 +88,7 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
         saved=inputs.files.checkpoint,
         validate=validate if len(val_labels) else None,
         observer=inputs.observer,
+        teacher=teacher,
     )
     trained = _run(trainer)
     if trained is None:
@@ -91,7 +102,11 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
         seconds=trained.seconds,
         earlier_seconds=trained.earlier_seconds,
         metrics=_val_metrics(trained) if len(val_labels) else {},
-        details={"kept_step": trained.kept_step, "train_s": round(trained.seconds, 3)},
+        details={
+            "kept_step": trained.kept_step,
+            "train_s": round(trained.seconds, 3),
+            **({"teacher": teacher.facts} if teacher else {}),
+        },
     )
 
 

@@ -129,7 +129,7 @@ def test_randaugment_has_torchvisions_operations(magnitude):
 def test_randaugment_draws_for_every_image():
     images = photos(1, 24).permute(0, 3, 1, 2).repeat(400, 1, 1, 1)
     before = images.clone()
-    found = randaugment(images, 1, 9, seeded())
+    found = randaugment(images, RandAugment(ops=1), seeded())
     assert torch.equal(images, before)
     outcomes = [
         f(images[:1])[0] if f else images[0] for pair in operations(9, 24) for f in dict.fromkeys(pair)
@@ -147,8 +147,44 @@ def test_two_operations_come_one_after_the_other():
     flat = [f for pair in operations(9, 24) for f in dict.fromkeys(pair)]
     done = [f(image) if f else image for f in flat]
     twice = {bytes((g(x) if g else x).numpy().tobytes()) for x in done for g in flat}
-    found = randaugment(image.repeat(40, 1, 1, 1), 2, 9, seeded(3))
+    found = randaugment(image.repeat(40, 1, 1, 1), RandAugment(), seeded(3))
     assert all(result.numpy().tobytes() in twice for result in found)
+
+
+def test_magnitudes_are_spread_and_operations_left_out_as_asked():
+    """By the images that were made brighter: how bright they are tells the magnitude."""
+    how = RandAugment(ops=1, magnitude=27, std=1.5, prob=0.5)
+    image = photos(1, 16).permute(0, 3, 1, 2)
+    found = randaugment(image.repeat(20_000, 1, 1, 1), how, seeded(5))
+    brighter = {level: operations(level, 16)[6][0] for level in range(1, 31)}  # 0 changes nothing
+    outcomes = {make(image).numpy().tobytes(): level for level, make in brighter.items()}
+    assert len(outcomes) == 30
+    drawn = [outcomes.get(result.numpy().tobytes()) for result in found]
+    levels = np.array([level for level in drawn if level is not None])
+    # One in 14 operations, with either sign, of which half are done.
+    assert len(levels) == pytest.approx(20_000 / 14 / 2 / 2, rel=0.2)
+    wanted = stats.norm(27, 1.5)
+    shares = np.diff(wanted.cdf(np.arange(-0.5, 31)))
+    shares[0], shares[30] = wanted.cdf(0.5), wanted.sf(29.5)
+    counts = np.bincount(levels, minlength=31)
+    likely = shares > 0.01
+    expected = shares[likely] / shares[likely].sum() * counts[likely].sum()
+    assert stats.chisquare(counts[likely], expected).pvalue > 1e-3
+    unchanged = (found == image).flatten(1).all(1).double().mean()
+    assert float(unchanged) == pytest.approx(1 / 2 + 1 / 2 / 14, abs=0.02)
+
+
+def test_spread_magnitudes_are_done_image_by_image():
+    """Each result is one of an operation at one of the magnitudes that are near."""
+    image = photos(1, 24).permute(0, 3, 1, 2)
+    near = {
+        (f(image) if f else image).numpy().tobytes()
+        for level in range(31)
+        for pair in operations(level, 24)
+        for f in pair
+    }
+    found = randaugment(image.repeat(300, 1, 1, 1), RandAugment(ops=1, magnitude=15, std=5.0), seeded(2))
+    assert all(result.numpy().tobytes() in near for result in found)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

@@ -67,6 +67,7 @@ def plain_loop(
     generator = torch.Generator()
     for epoch in range(recipe.budget.epochs):
         order = np.random.default_rng(derived(seed, ORDER, epoch if reshuffle else 0)).permutation(n)
+        order = np.array([image for image in order for _ in range(recipe.augment.repeats)])[:n]
         for number in range(per_epoch):
             step = epoch * per_epoch + number
             chosen = torch.from_numpy(order[number * batch : (number + 1) * batch].copy())
@@ -143,7 +144,7 @@ def _augmented(images: torch.Tensor, recipe: Recipe, size: int, generator: torch
     pixels = torch.stack(made)
     if augment.randaugment is not None:
         pixels = pixels.round().to(torch.uint8)
-        pixels = randaugment(pixels, augment.randaugment.ops, augment.randaugment.magnitude, generator)
+        pixels = randaugment(pixels, augment.randaugment, generator)
     return pixels
 
 

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from timm.data.distributed_sampler import RepeatAugSampler
 
 from bench.spec.recipe import Schedule
 from bench.training.schedule import lr_factor, momentum, position
+from bench.training.seeds import epoch_order
 
 
 def torch_one_cycle(total):
@@ -56,3 +58,12 @@ def test_constant():
     assert {lr_factor(Schedule(name="constant"), step, 9) for step in range(9)} == {1.0}
     assert momentum(Schedule(), 3, 9) is None
     assert math.isclose(lr_factor(Schedule(warmup=0.0), 0, 5), 1.0)
+
+
+@pytest.mark.parametrize("images, repeats", [(20, 3), (21, 3), (5, 8), (7, 1)])
+def test_an_epoch_repeats_images_as_timms_sampler_does(images, repeats):
+    order = epoch_order(3, 1, images)
+    sampler = RepeatAugSampler(
+        range(images), num_replicas=1, rank=0, shuffle=False, num_repeats=repeats, selected_round=0
+    )
+    assert epoch_order(3, 1, images, repeats).tolist() == [order[place] for place in sampler]

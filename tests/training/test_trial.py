@@ -96,7 +96,7 @@ class StopAt(Silent):
 def test_interrupted_equals_uninterrupted(tiny, run, model):
     # Mixing, erasing, stochastic depth and RandAugment all draw random numbers.
     settings = (
-        "comparison.recipe=strong-scratch",
+        "comparison.recipe=vit-strong-aug",
         "recipe.augment.scale=[0.5, 1.0]",
         "comparison.precision=bf16",
     )

@@ -27,7 +27,7 @@ from bench.training.inputs import Inputs
 from bench.training.observer import Silent
 
 SIZE, SHOTS = 16, 3
-TRAINED = [name for name in recipe_names() if load_recipe(name).probe is None]
+TRAINED = [name for name in recipe_names() if not (load_recipe(name).probe or load_recipe(name).distill)]
 MODELS = {"vit": "vit_digits", "resnet": "resnet_digits"}
 
 
@@ -179,7 +179,7 @@ def test_a_trial_is_a_plain_loop_of_torch_and_timm(recipe, model, precision, tmp
 def usual(tmp_path_factory) -> tuple[TrainJob, dict[str, torch.Tensor]]:
     """A trial in which everything random is on, and its weights."""
     folder = tmp_path_factory.mktemp("usual")
-    resolved = resolved_trial(folder, "strong-scratch", "vit")
+    resolved = resolved_trial(folder, "vit-strong-aug", "vit")
     return resolved, trained_weights(resolved, folder)
 
 
@@ -198,6 +198,9 @@ CHANGES = [
     "recipe.augment.scale=[0.9, 1.0]",
     "recipe.augment.randaugment.ops=1",
     "recipe.augment.randaugment.magnitude=20",
+    "recipe.augment.randaugment.std=0.0",
+    "recipe.augment.randaugment.prob=1.0",
+    "recipe.augment.repeats=1",
     "recipe.augment.erase=0.0",
     "recipe.augment.mixup=0.0",
     "recipe.augment.cutmix=0.0",
@@ -215,7 +218,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("setting", CHANGES)
 def test_every_setting_reaches_the_weights(setting, usual, tmp_path):
-    resolved = resolved_trial(tmp_path, "strong-scratch", "vit", (setting,))
+    resolved = resolved_trial(tmp_path, "vit-strong-aug", "vit", (setting,))
     assert difference(trained_weights(resolved, tmp_path), usual[1]) > 1e-6
 
 
@@ -228,5 +231,6 @@ def test_either_seed_reaches_the_weights(seed, usual, tmp_path):
 
 def test_every_epoch_has_an_order_of_its_own(usual):
     resolved, weights = usual
-    assert difference(plain_weights(resolved), weights) < 1e-5
+    rounding = 0.05 * resolved.trial.recipe.training[1].lr  # as above
+    assert difference(plain_weights(resolved), weights) < rounding
     assert difference(plain_weights(resolved, reshuffle=False), weights) > 1e-4
