@@ -26,6 +26,7 @@ from bench.files import cache_dir
 
 if TYPE_CHECKING:
     from bench.analysis.match import Facts
+    from bench.planning.stage import Stage
     from bench.profiling.job import ProfileJob
     from bench.running.estimate import Estimator
     from bench.spec.job import TrainJob, Trial, Unresolved
@@ -50,6 +51,7 @@ def plan(
     """
     from bench.machine import choose_device
     from bench.planning.plan import Resolver
+    from bench.planning.stage import Stage
     from bench.profiling.plan import planned_profiles
     from bench.running.estimate import Estimator
     from bench.running.runner import PROFILES, chosen
@@ -61,11 +63,13 @@ def plan(
     folder = data_folder(data_dir)
     store = RunStore(Path(results))
     resolver = Resolver(folder, weights_folder(weights_dir, folder), store.if_there())
-    resolved = resolver.resolve_all(chosen(loaded, replicates, only or ()))
+    stage = Stage(loaded, chosen(loaded, replicates, only or ()), resolver, store, strict=False)
+    resolved = stage.resolved
     for line in resolver.warnings():
         warn(line)
     todo = {item.id: item for item in resolved if isinstance(item, TrainJob) and not store.is_done(item.id)}
     estimator = Estimator(store, device, resolver.dataset)
+    searches = _search_rows(stage, store, estimator)
     expected = {run: estimator.seconds(item) for run, item in todo.items()}
     # Time and room need no weights, which may still have to be fetched.
     sketched = [item.sketch for item in resolved if isinstance(item, Unresolved) and item.sketch]
@@ -79,10 +83,13 @@ def plan(
     listing = {
         "suite": loaded.name,
         "results": str(results),
+        "searches": searches,
         "trials": [_trial_row(item, store, expected, unfetched) for item in resolved],
         "profiles": [_profile_row(profile, store) for profile in profiles],
         "unmatched": unmatched_pairs(loaded, resolved, store, estimator),
-        "remaining_s": round(sum(expected.values()) + sum(unfetched.values())),
+        "remaining_s": round(
+            sum(expected.values()) + sum(unfetched.values()) + sum(row["expected_s"] for row in searches)
+        ),
         "estimate": f"{estimator.source()}, on {estimator.device}" if todo or unfetched else None,
         "cache_bytes": estimator.cache_bytes,
         "store_bytes": estimator.store_bytes,
@@ -154,6 +161,27 @@ def _facts(
     )
 
 
+def _search_rows(stage: "Stage", store: "RunStore", estimator: "Estimator") -> list[dict[str, Any]]:
+    """One row a contestant and subset on which recipe values are searched."""
+    rows = []
+    for (comparison, contestant, shots), tuning in stage.tunings.by_subset.items():
+        todo = [job for job in tuning.jobs if not store.has(job)]
+        rows.append(
+            {
+                "comparison": comparison,
+                "model": contestant,
+                "shots": None if shots == "all" else shots,
+                "jobs": len(tuning.jobs) + len(tuning.later),
+                "done": len(tuning.jobs) - len(todo),
+                "expected_s": round(sum(estimator.seconds(job) for job in [*todo, *tuning.later])),
+                "chosen": dict(tuning.choice.values) if tuning.choice else None,
+                "edge": tuning.choice.edge if tuning.choice else None,
+                "runs": [job.id for job in tuning.jobs],
+            }
+        )
+    return rows
+
+
 def _measuring(profiles: "Sequence[ProfileJob]", store: "RunStore") -> float:
     """Seconds that what is still to be measured will take."""
     from bench.profiling.expected import expected_seconds
@@ -172,9 +200,10 @@ def _trial_row(
 
     run = item.id if isinstance(item, TrainJob) else None
     trial = item.trial
+    waiting = isinstance(item, Unresolved) and item.waiting
     seconds = expected.get(run) if run is not None else unfetched.get(trial)
     return {
-        "state": "unresolved" if run is None else store.state(run),
+        "state": store.state(run) if run is not None else "waiting" if waiting else "unresolved",
         "run": run,
         "comparison": trial.comparison,
         "model": trial.contestant,
@@ -200,6 +229,8 @@ def _profile_row(profile: "ProfileJob", store: "RunStore") -> dict[str, Any]:
 
 def _print(listing: dict[str, Any], todo: int) -> None:
     trials, profiles = listing["trials"], listing["profiles"]
+    if listing["searches"]:
+        _print_searches(listing["searches"])
     if trials:
         _print_trials(trials)
     rows = [[row[column] for column in ("state", "profile", "what", "label")] for row in profiles]
@@ -207,8 +238,9 @@ def _print(listing: dict[str, Any], todo: int) -> None:
     unresolved = [row for row in trials if row["state"] == "unresolved"]
     done = sum(row["state"] == "done" for row in trials)
     print(
-        f"\n{listing['suite']}: {len(trials)} trials, {done} done, {todo} to do, "
-        f"{len(unresolved)} unresolved; {len(profiles)} profiles, "
+        f"\n{listing['suite']}: {_searched(listing['searches'])}"
+        f"{len(trials)} trials, {done} done, {todo} to do, {len(unresolved)} unresolved{_waiting(trials)}; "
+        f"{len(profiles)} profiles, "
         f"{sum(row['state'] == 'done' for row in profiles)} done"
     )
     if listing["estimate"] is not None:
@@ -229,6 +261,37 @@ def _print(listing: dict[str, Any], todo: int) -> None:
         )
     for reason in dict.fromkeys(row["reason"] for row in unresolved):
         print(f"Unresolved: {reason}")
+
+
+def _searched(searches: list[dict[str, Any]]) -> str:
+    done, jobs = (sum(row[name] for row in searches) for name in ("done", "jobs"))
+    return f"{jobs} search jobs, {done} done; " if searches else ""
+
+
+def _waiting(trials: list[dict[str, Any]]) -> str:
+    waiting = sum(row["state"] == "waiting" for row in trials)
+    return f", {waiting} waiting for other jobs" if waiting else ""
+
+
+def _print_searches(searches: list[dict[str, Any]]) -> None:
+    from bench.spec.search import in_words
+
+    print_columns(
+        [
+            (
+                "chosen" if row["chosen"] else "searching" if row["done"] else "missing",
+                row["comparison"],
+                row["model"],
+                "all" if row["shots"] is None else row["shots"],
+                f"{row['done']}/{row['jobs']}",
+                format_duration(row["expected_s"]) if row["expected_s"] else "-",
+                in_words(row["chosen"]) if row["chosen"] else "-",
+            )
+            for row in searches
+        ],
+        ("SEARCH", "COMPARISON", "MODEL", "SHOTS", "JOBS", "EXPECTED", "CHOSEN"),
+    )
+    print()
 
 
 def _print_trials(trials: list[dict[str, Any]]) -> None:

@@ -143,9 +143,11 @@ class SuiteBars:
         self.suite = self.bars.add_task(name, total=1, numbers="trials")
         self.should_stop = should_stop
         self._running: dict[str, TaskID] = {}
+        self.drawn = False
 
     def began(self, done: int, total: int) -> None:
-        """Show how much of the suite is done; nothing is drawn before this."""
+        """Show how much of the suite is done; nothing is drawn before this. A search adds to the total."""
+        self.drawn = True
         self.bars.start()
         self.bars.update(self.suite, completed=done, total=total)
 
@@ -159,7 +161,7 @@ class SuiteBars:
 
     def follow(self, job: TrainJob | EvaluateJob) -> TrialBar:
         """An observer for a job that begins, with a bar of its own."""
-        self.bars.update(self.suite, numbers=job.training.trial.where)
+        self.bars.update(self.suite, numbers=job.training.where)
         self._running[job.id] = task = self.bars.add_task("", total=1, numbers="")
         return TrialBar(self.bars, task, self.should_stop)
 
@@ -177,9 +179,11 @@ class SuiteBars:
         if isinstance(record, Result) and outcome.status == "finished":
             val = f", val {record.metrics.val_top1:.1%}" if record.metrics.val_top1 is not None else ""
             text = f"top-1 {record.top1:.1%}{val}, {record.wall_s:.0f} s"
+        elif record is not None and training.purpose == "search" and outcome.status == "finished":
+            text = f"held out {record.metrics.val_top1:.1%}, {record.wall_s:.0f} s"
         else:
             text = f"{outcome.status}: {outcome.message or (record and record.reason)}"
-        self.console.print(f"{training.id}  {training.trial.where}: {text}", markup=False, soft_wrap=True)
+        self.console.print(f"{training.id}  {training.where}: {text}", markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def run_and_tabulate(
 
     def began(done: int, total: int) -> None:
         stop.heed()
-        if done < total:
+        if done < total and not bars.drawn:
             bars.note(f"{suite.name}: {total - done} of {total} trials to do, {chosen_engine.description}")
         bars.began(done, total)
 

@@ -97,7 +97,7 @@ def run(
         return
     if lacking := lacks_energy(loaded, choose_device(device)):
         print(lacking)
-    kinds = ("finished", "diverged", "errored", "measured")
+    kinds = ("searched", "finished", "diverged", "errored", "measured")
     ended = ", ".join(f"{counts[name]} {name}" for name in kinds if counts[name])
     nothing = "nothing finished" if stop() else "nothing was missing"
     print(f"{loaded.name}: {ended or nothing}; tables are in {results / 'tables'}")

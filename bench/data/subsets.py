@@ -57,5 +57,24 @@ def draw_subset(
     return np.array(sorted(chosen), dtype=np.int64)
 
 
+def fold_of(labels: np.ndarray, fold: int, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """One fold of a subset, with about as many images of each class as any other.
+
+    Args:
+        labels: int64 (n,), the classes of the subset.
+        fold: 0 to folds - 1.
+        seed: divides the images of each class.
+
+    Returns:
+        Indices of the images to train on and of those held out, int64, ascending.
+    """
+    held = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        indices = np.flatnonzero(labels == label).tolist()
+        order = sorted(indices, key=lambda index: _rank(f"fold\0{seed}\0{label}\0{index}"))
+        held[order[fold::folds]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def _rank(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()

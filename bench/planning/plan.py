@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bench.data.conditions import check_condition
 from bench.errors import BenchError, DataError, InputError, WeightsError
 from bench.spec.job import CLEAN, TRIAL_FORMAT, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
-from bench.spec.suite import Suite, fingerprint
-from bench.store.records.base import FORMAT
-from bench.store.records.listing import Listing
+from bench.spec.suite import Comparison, Suite
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -39,8 +37,8 @@ def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | Evalu
     jobs: dict[str, TrainJob | EvaluateJob] = {}
     for job in trials.values():
         jobs[job.id] = job
-        record = store.trial(job.id)
-        if record is None or record.outcome == "finished":
+        record = store.trained(job)
+        if job.purpose == "report" and (record is None or record.outcome == "finished"):
             jobs |= {evaluating.id: evaluating for evaluating in evaluations(job)}
     return list(jobs.values())
 
@@ -60,33 +58,45 @@ def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
 
 def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
     for comparison in suite.comparison:
+        suite.search_of(comparison)
         for name in comparison.conditions:
             check_condition(name, where=f"{suite.name}: {comparison.name}")
-        recipes = {key: suite.recipe_of(comparison, key) for key in comparison.contestants}
         for shots in comparison.shots:
             for key in comparison.contestants:
-                contestant, recipe = suite.models[key], recipes[key]
+                first = trial_of(suite, comparison, key, shots, replicate=0)
                 count = replicates or comparison.replicates.start
-                if shots == "all" and recipe.probe is not None:
+                if shots == "all" and first.recipe.probe is not None:
                     count = 1  # the same images and a deterministic solver: repeating it would show nothing
-                for replicate in range(count):
-                    yield Trial(
-                        suite=suite.name,
-                        comparison=comparison.name,
-                        contestant=key,
-                        title=contestant.title or key,
-                        model=contestant.model,
-                        weights=contestant.weights,
-                        dataset=comparison.dataset,
-                        split_id=comparison.split_id,
-                        shots=None if shots == "all" else shots,
-                        replicate=replicate,
-                        recipe=recipe,
-                        input_size=comparison.input_size,
-                        precision=contestant.precision or comparison.precision,
-                        keep_weights=suite.keep_weights,
-                        conditions=tuple(dict.fromkeys((CLEAN, *comparison.conditions))),
-                    )
+                yield from (replace(first, replicate=replicate) for replicate in range(count))
+
+
+def trial_of(
+    suite: Suite, comparison: Comparison, key: str, shots: int | Literal["all"], *, replicate: int
+) -> Trial:
+    """One trial of a suite, with the recipe as it is before anything of it is searched.
+
+    Raises:
+        InputError: an unknown recipe, or an override that does not fit.
+    """
+    contestant = suite.models[key]
+    return Trial(
+        suite=suite.name,
+        comparison=comparison.name,
+        contestant=key,
+        title=contestant.title or key,
+        model=contestant.model,
+        weights=contestant.weights,
+        dataset=comparison.dataset,
+        split_id=comparison.split_id,
+        shots=None if shots == "all" else shots,
+        replicate=replicate,
+        recipe=suite.recipe_of(comparison, key),
+        input_size=comparison.input_size,
+        precision=contestant.precision or comparison.precision,
+        keep_weights=suite.keep_weights,
+        conditions=tuple(dict.fromkeys((CLEAN, *comparison.conditions))),
+        tuned=comparison.protocol == "tuned",
+    )
 
 
 class Resolver:
@@ -184,7 +194,7 @@ class Resolver:
                 return
 
     def resolve(self, trial: Trial) -> TrainJob | Unresolved:
-        """The trial with its id, or what is missing for it.
+        """The trial with its id, or what is missing for it; one that is still `tuned` waits for its search.
 
         Raises:
             InputError: the trial cannot be: more shots than a class has, an unknown model or dataset.
@@ -244,22 +254,24 @@ class Resolver:
             train_images=images,
             classes=len(dataset.class_names),
         )
+        if trial.tuned and missing is None:
+            return Unresolved(trial, InputError(f"{trial.where}: its recipe is still searched"), job, True)
         return job if missing is None else Unresolved(trial, missing, job)
 
     def resolve_all(self, trials: Iterable[Trial]) -> list[TrainJob | Unresolved]:
         """Every distinct trial: one whose subset is the whole split has no draws to repeat."""
         return distinct(map(self.resolve, trials))
 
-    def resolve_strictly(self, trials: Iterable[Trial]) -> list[TrainJob]:
-        """As `resolve_all`.
+    def resolve_strictly(self, trials: Iterable[Trial]) -> list[TrainJob | Unresolved]:
+        """As `resolve_all`; only such as wait for other jobs may be unresolved.
 
         Raises:
             DataError, WeightsError: of the first trial whose data or weights are missing.
         """
-        resolved = []
+        resolved: list[TrainJob | Unresolved] = []
         for trial in trials:
             item = self.resolve(trial)
-            if isinstance(item, Unresolved):
+            if isinstance(item, Unresolved) and not item.waiting:
                 raise item.reason
             resolved.append(item)
         return distinct(resolved)
@@ -297,74 +309,6 @@ def subset_of(trial: Trial, dataset: "Dataset") -> tuple[int | None, int]:
         )
     whole = trial.shots == counts.max()
     return (None if whole else trial.shots), trial.shots * len(counts)
-
-
-def listing(
-    suite: Suite,
-    resolved: Iterable[TrainJob | Unresolved],
-    profiles: Iterable[str],
-    file: str | None = None,
-) -> Listing:
-    """What the store keeps of a suite: enough to tabulate and report it without the suite's file.
-
-    `file` is that file's path from the store, where it did not come with vcbench.
-    """
-    resolved = list(resolved)
-    splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, TrainJob)}
-    names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, TrainJob)}
-    content = {
-        "format": FORMAT,
-        "suite": suite.name,
-        "title": suite.title,
-        "description": suite.description,
-        "fingerprint": fingerprint(suite),
-        "settings": list(suite.settings),
-        "headlines": suite.headlines,
-        "delta": suite.delta,
-        "contestants": {
-            key: {
-                "title": contestant.title or key,
-                "model": contestant.model,
-                "weights": contestant.weights,
-                "recipe": contestant.recipe,
-            }
-            for key, contestant in suite.models.items()
-        },
-        "comparisons": [
-            {
-                "name": comparison.name,
-                "dataset": names.get(comparison.name, comparison.dataset),
-                "split_id": splits.get(comparison.name, comparison.split_id),
-                "input_size": comparison.input_size,
-                "recipe": comparison.recipe,
-                "contestants": list(comparison.contestants),
-                "contrasts": [list(pair) for pair in comparison.contrasts],
-                "exploratory": [list(pair) for pair in comparison.exploratory],
-                "unmatched": comparison.unmatched,
-                **({"conditions": list(comparison.conditions)} if comparison.conditions else {}),
-                **({"looks": list(comparison.replicates.looks)} if comparison.replicates.looks else {}),
-                # Where one's own images lie, for whoever makes a run of them again.
-                **({"images": comparison.dataset} if ":" in comparison.dataset else {}),
-            }
-            for comparison in suite.comparison
-        ],
-        "trials": [
-            {
-                "id": item.id if isinstance(item, TrainJob) else None,
-                "comparison": item.trial.comparison,
-                "contestant": item.trial.contestant,
-                "shots": item.trial.shots,
-                "replicate": item.trial.replicate,
-                "draw_seed": item.identity["draw_seed"] if isinstance(item, TrainJob) else None,
-                "seed": item.identity["seed"] if isinstance(item, TrainJob) else None,
-            }
-            for item in resolved
-        ],
-        "profiles": sorted(profiles),
-        **({} if suite.keep_weights else {"keep_weights": False}),
-        **({"file": file} if file is not None else {}),
-    }
-    return Listing.model_validate(content)
 
 
 def _value(value: Value | BenchError) -> Value:

@@ -37,9 +37,10 @@ def _costs(suite: Suite) -> Iterator[ProfileJob]:
 
 def _costs_of_trials(trials: Iterable[TrainJob | Unresolved]) -> Iterator[ProfileJob]:
     for item in trials:
-        if isinstance(item, TrainJob):
-            outputs = item.trial.recipe.head_outputs or item.classes
-            yield profile_job("cost", CostConfig(item.trial.model, outputs, item.trial.input_size))
+        job = item if isinstance(item, TrainJob) else item.sketch if item.waiting else None
+        if job is not None:
+            outputs = job.trial.recipe.head_outputs or job.classes
+            yield profile_job("cost", CostConfig(job.trial.model, outputs, job.trial.input_size))
 
 
 def _measured(suite: Suite, device: str) -> Iterator[ProfileJob]:

@@ -37,11 +37,14 @@ class Outcome:
 
     @property
     def ends_trial(self) -> bool:
-        """Whether its trial has come to an end with this: it is evaluated, or it will not be in this run."""
+        """Whether its trial or search job has come to an end with this: a trial is evaluated, or it will not
+        be in this run."""
         if self.status in ("held", "lost"):
             return False
         if isinstance(self.job, EvaluateJob):
             return self.job.condition == CLEAN or self.status in ("errored", "stopped")
+        if self.job.purpose == "search":
+            return True
         return self.status not in ("finished", "elsewhere")
 
 
@@ -89,7 +92,8 @@ class _LostWeights(Exception):
 def _record(job: TrainJob | EvaluateJob, workspace: "Workspace") -> TrialRecord | Result | None:
     if isinstance(job, EvaluateJob):
         return workspace.store.result(job.training.id, job.condition)
-    return workspace.store.result(job.id) or workspace.store.trial(job.id)
+    evaluated = workspace.store.result(job.id) if job.purpose == "report" else None
+    return evaluated or workspace.store.trained(job)
 
 
 def _do(job: TrainJob | EvaluateJob, workspace: "Workspace", observer: "Observer") -> None:
@@ -146,7 +150,7 @@ def _execute(
     files = store.files_of(job)
     elapsed, others = store.elapsed(files), (gpu_facts(device) or {}).get("other_processes", 0)
     if isinstance(job, TrainJob):
-        if store.trial(job.id) is not None:
+        if store.trained(job) is not None:
             warn(f"{files.weights}: not there, and needed; the trial is trained again")
         product = train(job, Inputs.open(job, workspace.resolver, device, files, observer))
     else:

@@ -66,10 +66,11 @@ class Estimator:
     def seconds(self, job: TrainJob) -> float:
         """Expected seconds of a trial from where it is; what it will write is added to the bytes."""
         recipe, images = job.trial.recipe, job.train_images
-        is_trained = self.store.trial(job.id) is not None
+        is_trained = self.store.trained(job) is not None
         decoding = self._decode(job)
         tests = len(self._dataset(job.trial).splits["test"])
-        self.store_bytes += tests * (2 * job.classes + 8)  # probabilities, predictions
+        if job.purpose == "report":
+            self.store_bytes += tests * (2 * job.classes + 8)  # probabilities, predictions
         if recipe.budget is None:
             extracting = self._extract(job)
             self.store_bytes += 4 * job.classes * (self._widths.get(job.trial.model, 0) + 1)
@@ -90,7 +91,9 @@ class Estimator:
         """Images of all evaluations: val several times, the training subset and test once."""
         splits = self._dataset(job.trial).splits
         looks = job.trial.recipe.val_times + 1
-        return len(splits["val"]) * looks + job.train_images + len(splits["test"])
+        judged = len(splits["val"]) if job.held_out is None else job.held_out
+        tests = len(splits["test"]) if job.purpose == "report" else 0
+        return judged * looks + job.train_images + tests
 
     def _decode(self, job: TrainJob) -> float:
         """Seconds of decoding what is not decoded yet, for the trial and for its baselines."""

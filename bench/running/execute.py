@@ -81,7 +81,7 @@ def train(job: TrainJob, inputs: Inputs) -> Product:
         "data": _data(inputs)
         | {
             "train_images": len(inputs.positions),
-            "val_images": len(inputs.dataset.splits["val"]),
+            "val_images": len(inputs.positions_of("val")),
             "overlap": inputs.dataset.overlap,
         },
         "metrics": metrics,

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError, InputError, StoreError, did_you_mean, shortened
-from bench.planning.plan import Resolver, distinct, listing, plan, trials_of
+from bench.planning.listing import listing
+from bench.planning.plan import Resolver, trials_of
+from bench.planning.stage import Stage
+from bench.planning.tune import Tunings
 from bench.profiling.job import ProfileJob
 from bench.profiling.plan import planned_profiles
 from bench.running.attempt import Follow, Outcome
@@ -61,15 +64,17 @@ def write_listing(
     resolved: Iterable[TrainJob | Unresolved],
     profiles: Iterable[ProfileJob[Any]],
     file: Path | None = None,
+    tunings: Tunings | None = None,
 ) -> None:
     """Store what the suite holds, keeping what earlier runs of the same suite had asked for.
 
     `file` is the suite's file, where it did not come with the harness; it is kept, relative to the store.
-    Profiles that were measured elsewhere stay, also where the suite has changed, as long as it asks for them.
+    `tunings` are its searches. Profiles that were measured elsewhere stay, also where the suite has changed,
+    as long as it asks for them.
     """
     profiles = list(profiles)
     path = None if file is None else _relative(file, store)
-    new, old = listing(suite, resolved, [profile.id for profile in profiles], path), store.suite(suite.name)
+    new, old = listing(suite, resolved, [one.id for one in profiles], path, tunings), store.suite(suite.name)
     if old is None:
         return store.write_suite(new)
     same = old.fingerprint == new.fingerprint
@@ -147,7 +152,8 @@ def run_suite(
     warn: Callable[[str], None] = lambda line: None,
     file: Path | None = None,
 ) -> Counter[str]:
-    """Do what is missing of a suite, and return how many trials ended how, and how many were "measured".
+    """Do what is missing of a suite, and return how many trials ended how, how many search jobs were
+    "searched", and how many profiles "measured".
 
     A trial has ended when it is evaluated, diverged or errored.
 
@@ -166,34 +172,46 @@ def run_suite(
 
     only = set(only)
     trials = chosen(suite, replicates, only)
-    store = workspace.store
-    resolver = workspace.resolver
-    wanted = resolver.resolve_strictly(trials)
+    store, resolver = workspace.store, workspace.resolver
+    stage = Stage(suite, trials, resolver, store)
     for line in resolver.warnings():
         warn(line)
-    check_networks(wanted, resolver)
+    check_networks([*stage.tunings.jobs, *stage.subsets], resolver)
     store.prepare()
     resolver.freeze_splits(store.root)
-    asked = set(trials)
-    others = [trial for trial in trials_of(suite) if trial not in asked]
-    profiles = planned_profiles(suite, wanted, workspace.device)
-    resolved = distinct([*wanted, *resolver.offline().resolve_all(others)])
-    write_listing(suite, store, resolved, planned_profiles(suite, resolved, workspace.device), file)
+    others = [trial for trial in trials_of(suite) if trial not in set(trials)]
+
+    def list_suite() -> None:
+        everything = Stage(suite, [*trials, *others], resolver.offline(), store, strict=False)
+        profiles = planned_profiles(suite, everything.resolved, workspace.device)
+        write_listing(suite, store, everything.resolved, profiles, file, everything.tunings)
+
+    list_suite()
+    profiles = planned_profiles(suite, stage.subsets, workspace.device)
     costs = [one for one in profiles if one.what == "cost" and not store.has(one)]
     for _ in measure(costs, store, should_stop=should_stop):
         pass
 
-    everything = plan(wanted, store)
-    for job in everything:
+    for job in stage.jobs:
         store.tidy(job)
-    done = sum(store.is_done(run) for run in {job.id for job in wanted})
-    began(done, len({job.id for job in wanted}))
-    _baselines(wanted, resolver, store, log, should_stop)
-    counts, results = _do_jobs(wanted, workspace, engine, follow, should_stop, ended)
+    began(stage.done, stage.planned)
+    _baselines(stage.subsets, resolver, store, log, should_stop)
+
+    def next_stage() -> Stage:
+        nonlocal stage
+        later = Stage(suite, trials, resolver, store)
+        if later.ids != stage.ids:
+            list_suite()
+            began(later.done, later.planned)
+        stage = later
+        return stage
+
+    counts, results = _do_jobs(next_stage, workspace, engine, follow, should_stop, ended)
     if not only or PROFILES in only:
         counts["measured"] = _measure(profiles, store, log, should_stop)
+    list_suite()
     store.check_there()
-    lost = sorted(run for run in results if not store.is_done(run))
+    lost = sorted(run for run in results if not (store.is_done(run) or store.search(run)))
     if lost or store.suite(suite.name) is None:
         what = f"{len(lost)} runs that ended" if lost else "the list of this suite"
         raise StoreError(
@@ -203,7 +221,7 @@ def run_suite(
 
 
 def _do_jobs(
-    wanted: list[TrainJob],
+    next_stage: Callable[[], Stage],
     workspace: "Workspace",
     engine: Engine,
     follow: Follow,
@@ -220,7 +238,7 @@ def _do_jobs(
     lost: set[str] = set()
     failed: set[str] = set()  # not tried again in this run
     while not (should_stop() or counts["stopped"]):
-        jobs = plan(wanted, store)
+        jobs = next_stage().jobs
         done = {job.id for job in jobs if store.has(job)}
         missing = [job for job in jobs if job.id not in done and not failed & {job.id, *job.needs}]
         if not missing:
@@ -237,7 +255,8 @@ def _do_jobs(
             if outcome.status == "errored" or lost_again:
                 failed.add(outcome.job.id)
             if outcome.ends_trial or lost_again:
-                counts["errored" if lost_again else outcome.status] += 1
+                searched = outcome.job.purpose == "search" and outcome.status in ("finished", "diverged")
+                counts["errored" if lost_again else "searched" if searched else outcome.status] += 1
                 results |= {outcome.record.id} if outcome.record else set()
             _release(outcome.job, store)
             ended(outcome)
@@ -247,10 +266,10 @@ def _do_jobs(
 
 
 def _release(job: TrainJob | EvaluateJob, store: RunStore) -> None:
-    """Remove the weights of a trial that has been evaluated, unless its suite keeps them."""
+    """Remove the weights of a search job, and those of an evaluated trial unless its suite keeps them."""
     if job.training.trial.keep_weights:
         return
-    if all(store.has(one) for one in evaluations(job.training)):
+    if job.purpose == "search" or all(store.has(one) for one in evaluations(job.training)):
         store.files_of(job.training).weights.unlink(missing_ok=True)
 
 

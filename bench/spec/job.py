@@ -42,7 +42,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run as the suite asks for it, before data and weights are looked at."""
+    """One training run as the suite asks for it, before data and weights are looked at.
+
+    `tuned`: values of its recipe are still to be chosen by the search of its comparison.
+    """
 
     suite: str
     comparison: str
@@ -59,6 +62,7 @@ class Trial:
     precision: str
     keep_weights: bool = True
     conditions: tuple[str, ...] = (CLEAN,)
+    tuned: bool = False
 
     @property
     def where(self) -> str:
@@ -69,13 +73,27 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainJob(Job):
-    """A trial whose data and weights are known; `dataset` is the name that its results carry."""
+    """A trial whose data and weights are known; `dataset` is the name that its results carry.
+
+    Of a search job `held_out` images of the subset are not trained on but judge it; None where val does.
+    """
 
     kind = "train"
     trial: Trial
     dataset: str
     train_images: int
     classes: int
+    held_out: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Its place in its suite, for messages."""
+        how = self.identity.get("search")
+        if how is None:
+            return self.trial.where
+        fold = f", fold {how['fold'] + 1} of {how['folds']}" if "fold" in how else ""
+        lr = self.trial.recipe.training[1].lr
+        return f"{self.trial.where.rpartition(',')[0]}, search: lr = {lr:g}{fold}"
 
     @property
     def training(self) -> "TrainJob":
@@ -121,11 +139,13 @@ def evaluation_id(trial: str, condition: str) -> str:
 
 @dataclass(frozen=True)
 class Unresolved:
-    """A trial whose data or weights are not here, and why.
+    """A trial whose data or weights are not here, and why; or one whose recipe is still being chosen.
 
-    `sketch` is what is known of it where only the weights are missing: its id is not the trial's.
+    `sketch` is what is known of it where only the weights or the choice are missing: its id is not the
+    trial's. `waiting`: it is known once other jobs are done.
     """
 
     trial: Trial
     reason: BenchError
     sketch: TrainJob | None = None
+    waiting: bool = False

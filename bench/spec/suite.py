@@ -15,6 +15,7 @@ from bench.spec.overrides import assign, check_settings, dotted, override, parse
 from bench.spec.profiles import Profiles
 from bench.spec.recipe import LARGEST_SIDE, Recipe, load_recipe
 from bench.spec.replicates import Replicates
+from bench.spec.search import Search
 from bench.spec.toml import Strict, check_plain, parse, read_toml
 
 FOLDER = Path(__file__).parent.parent / "suites"
@@ -52,6 +53,8 @@ class Comparison(Strict):
     fixed before the results are seen; `unmatched` says in words what they do not hold equal.
     `conditions` are those of `bench/data/conditions/` under which the trained models are evaluated once more,
     after `clean`.
+    `protocol = "tuned"` chooses values of every contestant's recipe by the same `search`, which may be left
+    out: then it is the default of `bench.spec.search.Search`.
     `set` overrides keys of every recipe of the comparison.
     """
 
@@ -68,7 +71,15 @@ class Comparison(Strict):
     exploratory: tuple[Pair, ...] = ()
     unmatched: str = ""
     conditions: tuple[str, ...] = ()
+    protocol: Literal["tuned"] | None = None
+    search: Search | None = None
     set: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _tuned(self) -> "Comparison":
+        if self.search is not None and self.protocol is None:
+            raise ValueError(f'comparison "{self.name}": a search needs protocol = "tuned"')
+        return self
 
     @field_validator("shots")
     @classmethod
@@ -147,6 +158,33 @@ class Suite(Strict):
         settings = dict(parse_setting(text) for text in self.settings)
         known = {name: settings[f"recipe.{name}"] for name in keys if f"recipe.{name}" in settings}
         return override(recipe, known, where=f"{self.name}: --set recipe")
+
+    def search_of(self, comparison: Comparison) -> Search | None:
+        """The search of a comparison with its space; None where nothing is searched.
+
+        Raises:
+            InputError: it does not fit the recipe of a contestant.
+        """
+        if comparison.protocol is None:
+            return None
+        where = f'{self.name}: comparison "{comparison.name}": search'
+        search, lr = comparison.search or Search(), load_recipe(comparison.recipe).optimizer
+        if search.space is None and lr is None:
+            raise InputError(
+                f'{where}: recipe "{comparison.recipe}" trains no network, so that there is no learning rate '
+                "to choose; what a probe needs, it chooses within the subset by itself"
+            )
+        search = search.with_space(lr.lr) if lr is not None else search
+        for key in comparison.contestants:
+            recipe = self.recipe_of(comparison, key)
+            for name in search.space or {}:
+                if name in self.models[key].set:
+                    raise InputError(
+                        f'{where}: "{name}" is searched, and model "{key}" sets it: leave out one'
+                    )
+            for values in search.candidates():
+                override(recipe, dict(values), where=f'{where}: model "{key}"')
+        return search
 
 
 def suite_names() -> list[str]:
@@ -279,7 +317,12 @@ def fingerprint(suite: Suite) -> str:
     """A short hash of a suite's content, which tells two versions of a suite apart."""
     content = suite.model_dump(mode="json")
     # These came later than suites that are stored.
-    for blocks, name in ((content["models"].values(), "set"), (content["comparison"], "conditions")):
+    for blocks, name in (
+        (content["models"].values(), "set"),
+        (content["comparison"], "conditions"),
+        (content["comparison"], "protocol"),
+        (content["comparison"], "search"),
+    ):
         for block in blocks:
             if not block[name]:
                 del block[name]

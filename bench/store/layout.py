@@ -9,6 +9,7 @@ evaluations/ID/record.json  what a trial gave under one condition; written last
 evaluations/ID/predictions.parquet, probabilities.npy
 evaluations/ID/looks.json, logits-test.pt, error.json, error.txt
                                                 while it is not finished
+searches/ID/                as runs/ID/, of a job that only serves to choose a value: it is never evaluated
 profiles/ID/record.json, samples.parquet (of what is timed)
 profiles/ID/processes.json                      while it is not finished
 baselines/ID/record.json    what needs no training, on the images of one subset
@@ -29,9 +30,13 @@ from bench.errors import StoreError
 from bench.spec.job import Job
 from bench.store.job_files import JobFiles
 
-Kind = Literal["runs", "evaluations", "profiles", "baselines", "brought"]
+Kind = Literal["runs", "searches", "evaluations", "profiles", "baselines", "brought"]
 KINDS: dict[str, Kind] = {"train": "runs", "evaluate": "evaluations", "profile": "profiles"}
-"""Where jobs of a kind are stored."""
+
+
+def kind_of(job: Job) -> Kind:
+    """Where a job is stored."""
+    return "searches" if job.purpose == "search" else KINDS[job.kind]
 
 
 class Layout:
@@ -49,7 +54,8 @@ class Layout:
     def folders(self) -> list[Path]:
         """Those that have to be folders where they are there."""
         return [
-            self.root / name for name in ("runs", "evaluations", "profiles", "suites", "labels", "tables")
+            self.root / name
+            for name in ("runs", "searches", "evaluations", "profiles", "suites", "labels", "tables")
         ]
 
     def folder_of(self, kind: Kind, name: str) -> Path:
@@ -70,7 +76,7 @@ class Layout:
 
     def files_of(self, job: Job) -> JobFiles:
         """Where the files of a job lie."""
-        return JobFiles(self.folder_of(KINDS[job.kind], job.id))
+        return JobFiles(self.folder_of(kind_of(job), job.id))
 
     def processes_of(self, profile: str) -> Path:
         """What the processes so far gave for a profile that is not finished."""

@@ -27,6 +27,7 @@ AnyStored = TypeVar("AnyStored", bound=Stored)
 Record = TrialRecord | EvaluationRecord | ProfileRecord | BaselineRecord | ExternalRecord
 SCHEMAS: dict[Kind, type[Record]] = {
     "runs": TrialRecord,
+    "searches": TrialRecord,
     "evaluations": EvaluationRecord,
     "profiles": ProfileRecord,
     "baselines": BaselineRecord,
@@ -77,6 +78,8 @@ def read_record(layout: Layout, kind: Kind, name: str) -> Record:
     if record.id != name:
         raise StoreError(f'{path}: the record of "{shortened(record.id, 40)}", in the folder of another')
     identity = _identity(record, content)
+    if isinstance(record, TrialRecord) and ("search" in content["identity"]) != (kind == "searches"):
+        raise StoreError(f"{path}: a search job is no trial, and belongs in searches/, as no trial does")
     if identity is not None and digest(identity) != record.id:
         raise StoreError(
             f"{path}: its identity is that of another {record.kind}: it was changed after it was written"

@@ -13,7 +13,7 @@ from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_id, eva
 from bench.store.artefacts import Artefacts
 from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
-from bench.store.layout import KINDS, Kind
+from bench.store.layout import Kind, kind_of
 from bench.store.reading import AnyStored, made_of, read, read_record, schema_of, sha256, stamp
 from bench.store.records.base import FORMAT
 from bench.store.records.baseline import BaselineRecord
@@ -115,6 +115,14 @@ class RunStore(Unfinished, Artefacts, Labels):
         """The record of a trial, if its training has finished or diverged."""
         return self._record("runs", run, TrialRecord)
 
+    def search(self, run: str) -> TrialRecord | None:
+        """The record of a search job, if it has finished or diverged."""
+        return self._record("searches", run, TrialRecord)
+
+    def trained(self, job: TrainJob) -> TrialRecord | None:
+        """The record of a trial or a search job."""
+        return self._record(kind_of(job), job.id, TrialRecord)
+
     def evaluation(self, name: str) -> EvaluationRecord | None:
         """The record of an evaluation by its own id; of one stored with its trial: `result`."""
         return self._record("evaluations", name, EvaluationRecord)
@@ -135,6 +143,8 @@ class RunStore(Unfinished, Artefacts, Labels):
         """Whether the result of a job is there; of a training also its weights, while they are needed."""
         if isinstance(job, EvaluateJob):
             return self.result(job.training.id, job.condition) is not None
+        if isinstance(job, TrainJob) and job.purpose == "search":
+            return self.search(job.id) is not None
         if isinstance(job, TrainJob):
             trial = self.trial(job.id)
             if trial is None or trial.outcome == "diverged" or self.files(job.id).weights.exists():
@@ -202,10 +212,10 @@ class RunStore(Unfinished, Artefacts, Labels):
             StoreError: the content is no record, or cannot be written; so in the methods below.
         """
         schema = TrialRecord if job.kind == "train" else EvaluationRecord
-        earlier = self.trial(job.id) if job.kind == "train" else None
+        earlier = self.trained(job) if isinstance(job, TrainJob) else None
         if earlier is not None and earlier.evaluation is not None:  # of format 1; what was measured stays
             content = content | {"evaluation": earlier.evaluation.content()}
-        record = self._write(KINDS[job.kind], job.id, content, schema)
+        record = self._write(kind_of(job), job.id, content, schema)
         self.files_of(job).tidy()
         assert isinstance(record, TrialRecord | EvaluationRecord)
         return record

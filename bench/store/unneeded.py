@@ -14,7 +14,8 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
     """Remove what nothing needs, and yield each file with its size in bytes:
 
     - what only an unfinished job needs, of jobs that are done, and of those that no suite lists;
-    - weights of trials that diverged, that no suite lists, or that are evaluated and whose suites keep none.
+    - weights of trials that diverged, that no suite lists, or that are evaluated and whose suites keep none;
+    - weights of search jobs.
 
     Jobs that a process has in hand are passed over.
 
@@ -41,6 +42,13 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
         with store.claim(run) as mine:
             if mine:
                 yield from _remove(_of_trial(store, run, asked.get(run, set()), run in keeping), dry_run)
+    searched = {job for suite in suites.values() for job in suite.search_jobs}
+    for run in store.names("searches"):
+        with store.claim(run) as mine:
+            if mine and (store.search(run) or run not in searched):
+                files = JobFiles(store.folder_of("searches", run))
+                weights = [files.weights] if files.weights.exists() else []
+                yield from _remove([*files.unfinished(), *weights], dry_run)
     evaluations = {evaluation_id(run, one) for run, own in asked.items() for one in own}
     for name in store.names("evaluations"):
         with store.claim(name) as mine:

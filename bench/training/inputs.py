@@ -11,6 +11,7 @@ from bench.data import Dataset, draw_subset
 from bench.data.augment import Pipeline
 from bench.data.cache import decoded
 from bench.data.conditions import find_condition
+from bench.data.subsets import fold_of
 from bench.errors import InputError
 from bench.networks import Weights, make_model
 from bench.networks.build import train_both_heads
@@ -39,6 +40,7 @@ class Inputs:
         condition: under which images are looked at.
         teacher: makes the teacher of a trial that has one; raises Diverged where it has come to nothing.
         positions: which images of the training split are used, int64 (n,).
+        held_out: which of it stand in for val in a search job; None where val is val.
     """
 
     job: TrainJob
@@ -54,6 +56,7 @@ class Inputs:
     pipeline: Pipeline
     condition: str = CLEAN
     teacher: Callable[[], Teacher] | None = None
+    held_out: np.ndarray | None = None
     _images: dict[str, Images] = field(default_factory=dict)
 
     @classmethod
@@ -79,6 +82,11 @@ class Inputs:
         dataset = resolver.dataset(trial)
         labels, draw = dataset.split_labels("train"), identity["draw_seed"] or 0
         augment = trial.recipe.augment
+        positions = draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw)
+        held_out, search = None, identity.get("search", {})
+        if "fold" in search:
+            kept, left = fold_of(labels[positions], search["fold"], search["folds"], draw)
+            positions, held_out = positions[kept], positions[left]
         return cls(
             job=job,
             device=device,
@@ -89,7 +97,8 @@ class Inputs:
             card=card,
             weights=weights,
             dataset=dataset,
-            positions=draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw),
+            positions=positions,
+            held_out=held_out,
             pipeline=Pipeline(augment, input_size=trial.input_size, mean=card.mean, std=card.std),
             condition=condition,
         )
@@ -110,13 +119,20 @@ class Inputs:
             raise ValueError(f"{split} is not opened here, only {', '.join(self.splits)}")
 
     def positions_of(self, split: str) -> np.ndarray:
-        """Positions of the images in use: the subset for "train", all of them otherwise."""
+        """Positions of the images in use: the subset for "train", all of them otherwise; those of "val" in
+        the training split where they are `held_out` of it."""
         self.require(split)
+        if split == "val" and self.held_out is not None:
+            return self.held_out
         return self.positions if split == "train" else np.arange(len(self.dataset.splits[split]))
 
     def labels(self, split: str) -> np.ndarray:
         """Classes of the images in use."""
-        return self.dataset.split_labels(split)[self.positions_of(split)]
+        return self.dataset.split_labels(self._split(split))[self.positions_of(split)]
+
+    def _split(self, split: str) -> str:
+        """The split of the dataset from which images are taken."""
+        return "train" if split == "val" and self.held_out is not None else split
 
     def decode(self, split: str) -> np.ndarray:
         """Images of a whole split as they are stored, decoded if they are not yet: see `decoded`.
@@ -152,7 +168,7 @@ class Inputs:
         """Decoded images of a split at some positions, int64 (n,)."""
         self.require(split)
         change = None if self.condition == CLEAN else find_condition(self.condition).apply
-        return Images(self.decode(split), positions, self.device, change)
+        return Images(self.decode(self._split(split)), positions, self.device, change)
 
     def network(self) -> nn.Module:
         """The trial's network on its device, CNNs in channels_last layout.

@@ -100,7 +100,7 @@ def test_predictions_of_another_evaluation_are_noticed(new, caplog):
 
 def test_an_evaluation_carries_the_hash_of_its_predictions(new, caplog):
     record = new.evaluation(evaluation_id(RUN))
-    written = new.finish(SimpleNamespace(kind="evaluate", id=record.id), record.content())
+    written = new.finish(SimpleNamespace(kind="evaluate", id=record.id, purpose="report"), record.content())
     assert len(written.predictions_sha256) == 64 and new.result(RUN).evaluation == written
     path = new.predictions_of("evaluations", record.id)
     # The same accuracy and ranks, and one confidence another.

@@ -1,10 +1,10 @@
 """The listing of a suite: what a store knows of it without its file."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.store.records.base import Amount, Count, Id, Stored, Versioned
+from bench.store.records.base import Amount, Count, Id, Share, Stored, Versioned
 
 
 class Contestant(Stored):
@@ -20,7 +20,7 @@ class ComparisonEntry(Stored):
     """Contestants on one split by one recipe; `images` is where one's own lie, as folder:PATH.
 
     `conditions` are those beside "clean". `looks` are after how many replicates contrasts are judged, where
-    they get replicates until they are decided.
+    they get replicates until they are decided. `search` is how recipe values are chosen, where they are.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ComparisonEntry(Stored):
     unmatched: str
     conditions: list[str] = []
     looks: list[Count] = []
+    search: dict[str, Any] | None = None
     images: str | None = None
 
 
@@ -47,6 +48,31 @@ class TrialEntry(Stored):
     replicate: Count
     draw_seed: Count | None
     seed: Count | None
+
+
+class TriedEntry(Stored):
+    """Recipe values that were tried in one rung of a search, by these search jobs, one a fold."""
+
+    values: dict[str, float]
+    rung: Count
+    share: Share
+    extended: bool
+    jobs: list[Id]
+
+
+class SearchEntry(Stored):
+    """The search of one contestant on one subset; the values chosen hold `for_shots` (None: all images).
+
+    `edge` is the end of a range on which they lie.
+    """
+
+    comparison: str
+    contestant: str
+    shots: Count | None
+    for_shots: list[Count | None]
+    tried: list[TriedEntry]
+    chosen: dict[str, float] | None
+    edge: Literal["low", "high"] | None
 
 
 class HeadlineEntry(Stored):
@@ -73,6 +99,7 @@ class Listing(Versioned):
     contestants: dict[str, Contestant]
     comparisons: list[ComparisonEntry]
     trials: list[TrialEntry]
+    searches: list[SearchEntry] = []
     profiles: list[Id]
     keep_weights: bool = True
     file: str | None = None
@@ -92,6 +119,16 @@ class Listing(Versioned):
             if entry.contestant not in members.get(entry.comparison, ()):
                 raise ValueError(f'trials: no "{entry.contestant}" in "{entry.comparison}"')
         return self
+
+    def search_of(self, comparison: str, contestant: str, shots: int | None) -> SearchEntry | None:
+        """The search that chose the recipe values of a cell."""
+        own = [one for one in self.searches if (one.comparison, one.contestant) == (comparison, contestant)]
+        return next((one for one in own if shots in one.for_shots), None)
+
+    @property
+    def search_jobs(self) -> list[str]:
+        """The ids of all search jobs that are known."""
+        return [job for search in self.searches for tried in search.tried for job in tried.jobs]
 
     @property
     def runs(self) -> dict[str, list[TrialEntry]]:

@@ -1,0 +1,119 @@
+"""What the store keeps of a suite."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from bench.planning.tune import Tunings
+from bench.spec.job import TrainJob, Unresolved
+from bench.spec.suite import Comparison, Suite, fingerprint
+from bench.store.records.base import FORMAT
+from bench.store.records.listing import Listing
+
+
+def listing(
+    suite: Suite,
+    resolved: Iterable[TrainJob | Unresolved],
+    profiles: Iterable[str],
+    file: str | None = None,
+    tunings: Tunings | None = None,
+) -> Listing:
+    """What the store keeps of a suite: enough to tabulate and report it without the suite's file.
+
+    Args:
+        file: the suite file's path from the store, where it did not come with vcbench.
+        tunings: its searches.
+    """
+    resolved = list(resolved)
+    splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, TrainJob)}
+    names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, TrainJob)}
+    content = {
+        "format": FORMAT,
+        "suite": suite.name,
+        "title": suite.title,
+        "description": suite.description,
+        "fingerprint": fingerprint(suite),
+        "settings": list(suite.settings),
+        "headlines": suite.headlines,
+        "delta": suite.delta,
+        "contestants": {
+            key: {
+                "title": contestant.title or key,
+                "model": contestant.model,
+                "weights": contestant.weights,
+                "recipe": contestant.recipe,
+            }
+            for key, contestant in suite.models.items()
+        },
+        "comparisons": [
+            {
+                "name": comparison.name,
+                "dataset": names.get(comparison.name, comparison.dataset),
+                "split_id": splits.get(comparison.name, comparison.split_id),
+                "input_size": comparison.input_size,
+                "recipe": comparison.recipe,
+                "contestants": list(comparison.contestants),
+                "contrasts": [list(pair) for pair in comparison.contrasts],
+                "exploratory": [list(pair) for pair in comparison.exploratory],
+                "unmatched": comparison.unmatched,
+                **({"conditions": list(comparison.conditions)} if comparison.conditions else {}),
+                **({"looks": list(comparison.replicates.looks)} if comparison.replicates.looks else {}),
+                **_search_entry(suite, comparison),
+                # Where one's own images lie, for whoever makes a run of them again.
+                **({"images": comparison.dataset} if ":" in comparison.dataset else {}),
+            }
+            for comparison in suite.comparison
+        ],
+        "trials": [
+            {
+                "id": item.id if isinstance(item, TrainJob) else None,
+                "comparison": item.trial.comparison,
+                "contestant": item.trial.contestant,
+                "shots": item.trial.shots,
+                "replicate": item.trial.replicate,
+                "draw_seed": item.identity["draw_seed"] if isinstance(item, TrainJob) else None,
+                "seed": item.identity["seed"] if isinstance(item, TrainJob) else None,
+            }
+            for item in resolved
+        ],
+        **({"searches": searches} if (searches := _searches(tunings)) else {}),
+        "profiles": sorted(profiles),
+        **({} if suite.keep_weights else {"keep_weights": False}),
+        **({"file": file} if file is not None else {}),
+    }
+    return Listing.model_validate(content)
+
+
+def _search_entry(suite: Suite, comparison: Comparison) -> dict[str, Any]:
+    search = suite.search_of(comparison)
+    return {} if search is None else {"search": search.model_dump(mode="json")}
+
+
+def _searches(tunings: Tunings | None) -> list[dict[str, Any]]:
+    """One entry a contestant and subset on which values are chosen."""
+    if tunings is None:
+        return []
+    return [
+        {
+            "comparison": comparison,
+            "contestant": contestant,
+            "shots": _number(shots),
+            "for_shots": [_number(one) for one in tunings.subsets_of(comparison, shots)],
+            "tried": [
+                {
+                    "values": dict(one.values),
+                    "rung": one.rung,
+                    "share": one.share,
+                    "extended": one.extended,
+                    "jobs": [job.id for job in one.jobs],
+                }
+                for one in tuning.tried
+            ],
+            "chosen": dict(tuning.choice.values) if tuning.choice else None,
+            "edge": tuning.choice.edge if tuning.choice else None,
+        }
+        for (comparison, contestant, shots), tuning in tunings.by_subset.items()
+    ]
+
+
+def _number(shots: int | str) -> int | None:
+    return shots if isinstance(shots, int) else None
