@@ -168,7 +168,7 @@ def find_contrasts(
         cost: the cost table, for the FLOPs.
     """
     declared = pairs(suite, cells)
-    comparisons = sum(pair.primary and can_be_decided(a, b) for pair, a, b in declared)
+    comparisons = number_decided(declared)
     runs = [paired(a, b, predictions.has_scores) for _, a, b in declared]
     results: dict[int, Contrast] = {}
     accuracies: dict[int, tuple[float, ...]] = {}
@@ -188,6 +188,11 @@ def find_contrasts(
         _finding(*both, runs[k], results.get(k), accuracies.get(k, (np.nan, np.nan)), match, training)
         for k, both in enumerate(declared)
     ]
+
+
+def number_decided(declared: Sequence[tuple[Pair, Cell, Cell]]) -> int:
+    """How many of some contrasts are primary and can be decided."""
+    return sum(pair.primary and can_be_decided(a, b) for pair, a, b in declared)
 
 
 def can_be_decided(a: Cell, b: Cell) -> bool:

@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, polygamma
 
+from bench.analysis.power import what_would_decide
 from bench.analysis.sequential import over_looks, shares
 from bench.analysis.statistics import (
     MIN_REPLICATES,
     Contrast,
-    Needs,
     Parts,
     Verdict,
     as_table,
     ends,
-    half_width,
     parts,
 )
 
@@ -268,32 +267,3 @@ def _moderated_by_group(of: list[Parts], groups: list[Hashable]) -> Parts:
         for column, value in zip(result, moderated(Parts(*(c[own] for c in stacked))), strict=True):
             column[own] = value
     return result
-
-
-def what_would_decide(of: Parts, delta: float, comparisons: int, alpha: float = 0.05) -> Needs:
-    """How many replicates, or else how many test images, would give a verdict on one cell, if its difference
-    and the parts of its variance are as they were measured; at most a hundred times as much of either.
-
-    The verdict is taken to be the hardest of all `comparisons`, as Bonferroni has it: a little too many.
-    """
-    share = alpha / comparisons
-    run = np.maximum(of.rep - of.res, 0.0) / of.images  # variances: between runs, between images, of the rest
-    image = of.img / of.replicates
-
-    def decides(replicates: np.ndarray, images: np.ndarray) -> np.ndarray:
-        freedom = np.maximum(of.freedom * (replicates - 1) / np.maximum(of.replicates - 1, 1), 1.0)
-        rep = np.where(replicates > 1, images * run + of.res, 0.0)
-        more = Parts(of.estimate, rep, replicates * image, of.res, freedom, replicates, images)
-        size = np.abs(of.estimate)
-        different = half_width(more, share / 2) < size
-        decided: np.ndarray = different | (size + half_width(more, share) < delta)
-        return decided
-
-    if of.replicates > 1:
-        replicates = np.arange(float(of.replicates) + 1, 101)
-        enough = decides(replicates, np.full_like(replicates, of.images))
-        if enough.any():
-            return Needs(replicates=int(replicates[np.argmax(enough)]))
-    images = float(of.images) * np.geomspace(1, 100, 200)
-    enough = decides(np.full_like(images, of.replicates), images)
-    return Needs(images=int(float(f"{images[np.argmax(enough)]:.2g}"))) if enough.any() else Needs()

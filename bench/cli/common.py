@@ -7,11 +7,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.errors import InputError, StoreError, shortened
+from bench.errors import InputError, StoreError, did_you_mean, shortened
+
+if TYPE_CHECKING:
+    from bench.store.records.listing import Listing
+    from bench.store.run_store import RunStore
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Results = Annotated[Path, typer.Option("--results", help="The run store.", show_default=True)]
@@ -79,6 +83,22 @@ def existing_store(results: Path) -> Path:
 def suite_stem(suite: str) -> str:
     """A suite's name, of the name itself or of the path of its file."""
     return Path(suite).stem if suite.endswith(".toml") else suite
+
+
+def stored_listing(store: "RunStore", suite: str, settings: Sequence[str] | None = None) -> "Listing":
+    """What a store holds of a suite, or of its variant with settings.
+
+    Raises:
+        InputError: nothing, or a setting does not fit.
+    """
+    from bench.spec.suite import load_suite
+
+    name = load_suite(suite, tuple(settings)).name if settings else suite_stem(suite)
+    known = store.suites()
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise InputError(f'{store.root}: nothing of a suite "{name}" was run here{near}')
+    return known[name]
 
 
 def duration(text: str) -> float:

@@ -13,7 +13,7 @@ from bench.cli.common import (
     SuiteName,
     data_folder,
     existing_store,
-    suite_stem,
+    stored_listing,
 )
 
 
@@ -56,16 +56,11 @@ def report(
 
     Example: vcbench report quick --out reports/quick
     """
-    from bench.errors import InputError, did_you_mean
     from bench.report.render import render
-    from bench.spec.suite import load_suite
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
-    name = load_suite(suite, tuple(settings)).name if settings else suite_stem(suite)
-    known = store.suites()
-    if name not in known:
-        raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, known)}')
+    name = stored_listing(store, suite, settings).suite
     folder = out or Path("reports") / name
     pictures = None
     if with_images:

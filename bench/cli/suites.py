@@ -21,7 +21,7 @@ from bench.cli.common import (
     existing_store,
     print_columns,
     print_json,
-    suite_stem,
+    stored_listing,
     warn,
     weights_folder,
 )
@@ -141,14 +141,11 @@ def status(
 
     Example: vcbench status quick
     """
-    from bench.errors import InputError, did_you_mean
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
     listings = store.suites()
-    name = suite_stem(suite) if suite else None
-    if name and name not in listings:
-        raise InputError(f'{results}: nothing of a suite "{name}" was run here{did_you_mean(name, listings)}')
+    name = stored_listing(store, suite).suite if suite else None
     done = {record.id for record in store.each_result()}
     rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:

@@ -12,6 +12,7 @@ from bench.cli import (
     data,
     exporting,
     planning,
+    power,
     profile,
     results,
     runs,
@@ -33,7 +34,7 @@ COMMANDS = (
     *(catalogue.models, catalogue.datasets, catalogue.suites, catalogue.recipes),
     *(planning.plan, suites.run, suites.status, suites.gc, suites.new),
     *(profile.profile, results.tables, results.report, runs.show, runs.reproduce),
-    *(comparing.compare, citing.cite, exporting.export, scoring.score),
+    *(comparing.compare, power.power, citing.cite, exporting.export, scoring.score),
 )
 for command in COMMANDS:
     app.command()(command)
