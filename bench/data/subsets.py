@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,12 +50,20 @@ def draw_subset(
             f"shots = {shots}, but class {name!r} of {dataset_name} ({split_id}) has {counts.min()} training "
             f"images; ask for at most {counts.min()}"
         )
-    chosen = []
-    for label in range(len(counts)):
+    orders = _orders(dataset_name, split_id, draw_seed, np.asarray(labels, np.int64).tobytes())
+    return np.sort(np.concatenate([order[:shots] for order in orders]))
+
+
+@lru_cache(maxsize=1)  # the models of a suite are trained on one draw after the other, at all sizes
+def _orders(dataset_name: str, split_id: str, draw_seed: int, labels: bytes) -> list[np.ndarray]:
+    """The positions of each class, int64, in the order of the draw; `labels` are those of `draw_subset`."""
+    classes = np.frombuffer(labels, np.int64)
+    orders = []
+    for label in range(classes.max() + 1):
         prefix = f"{dataset_name}\0{split_id}\0{draw_seed}\0{label}\0"
-        positions = np.flatnonzero(labels == label).tolist()
-        chosen += sorted(positions, key=lambda position: _rank(f"{prefix}{position}"))[:shots]
-    return np.array(sorted(chosen), dtype=np.int64)
+        positions = np.flatnonzero(classes == label).tolist()
+        orders.append(np.array(sorted(positions, key=lambda position: _rank(f"{prefix}{position}"))))
+    return orders
 
 
 def fold_of(labels: np.ndarray, fold: int, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
