@@ -150,14 +150,14 @@ def _facts(
 
     contestant = suite.models[key]
     weights = job.identity["weights"] if job else contestant.weights
-    probe = job is not None and job.trial.recipe.probe is not None
+    frozen = job is not None and job.trial.recipe.frozen
     return Facts(
         title=contestant.title or key,
         flops=flops.get((contestant.model, comparison.input_size)),
         pretraining=frozenset(["none" if weights == "none" else find_card(contestant.model).pretraining]),
         recipe=frozenset([contestant.recipe or comparison.recipe]),
         precision=frozenset([contestant.precision or comparison.precision]),
-        feature_width=frozenset([estimator.feature_width(job)] if job and probe else []),
+        feature_width=frozenset([estimator.feature_width(job)] if job and frozen else []),
     )
 
 

@@ -65,7 +65,7 @@ def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
             for key in comparison.contestants:
                 first = trial_of(suite, comparison, key, shots, replicate=0)
                 count = replicates or comparison.replicates.start
-                if shots == "all" and first.recipe.probe is not None:
+                if shots == "all" and first.recipe.frozen:
                     count = 1  # the same images and a deterministic solver: repeating it would show nothing
                 yield from (replace(first, replicate=replicate) for replicate in range(count))
 
@@ -216,7 +216,7 @@ class Resolver:
                 f"{trial.suite}: {trial.comparison}: head_outputs = {outputs} of {trial.recipe.name} "
                 f"is less than the {len(dataset.class_names)} classes of {dataset.name}"
             )
-        if trial.recipe.probe is not None and weights_hash == "none":
+        if trial.recipe.frozen and weights_hash == "none":
             raise InputError(
                 f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" reads frozen features: '
                 f'"{trial.contestant}" needs weights = "card" or "file:PATH", not "none"'
@@ -242,7 +242,7 @@ class Resolver:
             "split_id": dataset.split_id,
             "shots": shots,
             "draw_seed": None if shots is None else trial.replicate,
-            "seed": None if trial.recipe.probe is not None else trial.replicate,
+            "seed": None if trial.recipe.frozen else trial.replicate,
             "recipe": trial.recipe.identity(),
             "input_size": trial.input_size,
             "precision": trial.precision,

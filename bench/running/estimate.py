@@ -73,8 +73,9 @@ class Estimator:
             self.store_bytes += tests * (2 * job.classes + 8)  # probabilities, predictions
         if recipe.budget is None:
             extracting = self._extract(job)
-            self.store_bytes += 4 * job.classes * (self._widths.get(job.trial.model, 0) + 1)
-            return decoding + extracting + (0.0 if is_trained else self._regression(job))
+            rows = job.classes + (job.classes if recipe.knn is None else images)  # class means beside them
+            self.store_bytes += 4 * rows * (self.feature_width(job) + 1)
+            return decoding + extracting + (0.0 if is_trained else self._read_off(job))
         if job.trial.keep_weights:
             self.store_bytes += 4 * self._parameters(job)
         steps, _ = recipe.budget.steps(images)
@@ -145,14 +146,17 @@ class Estimator:
         self.cache_bytes += 4 * missing * self._widths[job.trial.model]
         return missing * self._rates[kind]
 
-    def _regression(self, job: TrainJob) -> float:
-        """Seconds of a logistic regression."""
-        from bench.training.probe import expected_seconds
+    def _read_off(self, job: TrainJob) -> float:
+        """Seconds of a logistic regression, or of looking neighbours up."""
+        from bench.training import knn, probe
 
         self._calibrated = True
         width, recipe = self.feature_width(job), job.trial.recipe.probe
-        assert recipe is not None
-        return expected_seconds(job.train_images, width, job.classes, recipe)
+        if recipe is None:
+            splits = self._dataset(job.trial).splits
+            looked_up = job.train_images + len(splits["val"]) + len(splits["test"])
+            return knn.expected_seconds(looked_up, job.train_images, width)
+        return probe.expected_seconds(job.train_images, width, job.classes, recipe)
 
     def source(self) -> str:
         """Where the expectations so far come from."""
@@ -228,7 +232,7 @@ class Estimator:
         return trained_form(network, card.memory_format)
 
     def feature_width(self, job: TrainJob) -> int:
-        """How many features a probe of the trial's model reads."""
+        """How many features the trial's model gives."""
         if job.trial.model not in self._widths:
             import torch
 
@@ -271,7 +275,7 @@ def _kind(identity: dict[str, Any]) -> Kind:
 
 def _images_of(record: Result) -> int:
     """Images that a finished trial passed forward in training it, a training step counted as three passes."""
-    if record.identity.recipe["probe"] is not None:
+    if record.identity.recipe["budget"] is None:
         return 0
     data = record.data
     looks: int = data.val_images * record.identity.recipe["val_times"]

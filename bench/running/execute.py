@@ -120,11 +120,10 @@ def evaluate(job: EvaluateJob, inputs: Inputs, model: Model, look: Callable[[], 
     look()
     labels, dataset = inputs.labels("test"), inputs.dataset
     content["metrics"] = score(logits, labels) | {
-        "top1_deduplicated": deduplicated_top1(logits, labels, dataset.duplicates)
+        "top1_deduplicated": deduplicated_top1(logits, labels, dataset.duplicates),
+        **{f"{head}_top1": score(own, labels)["top1"] for head, own in by_head.items()},
     }
     content["details"] = model.details()
-    if by_head:
-        content["details"]["head_top1"] = {head: score(own, labels)["top1"] for head, own in by_head.items()}
     scored = Scored(
         predictions=compact(logits, labels),
         probabilities=softmax(logits, axis=1).astype(np.float16),

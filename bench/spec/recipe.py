@@ -131,6 +131,17 @@ class Probe(Strict):
     folds: int = Field(5, ge=2, le=1000)
 
 
+class Knn(Strict):
+    """The `k` nearest training images, by the cosine of their frozen features, vote for their classes.
+
+    Of fewer than `k` images all vote. Their weights are exp(cosine / `temperature`) (see
+    `bench.training.knn`).
+    """
+
+    k: int = Field(20, ge=1, le=100_000)
+    temperature: float = Field(0.07, ge=1e-3, le=1e3)
+
+
 class Distill(Strict):
     """What a network learns from a teacher, which sees the same augmented images as its student.
 
@@ -174,6 +185,7 @@ class Recipe(Strict):
     optimizer: Optimizer | None = None
     schedule: Schedule = Schedule()
     probe: Probe | None = None
+    knn: Knn | None = None
     distill: Distill | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     drop_path: float = Field(0.0, ge=0, lt=1)
@@ -183,19 +195,24 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Recipe":
-        trains = self.budget is not None and self.optimizer is not None
-        if trains == (self.probe is not None) or (self.budget is None) != (self.optimizer is None):
-            raise ValueError("a recipe has either [budget] and [optimizer], or [probe]")
-        if self.probe is not None and self.distill is not None:
-            raise ValueError("a probe has no teacher: a recipe has either [probe] or [distill]")
+        kinds = (self.budget, self.probe, self.knn)
+        if sum(kind is not None for kind in kinds) != 1 or (self.budget is None) != (self.optimizer is None):
+            raise ValueError("a recipe has either [budget] and [optimizer], or [probe], or [knn]")
+        if self.frozen and self.distill is not None:
+            raise ValueError("frozen features have no teacher: [distill] goes with [budget] and [optimizer]")
         return self
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the network stays as it is, and its features are read: nothing of it is drawn at random."""
+        return self.budget is None
 
     @property
     def training(self) -> tuple[Budget, Optimizer]:
         """How long and by which rule the network is trained.
 
         Raises:
-            ValueError: it is not; the recipe is a probe.
+            ValueError: it is not; the recipe reads frozen features.
         """
         if self.budget is None or self.optimizer is None:
             raise ValueError(f'the recipe "{self.name}" trains no network')
@@ -211,7 +228,7 @@ class Recipe(Strict):
         augment = content["augment"]
         # These came later than trials that are stored.
         for table, defaults in (
-            (content, {"distill": None}),
+            (content, {"distill": None, "knn": None}),
             (augment, {"repeats": 1}),
             (augment["randaugment"] or {}, {"std": 0.0, "prob": 1.0}),
         ):

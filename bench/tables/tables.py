@@ -91,6 +91,7 @@ ACCURACY = {
     "reason": "str",
     "majority_top1": "float64",
     "nearest_top1": "float64",
+    "class_mean_top1": "float64",
     "not_trained": "str",
     "torch": "str",
     "commit": "str",
@@ -99,7 +100,8 @@ ACCURACY = {
     **dict.fromkeys(added_metrics(), "float64"),
 }
 """Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the test
-accuracies of the majority class and of the nearest neighbour on the images of the trial; `not_trained` says
+accuracies of the majority class and of the nearest neighbour on the images of the trial; `class_mean_top1` is
+that of the nearest class mean on the features that a trial reads, if it reads frozen ones; `not_trained` says
 why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
 
 HISTORY = {

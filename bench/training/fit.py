@@ -1,15 +1,15 @@
 """From a trial's inputs to its model."""
 
 from bench.data.base import SPLITS
+from bench.training.frozen import fit_frozen
 from bench.training.inputs import Inputs
 from bench.training.model import Model, Training
-from bench.training.probe_features import fit_probe
 from bench.training.stored import read_trained, write_model
 from bench.training.train_network import train_network
 
 
 def fit(inputs: Inputs) -> tuple[Model, Training]:
-    """Train the network or fit the probe of a trial, as its recipe says, and store it.
+    """Train the network of a trial or fit what reads its features, as the recipe says, and store it.
 
     A trial whose training has ended before is not trained again.
 
@@ -24,6 +24,5 @@ def fit(inputs: Inputs) -> tuple[Model, Training]:
     stored = read_trained(inputs)
     if stored is not None:
         return stored
-    probes = inputs.trial.recipe.probe is not None
-    model, training = fit_probe(inputs) if probes else train_network(inputs)
+    model, training = fit_frozen(inputs) if inputs.trial.recipe.frozen else train_network(inputs)
     return model, write_model(inputs, model, training)

@@ -15,7 +15,7 @@ HISTORY = ("step", "epoch", "loss", "lr", "images_per_s", "val_top1", "val_nll")
 
 
 class Model(Protocol):
-    """A trained network, or a probe on frozen features."""
+    """A trained network, or what reads frozen features."""
 
     def logits(self, split: str) -> np.ndarray:
         """Logits of the images of a split that are in use, float32, shape (n, outputs).
@@ -25,9 +25,10 @@ class Model(Protocol):
         """
 
     def by_head(self, split: str) -> dict[str, np.ndarray]:
-        """As `logits`, by head: "all" is what `logits` gives, beside it each where there are two.
+        """As `logits`, by head: "all" is what `logits` gives, beside it each where there are more.
 
-        The head on the class token is called "class", that on the distillation token "distillation".
+        Of a network with a distillation token they are "class" and "distillation"; beside what reads frozen
+        features there is "class_mean", the class whose mean feature is nearest.
         """
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -43,7 +44,7 @@ class Training:
 
     Attributes:
         weights_sha256: of the file in which the weights are stored, once they are.
-        images_per_s: without the warming up; None for a probe.
+        images_per_s: without the warming up; None where the network was not trained.
         seconds: spent on training steps, in all processes; `earlier_seconds`, before this one.
         metrics: val_top1 and val_nll of the weights that count, where training has looked at val.
         details: whatever else the record is to tell.

@@ -57,6 +57,10 @@ class LinearProbe:
         """Logits, float32, shape (n, classes)."""
         return unit_length(features) @ self.weight.T + self.bias
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What is stored of it."""
+        return {"weight": torch.from_numpy(self.weight), "bias": torch.from_numpy(self.bias)}
+
 
 def unit_length(features: np.ndarray) -> np.ndarray:
     """Every row divided by its Euclidean norm, float32; a row of zeros stays as it is."""
@@ -328,11 +332,11 @@ def expected_seconds(images: int, width: int, classes: int, recipe: Probe) -> fl
     passes = PASSES_FINAL + PASSES_FOLD * folds
     rank = min(images, width)
     products = 4 * images * rank * classes * passes + 2 * images * width * rank + 10 * rank**3
-    return OVERHEAD_S + products / _multiplications_per_s()
+    return OVERHEAD_S + products / multiplications_per_s()
 
 
 @cache
-def _multiplications_per_s() -> float:
+def multiplications_per_s() -> float:
     """Floating-point operations per second of a float32 product like those of a fit."""
     a, b = torch.ones(ROWS, 256), torch.ones(256, 64)
     a @ b

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from bench.errors import StoreError, WeightsError, warn
@@ -12,10 +13,12 @@ from bench.files import read_json, write_bytes, write_json
 from bench.networks import make_model, resolve_weights
 from bench.networks.weight_file import read_tensors, tensors_as_bytes
 from bench.spec.card import Card
+from bench.spec.recipe import Knn
+from bench.training.frozen import Features, FrozenModel
 from bench.training.inputs import Inputs
+from bench.training.knn import NearestNeighbours
 from bench.training.model import Model, Training
 from bench.training.probe import LinearProbe
-from bench.training.probe_features import Features, ProbeModel
 from bench.training.step import trained_form
 from bench.training.train_network import NetworkModel
 
@@ -55,10 +58,41 @@ def read_probe(path: Path) -> LinearProbe:
     Raises:
         WeightsError: the file is damaged or not of a probe.
     """
+    weight, bias = _arrays(path, "a probe", ("weight", "bias"))
+    return LinearProbe(weight, bias)
+
+
+def read_neighbours(path: Path, recipe: Knn, classes: int) -> NearestNeighbours:
+    """The nearest neighbours of a weights file, which holds their features and labels.
+
+    Args:
+        classes: number of outputs.
+
+    Raises:
+        WeightsError: the file is damaged or not of nearest neighbours.
+    """
+    features, labels = _arrays(path, "nearest neighbours", ("features", "labels"))
+    return NearestNeighbours.of(features, labels, classes, recipe)
+
+
+def _arrays(path: Path, what: str, names: tuple[str, ...]) -> list[np.ndarray]:
+    """The tensors of these names; with the class means they are all that the file holds."""
     tensors = read_tensors(path)
-    if tensors.keys() != {"weight", "bias"}:
-        raise WeightsError(f"{path}: not the weights of a probe, which are weight and bias")
-    return LinearProbe(tensors["weight"].numpy(), tensors["bias"].numpy())
+    if tensors.keys() - {"class_means"} != {*names}:
+        raise WeightsError(f"{path}: not the weights of {what}, which are {' and '.join(names)}")
+    return [tensors[name].numpy() for name in names]
+
+
+def _read_frozen(inputs: Inputs) -> FrozenModel:
+    path, recipe = inputs.files.weights, inputs.trial.recipe
+    reader: LinearProbe | NearestNeighbours
+    if recipe.knn is None:
+        reader = read_probe(path)
+    else:
+        reader = read_neighbours(path, recipe.knn, inputs.outputs)
+        reader = replace(reader, device=inputs.device, should_stop=inputs.observer.should_stop)
+    means = read_tensors(path).get("class_means")
+    return FrozenModel(reader, None if means is None else means.numpy(), Features(inputs))
 
 
 def write_model(inputs: Inputs, model: Model, training: Training) -> Training:
@@ -86,8 +120,8 @@ def read_model(inputs: Inputs, sha256: str | None) -> Model:
             raise WeightsError(f"{files.weights}: damaged, as it does not have its checksum")
     except OSError as error:
         raise WeightsError(f"{files.weights}: cannot be read ({error.strerror})") from error
-    if inputs.trial.recipe.probe is not None:
-        return ProbeModel(read_probe(files.weights), Features(inputs))
+    if inputs.trial.recipe.frozen:
+        return _read_frozen(inputs)
     size = inputs.trial.input_size
     network = read_network(files.weights, inputs.card, outputs=inputs.outputs, input_size=size)
     return NetworkModel(trained_form(network.to(inputs.device), inputs.card.memory_format), inputs)

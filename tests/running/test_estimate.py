@@ -46,7 +46,8 @@ def planned(vcbench, *arguments):
     return json.loads(out)
 
 
-def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(photos, vcbench, tmp_path):
+@pytest.mark.parametrize("recipe", ["linear-probe", "knn"])
+def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(photos, vcbench, tmp_path, recipe):
     from bench.networks import find_card, make_model, resolve_weights
     from bench.networks.weight_file import tensors_as_bytes
 
@@ -55,7 +56,7 @@ def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(photos, vcbenc
         card, resolve_weights(card, "none", tmp_path, download=False), classes=2, input_size=16
     )
     (tmp_path / "vit.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))
-    text = SUITE.format(weights=f"file:{tmp_path / 'vit.safetensors'}", recipe="linear-probe")
+    text = SUITE.format(weights=f"file:{tmp_path / 'vit.safetensors'}", recipe=recipe)
     (tmp_path / "own.toml").write_text(text)
     before, said = bytes_in("images", "features"), planned(vcbench)
     assert said["remaining_s"] < 60 and said["trials"][0]["expected_s"] is not None

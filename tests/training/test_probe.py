@@ -249,7 +249,7 @@ def test_the_expected_seconds_of_a_fit_are_its_operations_over_the_rate(monkeypa
     """Two more images cost two more rows of every product: of both ways of each pass, and of the axes."""
     recipe = load_recipe("linear-probe").probe
     rate, width, classes = 1e6, 16, 10
-    monkeypatch.setattr(probe, "_multiplications_per_s", lambda: rate)
+    monkeypatch.setattr(probe, "multiplications_per_s", lambda: rate)
     fewer, more = (expected_seconds(images, width, classes, recipe) for images in (1000, 1002))
     passes = probe.PASSES_FINAL + probe.PASSES_FOLD * recipe.folds
     assert (more - fewer) * rate == pytest.approx(2 * width * (4 * classes * passes + 2 * width))
@@ -260,4 +260,4 @@ def test_the_rate_is_of_the_products_that_were_timed(monkeypatch):
     clock = iter([3.0, 5.0])
     monkeypatch.setattr(probe.time, "perf_counter", lambda: next(clock))
     # 10 products of (ROWS, 256) and (256, 64), of two operations a term, in 2 s.
-    assert probe._multiplications_per_s.__wrapped__() == 10 * 2 * probe.ROWS * 256 * 64 / 2
+    assert probe.multiplications_per_s.__wrapped__() == 10 * 2 * probe.ROWS * 256 * 64 / 2

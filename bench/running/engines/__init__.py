@@ -56,7 +56,7 @@ def choose_engine(trials: Sequence[Trial], device: str, jobs: int | None, name: 
     cores = int(machine_facts()["cores"])
     if name is None:
         if jobs is None:
-            small = all(t.recipe.probe is None and t.input_size <= SMALL_INPUT for t in trials)
+            small = all(not t.recipe.frozen and t.input_size <= SMALL_INPUT for t in trials)
             suited = min(cores, MOST_JOBS, len(trials) // TRIALS_A_PROCESS)
             jobs = max(1, suited) if small and device == "cpu" else 1
         name = "processes" if jobs > 1 else "in_process"

@@ -55,6 +55,7 @@ class TestMetrics(Stored):
     nll: Amount | None = None
     ece: Share | None = None
     top1_deduplicated: Share | None = None
+    class_mean_top1: Share | None = None
 
 
 class TrainMetrics(Stored):

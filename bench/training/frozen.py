@@ -1,4 +1,4 @@
-"""Fitting the probe of a trial on frozen features."""
+"""What reads frozen features: a linear probe or nearest neighbours, and beside it the class means."""
 
 import time
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from bench.training import probe
 from bench.training.evaluate import forward_all
 from bench.training.features import features_path, frozen_features, penultimate
 from bench.training.inputs import Inputs
+from bench.training.knn import NearestNeighbours
 from bench.training.model import Training
 from bench.training.observer import Part
 
@@ -68,59 +69,103 @@ class Features:
         return frozen_features(path, count, compute, facts, inputs.observer)
 
 
-class ProbeModel:
-    """A linear probe and the features it reads."""
+class FrozenModel:
+    """What reads the features, and the mean feature of each class.
 
-    def __init__(self, linear: probe.LinearProbe, features: Features) -> None:
-        self.linear, self.features = linear, features
+    Args:
+        means: float32, shape (classes, width); None of weights that were stored without them.
+    """
+
+    def __init__(
+        self, reader: probe.LinearProbe | NearestNeighbours, means: np.ndarray | None, features: Features
+    ) -> None:
+        self.reader, self.means, self.features = reader, means, features
 
     def logits(self, split: str) -> np.ndarray:
         """See `bench.training.model.Model`."""
-        return self.linear.logits(self.features.of(split))
+        return self.reader.logits(self.features.of(split))
 
     def by_head(self, split: str) -> dict[str, np.ndarray]:
         """See `bench.training.model.Model`."""
-        return {"all": self.logits(split)}
+        others = {} if self.means is None else {"class_mean": nearness(self.features.of(split), self.means)}
+        return {"all": self.logits(split), **others}
 
     def tensors(self) -> Mapping[str, Tensor]:
         """See `bench.training.model.Model`."""
-        return {
-            "weight": torch.from_numpy(self.linear.weight),
-            "bias": torch.from_numpy(self.linear.bias),
-        }
+        means = {} if self.means is None else {"class_means": torch.from_numpy(self.means)}
+        return {**self.reader.tensors(), **means}
 
     def details(self) -> dict[str, Any]:
         """See `bench.training.model.Model`."""
         return {"features": self.features.facts}
 
 
-def fit_probe(inputs: Inputs) -> tuple[ProbeModel, Training]:
-    """Fit a probe on the features of the subset.
+def fit_frozen(inputs: Inputs) -> tuple[FrozenModel, Training]:
+    """Fit a probe or take nearest neighbours, as the recipe says, on the features of the subset.
 
     Raises:
         Stopped: the observer asked for it.
         TrialError: features are not finite.
     """
-    trial, recipe, features = inputs.trial, inputs.trial.recipe.probe, Features(inputs)
-    assert recipe is not None
-    subset = np.ascontiguousarray(features.of("train"))
+    recipe, features = inputs.trial.recipe, Features(inputs)
+    subset, labels = np.ascontiguousarray(features.of("train")), inputs.labels("train")
     if not np.isfinite(subset).all():
-        raise TrialError(f"{inputs.card.name}: some features are not finite in {trial.precision}; use fp32")
-    began = time.perf_counter()
+        precision = inputs.trial.precision
+        raise TrialError(f"{inputs.card.name}: some features are not finite in {precision}; use fp32")
+    reader: probe.LinearProbe | NearestNeighbours
+    if recipe.knn is not None:
+        reader = NearestNeighbours.of(
+            subset,
+            labels,
+            inputs.outputs,
+            recipe.knn,
+            device=inputs.device,
+            should_stop=inputs.observer.should_stop,
+        )
+        details = {"k": reader.k}
+    else:
+        reader, details = _fit_probe(inputs, subset, labels)
+    means = class_means(subset, labels, inputs.outputs)
+    details |= {"feature_width": subset.shape[1]}
+    return FrozenModel(reader, means, features), Training(images_seen=len(subset), details=details)
+
+
+def _fit_probe(
+    inputs: Inputs, features: np.ndarray, labels: np.ndarray
+) -> tuple[probe.LinearProbe, dict[str, Any]]:
+    """The probe, and how it was fitted."""
+    recipe, began = inputs.trial.recipe.probe, time.perf_counter()
+    assert recipe is not None
     linear = probe.fit(
-        subset,
-        inputs.labels("train"),
+        features,
+        labels,
         inputs.outputs,
         recipe,
         seed=inputs.job.identity["draw_seed"] or 0,
         device=inputs.device,
         should_stop=inputs.observer.should_stop,
     )
-    details = {
+    return linear, {
         "l2": linear.l2,
         "cross_validation": linear.cross_validation,
         "relative_gradient": linear.gradient,
-        "feature_width": subset.shape[1],
         "probe_s": round(time.perf_counter() - began, 3),
     }
-    return ProbeModel(linear, features), Training(images_seen=len(subset), details=details)
+
+
+def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The mean of each class's features of unit length, float32, shape (classes, width); zeros of none."""
+    member = np.eye(classes, dtype=np.float32)[labels]
+    means: np.ndarray = member.T @ probe.unit_length(features)
+    return means / np.maximum(member.sum(0), 1)[:, None]
+
+
+def nearness(features: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """How near features of unit length are to the class means, as logits, float32, shape (n, classes).
+
+    The larger, the smaller the Euclidean distance; of a class without images lower than any other.
+    """
+    lengths = np.square(means).sum(1)
+    nearer: np.ndarray = probe.unit_length(features) @ means.T - lengths / 2
+    nearer[:, lengths == 0] = -2  # others are -1.5 at least
+    return nearer
