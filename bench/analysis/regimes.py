@@ -1,4 +1,4 @@
-"""A model under several recipes on the same images: is fine-tuning below its own probe?
+"""A model under several recipes on the same images: is fine-tuning below its own frozen features?
 
 Comparisons of one suite on the same data set and split are set side by side, model by model, on the draws
 that they have in common.
@@ -11,6 +11,9 @@ import numpy as np
 
 from bench.analysis.cells import Cell
 
+FROZEN = {"probe": "linear probe", "knn": "nearest neighbours"}
+"""How a recipe reads frozen features, by its table."""
+
 
 @dataclass(frozen=True)
 class Regimes:
@@ -20,7 +23,7 @@ class Regimes:
         key, title: the contestant.
         dataset, split_id, shots: the subset; `shots` is None for the whole split.
         top1: mean test accuracy by comparison, fractions.
-        probes: which of the comparisons are linear probes.
+        frozen: which of the comparisons read frozen features, and how.
         draws: how many draws are averaged.
     """
 
@@ -30,16 +33,21 @@ class Regimes:
     split_id: str
     shots: int | None
     top1: dict[str, float]
-    probes: frozenset[str]
+    frozen: dict[str, str]
     draws: int
 
     @property
-    def below_probe(self) -> dict[str, float]:
-        """By comparison that trains all weights: how far it falls below the model's own best probe (< 0)."""
-        if not self.probes:
+    def best_frozen(self) -> str | None:
+        """The comparison that reads frozen features best."""
+        return max(self.frozen, key=self.top1.__getitem__, default=None)
+
+    @property
+    def below_frozen(self) -> dict[str, float]:
+        """By comparison that trains all weights: how far it falls below the model's `best_frozen` (< 0)."""
+        if self.best_frozen is None:
             return {}
-        probe = max(self.top1[name] for name in self.probes)
-        falls = {name: value - probe for name, value in self.top1.items() if name not in self.probes}
+        best = self.top1[self.best_frozen]
+        falls = {name: value - best for name, value in self.top1.items() if name not in self.frozen}
         return {name: fall for name, fall in falls.items() if fall < 0}
 
 
@@ -47,12 +55,13 @@ def regimes(cells: Iterable[Cell]) -> list[Regimes]:
     """Every model and subset that two comparisons of a suite or more have measured on common draws; diverged
     trials count at chance."""
     scores: dict[tuple[str, str, str, str, int | None], dict[str, dict[int | None, list[float]]]] = {}
-    probes: set[str] = set()
+    frozen: dict[str, str] = {}
     titles: dict[str, str] = {}
     for cell, record in ((one, record) for one in cells for record in one.records):
         name, titles[cell.contestant] = cell.comparison, cell.title
-        if record.identity.recipe.get("probe") is not None:
-            probes.add(name)
+        for table, how in FROZEN.items():
+            if record.identity.recipe.get(table) is not None:
+                frozen[name] = how
         subset = (cell.contestant, *record.data.key, cell.shots)
         by_draw = scores.setdefault(subset, {}).setdefault(name, {})
         by_draw.setdefault(record.identity.draw_seed, []).append(record.top1)
@@ -71,7 +80,7 @@ def regimes(cells: Iterable[Cell]) -> list[Regimes]:
                         name: float(np.mean([np.mean(draws[d]) for d in common]))
                         for name, draws in by_name.items()
                     },
-                    frozenset(probes & set(by_name)),
+                    {name: how for name, how in frozen.items() if name in by_name},
                     len(common),
                 )
             )
@@ -79,14 +88,14 @@ def regimes(cells: Iterable[Cell]) -> list[Regimes]:
 
 
 def in_words(measured: Iterable[Regimes]) -> list[str]:
-    """One sentence for each model that fell below its own probe."""
+    """One sentence for each model that fell below its own frozen features."""
     sentences = []
     for one in measured:
-        for name, fall in one.below_probe.items():
-            probe = max(one.probes, key=one.top1.__getitem__)
+        best = one.best_frozen or ""
+        for name, fall in one.below_frozen.items():
             sentences.append(
                 f"{one.title} in {name} ({100 * one.top1[name]:.1f} %) fell {-100 * fall:.1f} points below "
-                f"its own linear probe on the same images ({probe}, {100 * one.top1[probe]:.1f} %, "
+                f"its own {one.frozen[best]} on the same images ({best}, {100 * one.top1[best]:.1f} %, "
                 f"{_size(one)}): {name} does not compare architectures as long as its recipe is not tuned "
                 "for both."
             )

@@ -5,7 +5,9 @@ Trials of one model on one subset are not trained where
 - their training loss has not left chance: averaged over the last tenth of training and over the trials, it is
   above 95 % of ln C, which guessing among C outputs gives whatever the targets (smoothed or mixed ones too);
 - or their mean test accuracy is below that of a baseline on the same training images, averaged over the same
-  trials: chance, the majority class, or the nearest neighbour in raw pixels (`bench.training.baselines`).
+  trials: chance, the majority class, or the nearest neighbour in raw pixels (`bench.training.baselines`);
+  of a pretrained model also nearest neighbours by its own frozen features, where a recipe with [knn] has
+  measured them.
 
 Such trials say nothing about an architecture. They may still be set against other trainings of the same
 model, as what is compared then is the training.
@@ -13,7 +15,8 @@ model, as what is compared then is the training.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +37,7 @@ BEATEN = {
     "chance_top1": "beaten by chance",
     "majority_top1": "beaten by the majority class",
     "nearest_top1": "beaten by 1-nearest-neighbour",
+    "own_features_top1": "beaten by the nearest neighbours of its own frozen features",
 }
 """Why trials are not trained, the weakest opponent first."""
 
@@ -95,9 +99,21 @@ class Training:
     def _value(self, record: "Result", name: str) -> float | None:
         if name == "chance_top1":
             return at_chance(record.data.classes)["top1"]
+        if name == "own_features_top1":
+            return None if _is_knn(record) else self._neighbours.get(_subset(record))
         baseline = self.baseline(record)
         value: float | None = getattr(baseline, name, None)
         return value
+
+    @cached_property
+    def _neighbours(self) -> dict[tuple[Any, ...], float]:
+        """Test accuracy of nearest neighbours by a model's features, by subset; of several the lowest."""
+        lowest: dict[tuple[Any, ...], float] = {}
+        for record in self._store.each_result():
+            if _is_knn(record):
+                subset = _subset(record)
+                lowest[subset] = min(record.top1, lowest.get(subset, 1.0))
+        return lowest
 
     def _loss(self, record: "Result") -> float | None:
         """The loss at the end of training as a share of that of guessing; a probe has none."""
@@ -107,6 +123,16 @@ class Training:
             history = self._store.history(run) if record.outcome == "finished" else None
             self._losses[run] = None if history is None else last_loss(history) / math.log(outputs)
         return self._losses[run]
+
+
+def _is_knn(record: "Result") -> bool:
+    return record.identity.recipe.get("knn") is not None
+
+
+def _subset(record: "Result") -> tuple[Any, ...]:
+    """What the trials of a model that start from the same weights and see the same images have in common."""
+    one = record.identity
+    return record.model.name, one.weights, one.input_size, record.data.key, one.shots, one.draw_seed
 
 
 def last_loss(history: pd.DataFrame) -> float:

@@ -51,7 +51,12 @@ def dataset_title(name: str) -> str:
 
 def regime(recipe: str) -> str:
     """How a recipe uses a network, in a few words."""
-    kinds = {"linear-probe": "as frozen features", "finetune": "fine-tuned", "scratch": "from random weights"}
+    kinds = {
+        "linear-probe": "as frozen features",
+        "knn": "by the nearest neighbours of frozen features",
+        "finetune": "fine-tuned",
+        "scratch": "from random weights",
+    }
     return next((text for kind, text in kinds.items() if recipe.startswith(kind)), f"by recipe {recipe}")
 
 

@@ -1,4 +1,4 @@
-"""One model under several recipes: below its own probe or not."""
+"""One model under several recipes: below its own frozen features or not."""
 
 import pytest
 from small_store import listing, trial
@@ -20,11 +20,11 @@ def store(scores):
         for draw, top1 in enumerate(values):
             run = f"{comparison}{key}{draw}"
             entries.append({"id": run, "comparison": comparison, "contestant": key, "shots": 5})
-            recipe = {"probe": {} if comparison == "probe" else None}
+            recipe = {name: {} if comparison == name else None for name in ("probe", "knn")}
             identity = {"recipe": recipe, "draw_seed": draw}
             records[run] = trial(id=run, metrics={"top1": top1}, identity=identity)
     contestants = {"vit": {"title": "ViT"}, "cnn": {"title": "CNN"}}
-    comparisons = [{"name": "probe"}, {"name": "tuned"}]
+    comparisons = [{"name": name} for name in ("probe", "knn", "tuned")]
     return listing(contestants=contestants, comparisons=comparisons, trials=entries), records
 
 
@@ -35,8 +35,8 @@ def measured(scores):
 def test_only_common_draws_count_and_the_fall_is_that_below_the_own_probe():
     found = {one.key: one for one in measured(SCORES)}
     assert found["vit"].draws == found["cnn"].draws == 2
-    assert found["vit"].below_probe == {}
-    assert found["cnn"].below_probe == {"tuned": pytest.approx(0.72 - 0.75)}
+    assert found["vit"].below_frozen == {}
+    assert found["cnn"].below_frozen == {"tuned": pytest.approx(0.72 - 0.75)}
     (only,) = in_words(found.values())
     assert "CNN in tuned (72.0 %) fell 3.0 points below its own linear probe" in only
 
@@ -56,3 +56,12 @@ def test_a_diverged_trial_counts_at_chance():
     records["tunedvit0"] = records["tunedvit0"].model_copy(update={"outcome": "diverged"})
     (one,) = regimes(cells(suite, records))
     assert one.top1["tuned"] == 0.1
+
+
+def test_the_better_of_probe_and_neighbours_counts_and_neither_falls_below_the_other():
+    knn = SCORES | {("knn", "vit"): [0.81, 0.81], ("knn", "cnn"): [0.60, 0.60]}
+    sentences = in_words(measured(knn))
+    assert len(sentences) == 2
+    assert "ViT in tuned (79.0 %) fell 2.0 points below its own nearest neighbours" in sentences[0]
+    assert "CNN in tuned (72.0 %) fell 3.0 points below its own linear probe" in sentences[1]
+    assert in_words(measured({key: scores for key, scores in knn.items() if key[0] != "tuned"})) == []

@@ -1,10 +1,11 @@
 """The flag `not trained`, on both sides of every border."""
 
+import json
 import math
 
 import pandas as pd
 import pytest
-from small_store import trial
+from small_store import digest, trial
 
 from bench.analysis.trained import AT_CHANCE, BEATEN, Training, last_loss, same_model
 from bench.store.run_store import RunStore
@@ -112,3 +113,42 @@ def test_one_model_is_one_network_with_the_same_weights(tmp_path):
     assert same_model([trial_of(made, 1.0), trial_of(made, 1.0, draw=1)])
     assert not same_model([trial_of(made, 1.0), trial_of(made, 1.0, model="resnet")])
     assert not same_model([trial_of(made, 1.0), trial_of(made, 1.0, weights="f00")])
+
+
+def with_neighbours(root, *top1, **changes):
+    """A store with the nearest neighbours of vit's features on draw 0, one run a value."""
+    made = store(root, nearest=())
+    for number, value in enumerate(top1):
+        record = trial_of(made, value, weights="f00")
+        identity = record.identity.content() | {"recipe": {"knn": {"k": number + 1}}} | changes
+        run = digest(identity)
+        content = record.content() | {"format": 1, "id": run, "identity": identity}
+        del content["evaluation"], content["condition"]
+        path = made.files(run).record
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(content))
+    return RunStore(root)
+
+
+def test_beaten_by_neighbours_on_its_own_features(tmp_path):
+    training = Training(with_neighbours(tmp_path, 0.6))
+    made, why = RunStore(tmp_path), BEATEN["own_features_top1"]
+    assert training.reason([trial_of(made, 0.59, weights="f00")]) == why
+    assert training.reason([trial_of(made, 0.61, weights="f00")]) is None
+    # Other weights, another model, another draw have other features.
+    assert training.reason([trial_of(made, 0.59)]) is None
+    assert training.reason([trial_of(made, 0.59, weights="f00", model="cnn")]) is None
+    assert training.reason([trial_of(made, 0.59, weights="f00", draw=1)]) is None
+
+
+def test_neighbours_do_not_beat_each_other_and_the_lowest_counts(tmp_path):
+    made = with_neighbours(tmp_path, 0.6, 0.5)
+    training = Training(made)
+    assert [training.reason([record]) for record in made.results()] == [None, None]
+    assert training.reason([trial_of(made, 0.55, weights="f00")]) is None
+    assert training.reason([trial_of(made, 0.45, weights="f00")]) == BEATEN["own_features_top1"]
+
+
+def test_at_another_size_features_are_others(tmp_path):
+    training = Training(with_neighbours(tmp_path, 0.6, input_size=8))
+    assert training.reason([trial_of(RunStore(tmp_path), 0.59, weights="f00")]) is None

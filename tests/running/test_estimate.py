@@ -47,10 +47,13 @@ def planned(vcbench, *arguments):
 
 
 @pytest.mark.parametrize("recipe", ["linear-probe", "knn"])
-def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(photos, vcbench, tmp_path, recipe):
+def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(
+    photos, vcbench, tmp_path, monkeypatch, recipe
+):
     from bench.networks import find_card, make_model, resolve_weights
     from bench.networks.weight_file import tensors_as_bytes
 
+    monkeypatch.setenv("VCBENCH_CACHE", str(tmp_path / "cache"))
     card = find_card("vit_digits")
     network = make_model(
         card, resolve_weights(card, "none", tmp_path, download=False), classes=2, input_size=16
