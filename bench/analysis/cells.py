@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.metrics.accuracy import at_chance
 
 if TYPE_CHECKING:
-    from bench.store.records.listing import Listing, TrialEntry
+    from bench.store.records.listing import Listing, SearchEntry, TrialEntry
     from bench.store.records.trials import Result
 
     Done = tuple[TrialEntry, Result]
@@ -52,6 +52,7 @@ class Cell:
         planned_recipe: the recipe that the suite names; `recipe` is what its trials say.
         deduplicated: whether accuracy without duplicates is measured on these test images.
         looks: after how many replicates its primary contrasts are judged; none: once, with all there are.
+        search: how its recipe values were chosen, if they were searched; `judged_by_val`: on the val split.
     """
 
     comparison: str
@@ -69,6 +70,8 @@ class Cell:
     planned_recipe: str
     deduplicated: bool
     looks: tuple[int, ...] = ()
+    search: "SearchEntry | None" = None
+    judged_by_val: bool = False
 
     @property
     def records(self) -> "tuple[Result, ...]":
@@ -104,7 +107,16 @@ class Cell:
     @property
     def protocol(self) -> str:
         """How values were chosen; empty where nothing was measured."""
+        if self.search is not None:
+            return "tuned" if self.records else ""
         return _joined(record.protocol for record in self.records)
+
+    @property
+    def more_labels(self) -> bool:
+        """Whether its recipe was searched with more labels than the subset has."""
+        if self.search is None or self.shots is None:
+            return False
+        return self.judged_by_val or self.search.shots is None or self.search.shots > self.shots
 
     @property
     def deterministic(self) -> bool:
@@ -158,6 +170,8 @@ def cells(suite: "Listing", records: "Mapping[str, Result]", condition: str = CL
                 planned_recipe=contestant.recipe or comparison.recipe,
                 deduplicated=any(one.record.data.key in deduplicated for one in own if one.record),
                 looks=tuple(comparison.looks),
+                search=suite.search_of(comparison.name, name, shots),
+                judged_by_val=(comparison.search or {}).get("judge") == "val",
             )
             joined.append(cell)
     return joined

@@ -18,7 +18,7 @@ import pandas as pd
 
 from bench.analysis.cells import Cell, paired
 from bench.analysis.decisions import PairedScores, judge
-from bench.analysis.flags import Flag, Note, flags_of_runs
+from bench.analysis.flags import Flag, Note, flags_of_runs, flags_of_search
 from bench.analysis.match import Match
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES, Contrast
@@ -241,7 +241,9 @@ def _finding(
         for k, title in zip(diverged, titles, strict=True)
         if k
     ]
+    flags += flags_of_search([a, b])
     flags += flags_of_runs(a.records + b.records)
+    flags = [flag for at, flag in enumerate(flags) if flag not in flags[:at]]
     return Finding(
         pair,
         a.dataset,

@@ -35,6 +35,10 @@ class Flag(Enum):
     UNMATCHED = "unmatched: {what}", "unmatched"
     VAL_ORACLE = "val-oracle: chosen with more labels than the subset has", "val-oracle"
     BEST_VAL = "best epoch by val"
+    SEARCH_EDGE = (
+        "{title}: what was chosen ends the range searched ({values})",
+        "at the end of the range searched",
+    )
     NOT_VERIFIED = "copy not verified"
     TEST_IN_TRAIN = "{repeated} of {images} test images are also in train"
     TWO_LABELS = "{images} images have two labels"
@@ -83,6 +87,7 @@ def flags_of_cell(
         notes.append(Flag.FEW_REPLICATES())
     if cell.shots is not None and n > 1 and not cell.drawn:
         notes.append(Flag.WHOLE_SPLIT())
+    notes += flags_of_search([cell])
     notes += flags_of_runs(records)
     pretraining = dict.fromkeys(other.pretraining for other in comparison if other.pretraining)
     if len(pretraining) > 1:
@@ -93,6 +98,16 @@ def flags_of_cell(
     if n and len(every) > 1:
         own = dict.fromkeys(record.identity.precision for record in records)
         notes.append(Flag.MIXED_PRECISION(both=" against ".join(every), own=" / ".join(own)))
+    return notes
+
+
+def flags_of_search(cells: "Sequence[Cell]") -> list[Note]:
+    """The flags of how recipe values of some cells were chosen."""
+    notes = [Flag.VAL_ORACLE()] if any(cell.more_labels for cell in cells) else []
+    for cell in cells:
+        if cell.search is not None and cell.search.edge is not None:
+            values = ", ".join(f"{key} = {value:g}" for key, value in (cell.search.chosen or {}).items())
+            notes.append(Flag.SEARCH_EDGE(title=cell.title, values=values))
     return notes
 
 

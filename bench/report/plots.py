@@ -15,12 +15,13 @@ from bench.report.sections.efficiency import efficiency
 from bench.report.sections.failures import failures
 from bench.report.sections.memory import memory
 from bench.report.sections.scaling import scaling
+from bench.report.sections.searches import searches
 from bench.report.sections.speed import speed
 from bench.report.sections.tradeoffs import tradeoffs
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
-PLOTS: dict[str, tuple[Callable[[Evidence], Section], str]] = {
+PLOTS: dict[str, tuple[Callable[[Evidence], Section | None], str]] = {
     "calibration": (calibration, "reliability"),
     "complementarity": (complementarity, "complementarity"),
     "contrasts": (contrasts, "forest"),
@@ -29,6 +30,7 @@ PLOTS: dict[str, tuple[Callable[[Evidence], Section], str]] = {
     "failures": (failures, "classes"),
     "generalisation_gap": (efficiency, "gap"),
     "learning_curves": (curves, "curves"),
+    "learning_rates": (searches, "search"),
     "memory": (memory, "memory"),
     "scaling": (scaling, "scaling"),
     "throughput": (speed, "throughput"),
@@ -51,7 +53,8 @@ def draw(store: RunStore, suite: str, name: str, which: str | None = None) -> Dr
         raise InputError(f'no plot "{name}"{did_you_mean(name, PLOTS)} (there are {", ".join(PLOTS)})')
     section, prefix = PLOTS[name]
     with house_style():
-        blocks = section(gather(store, suite)).blocks
+        made = section(gather(store, suite))
+    blocks = made.blocks if made else ()
     figures = {
         block.name.removeprefix(prefix).removeprefix("-"): block.drawing
         for block in walk(blocks)

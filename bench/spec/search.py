@@ -2,10 +2,10 @@
 
 import math
 from itertools import product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from bench.spec.toml import Strict
 
@@ -40,6 +40,16 @@ class LogRange(Strict):
         return _rounded(self.low / step if side == "low" else self.high * step)
 
 
+def _kind(values: Any) -> str:
+    return "range" if isinstance(values, dict | LogRange) else "list"
+
+
+Axis = Annotated[
+    Annotated[tuple[int | float, ...], Tag("list")] | Annotated[LogRange, Tag("range")], Discriminator(_kind)
+]
+"""The values of one key, as a list or as a range; an error names which of the two it was read as."""
+
+
 class Search(Strict):
     """How the values of a recipe are chosen, by the same number of jobs for every contestant.
 
@@ -57,7 +67,7 @@ class Search(Strict):
             first share; after each rung the better half, rounded up, goes on to the next.
     """
 
-    space: dict[str, tuple[int | float, ...] | LogRange] | None = None
+    space: dict[str, Axis] | None = None
     jobs: int | None = Field(None, ge=2, le=10_000)
     judge: Literal["subset", "val"] = "subset"
     folds: int = Field(5, ge=2, le=1000)
@@ -71,7 +81,7 @@ class Search(Strict):
         if self.space is None:
             return self
         for key, values in self.space.items():
-            if isinstance(values, tuple) and len(set(values)) < max(1, len(values)):
+            if isinstance(values, tuple) and len(set(values)) < len(values):
                 raise ValueError(f'space: "{key}" has a value twice')
         combinations = math.prod(len(_grid(values)) for values in self.space.values())
         if not self.space or combinations < 2:

@@ -2,8 +2,9 @@
 
 `accuracy` has one row a suite, comparison, contestant, shots, replicate and condition, `contrasts` one row a
 pair of models that a suite compares on a subset, `baselines` one row a subset, `cost` one row a model, head
-and input size, `history` one row a step that a trial logged, `ensembles` one row two networks that were
-averaged; those of `bench.tables.measured` are beside them. Fractions are in 0..1, units are in the names.
+and input size, `search` one row a combination of recipe values that was tried for a contestant, `history` one
+row a step that a trial logged, `ensembles` one row two networks that were averaged; those of
+`bench.tables.measured` are beside them. Fractions are in 0..1, units are in the names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ from bench.analysis.ensembles import ensembles_table, keep_ensembles
 from bench.analysis.external import external_table
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
+from bench.analysis.search import search_table
 from bench.analysis.trained import Training, baselines_table
 from bench.frames import for_csv, frame, typed
 from bench.metrics import added_metrics
@@ -93,6 +95,7 @@ ACCURACY = {
     "nearest_top1": "float64",
     "class_mean_top1": "float64",
     "not_trained": "str",
+    "lr": "float64",
     "torch": "str",
     "commit": "str",
     "started": "str",
@@ -153,6 +156,7 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
         "cost": cost,
         **measured_tables(profiles),
         "history": history_table(store, records),
+        **({"search": search} if len(search := search_table(suites, store)) else {}),
         **({"ensembles": ensembles} if len(ensembles) else {}),
         **({"brought": external_table(store, names)} if store.names("brought") else {}),
     }
@@ -262,6 +266,7 @@ def _measured(
         "dataset": names[data.dataset, data.fingerprint],
         **{name: data.overlap.get(name) for name in ("test_in_train", "two_labels")},
         "images_per_class": data.train_images / data.classes,
+        "lr": (record.identity.recipe.get("optimizer") or {}).get("lr"),
         "torch": record.versions.get("torch"),
         **metrics_of(record, data.key in purged),
     }
@@ -282,6 +287,9 @@ def _in_suite(suite: str, cell: Cell, one: Replicate) -> dict[str, Any]:
     """What a suite says of a trial."""
     entry = one.entry.content()
     own = {"suite": suite, "run": entry.pop("id"), "title": cell.title, "condition": cell.condition}
+    if cell.search is not None and one.record:
+        own["protocol"] = cell.protocol
+        own |= {"selection": "val-oracle"} if cell.more_labels else {}
     return {name: value for name, value in entry.items() if name in ACCURACY} | own
 
 

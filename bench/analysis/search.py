@@ -1,0 +1,138 @@
+"""What searches of recipe values came to: every value that was tried, and which was chosen."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bench.frames import frame
+
+if TYPE_CHECKING:
+    from bench.store.records.listing import Listing, SearchEntry, TriedEntry
+    from bench.store.records.trials import TrialRecord
+    from bench.store.run_store import RunStore
+
+LEARNING_RATE, WEIGHT_DECAY = "optimizer.lr", "optimizer.weight_decay"
+# Values whose accuracy is so close to the best count as no worse, in `sensitivity`.
+CLOSE = 0.02
+
+SEARCH = {
+    "suite": "str",
+    "comparison": "str",
+    "dataset": "str",
+    "contestant": "str",
+    "title": "str",
+    "shots": "Int64",
+    "for_shots": "str",
+    "judge": "str",
+    "rung": "Int64",
+    "budget_share": "float64",
+    "values": "str",
+    "lr": "float64",
+    "weight_decay": "float64",
+    "extended": "boolean",
+    "jobs": "Int64",
+    "done": "Int64",
+    "diverged": "Int64",
+    "held_out": "Int64",
+    "val_top1": "float64",
+    "se": "float64",
+    "last_rung": "boolean",
+    "chosen": "boolean",
+    "edge": "str",
+    "images_seen": "Int64",
+    "wall_s": "float64",
+    "runs": "str",
+}
+"""Columns of the search table: one row a combination of recipe values in a rung of a search. `shots` is the
+subset it was searched on and `for_shots` those that take the choice over, "all" for the whole split;
+`val_top1` is the accuracy on the `held_out` images of all its jobs, missing until all are done, with its
+binomial standard error `se`; `edge` is the end of a range on which what was chosen lies."""
+
+
+def search_table(suites: "Mapping[str, Listing]", store: "RunStore") -> pd.DataFrame:
+    """One row a suite, contestant, subset, rung and combination of values, in the order they were tried."""
+    rows = []
+    for name, suite in suites.items():
+        by_name = {one.name: one for one in suite.comparisons}
+        for search in suite.searches:
+            comparison = by_name[search.comparison]
+            last = max((tried.rung for tried in search.tried), default=0)
+            for tried in search.tried:
+                rows.append(
+                    {
+                        "suite": name,
+                        "comparison": search.comparison,
+                        "dataset": comparison.dataset,
+                        "contestant": search.contestant,
+                        "title": suite.contestants[search.contestant].title,
+                        "shots": search.shots,
+                        "for_shots": " ".join("all" if one is None else str(one) for one in search.for_shots),
+                        "judge": (comparison.search or {}).get("judge"),
+                        "last_rung": tried.rung == last,
+                        **_of_values(search, tried, last),
+                        **_measured([store.search(job) for job in tried.jobs]),
+                        "runs": " ".join(tried.jobs),
+                    }
+                )
+    return frame(rows, SEARCH)
+
+
+def sensitivity(search: pd.DataFrame) -> pd.DataFrame:
+    """How much of what was tried is about as good as the best: one row a search.
+
+    Only values of the first rung are compared, as all of them were trained there alike.
+
+    Args:
+        search: the search table, finished searches of learning rates alone.
+
+    Returns:
+        Columns suite, comparison, contestant, title, shots, tried, close (of them within CLOSE of the best),
+        share, chosen_lr.
+    """
+    keys = ["suite", "comparison", "contestant", "title", "shots"]
+    rows = []
+    for key, own in search.groupby(keys, sort=False, dropna=False):
+        first = own[(own["rung"] == 0) & ~own["extended"].astype(bool)]
+        if first.empty or first["val_top1"].isna().any() or not own["chosen"].any():
+            continue
+        close = int((first["val_top1"] >= first["val_top1"].max() - CLOSE - 1e-12).sum())
+        chosen = own.loc[own["chosen"], "lr"].iloc[0]
+        tried = len(first)
+        rows.append(
+            dict(zip(keys, key, strict=True))
+            | {"tried": tried, "close": close, "share": close / tried, "chosen_lr": chosen}
+        )
+    return pd.DataFrame(rows, columns=[*keys, "tried", "close", "share", "chosen_lr"])
+
+
+def _of_values(search: "SearchEntry", tried: "TriedEntry", last: int) -> dict[str, Any]:
+    return {
+        "rung": tried.rung,
+        "budget_share": tried.share,
+        "values": ", ".join(f"{key} = {value:g}" for key, value in tried.values.items()),
+        "lr": tried.values.get(LEARNING_RATE),
+        "weight_decay": tried.values.get(WEIGHT_DECAY),
+        "extended": tried.extended,
+        "chosen": tried.values == search.chosen and tried.rung == last,
+        "edge": search.edge if tried.values == search.chosen else None,
+    }
+
+
+def _measured(records: "list[TrialRecord | None]") -> dict[str, Any]:
+    """What the jobs of one combination came to."""
+    done = [record for record in records if record is not None]
+    row: dict[str, Any] = {
+        "jobs": len(records),
+        "done": len(done),
+        "diverged": sum(record.outcome == "diverged" for record in done),
+        "images_seen": sum(record.images_seen or 0 for record in done),
+        "wall_s": sum(record.wall_s for record in done),
+    }
+    images = sum(record.data.val_images or 0 for record in done)
+    if done and len(done) == len(records) and images:
+        right = sum((record.metrics.val_top1 or 0.0) * (record.data.val_images or 0) for record in done)
+        top1 = right / images
+        row |= {"held_out": images, "val_top1": top1, "se": float(np.sqrt(top1 * (1 - top1) / images))}
+    return row

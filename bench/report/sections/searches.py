@@ -1,0 +1,199 @@
+"""How recipe values were chosen: every learning rate that was tried, the choice, and how much it matters."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from bench.analysis.search import CLOSE, search_table, sensitivity
+from bench.files import slug
+from bench.report.blocks import Column, Details, Field, Figure, Gallery, Section, Table, number
+from bench.report.evidence import Evidence
+from bench.report.figures import EndLabel, canvas, label_ends, room_for
+from bench.report.text import NOT_MEASURED, count, listed, percent
+
+TITLE = "The search of recipe values"
+
+
+def searches(evidence: Evidence) -> Section | None:
+    """One figure a comparison and subset, the largest first; None where nothing was searched."""
+    table = search_table({evidence.name: evidence.suite}, evidence.store)
+    if table.empty:
+        return None
+    drawn, folded = [], []
+    for _, comparison in table.groupby("comparison", sort=False):
+        known = comparison[comparison["val_top1"].notna() & comparison["lr"].notna()]
+        figures = [_figure(evidence, own) for _, own in known.groupby("shots", sort=False, dropna=False)]
+        drawn += figures[-1:]
+        folded += figures[:-1]
+    return Section.of(
+        "search",
+        TITLE,
+        _how(evidence, table),
+        _table(evidence, table),
+        Gallery.of(drawn) if drawn else None,
+        Details.of("Searches on the smaller subsets", Gallery.of(folded)) if folded else None,
+    )
+
+
+SECTION = searches
+
+
+def _how(evidence: Evidence, table: pd.DataFrame) -> str:
+    """What was searched, by how many jobs, and judged on what."""
+    sentences = []
+    for comparison in evidence.suite.comparisons:
+        own = table[table["comparison"] == comparison.name]
+        if own.empty:
+            continue
+        jobs = own.groupby(["contestant", "shots"], dropna=False)["jobs"].sum()
+        on_val = (comparison.search or {}).get("judge") == "val"
+        images = "the val split" if on_val else "images held out of the subset itself"
+        each = listed([count(n) for n in sorted(set(jobs))])
+        sentences.append(
+            f"{comparison.name}: each model got the same number of search jobs on a subset ({each}) with the "
+            f"same values, judged on {images}."
+        )
+    return " ".join(sentences) + (
+        " Of accuracies within a standard error of the best, the one of the smallest learning rate was "
+        "taken. No search job has seen a test image."
+    )
+
+
+def _table(evidence: Evidence, table: pd.DataFrame) -> Table:
+    """One row a model and subset: the choice, and how many of the values tried do about as well."""
+    close = sensitivity(table).set_index(["comparison", "contestant", "shots"])
+    rows = [
+        own.assign(close=_close(close, key))
+        for key, own in table.groupby(["comparison", "contestant", "shots"], sort=False, dropna=False)
+    ]
+    columns = (
+        Column("Model", lambda own: _model(evidence, own)),
+        number("Images per class", lambda own: _size(own)),
+        Column("Chosen", lambda own: _chosen(own), wide=True),
+        number("Held-out top-1 (%)", lambda own: _accuracy(own)),
+        number(f"Within {100 * CLOSE:.0f} points of the best", lambda own: own["close"].iloc[0]),
+        number("Jobs", lambda own: f"{own['done'].sum()} of {own['jobs'].sum()}"),
+    )
+    caption = (
+        "What was chosen for each model and subset. How many of the learning rates first tried come within "
+        f"{100 * CLOSE:.0f} points of the best says how much a model depends on the choice: the fewer, the "
+        "harder it is to train."
+    )
+    return Table.of(
+        "search",
+        caption,
+        columns,
+        rows,
+        group_by=lambda own: own["comparison"].iloc[0],
+        runs=lambda own: " ".join(own["runs"]).split(),
+    )
+
+
+def _close(close: pd.DataFrame, key: tuple[object, ...]) -> str:
+    known = [row for index, row in close.iterrows() if _same(index, key)]
+    return f"{known[0]['close']} of {known[0]['tried']}" if known else NOT_MEASURED
+
+
+def _same(a: object, b: tuple[object, ...]) -> bool:
+    """Whether two keys are the same; all images are missing shots."""
+    assert isinstance(a, tuple)
+    return all(x == y or (pd.isna(x) and pd.isna(y)) for x, y in zip(a, b, strict=True))
+
+
+def _model(evidence: Evidence, own: pd.DataFrame) -> Field:
+    return Field(own["title"].iloc[0], style=evidence.styles[own["contestant"].iloc[0]])
+
+
+def _size(own: pd.DataFrame) -> str:
+    shots = own["shots"].iloc[0]
+    return "all" if pd.isna(shots) else count(shots)
+
+
+def _chosen(own: pd.DataFrame) -> Field:
+    chosen = own[own["chosen"]]
+    if chosen.empty:
+        return Field("still searched")
+    edge = chosen["edge"].iloc[0]
+    notes = (
+        () if pd.isna(edge) else (f"at the {edge} end of what was tried, after one step beyond the range",)
+    )
+    return Field(chosen["values"].iloc[0], notes=notes)
+
+
+def _accuracy(own: pd.DataFrame) -> tuple[str, str] | str:
+    chosen = own[own["chosen"] & own["val_top1"].notna()]
+    if chosen.empty:
+        return NOT_MEASURED
+    return percent(chosen["val_top1"].iloc[0]), percent(chosen["se"].iloc[0])
+
+
+def _figure(evidence: Evidence, own: pd.DataFrame) -> Figure:
+    """Accuracy against learning rate, a line a model and rung, the choice ringed."""
+    keys = [key for key in evidence.styles if key in set(own["contestant"])]
+    drawing, (axes,) = canvas(58 + room_for(len(keys), 42), below=12.5)
+    labels = [_lines(axes, evidence, own[own["contestant"] == key], key) for key in keys]
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda lr, _: f"{lr:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("Learning rate")
+    axes.set_ylabel("Held-out top-1 accuracy (%)")
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], min_n_ticks=3))
+    label_ends(drawing, axes, labels)
+    name, size = own["comparison"].iloc[0], _size(own)
+    subset = "all training images" if size == "all" else f"{size} images per class"
+    caption = (
+        f"{name}, {subset}: top-1 accuracy on the images held out against the learning rate. Bars: ± one "
+        "standard error. Rings: what was chosen."
+    )
+    if own["rung"].max() > 0:
+        caption += " Faint: earlier rungs, with a smaller share of the budget; the better half went on."
+    return Figure(
+        drawing,
+        f"search-{slug(name)}-{size}",
+        caption=caption,
+        alt=_alt(name, subset, own),
+        data=own,
+        runs=" ".join(own["runs"]).split(),
+    )
+
+
+def _lines(axes: Axes, evidence: Evidence, own: pd.DataFrame, key: str) -> EndLabel:
+    """Draw the rungs of one model; returns the label for the end of the last."""
+    style = evidence.styles[key]
+    for rung, tried in own.groupby("rung", sort=True):
+        tried = tried.sort_values("lr")
+        last = rung == own["rung"].max()
+        axes.errorbar(
+            tried["lr"],
+            100 * tried["val_top1"],
+            yerr=100 * tried["se"],
+            color=style.colour,
+            linestyle=style.dash if last else (0, (1, 1)),
+            marker=style.marker,
+            markersize=3.5 if last else 2.5,
+            linewidth=1.1 if last else 0.6,
+            elinewidth=0.5,
+            alpha=1.0 if last else 0.45,
+        )
+    chosen = own[own["chosen"]]
+    axes.scatter(
+        chosen["lr"],
+        100 * chosen["val_top1"],
+        s=45,
+        facecolors="none",
+        edgecolors=style.colour,
+        linewidths=0.9,
+    )
+    end = own[own["rung"] == own["rung"].max()].sort_values("lr").iloc[-1]
+    return EndLabel(end["title"], end["lr"], 100 * end["val_top1"], style)
+
+
+def _alt(name: str, subset: str, own: pd.DataFrame) -> str:
+    parts = [f"Line chart of {name}, {subset}: held-out accuracy by learning rate."]
+    for _, tried in own[own["rung"] == own["rung"].max()].groupby("contestant", sort=False):
+        values = [
+            f"{percent(row.val_top1)} % at {row.lr:g}{' (chosen)' if row.chosen else ''}"
+            for row in tried.sort_values("lr").itertuples()
+        ]
+        parts.append(f"{tried['title'].iloc[0]}: {', '.join(values)}.")
+    return " ".join(parts)
