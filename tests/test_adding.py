@@ -127,9 +127,9 @@ CONDITION = '''
 TITLE = "black"
 
 
-def apply(images, positions):
-    assert len(images) == len(positions)
-    return 0 * images
+def apply(image, level, rng):
+    assert level is None
+    return 0 * image
 '''
 ENGINE = '''
 """One job after the other, and a line for each."""
@@ -181,7 +181,7 @@ def test_one_file_each_is_enough(tmp_path):
         "    assert result.exit_code == 0, (words, result.output, result.exception)\n"
         "    return result.stdout\n"
         "for verb, name in (('models', 'mymodel'), ('datasets', 'mydata'), ('recipes', 'myrecipe'),\n"
-        "                   ('suites', 'mysuite')):\n"
+        "                   ('suites', 'mysuite'), ('conditions', 'black')):\n"
         "    assert name in {entry['name'] for entry in json.loads(said(verb, '--json'))}, verb\n"
         "said('run', 'mysuite', '--only', 'mine', '--engine', 'mine')\n"
         "said('run', 'mysuite', '--only', 'profiles', '--device', 'cpu')\n"

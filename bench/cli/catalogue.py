@@ -1,4 +1,4 @@
-"""vcbench models, datasets, suites, recipes: what there is, one a line."""
+"""vcbench models, datasets, suites, recipes, conditions: what there is, one a line."""
 
 from bench.cli.common import Json, print_columns, print_json
 
@@ -105,3 +105,41 @@ def recipes(as_json: Json = False) -> None:
             budget = f"{recipe.budget.epochs} epochs of batch {recipe.budget.batch_size}{at_least}"
         rows.append((recipe.name, recipe.protocol, budget, recipe.title))
     print_columns(rows, ("RECIPE", "PROTOCOL", "BUDGET", "WHAT"))
+
+
+def conditions(as_json: Json = False) -> None:
+    """List the conditions under which trained models can be evaluated, with their levels.
+
+    In a suite, gaussian_noise-3 is one level of a condition, and gaussian_noise all of LEVELS that fit.
+
+    Example: vcbench conditions
+    """
+    from bench.data.conditions import families, find_condition
+
+    found = [find_condition(name) for name in families()]
+    rows = [
+        {
+            "name": one.family,
+            "title": one.title,
+            "unit": one.unit,
+            "levels": [level for level in one.levels if level is not None],
+            "allowed": [one.allowed[0], one.allowed[-1]] if one.allowed else None,
+        }
+        for one in found
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_columns(
+        [
+            (
+                row["name"],
+                row["unit"] or "-",
+                " ".join(map(str, row["levels"])) or "-",
+                "{} to {}".format(*row["allowed"]) if row["allowed"] else "-",
+                row["title"],
+            )
+            for row in rows
+        ],
+        ("CONDITION", "LEVEL", "LEVELS", "ALLOWED", "WHAT"),
+    )

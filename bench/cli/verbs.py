@@ -32,6 +32,7 @@ app = typer.Typer(
 # In the order in which `vcbench --help` lists them.
 COMMANDS = (
     *(catalogue.models, catalogue.datasets, catalogue.suites, catalogue.recipes),
+    catalogue.conditions,
     *(planning.plan, suites.run, suites.status, suites.gc, suites.new),
     *(profile.profile, results.tables, results.report, runs.show, runs.reproduce),
     *(comparing.compare, power.power, citing.cite, exporting.export, scoring.score),

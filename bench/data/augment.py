@@ -55,10 +55,18 @@ class Pipeline:
         Returns:
             float32, shape (n, 3, input_size, input_size).
         """
-        whole = self._whole(_planes(images))
-        start = self._margin(whole.shape[-1])
-        end = start + self.input_size
-        return self._normalise(whole[:, :, start:end, start:end])
+        return self._normalise(self._centre(images))
+
+    def shown(self, images: Tensor) -> Tensor:
+        """What a network is shown in evaluation, before it is normalised: levels are whole.
+
+        Args:
+            images: uint8, shape (n, s, s, 3).
+
+        Returns:
+            uint8, shape (n, input_size, input_size, 3), of which `evaluate` makes network input in turn.
+        """
+        return _whole_levels(self._centre(images)).permute(0, 2, 3, 1).contiguous()
 
     def train(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Augmented and normalised images.
@@ -90,6 +98,13 @@ class Pipeline:
             pixels = randaugment(_whole_levels(pixels), augment.randaugment, generator)
         pixels = self._normalise(pixels)
         return erase(pixels, augment.erase, generator) if augment.erase else pixels
+
+    def _centre(self, images: Tensor) -> Tensor:
+        """The centre crop of stored images: levels 0..255, shape (n, 3, input_size, input_size)."""
+        whole = self._whole(_planes(images))
+        start = self._margin(whole.shape[-1])
+        end = start + self.input_size
+        return whole[:, :, start:end, start:end]
 
     def _margin(self, side: int) -> int:
         """What the centre crop leaves out on the left and above, rounded as torchvision's center_crop."""

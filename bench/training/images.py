@@ -20,7 +20,7 @@ class Images:
         decoded: uint8, shape (n, s, s, 3), usually memory-mapped.
         positions: which of them, shape (m,).
         device: where batches are wanted.
-        change: of a condition (`bench.data.conditions`), applied to each batch; None for no change.
+        change: makes of a batch, with its positions, what is handed out instead; None for no change.
     """
 
     def __init__(

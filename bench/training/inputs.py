@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import nn
 
 from bench.data import Dataset, draw_subset
@@ -39,6 +40,7 @@ class Inputs:
         splits: whose images and labels the job in hand may use; no other can be reached from here.
         condition: under which images are looked at.
         teacher: makes the teacher of a trial that has one; raises Diverged where it has come to nothing.
+        input_size: side of the network's input in px under this condition.
         positions: which images of the training split are used, int64 (n,).
         held_out: which of it stand in for val in a search job; None where val is val.
     """
@@ -54,6 +56,7 @@ class Inputs:
     dataset: Dataset
     positions: np.ndarray
     pipeline: Pipeline
+    input_size: int
     condition: str = CLEAN
     teacher: Callable[[], Teacher] | None = None
     held_out: np.ndarray | None = None
@@ -81,7 +84,7 @@ class Inputs:
         card, weights = resolver.weights(trial)
         dataset = resolver.dataset(trial)
         labels, draw = dataset.split_labels("train"), identity["draw_seed"] or 0
-        augment = trial.recipe.augment
+        augment, size = trial.recipe.augment, find_condition(condition).input_size(trial.input_size)
         positions = draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw)
         held_out, search = None, identity.get("search", {})
         if "fold" in search:
@@ -99,7 +102,8 @@ class Inputs:
             dataset=dataset,
             positions=positions,
             held_out=held_out,
-            pipeline=Pipeline(augment, input_size=trial.input_size, mean=card.mean, std=card.std),
+            pipeline=Pipeline(augment, input_size=size, mean=card.mean, std=card.std),
+            input_size=size,
             condition=condition,
         )
 
@@ -144,7 +148,7 @@ class Inputs:
         return decoded(
             self.dataset,
             split,
-            size=augment.stored_size(self.trial.input_size),
+            size=augment.stored_size(self.input_size),
             resize=augment.resize,
             interpolation=augment.interpolation,
             progress=self._decoding(split),
@@ -165,10 +169,15 @@ class Inputs:
         return self._images[split]
 
     def images_at(self, split: str, positions: np.ndarray) -> Images:
-        """Decoded images of a split at some positions, int64 (n,)."""
+        """Images of a split at some positions, int64 (n,), as they are stored or under the condition."""
         self.require(split)
-        change = None if self.condition == CLEAN else find_condition(self.condition).apply
+        change = self._changed if find_condition(self.condition).changes_images else None
         return Images(self.decode(self._split(split)), positions, self.device, change)
+
+    def _changed(self, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Images, as they are stored, at the size at which a network is shown them, and changed."""
+        shown = self.pipeline.shown(torch.from_numpy(images)).numpy()
+        return find_condition(self.condition).apply(shown, positions)
 
     def network(self) -> nn.Module:
         """The trial's network on its device, CNNs in channels_last layout.
@@ -184,7 +193,7 @@ class Inputs:
             self.card,
             self.weights,
             classes=None if keep_head else self.outputs,
-            input_size=self.trial.input_size,
+            input_size=self.input_size,
             drop_path=self.trial.recipe.drop_path,
             seed=self.job.identity["seed"] or 0,
         ).to(self.device)

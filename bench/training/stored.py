@@ -122,8 +122,7 @@ def read_model(inputs: Inputs, sha256: str | None) -> Model:
         raise WeightsError(f"{files.weights}: cannot be read ({error.strerror})") from error
     if inputs.trial.recipe.frozen:
         return _read_frozen(inputs)
-    size = inputs.trial.input_size
-    network = read_network(files.weights, inputs.card, outputs=inputs.outputs, input_size=size)
+    network = read_network(files.weights, inputs.card, outputs=inputs.outputs, input_size=inputs.input_size)
     return NetworkModel(trained_form(network.to(inputs.device), inputs.card.memory_format), inputs)
 
 

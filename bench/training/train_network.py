@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.errors import TrialError
 from bench.metrics.accuracy import score
+from bench.spec.job import CLEAN
 from bench.training.evaluate import both_heads, predict
 from bench.training.inputs import Inputs
 from bench.training.loop import Diverged, Trained, Trainer
@@ -37,7 +38,7 @@ class NetworkModel:
             self.inputs.images(split),
             self.inputs.pipeline,
             precision=self.inputs.trial.precision,
-            phase=f"evaluating {split}",
+            phase=f"evaluating {split}" + f", {self.inputs.condition}" * (self.inputs.condition != CLEAN),
             observer=self.inputs.observer,
             forward=partial(both_heads, self.network) if two else None,
             unfinished=self.inputs.scratch.logits(split),

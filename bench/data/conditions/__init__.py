@@ -1,35 +1,132 @@
 """The conditions under which a trained model is evaluated: each a file here, under its own name.
 
-A file holds TITLE and `apply(images, positions)`, which gets decoded test images, uint8 (n, s, s, 3),
-with their positions in the split, int64 (n,), and returns as many of the same shape and type. What it draws
-at random it draws from an image's position, so that an image is always changed alike, whatever batch it is
-in. A change that alters results is another condition, with another name.
+A file holds TITLE and `apply(image, level, rng)`, which gets one test image as a network is shown it, uint8
+(s, s, 3) at the input size and before normalisation, and returns one of the same shape and type. Whatever is
+random comes from `rng`, a generator made from the condition and the image's position in the split, so that an
+image is always changed alike, whatever batch it is in, and with the same draws at every level.
+
+A condition that has levels is asked for with one, as in `gaussian_noise-3`, or without for all of LEVELS:
+
+- UNIT says what a level is; a condition whose unit is "severity" is a corruption.
+- ALLOWED are the levels that may be asked for, a range, and LEVELS those of the name alone.
+- `misfit(input_size, level)`, where there is one, says why a level does not fit images of a size in px, or
+  None where it does.
+- `input_size(level)`, where there is one, is the side in px at which networks are evaluated; such a condition
+  needs no `apply`.
+
+`level` is None for a condition without levels. A change that alters results is another condition, with
+another name.
 """
 
 import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from types import ModuleType
+from zlib import crc32
+
+import numpy as np
 
 from bench.errors import InputError, did_you_mean
 
 
-def conditions() -> list[str]:
-    """The names of all conditions, in order."""
+@dataclass(frozen=True)
+class Condition:
+    """A condition at one level; `level` is None where it has none. `family` is the name of its file."""
+
+    family: str
+    level: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As suites and records have it."""
+        return self.family if self.level is None else f"{self.family}-{self.level}"
+
+    @cached_property
+    def _file(self) -> ModuleType:
+        return import_module(f"{__name__}.{self.family}")
+
+    @property
+    def title(self) -> str:
+        """What it is called, without the level."""
+        return str(self._file.TITLE)
+
+    @property
+    def unit(self) -> str:
+        """What a level is; empty where there are none."""
+        return getattr(self._file, "UNIT", "")
+
+    @property
+    def allowed(self) -> range:
+        """The levels that may be asked for."""
+        return getattr(self._file, "ALLOWED", range(0))
+
+    @property
+    def levels(self) -> Sequence[int | None]:
+        """The levels that the name alone stands for; None for a condition without levels."""
+        return getattr(self._file, "LEVELS", (None,))
+
+    @property
+    def is_corruption(self) -> bool:
+        """Whether its levels are severities, over which corruption errors are summed."""
+        return self.unit == "severity"
+
+    def input_size(self, input_size: int) -> int:
+        """The side in px at which a network of `input_size` px is evaluated."""
+        own = getattr(self._file, "input_size", None)
+        return input_size if own is None else own(self.level)
+
+    def misfit(self, input_size: int) -> str | None:
+        """Why it does not fit images of this side in px; None where it does."""
+        own = getattr(self._file, "misfit", None)
+        return None if own is None else own(input_size, self.level)
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether there is anything to be done to the images."""
+        return hasattr(self._file, "apply")
+
+    def apply(self, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Images as they are under the condition.
+
+        Args:
+            images: uint8, shape (n, s, s, 3).
+            positions: of the images in the split, shape (n,).
+
+        Returns:
+            As `images`.
+        """
+        seeds = [(crc32(self.family.encode()), int(position)) for position in positions]
+        changed = [
+            self._file.apply(image, self.level, np.random.default_rng(seed))
+            for image, seed in zip(images, seeds, strict=True)
+        ]
+        return np.stack(changed)
+
+
+def families() -> list[str]:
+    """The names of all conditions, without levels, in order."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def check_condition(name: str, where: str) -> None:
-    """Refuse a name that no condition has; `where` is said in the message.
+def find_condition(name: str) -> Condition:
+    """The condition of a name such as "clean", "gaussian_noise-3", or "gaussian_noise" without a level.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: there is no such condition, or it has no such level.
     """
-    names = conditions()
-    if name not in names:
-        near = did_you_mean(name, names)
-        raise InputError(f'{where}: no condition "{name}"{near} (conditions: {", ".join(names)})')
-
-
-def find_condition(name: str) -> ModuleType:
-    """The file of a condition."""
-    return import_module(f"{__name__}.{name}")
+    family, dash, text = name.partition("-")
+    if family not in families():
+        near = did_you_mean(family, families())
+        raise InputError(f'no condition "{name}"{near} (see: vcbench conditions)')
+    whole = Condition(family)
+    if not dash:
+        return whole
+    if not whole.allowed:
+        raise InputError(f'condition "{name}": "{family}" has no levels')
+    levels = {str(level): level for level in whole.allowed}
+    if text not in levels:
+        first, last = whole.allowed[0], whole.allowed[-1]
+        raise InputError(f'condition "{name}": {whole.unit} should be a whole number from {first} to {last}')
+    return Condition(family, levels[text])
