@@ -67,7 +67,7 @@ def plan(
     resolved = stage.resolved
     for line in resolver.warnings():
         warn(line)
-    todo = {item.id: item for item in resolved if isinstance(item, TrainJob) and not store.is_done(item.id)}
+    todo = {item.id: item for item in resolved if isinstance(item, TrainJob) and not _is_whole(item, store)}
     estimator = Estimator(store, device, resolver.dataset)
     searches = _search_rows(stage, store, estimator)
     expected = {run: estimator.seconds(item) for run, item in todo.items()}
@@ -190,20 +190,33 @@ def _measuring(profiles: "Sequence[ProfileJob]", store: "RunStore") -> float:
     return expected_seconds(missing, store.profiles()) if missing else 0.0
 
 
+def _is_whole(job: "TrainJob", store: "RunStore") -> bool:
+    """Whether a trial is evaluated under all of its conditions."""
+    from bench.spec.job import evaluations
+
+    return all(map(store.has, evaluations(job)))
+
+
+def _state(job: "TrainJob", store: "RunStore") -> str:
+    """As `RunStore.state`; a trial that lacks other evaluations than the clean one is begun."""
+    state = store.state(job.id)
+    return "begun" if state == "done" and not _is_whole(job, store) else state
+
+
 def _trial_row(
     item: "TrainJob | Unresolved",
     store: "RunStore",
     expected: dict[str, float],
     unfetched: "dict[Trial, float]",
 ) -> dict[str, Any]:
-    from bench.spec.job import TrainJob, Unresolved
+    from bench.spec.job import TrainJob
 
     run = item.id if isinstance(item, TrainJob) else None
     trial = item.trial
     waiting = isinstance(item, Unresolved) and item.waiting
     seconds = expected.get(run) if run is not None else unfetched.get(trial)
     return {
-        "state": store.state(run) if run is not None else "waiting" if waiting else "unresolved",
+        "state": _state(item, store) if run is not None else "waiting" if waiting else "unresolved",
         "run": run,
         "comparison": trial.comparison,
         "model": trial.contestant,
@@ -212,7 +225,7 @@ def _trial_row(
         "shots": trial.shots,
         "replicate": trial.replicate,
         "expected_s": None if seconds is None else round(seconds),
-        "reason": str(item.reason) if isinstance(item, Unresolved) else None,
+        "reason": None if isinstance(item, TrainJob) else str(item.reason),
     }
 
 

@@ -97,7 +97,7 @@ def run(
         return
     if lacking := lacks_energy(loaded, choose_device(device)):
         print(lacking)
-    kinds = ("searched", "finished", "diverged", "errored", "measured")
+    kinds = ("searched", "finished", "diverged", "errored", "evaluated", "measured")
     ended = ", ".join(f"{counts[name]} {name}" for name in kinds if counts[name])
     nothing = "nothing finished" if stop() else "nothing was missing"
     print(f"{loaded.name}: {ended or nothing}; tables are in {results / 'tables'}")
@@ -158,6 +158,8 @@ def status(
                 "done": len(done & runs.keys()),
                 "begun": sum(map(store.is_begun, runs)),
                 "errored": len(errors),
+                "evaluations": sum(store.result(*one) is not None for one in listings[key].evaluations),
+                "evaluations_asked": len(listings[key].evaluations),
                 "profiles": sum(store.has_profile(profile) for profile in listings[key].profiles),
                 "profiles_asked": len(listings[key].profiles),
                 "errors": {run: error.message for run, error in errors.items()},
@@ -169,10 +171,13 @@ def status(
     columns = ("suite", "trials", "done", "begun", "errored")
     print_columns(
         [
-            [*(row[column] for column in columns), f"{row['profiles']} of {row['profiles_asked']}"]
+            [
+                *(row[column] for column in columns),
+                *(f"{row[what]} of {row[f'{what}_asked']}" for what in ("evaluations", "profiles")),
+            ]
             for row in rows
         ],
-        [column.upper() for column in (*columns, "profiles")],
+        [column.upper() for column in (*columns, "evaluations", "profiles")],
     )
     for row in rows:
         for run, message in row["errors"].items():

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from bench.planning.conditions import conditions_of
 from bench.planning.tune import Tunings
 from bench.spec.job import TrainJob, Unresolved
 from bench.spec.suite import Comparison, Suite, fingerprint
@@ -55,7 +56,8 @@ def listing(
                 "contrasts": [list(pair) for pair in comparison.contrasts],
                 "exploratory": [list(pair) for pair in comparison.exploratory],
                 "unmatched": comparison.unmatched,
-                **({"conditions": list(comparison.conditions)} if comparison.conditions else {}),
+                **({"conditions": list(conditions)} if (conditions := conditions_of(suite, comparison)) else {}),
+                **({"reference": comparison.reference} if comparison.reference else {}),
                 **({"looks": list(comparison.replicates.looks)} if comparison.replicates.looks else {}),
                 **_search_entry(suite, comparison),
                 # Where one's own images lie, for whoever makes a run of them again.

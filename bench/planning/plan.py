@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from bench.data.conditions import check_condition
 from bench.errors import BenchError, DataError, InputError, WeightsError
+from bench.planning.conditions import conditions_of
 from bench.spec.job import CLEAN, TRIAL_FORMAT, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Comparison, Suite
 from bench.store.run_store import RunStore
@@ -59,8 +59,6 @@ def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
 def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
     for comparison in suite.comparison:
         suite.search_of(comparison)
-        for name in comparison.conditions:
-            check_condition(name, where=f"{suite.name}: {comparison.name}")
         for shots in comparison.shots:
             for key in comparison.contestants:
                 first = trial_of(suite, comparison, key, shots, replicate=0)
@@ -94,7 +92,7 @@ def trial_of(
         input_size=comparison.input_size,
         precision=contestant.precision or comparison.precision,
         keep_weights=suite.keep_weights,
-        conditions=tuple(dict.fromkeys((CLEAN, *comparison.conditions))),
+        conditions=(CLEAN, *conditions_of(suite, comparison)),
         tuned=comparison.protocol == "tuned",
     )
 

@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.data.conditions import find_condition
 from bench.errors import REFUSALS, InputError, first_line
 from bench.machine import choose_device, device_name, machine_name
-from bench.spec.job import TrainJob, Trial
+from bench.spec.job import CLEAN, TrainJob, Trial
 from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
 
@@ -66,11 +67,11 @@ class Estimator:
     def seconds(self, job: TrainJob) -> float:
         """Expected seconds of a trial from where it is; what it will write is added to the bytes."""
         recipe, images = job.trial.recipe, job.train_images
-        is_trained = self.store.trained(job) is not None
+        is_trained = self.store.has(job)
         decoding = self._decode(job)
         tests = len(self._dataset(job.trial).splits["test"])
-        if job.purpose == "report":
-            self.store_bytes += tests * (2 * job.classes + 8)  # probabilities, predictions
+        missing = [one for one in job.trial.conditions if self.store.result(job.id, one) is None]
+        self.store_bytes += len(missing) * tests * (2 * job.classes + 8)  # probabilities, predictions
         if recipe.budget is None:
             extracting = self._extract(job)
             rows = job.classes + (job.classes if recipe.knn is None else images)  # class means beside them
@@ -85,16 +86,15 @@ class Estimator:
             finished = self._finished(kind)
             self._measured |= bool(finished)
             self._rates[kind] = statistics.median(finished) if finished else self._calibrate(job, train=True)
-        passes = tests if is_trained else trained + self._evaluated(job)
+        looks = tests * sum(_cost(job.trial, one) for one in missing)
+        passes = looks if is_trained else looks + trained + self._evaluated(job)
         return decoding + self._rates[kind] * passes
 
     def _evaluated(self, job: TrainJob) -> int:
-        """Images of all evaluations: val several times, the training subset and test once."""
-        splits = self._dataset(job.trial).splits
+        """Images that are evaluated while training: val several times, and the training subset once."""
         looks = job.trial.recipe.val_times + 1
-        judged = len(splits["val"]) if job.held_out is None else job.held_out
-        tests = len(splits["test"]) if job.purpose == "report" else 0
-        return judged * looks + job.train_images + tests
+        judged = len(self._dataset(job.trial).splits["val"]) if job.held_out is None else job.held_out
+        return judged * looks + job.train_images
 
     def _decode(self, job: TrainJob) -> float:
         """Seconds of decoding what is not decoded yet, for the trial and for its baselines."""
@@ -102,18 +102,20 @@ class Estimator:
 
         trial = job.trial
         augment = trial.recipe.augment
-        how = {
-            "size": augment.stored_size(trial.input_size),
-            "resize": augment.resize,
-            "interpolation": augment.interpolation,
-        }
-        return sum(self._decode_as(job, each) for each in (how, how_decoded(self._dataset(trial))))
+        how = {"resize": augment.resize, "interpolation": augment.interpolation}
+        own = {"size": augment.stored_size(trial.input_size), **how}
+        sizes = {find_condition(one).input_size(trial.input_size) for one in trial.conditions}
+        others = [{"size": augment.stored_size(size), **how} for size in sorted(sizes - {trial.input_size})]
+        seconds = sum(self._decode_as(job, each) for each in (own, how_decoded(self._dataset(trial))))
+        return seconds + sum(self._decode_as(job, each, ("test",)) for each in others)
 
-    def _decode_as(self, job: TrainJob, how: dict[str, Any]) -> float:
+    def _decode_as(
+        self, job: TrainJob, how: dict[str, Any], splits: tuple[str, ...] = ("train", "val", "test")
+    ) -> float:
         from bench.data.cache import Array, bytes_to_decode, seconds_an_image
 
         dataset, images = self._dataset(job.trial), 0.0
-        for split in ("train", "val", "test"):
+        for split in splits:
             array = Array.of(dataset, split, **how)
             if array.path in self._counted:
                 continue
@@ -132,19 +134,22 @@ class Estimator:
         """Seconds of passing forward the images whose features are not in the cache."""
         from bench.training.features import computed, features_path
 
-        missing = 0
-        for split, positions in self._dataset(job.trial).splits.items():
-            path = features_path(job.identity, split)
+        missing, passes = 0, 0.0
+        wanted = [("train", CLEAN), ("val", CLEAN), *(("test", one) for one in job.trial.conditions)]
+        for split, condition in wanted:
+            count = len(self._dataset(job.trial).splits[split])
+            path = features_path(job.identity, split, condition)
             if path not in self._counted:
                 self._counted.add(path)
-                missing += len(positions) - computed(path, len(positions))
+                own = count - computed(path, count)
+                missing, passes = missing + own, passes + own * _cost(job.trial, condition)
         if not missing:
             return 0.0
         kind = ("forward", *_kind(job.identity))
         if kind not in self._rates:
             self._rates[kind] = self._calibrate(job, train=False)
         self.cache_bytes += 4 * missing * self._widths[job.trial.model]
-        return missing * self._rates[kind]
+        return passes * self._rates[kind]
 
     def _read_off(self, job: TrainJob) -> float:
         """Seconds of a logistic regression, or of looking neighbours up."""
@@ -260,6 +265,11 @@ def _refusal_of(trial: Trial) -> Iterator[None]:
             f"{trial.suite}: {trial.comparison}: {trial.model} takes no input of {trial.input_size} px "
             f"({first_line(error)})"
         ) from error
+
+
+def _cost(trial: Trial, condition: str) -> float:
+    """What an image costs under a condition, as a share of one at the trial's own input size."""
+    return (find_condition(condition).input_size(trial.input_size) / trial.input_size) ** 2
 
 
 def _finish(device: str) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from bench.data.conditions import find_condition
 from bench.errors import REFUSALS, InputError, first_line
 from bench.networks import make_model
 from bench.planning.plan import Resolver
@@ -12,16 +13,17 @@ from bench.spec.job import TrainJob
 
 
 def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
-    """Make every network of some trials once and pass an image of its size through it, without values.
+    """Make every network of some trials once and pass an image through it, without values, at each size that
+    it is to take.
 
     Raises:
         WeightsError: a weights file is damaged or does not fit.
         InputError: a network cannot be made so, or its input is too small for it.
     """
     seen = set()
-    for job in trials:
+    for job, size in ((one, size) for one in trials for size in _sizes(one)):
         trial = job.trial
-        key = (trial.model, trial.weights, trial.input_size, trial.recipe.drop_path, job.classes)
+        key = (trial.model, trial.weights, size, trial.recipe.drop_path, job.classes)
         if key in seen:
             continue
         seen.add(key)
@@ -31,7 +33,7 @@ def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
             card,
             weights,
             classes=job.classes,
-            input_size=trial.input_size,
+            input_size=size,
             drop_path=trial.recipe.drop_path,
         )
         if weights.path is None:
@@ -40,9 +42,16 @@ def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
         else:
             network = make().to("meta")
         try:
-            network.eval()(torch.empty(1, 3, trial.input_size, trial.input_size, device="meta"))
+            network.eval()(torch.empty(1, 3, size, size, device="meta"))
         except REFUSALS as error:
             raise InputError(
-                f"{trial.suite}: {trial.comparison}: {card.name} takes no input of {trial.input_size} px "
+                f"{trial.suite}: {trial.comparison}: {card.name} takes no input of {size} px "
                 f"({first_line(error)})"
             ) from error
+
+
+def _sizes(job: TrainJob) -> list[int]:
+    """The input sizes in px of a trial under all of its conditions, each once."""
+    own = job.trial.input_size
+    others = (find_condition(one).input_size(own) for one in job.trial.conditions)
+    return list(dict.fromkeys((own, *others)))

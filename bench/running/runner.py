@@ -18,7 +18,7 @@ from bench.profiling.plan import planned_profiles
 from bench.running.attempt import Follow, Outcome
 from bench.running.engines import Engine
 from bench.running.queue import Queue
-from bench.spec.job import EvaluateJob, TrainJob, Trial, Unresolved, evaluations
+from bench.spec.job import CLEAN, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Suite, fingerprint, suite_names
 from bench.store.records.listing import Listing, TrialEntry
 from bench.store.records.profiles import ProfileRecord
@@ -153,7 +153,8 @@ def run_suite(
     file: Path | None = None,
 ) -> Counter[str]:
     """Do what is missing of a suite, and return how many trials ended how, how many search jobs were
-    "searched", and how many profiles "measured".
+    "searched", how many evaluations under other conditions than clean "evaluated", and how many profiles
+    "measured".
 
     A trial has ended when it is evaluated, diverged or errored.
 
@@ -254,6 +255,8 @@ def _do_jobs(
                 lost.add(outcome.job.id)
             if outcome.status == "errored" or lost_again:
                 failed.add(outcome.job.id)
+            if outcome.status == "finished" and _is_of_condition(outcome.job):
+                counts["evaluated"] += 1
             if outcome.ends_trial or lost_again:
                 searched = outcome.job.purpose == "search" and outcome.status in ("finished", "diverged")
                 counts["errored" if lost_again else "searched" if searched else outcome.status] += 1
@@ -263,6 +266,11 @@ def _do_jobs(
         if all_held:
             time.sleep(HELD_SECONDS)
     return counts, results
+
+
+def _is_of_condition(job: TrainJob | EvaluateJob) -> bool:
+    """Whether it is an evaluation under another condition than clean."""
+    return isinstance(job, EvaluateJob) and job.condition != CLEAN
 
 
 def _release(job: TrainJob | EvaluateJob, store: RunStore) -> None:

@@ -52,7 +52,7 @@ class Comparison(Strict):
     `shots` are images per class; "all" is the whole training split. `contrasts` are the primary ones,
     fixed before the results are seen; `unmatched` says in words what they do not hold equal.
     `conditions` are those of `bench/data/conditions/` under which the trained models are evaluated once more,
-    after `clean`.
+    after `clean`; `reference` is the contestant whose errors under corruptions are set to 1.
     `protocol = "tuned"` chooses values of every contestant's recipe by the same `search`, which may be left
     out: then it is the default of `bench.spec.search.Search`.
     `set` overrides keys of every recipe of the comparison.
@@ -71,6 +71,7 @@ class Comparison(Strict):
     exploratory: tuple[Pair, ...] = ()
     unmatched: str = ""
     conditions: tuple[str, ...] = ()
+    reference: str | None = None
     protocol: Literal["tuned"] | None = None
     search: Search | None = None
     set: dict[str, Any] = {}
@@ -119,6 +120,10 @@ class Suite(Strict):
                 if key not in self.models:
                     near = did_you_mean(key, self.models)
                     raise ValueError(f'comparison "{comparison.name}": no model "{key}" in [models]{near}')
+            if comparison.reference is not None and comparison.reference not in known:
+                near = did_you_mean(comparison.reference, known)
+                problem = f'reference "{comparison.reference}" is no contestant{near}'
+                raise ValueError(f'comparison "{comparison.name}": {problem}')
             declared = comparison.contrasts + comparison.exploratory
             for pair in declared:
                 if pair[0] == pair[1]:
@@ -320,6 +325,7 @@ def fingerprint(suite: Suite) -> str:
     for blocks, name in (
         (content["models"].values(), "set"),
         (content["comparison"], "conditions"),
+        (content["comparison"], "reference"),
         (content["comparison"], "protocol"),
         (content["comparison"], "search"),
     ):

@@ -23,6 +23,7 @@ def test_an_input_that_a_network_refuses_is_one_line(model, size, reason):
         recipe=SimpleNamespace(drop_path=0.0),
         suite="mine",
         comparison="all",
+        conditions=("clean",),
     )
     resolved = SimpleNamespace(trial=trial, classes=10)
     with pytest.raises(InputError, match=f"mine: all: {model} takes no input of {size} px .*{reason}"):

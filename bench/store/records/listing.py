@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bench.spec.job import CLEAN
 from bench.store.records.base import Amount, Count, Id, Share, Stored, Versioned
 
 
@@ -19,7 +20,8 @@ class Contestant(Stored):
 class ComparisonEntry(Stored):
     """Contestants on one split by one recipe; `images` is where one's own lie, as folder:PATH.
 
-    `conditions` are those beside "clean". `looks` are after how many replicates contrasts are judged, where
+    `conditions` are those beside "clean", each with its level; `reference` is the contestant whose errors
+    under corruptions are set to 1. `looks` are after how many replicates contrasts are judged, where
     they get replicates until they are decided. `search` is how recipe values are chosen, where they are.
     """
 
@@ -33,6 +35,7 @@ class ComparisonEntry(Stored):
     exploratory: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     unmatched: str
     conditions: list[str] = []
+    reference: str | None = None
     looks: list[Count] = []
     search: dict[str, Any] | None = None
     images: str | None = None
@@ -138,6 +141,17 @@ class Listing(Versioned):
             if entry.id:
                 runs.setdefault(entry.id, []).append(entry)
         return runs
+
+    @property
+    def evaluations(self) -> set[tuple[str, str]]:
+        """Each trial that has an id with each condition under which it is evaluated, "clean" among them."""
+        conditions = {one.name: (CLEAN, *one.conditions) for one in self.comparisons}
+        return {
+            (entry.id, condition)
+            for entry in self.trials
+            if entry.id
+            for condition in conditions[entry.comparison]
+        }
 
     @property
     def planned(self) -> int:
