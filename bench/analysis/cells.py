@@ -134,7 +134,7 @@ class Cell:
 
 def cells(suite: "Listing", records: "Mapping[str, Result]", condition: str = CLEAN) -> list[Cell]:
     """All cells of a suite in its order: comparison, then images per class, then contestant; the whole split
-    comes last.
+    comes last. Comparisons that do not ask for the condition have none.
 
     Args:
         suite: as the store lists it.
@@ -150,6 +150,8 @@ def cells(suite: "Listing", records: "Mapping[str, Result]", condition: str = CL
     deduplicated = {record.data.key for _, record in done if record.metrics.top1_deduplicated is not None}
     joined = []
     for comparison in suite.comparisons:
+        if condition not in (CLEAN, *comparison.conditions):
+            continue
         order = comparison.contestants.index
         planned = [(shots, name) for other, shots, name in replicates if other == comparison.name]
         for shots, name in sorted(planned, key=lambda one: (one[0] is None, one[0] or 0, order(one[1]))):

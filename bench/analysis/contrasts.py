@@ -1,12 +1,12 @@
 """The contrasts of a suite: every pair of models it compares, on every subset, with what may be claimed.
 
 Primary contrasts, which the suite declares, get verdicts by Holm's procedure over all of them; exploratory
-ones have intervals and no verdict. Replicates are paired by draw seed and training seed, images by their
-place in the test split. A probe has no training seed, and is paired by what its replicate would have had. An
-interval is about new training runs and new test images; it conditions on the pool of training images (and on
-all of them where the whole split is used), on the values that were tuned, and on the checkpoint of a
-pretrained model. A probe on the whole split is deterministic, and its interval is about new test images
-alone.
+ones, and all under another condition than clean, have intervals and no verdict. Replicates are paired by draw
+seed and training seed, images by their place in the test split. A probe has no training seed, and is paired
+by what its replicate would have had. An interval is about new training runs and new test images; it
+conditions on the pool of training images (and on all of them where the whole split is used), on the values
+that were tuned, and on the checkpoint of a pretrained model. A probe on the whole split is deterministic, and
+its interval is about new test images alone.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.cells import Cell, paired
+from bench.analysis.cells import CLEAN, Cell, paired
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.flags import Flag, Note, flags_of_runs, flags_of_search
 from bench.analysis.match import Match
@@ -35,6 +35,7 @@ CONTRASTS = {
     "dataset": "str",
     "split_id": "str",
     "input_size": "Int64",
+    "condition": "str",
     "shots": "Int64",
     "images_per_class": "float64",
     "a": "str",
@@ -105,6 +106,7 @@ class Finding:
     dataset: str
     split_id: str | None
     input_size: int
+    condition: str
     images_per_class: float
     titles: tuple[str, str]
     planned: int
@@ -140,11 +142,12 @@ class Finding:
 
 def pairs(suite: "Listing", cells: Sequence[Cell]) -> list[tuple[Pair, Cell, Cell]]:
     """All contrasts of a suite on all subsets on which both models are planned, with their cells; primary
-    ones first within each comparison; the whole split comes last."""
+    ones first within each comparison; the whole split comes last. Only clean ones are primary."""
+    clean = all(cell.condition == CLEAN for cell in cells)
     planned = {(cell.comparison, cell.shots, cell.contestant): cell for cell in cells}
     sizes = dict.fromkeys((cell.comparison, cell.shots) for cell in cells)
     return [
-        (Pair(name, shots, a, b, primary), planned[name, shots, a], planned[name, shots, b])
+        (Pair(name, shots, a, b, primary and clean), planned[name, shots, a], planned[name, shots, b])
         for comparison in suite.comparisons
         for primary, declared in ((True, comparison.contrasts), (False, comparison.exploratory))
         for a, b in declared
@@ -249,6 +252,7 @@ def _finding(
         a.dataset,
         a.split_id,
         a.input_size,
+        a.condition,
         a.images_per_class,
         titles,
         min(a.planned, b.planned),

@@ -38,7 +38,7 @@ class Predictions:
     def __init__(self, store: "RunStore") -> None:
         self.store = store
         self._labels: dict[tuple[str, str, str], np.ndarray] = {}
-        self._outputs: dict[str, Outputs | None] = {}
+        self._outputs: dict[tuple[str, str], Outputs | None] = {}
 
     def outputs(self, record: "Result") -> Outputs | None:
         """The predictions of a trial; None for one that diverged, and where none are stored.
@@ -46,9 +46,10 @@ class Predictions:
         Raises:
             StoreError: the labels are damaged, or not one a test image.
         """
-        if record.id not in self._outputs:
-            self._outputs[record.id] = None if record.outcome == "diverged" else self._read(record)
-        return self._outputs[record.id]
+        key = record.id, record.condition
+        if key not in self._outputs:
+            self._outputs[key] = None if record.outcome == "diverged" else self._read(record)
+        return self._outputs[key]
 
     def known(self, record: "Result") -> Outputs:
         """The predictions of a trial that has some."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.cells import CLEAN
 from bench.frames import frame
 from bench.metrics.accuracy import at_chance
 
@@ -83,8 +84,10 @@ class Training:
         A contrast has a verdict where both sides were trained, or are of the `same_model`.
 
         Args:
-            records: of finished and diverged trials; the latter count at chance.
+            records: of finished and diverged trials; the latter count at chance. It is the clean test images
+                that count, under whatever condition.
         """
+        records = [clean for record in records if (clean := self._clean(record))]
         losses = [loss for record in records if (loss := self._loss(record)) is not None]
         if losses and np.mean(losses) > LEFT_CHANCE:
             return AT_CHANCE
@@ -95,6 +98,10 @@ class Training:
             if pairs and np.mean([own - value for own, value in pairs]) < -ROUNDING:
                 return reason
         return None
+
+    def _clean(self, record: "Result") -> "Result | None":
+        """The same trial on the clean test images."""
+        return record if record.condition == CLEAN else self._store.result(record.id)
 
     def _value(self, record: "Result", name: str) -> float | None:
         if name == "chance_top1":

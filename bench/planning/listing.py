@@ -56,7 +56,7 @@ def listing(
                 "contrasts": [list(pair) for pair in comparison.contrasts],
                 "exploratory": [list(pair) for pair in comparison.exploratory],
                 "unmatched": comparison.unmatched,
-                **({"conditions": list(conditions)} if (conditions := conditions_of(suite, comparison)) else {}),
+                **({"conditions": list(conditions_of(suite, comparison))} if comparison.conditions else {}),
                 **({"reference": comparison.reference} if comparison.reference else {}),
                 **({"looks": list(comparison.replicates.looks)} if comparison.replicates.looks else {}),
                 **_search_entry(suite, comparison),

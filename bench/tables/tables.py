@@ -1,10 +1,11 @@
 """The tables: tidy pandas frames of everything in a run store.
 
 `accuracy` has one row a suite, comparison, contestant, shots, replicate and condition, `contrasts` one row a
-pair of models that a suite compares on a subset, `baselines` one row a subset, `cost` one row a model, head
-and input size, `search` one row a combination of recipe values that was tried for a contestant, `history` one
-row a step that a trial logged, `ensembles` one row two networks that were averaged; those of
-`bench.tables.measured` are beside them. Fractions are in 0..1, units are in the names.
+pair of models that a suite compares on a subset under a condition, `robustness` one row a contestant, subset
+and condition over all of its levels, `baselines` one row a subset, `cost` one row a model, head and input
+size, `search` one row a combination of recipe values that was tried for a contestant, `history` one row a step
+that a trial logged, `ensembles` one row two networks that were averaged; those of `bench.tables.measured` are
+beside them. Fractions are in 0..1, units are in the names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ from bench.analysis.ensembles import ensembles_table, keep_ensembles
 from bench.analysis.external import external_table
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
+from bench.analysis.robustness import results_by_condition, robustness_table
 from bench.analysis.search import search_table
 from bench.analysis.trained import Training, baselines_table
 from bench.frames import for_csv, frame, typed
@@ -32,7 +34,6 @@ from bench.metrics import added_metrics
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
-    from bench.store.records.listing import Listing
     from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
@@ -102,10 +103,10 @@ ACCURACY = {
     "finished": "str",
     **dict.fromkeys(added_metrics(), "float64"),
 }
-"""Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the test
-accuracies of the majority class and of the nearest neighbour on the images of the trial; `class_mean_top1` is
-that of the nearest class mean on the features that a trial reads, if it reads frozen ones; `not_trained` says
-why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
+"""Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the
+accuracies of the majority class and of the nearest neighbour on the clean test images; `class_mean_top1` is that
+of the nearest class mean on the features that a trial reads, if it reads frozen ones; `not_trained` says why the
+trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
 
 HISTORY = {
     "run": "str",
@@ -137,7 +138,7 @@ ACCURACY_ORDER = [
 
 def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     """Every table of a run store by name, empty ones too; `brought` only where there are such models,
-    `ensembles` only where two networks were averaged."""
+    `ensembles` only where two networks were averaged, `robustness` only where there are other conditions."""
     records, profiles = {record.id: record for record in store.results()}, store.profiles()
     names = dataset_names([*records.values(), *store.externals()])
     suites = {name: named(suite, records.values(), names) for name, suite in store.suites().items()}
@@ -146,33 +147,24 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     ensembles = ensembles_table(store, suites, own, records, predictions)
     training = Training(store)
     accuracy = [accuracy_table(records, own, training, names)]
-    for condition, results in _under_other_conditions(store, suites).items():
+    contrasts = [contrasts_table(suites, own, predictions, cost)]
+    others = results_by_condition(store, suites.values())
+    for condition, results in others.items():
         changed = {name: cells(suite, results, condition) for name, suite in suites.items()}
         accuracy.append(accuracy_table(results, changed, training, names))
+        contrasts.append(contrasts_table(suites, changed, predictions, cost))
     return {
         "accuracy": pd.concat(accuracy).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True),
         "baselines": baselines_table(store, names),
-        "contrasts": contrasts_table(suites, own, predictions, cost),
+        "contrasts": pd.concat(contrasts, ignore_index=True),
         "cost": cost,
         **measured_tables(profiles),
         "history": history_table(store, records),
         **({"search": search} if len(search := search_table(suites, store)) else {}),
+        **({"robustness": robustness_table(suites, records, others)} if others else {}),
         **({"ensembles": ensembles} if len(ensembles) else {}),
         **({"brought": external_table(store, names)} if store.names("brought") else {}),
     }
-
-
-def _under_other_conditions(
-    store: "RunStore", suites: "Mapping[str, Listing]"
-) -> "dict[str, dict[str, Result]]":
-    """By condition, other than clean: the results that suites ask for, by trial."""
-    results: dict[str, dict[str, Result]] = {}
-    for suite in suites.values():
-        for run, entries in suite.runs.items():
-            for condition in {one for entry in entries for one in suite.conditions_of(entry)}:
-                if result := store.result(run, condition):
-                    results.setdefault(condition, {})[run] = result
-    return results
 
 
 def write_tables(store: "RunStore") -> list[Path]:

@@ -21,7 +21,7 @@ another name.
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from types import ModuleType
 from zlib import crc32
@@ -105,9 +105,10 @@ class Condition:
         return np.stack(changed)
 
 
-def families() -> list[str]:
+@cache
+def families() -> tuple[str, ...]:
     """The names of all conditions, without levels, in order."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def find_condition(name: str) -> Condition:
