@@ -5,7 +5,7 @@ of the reference model; their mean over the corruptions is the mCE (Hendrycks an
 1903.12261). The relative error takes the clean error from each first: how much is lost.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,7 +97,7 @@ def robustness_table(
     return frame(rows, ROBUSTNESS)
 
 
-def corruption_error(errors: Sequence[float], reference: Sequence[float]) -> float:
+def corruption_error(errors: Iterable[float], reference: Iterable[float]) -> float:
     """Errors over the severities of a corruption, by those of the reference; NaN where it has none."""
     whole = sum(reference)
     return sum(errors) / whole if whole > 0 else np.nan

@@ -117,29 +117,30 @@ def conditions(as_json: Json = False) -> None:
     from bench.data.conditions import families, find_condition
 
     found = [find_condition(name) for name in families()]
-    rows = [
-        {
-            "name": one.family,
-            "title": one.title,
-            "unit": one.unit,
-            "levels": [level for level in one.levels if level is not None],
-            "allowed": [one.allowed[0], one.allowed[-1]] if one.allowed else None,
-        }
-        for one in found
-    ]
+    levels = {one.name: [level for level in one.levels if level is not None] for one in found}
     if as_json:
+        rows = [
+            {
+                "name": one.name,
+                "title": one.title,
+                "unit": one.unit,
+                "levels": levels[one.name],
+                "allowed": [one.allowed[0], one.allowed[-1]] if one.allowed else None,
+            }
+            for one in found
+        ]
         print_json(rows)
         return
     print_columns(
         [
             (
-                row["name"],
-                row["unit"] or "-",
-                " ".join(map(str, row["levels"])) or "-",
-                "{} to {}".format(*row["allowed"]) if row["allowed"] else "-",
-                row["title"],
+                one.name,
+                one.unit or "-",
+                " ".join(map(str, levels[one.name])) or "-",
+                f"{one.allowed[0]} to {one.allowed[-1]}" if one.allowed else "-",
+                one.title,
             )
-            for row in rows
+            for one in found
         ],
         ("CONDITION", "LEVEL", "LEVELS", "ALLOWED", "WHAT"),
     )
