@@ -197,10 +197,15 @@ def _is_whole(job: "TrainJob", store: "RunStore") -> bool:
     return all(map(store.has, evaluations(job)))
 
 
-def _state(job: "TrainJob", store: "RunStore") -> str:
-    """As `RunStore.state`; a trial that lacks other evaluations than the clean one is begun."""
-    state = store.state(job.id)
-    return "begun" if state == "done" and not _is_whole(job, store) else state
+def _state(item: "TrainJob | Unresolved", store: "RunStore") -> str:
+    """As `RunStore.state`, but "begun" for a trial that lacks evaluations; "waiting" for one whose values are
+    still searched, "unresolved" where data or weights are missing."""
+    from bench.spec.job import Unresolved
+
+    if isinstance(item, Unresolved):
+        return "waiting" if item.waiting else "unresolved"
+    state = store.state(item.id)
+    return "begun" if state == "done" and not _is_whole(item, store) else state
 
 
 def _trial_row(
@@ -213,10 +218,9 @@ def _trial_row(
 
     run = item.id if isinstance(item, TrainJob) else None
     trial = item.trial
-    waiting = isinstance(item, Unresolved) and item.waiting
     seconds = expected.get(run) if run is not None else unfetched.get(trial)
     return {
-        "state": _state(item, store) if run is not None else "waiting" if waiting else "unresolved",
+        "state": _state(item, store),
         "run": run,
         "comparison": trial.comparison,
         "model": trial.contestant,

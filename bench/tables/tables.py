@@ -104,9 +104,9 @@ ACCURACY = {
     **dict.fromkeys(added_metrics(), "float64"),
 }
 """Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the
-accuracies of the majority class and of the nearest neighbour on the clean test images; `class_mean_top1` is that
-of the nearest class mean on the features that a trial reads, if it reads frozen ones; `not_trained` says why the
-trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
+accuracies of the majority class and of the nearest neighbour on the clean test images; `class_mean_top1` is
+that of the nearest class mean on the features that a trial reads, if it reads frozen ones; `not_trained` says
+why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
 
 HISTORY = {
     "run": "str",
