@@ -3,7 +3,8 @@
 import pytest
 
 from bench.errors import InputError
-from bench.planning.plan import Resolver, listing, trials_of
+from bench.planning.listing import listing
+from bench.planning.plan import Resolver, trials_of
 from bench.spec.suite import fingerprint, load_suite
 
 
