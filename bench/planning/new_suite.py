@@ -102,6 +102,9 @@ dataset = {_quoted(f"folder:{folder.resolve()}")}
 split_id = {_quoted(dataset.split_id)}
 contestants = [{", ".join(_quoted(key) for key in contestants)}]
 recipe = {_quoted(recipe)}
+# Every model gets the learning rate that suits it, by the same search. Without this line all are
+# trained with the recipe's own: faster, and a first look only.
+protocol = "tuned"
 shots = [{", ".join([*map(str, chosen), '"all"'])}]
 replicates = 3
 input_size = {INPUT_SIZE}

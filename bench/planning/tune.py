@@ -264,6 +264,11 @@ class _Tuner:
         if self.search.judge == "val":
             return (_search_job(job, {"judge": "val"}, None),)
         folds = min(self.search.folds, job.train_images // job.classes)
+        if folds < 2:
+            raise InputError(
+                f"{trial.where.rpartition(',')[0]}: search: of {job.train_images} images of {job.classes} "
+                'classes none can be held out; set search.judge = "val", or leave out protocol = "tuned"'
+            )
         each = job.train_images // folds
         used = min(folds, -(-self.search.held_out // each))
         return tuple(_search_job(job, {"fold": fold, "folds": folds}, each) for fold in range(used))

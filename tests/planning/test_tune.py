@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.analysis.cells import cells
 from bench.analysis.search import search_table, sensitivity
@@ -171,6 +172,17 @@ def test_folds_are_disjoint_balanced_and_the_same_every_time():
     kept, left = fold_of(labels, 1, 5, 0)
     assert sorted([*kept, *left]) == list(range(40))
     assert not np.array_equal(held[0], fold_of(labels, 0, 5, 1)[1])
+
+
+def test_a_folder_with_one_image_a_class_cannot_be_searched_on(tmp_path):
+    for split in ("train", "val", "test"):
+        for name in ("a", "b"):
+            (tmp_path / "few" / split / name).mkdir(parents=True)
+            noise = np.random.default_rng(len(split)).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / "few" / split / name / f"{name}.png")
+    suite = load(tmp_path, ('"digits"', f'"folder:{tmp_path / "few"}"'), ("[2, 10]", '["all"]'))
+    with pytest.raises(InputError, match="of 2 images of 2 classes none can be held out"):
+        searched(suite, tmp_path, peak({"a": 1, "b": 1}))
 
 
 @pytest.mark.parametrize(
