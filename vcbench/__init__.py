@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench import __version__
 from vcbench.results import Results
@@ -69,7 +69,7 @@ def run(
     device: str = "auto",
     replicates: int | None = None,
     only: Sequence[str] = (),
-    jobs: int = 1,
+    jobs: int | Literal["auto"] = 1,
     budget: str | None = None,
     progress: bool | None = None,
 ) -> Results:
@@ -85,8 +85,9 @@ def run(
         device: "auto" (CUDA, else the CPU), "cpu", "cuda" or "mps".
         replicates: of every cell, instead of the suite's own number.
         only: names of comparisons and models; "profiles" is what is measured without training.
-        jobs: trials at once, each in a process of its own; with several, a script needs
-            `if __name__ == "__main__":`, as it always does with multiprocessing.
+        jobs: trials at once, each in a process of its own; "auto" is one a core, on a GPU as many as fit its
+            memory. With several, a script needs `if __name__ == "__main__":`, as it always does with
+            multiprocessing.
         budget: when to stop cleanly, such as "90s", "30m" or "1h30m".
         progress: whether to show bars; None shows them on a terminal.
 

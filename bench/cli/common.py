@@ -14,6 +14,7 @@ import typer
 from bench.errors import InputError, StoreError, did_you_mean, shortened
 
 if TYPE_CHECKING:
+    from bench.running.engines import Jobs
     from bench.store.records.listing import Listing
     from bench.store.run_store import RunStore
 
@@ -113,6 +114,19 @@ def duration(text: str) -> float:
     if not total:
         raise InputError(f"--budget {shortened(text)}: should be a duration such as 90s, 30m or 1h30m")
     return float(total)
+
+
+def number_of_jobs(text: str) -> "Jobs":
+    """`--jobs`: a number from 1 on, or "auto".
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text == "auto":
+        return "auto"
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
+        raise InputError(f"--jobs {shortened(text)}: should be a number from 1 on, or auto")
+    return int(text)
 
 
 def format_duration(seconds: float) -> str:

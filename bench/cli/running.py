@@ -3,10 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.cli.common import data_folder, weights_folder
 from bench.cli.progress import Stop, SuiteBars
 from bench.spec.suite import Suite
+
+if TYPE_CHECKING:
+    from bench.running.engines import Jobs
+    from bench.spec.job import Trial
 
 
 def run_and_tabulate(
@@ -19,7 +24,7 @@ def run_and_tabulate(
     device: str,
     replicates: int | None,
     only: Sequence[str],
-    jobs: int | None,
+    jobs: "Jobs | None",
     engine: str | None,
     stop: Stop,
     warn: Callable[[str], None],
@@ -30,7 +35,7 @@ def run_and_tabulate(
     Args:
         file: the suite's file, where it did not come with the harness.
         device: "auto" (CUDA, else the CPU), "cpu", "cuda" or "mps".
-        jobs: trials at once; None chooses.
+        jobs: trials at once; "auto" is as many as fit, None chooses.
         engine: by its name; None chooses.
         stop: ends the run early; what is done is kept.
         warn: called with each line that should not be missed.
@@ -59,7 +64,11 @@ def run_and_tabulate(
     from bench.tables.tables import write_tables
 
     workspace = Workspace(data, weights, results, choose_device(device))
-    chosen_engine = choose_engine(trials, workspace.device, jobs, engine)
+
+    def images(trial: "Trial") -> int:
+        return sum(map(len, workspace.resolver.dataset(trial).splits.values()))
+
+    chosen_engine = choose_engine(trials, workspace.device, jobs, engine, images)
 
     def began(done: int, total: int) -> None:
         stop.heed()

@@ -19,6 +19,7 @@ from bench.cli.common import (
     data_folder,
     duration,
     existing_store,
+    number_of_jobs,
     print_columns,
     print_json,
     stored_listing,
@@ -40,12 +41,12 @@ def run(
     settings: Setting = None,
     only: Only = None,
     jobs: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--jobs",
-            min=1,
-            help="Trials at once, each in a process with its share of the threads [default: 1; on a CPU, for "
-            "networks of at most 64 px, one a core].",
+            metavar="N|auto",
+            help="Trials at once, each in a process with its share of the threads; auto: one a core, or as "
+            "many as fit a GPU's memory [default: 1; on a CPU, for networks of at most 64 px, one a core].",
             show_default=False,
         ),
     ] = None,
@@ -81,7 +82,7 @@ def run(
                 device=device,
                 replicates=replicates,
                 only=only or (),
-                jobs=jobs,
+                jobs=None if jobs is None else number_of_jobs(jobs),
                 engine=engine,
                 stop=stop,
                 warn=warn,

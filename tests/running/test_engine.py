@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.errors import DataError, InputError
 from bench.planning.plan import Resolver, plan, trials_of
@@ -97,8 +98,16 @@ def test_two_processes_give_the_numbers_of_one(four):
     alone = Workspace(workspace.data_dir, workspace.weights_dir, workspace.results.with_name("alone"), "cpu")
     RunStore(alone.results).prepare()
     first = trials[0].id
-    single = run(InProcess(), trials[:1], alone)[first]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        single = run(InProcess(), trials[:1], alone)[first]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
     assert single[-1].record.metrics == ended[first][-1].record.metrics
+    hashes = {one.store.trial(first).weights_sha256 for one in (alone, workspace)}
+    assert len(hashes) == 1 and None not in hashes and alone.store.trial(first).threads == 1
     again = run(Processes(2, 1), trials[:1], workspace)[first]
     assert [outcome.status for outcome in again] == ["elsewhere", "elsewhere"]
 
@@ -210,8 +219,14 @@ def test_how_many_processes(monkeypatch, tmp_path):
     assert choose_engine(trials, "cuda", None, "processes").jobs == 1
     with pytest.raises(InputError, match='no engine "procesess"; did you mean "processes"'):
         choose_engine(trials, "cpu", None, "procesess")
-    with pytest.raises(Exception, match="--jobs 2: trials share no GPU"):
-        choose_engine(trials, "cuda", 2)
+    assert choose_engine(trials, "cuda", 2).description == "2 processes, 2 threads each"
+    with pytest.raises(InputError, match="--jobs 2: trials do not share mps"):
+        choose_engine(trials, "mps", 2)
+    with pytest.raises(InputError, match="--jobs 0: should be 1 or more, or auto"):
+        choose_engine(trials, "cpu", 0)
+    assert choose_engine(trials, "cpu", "auto").description == "4 processes, 1 thread each"
+    assert choose_engine(trials[:3], "cpu", "auto").jobs == 3
+    assert isinstance(choose_engine(trials, "mps", "auto"), InProcess)
     assert json.dumps(choose_engine(trials, "cpu", None).threads) == "1"
 
 

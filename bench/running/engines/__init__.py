@@ -6,24 +6,28 @@ many cores; it raises InputError where it cannot do so many.
 """
 
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from bench.errors import InputError, did_you_mean
 from bench.machine import machine_facts
 from bench.running.attempt import Follow, Outcome
+from bench.running.packing import jobs_that_fit
 from bench.running.queue import Queue
+from bench.running.threads import is_small
 from bench.spec.job import Trial
 
 if TYPE_CHECKING:
     from bench.running.workspace import Workspace
 
-# For which trials several processes are started without being asked for, and how many at most: each takes
-# some hundred MB of memory, and as long to start as a few such trials take.
-SMALL_INPUT = 64
+# For how many small trials several processes are started without being asked for, and how many at most: each
+# takes some hundred MB of memory, and as long to start as a few such trials take.
 TRIALS_A_PROCESS = 4
 MOST_JOBS = 8
+
+
+Jobs = int | Literal["auto"]
 
 
 class Engine(Protocol):
@@ -38,13 +42,20 @@ class Engine(Protocol):
         """
 
 
-def choose_engine(trials: Sequence[Trial], device: str, jobs: int | None, name: str | None = None) -> Engine:
-    """The engine of a name for these trials, with `jobs` at once, or as many as suit them.
+def choose_engine(
+    trials: Sequence[Trial],
+    device: str,
+    jobs: Jobs | None,
+    name: str | None = None,
+    images: Callable[[Trial], int] = lambda trial: 0,
+) -> Engine:
+    """The engine of a name for these trials, with `jobs` at once, as many as fit ("auto"), or as suit them.
 
     Networks for small images gain nothing from a second thread, so on a CPU they get a process for each core
     where there are enough trials to repay starting it. Everything else is run one trial at a time.
 
     Args:
+        images: how many a trial's dataset has; see `jobs_that_fit`.
         name: of a file here; None takes processes for several jobs at once, else this process.
 
     Raises:
@@ -54,11 +65,14 @@ def choose_engine(trials: Sequence[Trial], device: str, jobs: int | None, name: 
     if name is not None and name not in names:
         raise InputError(f'no engine "{name}"{did_you_mean(name, names)} (engines: {", ".join(names)})')
     cores = int(machine_facts()["cores"])
+    if jobs == "auto":
+        jobs = jobs_that_fit(trials, device, cores, images)
+    elif jobs is not None and jobs < 1:
+        raise InputError(f"--jobs {jobs}: should be 1 or more, or auto")
     if name is None:
         if jobs is None:
-            small = all(not t.recipe.frozen and t.input_size <= SMALL_INPUT for t in trials)
             suited = min(cores, MOST_JOBS, len(trials) // TRIALS_A_PROCESS)
-            jobs = max(1, suited) if small and device == "cpu" else 1
+            jobs = max(1, suited) if all(map(is_small, trials)) and device == "cpu" else 1
         name = "processes" if jobs > 1 else "in_process"
     engine: Engine = import_module(f"{__name__}.{name}").make(jobs, cores, device)
     return engine

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from bench.errors import InputError
 from bench.running.attempt import Follow, Outcome, attempt
 from bench.running.queue import Queue
+from bench.running.threads import threads_of
 
 if TYPE_CHECKING:
     from bench.running.workspace import Workspace
@@ -30,7 +31,8 @@ class InProcess:
     def run(self, queue: Queue, workspace: "Workspace", follow: Follow) -> Iterator[Outcome]:
         """As `bench.running.engines.Engine.run`."""
         while (job := queue.take()) is not None:
-            outcome = attempt(job, workspace, follow)
+            with threads_of(job, workspace.device):
+                outcome = attempt(job, workspace, follow)
             queue.ended(outcome)
             yield outcome
             if outcome.status == "stopped":

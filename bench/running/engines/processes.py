@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import InputError
 from bench.running.attempt import Follow, Outcome, attempt
 from bench.running.queue import Queue
+from bench.running.threads import threads_of
 from bench.spec.job import EvaluateJob, TrainJob
 
 if TYPE_CHECKING:
@@ -31,19 +32,19 @@ def make(jobs: int | None, cores: int, device: str) -> "Processes":
     """The engine, with an equal share of the cores for each job.
 
     Raises:
-        InputError: several jobs at once on a GPU.
+        InputError: several jobs at once on Apple's GPU.
     """
     jobs = jobs or (cores if device == "cpu" else 1)
-    if jobs > 1 and device != "cpu":
-        raise InputError(f"--jobs {jobs}: trials share no GPU; use --jobs 1, or --device cpu")
+    if jobs > 1 and device == "mps":
+        raise InputError(f"--jobs {jobs}: trials do not share mps; use --jobs 1, or --device cpu")
     return Processes(jobs, max(1, cores // jobs))
 
 
 class Processes:
     """Several jobs at once, each in a process of this machine that does one after the other.
 
-    The processes are fresh ones (`spawn`), have an equal share of the threads, and leave Ctrl-C to this
-    one, which passes on that they should stop. One that dies takes its job with it as an errored one, and
+    The processes are fresh ones (`spawn`), have an equal share of the threads, and leave Ctrl-C to this one,
+    which passes on that they should stop. One that dies takes its job with it as an errored one, and
     another is started for the rest.
 
     Args:
@@ -225,7 +226,8 @@ def _work(connection: Connection, threads: int) -> None:
         torch.set_num_threads(threads)
         while (job := connection.recv()) is not None:
             try:
-                outcome = attempt(job, workspace, lambda _: _Report(connection))
+                with threads_of(job, workspace.device):
+                    outcome = attempt(job, workspace, lambda _: _Report(connection))
             except Exception as error:
                 connection.send(("failed", _portable(error)))
             else:
