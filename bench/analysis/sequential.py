@@ -38,7 +38,8 @@ def over_looks(
     """
 
     def weighted(p: np.ndarray) -> np.ndarray:
-        return np.divide(p, weights, out=np.full(weights.shape, np.inf), where=weights > 0)
+        shares: np.ndarray = np.divide(p, weights, out=np.full(weights.shape, np.inf), where=weights > 0)
+        return shares
 
     different = weighted(np.stack([p_different(one) for one in of]))
     equivalent = weighted(np.stack([p_equivalent(one, delta) for one in of]))

@@ -20,7 +20,7 @@ from bench.report.manifest import read_manifest
 from bench.report.measured import headline_rows, trusted
 from bench.report.row_text import rate, row_notes
 from bench.report.sections.answer import largest_measured
-from bench.report.text import percent
+from bench.report.text import counted, percent, size_phrase
 from bench.report.verdicts import statement, trained_how, trained_on
 from bench.report.writers.escape import latex
 from bench.report.writers.markdown import escape
@@ -120,7 +120,8 @@ def _eval_result(evidence: Evidence, cell: Cell, digest: str) -> Any:
         dataset_split="test",
         metric_type="accuracy",
         metric_value=round(float(score.mean), 6),
-        metric_name=f"top-1 accuracy, {_size(cell)}, recipe {cell.recipe}, mean of {_replicates(score.n)}",
+        metric_name=f"top-1 accuracy, {_size(cell)}, recipe {cell.recipe}, "
+        f"mean of {counted(score.n, 'replicate')}",
         metric_args={
             "shots": "all" if cell.shots is None else cell.shots,
             "comparison": cell.comparison,
@@ -148,7 +149,7 @@ def _contrasts(evidence: Evidence) -> Iterator[str]:
             yield f"{start}, {_unpaired(evidence, largest)}."
             continue
         notes = [str(note) for note in head.flags if note.flag is not Flag.FEW_PAIRS]
-        basis = [f"split {head.split_id}", _replicates(head.result.replicates), *notes]
+        basis = [f"split {head.split_id}", counted(head.result.replicates, "replicate"), *notes]
         yield f"{start}, {statement(head)} ({'; '.join(basis)})."
 
 
@@ -172,9 +173,9 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
     """A sentence for each contestant, on the largest subset of each comparison it was measured on."""
     for cell in {(cell.comparison, cell.contestant): cell for cell in _done(evidence)}.values():
         mean, spread = cell.scores["top1"].as_percent()
-        n = cell.scores["top1"].n
+        runs = counted(cell.scores["top1"].n, "replicate")
         shown = f"{mean} ± {spread} %" if spread else f"{mean} %"
-        basis = f"mean and standard deviation of {_replicates(n)}" if spread else _replicates(n)
+        basis = f"mean and standard deviation of {runs}" if spread else runs
         notes = "; ".join([basis, *cell.notes_of_sentence])
         yield f"{_where(cell)}, {cell.title} reaches {shown} top-1 accuracy ({notes})."
 
@@ -215,8 +216,4 @@ def _where(cell: Cell) -> str:
 def _size(cell: Cell) -> str:
     if cell.shots is None:
         return "all training images"
-    return f"{cell.shots} image{'' if cell.shots == 1 else 's'} per class"
-
-
-def _replicates(n: int) -> str:
-    return f"{n} replicate{'' if n == 1 else 's'}"
+    return size_phrase(cell.shots)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.text import NOT_MEASURED, count, decimal
+from bench.report.text import NOT_MEASURED, count, counted, decimal
 
 WITHHELD = "withheld"
 MODES = {"infer": "inference", "train": "training step"}
@@ -26,8 +26,7 @@ def describe_setting(row: dict[str, Any], execution: str | None = None) -> str:
     if "classes" in known:
         parts.append(f"{count(known['classes'])} classes")
     if "threads" in known:
-        threads = int(known["threads"])
-        parts.append(f"{threads} thread{'' if threads == 1 else 's'}")
+        parts.append(counted(int(known["threads"]), "thread"))
     if "torch" in known:
         parts.append(f"torch {known['torch']}")
     return ", ".join(parts)

@@ -45,6 +45,11 @@ def count(value: float) -> str:
     return NOT_MEASURED if _missing(value) else f"{int(value):,}".replace(",", NARROW_SPACE)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it is not 1."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def size_label(shots: int | None, images_per_class: float) -> str:
     """How many images of each class a model was trained on."""
     if shots is not None:
@@ -54,12 +59,12 @@ def size_label(shots: int | None, images_per_class: float) -> str:
     return f"all ({'about ' * (images_per_class % 1 > 0)}{images_per_class:.0f})"
 
 
-def size_phrase(shots: int | None, images_per_class: float) -> str:
+def size_phrase(shots: int | None, images_per_class: float = math.nan) -> str:
     """The same, within a sentence."""
     if shots is None:
         size = "" if _missing(images_per_class) else size_label(None, images_per_class).removeprefix("all (")
         return "the whole training split" + (size and f" ({size.removesuffix(')')} images per class)")
-    return f"{shots} image{'' if shots == 1 else 's'} per class"
+    return f"{counted(shots, 'image')} per class"
 
 
 def split_label(dataset: str, split_id: str | None) -> str:

@@ -3,7 +3,7 @@
 from bench.analysis.contrasts import Finding
 from bench.analysis.flags import Flag
 from bench.files import slug
-from bench.report.text import NOT_MEASURED, count, interval, percent, points, size_label
+from bench.report.text import NOT_MEASURED, count, counted, interval, percent, points, size_label, size_phrase
 from bench.store.records.listing import Listing
 
 NO_VERDICT = "no verdict"
@@ -67,8 +67,7 @@ def trained_on(finding: Finding) -> str:
         size = size_label(None, finding.images_per_class).removeprefix("all").removesuffix(")")
         return "all training images" + (size and f"{size} per class)")
     whole = finding.has(Flag.IMAGES_ONLY, Flag.WHOLE_SPLIT)
-    plural = "" if shots == 1 else "s"
-    return f"{shots} image{plural} per class" + (", which are all training images" if whole else "")
+    return size_phrase(shots) + (", which are all training images" if whole else "")
 
 
 def difference(finding: Finding) -> str:
@@ -89,8 +88,7 @@ def conclusion(finding: Finding) -> str:
     result, (a, b) = finding.contrast, finding.titles
     if not finding.has_interval:
         n = result.replicates
-        runs = f"{n} replicate{'' if n == 1 else 's'}"
-        few = f"{runs} of each {'is' if n == 1 else 'are'} too few for an interval"
+        few = f"{counted(n, 'replicate')} of each {'is' if n == 1 else 'are'} too few for an interval"
         return few if not finding.pair.primary else f"{few} or a verdict"
     if not finding.pair.primary:
         return "an exploratory pair, of which nothing is claimed"

@@ -14,7 +14,7 @@ from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, label_ends, room_for
 from bench.report.style import Style
-from bench.report.text import NOT_MEASURED, percent
+from bench.report.text import NOT_MEASURED, percent, size_phrase
 
 POINTS = 100
 DATA = ["contestant", "title", "run", "step", "epoch", "images_seen", "loss", "lr", "val_top1", "val_nll"]
@@ -74,12 +74,12 @@ def _figure(evidence: Evidence, logged: dict[str, pd.DataFrame], members: list[C
         label_ends(drawing, below, labels["val_top1"])
     else:
         label_ends(drawing, above, labels["loss"])
-    data = pd.concat(parts)
+    data, size = pd.concat(parts), size_phrase(first.shots)
     return Figure(
         drawing,
         f"curves-{slug(first.comparison)}-{first.shots or 'all'}",
-        caption=f"{first.comparison}, {_size(first)}: training loss and top-1 accuracy on the val split "
-        "while training.",
+        caption=f"{first.comparison}, {size}: training loss and top-1 accuracy on the val split while "
+        "training.",
         alt=_alt(first, members),
         data=data[DATA],
         runs=data["run"],
@@ -126,15 +126,9 @@ def _thousands(value: float, _: int) -> str:
     return f"{value:g}"
 
 
-def _size(cell: Cell) -> str:
-    if cell.shots is None:
-        return "the whole training split"
-    return f"{cell.shots} image{'' if cell.shots == 1 else 's'} per class"
-
-
 def _alt(first: Cell, members: list[Cell]) -> str:
     ends = "; ".join(f"{cell.title} reaches {percent(cell.scores['top1'].mean)} %" for cell in members)
     return (
-        f"Learning curves of {first.comparison} on {_size(first)}: training loss above, val accuracy "
-        f"below, against training images seen. On test, {ends}."
+        f"Learning curves of {first.comparison} on {size_phrase(first.shots)}: training loss above, "
+        f"val accuracy below, against training images seen. On test, {ends}."
     )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.report.blocks import Column, Details, Table, number
 from bench.report.evidence import Evidence
-from bench.report.text import NOT_MEASURED, count, listed, percent
+from bench.report.text import NOT_MEASURED, count, counted, listed, percent
 
 
 def looks_at_test(evidence: Evidence) -> str:
@@ -27,16 +27,12 @@ def looks_at_test(evidence: Evidence) -> str:
         text += f" More than once in: {listed(list(again))}, which were interrupted after their look."
     if earlier:
         return (
-            f"{text} It was evaluated {_times(earlier)} more in {_trials(len(evidence.withdrawn))} that "
-            f"were stored and later withdrawn: {_times(looks.sum() + earlier)} in all. No trial chooses "
-            "anything by it, but whoever changed the suite had seen those results; they are in the table "
-            "below."
+            f"{text} It was evaluated {_times(earlier)} more in "
+            f"{counted(len(evidence.withdrawn), 'trial')} that were stored and later withdrawn: "
+            f"{_times(looks.sum() + earlier)} in all. No trial chooses anything by it, but whoever changed "
+            "the suite had seen those results; they are in the table below."
         )
     return f"{text} Nothing is chosen by it."
-
-
-def _trials(number: int) -> str:
-    return f"{count(number)} trial{'' if number == 1 else 's'}"
 
 
 def withdrawn(evidence: Evidence) -> Details | None:

@@ -10,7 +10,7 @@ from bench.report.evidence import Evidence
 from bench.report.sections.columns import cell_size
 from bench.report.sections.looks import looks_at_test, withdrawn
 from bench.report.sections.simulated import simulated
-from bench.report.text import NOT_MEASURED, count, listed, points, split_label
+from bench.report.text import NOT_MEASURED, count, counted, listed, points, split_label
 
 SELECTIONS = {
     "last": "last checkpoint",
@@ -49,7 +49,7 @@ def _choices(evidence: Evidence) -> str:
     if not len(chosen):
         return "Every trial is evaluated with its last checkpoint: nothing was chosen by the val split."
     cells = chosen.groupby(["comparison", "title", "selection"], sort=False)["run"].nunique()
-    rows = [f"{title} in {name} ({kind}, {_runs(n)})" for (name, title, kind), n in cells.items()]
+    rows = [f"{title} in {name} ({kind}, {counted(n, 'run')})" for (name, title, kind), n in cells.items()]
     return f"Chosen by the val split: {'; '.join(rows)}."
 
 
@@ -69,7 +69,7 @@ def _trained(evidence: Evidence) -> str:
     looks = len({base.id for base in baselines})
     return (
         f"{text} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. These two "
-        f"were evaluated on the test split for {count(looks)} subset{'' if looks == 1 else 's'}; neither "
+        f"were evaluated on the test split for {counted(looks, 'subset')}; neither "
         "has a setting that could be tuned."
     )
 
@@ -84,11 +84,8 @@ def _copies(evidence: Evidence) -> str:
     if not len(unverified):
         return "Every copy of published data was verified against its checksums."
     sets = listed(sorted(set(unverified["dataset"])))
-    return f"Copies of {sets} were not verified against checksums in {_runs(len(unverified))} of {len(done)}."
-
-
-def _runs(number: int) -> str:
-    return f"{count(number)} run{'' if number == 1 else 's'}"
+    runs = counted(len(unverified), "run")
+    return f"Copies of {sets} were not verified against checksums in {runs} of {len(done)}."
 
 
 def _intervals(evidence: Evidence) -> str:
@@ -200,7 +197,7 @@ def _number(value: float, parts: int) -> str:
 
 def _draws(rows: pd.DataFrame) -> str:
     drawn = rows["draw_seed"].dropna().nunique()
-    parts = [f"{drawn} nested, class-balanced draw{'' if drawn == 1 else 's'}"] if drawn else []
+    parts = [counted(drawn, "nested, class-balanced draw")] if drawn else []
     if rows["draw_seed"].isna().any():
         parts.append("the whole split: one draw, no spread over draws")
     return "; ".join(parts) or NOT_MEASURED
