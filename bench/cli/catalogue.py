@@ -68,14 +68,15 @@ def suites(as_json: Json = False) -> None:
     from bench.spec.suite import load_suite, suite_names
 
     loaded = [load_suite(name) for name in suite_names()]
+    planned = {suite.name: sum(not trial.optional for trial in trials_of(suite)) for suite in loaded}
     if as_json:
-        print_json([suite.model_dump(mode="json") | {"trials": len(trials_of(suite))} for suite in loaded])
+        print_json([suite.model_dump(mode="json") | {"trials": planned[suite.name]} for suite in loaded])
         return
     print_columns(
         [
             (
                 suite.name,
-                len(trials_of(suite)),
+                planned[suite.name],
                 ", ".join(sorted({c.dataset for c in suite.comparison})),
                 suite.title,
             )

@@ -84,6 +84,7 @@ def plan(
         "suite": loaded.name,
         "results": str(results),
         "searches": searches,
+        "optional": stage.optional,
         "trials": [_trial_row(item, store, expected, unfetched) for item in resolved],
         "profiles": [_profile_row(profile, store) for profile in profiles],
         "unmatched": unmatched_pairs(loaded, resolved, store, estimator),
@@ -268,6 +269,8 @@ def _print(listing: dict[str, Any], todo: int) -> None:
                 room[0], cache_dir(), room[1], listing["results"]
             )
         )
+    if listing["optional"]:
+        print(f"Contrasts that stay undecided get more replicates: at most {listing['optional']} trials.")
     for line in listing["unmatched"]:
         print(f"Unmatched: {line}")
     if listing["measuring_s"]:

@@ -44,11 +44,12 @@ def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | Evalu
 
 
 def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
-    """All trials of a suite: one replicate of every cell before the second of any, in the file's order.
+    """All trials of a suite: one replicate of every cell before the second of any, in the file's order; those
+    that only undecided cells get are `optional`.
 
     Args:
         suite: the suite.
-        replicates: how many replicates, instead of each comparison's own number.
+        replicates: how many replicates, instead of each comparison's own number; then none is optional.
 
     Raises:
         InputError: an unknown recipe, or an override that does not fit.
@@ -62,10 +63,11 @@ def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
         for shots in comparison.shots:
             for key in comparison.contestants:
                 first = trial_of(suite, comparison, key, shots, replicate=0)
-                count = replicates or comparison.replicates.start
+                count = replicates or comparison.replicates.max
                 if shots == "all" and first.recipe.frozen:
                     count = 1  # the same images and a deterministic solver: repeating it would show nothing
-                yield from (replace(first, replicate=replicate) for replicate in range(count))
+                start = replicates or comparison.replicates.start
+                yield from (replace(first, replicate=r, optional=r >= start) for r in range(count))
 
 
 def trial_of(

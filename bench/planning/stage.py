@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from functools import cached_property
 
-from bench.planning.plan import Resolver, plan
+from bench.planning.listing import listing
+from bench.planning.plan import Resolver, plan, trials_of
 from bench.planning.tune import Tunings
 from bench.spec.job import EvaluateJob, TrainJob, Trial, Unresolved
 from bench.spec.suite import Suite
@@ -16,11 +17,13 @@ class Stage:
     It is made anew after every round of jobs.
 
     Args:
-        trials: those of the suite that are wanted; the searches of their comparisons are wanted whole.
+        trials: those of the suite that are wanted; the searches of their comparisons are wanted whole, and
+            optional ones as far as their cells need them.
         strict: whether missing data or weights are an error.
 
     Attributes:
         resolved: the trials; one whose recipe is still searched is `Unresolved` and waiting.
+        optional: how many more there will be if nothing else is decided.
 
     Raises:
         InputError: a trial or a search that cannot be.
@@ -39,8 +42,20 @@ class Stage:
         trials = list(trials)
         self.store = store
         self.tunings = Tunings(suite, resolver, store, {trial.comparison for trial in trials})
+        wanted = trials
+        if any(trial.optional for trial in trials):
+            asked = self._replicates(suite, resolver)
+            wanted = [one for one in trials if not one.optional or one.replicate < asked[one.key]]
+        self.optional = len(trials) - len(wanted)
         resolve = resolver.resolve_strictly if strict else resolver.resolve_all
-        self.resolved: list[TrainJob | Unresolved] = list(resolve(map(self.tunings.apply, trials)))
+        self.resolved: list[TrainJob | Unresolved] = list(resolve(map(self.tunings.apply, wanted)))
+
+    def _replicates(self, suite: Suite, resolver: Resolver) -> dict[tuple[str, int | None, str], int]:
+        """How many replicates each cell gets now; all of the suite are judged, wanted or not."""
+        from bench.analysis.undecided import replicates_asked
+
+        everything = resolver.offline().resolve_all(map(self.tunings.apply, trials_of(suite)))
+        return replicates_asked(listing(suite, everything, ()), self.store)
 
     @cached_property
     def trials(self) -> list[TrainJob]:

@@ -44,7 +44,9 @@ class Job:
 class Trial:
     """One training run as the suite asks for it, before data and weights are looked at.
 
-    `tuned`: values of its recipe are still to be chosen by the search of its comparison.
+    Attributes:
+        tuned: values of its recipe are still to be chosen by the search of its comparison.
+        optional: it is run only if a contrast of its cell is undecided without it.
     """
 
     suite: str
@@ -63,6 +65,12 @@ class Trial:
     keep_weights: bool = True
     conditions: tuple[str, ...] = (CLEAN,)
     tuned: bool = False
+    optional: bool = field(default=False, compare=False)
+
+    @property
+    def key(self) -> tuple[str, int | None, str]:
+        """Its cell: comparison, images per class and contestant."""
+        return self.comparison, self.shots, self.contestant
 
     @property
     def where(self) -> str:
