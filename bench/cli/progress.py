@@ -187,6 +187,16 @@ class SuiteBars:
 
 
 @contextmanager
+def trial_bar(name: str, should_stop: Callable[[], bool]) -> Iterator[TrialBar]:
+    """The bar of one trial alone, which is gone at its end."""
+    bars = SuiteBars(name, should_stop)
+    bars.bars.live.transient = True
+    bars.bars.update(bars.suite, visible=False)
+    with bars.bars:
+        yield TrialBar(bars.bars, bars.bars.add_task("", total=1, numbers=""), should_stop)
+
+
+@contextmanager
 def image_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar over images; gives the function that moves it."""
     columns = (

@@ -99,19 +99,15 @@ def reproduce(
     if isinstance(record, ProfileRecord):
         agreed = recount(record)
     else:
-        from bench.cli.progress import Stop, SuiteBars, TrialBar
+        from bench.cli.progress import Stop, trial_bar
         from bench.machine import choose_device
         from bench.running.workspace import Workspace
 
         folder = data_folder(data_dir)
         wanted = "cpu" if device == "auto" and record.device == "cpu" else device
         workspace = Workspace(folder, weights_folder(weights_dir, folder), results, choose_device(wanted))
-        bars = SuiteBars(record.id, Stop(None))
-        bars.bars.live.transient = True
-        bars.bars.update(bars.suite, visible=False)
-        observer = TrialBar(bars.bars, bars.bars.add_task("", total=1, numbers=""), bars.should_stop)
         try:
-            with bars.bars:
+            with trial_bar(record.id, Stop(None)) as observer:
                 agreed = run_again(
                     store, record, workspace, observer, tolerance=tolerance / 100, dataset=dataset
                 )

@@ -14,6 +14,7 @@ from bench.cli import (
     planning,
     power,
     profile,
+    recipes,
     results,
     runs,
     scoring,
@@ -34,6 +35,7 @@ COMMANDS = (
     *(catalogue.models, catalogue.datasets, catalogue.suites, catalogue.recipes),
     catalogue.conditions,
     *(planning.plan, suites.run, suites.status, suites.gc, suites.new),
+    *(recipes.recipe, recipes.verify),
     *(profile.profile, results.tables, results.report, runs.show, runs.reproduce),
     *(comparing.compare, power.power, citing.cite, exporting.export, scoring.score),
 )

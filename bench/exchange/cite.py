@@ -14,7 +14,6 @@ from bench.analysis.flags import Flag
 from bench.errors import InputError, did_you_mean
 from bench.report.cells import Cell
 from bench.report.citation import AUTHORS, HASH_DIGITS, RELEASED, TITLE, Citation, results_hash
-from bench.report.commands import suite_argument
 from bench.report.evidence import Evidence, gather
 from bench.report.manifest import read_manifest
 from bench.report.measured import headline_rows, trusted
@@ -24,6 +23,7 @@ from bench.report.text import counted, percent, size_phrase
 from bench.report.verdicts import statement, trained_how, trained_on
 from bench.report.writers.escape import latex
 from bench.report.writers.markdown import escape
+from bench.spec.suite import suite_argument
 
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore

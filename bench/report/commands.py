@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.report.evidence import Evidence
-from bench.spec.suite import suite_names
+from bench.spec.suite import suite_argument
 from bench.store.records.profiles import ProfileRecord
 
 STORE = " --results STORE"
@@ -52,11 +52,6 @@ class RerunCommands:
             lines.append(self.run)
         others = [self._profiles[run] for run in ids if run in self._profiles and run not in self._listed]
         return "\n".join([*lines, *_measured(others), self.report])
-
-
-def suite_argument(name: str) -> str:
-    """A suite as it is typed: by its name where it comes with the harness, else by its file."""
-    return name if name in suite_names() else _quoted(f"{name}.toml")
 
 
 def _quoted(text: str) -> str:

@@ -31,6 +31,7 @@ ACCURACIES = {
     "top5": "test_images",
     "mean_per_class": "test_images",
     "top1_deduplicated": "test_images",
+    "class_mean_top1": "test_images",
     "val_top1": "val_images",
     "train_top1": "train_images",
 }
@@ -112,14 +113,8 @@ def resolve_again(store: RunStore, record: Result, workspace: "Workspace", datas
         DataError, WeightsError: data or weights are not here.
         InputError: they are here, but are not those of the run, so that it would be another trial.
     """
-    own = record.data.data_copy == "own data" and dataset is None
-    dataset = own_images(store, record.id) if own else dataset
-    if own and (dataset is None or not Path(dataset.partition(":")[2]).is_dir()):
-        raise InputError(
-            f'{record.id}: it was run on your own images "{record.data.dataset}"; '
-            "say where they are with --dataset folder:PATH"
-        )
     listed = in_suites(store, record.id)
+    dataset = images_of(store, record, dataset)
     trial = stored_trial(record, dataset, listed[0]["suite"] if listed else "")
     job = workspace.resolver.resolve(trial)
     if isinstance(job, Unresolved):
@@ -135,6 +130,23 @@ def resolve_again(store: RunStore, record: Result, workspace: "Workspace", datas
             "reproduce it with the data, weights and version of vcbench that it was run with"
         )
     return job
+
+
+def images_of(store: RunStore, record: Result, dataset: str | None) -> str | None:
+    """Where one's own images of a trial are: `dataset`, else where they lay; None of other data.
+
+    Raises:
+        InputError: they are not there.
+    """
+    if dataset is not None or record.data.data_copy != "own data":
+        return dataset
+    lay = own_images(store, record.id)
+    if lay is None or not Path(lay.partition(":")[2]).is_dir():
+        raise InputError(
+            f'{record.id}: it was run on your own images "{record.data.dataset}"; '
+            "say where they are with --dataset folder:PATH"
+        )
+    return lay
 
 
 def reproduce(
@@ -158,25 +170,41 @@ def reproduce(
         BenchError: as `resolve_again`.
         TrialError: it went wrong.
     """
-    from bench.running.attempt import attempt
-    from bench.training.observer import Stopped
-
     with _temporary(store) as copy:
         copy.prepare()
         own = replace(workspace, results=copy.root)
         training = resolve_again(store, record, own, dataset)
         with _threads(record):
-            for job in plan([training], copy):
-                outcome = attempt(job, own, lambda job: observer)
-                if outcome.status == "stopped":
-                    raise Stopped
-                if outcome.record is None:
-                    raise TrialError(outcome.message)
-                if outcome.status == "diverged":
-                    break
-        again = own.store.result(training.id)
-        assert again is not None
+            again = run_trial(training, own, observer)
         return agreement(record, again, store.predictions(record), copy.predictions(again), tolerance)
+
+
+def run_trial(training: TrainJob, workspace: "Workspace", observer: "Observer") -> Result:
+    """Do what is missing of one trial in the workspace's store, and give what it came to.
+
+    Raises:
+        Stopped: the observer asked for it; the next call continues.
+        TrialError: it went wrong.
+    """
+    from bench.running.attempt import attempt
+    from bench.training.observer import Stopped
+
+    store = workspace.store
+    for job in plan([training], store):
+        if store.has(job):
+            continue
+        outcome = attempt(job, workspace, lambda job: observer)
+        if outcome.status == "stopped":
+            raise Stopped
+        if outcome.status == "held":
+            raise TrialError(f"{training.id}: another process has it in hand")
+        if outcome.record is None:
+            raise TrialError(outcome.message)
+        if outcome.status == "diverged":
+            break
+    result = store.result(training.id)
+    assert result is not None
+    return result
 
 
 def agreement(old: Result, new: Result, before: Any, after: Any, tolerance: float) -> Agreement:

@@ -168,6 +168,28 @@ class Distill(Strict):
         return self
 
 
+class Expect(Strict):
+    """The accuracy that a recipe gave in one comparison of a suite that comes with vcbench.
+
+    `top1` is the mean over the replicates and `spread` their standard deviation, fractions; `shots` are
+    images per class, as the suite names them.
+    """
+
+    suite: str
+    comparison: str
+    contestant: str
+    shots: int | Literal["all"]
+    top1: float = Field(ge=0, le=1)
+    spread: float | None = Field(None, ge=0, le=1)
+    replicates: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _of_several(self) -> "Expect":
+        if (self.spread is None) != (self.replicates == 1):
+            raise ValueError("spread goes with more than one replicate")
+        return self
+
+
 class Recipe(Strict):
     """One file of `bench/recipes/`.
 
@@ -180,6 +202,7 @@ class Recipe(Strict):
     title: str
     protocol: Literal["shared", "tuned", "own"] = "shared"
     expected: str
+    expect: tuple[Expect, ...] = ()
     augment: Augment = Augment()
     budget: Budget | None = None
     optimizer: Optimizer | None = None
@@ -223,7 +246,7 @@ class Recipe(Strict):
 
         A teacher is known by what it was trained as, which the identity of its student holds, not by its key.
         """
-        words = {"name": True, "title": True, "expected": True, "protocol": True}
+        words = {"name": True, "title": True, "expected": True, "expect": True, "protocol": True}
         content = self.model_dump(mode="json", exclude={**words, "distill": {"teacher"}})
         augment = content["augment"]
         # These came later than trials that are stored.

@@ -197,6 +197,14 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def suite_argument(name: str) -> str:
+    """A suite as it is typed: by its name where it comes with the harness, else by its file."""
+    if name in suite_names():
+        return name
+    file = f"{name}.toml"
+    return shlex.quote(f"./{file}" if file.startswith("-") else file)
+
+
 def find_suite(name: str) -> Path:
     """The file of a suite: of this package, else NAME.toml from here, or the path of a TOML file.
 

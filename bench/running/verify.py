@@ -1,0 +1,154 @@
+"""Whether a recipe still gives the accuracy that was seen: further replicates of it against those."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.analysis.recipe_book import Expectation, Measured
+from bench.errors import InputError
+from bench.planning.plan import trials_of
+from bench.running.reproduce import images_of, run_trial, stored_trial
+from bench.spec.job import Trial, Unresolved
+from bench.spec.recipe import Expect, Recipe
+from bench.spec.suite import load_suite
+
+if TYPE_CHECKING:
+    from bench.running.workspace import Workspace
+    from bench.store.run_store import RunStore
+    from bench.training.observer import Observer
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A trial to be run, and what it should come to.
+
+    Attributes:
+        trial: a replicate that was not seen.
+        where: where the accuracy was seen.
+        runs: the ids of the runs that were seen, where a store has them.
+    """
+
+    trial: Trial
+    accuracy: Expectation
+    where: str
+    runs: frozenset[str] = frozenset()
+
+    @property
+    def what(self) -> str:
+        """Model, data, subset and recipe, in words."""
+        one = self.trial
+        size = "all images" if one.shots is None else f"{one.shots} images per class"
+        return f"{one.title} on {one.dataset}, {size}, recipe {one.recipe.name}"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What came of it: whether the mean of the new replicates lies in [low, high], fractions."""
+
+    expected: Expected
+    runs: tuple[str, ...]
+    top1: tuple[float, ...]
+    low: float
+    high: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the expectation is met."""
+        return self.low <= float(np.mean(self.top1)) <= self.high
+
+
+def of_recipe(recipe: Recipe, model: str | None, shots: int | None) -> list[Expected]:
+    """What a recipe's file expects, of one model and one number of images per class where they are given.
+
+    Raises:
+        InputError: it expects nothing of them, or its suite has no such trial.
+    """
+    every = [Expected(_trial(recipe, one), _accuracy(one), f"suite {one.suite}") for one in recipe.expect]
+    wanted = [one for one in every if model in (None, one.trial.model) and shots in (None, one.trial.shots)]
+    if not wanted:
+        known = "; ".join(one.what for one in every) or "nothing"
+        raise InputError(
+            f'recipe "{recipe.name}": its file expects nothing of these, only: {known} '
+            "(or verify a run by its id: vcbench recipe --help)"
+        )
+    return wanted
+
+
+def of_measured(measured: Measured, store: "RunStore", dataset: str | None) -> Expected:
+    """What further replicates of a stored recipe are expected to give.
+
+    Args:
+        store: where its runs lie.
+        dataset: see `bench.running.reproduce.stored_trial`.
+
+    Raises:
+        InputError: its teacher would have to be trained too, or one's own images are not there.
+    """
+    first, suites = measured.first, measured.suites
+    if first.identity.recipe.get("distill") is not None:
+        raise InputError(
+            f"{first.id}: it has a teacher, which only its suite trains: vcbench run {suites[0][0].suite}"
+        )
+    trial = stored_trial(first, images_of(store, first, dataset))
+    return Expected(
+        replace(trial, replicate=measured.next_replicate),
+        measured.expectation,
+        ", ".join(f"suite {listing.suite}, {comparison}" for listing, comparison in suites),
+        frozenset(record.id for record in measured.records),
+    )
+
+
+def verify(
+    expected: Expected, workspace: "Workspace", observer: "Observer", *, replicates: int = 1
+) -> Verified:
+    """Run further replicates in the workspace's store, as far as they are not there, and judge them.
+
+    Raises:
+        Stopped: the observer asked for it; the next call continues.
+        TrialError: a replicate went wrong.
+        InputError, DataError, WeightsError: it cannot be run here.
+    """
+    workspace.store.prepare()
+    workspace.resolver.freeze_splits(workspace.store.root)
+    results = []
+    for trial in _replicates(expected.trial, replicates):
+        job = workspace.resolver.resolve(trial)
+        if isinstance(job, Unresolved):
+            raise job.reason
+        if job.id in expected.runs and workspace.store.is_done(job.id):
+            raise InputError(
+                f"{job.id}: nothing of it is drawn at random, and it is in {workspace.results} already; "
+                f"do it again with: vcbench reproduce {job.id}"
+            )
+        results.append(run_trial(job, workspace, observer))
+    unique = {result.id: result.top1 for result in results}
+    low, high = expected.accuracy.interval(len(unique))
+    return Verified(expected, tuple(unique), tuple(unique.values()), low, high)
+
+
+def _replicates(trial: Trial, count: int) -> Iterator[Trial]:
+    return (replace(trial, replicate=trial.replicate + further) for further in range(count))
+
+
+def _trial(recipe: Recipe, one: Expect) -> Trial:
+    suite = load_suite(one.suite)
+    for comparison in suite.comparison:
+        if (comparison.name, comparison.protocol) == (one.comparison, "tuned"):
+            raise InputError(
+                f"{one.suite}: {one.comparison}: its recipes are searched; verify one of its runs"
+            )
+    shots = None if one.shots == "all" else one.shots
+    for trial in trials_of(suite, 1):
+        place = trial.comparison, trial.contestant, trial.shots, trial.recipe.name
+        if place == (one.comparison, one.contestant, shots, recipe.name):
+            return replace(trial, replicate=one.replicates, conditions=trial.conditions[:1])
+    raise InputError(
+        f'recipe "{recipe.name}": suite {one.suite} has no trial of "{one.contestant}" in {one.comparison} '
+        f"with shots = {one.shots}"
+    )
+
+
+def _accuracy(one: Expect) -> Expectation:
+    return Expectation(one.top1, one.spread, one.replicates)
