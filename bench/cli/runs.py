@@ -86,14 +86,20 @@ def reproduce(
     from bench.store.lookup import find, record_of
     from bench.store.records.external import ExternalRecord
     from bench.store.records.profiles import ProfileRecord
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
     entry = find(store, run)
     record = record_of(store, entry)
     if record is None:
-        state = store.state(entry.id) if entry.kind == "trial" else "missing"
+        state = store.state(entry.id) if entry.kind == "trial" else "not done"
         raise InputError(f"{results}: {entry.id} is {state}: there is nothing to agree with")
+    if entry.kind == "search" or not isinstance(record, Result | ProfileRecord | ExternalRecord):
+        raise InputError(
+            f"{entry.id}: a search job, which only served to choose a value; "
+            "reproduce a trial that was given what it chose"
+        )
     if isinstance(record, ExternalRecord):
         raise InputError(f"{record.id}: it was made elsewhere and cannot be made again here")
     if isinstance(record, ProfileRecord):

@@ -159,6 +159,8 @@ def status(
                 "done": len(done & runs.keys()),
                 "begun": sum(map(store.is_begun, runs)),
                 "errored": len(errors),
+                "searches": sum(store.search(job) is not None for job in listings[key].search_jobs),
+                "searches_asked": len(listings[key].search_jobs),
                 "evaluations": sum(store.result(*one) is not None for one in listings[key].evaluations),
                 "evaluations_asked": len(listings[key].evaluations),
                 "profiles": sum(store.has_profile(profile) for profile in listings[key].profiles),
@@ -170,15 +172,20 @@ def status(
         print_json(rows)
         return
     columns = ("suite", "trials", "done", "begun", "errored")
+    counted = (
+        ("searches", "evaluations", "profiles")
+        if any(row["searches_asked"] for row in rows)
+        else ("evaluations", "profiles")
+    )
     print_columns(
         [
             [
                 *(row[column] for column in columns),
-                *(f"{row[what]} of {row[f'{what}_asked']}" for what in ("evaluations", "profiles")),
+                *(f"{row[what]} of {row[f'{what}_asked']}" for what in counted),
             ]
             for row in rows
         ],
-        [column.upper() for column in (*columns, "evaluations", "profiles")],
+        [column.upper() for column in (*columns, *counted)],
     )
     for row in rows:
         for run, message in row["errors"].items():

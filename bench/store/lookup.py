@@ -7,11 +7,16 @@ from bench.errors import InputError, shortened
 from bench.store.layout import Kind
 from bench.store.records.external import ExternalRecord
 from bench.store.records.profiles import ProfileRecord
-from bench.store.records.trials import Result
+from bench.store.records.trials import Result, TrialRecord
 from bench.store.run_store import RunStore
 
 SHOWN = 5
-FOLDERS: dict[str, Kind] = {"trial": "runs", "profile": "profiles", "brought": "brought"}
+FOLDERS: dict[str, Kind] = {
+    "trial": "runs",
+    "search": "searches",
+    "profile": "profiles",
+    "brought": "brought",
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Entry:
     """An entry of the store: its full id and which kind it is."""
 
     id: str
-    kind: Literal["trial", "profile", "brought"]
+    kind: Literal["trial", "search", "profile", "brought"]
 
 
 def find(store: RunStore, text: str) -> Entry:
@@ -59,6 +64,11 @@ def in_suites(store: RunStore, run: str) -> list[dict[str, Any]]:
             | {"shots": one.shots, "replicate": one.replicate}
             for one in listing.runs.get(run, ())
         ]
+        rows += [
+            {"suite": name, "comparison": one.comparison, "contestant": one.contestant, "shots": one.shots}
+            for one in listing.searches
+            if any(run in tried.jobs for tried in one.tried)
+        ]
         if run in listing.profiles:
             rows.append({"suite": name})
     return rows
@@ -74,10 +84,12 @@ def own_images(store: RunStore, run: str) -> str | None:
     return None
 
 
-def record_of(store: RunStore, entry: Entry) -> Result | ProfileRecord | ExternalRecord | None:
+def record_of(store: RunStore, entry: Entry) -> Result | TrialRecord | ProfileRecord | ExternalRecord | None:
     """The record of an entry, if it is done."""
     if entry.kind == "trial":
         return store.result(entry.id)
+    if entry.kind == "search":
+        return store.search(entry.id)
     return store.profile(entry.id) if entry.kind == "profile" else store.external(entry.id)
 
 
@@ -107,14 +119,16 @@ def describe(store: RunStore, entry: Entry) -> dict[str, Any]:
     }
 
 
-def known_ids(store: RunStore) -> dict[str, Literal["trial", "profile"]]:
-    """The kind of every trial and profile that has a folder or is on a suite's list."""
-    known: dict[str, Literal["trial", "profile"]] = {}
+def known_ids(store: RunStore) -> dict[str, Literal["trial", "search", "profile"]]:
+    """The kind of every trial, search job and profile that has a folder or is on a suite's list."""
+    known: dict[str, Literal["trial", "search", "profile"]] = {}
     for listing in store.suites().values():
         known |= dict.fromkeys(listing.runs, "trial")
+        known |= dict.fromkeys(listing.search_jobs, "search")
         known |= dict.fromkeys(listing.profiles, "profile")
     return (
         known
+        | dict.fromkeys(store.names("searches"), "search")
         | dict.fromkeys(store.names("runs"), "trial")
         | dict.fromkeys(store.names("profiles"), "profile")
     )

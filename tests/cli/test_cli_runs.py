@@ -215,3 +215,38 @@ def test_a_run_on_own_images(tmp_path, monkeypatch):
     (tmp_path / "moved").rename(tmp_path / "photos")
     assert vcbench("reproduce", run, "--dataset", "folder:photos").returncode == 0
     told(vcbench("reproduce", run, "--dataset", "folder:elsewhere"), "elsewhere")
+
+
+def test_a_search_job_is_shown_and_not_made_again(vcbench, tmp_path):
+    suite = """
+title = "t"
+description = "d"
+[models]
+a = { model = "vit_digits" }
+[[comparison]]
+name = "c"
+dataset = "digits"
+contestants = ["a"]
+recipe = "scratch"
+protocol = "tuned"
+shots = [5]
+replicates = 1
+input_size = 16
+set = { "budget.epochs" = 1, "budget.batch_size" = 8, "budget.min_steps" = 2, "augment.flip" = false }
+[comparison.search]
+space = { "optimizer.lr" = [1e-4, 1e-3] }
+held_out = 1
+"""
+    (tmp_path / "one.toml").write_text(suite)
+    status, out, _ = vcbench("run", "one.toml", "--device", "cpu", "--jobs", "1")
+    assert status == 0 and "2 searched, 1 finished" in out
+    listing = json.loads((tmp_path / "results" / "suites" / "one.json").read_text())
+    job = listing["searches"][0]["tried"][0]["jobs"][0]
+    status, out, _ = vcbench("show", job)
+    assert status == 0 and out.startswith(f"search {job}: done") and "in suite one, comparison c" in out
+    status, _, err = vcbench("reproduce", job)
+    assert status == 2 and "only served to choose a value" in err
+    status, out, _ = vcbench("plan", "one.toml")
+    assert "2 search jobs, 2 done; 1 trials, 1 done" in out
+    status, out, _ = vcbench("status")
+    assert "SEARCHES" in out and "2 of 2" in out
