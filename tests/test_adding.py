@@ -210,6 +210,8 @@ def test_one_file_each_is_enough(tmp_path):
     accuracy = pd.read_csv(work / "results" / "tables" / "accuracy.csv")
     assert accuracy.groupby("contestant")["condition"].apply(sorted).tolist() == [["black", "clean"]] * 2
     assert accuracy.loc[accuracy["condition"] == "black", "top1"].tolist() == [0.5, 0.5]
+    robustness = pd.read_csv(work / "results" / "tables" / "robustness.csv")
+    assert robustness["condition"].tolist() == ["black"] * 2 and robustness["top1"].tolist() == [0.5, 0.5]
     lines = (work / "by_my_engine").read_text().splitlines()
     assert lines == ["train finished", "evaluate finished", "evaluate finished"] * 2
     evaluations = [json.loads(path.read_text()) for path in work.glob("results/evaluations/*/record.json")]
@@ -223,6 +225,7 @@ def test_one_file_each_is_enough(tmp_path):
     check_metric(work / "results")
     page, text = ((work / "page" / name).read_text() for name in ("index.html", "report.md"))
     assert "There are 2 trials &amp; no more." in page
+    assert "| black | | 50.0 | 50.0 |" in " ".join(text[text.index("## Robustness") :].split())
     assert text.index("There are 2 trials") < text.index("## Protocol")
 
 

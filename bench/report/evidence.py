@@ -14,6 +14,7 @@ from bench.analysis.flags import flags_of_cell
 from bench.analysis.match import Match
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Outputs, Predictions
+from bench.analysis.robustness import results_by_condition, robustness_table
 from bench.analysis.statistics import mean_interval
 from bench.analysis.trained import Training
 from bench.analysis.withdrawn import read_withdrawn
@@ -141,6 +142,16 @@ class Evidence:
         families = {one.model: one.family or "" for one in self.profiles if one.model}
         others = sorted(families.keys() - styles.keys(), key=lambda model: (families[model], model))
         return styles | {model: Style(free + k) for k, model in enumerate(others)}
+
+    @cached_property
+    def under_conditions(self) -> dict[str, dict[str, Result]]:
+        """By condition, other than clean, and trial: the results of the suite."""
+        return results_by_condition(self.store, [self.suite])
+
+    @cached_property
+    def robustness(self) -> pd.DataFrame:
+        """The robustness table of the suite."""
+        return robustness_table({self.name: self.suite}, self.records, self.under_conditions)
 
     def cells_of(self, comparison: str) -> list[Cell]:
         """The cells of a comparison."""

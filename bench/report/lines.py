@@ -45,8 +45,9 @@ def line_figure(
     data: pd.DataFrame,
     runs: Iterable[str] = (),
     percent: bool = False,
+    log_x: bool = True,
 ) -> Figure:
-    """The lines on a log x axis with ticks where there are values, and a log y axis (`percent`: from 0)."""
+    """The lines, with ticks where there are values of x, on log axes; with `percent` y is linear, from 0."""
     drawing, (axes,) = canvas(60 + room_for(len(lines), AXES_HEIGHT))
     labels = []
     for line in lines:
@@ -61,12 +62,12 @@ def line_figure(
                 [x], [line.y[-1]], marker="x", linestyle="none", color=line.style.colour, markersize=4.5
             )
         labels.append(EndLabel(line.title, max([line.x[-1], *line.failed]), line.y[-1], line.style))
-    _x_axis(axes, sorted({x for line in lines for x in (*line.x, *line.failed)}))
+    _x_axis(axes, sorted({x for line in lines for x in (*line.x, *line.failed)}), log=log_x)
     if percent:
         axes.set_ylim(0, None)
     else:
         _y_axis(axes, [y for line in lines for y in line.y])
-    axes.set_xlabel(f"{x_label} (log scale)")
+    axes.set_xlabel(f"{x_label} (log scale)" if log_x else x_label)
     axes.set_ylabel(y_label if percent else f"{y_label} (log scale)")
     box = axes.yaxis.get_tightbbox(renderer_of(drawing))
     over = 1.0 - box.x0 / drawing.dpi * 25.4 if box else 0.0
@@ -76,12 +77,13 @@ def line_figure(
     return Figure(drawing, name, caption=caption, alt=alt, data=data, runs=sorted(runs))
 
 
-def _x_axis(axes: Axes, values: list[float]) -> None:
-    axes.set_xscale("log", base=2)
+def _x_axis(axes: Axes, values: list[float], *, log: bool) -> None:
     first, last = values[0], values[-1]
-    pad = (last / first) ** 0.04 if last > first else 1.5
-    axes.set_xlim(first / pad, last * pad)
-    axes.xaxis.set_major_locator(FixedLocator(ticks(values)))
+    if log:
+        axes.set_xscale("log", base=2)
+        pad = (last / first) ** 0.04 if last > first else 1.5
+        axes.set_xlim(first / pad, last * pad)
+    axes.xaxis.set_major_locator(FixedLocator(ticks(values) if log else values))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

@@ -15,6 +15,9 @@ from bench.data.augment import Pipeline
 from bench.networks import find_card, make_model, resolve_weights
 from bench.networks.weight_file import tensors_as_bytes
 from bench.planning.plan import Resolver
+from bench.report.blocks import Figure, Table, walk
+from bench.report.evidence import gather
+from bench.report.sections.robustness import robustness
 from bench.spec.recipe import Augment, load_recipe
 from bench.tables.tables import build_tables
 from bench.training.features import penultimate
@@ -102,6 +105,28 @@ def test_tables_have_a_row_a_condition_and_verdicts_are_of_clean_images(tiny, ru
     (row,) = tables["robustness"].query('contestant == "vit" and condition == "corruptions"').itertuples()
     assert row.corruption_error == pytest.approx(of_contrast["vit"] / of_contrast["resnet"])
     assert row.replicates == 3 and row.levels == "1 2 3 4 5"
+    check_section(store, accuracy, row.corruption_error)
+
+
+def check_section(store, accuracy, mce):
+    """Figures and table of the report have the accuracies of the table, and the mCE."""
+    section = robustness(gather(store, "tiny"))
+    figures = {block.name: block for block in walk(section.blocks) if isinstance(block, Figure)}
+    assert sorted(figures) == ["robustness-digits-occlusion", "robustness-digits-severity"]
+    for name, conditions in (
+        ("severity", {0: "clean", **{level: f"contrast-{level}" for level in range(1, 6)}}),
+        ("occlusion", {0: "clean", 50: "occlusion-50"}),
+    ):
+        data = figures[f"robustness-digits-{name}"].data
+        assert len(data) == 2 * len(conditions) and (data["replicates"] == 3).all()
+        for row in data.itertuples():
+            own = accuracy[accuracy["condition"] == conditions[row.level]]
+            wanted = own[own["contestant"] == row.contestant]["top1"].mean()
+            assert row.top1 == pytest.approx(wanted) and row.low <= wanted <= row.high
+    (table,) = [block for block in walk(section.blocks) if isinstance(block, Table)]
+    rows = {row[0].text: [field.text for field in row[1:]] for row in table.rows}
+    assert list(rows) == ["Clean", "Contrast", "Occlusion", "Mean of the corruptions", "mCE", "Relative mCE"]
+    assert rows["mCE"] == ["", f"{mce:.2f}", "1.00"] and rows["Contrast"][0] == "1 2 3 4 5"
 
 
 def test_a_probe_reads_the_features_of_the_changed_images(tmp_path, tiny, run):

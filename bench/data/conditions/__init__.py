@@ -8,7 +8,8 @@ image is always changed alike, whatever batch it is in, and with the same draws 
 A condition that has levels is asked for with one, as in `gaussian_noise-3`, or without for all of LEVELS:
 
 - UNIT says what a level is; a condition whose unit is "severity" is a corruption.
-- ALLOWED are the levels that may be asked for, a range, and LEVELS those of the name alone.
+- ALLOWED are the levels that may be asked for, a range, and LEVELS those of the name alone. UNCHANGED is the
+  level that would change nothing, where that is not 0.
 - `misfit(input_size, level)`, where there is one, says why a level does not fit images of a size in px, or
   None where it does.
 - `input_size(level)`, where there is one, is the side in px at which networks are evaluated; such a condition
@@ -76,6 +77,10 @@ class Condition:
         """The side in px at which a network of `input_size` px is evaluated."""
         own = getattr(self._file, "input_size", None)
         return input_size if own is None else own(self.level)
+
+    def unchanged(self, input_size: int) -> int:
+        """The level that would change nothing in images of this side in px, for the axis of a figure."""
+        return input_size if hasattr(self._file, "input_size") else getattr(self._file, "UNCHANGED", 0)
 
     def misfit(self, input_size: int) -> str | None:
         """Why it does not fit images of this side in px; None where it does."""

@@ -6,6 +6,7 @@ TITLE = "Patch shuffling"
 UNIT = "squares a side"
 LEVELS = (2, 4, 7, 8, 14)
 ALLOWED = range(2, 15)
+UNCHANGED = 1
 
 
 def misfit(input_size: int, level: int) -> str | None:

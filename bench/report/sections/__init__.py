@@ -25,6 +25,7 @@ from bench.report.sections.literature import literature
 from bench.report.sections.memory import memory
 from bench.report.sections.protocol import protocol
 from bench.report.sections.provenance import machines, reproduce
+from bench.report.sections.robustness import robustness
 from bench.report.sections.scaling import scaling
 from bench.report.sections.speed import speed
 from bench.report.sections.tradeoffs import tradeoffs
@@ -38,6 +39,7 @@ RESULTS: tuple[Make, ...] = (
     contrasts,
     accuracy,
     efficiency,
+    robustness,
     tradeoffs,
     cost,
     scaling,
