@@ -68,6 +68,8 @@ def test_what_is_asked_for_later_is_evaluated_without_training(tiny, run, tmp_pa
     for position, image in enumerate(pixels):
         rng = np.random.default_rng((crc32(b"gaussian_noise"), position))
         noisy.append(np.rint(255 * np.clip(image / 255 + rng.normal(0, 0.1, image.shape), 0, 1)))
+    shown = inputs_of(vit, store, tmp_path, condition="gaussian_noise-5").images("test")
+    assert (shown.batch(np.arange(600)).numpy() == np.stack(noisy)).all()
     with torch.inference_mode():
         logits = network(normalised(np.stack(noisy)))
     assert (logits.argmax(1).numpy() == predicted(store, trial, "gaussian_noise-5")).mean() > 0.995
