@@ -52,6 +52,17 @@ def test_trials_whose_data_are_not_here_are_no_draws(tmp_path):
     assert "the whole split" not in " ".join(row) and row[3] == "not measured"
 
 
+def test_replicates_until_decided_are_said(tmp_path):
+    assert "The number of replicates is fixed beforehand" in words(made(tmp_path))
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    listing["comparisons"][0]["looks"] = [3, 5, 8]
+    path.write_text(json.dumps(listing))
+    text = words(gather(RunStore(tmp_path), "tiny"))
+    assert "judged after 3 and 5 replicates, and at last after 8" in text and "(R / 8)²" in text
+    assert "fixed beforehand" not in text
+
+
 def test_choices_by_val_and_unverified_copies_are_told(tmp_path):
     evidence = made(tmp_path, record={"selection": "val-oracle"}, data={"copy": "copy not verified"})
     text = words(evidence)

@@ -112,9 +112,29 @@ def _intervals(evidence: Evidence) -> str:
         "Exploratory contrasts get no verdict. Intervals are about new training runs and new test images of "
         "the same kind. They are conditional on the pool of training images (and on all of them where the "
         "whole split is used), on the values that were tuned, and on the checkpoint of a pretrained model. "
-        "The number of replicates is fixed beforehand: adding some until a verdict comes would make more of "
-        "them false."
+        f"{_replicates(evidence)}"
     )
+
+
+def _replicates(evidence: Evidence) -> str:
+    """Whether their number depends on what is decided."""
+    texts = []
+    for comparison in evidence.suite.comparisons:
+        if looks := comparison.looks:
+            *first, most = map(str, looks)
+            texts.append(
+                f"In {comparison.name} primary contrasts are judged after {listed(first)} replicates, and at "
+                f"last after {most}, and get more until they are decided. R of at most {most} have spent 5 % "
+                f"times (R / {most})², and the p-value is the smallest over all looks, each divided by its "
+                "share (Kim and DeMets, 1987; Bonferroni): stopping at a verdict makes no more of them "
+                "false. Plain intervals do not allow for it."
+            )
+    if len(texts) < len(evidence.suite.comparisons):
+        texts.append(
+            f"{'Elsewhere the' if texts else 'The'} number of replicates is fixed beforehand: adding some "
+            "until a verdict comes would make more of them false."
+        )
+    return " ".join(texts)
 
 
 def _comparisons(evidence: Evidence) -> Table:
