@@ -304,6 +304,9 @@ def test_somebody_elses_folder_of_images(vcbench, tmp_path, photos):
         vcbench("new", "--dataset", "photos", "--models", "vit_digits", "--shots", "99", "--out", "b.toml"),
         "at most",
     )
+    searched = (tmp_path / "photos.toml").read_text()
+    assert 'protocol = "tuned"' in searched
+    (tmp_path / "photos.toml").write_text(searched.replace('protocol = "tuned"', ""))  # it takes its time
     ran = vcbench(
         "run", "photos.toml", "--replicates", "1", "--set", "recipe.budget.epochs=1",
         "--set", "recipe.budget.min_steps=2", "--set", "comparison.input_size=16",
