@@ -74,6 +74,7 @@ def listing(
                 "replicate": item.trial.replicate,
                 "draw_seed": item.identity["draw_seed"] if isinstance(item, TrainJob) else None,
                 "seed": item.identity["seed"] if isinstance(item, TrainJob) else None,
+                **({"teacher": item.teacher.id} if isinstance(item, TrainJob) and item.teacher else {}),
             }
             for item in resolved
         ],

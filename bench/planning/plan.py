@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bench.errors import BenchError, DataError, InputError, WeightsError
 from bench.planning.conditions import conditions_of
+from bench.planning.teachers import teachers_first, with_teachers
 from bench.spec.job import CLEAN, TRIAL_FORMAT, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Comparison, Suite
 from bench.store.run_store import RunStore
@@ -25,7 +26,8 @@ def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | Evalu
     """All jobs that some trials come to, as far as the store lets them be known; each once, in order.
 
     It is asked again after every round: what a job gives may decide which others there are. A trial that
-    diverged is not evaluated.
+    diverged is not evaluated. A teacher comes before its students; one that is not among the trials is only
+    trained, for students that are not done.
     """
     trials: dict[str, TrainJob] = {}
     for job in training:
@@ -35,10 +37,12 @@ def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | Evalu
         if conditions != first.trial.conditions:
             trials[job.id] = replace(first, trial=replace(first.trial, conditions=conditions))
     jobs: dict[str, TrainJob | EvaluateJob] = {}
-    for job in trials.values():
+    for job in with_teachers(trials).values():
+        if job.id not in trials and all(map(store.has, job.students)):
+            continue
         jobs[job.id] = job
         record = store.trained(job)
-        if job.purpose == "report" and (record is None or record.outcome == "finished"):
+        if job.purpose == "report" and job.id in trials and (record is None or record.outcome == "finished"):
             jobs |= {evaluating.id: evaluating for evaluating in evaluations(job)}
     return list(jobs.values())
 
@@ -60,25 +64,33 @@ def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
 def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
     for comparison in suite.comparison:
         suite.search_of(comparison)
+        keys = teachers_first(suite, comparison)
         for shots in comparison.shots:
-            for key in comparison.contestants:
+            for key in keys:
                 first = trial_of(suite, comparison, key, shots, replicate=0)
                 count = replicates or comparison.replicates.max
                 if shots == "all" and first.recipe.frozen:
                     count = 1  # the same images and a deterministic solver: repeating it would show nothing
                 start = replicates or comparison.replicates.start
-                yield from (replace(first, replicate=r, optional=r >= start) for r in range(count))
+                yield from (_repeated(first, r, optional=r >= start) for r in range(count))
+
+
+def _repeated(trial: Trial, replicate: int, *, optional: bool) -> Trial:
+    """A trial and its teacher as another replicate."""
+    teacher = _repeated(trial.teacher, replicate, optional=optional) if trial.teacher else None
+    return replace(trial, replicate=replicate, optional=optional, teacher=teacher)
 
 
 def trial_of(
     suite: Suite, comparison: Comparison, key: str, shots: int | Literal["all"], *, replicate: int
 ) -> Trial:
-    """One trial of a suite, with the recipe as it is before anything of it is searched.
+    """One trial of a suite, with the recipe as it is before anything of it is searched, and its teacher's.
 
     Raises:
         InputError: an unknown recipe, or an override that does not fit.
     """
-    contestant = suite.models[key]
+    contestant, recipe = suite.models[key], suite.recipe_of(comparison, key)
+    teacher = recipe.distill.teacher if recipe.distill else None
     return Trial(
         suite=suite.name,
         comparison=comparison.name,
@@ -90,12 +102,13 @@ def trial_of(
         split_id=comparison.split_id,
         shots=None if shots == "all" else shots,
         replicate=replicate,
-        recipe=suite.recipe_of(comparison, key),
+        recipe=recipe,
         input_size=comparison.input_size,
         precision=contestant.precision or comparison.precision,
         keep_weights=suite.keep_weights,
         conditions=(CLEAN, *conditions_of(suite, comparison)),
         tuned=comparison.protocol == "tuned",
+        teacher=trial_of(suite, comparison, teacher, shots, replicate=replicate) if teacher else None,
     )
 
 
@@ -194,16 +207,22 @@ class Resolver:
                 return
 
     def resolve(self, trial: Trial) -> TrainJob | Unresolved:
-        """The trial with its id, or what is missing for it; one that is still `tuned` waits for its search.
+        """The trial with its id, or what is missing for it or its teacher; while one of them is still `tuned`
+        it waits for the search.
 
         Raises:
             InputError: the trial cannot be: more shots than a class has, an unknown model or dataset.
         """
-        missing: WeightsError | None = None
+        missing: BenchError | None = None
         try:
             dataset = self.dataset(trial)
         except DataError as error:
             return Unresolved(trial, error)
+        teacher: TrainJob | Unresolved | None = self.resolve(trial.teacher) if trial.teacher else None
+        waiting = trial.tuned
+        if isinstance(teacher, Unresolved):
+            missing = None if teacher.waiting else teacher.reason
+            waiting, teacher = waiting or teacher.waiting, teacher.sketch
         try:
             weights_hash = self.weights(trial)[1].fingerprint
         except WeightsError as error:
@@ -246,6 +265,7 @@ class Resolver:
             "recipe": trial.recipe.identity(),
             "input_size": trial.input_size,
             "precision": trial.precision,
+            **({"teacher": teacher.id} if teacher else {}),
         }
         job = TrainJob(
             identity=identity,
@@ -253,8 +273,10 @@ class Resolver:
             dataset=dataset.name,
             train_images=images,
             classes=len(dataset.class_names),
+            needs=(teacher.id,) if teacher else (),
+            teacher=teacher,
         )
-        if trial.tuned and missing is None:
+        if waiting and missing is None:
             return Unresolved(trial, InputError(f"{trial.where}: its recipe is still searched"), job, True)
         return job if missing is None else Unresolved(trial, missing, job)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from bench.errors import InputError
 from bench.planning.plan import Resolver, trial_of
+from bench.planning.teachers import teachers_first
 from bench.spec.job import TrainJob, Trial, Unresolved
 from bench.spec.overrides import override
 from bench.spec.recipe import Recipe
@@ -136,7 +137,8 @@ class Tunings:
         if choice is None:
             return trial
         recipe = override(trial.recipe, dict(choice.values), where=trial.comparison)
-        return replace(trial, recipe=recipe, tuned=False)
+        teacher = self.apply(trial.teacher) if trial.teacher else None
+        return replace(trial, recipe=recipe, tuned=False, teacher=teacher)
 
 
 class _Tuner:
@@ -153,14 +155,21 @@ class _Tuner:
     ) -> None:
         self.suite, self.comparison, self.search, self.shots = suite, comparison, search, shots
         self.resolver, self.store = resolver, store
-        self.base = {key: self._trial(key) for key in comparison.contestants}
+        self.base = {key: self._trial(key) for key in teachers_first(suite, comparison)}
+        self.taught_by: dict[str, Values] = {}
 
     def run(self) -> dict[str, Tuning]:
         """The search of each contestant.
 
-        The last rung of all of them decides whether a range is extended for all.
+        The last rung of all of them decides whether a range is extended for all. A student is searched with
+        its teacher as that was chosen before.
         """
-        tunings = {key: self._rungs(key) for key in self.base}
+        tunings = {}
+        for key in self.base:
+            tunings[key] = self._rungs(key)
+            if choice := tunings[key].choice:
+                self.taught_by[key] = choice.values
+        tunings = {key: tunings[key] for key in self.comparison.contestants}
         if any(one.choice is None for one in tunings.values()):
             return {key: replace(one, choice=None) for key, one in tunings.items()}
         beyond = self._beyond([dict(one.choice.values) for one in tunings.values() if one.choice])
@@ -177,27 +186,42 @@ class _Tuner:
             conditions=(),
         )
 
+    def _with(self, key: str, values: Values, share: float) -> Trial:
+        """The trial of a contestant with some values, for a share of its budget; its teacher has the values
+        chosen for it, and the whole budget."""
+        trial = self.base[key]
+        recipe = shortened(override(trial.recipe, dict(values), where=self.comparison.name), share)
+        teacher = None
+        if trial.teacher is not None:
+            chosen = self.taught_by.get(trial.teacher.contestant, ())
+            teacher = self._with(trial.teacher.contestant, chosen, self.search.rungs[-1])
+        return replace(trial, recipe=recipe, teacher=teacher)
+
     def _rungs(self, key: str) -> Tuning:
         """Successive halving; the whole search where there is one rung."""
         alive, tried = self.search.candidates(), []
         last = len(self.search.rungs) - 1
+        teacher = self.base[key].teacher
+        if teacher is not None and teacher.contestant not in self.taught_by:
+            return Tuning((), self._after(key, alive, 0))
         for rung, share in enumerate(self.search.rungs):
             now = [self._try(key, values, rung, share) for values in alive]
             tried += now
             if any(one.score is None for one in now):
-                later = []
-                for number in range(rung + 1, last + 1):
-                    alive = alive[: _half(len(alive))]
-                    later += [
-                        job
-                        for values in alive
-                        for job in self._try(key, values, number, self.search.rungs[number]).jobs
-                    ]
-                return Tuning(tuple(tried), tuple(later))
+                return Tuning(tuple(tried), self._after(key, alive[: _half(len(alive))], rung + 1))
             if rung < last:
                 best = sorted(now, key=lambda one: -_scored(one).top1)[: _half(len(alive))]
                 alive = [values for values in alive if values in {one.values for one in best}]
         return Tuning(tuple(tried), choice=self._choice(now, {}))
+
+    def _after(self, key: str, alive: list[Values], first: int) -> tuple[TrainJob, ...]:
+        """Jobs like those of the rungs from one on, for so many values."""
+        later: list[TrainJob] = []
+        for rung in range(first, len(self.search.rungs)):
+            for values in alive:
+                later += self._try(key, values, rung, self.search.rungs[rung]).jobs
+            alive = alive[: _half(len(alive))]
+        return tuple(later)
 
     def _beyond(self, chosen: list[dict[str, float]]) -> dict[str, dict[str, float]]:
         """By side, the keys whose ranges are extended, with the value one step further."""
@@ -256,9 +280,8 @@ class _Tuner:
 
     def _jobs(self, key: str, values: Values, share: float) -> tuple[TrainJob, ...]:
         """One job a fold that is used; none where data or weights are not here."""
-        trial = self.base[key]
-        recipe = shortened(override(trial.recipe, dict(values), where=self.comparison.name), share)
-        job = self.resolver.resolve(replace(trial, recipe=recipe))
+        trial = self._with(key, values, share)
+        job = self.resolver.resolve(trial)
         if isinstance(job, Unresolved):
             return ()
         if self.search.judge == "val":
@@ -285,9 +308,13 @@ def shortened(recipe: Recipe, share: float) -> Recipe:
 
 
 def _search_job(job: TrainJob, how: Mapping[str, Any], held_out: int | None) -> TrainJob:
+    """The job as one that only judges values; so is its teacher, which sees no more images than it does."""
+    teacher = _search_job(job.teacher, how, held_out) if job.teacher else None
     return replace(
         job,
-        identity=job.identity | {"search": dict(how)},
+        identity=job.identity | {"search": dict(how)} | ({"teacher": teacher.id} if teacher else {}),
+        needs=(teacher.id,) if teacher else (),
+        teacher=teacher,
         purpose="search",
         train_images=job.train_images - (held_out or 0),
         held_out=held_out,

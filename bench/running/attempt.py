@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError, DeviceError, StoreError, TrialError, WeightsError, first_line, warn
@@ -16,7 +17,10 @@ from bench.store.records.trials import Result, TrialRecord
 if TYPE_CHECKING:
     from bench.running.execute import Product
     from bench.running.workspace import Workspace
+    from bench.training.inputs import Inputs
+    from bench.training.model import Model
     from bench.training.observer import Observer
+    from bench.training.teacher import Teacher
 
 Follow = Callable[[TrainJob | EvaluateJob], "Observer"]
 
@@ -141,7 +145,6 @@ def _execute(
     from bench.running.execute import evaluate, train
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
     from bench.training.inputs import Inputs
-    from bench.training.stored import read_model
 
     started, began = datetime.now(UTC), time.perf_counter()
     store, device = workspace.store, workspace.device
@@ -152,7 +155,10 @@ def _execute(
     if isinstance(job, TrainJob):
         if store.trained(job) is not None:
             warn(f"{files.weights}: not there, and needed; the trial is trained again")
-        product = train(job, Inputs.open(job, workspace.resolver, device, files, observer))
+        inputs = Inputs.open(job, workspace.resolver, device, files, observer)
+        if job.teacher is not None:
+            inputs.teacher = partial(_teacher, job.teacher, inputs, workspace)
+        product = train(job, inputs)
     else:
         inputs = Inputs.open(
             job.training,
@@ -166,12 +172,7 @@ def _execute(
         )
         trial = store.trial(job.training.id)
         sha256 = trial.weights_sha256 if trial else None
-        try:
-            model = read_model(inputs, sha256)
-        except WeightsError as error:
-            warn(str(error))
-            inputs.files.weights.unlink(missing_ok=True)
-            raise _LostWeights(str(error)) from error
+        model = _stored_model(inputs, sha256)
         product = evaluate(job, inputs, model, lambda: store.count_look(files))
         product.content["weights_sha256"] = sha256
     gpu = gpu_facts(device)
@@ -192,6 +193,58 @@ def _execute(
         # Of a process that was killed, only the checkpoint knows how long it had trained.
         "wall_s": round(time.perf_counter() - began + max(elapsed, product.earlier_seconds), 3),
     }
+
+
+def _stored_model(inputs: "Inputs", sha256: str | None) -> "Model":
+    """The model of a trained trial.
+
+    Raises:
+        _LostWeights: its weights are not there, or were damaged and are removed.
+    """
+    from bench.training.stored import read_model
+
+    try:
+        return read_model(inputs, sha256)
+    except WeightsError as error:
+        warn(str(error))
+        inputs.files.weights.unlink(missing_ok=True)
+        raise _LostWeights(str(error)) from error
+
+
+def _teacher(job: TrainJob, student: "Inputs", workspace: "Workspace") -> "Teacher":
+    """The network of a trained trial, for a student of it.
+
+    Raises:
+        Diverged: the trial did.
+        _LostWeights: as `_stored_model`.
+    """
+    from bench.profiling.config import CostConfig
+    from bench.profiling.job import profile_job
+    from bench.store.records.profiles import CostRecord
+    from bench.training.inputs import Inputs
+    from bench.training.loop import Diverged
+    from bench.training.teacher import Teacher
+    from bench.training.train_network import NetworkModel
+
+    store, trial = workspace.store, job.trial
+    record = store.trained(job)
+    if record is None:
+        raise _LostWeights(f"{store.files_of(job).record}: not there")
+    if record.outcome == "diverged":
+        raise Diverged(f"its teacher, run {job.id}, diverged: {record.reason}")
+    own = Inputs.open(job, workspace.resolver, workspace.device, store.files_of(job), student.observer)
+    model = _stored_model(own, record.weights_sha256)
+    assert isinstance(model, NetworkModel)  # a probe is no teacher
+    counted = store.profile(profile_job("cost", CostConfig(trial.model, own.outputs, trial.input_size)).id)
+    facts = {
+        "run": job.id,
+        "model": record.model.name,
+        "images_seen": record.images_seen,
+        "flops_per_image": counted.flops if isinstance(counted, CostRecord) else None,
+    }
+    return Teacher(
+        model.network, own=own.pipeline, student=student.pipeline, precision=trial.precision, facts=facts
+    )
 
 
 def _store(

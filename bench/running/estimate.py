@@ -81,11 +81,11 @@ class Estimator:
             self.store_bytes += 4 * self._parameters(job)
         steps, _ = recipe.budget.steps(images)
         trained = BACKWARD * steps * min(recipe.budget.batch_size, images)
-        kind = _kind(job.identity)
+        kind = _kind(job.identity, job.teacher.trial.model if job.teacher else None)
         if kind not in self._rates:
             finished = self._finished(kind)
             self._measured |= bool(finished)
-            self._rates[kind] = statistics.median(finished) if finished else self._calibrate(job, train=True)
+            self._rates[kind] = statistics.median(finished) if finished else self._calibrated_rate(job)
         looks = tests * sum(_cost(job.trial, one) for one in missing)
         passes = looks if is_trained else looks + trained + self._evaluated(job)
         return decoding + self._rates[kind] * passes
@@ -176,8 +176,14 @@ class Estimator:
         while len(self._seen[kind]) < ENOUGH and (record := next(self._unseen, None)) is not None:
             work = _images_of(record)
             if record.machine == here and record.device == device and record.outcome == "finished" and work:
-                self._seen[_kind(record.identity.content())].append(record.wall_s / work)
+                teacher = record.details.get("teacher", {}).get("model")
+                self._seen[_kind(record.identity.content(), teacher)].append(record.wall_s / work)
         return self._seen[kind]
+
+    def _calibrated_rate(self, job: TrainJob) -> float:
+        """Seconds per image passed forward in training; the teacher passes each image of a step once."""
+        rate = self._calibrate(job, train=True)
+        return rate + (self._calibrate(job.teacher, train=False) / BACKWARD if job.teacher else 0.0)
 
     def _calibrate(self, job: TrainJob, *, train: bool) -> float:
         """Seconds per image passed forward, from a few steps on random images, in training or not."""
@@ -279,8 +285,9 @@ def _finish(device: str) -> None:
     torch.get_device_module(device).synchronize()
 
 
-def _kind(identity: dict[str, Any]) -> Kind:
-    return identity["model"]["name"], identity["input_size"], identity["precision"]
+def _kind(identity: dict[str, Any], teacher: str | None = None) -> Kind:
+    """What trials of one rate have in common; `teacher` is the model of theirs."""
+    return identity["model"]["name"], identity["input_size"], identity["precision"], teacher or ""
 
 
 def _images_of(record: Result) -> int:

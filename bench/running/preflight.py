@@ -8,6 +8,7 @@ import torch
 from bench.data.conditions import find_condition
 from bench.errors import REFUSALS, InputError, first_line
 from bench.networks import make_model
+from bench.networks.build import train_both_heads
 from bench.planning.plan import Resolver
 from bench.spec.job import TrainJob
 
@@ -18,12 +19,14 @@ def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
 
     Raises:
         WeightsError: a weights file is damaged or does not fit.
-        InputError: a network cannot be made so, or its input is too small for it.
+        InputError: a network cannot be made so, has no token to distil by, or its input is too small for it.
     """
     seen = set()
-    for job, size in ((one, size) for one in trials for size in _sizes(one)):
-        trial = job.trial
-        key = (trial.model, trial.weights, size, trial.recipe.drop_path, job.classes)
+    jobs = [job for one in trials for job in (one.teacher, one) if job]
+    for job, size in ((one, size) for one in jobs for size in _sizes(one)):
+        trial, distill = job.trial, job.trial.recipe.distill
+        by_token = distill is not None and distill.by == "token"
+        key = (trial.model, trial.weights, size, trial.recipe.drop_path, job.classes, by_token)
         if key in seen:
             continue
         seen.add(key)
@@ -41,6 +44,8 @@ def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
                 network = make()
         else:
             network = make().to("meta")
+        if by_token:
+            train_both_heads(card, network)
         try:
             network.eval()(torch.empty(1, 3, size, size, device="meta"))
         except REFUSALS as error:

@@ -17,7 +17,7 @@ from bench.spec.recipe import Recipe
 from bench.spec.toml import parse
 from bench.store.lookup import in_suites, own_images
 from bench.store.records.profiles import CostRecord, ProfileRecord
-from bench.store.records.trials import Result
+from bench.store.records.trials import Result, TrialRecord
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class Agreement:
     circumstances: dict[str, tuple[Any, Any]]
 
 
-def stored_trial(record: Result, dataset: str | None = None, where: str = "") -> Trial:
-    """The trial of a record, as a suite would ask for it.
+def stored_trial(record: TrialRecord, dataset: str | None = None, where: str = "") -> Trial:
+    """The trial of a record, as a suite would ask for it, without its teacher (`taught_trial`).
 
     Args:
         record: of a finished or diverged trial.
@@ -106,6 +106,21 @@ def stored_trial(record: Result, dataset: str | None = None, where: str = "") ->
     )
 
 
+def taught_trial(store: RunStore, record: TrialRecord, dataset: str | None, where: str) -> Trial:
+    """As `stored_trial`, with the teacher that the store knows.
+
+    Raises:
+        StoreError: the record of the teacher is not there.
+    """
+    trial, run = stored_trial(record, dataset, where), record.identity.teacher
+    if run is None:
+        return trial
+    teacher = store.trial(run)
+    if teacher is None:
+        raise StoreError(f"{record.id}: the record of its teacher, run {run}, is not there")
+    return replace(trial, teacher=taught_trial(store, teacher, dataset, where))
+
+
 def resolve_again(store: RunStore, record: Result, workspace: "Workspace", dataset: str | None) -> TrainJob:
     """The stored trial with what is here of data, weights and model.
 
@@ -115,7 +130,7 @@ def resolve_again(store: RunStore, record: Result, workspace: "Workspace", datas
     """
     listed = in_suites(store, record.id)
     dataset = images_of(store, record, dataset)
-    trial = stored_trial(record, dataset, listed[0]["suite"] if listed else "")
+    trial = taught_trial(store, record, dataset, listed[0]["suite"] if listed else "")
     job = workspace.resolver.resolve(trial)
     if isinstance(job, Unresolved):
         raise job.reason
@@ -200,7 +215,7 @@ def run_trial(training: TrainJob, workspace: "Workspace", observer: "Observer") 
             raise TrialError(f"{training.id}: another process has it in hand")
         if outcome.record is None:
             raise TrialError(outcome.message)
-        if outcome.status == "diverged":
+        if outcome.status == "diverged" and job.id == training.id:
             break
     result = store.result(training.id)
     assert result is not None

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,7 +240,12 @@ def _do_jobs(
     failed: set[str] = set()  # not tried again in this run
     while not (should_stop() or counts["stopped"]):
         jobs = next_stage().jobs
+        trainings = {job.id: job for job in jobs if isinstance(job, TrainJob)}
         done = {job.id for job in jobs if store.has(job)}
+        for outcome in _untaught(trainings.values(), done, failed, store):
+            failed.add(outcome.job.id)
+            counts["errored"] += 1
+            ended(outcome)
         missing = [job for job in jobs if job.id not in done and not failed & {job.id, *job.needs}]
         if not missing:
             break
@@ -261,7 +266,8 @@ def _do_jobs(
                 searched = outcome.job.purpose == "search" and outcome.status in ("finished", "diverged")
                 counts["errored" if lost_again else "searched" if searched else outcome.status] += 1
                 results |= {outcome.record.id} if outcome.record else set()
-            _release(outcome.job, store)
+            for run in {outcome.job.training.id, *outcome.job.training.needs} & trainings.keys():
+                _release(trainings[run], store)
             ended(outcome)
         if all_held:
             time.sleep(HELD_SECONDS)
@@ -273,12 +279,27 @@ def _is_of_condition(job: TrainJob | EvaluateJob) -> bool:
     return isinstance(job, EvaluateJob) and job.condition != CLEAN
 
 
-def _release(job: TrainJob | EvaluateJob, store: RunStore) -> None:
-    """Remove the weights of a search job, and those of an evaluated trial unless its suite keeps them."""
-    if job.training.trial.keep_weights:
+def _untaught(
+    trainings: Iterable[TrainJob], done: set[str], failed: set[str], store: RunStore
+) -> Iterator[Outcome]:
+    """Note of each job whose teacher failed in this run that it cannot be done."""
+    for job in trainings:
+        if job.teacher is not None and job.teacher.id in failed and job.id not in failed | done:
+            failure = store.failure(store.files_of(job.teacher))
+            reason = f": {failure.message}" if failure else ""
+            message = f"its teacher, run {job.teacher.id}, failed{reason}"
+            store.note_error(store.files_of(job), message)
+            yield Outcome(job, "errored", message=message)
+
+
+def _release(job: TrainJob, store: RunStore) -> None:
+    """Remove weights that no evaluation and no student needs any more: of a search job, and of a trial unless
+    its suite keeps them."""
+    if job.trial.keep_weights:
         return
-    if job.purpose == "search" or all(store.has(one) for one in evaluations(job.training)):
-        store.files_of(job.training).weights.unlink(missing_ok=True)
+    evaluated = [] if job.purpose == "search" else evaluations(job)
+    if all(map(store.has, [*evaluated, *job.students])):
+        store.files_of(job).weights.unlink(missing_ok=True)
 
 
 def _baselines(

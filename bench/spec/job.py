@@ -47,6 +47,7 @@ class Trial:
     Attributes:
         tuned: values of its recipe are still to be chosen by the search of its comparison.
         optional: it is run only if a contrast of its cell is undecided without it.
+        teacher: the trial of the same subset and replicate that it learns from, if its recipe distils.
     """
 
     suite: str
@@ -66,6 +67,7 @@ class Trial:
     conditions: tuple[str, ...] = (CLEAN,)
     tuned: bool = False
     optional: bool = field(default=False, compare=False)
+    teacher: "Trial | None" = None
 
     @property
     def key(self) -> tuple[str, int | None, str]:
@@ -81,9 +83,14 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainJob(Job):
-    """A trial whose data and weights are known; `dataset` is the name that its results carry.
+    """A trial whose data and weights are known.
 
-    Of a search job `held_out` images of the subset are not trained on but judge it; None where val does.
+    Attributes:
+        dataset: the name that its results carry.
+        held_out: of a search job, how many images of the subset are not trained on but judge it; None where
+            val does.
+        teacher: whose outputs it learns from; of a search job one that was trained on the same images.
+        students: planned jobs that learn from it.
     """
 
     kind = "train"
@@ -92,6 +99,8 @@ class TrainJob(Job):
     train_images: int
     classes: int
     held_out: int | None = None
+    teacher: "TrainJob | None" = None
+    students: "tuple[TrainJob, ...]" = ()
 
     @property
     def where(self) -> str:

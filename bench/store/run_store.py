@@ -140,16 +140,16 @@ class RunStore(Unfinished, Artefacts, Labels):
         return self.result(run) is not None
 
     def has(self, job: Job) -> bool:
-        """Whether the result of a job is there; of a training also its weights, while they are needed."""
+        """Whether the result of a job is there; of a training also its weights, while they are needed: to be
+        evaluated, or to teach."""
         if isinstance(job, EvaluateJob):
             return self.result(job.training.id, job.condition) is not None
-        if isinstance(job, TrainJob) and job.purpose == "search":
-            return self.search(job.id) is not None
         if isinstance(job, TrainJob):
-            trial = self.trial(job.id)
-            if trial is None or trial.outcome == "diverged" or self.files(job.id).weights.exists():
+            trial = self.trained(job)
+            if trial is None or trial.outcome == "diverged" or self.files_of(job).weights.exists():
                 return trial is not None
-            return all(self.has(one) for one in evaluations(job))
+            evaluated = [] if job.purpose == "search" else evaluations(job)
+            return all(map(self.has, [*evaluated, *job.students]))
         return self.profile(job.id) is not None
 
     def has_profile(self, run: str) -> bool:

@@ -14,7 +14,8 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
     """Remove what nothing needs, and yield each file with its size in bytes:
 
     - what only an unfinished job needs, of jobs that are done, and of those that no suite lists;
-    - weights of trials that diverged, that no suite lists, or that are evaluated and whose suites keep none;
+    - weights of trials that diverged, that no suite lists, or that are evaluated and whose suites keep none,
+      unless a student that is not done learns from them;
     - weights of search jobs.
 
     Jobs that a process has in hand are passed over.
@@ -38,6 +39,10 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
             conditions = {one for entry in entries for one in suite.conditions_of(entry)}
             asked.setdefault(run, set()).update(conditions | {CLEAN})
             keeping |= {run} if suite.keep_weights else set()
+    for suite in suites.values():
+        for run, entries in suite.runs.items():
+            if not all(store.result(run, condition) for condition in asked[run]):
+                keeping |= {entry.teacher for entry in entries if entry.teacher}
     for run in store.names("runs"):
         with store.claim(run) as mine:
             if mine:

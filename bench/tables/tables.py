@@ -101,12 +101,20 @@ ACCURACY = {
     "commit": "str",
     "started": "str",
     "finished": "str",
+    "class_top1": "float64",
+    "distillation_top1": "float64",
+    "teacher": "str",
+    "teacher_images_seen": "Int64",
+    "teacher_forward_flops": "Int64",
     **dict.fromkeys(added_metrics(), "float64"),
 }
 """Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the
 accuracies of the majority class and of the nearest neighbour on the clean test images; `class_mean_top1` is
 that of the nearest class mean on the features that a trial reads, if it reads frozen ones; `not_trained` says
-why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`)."""
+why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`).
+`class_top1` and `distillation_top1` are the accuracies of the two heads of a network with a distillation
+token; `teacher` is the run that a trial learned from, `teacher_images_seen` on how many images that was
+trained, and `teacher_forward_flops` what its outputs for the images of the trial cost."""
 
 HISTORY = {
     "run": "str",
@@ -260,12 +268,24 @@ def _measured(
         "images_per_class": data.train_images / data.classes,
         "lr": (record.identity.recipe.get("optimizer") or {}).get("lr"),
         "torch": record.versions.get("torch"),
+        **_teacher(record),
         **metrics_of(record, data.key in purged),
     }
 
 
 def _first(parts: Iterable[Any], name: str) -> Any:
     return next((getattr(part, name) for part in parts if hasattr(part, name)), None)
+
+
+def _teacher(record: "Result") -> dict[str, Any]:
+    """What the trial's teacher is and cost."""
+    facts = record.details.get("teacher", {})
+    flops, images = facts.get("flops_per_image"), record.images_seen
+    return {
+        "teacher": record.identity.teacher,
+        "teacher_images_seen": facts.get("images_seen"),
+        "teacher_forward_flops": None if flops is None or images is None else flops * images,
+    }
 
 
 def _against_baselines(record: "Result", training: Training) -> dict[str, Any]:

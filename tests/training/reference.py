@@ -54,8 +54,14 @@ def plain_loop(
     seed: int,
     precision: str,
     reshuffle: bool = True,
+    teacher: nn.Module | None = None,
+    teacher_mean: tuple = (),
+    teacher_std: tuple = (),
 ) -> dict[str, torch.Tensor]:
-    """Train `network` in place for the epochs of the recipe; returns the weights that count."""
+    """Train `network` in place for the epochs of the recipe; returns the weights that count.
+
+    With a teacher it has two heads, and the second is trained on the class that the teacher gives.
+    """
     n, batch = len(train.images), recipe.budget.batch_size
     per_epoch = n // batch
     total = recipe.budget.epochs * per_epoch
@@ -81,7 +87,16 @@ def plain_loop(
             network.train()
             with torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext():
                 logits = network(images)
-            loss = -(targets * F.log_softmax(logits.float(), 1)).sum(1).mean()
+            if teacher is None:
+                loss = -(targets * F.log_softmax(logits.float(), 1)).sum(1).mean()
+            else:
+                means, stds = (torch.tensor(x).view(3, 1, 1) for x in (teacher_mean, teacher_std))
+                teacher.eval()
+                with torch.no_grad():
+                    taught = teacher((images * std + mean - means) / stds).argmax(1)
+                share = recipe.distill.weight
+                loss = -(1 - share) * (targets * F.log_softmax(logits[0], 1)).sum(1).mean()
+                loss = loss - share * F.log_softmax(logits[1], 1)[range(batch), taught].mean()
             for parameter in network.parameters():
                 parameter.grad = None
             loss.backward()

@@ -28,6 +28,7 @@ from bench.training.observer import Silent
 
 SIZE, SHOTS = 16, 3
 TRAINED = [name for name in recipe_names() if not (load_recipe(name).probe or load_recipe(name).distill)]
+TOKEN = "vit_micro_distilled_patch4_32"
 MODELS = {"vit": "vit_digits", "resnet": "resnet_digits"}
 
 
@@ -234,3 +235,52 @@ def test_every_epoch_has_an_order_of_its_own(usual):
     rounding = 0.05 * resolved.trial.recipe.training[1].lr  # as above
     assert difference(plain_weights(resolved), weights) < rounding
     assert difference(plain_weights(resolved, reshuffle=False), weights) > 1e-4
+
+
+def test_a_student_is_a_plain_loop_of_torch_and_timm(tmp_path, run):
+    """The teacher's weights are those that its own trial stored."""
+    mean, std = (0.4, 0.5, 0.6), (0.3, 0.2, 0.25)
+    path = tmp_path / "taught.toml"
+    path.write_text(f"""
+title = "taught"
+description = "for tests"
+[models]
+student = {{ model = "{TOKEN}", recipe = "deit", set = {{ "distill.teacher" = "resnet" }} }}
+resnet = {{ model = "resnet_digits", set = {{ "augment.mean" = {list(mean)}, "augment.std" = {list(std)} }} }}
+[[comparison]]
+name = "digits"
+dataset = "digits"
+contestants = ["student", "resnet"]
+recipe = "vit-strong-aug"
+shots = [{SHOTS}]
+replicates = 2
+input_size = {SIZE}
+set = {{ "budget.epochs" = 2, "budget.batch_size" = 8 }}
+""")
+    store, outcomes = run(path, only=["student"])
+    job = next(one.job.training for one in outcomes if one.job.training.trial.replicate == 1)
+    card, recipe = find_card(TOKEN), job.trial.recipe
+    torch.manual_seed(1)
+    network = timm.create_model(
+        card.architecture, num_classes=10, img_size=SIZE, drop_path_rate=recipe.drop_path, **card.options
+    )
+    network.set_distilled_training(True)
+    teacher = plain_network("resnet", 1, 10, 0.0)
+    teacher.load_state_dict(load_file(store.files(job.teacher.id).weights))
+    expected = plain_loop(
+        network,
+        digits(drawn_subset(1)),
+        digits(np.arange(0)),
+        recipe,
+        input_size=SIZE,
+        mean=card.mean,
+        std=card.std,
+        outputs=10,
+        seed=1,
+        precision="fp32",
+        teacher=teacher,
+        teacher_mean=mean,
+        teacher_std=std,
+    )
+    tolerance = 0.05 * recipe.training[1].lr  # as above
+    assert difference(load_file(store.files(job.id).weights), expected) < tolerance

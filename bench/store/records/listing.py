@@ -42,7 +42,10 @@ class ComparisonEntry(Stored):
 
 
 class TrialEntry(Stored):
-    """A trial that a suite asks for; without an id where data or weights were not there."""
+    """A trial that a suite asks for; without an id where data or weights were not there.
+
+    `teacher` is the id of the trial that it learns from.
+    """
 
     id: Id | None
     comparison: str
@@ -51,6 +54,7 @@ class TrialEntry(Stored):
     replicate: Count
     draw_seed: Count | None
     seed: Count | None
+    teacher: Id | None = None
 
 
 class TriedEntry(Stored):

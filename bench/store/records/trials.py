@@ -28,6 +28,7 @@ class Identity(Stored):
     weights: str | None = None
     dataset: str | None = None
     split_id: str | None = None
+    teacher: Id | None = None
 
 
 class TrialModel(Stored):
