@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from bench.errors import InputError
 from bench.planning.plan import Resolver, plan, trials_of
+from bench.planning.stage import Stage
 from bench.running.engines.in_process import InProcess
 from bench.running.runner import run_suite
 from bench.running.workspace import Workspace
@@ -330,3 +331,35 @@ def test_a_student_agrees_with_its_teacher_more_than_its_untaught_twin_does(fold
     assert store.result(jobs["resnet"].id).top1 > 0.7
     taught, alone = ((predicted[key] == predicted["resnet"]).mean() for key in ("deit", "vit"))
     assert taught > alone + 0.03
+
+
+def test_a_tuned_student_learns_from_a_teacher_that_saw_what_it_may_see(folder):
+    """Its search has as many jobs as that of others, and teachers trained on the same images; its trials have
+    the teacher with the values chosen for it."""
+    changes = (
+        ('recipe = "scratch"\nshots', 'recipe = "scratch"\nprotocol = "tuned"\nshots'),
+        (
+            "shots = [3]",
+            'shots = [6]\nsearch = { space = { "optimizer.lr" = [1e-4, 1e-3] }, folds = 3, held_out = 40 }',
+        ),
+        ('"deit", "vit", "resnet"', '"deit", "resnet"'),
+    )
+    store, outcomes = run(folder, *changes)
+    assert {status for _, _, status, _ in outcomes} == {"finished"}
+    stage = Stage(
+        suite(folder, *changes), trials_of(suite(folder, *changes)), workspace(folder).resolver, store
+    )
+    searches = {key: tuning for (_, key, _), tuning in stage.tunings.by_subset.items()}
+    assert {key: len(tuning.jobs) for key, tuning in searches.items()} == {"deit": 4, "resnet": 4}
+    chosen = dict(searches["resnet"].choice.values)["optimizer.lr"]
+    by_id = {job.id: job for job in searches["resnet"].jobs}
+    for job in searches["deit"].jobs:
+        teacher = by_id[job.needs[0]]  # no job beside those of its own search
+        assert teacher.identity["search"] == job.identity["search"]
+        assert teacher.trial.recipe.training[1].lr == chosen
+        assert store.search(job.id).details["teacher"]["run"] == teacher.id
+        assert not store.files_of(teacher).weights.exists()
+    assert len(store.names("searches")) == 8
+    trials = {job.trial.contestant: job for job in stage.trials}
+    assert trials["deit"].teacher.id == trials["resnet"].id
+    assert trials["resnet"].trial.recipe.training[1].lr == chosen

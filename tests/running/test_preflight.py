@@ -20,11 +20,11 @@ def test_an_input_that_a_network_refuses_is_one_line(model, size, reason):
         model=model,
         weights="none",
         input_size=size,
-        recipe=SimpleNamespace(drop_path=0.0),
+        recipe=SimpleNamespace(drop_path=0.0, distill=None),
         suite="mine",
         comparison="all",
         conditions=("clean",),
     )
-    resolved = SimpleNamespace(trial=trial, classes=10)
+    resolved = SimpleNamespace(trial=trial, classes=10, teacher=None)
     with pytest.raises(InputError, match=f"mine: all: {model} takes no input of {size} px .*{reason}"):
         check_networks([resolved], SimpleNamespace(weights=lambda trial: (card, weights)))
