@@ -7,10 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.errors import InputError
+from bench.errors import InputError, StoreError
 from bench.planning.plan import Resolver, plan, trials_of
 from bench.planning.stage import Stage
 from bench.running.engines.in_process import InProcess
+from bench.running.estimate import Estimator
+from bench.running.reproduce import reproduce
 from bench.running.runner import run_suite
 from bench.running.workspace import Workspace
 from bench.spec.job import EvaluateJob, TrainJob
@@ -363,3 +365,29 @@ def test_a_tuned_student_learns_from_a_teacher_that_saw_what_it_may_see(folder):
     trials = {job.trial.contestant: job for job in stage.trials}
     assert trials["deit"].teacher.id == trials["resnet"].id
     assert trials["resnet"].trial.recipe.training[1].lr == chosen
+
+
+def test_a_student_is_reproduced_with_its_teacher(folder):
+    store, _ = run(folder, only=["deit"])
+    jobs = trained(folder)
+    record = store.result(jobs["deit"].id)
+    agreed = reproduce(store, record, workspace(folder), Silent(), tolerance=0.0)
+    assert agreed.verdict == "identical"
+    store.record_of("runs", jobs["resnet"].id).unlink()
+    with pytest.raises(StoreError, match="the record of its teacher"):
+        reproduce(RunStore(store.root), record, workspace(folder), Silent(), tolerance=0.0)
+
+
+def test_the_time_of_a_student_is_that_of_two_networks(folder, monkeypatch):
+    """By calibrated rates: a third of a forward pass of the teacher beside each pass of the student."""
+    jobs = trained(folder)
+    monkeypatch.setattr(
+        Estimator,
+        "_calibrate",
+        lambda self, job, *, train: {("deit", True): 1.0, ("vit", True): 1.0, ("resnet", False): 6.0}[
+            job.trial.contestant, train
+        ],
+    )
+    estimator = Estimator(RunStore(folder / "store"), "cpu", workspace(folder).resolver.dataset)
+    alone, taught = (estimator.seconds(jobs[key]) for key in ("vit", "deit"))
+    assert taught == pytest.approx(3 * alone, rel=0.01)
