@@ -277,7 +277,7 @@ def measure(model: str, work: Path, data_dir: Path | None) -> dict[str, float | 
         width, height = LARGE if large else (size, size)
         data, jpeg = images_of(folder, width, height, count), f"{width} x {height} px, made on the spot"
     light = Trials(work, f"{model}-light", "scratch", model, data)
-    heavy = None if large else Trials(work, f"{model}-heavy", "strong-scratch", model, data)
+    heavy = None if large else Trials(work, f"{model}-heavy", "vit-strong-aug", model, data)
     light.next()  # builds the cache
     tutorial = Tutorial(model, data)
     rates: dict[str, list[float]] = {"bare": [], "trial": [], "tutorial": [], "heavy": []}

@@ -77,7 +77,7 @@ def test_words_do_not_change_ids(resolved, change):
         ("input_size = 16", 'input_size = 16\nprecision = "bf16"'),
         ("input_size = 16", 'input_size = 16\nset = { "budget.epochs" = 3 }'),
         ("input_size = 16", 'input_size = 16\nset = { "augment.flip" = false }'),
-        ('recipe = "scratch"', 'recipe = "strong-scratch"'),
+        ('recipe = "scratch"', 'recipe = "vit-strong-aug"'),
     ],
 )
 def test_what_can_change_a_number_changes_every_id(resolved, change):
@@ -166,7 +166,7 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
     text = SUITE + 'contrasts = [["a", "b"]]\nexploratory = [["a", "c"]]\n'
     text = text.replace('"b"]\nrecipe', '"b", "c"]\nrecipe')
     text = text.replace(
-        "[[comparison]]", 'c = { model = "vit_digits", recipe = "strong-scratch" }\n[[comparison]]'
+        "[[comparison]]", 'c = { model = "vit_digits", recipe = "vit-strong-aug" }\n[[comparison]]'
     )
 
     def lines(text):
@@ -175,7 +175,7 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
         resolver = Resolver(tmp_path, tmp_path / "weights", None)
         return unmatched_pairs(suite, resolver.resolve_all(trials_of(suite)), store, None)
 
-    recipes = "c: a against c: unmatched recipe: scratch against strong-scratch"
+    recipes = "c: a against c: unmatched recipe: scratch against vit-strong-aug"
     assert lines(text) == [recipes]
     pretrained = text.replace('"resnet_digits" }', '"resnet18", weights = "card" }')
     assert lines(pretrained)[0].startswith("c: a against b: unmatched pretraining: none against ")
@@ -199,7 +199,7 @@ def test_plan_says_that_two_probes_read_features_of_unequal_width(real_data):
     store = RunStore(Path("nowhere"))
     lines = unmatched_pairs(suite, found, store, Estimator(store, "cpu", resolver.dataset))
     probed = {line.split(":")[0] for line in lines if "unmatched feature width: 192 against 1280" in line}
-    assert probed == {"flowers-probe", "cifar100-probe"}
+    assert probed == {"flowers-probe", "flowers-knn", "cifar100-probe"}
 
 
 def test_parts_of_a_plan_that_are_one_trial_are_listed_once(resolved):

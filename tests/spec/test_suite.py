@@ -15,7 +15,7 @@ title = "t"
 description = "d"
 [models]
 a = { model = "vit_digits" }
-b = { model = "resnet_digits", recipe = "strong-scratch" }
+b = { model = "resnet_digits", recipe = "vit-strong-aug" }
 [[comparison]]
 name = "c"
 dataset = "digits"
