@@ -1,11 +1,14 @@
 """Suites and recipes from their files, and what is said of a wrong one."""
 
+import re
+import textwrap
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from bench.errors import InputError
+from bench.planning.plan import trials_of
 from bench.spec.overrides import override
 from bench.spec.recipe import Budget, load_recipe, recipe_names
 from bench.spec.suite import load_suite, suite_names
@@ -270,3 +273,14 @@ def test_replicates_are_a_number_or_as_many_as_decide(tmp_path):
     assert table.replicates.looks == (3, 5, 8, 12, 18, 20)
     assert table.model_dump()["replicates"] == {"start": 3, "until": "decided", "max": 20}
     assert comparison('{ until = "decided", max = 3 }') == comparison(3)
+
+
+def test_the_suite_in_the_readme_is_one(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"\n((?:    .*\n|\n)+)", readme[readme.index("## Tuned") :])[1]
+    (tmp_path / "mine.toml").write_text('title = "t"\ndescription = "d"\n' + textwrap.dedent(block))
+    suite = load_suite(str(tmp_path / "mine.toml"))
+    trials = trials_of(suite)
+    assert {trial.contestant for trial in trials} == {"vit", "deit", "resnet"}
+    assert all(trial.tuned for trial in trials)
+    assert next(trial for trial in trials if trial.contestant == "deit").teacher.contestant == "resnet"
