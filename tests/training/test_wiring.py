@@ -27,7 +27,7 @@ from bench.training.inputs import Inputs
 from bench.training.observer import Silent
 
 SIZE, SHOTS = 16, 3
-TRAINED = [name for name in recipe_names() if not (load_recipe(name).probe or load_recipe(name).distill)]
+TRAINED = [n for n in recipe_names() if not (load_recipe(n).frozen or load_recipe(n).distill)]
 TOKEN = "vit_micro_distilled_patch4_32"
 MODELS = {"vit": "vit_digits", "resnet": "resnet_digits"}
 
