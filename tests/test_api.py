@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.figure import Figure
+from scipy.stats import ttest_1samp
+from sklearn.neighbors import NearestCentroid
 from small_store import write_store
 
 import vcbench
+from bench.data import open_dataset
 from bench.errors import InputError, StoreError
 
 ROOT = Path(__file__).parent.parent
@@ -168,3 +173,112 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_call_goes_on(tmp_path):
         process.kill()
     assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in err and out == ""
     assert list(tmp_path.glob("r/runs/*/checkpoint*")) and not list(tmp_path.glob("r/runs/*/record.json"))
+
+
+THREE = SUITE | {"comparison": [SUITE["comparison"][0] | {"replicates": 3, "set": {"budget.min_steps": 800}}]}
+TWICE = """
+import vcbench
+try:
+    vcbench.run({suite!r}, "r", device="cpu")
+except KeyboardInterrupt:
+    print("interrupted")
+print(len(vcbench.run({suite!r}, "r", device="cpu").accuracy))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="sends a real SIGINT")
+def test_an_interrupted_run_goes_on_in_the_same_process(tmp_path):
+    process = python(TWICE.format(suite=THREE), tmp_path)
+    try:
+        while process.poll() is None and not list(tmp_path.glob("r/evaluations/*/record.json")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("r/evaluations/*/record.json")}
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert out.split() == ["interrupted", "3"], err
+    assert len(first) == 1 and all(path.stat().st_mtime_ns == written for path, written in first.items())
+
+
+def test_the_tables_of_what_was_not_done_are_empty(store):
+    results = vcbench.open(store)
+    assert len(results.search) == len(results.robustness) == 0
+    assert {"contestant", "chosen"} <= set(results.search) and "top1" in results.robustness
+
+
+def test_a_notebook_shows_the_accuracies_and_writes_the_report(store, tmp_path):
+    results = vcbench.open(store)
+    rows = [re.findall("<td>(.*?)</td>", row) for row in results._repr_html_().split("<tr>")]
+    assert sorted(filter(None, rows)) == [
+        ["50.0", "50.0"],
+        ["75.0", "75.0"],
+    ]
+    assert results.report(tmp_path / "report").read_text(encoding="utf-8").startswith("<!doctype html")
+
+
+def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:
+    digits = open_dataset("digits", None, "data")
+    where = digits.splits[split]
+    return np.stack([digits.read(int(i)).transpose(2, 0, 1).ravel() for i in where]) / 255, digits.labels[
+        where
+    ]
+
+
+@pytest.fixture
+def centroids():
+    """A network that classifies by the nearest class mean, and the same by scikit-learn."""
+    images, labels = pixels("train")
+    reference = NearestCentroid().fit(images, labels)
+    network = torch.nn.Flatten()
+    means = torch.tensor(reference.centroids_, dtype=torch.float32)
+    return lambda batch: -torch.cdist(network(batch), means), reference
+
+
+def test_an_own_network_is_compared_image_by_image(tmp_path, centroids):
+    results = vcbench.run(SUITE, tmp_path / "r", device="cpu")
+    network, reference = centroids
+    score = vcbench.evaluate(network, dataset="digits", name="means", results=results)
+    images, labels = pixels("test")
+    right = reference.predict(images) == labels
+    assert score.top1 == pytest.approx(right.mean()) and "means reaches" in score.text
+    (row,) = score.against.to_dict("records")
+    assert row["top1"] == pytest.approx(results.accuracy["top1"][0]) and row["runs"] == 1
+    (predictions,) = (tmp_path / "r").glob("evaluations/*/predictions.parquet")
+    theirs = pd.read_parquet(predictions)["predicted"].to_numpy() == labels
+    low, high = ttest_1samp(right.astype(float) - theirs, 0).confidence_interval(0.95)
+    assert (row["difference"], row["low"], row["high"]) == pytest.approx(
+        (right.mean() - theirs.mean(), low, high)
+    )
+    assert list(vcbench.open(tmp_path / "r").tables["brought"]["name"]) == ["means"]
+    assert "<table" in score._repr_html_()
+    again = vcbench.evaluate(network, dataset="digits", name="means", results=tmp_path / "r")
+    assert again.top1 == score.top1
+    with pytest.raises(InputError, match="holds other predictions"):
+        vcbench.evaluate(
+            lambda batch: -network(batch)[:, :10], dataset="digits", name="means", results=results
+        )
+
+
+def test_a_module_predicts_in_eval_mode_and_is_left_as_it_was(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(192), torch.nn.Linear(192, 10))
+    net[1].eval()
+    score = vcbench.evaluate(net, dataset="digits", results=tmp_path / "r")
+    assert net.training and net[2].training and not net[1].training
+    assert int(net[1].num_batches_tracked) == 0 and len(score.against) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "transform", "told"),
+    [
+        (lambda batch: batch.flatten(1)[:, :7], None, r"gives \(64, 7\) .* logits \(64, 10\)"),
+        (lambda batch: batch.flatten(1)[:, :10] / 0, None, "not finite, first for test image 0"),
+        (lambda batch: None, None, "gives NoneType"),
+        (None, np.asarray, "transform gives ndarray"),
+        (None, lambda image: torch.zeros(3, 8, 8 + image.getpixel((4, 4))[0] % 2), "make.* them equal"),
+    ],
+)
+def test_a_wrong_model_or_transform_is_told(tmp_path, model, transform, told):
+    with pytest.raises(InputError, match=told):
+        vcbench.evaluate(model, transform, dataset="digits", results=tmp_path / "r")
+    assert not (tmp_path / "r/brought").exists()

@@ -5,6 +5,7 @@
     results = vcbench.run("quick")
     results.accuracy.groupby(["model", "train_images"])["top1"].mean()
     results.plot("data_efficiency")
+    vcbench.evaluate(my_network, my_transform, dataset="digits", results=results)
 
 The functions of the command line stand behind it, so that both write and read the same run stores. Importing
 it imports neither PyTorch nor pandas.
@@ -22,9 +23,10 @@ from bench import __version__
 from vcbench.results import Results
 
 if TYPE_CHECKING:
+    from bench.exchange.evaluate import Network, Score, Transform
     from bench.spec.suite import Suite
 
-__all__ = ["Results", "__version__", "load_suite", "open", "run"]
+__all__ = ["Results", "__version__", "evaluate", "load_suite", "open", "run"]
 
 
 def load_suite(
@@ -89,7 +91,8 @@ def run(
             memory. With several, a script needs `if __name__ == "__main__":`, as it always does with
             multiprocessing.
         budget: when to stop cleanly, such as "90s", "30m" or "1h30m".
-        progress: whether to show bars; None shows them on a terminal.
+        progress: whether to show bars; None shows them on a terminal and in a notebook. A notebook needs
+            ipywidgets for bars, and shows a line a trial without it.
 
     Returns:
         The store, with this suite as the one that is plotted. Trials that could not be run are warned of and
@@ -128,7 +131,7 @@ def run(
                 engine=None,
                 stop=stop,
                 warn=_warn,
-                quiet=not (sys.stderr.isatty() if progress is None else progress),
+                quiet=not (_is_watched() if progress is None else progress),
             )
     except Ended:
         if stop.interrupted:
@@ -158,6 +161,65 @@ def open(results: str | Path = "results", suite: str | None = None) -> Results:
     from bench.cli.common import existing_store
 
     return Results(existing_store(Path(results)), suite)
+
+
+def evaluate(
+    model: "Network",
+    transform: "Transform | None" = None,
+    *,
+    dataset: str,
+    split_id: str | None = None,
+    name: str = "mine",
+    results: str | Path | Results = "results",
+    data_dir: str | Path | None = None,
+    batch_size: int = 64,
+) -> "Score":
+    """Score a network of your own on a test split, and compare it with the stored runs, image by image.
+
+    Its predictions are kept in the run store, as `vcbench score` keeps those of a file, so that reports show
+    it. This is a look at the test split: choose your network before it.
+
+    Args:
+        model: any `nn.Module` or function, float (batch, channels, h, w) to logits (batch, classes), the
+            classes in the order of `vcbench data list`.
+        transform: a PIL image to a tensor (channels, h, w); None gives RGB in 0..1 in the size of the image.
+        dataset: its name, or "folder:PATH".
+        split_id: which division of the images; None is the dataset's default.
+        name: what to call the network.
+        results: the run store, or what `vcbench.open` gave.
+        data_dir: where datasets lie; None is $VCBENCH_DATA, else data/.
+        batch_size: images at once.
+
+    Returns:
+        Its `top1`, `metrics`, a sentence to cite (`text`), and `against`, a DataFrame with a row a stored
+        model on the same test images: the difference and its 95 % interval.
+
+    Raises:
+        InputError: images or logits of the wrong shape; no such dataset; the store has other predictions of
+            this name.
+        DataError: the images are not there or damaged.
+        StoreError: the store cannot be written.
+
+    Example:
+        >>> score = vcbench.evaluate(network, transform, dataset="flowers102", name="my-resnet")
+        >>> score.against[["title", "shots", "top1", "difference", "low", "high"]]
+    """
+    from bench.cli.common import data_folder
+    from bench.data import open_dataset
+    from bench.exchange.evaluate import evaluate as score
+    from bench.store.run_store import RunStore
+
+    store = RunStore(results.path if isinstance(results, Results) else Path(results))
+    folder = data_folder(None if data_dir is None else Path(data_dir))
+    opened = open_dataset(dataset, split_id, folder, store=store.root)
+    return score(model, transform, opened, store, name, batch_size)
+
+
+def _is_watched() -> bool:
+    """Whether somebody sees what is written to standard error: on a terminal or in a notebook."""
+    from bench.cli.progress import in_notebook
+
+    return sys.stderr.isatty() or in_notebook()
 
 
 def _file_of(suite: Any) -> Path | None:

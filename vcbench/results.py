@@ -154,6 +154,31 @@ class Results:
         """
         return self.tables["history"]
 
+    @property
+    def search(self) -> "pd.DataFrame":
+        """One row a combination of recipe values that was tried for a model and subset: `values`, `val_top1`,
+        `chosen`, ...
+
+        Example:
+            >>> results.search.query("chosen")[["contestant", "shots", "values"]]
+        """
+        from bench.analysis.search import SEARCH
+        from bench.frames import frame
+
+        return self.tables.get("search", frame([], SEARCH))
+
+    @property
+    def robustness(self) -> "pd.DataFrame":
+        """One row a model, subset and condition, over all levels of the condition: `clean_top1`, `top1`, ...
+
+        Example:
+            >>> results.robustness.pivot_table("top1", "condition", "contestant")
+        """
+        from bench.analysis.robustness import ROBUSTNESS
+        from bench.frames import frame
+
+        return self.tables.get("robustness", frame([], ROBUSTNESS))
+
     def plot(self, name: str, which: str | None = None) -> "Figure":
         """A figure of the suite's report, drawn anew.
 
@@ -172,15 +197,57 @@ class Results:
             >>> figure = vcbench.open("results/published", "cpu").plot("data_efficiency", "flowers-probe")
             >>> figure.savefig("data_efficiency.pdf")
         """
-        from bench.errors import InputError
         from bench.report.plots import draw
+
+        return draw(self._store, self._one_suite(), name, which)
+
+    def report(self, folder: str | Path) -> Path:
+        """Write the suite's report, as `vcbench report` does; needs neither data nor PyTorch.
+
+        Returns:
+            The page, folder/index.html.
+
+        Raises:
+            InputError: the store has several suites and none was named.
+            StoreError: the folder cannot be written.
+
+        Example:
+            >>> results.report("reports/mine")
+        """
+        from bench.report.render import render
+
+        render(self._store, self._one_suite(), Path(folder))
+        return Path(folder) / "index.html"
+
+    def _one_suite(self) -> str:
+        """The suite that is plotted and reported.
+
+        Raises:
+            InputError: there are several and none was named.
+        """
+        from bench.errors import InputError
 
         if self.suite is None:
             raise InputError(
                 f"{self.path}: name the suite, as in vcbench.open({str(self.path)!r}, "
                 f"{(self.suites or ['quick'])[0]!r}) (it has {', '.join(self.suites) or 'none yet'})"
             )
-        return draw(self._store, self.suite, name, which)
+        return self.suite
+
+    def _repr_html_(self) -> str:
+        """For a notebook: mean top-1 accuracy in % of each model at each number of images per class."""
+        from markupsafe import escape
+
+        if self.suite is None:
+            return f"<code>{escape(repr(self))}</code>"
+        own = self.accuracy.query("suite == @self.suite and condition == 'clean'")
+        size = own["shots"].astype("string").fillna("all")
+        order = own.assign(size=size).sort_values("images_per_class")["size"].unique()
+        rows = [own[name].rename(name) for name in ("comparison", "title")]
+        table = (100 * own["top1"]).groupby([*rows, size.rename("images per class")]).mean().unstack()
+        title = escape(self._store.suites()[self.suite].title)
+        body = table.reindex(columns=order).to_html(float_format="{:.1f}".format, na_rep="")
+        return f"<p><b>{title}</b>: top-1 accuracy in %, by images per class</p>{body}"
 
     def __repr__(self) -> str:
         named = "" if self.suite is None else f", suite={self.suite!r}"

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
@@ -96,6 +97,17 @@ def _forget_terminal() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def in_notebook() -> bool:
+    """Whether this runs in a Jupyter notebook."""
+    return Console().is_jupyter
+
+
+def _console(**options: Any) -> Console:
+    """Standard error; in a notebook bars are widgets, and without those there are lines alone."""
+    widgets = in_notebook() and find_spec("ipywidgets") is not None
+    return Console(stderr=True, force_jupyter=widgets, **options)
+
+
 class TrialBar:
     """Follows one trial and draws its bar."""
 
@@ -129,7 +141,7 @@ class SuiteBars:
     """A bar over the suite, one over each running trial, and a line for every trial that ends; or nothing."""
 
     def __init__(self, name: str, should_stop: Callable[[], bool], *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, quiet=quiet)
+        self.console = _console(highlight=False, quiet=quiet)
         self.bars = Progress(
             # Of a line that is too long for the terminal the end is cut off, never count or time.
             TextColumn("{task.description}", markup=False, table_column=_column(max_width=30)),
