@@ -54,7 +54,9 @@ class Stage:
         """How many replicates each cell gets now; all of the suite are judged, wanted or not."""
         from bench.analysis.undecided import replicates_asked
 
-        everything = resolver.offline().resolve_all(map(self.tunings.apply, trials_of(suite)))
+        offline = resolver.offline()
+        tunings = Tunings(suite, offline, self.store)
+        everything = offline.resolve_all(map(tunings.apply, trials_of(suite)))
         return replicates_asked(listing(suite, everything, ()), self.store)
 
     @cached_property

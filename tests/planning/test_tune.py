@@ -317,3 +317,18 @@ def test_trials_wait_for_the_choice_and_then_have_it(ran, tmp_path):
     for job in after.trials:
         assert {"optimizer.lr": lr_of(job)} == chosen[job.trial.contestant]
         assert store.has(job)
+
+
+def test_one_of_two_searched_comparisons_can_be_planned_alone(tmp_path):
+    block = SUITE[SUITE.index("[[comparison]]") :]
+    (tmp_path / "two.toml").write_text(
+        (SUITE + block.replace('name = "c"', 'name = "other"')).replace(
+            "replicates = 2", 'replicates = { start = 3, until = "decided", max = 4 }'
+        )
+    )
+    suite = load_suite(str(tmp_path / "two.toml"))
+    alone = [trial for trial in trials_of(suite) if trial.comparison == "other"]
+    store = RunStore(tmp_path / "store")
+    stage = Stage(suite, alone, Resolver(tmp_path, tmp_path, None), store)
+    assert {job.trial.comparison for job in stage.tunings.jobs} == {"other"}
+    assert len(stage.resolved) == 2 * 2 * 3
