@@ -1,4 +1,5 @@
-"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `lowest`.
+"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `lowest`,
+`trackers`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
@@ -59,6 +60,14 @@ def perf(session: nox.Session) -> None:
     install(session, "-e", ".[perf]")
     saved = ("--benchmark-autosave", "--benchmark-compare")
     session.run("python", "-m", "pytest", "tests/perf", "-m", "perf", *saved, *session.posargs)
+
+
+@nox.session
+def trackers(session: nox.Session) -> None:
+    """Write for TensorBoard, Weights & Biases, MLflow and Trackio, and read it with their own libraries."""
+    if session.venv_backend != "none":
+        session.install("-e", ".[test,tensorboard,wandb,mlflow,trackio]", silent=False)
+    session.run("python", "-m", "pytest", "tests/exchange/test_trackers.py", "-rs", *session.posargs)
 
 
 @nox.session

@@ -74,6 +74,7 @@ def run(
     jobs: int | Literal["auto"] = 1,
     budget: str | None = None,
     progress: bool | None = None,
+    track: str | None = None,
 ) -> Results:
     """Do what is missing of a suite in a run store, write its tables, and open the store.
 
@@ -93,6 +94,8 @@ def run(
         budget: when to stop cleanly, such as "90s", "30m" or "1h30m".
         progress: whether to show bars; None shows them on a terminal and in a notebook. A notebook needs
             ipywidgets for bars, and shows a line a trial without it.
+        track: "tensorboard", "wandb", "mlflow" or "trackio": each trial is written for it as it ends, offline
+            in the folder trackers/NAME of the store.
 
     Returns:
         The store, with this suite as the one that is plotted. Trials that could not be run are warned of and
@@ -132,6 +135,7 @@ def run(
                 stop=stop,
                 warn=_warn,
                 quiet=not (_is_watched() if progress is None else progress),
+                track=track,
             )
     except Ended:
         if stop.interrupted:

@@ -1,36 +1,88 @@
 """vcbench export: results for other tools."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.common import DEFAULT_RESULTS, Results, existing_store
 from bench.errors import InputError, did_you_mean
 
-FORMATS = ("parquet", "csv", "timm")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.store.run_store import RunStore
+
+FORMATS = ("parquet", "csv", "timm", "eval-results", "every-eval-ever")
 
 
 def export(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write to.")],
-    form: Annotated[str, typer.Option("--format", help="parquet, csv or timm.")] = "parquet",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="parquet, csv, timm, eval-results, every-eval-ever, or a tracker: tensorboard, wandb, "
+            "mlflow, trackio.",
+        ),
+    ] = "parquet",
     results: Results = DEFAULT_RESULTS,
+    hub_datasets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hub-dataset",
+            metavar="NAME=OWNER/NAME",
+            help="eval-results: which data set of the Hub stands for one of ours; once for each.",
+        ),
+    ] = None,
 ) -> None:
     """Write results for other tools.
 
     parquet and csv are the tables. timm has the columns of the CSV files in timm's results folder, as far as
-    there are values: one file a cell of a suite, and one of costs.
+    there are values: one file a cell of a suite, and one of costs. eval-results are the YAML files that
+    model repositories of the Hugging Face Hub hold in .eval_results; every-eval-ever is that project's JSON.
 
-    Example: vcbench export --format timm --out exported
+    A tracker gets every trial with learning curve, configuration, tags and metrics, grouped by cell, and a
+    report of every suite, all offline in DIR; trials that DIR has already are left alone. Its library is an
+    extra: pip install 'vcbench[tensorboard]'.
+
+    Example: vcbench export --format tensorboard --out exported
     """
-    from bench.exchange.export import export_tables, export_timm
     from bench.store.run_store import RunStore
 
-    if form not in FORMATS:
-        raise InputError(f"--format {form}: should be {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")
-    store = RunStore(existing_store(results))
-    written = export_timm(store, out) if form == "timm" else export_tables(store, form, out)
+    write = _writer(form, hub_datasets or [])
+    written = write(RunStore(existing_store(results)), out)
     if not written:
-        raise InputError(f"{results}: nothing here to export as {form}")
-    for path in written:
-        print(path)
+        raise InputError(f"{results}: nothing here to export as {form}, or nothing new")
+    for one in written:
+        print(one)
+
+
+def _writer(form: str, hub_datasets: list[str]) -> "Callable[[RunStore, Path], list[Path] | list[str]]":
+    """What writes a store in a form to a folder, and returns what it wrote."""
+    from bench.exchange.eval_results import export_every_eval_ever, export_hub
+    from bench.exchange.export import export_tables, export_timm
+    from bench.exchange.trackers import export_runs, tracker_names
+
+    if form in tracker_names():
+        return lambda store, out: export_runs(store, form, out)
+    known = (*FORMATS, *tracker_names())
+    if form not in known:
+        raise InputError(f"--format {form}: should be {', '.join(known)}{did_you_mean(form, known)}")
+    if hub_datasets and form != "eval-results":
+        raise InputError(f"--hub-dataset {hub_datasets[0]}: only --format eval-results names data sets")
+    if form == "eval-results":
+        datasets = dict(_pair(text) for text in hub_datasets)
+        return lambda store, out: export_hub(store, out, datasets)
+    if form == "every-eval-ever":
+        return export_every_eval_ever
+    if form == "timm":
+        return export_timm
+    return lambda store, out: export_tables(store, form, out)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, theirs = text.partition("=")
+    if not name or theirs.count("/") != 1:
+        raise InputError(f"--hub-dataset {text}: should be NAME=OWNER/NAME, as in digits=me/digits")
+    return name, theirs

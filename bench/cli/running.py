@@ -10,6 +10,7 @@ from bench.cli.progress import Stop, SuiteBars
 from bench.spec.suite import Suite
 
 if TYPE_CHECKING:
+    from bench.running.attempt import Outcome
     from bench.running.engines import Jobs
     from bench.spec.job import Trial
 
@@ -29,6 +30,7 @@ def run_and_tabulate(
     stop: Stop,
     warn: Callable[[str], None],
     quiet: bool = False,
+    track: str | None = None,
 ) -> Counter[str]:
     """Do what is missing of a suite, then write the tables; returns how many trials ended how.
 
@@ -40,17 +42,20 @@ def run_and_tabulate(
         stop: ends the run early; what is done is kept.
         warn: called with each line that should not be missed.
         quiet: show no bars.
+        track: a tracker that gets every trial as it ends, in the store's folder trackers/NAME.
 
     Raises:
         BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
         Ended: asked to stop before the first trial.
     """
+    from bench.exchange.trackers import open_tracker, write_new
     from bench.planning.plan import Resolver
     from bench.running.engines import choose_engine
     from bench.running.runner import chosen, refuse_other_suite, run_suite
     from bench.running.workspace import Workspace
     from bench.store.run_store import RunStore
 
+    tracker = open_tracker(track, results / "trackers" / track) if track else None
     data = data_folder(data_dir)
     weights = weights_folder(weights_dir, data)
     if line := refuse_other_suite(suite, file, RunStore(results)):
@@ -76,6 +81,11 @@ def run_and_tabulate(
             bars.note(f"{suite.name}: {total - done} of {total} trials to do, {chosen_engine.description}")
         bars.began(done, total)
 
+    def ended(outcome: "Outcome") -> None:
+        bars.ended(outcome)
+        if tracker and outcome.ends_trial:
+            write_new(tracker, workspace.store, suite.name, outcome.job.training.id)
+
     try:
         counts = run_suite(
             suite,
@@ -86,12 +96,14 @@ def run_and_tabulate(
             follow=bars.follow,
             should_stop=stop,
             began=began,
-            ended=bars.ended,
+            ended=ended,
             log=bars.show,
             warn=warn,
             file=file,
         )
     finally:
         bars.bars.stop()
+    if tracker:
+        write_new(tracker, workspace.store, suite.name)  # also what was done before it was tracked
     write_tables(RunStore(results))
     return counts

@@ -58,6 +58,15 @@ def run(
             show_default=False,
         ),
     ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            "--track",
+            metavar="NAME",
+            help="Write each trial as it ends for tensorboard, wandb, mlflow or trackio, offline in "
+            "RESULTS/trackers/NAME.",
+        ),
+    ] = None,
 ) -> None:
     """Do what is missing of a suite, then write the tables. Run again, it goes on where it stopped.
 
@@ -86,6 +95,7 @@ def run(
                 engine=engine,
                 stop=stop,
                 warn=warn,
+                track=track,
             )
     except Ended:
         if stop.interrupted:
