@@ -15,7 +15,6 @@ from bench.errors import InputError, StoreError, did_you_mean, shortened
 
 if TYPE_CHECKING:
     from bench.running.engines import Jobs
-    from bench.store.records.listing import Listing
     from bench.store.run_store import RunStore
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
@@ -86,8 +85,8 @@ def suite_stem(suite: str) -> str:
     return Path(suite).stem if suite.endswith(".toml") else suite
 
 
-def stored_listing(store: "RunStore", suite: str, settings: Sequence[str] | None = None) -> "Listing":
-    """What a store holds of a suite, or of its variant with settings.
+def stored_suite(store: "RunStore", suite: str, settings: Sequence[str] | None = None) -> str:
+    """The name under which a store holds a suite, or its variant with settings.
 
     Raises:
         InputError: nothing, or a setting does not fit.
@@ -99,7 +98,7 @@ def stored_listing(store: "RunStore", suite: str, settings: Sequence[str] | None
     if name not in known:
         near = did_you_mean(name, known)
         raise InputError(f'{store.root}: nothing of a suite "{name}" was run here{near}')
-    return known[name]
+    return name
 
 
 def duration(text: str) -> float:

@@ -13,7 +13,7 @@ from bench.cli.common import (
     existing_store,
     print_columns,
     print_json,
-    stored_listing,
+    stored_suite,
 )
 from bench.errors import InputError
 
@@ -47,7 +47,7 @@ def power(
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
-    listing = stored_listing(store, suite, settings)
+    listing = store.suites()[stored_suite(store, suite, settings)]
     difference = listing.delta if delta is None else delta
     if not 0 < difference < 1:
         raise InputError(f"--delta {difference:g}: should be above 0 and below 1")

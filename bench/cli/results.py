@@ -13,7 +13,7 @@ from bench.cli.common import (
     SuiteName,
     data_folder,
     existing_store,
-    stored_listing,
+    stored_suite,
 )
 
 
@@ -60,7 +60,7 @@ def report(
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
-    name = stored_listing(store, suite, settings).suite
+    name = stored_suite(store, suite, settings)
     folder = out or Path("reports") / name
     pictures = None
     if with_images:

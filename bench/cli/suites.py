@@ -22,7 +22,7 @@ from bench.cli.common import (
     number_of_jobs,
     print_columns,
     print_json,
-    stored_listing,
+    stored_suite,
     warn,
     weights_folder,
 )
@@ -156,7 +156,7 @@ def status(
 
     store = RunStore(existing_store(results))
     listings = store.suites()
-    name = stored_listing(store, suite).suite if suite else None
+    name = stored_suite(store, suite) if suite else None
     done = {record.id for record in store.each_result()}
     rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:

@@ -210,7 +210,6 @@ def run_suite(
     counts, results = _do_jobs(next_stage, workspace, engine, follow, should_stop, ended)
     if not only or PROFILES in only:
         counts["measured"] = _measure(profiles, store, log, should_stop)
-    list_suite()
     store.check_there()
     lost = sorted(run for run in results if not (store.is_done(run) or store.search(run)))
     if lost or store.suite(suite.name) is None:
@@ -218,6 +217,7 @@ def run_suite(
         raise StoreError(
             f"{store.root}: {what} were removed while this ran; the same command makes them anew"
         )
+    list_suite()
     return counts
 
 
