@@ -15,6 +15,8 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["bench"]
 
+# Tests run one file a process: most compute on one thread. More processes would need too much memory.
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 # After Ctrl-C a run finishes its step and writes a checkpoint before it is ended by force.
 PATIENCE_S = 60
 
@@ -43,7 +45,7 @@ def report(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests: nox -s tests -- [OPTIONS of pytest]."""
     install(session, "-e", ".[test]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session
