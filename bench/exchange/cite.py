@@ -18,9 +18,8 @@ from bench.report.evidence import Evidence, gather
 from bench.report.manifest import read_manifest
 from bench.report.measured import headline_rows, trusted
 from bench.report.row_text import rate, row_notes
-from bench.report.sections.answer import largest_measured
 from bench.report.text import counted, percent, size_phrase
-from bench.report.verdicts import statement, trained_how, trained_on
+from bench.report.verdicts import largest_measured, statement, trained_how, trained_on
 from bench.report.writers.escape import latex
 from bench.report.writers.markdown import escape
 from bench.spec.suite import suite_argument

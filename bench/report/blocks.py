@@ -17,9 +17,10 @@ NAME = re.compile("[a-z0-9-]{1,240}")
 
 @dataclass(frozen=True)
 class Prose:
-    """A paragraph of plain text."""
+    """A paragraph of plain text; its first words, the `lead`, stand out."""
 
     text: str
+    lead: str = ""
     kind: ClassVar[str] = "prose"
 
 
@@ -200,24 +201,6 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One sentence of the answer: `verdict` in a word, `notes` that qualify it, and the `table` behind it."""
-
-    text: str
-    verdict: str
-    notes: tuple[str, ...]
-    table: str
-
-
-@dataclass(frozen=True)
-class Claims:
-    """The answer: sentences with their evidence."""
-
-    claims: tuple[Claim, ...]
-    kind: ClassVar[str] = "claims"
-
-
-@dataclass(frozen=True)
 class Chooser:
     """A form that answers from the measured rows; `data` is what its script reads."""
 
@@ -239,7 +222,7 @@ class Details:
         return cls(summary, tuple(flatten(content)))
 
 
-Block = Prose | Heading | Code | Table | Figure | Gallery | Claims | Chooser | Details
+Block = Prose | Heading | Code | Table | Figure | Gallery | Chooser | Details
 Flow = Block | str | None | Iterable["Flow"]
 """What a section is written from: blocks, text for paragraphs, and series of these; None is nothing."""
 

@@ -55,19 +55,21 @@ def renderer_of(drawing: Drawing) -> RendererAgg:
     return drawing.canvas.get_renderer()
 
 
-def room_for(labels: int, height: float) -> float:
-    """What axes `height` mm high lack, in mm, for this many labels of two lines to stand beside them."""
-    return max(0.0, 6.0 * labels - height)
+def room_for(labels: int, height: float, lines: int = LABEL_LINES) -> float:
+    """What axes `height` mm high lack, in mm, for this many labels of so many lines to stand beside them."""
+    return max(0.0, (0.8 + 2.6 * lines) * labels - height)
 
 
-def label_ends(drawing: Drawing, axes: Axes, labels: list[EndLabel]) -> None:
-    """Write the labels to the right of the axes, moved apart where they would overlap."""
+def label_ends(drawing: Drawing, axes: Axes, labels: list[EndLabel], lines: int = LABEL_LINES) -> None:
+    """Write the labels to the right of the axes, each on so many lines at most, moved apart where they would
+    overlap."""
     if not labels:
         return
     renderer = renderer_of(drawing)
     to_figure = drawing.transFigure.inverted()
     texts = [
-        drawing.text(0, 0, _wrapped(label.text), va="center", size=6.5, linespacing=1.05) for label in labels
+        drawing.text(0, 0, _wrapped(label.text, lines), va="center", size=6.5, linespacing=1.05)
+        for label in labels
     ]
     boxes = [text.get_window_extent(renderer).transformed(to_figure) for text in texts]
     right = 1 - max(box.width for box in boxes) - 5.5 / WIDTH
@@ -161,10 +163,10 @@ def one_line(names: Sequence[str], between: str, after: str = "") -> str:
     return between.join(shortened(name, room) for name in names) + after
 
 
-def _wrapped(text: str) -> str:
-    """At most `LABEL_LINES` lines of `LABEL_CHARACTERS` characters."""
+def _wrapped(text: str, most: int) -> str:
+    """At most so many lines of `LABEL_CHARACTERS` characters."""
     lines = textwrap.wrap(text, LABEL_CHARACTERS, break_on_hyphens=False)
-    if len(lines) > LABEL_LINES:
-        last = lines[LABEL_LINES - 1][: LABEL_CHARACTERS - 1].rstrip()
-        lines = [*lines[: LABEL_LINES - 1], f"{last}…"]
+    if len(lines) > most:
+        last = lines[most - 1][: LABEL_CHARACTERS - 1].rstrip()
+        lines = [*lines[: most - 1], f"{last}…"]
     return "\n".join(lines)

@@ -72,9 +72,13 @@ RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How one contestant is drawn, everywhere in a report: `slot` is its position in the palette."""
+    """How one contestant is drawn, everywhere in a report: `slot` is its position in the palette.
+
+    Where several ways of training stand together, `regime` is the position of its marker and line style.
+    """
 
     slot: int
+    regime: int | None = None
 
     @property
     def colour(self) -> str:
@@ -87,14 +91,18 @@ class Style:
         return VARIABLES[self.colour]
 
     @property
+    def _shape(self) -> int:
+        return self.slot if self.regime is None else self.regime
+
+    @property
     def marker(self) -> str:
         """The marker, in matplotlib's letters."""
-        return MARKERS[self.slot % len(MARKERS)]
+        return MARKERS[self._shape % len(MARKERS)]
 
     @property
     def dash(self) -> Any:
         """The line style, as matplotlib takes it."""
-        return DASHES[self.slot % len(DASHES)]
+        return DASHES[self._shape % len(DASHES)]
 
 
 def assign_styles(suite: Listing) -> dict[str, Style]:

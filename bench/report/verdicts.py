@@ -11,10 +11,24 @@ EXPLORATORY = "exploratory"
 TITLES = {"cifar100": "CIFAR-100", "flowers102": "Flowers102"}
 """Datasets that people write otherwise than we name them."""
 
+WORDS = {
+    "linear-probe": ("linear probe", "with frozen features"),
+    "knn": ("nearest neighbours", "by nearest neighbours of frozen features"),
+    "finetune": ("fine-tuned", "fine-tuned"),
+    "scratch": ("from scratch", "from random weights"),
+}
+"""How a recipe, by the beginning of its name, uses a network: in a table, and in a sentence."""
+
 
 def table_of(comparison: str) -> str:
     """The name of the table with the contrasts of a comparison."""
     return f"contrasts-{slug(comparison)}"
+
+
+def largest_measured(group: list[Finding]) -> Finding:
+    """Of one pair in one comparison, the largest training set that was measured."""
+    measured = [finding for finding in group if finding.result]
+    return max(measured, key=lambda f: (f.images_per_class, f.pair.shots is None)) if measured else group[-1]
 
 
 def verdict(finding: Finding) -> str:
@@ -39,7 +53,7 @@ def pair_name(finding: Finding) -> str:
 def trained_how(suite: Listing, comparison: str) -> str:
     """On what and how the models of a comparison are trained, for the beginning of a sentence."""
     own = next(c for c in suite.comparisons if c.name == comparison)
-    text = f"On {dataset_title(own.dataset)}, {regime(own.recipe)}"
+    text = f"On {dataset_title(own.dataset)}, {words_of(own.recipe)[1]}"
     same = [c for c in suite.comparisons if (c.dataset, c.recipe) == (own.dataset, own.recipe)]
     return text if len(same) == 1 else f"{text} ({comparison})"
 
@@ -49,15 +63,10 @@ def dataset_title(name: str) -> str:
     return TITLES.get(name, name)
 
 
-def regime(recipe: str) -> str:
-    """How a recipe uses a network, in a few words."""
-    kinds = {
-        "linear-probe": "as frozen features",
-        "knn": "by the nearest neighbours of frozen features",
-        "finetune": "fine-tuned",
-        "scratch": "from random weights",
-    }
-    return next((text for kind, text in kinds.items() if recipe.startswith(kind)), f"by recipe {recipe}")
+def words_of(recipe: str) -> tuple[str, str]:
+    """How a recipe uses a network, in a table and in a sentence."""
+    fitting = (words for start, words in WORDS.items() if recipe.startswith(start))
+    return next(fitting, (recipe, f"by recipe {recipe}"))
 
 
 def trained_on(finding: Finding) -> str:
@@ -112,23 +121,6 @@ def statement(finding: Finding) -> str:
         f"trained on {trained_on(finding)}, {a} reaches {means[0]} % and {b} {means[1]} %: "
         f"{difference(finding)}; {conclusion(finding)}"
     )
-
-
-def briefly(finding: Finding) -> str:
-    """One size in a list of several, of one pair."""
-    size = "all" if finding.pair.shots is None else str(finding.pair.shots)
-    if finding.result is None:
-        return f"{size}: {NOT_MEASURED}"
-    means = " against ".join(percent(mean) for mean in finding.accuracy)
-    text = {
-        "better": f"{finding.titles[0]} is better",
-        "worse": f"{finding.titles[1]} is better",
-        "inconclusive": "not decided",
-        "none": "no verdict",
-    }.get(finding.result.verdict, finding.result.verdict)
-    if finding.untrained:
-        text = "nothing follows, as not both were trained"
-    return f"{size}: {means} % ({points(finding.result.estimate)}, {text})"
 
 
 def what_would_decide(finding: Finding) -> str:

@@ -95,42 +95,24 @@ def test_filtering(open_page):
     assert column(page, "Model") == [NASTY] * 4
 
 
-def test_the_chooser_names_the_best_measured_model(open_page):
+def test_the_chooser_orders_the_networks_by_accuracy(open_page):
     page = open_page()
-    page.get_by_label("What matters most").select_option(label="Accuracy")
     said = page.locator("#chooser .answer")
-    for shots, images in ((1, "1"), (5, "5"), (20, "20"), (None, "80")):
-        page.get_by_label("Images per class", exact=True).fill(images)
-        text = said.inner_text()
+    for shots, label in ((1, "1 image"), (5, "5 images"), (20, "20 images"), (None, "all 80 images")):
+        page.get_by_label("Images per class").select_option(label=f"{label} per class")
         measured = {name: value for name in NAMES if (value := mean(name, shots)) is not None}
-        first = min(measured, key=lambda name: text.index(f"{measured[name]:.1f} %"))
-        assert first == max(measured, key=measured.get)
-        assert all(NAMES[name] in text for name in measured)
-        assert (f"{NAMES['vit']}: not measured at this size." in text) == ("vit" not in measured)
-        # The ResNet leads and the DeiT is next: a primary contrast, with two common replicates at 80.
-        unsure = "No primary contrast says that it is better than DeiT-Ti/4, which is next."
-        assert (unsure in text) == ("; ResNet-18 is better" not in text)
-        assert shots is not None or unsure in text
+        listed = said.locator("li").all_inner_texts()
+        order = sorted(measured, key=measured.get, reverse=True)
+        assert [text.partition(": ")[0] for text in listed] == [NAMES[name] for name in order]
+        assert all(f": {measured[name]:.1f} %" in text for name, text in zip(order, listed, strict=True))
+        assert said.locator("p").count() == 1
 
 
-def test_the_chooser_between_and_beyond_the_measured_sizes(open_page):
+def test_the_table_of_the_answer_is_sorted_by_keys(open_page):
     page = open_page()
-    said, images = page.locator("#chooser .answer"), page.get_by_label("Images per class", exact=True)
-    images.fill("7")
-    text = said.inner_text()
-    assert f"{mean('resnet', 5):.1f} %" in text and f"{mean('resnet', 20):.1f} %" in text
-    for outside in ("0.5", "81", "100000"):
-        images.fill(outside)
-        assert "Outside what was measured" in said.inner_text()
-        assert "%" not in said.inner_text()
-
-
-def test_links_of_the_answer_lead_to_their_evidence(open_page):
-    page = open_page()
-    link = page.locator(".claims a").first
-    target = link.get_attribute("href")
-    link.click()
-    box = page.locator(target).bounding_box()
-    assert 0 <= box["y"] < 900
-    assert page.locator("nav").bounding_box()["y"] == 0
-    assert box["y"] >= page.locator("nav").bounding_box()["height"]
+    head = page.locator("#table-answer th", has_text="80 (all)")
+    head.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    values = [float(text) for text in column(page, "80 (all)", "#table-answer")]
+    assert values == sorted(values, reverse=True) and len(values) == 3

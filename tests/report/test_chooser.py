@@ -1,15 +1,20 @@
 """What the chooser reads agrees with the tables, and reaches the page whole and escaped."""
 
 import json
+import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from report.make_profiles import GPU, add_profiles, images_per_s, peak_mib
+from report.make_regimes import plant
 from report.make_store import TEST_IMAGES, make_store, true_top1
 
 from bench.analysis.statistics import mean_interval
 from bench.report.chooser import chooser
+from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
+from bench.report.recommendation import answer
 from bench.report.render import render
 from bench.store.run_store import RunStore
 
@@ -35,46 +40,39 @@ class Scripts(HTMLParser):
             self.found[-1] += data
 
 
-def test_rows_and_contrasts_at_a_size(tmp_path):
-    evidence = gather(RunStore(make_store(tmp_path, missing=(("vit", 5, 0),))), "tiny")
-    (block,) = chooser(evidence)
-    (comparison,) = block.data["comparisons"]
-    assert [row["size"] for row in comparison["rows"]] == [n for n in (1, 5, 20, 80) for _ in range(3)]
-    row = next(r for r in comparison["rows"] if (r["contestant"], r["size"]) == ("resnet", 5))
-    assert row["top1"] == pytest.approx(sum(true_top1("resnet", 5, r) for r in range(3)) / 3)
-    assert row["gmacs"] is None and row["params"] == 11_173_962
+def made(root, **changes):
+    return form(gather(RunStore(make_store(root, **changes)), "tiny"))
+
+
+def form(evidence):
+    return chooser(evidence, data_sets(evidence)).data["data"]
+
+
+def test_rows_at_a_size(tmp_path):
+    (own,) = made(tmp_path, missing=(("vit", 5, 0),))
+    names = ["1 image", "5 images", "20 images", "all 80 images"]
+    assert [size["label"] for size in own["sizes"]] == [f"{name} per class" for name in names]
+    assert [criterion["name"] for criterion in own["criteria"]] == ["Accuracy", "Few parameters"]
+    rows = {row["name"]: row for row in own["sizes"][1]["rows"]}
+    mean = sum(true_top1("resnet", 5, r) for r in range(3)) / 3
+    assert rows["ResNet-18"]["values"] == [pytest.approx(mean), pytest.approx(11.173962)]
     # In this store a network is right on the first so many images.
     right = [round(true_top1("resnet", 5, r) * TEST_IMAGES) for r in range(3)]
     point = mean_interval([[1] * n + [0] * (TEST_IMAGES - n) for n in right])
     ends = f"{100 * point.low:.1f} to {100 * point.high:.1f}"
-    assert f"(n = 3, 95 % interval {ends})" in row["text"]
-    few = next(r for r in comparison["rows"] if (r["contestant"], r["size"]) == ("vit", 5))
-    assert "interval " not in few["text"].partition(";")[0] and "no interval" in few["text"]
-    words = [c["text"] for c in comparison["contrasts"] if c["size"] == 5]
-    assert words[0].startswith("DeiT-Ti/4 against ResNet-18: ")
-    assert words[1].startswith("ViT-Ti/4 against ResNet-18: ") and "too few for an interval;" in words[1]
-    assert comparison["label"] == "from-scratch: digits (official), 32 px"
-    # Of exploratory contrasts none calls a model better.
-    for found in comparison["contrasts"]:
-        primary, worse = found["a"] == "deit", "; ResNet-18 is better" in found["text"]
-        assert found["better"] == ("resnet" if primary and worse else None)
-    assert any(found["better"] for found in comparison["contrasts"])
+    assert rows["ResNet-18"]["accuracy"] == f"{100 * mean:.1f} % (95 % interval {ends})"
+    assert "interval" not in rows["ViT-Ti/4"]["accuracy"]
 
 
-def test_it_starts_at_the_largest_size_and_offers_what_was_measured(tmp_path):
-    data = chooser(gather(RunStore(make_store(tmp_path)), "tiny"))[0].data
-    assert data["start"] == "80" and data["devices"] == ["CPU"]
-    assert [name for name, _ in data["matters"]] == ["top1", "params"]
+def test_it_starts_at_the_largest_size(tmp_path):
+    (own,) = made(tmp_path)
+    assert own["start"] == 3
 
 
-def test_a_subset_as_large_as_the_whole_split_is_one_row(tmp_path):
-    evidence = gather(RunStore(make_store(tmp_path, shots=(5, 80, None))), "tiny")
-    (comparison,) = chooser(evidence)[0].data["comparisons"]
-    assert [(row["size"], row["size_name"]) for row in comparison["rows"]] == [
-        *[(5, "5 images per class")] * 3,
-        *[(80, "the whole training split (80 images per class)")] * 3,
-    ]
-    assert sorted(found["size"] for found in comparison["contrasts"]) == [5, 5, 80, 80]
+def test_a_subset_as_large_as_the_whole_split_is_one_size(tmp_path):
+    (own,) = made(tmp_path, shots=(5, 80, None))
+    assert [size["label"] for size in own["sizes"]] == ["5 images per class", "all 80 images per class"]
+    assert [len(size["rows"]) for size in own["sizes"]] == [3, 3]
 
 
 def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
@@ -87,27 +85,59 @@ def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
     make_store(tmp_path, shots=(5,), comparison=pair | {"input_size": 224})
     add_profiles(tmp_path, ["deit_tiny_patch16_224", "resnet18"], fits={"resnet18": 32}, busy=True)
     add_profiles(tmp_path, ["resnet18"], place=GPU, speedup=100)
-    (block,) = chooser(gather(RunStore(tmp_path), "tiny"))
-    cpu, gpu = block.data["comparisons"][0]["platforms"]
-    assert (cpu["kind"], gpu["kind"]) == ("CPU", "GPU") and set(gpu["measured"]["memory"]["rows"]) == {
-        "resnet"
-    }
-    found = cpu["measured"]["throughput"]
-    assert found["table"] == "speed-cpu" and "batch 32" in found["where"]
-    row, rate = found["rows"]["deit"], images_per_s(1.254, 32)
-    assert (row["value"], row["low"]) == (pytest.approx(rate), pytest.approx(0.97 * rate))
-    assert row["text"].startswith(f"{rate:.1f} images/s (95 % interval ") and "machine busy" in row["text"]
-    assert cpu["measured"]["memory"]["rows"]["resnet"]["value"] == pytest.approx(peak_mib(1.814, 32))
-    assert not cpu["measured"].get("energy", {}).get("rows")
+    (own,) = form(gather(RunStore(tmp_path), "tiny"))
+    named = {one["name"].partition(" (")[0]: k for k, one in enumerate(own["criteria"])}
+    assert list(named) == [
+        "Accuracy",
+        "Few parameters",
+        "Speed, CPU",
+        "Little memory, CPU",
+        "Speed, Example GPU",
+        "Little memory, Example GPU",
+    ]
+    deit, resnet = own["sizes"][0]["rows"]
+    rate = images_per_s(1.254, 32)
+    speed, memory = named["Speed, CPU"], named["Little memory, CPU"]
+    assert deit["values"][speed] == pytest.approx(rate) and deit["texts"][speed] == f"{rate:.1f} images/s"
+    assert resnet["values"][memory] == pytest.approx(peak_mib(1.814, 32))
+    assert deit["texts"][named["Speed, Example GPU"]] == "not measured"
     # Nothing was measured at another input size.
     make_store(tmp_path, shots=(5,), comparison=pair | {"input_size": 32})
-    (block,) = chooser(gather(RunStore(tmp_path), "tiny"))
-    assert all(place["measured"] == {} for place in block.data["comparisons"][0]["platforms"])
+    (own,) = form(gather(RunStore(tmp_path), "tiny"))
+    assert [one["name"] for one in own["criteria"]] == ["Accuracy", "Few parameters"]
 
 
-def test_nothing_measured_has_no_chooser(tmp_path):
-    missing = tuple((name, 5, r) for name in ("vit", "deit", "resnet") for r in range(3))
-    assert chooser(gather(RunStore(make_store(tmp_path, shots=(5,), missing=missing)), "tiny")) == ()
+@pytest.mark.parametrize("seed", range(3))
+def test_no_choice_contradicts_the_recommendation(tmp_path, monkeypatch, seed):
+    """For every data set and size of planted stores: the advice names what the headline names there."""
+    draw = np.random.default_rng(seed)
+    sizes = (1, 2, 5, 20)
+    top1 = {
+        (name, key): {size: list(draw.uniform(0.2, 0.9) + draw.normal(0, 0.01, 3)) for size in sizes}
+        for name in ("probe", "tuned")
+        for key in ("deit", "resnet")
+    }
+    evidence = gather(RunStore(plant(tmp_path, top1, monkeypatch)), "tiny")
+    headline = answer(evidence).partition(". ")[0].removeprefix("On digits, take ")
+    (own,) = form(evidence)
+    every = [re.fullmatch(PART, part) for part in headline.split("; ")]
+    assert all(every)
+    parts = [match for match in every if match["low"]]
+    for number, size in zip(sizes, own["sizes"], strict=True):
+        taken = size["advice"].removeprefix("Take ").partition(f" with {size['label']}")[0]
+        here = [m for m in parts if int(m["low"]) <= number <= int(m["high"] or m["low"])]
+        best = max((row for row in size["rows"]), key=lambda row: row["values"][0])
+        assert best["name"] in taken
+        if here:
+            assert here[0]["names"] in (taken, "either of the two")
+        else:
+            assert "with fewer images, this changes" in headline
+
+
+PART = (
+    r"(?P<names>.+?) with (?P<low>\d+)(?: to (?P<high>\d+))?(?: images? per class)?(?: \(.+\))?"
+    r"|with fewer images, this changes \d times"
+)
 
 
 def test_what_the_page_holds_is_what_was_given(tmp_path):
@@ -115,6 +145,6 @@ def test_what_the_page_holds_is_what_was_given(tmp_path):
     render(store, "tiny", tmp_path / "out")
     data, code = Scripts((tmp_path / "out" / "index.html").read_text()).found
     found = json.loads(data)
-    assert found == json.loads(json.dumps(chooser(gather(store, "tiny"))[0].data))
-    assert NASTY in {row["title"] for row in found["comparisons"][0]["rows"]}
+    assert found == json.loads(json.dumps({"data": form(gather(store, "tiny"))}))
+    assert NASTY in {row["name"] for row in found["data"][0]["sizes"][0]["rows"]}
     assert code.strip().startswith('"use strict"')

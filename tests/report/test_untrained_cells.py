@@ -7,10 +7,11 @@ from report.make_store import make_store
 from bench.analysis.crossovers import crossover_of
 from bench.analysis.trained import AT_CHANCE
 from bench.exchange.cite import citation
-from bench.report.blocks import Claims, Gallery, walk
+from bench.report.blocks import Gallery, walk
 from bench.report.chooser import chooser
+from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
-from bench.report.sections.answer import answer
+from bench.report.recommendation import answer
 from bench.report.sections.complementarity import complementarity
 from bench.report.sections.crossovers import crossover_table
 from bench.report.sections.efficiency import efficiency
@@ -80,21 +81,24 @@ def test_it_is_not_on_the_pareto_front(tmp_path):
     assert drawn
 
 
-def test_answer_chooser_and_citation_give_the_reason(tmp_path):
+def test_answer_chooser_and_citation_leave_it_out(tmp_path):
+    """The ResNet is the most accurate; where it was not trained, it is no choice."""
     store = RunStore(make_store(tmp_path, untrained=(("resnet", None), ("resnet", 1))))
     evidence = gather(store, "tiny")
-    (claims,) = [block for block in answer(evidence).blocks if isinstance(block, Claims)]
-    text, (cited,) = claims.claims[0].text, citation(store, "tiny").sentences
+    (cited,) = citation(store, "tiny").sentences
     why = f"nothing follows about the architectures, as not both were trained (ResNet-18: {AT_CHANCE})"
-    assert why in text and why in cited
-    assert "1: " in text and text.count("nothing follows") == 2 and claims.claims[0].verdict == "no verdict"
-
-    (comparison,) = chooser(evidence)[0].data["comparisons"]
-    lost = {(row["contestant"], row["size"]) for row in comparison["rows"] if row["untrained"]}
-    assert lost == {("resnet", 80), ("resnet", 1)}
-    at = {c["size"]: c for c in comparison["contrasts"] if c["a"] == "deit"}
-    assert why in at[80]["text"] and at[80]["better"] is None and at[1]["better"] is None
-    assert at[5]["better"] == "resnet" or "not decided" in at[5]["text"]
+    assert why in cited
+    assert "take ResNet-18 with all" not in answer(evidence)
+    (own,) = chooser(evidence, data_sets(evidence)).data["data"]
+    for size, trained in zip(own["sizes"], (False, True, True, False), strict=True):
+        (row,) = [row for row in size["rows"] if row["name"] == "ResNet-18"]
+        assert (
+            (row["values"][0] is not None) == trained == (f"not trained: {AT_CHANCE}" not in row["accuracy"])
+        )
+        assert size["advice"].startswith("Take ResNet-18 with ") == trained
+        assert (
+            "Left out of comparisons of networks, as not trained: ResNet-18." in size["advice"]
+        ) != trained
 
 
 def test_models_that_were_not_paired_are_cited_with_the_reason(tmp_path):

@@ -13,7 +13,6 @@ from bench.report.evidence import Evidence
 from bench.report.sections.accuracy import accuracy
 from bench.report.sections.answer import answer
 from bench.report.sections.calibration import calibration
-from bench.report.sections.compared import compared
 from bench.report.sections.complementarity import complementarity
 from bench.report.sections.contrasts import contrasts
 from bench.report.sections.cost import cost
@@ -35,7 +34,6 @@ Make = Callable[[Evidence], Section | None]
 
 RESULTS: tuple[Make, ...] = (
     answer,
-    compared,
     contrasts,
     accuracy,
     efficiency,

@@ -1,0 +1,173 @@
+"""The recommendation: each rule on a small store whose numbers are known, and read as a reader does."""
+
+import json
+
+import numpy as np
+import pytest
+from report.make_regimes import plant
+from report.make_store import NETWORKS, make_store
+
+from bench.report.data_sets import data_sets
+from bench.report.evidence import gather
+from bench.report.recommendation import advise, answer, rivals
+from bench.report.sections.answer_table import group_letters
+from bench.store.run_store import RunStore
+
+SPREAD = np.array([-1, 0, 1, 0]) / 120
+"""Of four replicates, in whole images of the 120 for testing."""
+
+
+def around(mean):
+    return [round(mean * 120) / 120 + spread for spread in SPREAD]
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """Evidence of a store with these mean accuracies by comparison, contestant and images per class."""
+
+    def made(means, replicates=4, **options):
+        top1 = {
+            key: {size: around(mean)[:replicates] for size, mean in sizes.items()}
+            for key, sizes in means.items()
+        }
+        return gather(RunStore(plant(tmp_path, top1, monkeypatch, **options)), "tiny")
+
+    return made
+
+
+def test_the_same_network_ahead_at_every_size(planted):
+    evidence = planted({("probe", "deit"): {1: 0.30, 5: 0.40}, ("probe", "resnet"): {1: 0.50, 5: 0.80}})
+    first, _ = answer(evidence).split("\n\n")
+    assert first.startswith("On digits, take ResNet-18 with 1 to 5 images per class. With frozen features, ")
+    assert "ResNet-18 is ahead of DeiT-Ti/4 by 20.0 points with 1 image per class (95 % interval " in first
+    assert " and by 40.0 points with 5 images per class (95 % interval " in first
+    assert "not decided" not in first
+
+
+def test_a_lead_that_changes_says_from_where_to_where(planted):
+    deit, resnet = {1: 0.50, 2: 0.50, 5: 0.50, 20: 0.50}, {1: 0.20, 2: 0.20, 5: 0.50, 20: 0.80}
+    first, _ = answer(planted({("probe", "deit"): deit, ("probe", "resnet"): resnet})).split("\n\n")
+    assert first.startswith(
+        "On digits, take DeiT-Ti/4 with 1 to 2 images per class; either of the two with 5 (no clear "
+        "difference); ResNet-18 with 20. With frozen features, DeiT-Ti/4 is ahead of ResNet-18 by 30.0 points"
+        " with 1 image per class ("
+    )
+    assert "; with 20 images per class, ResNet-18 is ahead by 30.0 points (95 % interval " in first
+
+
+def test_the_size_is_the_largest_and_not_the_clearest(planted):
+    """Decided with 1 image per class, a tie with 5: the sentence ends with the tie."""
+    means = {("probe", "deit"): {1: 0.20, 5: 0.60}, ("probe", "resnet"): {1: 0.70, 5: 0.60}}
+    first, _ = answer(planted(means)).split("\n\n")
+    assert "; with 5 images per class, they are equally accurate (95 % interval" in first
+    assert first.startswith("On digits, take ResNet-18 with 1 image per class; DeiT-Ti/4 or ResNet-18 with 5")
+
+
+def test_two_regimes_are_reconciled(planted):
+    """The numbers of the review: the CNN ahead frozen, the ViT fine-tuned, and 4.2 best of each."""
+    means = {
+        ("probe", "deit"): {5: 0.675},
+        ("probe", "resnet"): {5: 0.75},
+        ("tuned", "deit"): {5: 0.79167},
+        ("tuned", "resnet"): {5: 0.71667},
+    }
+    first, limits = answer(planted(means)).split("\n\n")
+    assert first.startswith("On digits, take DeiT-Ti/4 fine-tuned with 5 images per class")
+    assert "with frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 points (95 % interval " in first
+    assert "; fine-tuned, DeiT-Ti/4 is ahead of ResNet-18 by 7.5 points (95 % interval " in first
+    assert (
+        "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 with frozen "
+        "features (75.0 %) by 4.2 points (95 % interval "
+    ) in first
+    assert "that is no verdict, as these same accuracies chose the regimes." in first
+    assert "Fine-tuned, ResNet-18 falls 3.3 points below its own frozen features" in first
+    assert "the recipe was tuned for no network (fine-tuned)" in limits
+
+
+def test_a_size_that_one_regime_lacks_gives_no_headline(planted):
+    """The probe alone was measured with 20 images per class, where the CNN leads: the headline stays at 5."""
+    means = {
+        ("probe", "deit"): {5: 0.50, 20: 0.50},
+        ("probe", "resnet"): {5: 0.60, 20: 0.70},
+        ("tuned", "deit"): {5: 0.80},
+        ("tuned", "resnet"): {5: 0.60},
+    }
+    evidence = planted(means)
+    assert answer(evidence).startswith("On digits, take DeiT-Ti/4 fine-tuned with 5 images per class")
+    (data,) = data_sets(evidence)
+    said = " ".join(advise(evidence, data, 20).sentences())
+    assert "Take ResNet-18 with frozen features with 20 images per class." in said
+    assert "Not measured with so many images: fine-tuned." in said
+
+
+def test_an_exploratory_difference_is_no_verdict(planted):
+    means = {("probe", "deit"): {5: 0.30}, ("probe", "resnet"): {5: 0.80}}
+    first, _ = answer(planted(means, primary=False)).split("\n\n")
+    assert first.startswith("On digits, take ResNet-18 with 5 images per class (likely, not decided). ")
+    assert "; exploratory)" in first
+
+
+def test_too_few_runs_to_tell(planted):
+    means = {("probe", "deit"): {5: 0.30}, ("probe", "resnet"): {5: 0.80}}
+    first, _ = answer(planted(means, replicates=2)).split("\n\n")
+    assert first.startswith("On digits, take ResNet-18 with 5 images per class (too few runs to tell). ")
+    assert "by 50.0 points with 5 images per class (2 replicates of each, too few for an interval)" in first
+
+
+def test_networks_that_were_not_trained_support_no_sentence(tmp_path):
+    """The ResNet is best on paper; its loss never left chance."""
+    untrained = (("resnet", 5), ("resnet", 20))
+    evidence = gather(RunStore(make_store(tmp_path, shots=(5, 20), untrained=untrained)), "tiny")
+    first, limits = answer(evidence).split("\n\n")
+    assert "ResNet" not in first
+    assert limits.endswith(
+        "Left out of comparisons of networks, as not trained: ResNet-18 (with 5 and 20 images per class)."
+    )
+    every = tuple((name, 5) for name in NETWORKS)
+    evidence = gather(RunStore(make_store(tmp_path / "none", shots=(5,), untrained=every)), "tiny")
+    assert answer(evidence).startswith(
+        "On digits, take none with 5 images per class (no network was trained)."
+    )
+
+
+def test_the_rival_is_of_the_other_kind(tmp_path):
+    """The DeiT is above the plain ViT: the ResNet is set against the DeiT, and without it against the ViT."""
+    evidence = gather(RunStore(make_store(tmp_path, shots=(20,))), "tiny")
+    assert [cell.contestant for cell in rivals(evidence.cells)] == ["resnet", "deit"]
+    without = [cell for cell in evidence.cells if cell.contestant != "deit"]
+    assert [cell.contestant for cell in rivals(without)] == ["resnet", "vit"]
+    of_one_kind = [cell for cell in evidence.cells if cell.contestant != "resnet"]
+    assert [cell.contestant for cell in rivals(of_one_kind)] == ["deit", "vit"]
+    assert rivals(of_one_kind[:1]) is None
+
+
+def test_two_trainings_of_one_network(tmp_path):
+    evidence = gather(
+        RunStore(make_store(tmp_path, shots=(5,), comparison={"contrasts": [["deit", "vit"]]})), "tiny"
+    )
+    second = answer(evidence).split("\n\n")[1]
+    assert second.startswith("The same network, trained otherwise: DeiT-Ti/4 is ahead of ViT-Ti/4 by ")
+
+
+def test_nothing_measured_recommends_nothing(tmp_path):
+    missing = tuple((name, 5, replicate) for name in NETWORKS for replicate in range(3))
+    evidence = gather(RunStore(make_store(tmp_path, shots=(5,), missing=missing)), "tiny")
+    assert answer(evidence) == "Nothing was measured yet, so nothing is recommended."
+
+
+def test_the_same_trials_in_two_comparisons_are_one_regime(tmp_path):
+    make_store(tmp_path, shots=(5, 20))
+    path = tmp_path / "suites" / "tiny.json"
+    listing = json.loads(path.read_text())
+    listing["comparisons"].append(listing["comparisons"][0] | {"name": "again"})
+    listing["trials"] += [e | {"comparison": "again"} for e in listing["trials"] if e["shots"] == 5]
+    path.write_text(json.dumps(listing))
+    (data,) = data_sets(gather(RunStore(tmp_path), "tiny"))
+    assert [regime.comparison.name for regime in data.regimes] == ["from-scratch"]
+
+
+def test_letters_follow_verdicts_alone(planted):
+    evidence = planted(
+        {("probe", "deit"): {5: 0.30}, ("probe", "resnet"): {5: 0.80}, ("probe", "vit"): {5: 0.55}}
+    )
+    assert group_letters(evidence, evidence.cells) == {"vit": "ab", "deit": "a", "resnet": "b"}
