@@ -42,7 +42,7 @@ def ask(open_page):
     def asked(matters: str, size: str = "5 images per class") -> list[str]:
         select = page.get_by_label("What matters most")
         (name,) = [text for text in select.locator("option").all_inner_texts() if text.startswith(matters)]
-        page.get_by_label("Images per class").select_option(label=size)
+        page.locator("#chooser [name=size]").select_option(label=size)
         select.select_option(label=name)
         return page.locator("#chooser .answer :is(p, li)").all_inner_texts()
 
@@ -67,7 +67,7 @@ def test_only_what_was_measured_is_offered_and_the_largest_size_comes_first(open
     names = page.get_by_label("What matters most").locator("option").all_inner_texts()
     on = f", CPU ({CPU['machine']})"
     assert names == ["Accuracy", "Few parameters", f"Speed{on}", f"Little memory{on}"]
-    sizes = page.get_by_label("Images per class")
+    sizes = page.locator("#chooser [name=size]")
     assert sizes.locator("option").all_inner_texts() == ["5 images per class", "20 images per class"]
     assert sizes.evaluate("select => select.selectedOptions[0].textContent") == "20 images per class"
 

@@ -99,7 +99,7 @@ def test_the_chooser_orders_the_networks_by_accuracy(open_page):
     page = open_page()
     said = page.locator("#chooser .answer")
     for shots, label in ((1, "1 image"), (5, "5 images"), (20, "20 images"), (None, "all 80 images")):
-        page.get_by_label("Images per class").select_option(label=f"{label} per class")
+        page.locator("#chooser [name=size]").select_option(label=f"{label} per class")
         measured = {name: value for name in NAMES if (value := mean(name, shots)) is not None}
         listed = said.locator("li").all_inner_texts()
         order = sorted(measured, key=measured.get, reverse=True)
