@@ -1,5 +1,5 @@
 """The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `lowest`,
-`trackers`.
+`trackers`, `docs`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
@@ -44,7 +44,7 @@ def report(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests: nox -s tests -- [OPTIONS of pytest]."""
-    install(session, "-e", ".[test]")
+    install(session, "-e", ".[test,notebook]")
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
 
 
@@ -86,6 +86,13 @@ def browser(session: nox.Session) -> None:
         session.error("the browser tests need Chromium: apt-get install chromium")
     install(session, "-e", ".[browser]")
     session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Make the site of the guides in .nox/site; a broken link or a wrong reference is an error."""
+    install(session, "-e", ".[docs]")
+    session.run("mkdocs", "build", "--strict", "--quiet", *session.posargs)
 
 
 @nox.session

@@ -92,7 +92,7 @@ def vcbench_tables(vcbench):
 
 def test_a_plot_shows_the_numbers_of_the_store(store):
     figure = vcbench.open(store).plot("data_efficiency")
-    assert isinstance(figure, Figure)
+    assert isinstance(figure, Figure) and figure._repr_png_().startswith(b"\x89PNG")
     (axes,) = figure.axes
     drawn = {tuple(line.get_ydata()) for line in axes.lines if len(line.get_xdata()) == 2}
     assert {(50.0, 50.0), (75.0, 75.0)} <= drawn

@@ -83,7 +83,7 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement: Requirement):
 
 @pytest.mark.parametrize(
     ("folders", "extras"),
-    [(("bench", "vcbench"), TRACKERS), (("tests",), ("test", "perf", "browser", *TRACKERS))],
+    [(("bench", "vcbench"), TRACKERS), (("tests",), ("test", "notebook", "perf", "browser", *TRACKERS))],
     ids=["packages", "tests"],
 )
 def test_every_import_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]):
@@ -203,7 +203,7 @@ def test_nox_report_takes_the_folders_of_store_and_report(commands):
     assert ran == ["python -m bench tables --results r", "python -m bench report cpu --results r --out o"]
 
 
-@pytest.mark.parametrize("name", ["bench", "report", "tests", "lowest", "lint", "perf", "trackers"])
+@pytest.mark.parametrize("name", ["bench", "report", "tests", "lowest", "lint", "perf", "trackers", "docs"])
 def test_nox_without_an_environment_installs_nothing(commands, name):
     done = commands(name, venv_backend="none")
     assert done.ran and not done.installed

@@ -1,6 +1,7 @@
 """What a run store holds, as DataFrames and figures."""
 
-from functools import cached_property
+from functools import cached_property, partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,7 +189,7 @@ class Results:
             which: for which comparison, where there are several (as in the name of the figure's file).
 
         Returns:
-            A matplotlib figure, which no window shows; save it with `savefig`, or leave it to a notebook.
+            A matplotlib figure, which no window shows: save it with `savefig`. A notebook shows it.
 
         Raises:
             InputError: no such figure, or several; the store has several suites and none was named.
@@ -199,7 +200,10 @@ class Results:
         """
         from bench.report.plots import draw
 
-        return draw(self._store, self._one_suite(), name, which)
+        figure = draw(self._store, self._one_suite(), name, which)
+        # Notebooks show figures of pyplot by themselves, and any object by this.
+        figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
+        return figure
 
     def report(self, folder: str | Path) -> Path:
         """Write the suite's report, as `vcbench report` does; needs neither data nor PyTorch.
@@ -252,3 +256,9 @@ class Results:
     def __repr__(self) -> str:
         named = "" if self.suite is None else f", suite={self.suite!r}"
         return f"<vcbench.Results {str(self.path)!r}{named}, of {', '.join(self.suites) or 'no suite yet'}>"
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -275,9 +275,11 @@ def test_replicates_are_a_number_or_as_many_as_decide(tmp_path):
     assert comparison('{ until = "decided", max = 3 }') == comparison(3)
 
 
-def test_the_suite_in_the_readme_is_one(tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"\n((?:    .*\n|\n)+)", readme[readme.index("## Tuned") :])[1]
+def test_the_suite_in_the_guide_is_one(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs/fair-comparison.md").read_text(encoding="utf-8")
+    block = re.search(r"\n((?:    .*\n|\n)+)", guide[guide.index("## Tuned") :].partition("all of them:")[2])[
+        1
+    ]
     (tmp_path / "mine.toml").write_text('title = "t"\ndescription = "d"\n' + textwrap.dedent(block))
     suite = load_suite(str(tmp_path / "mine.toml"))
     trials = trials_of(suite)
