@@ -76,7 +76,7 @@ def test_constraints_are_plain_pins():
     assert [line.partition("==")[0] for line in CONSTRAINTS] == sorted(PINS)
 
 
-@pytest.mark.parametrize("requirement", requirements(*(EXTRAS.keys() - TRACKERS)), ids=str)
+@pytest.mark.parametrize("requirement", requirements(*sorted(EXTRAS.keys() - TRACKERS)), ids=str)
 def test_every_dependency_is_pinned_within_its_bounds(requirement: Requirement):
     assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
 
