@@ -99,7 +99,7 @@ class Lead:
 
 def lead(evidence: Evidence, a: Cell, b: Cell) -> Lead:
     """Which of two networks is ahead, over their common replicates."""
-    finding = _finding(evidence.findings, a, b)
+    finding = declared(evidence.findings, a, b)
     if finding:
         result = finding.result
         a, b = (a, b) if finding.pair.a == a.contestant else (b, a)
@@ -123,7 +123,7 @@ def turned(result: Contrast) -> Contrast:
     )
 
 
-def _finding(findings: Iterable[Finding], a: Cell, b: Cell) -> Finding | None:
+def declared(findings: Iterable[Finding], a: Cell, b: Cell) -> Finding | None:
     """The declared contrast of two cells; a primary one before others."""
     own = [
         one

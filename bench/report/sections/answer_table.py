@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, Regime
 from bench.report.evidence import Evidence
 from bench.report.measured import Headline, Platform, headline_rows, memory_column
-from bench.report.recommendation import lead
+from bench.report.recommendation import declared
 from bench.report.row_text import WITHHELD, rate, withheld
 from bench.report.sections.answer_figure import style_of
 from bench.report.text import count, decimal, listed, percent
@@ -107,13 +108,14 @@ def _at_end(cell: Cell, regime: Regime) -> bool:
 
 def group_letters(evidence: Evidence, cells: Sequence[Cell]) -> dict[str, str]:
     """The letters of trained contestants of one comparison and size: only a verdict tells two apart."""
+    findings = [declared(evidence.findings, a, b) for a, b in combinations(cells, 2)]
+    at = [cell.contestant for cell in cells]
     apart = [
-        (i, j)
-        for j, b in enumerate(cells)
-        for i, a in enumerate(cells[:j])
-        if lead(evidence, a, b).strength == "decided"
+        (at.index(one.pair.a), at.index(one.pair.b))
+        for one in findings
+        if one and one.result and one.result.verdict in ("better", "worse")
     ]
-    return dict(zip((cell.contestant for cell in cells), letters(len(cells), apart), strict=True))
+    return dict(zip(at, letters(len(cells), apart), strict=True))
 
 
 def _accuracy(size: float, every: Sequence[DataSet]) -> Column:

@@ -1,0 +1,193 @@
+"""Every sentence of the recommendations on the published stores, against the tables, by pandas alone."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.report.chooser import chooser
+from bench.report.data_sets import data_sets
+from bench.report.evidence import gather
+from bench.report.recommendation import answer
+from bench.report.sections.answer_table import answer_table
+from bench.store.run_store import RunStore
+
+ROOT = Path(__file__).parents[2] / "results" / "published"
+pytestmark = pytest.mark.skipif(not (ROOT / "tables").is_dir(), reason="no published store here")
+
+NUMBER = r"(?:−?\d+\.\d+)"
+SIZE = r"(?:all (?:of about )?)?\d+ images? per class"
+INTERVAL = rf"95 % interval(?: over test images alone)? (?P<low>{NUMBER}) to (?P<high>{NUMBER})"
+BASIS = rf"(?: \((?:{INTERVAL})?(?:; )?(?P<remark>[^()]*)\))?"
+
+
+@pytest.fixture(scope="module")
+def store():
+    return RunStore(ROOT)
+
+
+def tables(suite):
+    accuracy, contrasts = (
+        pd.read_csv(ROOT / "tables" / f"{name}.csv", dtype={"run": str}) for name in ("accuracy", "contrasts")
+    )
+    accuracy = accuracy[(accuracy["suite"] == suite) & (accuracy["condition"] == "clean")]
+    return accuracy, contrasts[contrasts["suite"] == suite]
+
+
+def trained_suites():
+    if not (ROOT / "tables").is_dir():
+        return []
+    names = sorted(pd.read_csv(ROOT / "tables" / "accuracy.csv")["suite"].unique())
+    return [name for name in names if (ROOT / "suites" / f"{name}.json").exists()]
+
+
+@pytest.fixture(scope="module", params=trained_suites())
+def evidence(store, request):
+    return gather(store, request.param)
+
+
+def number(text):
+    return float(text.replace("−", "-"))
+
+
+def check(contrasts, data, regime, size, match):
+    """One difference in words against its row; True where there is such a row."""
+    rows = contrasts[
+        (contrasts["dataset"] == data.name)
+        & (contrasts["comparison"] == regime)
+        & (contrasts["images_per_class"].round() == size)
+    ]
+    ahead, behind = match["ahead"], match["behind"]
+    straight = rows[(rows["a_title"] == ahead) & (rows["b_title"] == behind)]
+    turned = rows[(rows["a_title"] == behind) & (rows["b_title"] == ahead)]
+    if straight.empty and turned.empty:
+        return False
+    sign = 1 if len(straight) else -1
+    row = (straight if len(straight) else turned).iloc[-1]
+    assert f"{100 * sign * row['difference']:.1f}" == match["points"]
+    ends = sorted((sign * row["low"], sign * row["high"]))
+    if match["low"]:
+        digits = len(match["low"].partition(".")[2])
+        assert [number(match[end]) for end in ("low", "high")] == [round(100 * end, digits) for end in ends]
+    else:
+        assert row.isna()["low"]
+    remark = match["remark"] or ""
+    if row["primary"] and row["verdict"] in ("better", "worse"):
+        assert remark == "" and (row["verdict"] == "better") == (sign > 0)
+    elif row["primary"] and row["verdict"] == "inconclusive":
+        assert remark.startswith("not decided")
+        among = f"not decided among {row['comparisons']:.0f} contrasts"
+        assert (remark == among) == (ends[0] > 0 or ends[1] < 0)
+    elif not row["primary"] and match["low"]:
+        assert remark == "exploratory"
+    return True
+
+
+def untrained(means):
+    """Means of trials that a nearest neighbour in raw pixels beats; no published loss is at chance."""
+    return means["top1"] < means["nearest_top1"] - 1e-9
+
+
+def told(titles):
+    names = "|".join(re.escape(title) for title in sorted(titles, key=len, reverse=True))
+    return re.compile(
+        rf"(?P<ahead>{names}) is ahead of (?P<behind>{names}) by (?P<points>{NUMBER}) points"
+        rf"(?: with (?P<size>{SIZE}))?{BASIS}"
+    )
+
+
+def images(words):
+    return int(re.search(r"\d+", words)[0])
+
+
+def test_every_difference_of_every_choice(evidence):
+    _, contrasts = tables(evidence.name)
+    checked = 0
+    every = data_sets(evidence)
+    for data, own in zip(every, chooser(evidence, every).data["data"], strict=True):
+        for size in own["sizes"]:
+            pattern = told({cell.title for cell in data.cells})
+            for regime in data.regimes:
+                start = regime.phrase[0].upper() + regime.phrase[1:]
+                for sentence in re.findall(rf"{re.escape(start)}, .*?(?<!\d)\.(?= |$)", size["advice"]):
+                    match = pattern.search(sentence)
+                    assert match or "equally accurate" in sentence, sentence
+                    checked += bool(match) and check(
+                        contrasts, data, regime.comparison.name, images(size["label"]), match
+                    )
+    assert checked
+
+
+def test_the_headline(evidence):
+    """Sizes and differences of its sentences, and what it says to take at each size."""
+    accuracy, contrasts = tables(evidence.name)
+    paragraphs = answer(evidence).split("\n\n")
+    every = data_sets(evidence)
+    for data, text in zip(every, paragraphs, strict=False):
+        assert text.startswith(f"On {data.title}, take ")
+        pattern = told({cell.title for cell in data.cells})
+        for match in pattern.finditer(text):
+            if match["size"] and len(data.regimes) == 1:
+                name = data.regimes[0].comparison.name
+                assert check(contrasts, data, name, images(match["size"]), match)
+        lead = text[: text.index(". ")].partition(", take ")[2]
+        if len(data.regimes) == 1:
+            _taken(accuracy, contrasts, data, lead)
+
+
+def _taken(accuracy, contrasts, data, lead):
+    """A network that is to be taken without reserve is better in its contrast at every size of the range."""
+    for part in lead.split("; "):
+        match = re.fullmatch(
+            r"(?P<names>.+) with (?:(?P<low>\d+) to )?(?P<high>(?:all )?(?:of about )?\d+)"
+            r"(?: images? per class)?(?: \((?P<reserve>[^()]+)\))?",
+            part,
+        )
+        assert match, part
+        high = images(match["high"])
+        low = int(match["low"] or high)
+        rows = contrasts[
+            (contrasts["comparison"] == data.regimes[0].comparison.name)
+            & contrasts["images_per_class"].round().between(low, high)
+        ]
+        assert len(rows)
+        for _, at in rows.groupby("images_per_class"):
+            own = at[(at["a_title"] == match["names"]) | (at["b_title"] == match["names"])]
+            wins = (own["a_title"] == match["names"]).map({True: "better", False: "worse"}) == own["verdict"]
+            assert wins.any() == (match["reserve"] is None)
+        if match["reserve"] is None:
+            own = accuracy[
+                (accuracy["comparison"] == data.regimes[0].comparison.name)
+                & accuracy["images_per_class"].round().between(low, high)
+            ]
+            cells = own.groupby(["images_per_class", "title"])[["top1", "nearest_top1"]].mean()
+            means = cells.loc[~untrained(cells), "top1"]
+            for size in means.index.get_level_values(0).unique():
+                assert means[size].idxmax() == match["names"]
+
+
+def test_the_table(evidence):
+    accuracy, _ = tables(evidence.name)
+    every = data_sets(evidence)
+    table = answer_table(evidence, every)
+    titles = [column.title for column in table.columns]
+    pattern = re.compile(r"(about )?\d+( \(all\))?")
+    sizes = {k: images(title) for k, title in enumerate(titles) if pattern.fullmatch(title)}
+    assert sizes
+    rows = 0
+    for row in table.rows:
+        text = {title: field.text for title, field in zip(titles, row, strict=True)}
+        (data,) = [one for one in every if one.title == text["Data"]]
+        (regime,) = [one for one in data.regimes if one.label == text["Training"]]
+        own = accuracy[accuracy["comparison"] == regime.comparison.name]
+        own = own[own["title"] == text["Model"]]
+        for k, size in sizes.items():
+            at = own[own["images_per_class"].round() == size]
+            assert row[k].text == ("–" if at.empty else f"{100 * at['top1'].mean():.1f}")
+            lost = untrained(at[["top1", "nearest_top1"]].mean())
+            assert row[k].notes == (("not trained",) if lost else ())
+        params = own["params"].iloc[0] / 1e6
+        assert float(text["Parameters (M)"]) == pytest.approx(params, abs=0.05 if params >= 1 else 0.0005)
+        rows += 1
+    assert rows == accuracy.groupby(["comparison", "contestant"]).ngroups
