@@ -66,14 +66,15 @@ def test_the_size_is_the_largest_and_not_the_clearest(planted):
 def test_two_regimes_are_reconciled(planted):
     """The numbers of the review: the CNN ahead frozen, the ViT fine-tuned, and 4.2 best of each."""
     means = {
-        ("probe", "deit"): {5: 0.675},
-        ("probe", "resnet"): {5: 0.75},
-        ("tuned", "deit"): {5: 0.79167},
-        ("tuned", "resnet"): {5: 0.71667},
+        ("probe", "deit"): {1: 0.3, 5: 0.675},
+        ("probe", "resnet"): {1: 0.5, 5: 0.75},
+        ("tuned", "deit"): {1: 0.2, 5: 0.79167},
+        ("tuned", "resnet"): {1: 0.3, 5: 0.71667},
     }
     first, limits = answer(planted(means)).split("\n\n")
-    assert first.startswith("On digits, take DeiT-Ti/4 fine-tuned with 5 images per class")
-    assert "with frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 points (95 % interval " in first
+    assert first.startswith("On digits, take ResNet-18 with frozen features with 1 image per class")
+    assert "; DeiT-Ti/4 fine-tuned with 5 (" in first
+    assert " With 5 images per class: with frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 points (95 % interval " in first
     assert "; fine-tuned, DeiT-Ti/4 is ahead of ResNet-18 by 7.5 points (95 % interval " in first
     assert (
         "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 with frozen "
