@@ -74,7 +74,7 @@ def test_two_regimes_are_reconciled(planted):
     first, limits = answer(planted(means)).split("\n\n")
     assert first.startswith("On digits, take ResNet-18 with frozen features with 1 image per class")
     assert "; DeiT-Ti/4 fine-tuned with 5 (" in first
-    assert " With 5 images per class: with frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 points (95 % interval " in first
+    assert " With 5 images per class: with frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 " in first
     assert "; fine-tuned, DeiT-Ti/4 is ahead of ResNet-18 by 7.5 points (95 % interval " in first
     assert (
         "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 with frozen "
