@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from markupsafe import escape
 from matplotlib.figure import Figure
 from scipy.stats import ttest_1samp
 from sklearn.neighbors import NearestCentroid
@@ -207,13 +208,16 @@ def test_the_tables_of_what_was_not_done_are_empty(store):
     assert {"contestant", "chosen"} <= set(results.search) and "top1" in results.robustness
 
 
-def test_a_notebook_shows_the_accuracies_and_writes_the_report(store, tmp_path):
+def test_a_notebook_shows_the_answer_and_writes_the_report(store, tmp_path):
     results = vcbench.open(store)
-    rows = [re.findall("<td>(.*?)</td>", row) for row in results._repr_html_().split("<tr>")]
-    assert sorted(filter(None, rows)) == [
-        ["50.0", "50.0"],
-        ["75.0", "75.0"],
-    ]
+    html = results._repr_html_()
+    for row in re.findall("<tr>(.*?)</tr>", html, re.DOTALL)[1:]:
+        fields = re.findall("<td>(.*?)</td>", row)
+        (model,) = {"50.0", "75.0"} & {field.split()[0] for field in fields if field}
+        assert fields[1] == {"50.0": "ViT-Ti/4", "75.0": "ResNet-18"}[model]
+    assert "ResNet-18" in results.answer and 'src="data:image/svg+xml;base64,' in html
+    assert all(str(escape(paragraph[-40:])) in html for paragraph in results.answer.split("\n\n"))
+    assert not re.search(r"<script|(?:src|href)=.(?!data:)", html)
     assert results.report(tmp_path / "report").read_text(encoding="utf-8").startswith("<!doctype html")
 
 

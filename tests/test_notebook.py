@@ -29,7 +29,7 @@ def test_the_first_look(tmp_path, monkeypatch):
     results = vcbench.open(tmp_path / "first-look")
     assert len(results.accuracy) == 12 and set(results.accuracy["outcome"]) == {"finished"}
     for mean in 100 * results.accuracy.groupby(["title", "shots"])["top1"].mean():
-        assert f"{mean:.1f}</td>" in html
+        assert f"<td>{mean:.1f} " in html
     (mine,) = pd.DataFrame(results.tables["brought"]).to_dict("records")
     assert mine["name"] == "my-mlp" and f"my-mlp reaches {100 * mine['top1']:.1f} %" in html
     assert (tmp_path / "first-look-report/index.html").is_file()

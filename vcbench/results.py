@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from bench.report.evidence import Evidence
     from bench.store.run_store import RunStore
 
 
@@ -238,20 +239,35 @@ class Results:
             )
         return self.suite
 
+    @cached_property
+    def _evidence(self) -> "Evidence":
+        from bench.report.evidence import gather
+
+        return gather(self._store, self._one_suite())
+
+    @property
+    def answer(self) -> str:
+        """What to take, by the suite's results: a paragraph a data set, and one for the limits.
+
+        Raises:
+            InputError: the store has several suites and none was named.
+
+        Example:
+            >>> print(vcbench.open("results/published", "cpu").answer)
+        """
+        from bench.report.recommendation import answer
+
+        return answer(self._evidence)
+
     def _repr_html_(self) -> str:
-        """For a notebook: mean top-1 accuracy in % of each model at each number of images per class."""
+        """For a notebook: the first level of the suite's report, or the names of several suites."""
         from markupsafe import escape
 
         if self.suite is None:
             return f"<code>{escape(repr(self))}</code>"
-        own = self.accuracy.query("suite == @self.suite and condition == 'clean'")
-        size = own["shots"].astype("string").fillna("all")
-        order = own.assign(size=size).sort_values("images_per_class")["size"].unique()
-        rows = [own[name].rename(name) for name in ("comparison", "title")]
-        table = (100 * own["top1"]).groupby([*rows, size.rename("images per class")]).mean().unstack()
-        title = escape(self._store.suites()[self.suite].title)
-        body = table.reindex(columns=order).to_html(float_format="{:.1f}".format, na_rep="")
-        return f"<p><b>{title}</b>: top-1 accuracy in %, by images per class</p>{body}"
+        from vcbench.notebook import first_level
+
+        return first_level(self._evidence)
 
     def __repr__(self) -> str:
         named = "" if self.suite is None else f", suite={self.suite!r}"

@@ -21,7 +21,7 @@ from bench.tables.tables import build_tables
 if TYPE_CHECKING:
     from bench.store.run_store import RunStore
 
-SCHEMA_VERSION = "0.2.2"
+SCHEMA_VERSION = "0.3.0"
 CELL = ["suite", "contestant", "comparison", "shots"]
 
 
@@ -134,7 +134,9 @@ def _document(suite: str, contestant: str, own: list[CellScore], now: str) -> di
         "model_info": {
             "name": str(first["title"]),
             "id": str(first["model"]),
-            "additional_details": {
+            # Both are required; whether the trained weights are published is not known here.
+            "additional_details": {"deployment_type": "self_deployed", "model_availability": "unknown"}
+            | {
                 name: str(first[name])
                 for name in ("family", "weights", "params", "input_size")
                 if not pd.isna(first[name])

@@ -1,6 +1,8 @@
 """The forms of the Hugging Face Hub and of Every Eval Ever."""
 
 import json
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def test_the_hubs_data_set_is_for_the_user_to_say(store, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-# What the published schema, version 0.2, requires of each part, and the type of every value.
+# What the published schema, version 0.3, requires of each part, and the type of every value.
 REQUIRED = {
     "schema_version": str, "evaluation_id": str, "retrieved_timestamp": str, "source_metadata": dict,
     "model_info": dict, "eval_library": dict, "evaluation_results": list,
@@ -81,3 +83,16 @@ def test_every_eval_ever(store, tmp_path, right):
     assert {type(value) for value in score["details"].values()} == {str}
     (single,) = json.loads((tmp_path / "out/small-resnet.json").read_text())["evaluation_results"]
     assert "uncertainty" not in single["score_details"]
+
+
+def test_every_eval_ever_by_its_own_schema(store, tmp_path):
+    """Where its package is installed, which needs Python 3.12."""
+    jsonschema, package = pytest.importorskip("jsonschema"), find_spec("every_eval_ever")
+    if package is None:
+        pytest.skip("every-eval-ever is not installed")
+    schema = json.loads(
+        (Path(package.origin).parent / "schemas/eval.schema.json").read_text(encoding="utf-8")
+    )
+    assert export("every-eval-ever", store, tmp_path / "out").returncode == 0
+    for file in (tmp_path / "out").iterdir():
+        jsonschema.validate(json.loads(file.read_text(encoding="utf-8")), schema)
