@@ -47,4 +47,4 @@ class WeightsAndBiases:
 
 
 def _id(run: Run) -> str:
-    return f"{run.id}-{run.name}".replace("+", "-")[-64:]
+    return f"{run.id}-{run.name}".replace("+", "-")[:128]
