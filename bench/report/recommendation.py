@@ -25,7 +25,7 @@ from bench.report.verdicts import what_would_decide
 
 Strength = Literal["decided", "likely", "even", "unclear"]
 KINDS = {"transformer": "ViT", "cnn": "CNN"}
-MOST_CHANGES = 3
+MOST_CHANGES = 4
 MOST_TRAININGS = 3
 PER_CLASS = " images per class"
 
@@ -262,6 +262,8 @@ def recommend(evidence: Evidence, data: DataSet) -> Recommendation:
     every = [advise(evidence, data, size) for size in data.common_sizes]
     last = every[-1]
     sentences = _over_regimes(last) if len(data.regimes) > 1 else _over_sizes(evidence, every)
+    if len(data.sizes) > len(every):
+        sentences.append("Other numbers of images were measured in fewer ways; the chooser has them.")
     return Recommendation(f"On {data.title}, take {_over_all(every)}.", " ".join(sentences))
 
 
@@ -326,7 +328,7 @@ def _over_regimes(last: Advice) -> list[str]:
     """Every regime at one size, the best of each network, and whose fine-tuning is below frozen features."""
     each = "; ".join(f"{regime.phrase}, {_told(one)}" for regime, one in last.leads)
     sentences = [f"With {size_words(last.cells)}: {each}."] if each else []
-    if last.best:
+    if last.best and len(last.leads) > 1:
         sentences.append(best_of_each(last.data, last.best))
     for one in regimes(cell for cell in last.cells if not cell.untrained):
         for name, fall in one.below_frozen.items():
@@ -372,7 +374,7 @@ def limits(evidence: Evidence, every: Sequence[DataSet]) -> str:
     """What the sentences above cannot tell, in one sentence and the names of what was left out."""
     cells = [cell for data in every for cell in data.cells]
     facts = [_networks(cells), *_recipes(every), *_unmatched(evidence, every), *_copies(every)]
-    text = f"{_upper('; '.join(filter(None, facts)))}."
+    text = f"{'; '.join(filter(None, facts))}."
     lost = untrained_sizes(cells)
     if not lost:
         return text

@@ -12,7 +12,7 @@ TITLES = {"cifar100": "CIFAR-100", "flowers102": "Flowers102"}
 """Datasets that people write otherwise than we name them."""
 
 WORDS = {
-    "linear-probe": ("linear probe", "with frozen features"),
+    "linear-probe": ("linear probe", "on frozen features"),
     "knn": ("nearest neighbours", "by nearest neighbours of frozen features"),
     "finetune": ("fine-tuned", "fine-tuned"),
     "scratch": ("from scratch", "from random weights"),

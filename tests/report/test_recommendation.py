@@ -38,7 +38,7 @@ def planted(tmp_path, monkeypatch):
 def test_the_same_network_ahead_at_every_size(planted):
     evidence = planted({("probe", "deit"): {1: 0.30, 5: 0.40}, ("probe", "resnet"): {1: 0.50, 5: 0.80}})
     first, _ = answer(evidence).split("\n\n")
-    assert first.startswith("On digits, take ResNet-18 with 1 to 5 images per class. With frozen features, ")
+    assert first.startswith("On digits, take ResNet-18 with 1 to 5 images per class. On frozen features, ")
     assert "ResNet-18 is ahead of DeiT-Ti/4 by 20.0 points with 1 image per class (95 % interval " in first
     assert " and by 40.0 points with 5 images per class (95 % interval " in first
     assert "not decided" not in first
@@ -49,7 +49,7 @@ def test_a_lead_that_changes_says_from_where_to_where(planted):
     first, _ = answer(planted({("probe", "deit"): deit, ("probe", "resnet"): resnet})).split("\n\n")
     assert first.startswith(
         "On digits, take DeiT-Ti/4 with 1 to 2 images per class; either of the two with 5 (no clear "
-        "difference); ResNet-18 with 20. With frozen features, DeiT-Ti/4 is ahead of ResNet-18 by 30.0 points"
+        "difference); ResNet-18 with 20. On frozen features, DeiT-Ti/4 is ahead of ResNet-18 by 30.0 points"
         " with 1 image per class ("
     )
     assert "; with 20 images per class, ResNet-18 is ahead by 30.0 points (95 % interval " in first
@@ -72,12 +72,12 @@ def test_two_regimes_are_reconciled(planted):
         ("tuned", "resnet"): {1: 0.3, 5: 0.71667},
     }
     first, limits = answer(planted(means)).split("\n\n")
-    assert first.startswith("On digits, take ResNet-18 with frozen features with 1 image per class")
+    assert first.startswith("On digits, take ResNet-18 on frozen features with 1 image per class")
     assert "; DeiT-Ti/4 fine-tuned with 5 (" in first
-    assert " With 5 images per class: with frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 " in first
+    assert " With 5 images per class: on frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 " in first
     assert "; fine-tuned, DeiT-Ti/4 is ahead of ResNet-18 by 7.5 points (95 % interval " in first
     assert (
-        "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 with frozen "
+        "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 on frozen "
         "features (75.0 %) by 4.2 points (95 % interval "
     ) in first
     assert "that is no verdict, as these same accuracies chose the regimes." in first
@@ -95,9 +95,10 @@ def test_a_size_that_one_regime_lacks_gives_no_headline(planted):
     }
     evidence = planted(means)
     assert answer(evidence).startswith("On digits, take DeiT-Ti/4 fine-tuned with 5 images per class")
+    assert " Other numbers of images were measured in fewer ways; the chooser has them.\n" in answer(evidence)
     (data,) = data_sets(evidence)
     said = " ".join(advise(evidence, data, 20).sentences())
-    assert "Take ResNet-18 with frozen features with 20 images per class." in said
+    assert "Take ResNet-18 on frozen features with 20 images per class." in said
     assert "Not measured with so many images: fine-tuned." in said
 
 
