@@ -119,7 +119,7 @@ def trials(evidence):
     return Section("trials", "Mine", (Prose(f"There are {len(evidence.records)} trials & no more."),))
 
 
-SECTION = trials
+SECTION, LEVEL = trials, "index"
 '''
 CONDITION = '''
 """All black."""
@@ -223,10 +223,9 @@ def test_one_file_each_is_enough(tmp_path):
             )
             assert predictions["predicted"].nunique() == 1 and one["metrics"]["top1"] == 0.5
     check_metric(work / "results")
-    page, text = ((work / "page" / name).read_text() for name in ("index.html", "report.md"))
-    assert "There are 2 trials &amp; no more." in page
-    assert "| black | | 50.0 | 50.0 |" in " ".join(text[text.index("## Robustness") :].split())
-    assert text.index("There are 2 trials") < text.index("## Protocol")
+    page, text = ((work / "page" / name).read_text() for name in ("index.html", "appendix.md"))
+    assert page.index("There are 2 trials &amp; no more.") < page.index("What this cannot tell you</h2>")
+    assert "| black | | 50.0 | 50.0 |" in " ".join(text[text.index("## Robustness in numbers") :].split())
 
 
 def check_metric(store: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_payload_as_every_name(whole, tmp_path, monkeypatch, payload):
     name = poisoned(whole, tmp_path, payload)
     before = {path for path in tmp_path.rglob("*")}
     for command in (
-        ["report", name, "--out", "out/report"],
+        ["report", name, "--out", "out/report", "--for", "paper"],
         ["export", "--format", "timm", "--out", "out/timm"],
         ["export", "--format", "csv", "--out", "out/csv"],
         ["tables"],
@@ -120,19 +120,22 @@ def test_a_payload_as_every_name(whole, tmp_path, monkeypatch, payload):
     inside = [tmp_path / "out", tmp_path / "store" / "tables", tmp_path / "store" / "ensembles"]
     assert all(any(path.is_relative_to(folder) for folder in inside) for path in new), new
     report = tmp_path / "out" / "report"
-    page, document = (report / "index.html").read_text(), (report / "report.md").read_text()
-    parsed = Page(page)
-    # The data of the chooser, if there is one, and the page's own script.
-    assert not parsed.found and parsed.scripts <= 2
-    assert_commands(page, document, name)
-    assert_markdown(document)
+    pages = [(report / name).read_text() for name in ("index.html", "appendix.html")]
+    documents = [(report / name).read_text() for name in ("report.md", "appendix.md")]
+    for page in pages:
+        parsed = Page(page)
+        # The data of the chooser, if there is one, and the page's own script.
+        assert not parsed.found and parsed.scripts <= 2
+    assert_commands("".join(pages), "".join(documents), name)
+    for document in documents:
+        assert_markdown(document)
     for path in (*report.glob("tables/*.tex"), report / "numbers.tex", report / "cite.bib"):
         assert_latex(path.read_text())
     for path in tmp_path.rglob("*.csv"):
         for row in csv.reader(path.open(newline="")):
             for cell in row:
                 assert cell == csv_text(cell), (path, cell)
-    for path in (report / "index.html", report / "report.md", *report.rglob("*.tex")):
+    for path in (*report.glob("*.html"), *report.glob("*.md"), *report.rglob("*.tex")):
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", path.read_text())
 
 

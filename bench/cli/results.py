@@ -1,5 +1,6 @@
 """vcbench tables, report: from a run store to files for readers."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,12 @@ from bench.cli.common import (
     existing_store,
     stored_suite,
 )
+
+
+class Purpose(Enum):
+    """What a report is made for, beyond reading it."""
+
+    PAPER = "paper"
 
 
 def tables(results: Results = DEFAULT_RESULTS) -> None:
@@ -40,6 +47,10 @@ def report(
         bool,
         typer.Option("--with-images", help="Show test images that one model of a pair gets right alone."),
     ] = False,
+    purpose: Annotated[
+        Purpose | None,
+        typer.Option("--for", help="paper: figures as PDF and PNG, tables and macros for LaTeX too."),
+    ] = None,
     data_dir: DataDir = None,
     dataset: Annotated[
         list[str] | None,
@@ -68,5 +79,5 @@ def report(
 
         refuse_if_committed(folder)
         pictures = reader(data_folder(data_dir), results, [*(dataset or ()), *own_folders(suite)])
-    render(store, name, folder, pictures)
+    render(store, name, folder, pictures, for_paper=purpose is Purpose.PAPER)
     print(folder / "index.html")

@@ -33,6 +33,14 @@ class Heading:
 
 
 @dataclass(frozen=True)
+class Bullets:
+    """Short statements, one below the other."""
+
+    items: tuple[str, ...]
+    kind: ClassVar[str] = "bullets"
+
+
+@dataclass(frozen=True)
 class Code:
     """Commands to be copied as they stand."""
 
@@ -222,7 +230,7 @@ class Details:
         return cls(summary, tuple(flatten(content)))
 
 
-Block = Prose | Heading | Code | Table | Figure | Gallery | Chooser | Details
+Block = Prose | Heading | Bullets | Code | Table | Figure | Gallery | Chooser | Details
 Flow = Block | str | None | Iterable["Flow"]
 """What a section is written from: blocks, text for paragraphs, and series of these; None is nothing."""
 
@@ -241,9 +249,9 @@ class Section:
         return cls(anchor, title, tuple(flatten(content)))
 
     @classmethod
-    def not_measured(cls, anchor: str, title: str, what: str) -> Self:
-        """A section whose subject was not measured says so."""
-        return cls.of(anchor, title, f"Not measured: {what}.")
+    def not_measured(cls, anchor: str, title: str) -> Self:
+        """A section whose subject was not measured: it is left out, and named at the end of the page."""
+        return cls(anchor, title, ())
 
 
 def flatten(content: Flow) -> Iterator[Block]:

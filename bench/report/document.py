@@ -1,4 +1,4 @@
-"""A whole report before it is written out: its head and its sections, with figures and tables numbered."""
+"""A report before it is written out: head, page and appendix, with figures and tables numbered."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,13 @@ from functools import cached_property
 
 from bench.report.blocks import Block, Figure, Section, Table, walk
 
+INDEX, APPENDIX = "index", "appendix"
+"""The two files that a report has, without their endings."""
+
 
 @dataclass(frozen=True)
 class Header:
-    """The head of the report; `facts` are terms with their values."""
+    """The head of the report; `facts` are terms with their values, which stand in the appendix."""
 
     suite: str
     title: str
@@ -22,16 +25,19 @@ class Document:
     """A report before it is written out.
 
     Attributes:
+        page: the sections that are read in ten minutes.
+        appendix: all others.
         commands: gives the commands that make the numbers behind run ids again, one a line.
     """
 
     header: Header
-    sections: list[Section]
+    page: list[Section]
+    appendix: list[Section]
     commands: Callable[[Iterable[str]], str]
 
     def __iter__(self) -> Iterator[Block]:
         """All blocks in reading order, with those inside others."""
-        for section in self.sections:
+        for section in (*self.page, *self.appendix):
             yield from walk(section.blocks)
 
     @property
@@ -49,18 +55,37 @@ class Document:
         kinds: tuple[Sequence[Table | Figure], ...] = (self.tables, self.figures)
         return {(one.kind, one.name): k for blocks in kinds for k, one in enumerate(blocks, start=1)}
 
+    @cached_property
+    def _files(self) -> dict[tuple[str, str], str]:
+        return {
+            (block.kind, block.name): file
+            for file, sections in ((INDEX, self.page), (APPENDIX, self.appendix))
+            for section in sections
+            for block in walk(section.blocks)
+            if isinstance(block, Table | Figure)
+        }
+
     def number(self, kind: str, name: str) -> int:
         """The number, from 1, of a "table" or "figure"."""
         return self._numbers[kind, name]
 
+    def file(self, kind: str, name: str) -> str:
+        """Which file a "table" or "figure" stands in."""
+        return self._files[kind, name]
+
     @cached_property
-    def listed_before(self) -> dict[tuple[str, str], Table | Figure]:
-        """For a table or figure (its kind and name), an earlier one with the same runs behind it."""
-        first: dict[frozenset[str], Table | Figure] = {}
-        earlier = {}
+    def behind(self) -> list[tuple[tuple[str, ...], list[Table | Figure]]]:
+        """The runs behind tables and figures: each set of them once, with what was made from it."""
+        groups: dict[tuple[str, ...], list[Table | Figure]] = {}
         for block in self:
             if isinstance(block, Table | Figure) and block.runs:
-                other = first.setdefault(frozenset(block.runs), block)
-                if other is not block:
-                    earlier[block.kind, block.name] = other
-        return earlier
+                groups.setdefault(tuple(sorted(block.runs)), []).append(block)
+        return list(groups.items())
+
+    @cached_property
+    def _entries(self) -> dict[tuple[str, str], int]:
+        return {(one.kind, one.name): k for k, (_, made) in enumerate(self.behind, start=1) for one in made}
+
+    def entry(self, kind: str, name: str) -> int | None:
+        """The number under which the runs of a "table" or "figure" are listed; None where it has none."""
+        return self._entries.get((kind, name))

@@ -8,27 +8,19 @@ from bench.errors import InputError, did_you_mean
 from bench.report.blocks import Figure, Section, walk
 from bench.report.evidence import Evidence, gather
 from bench.report.sections.calibration import calibration
-from bench.report.sections.complementarity import complementarity
 from bench.report.sections.contrasts import contrasts
 from bench.report.sections.curves import curves
 from bench.report.sections.efficiency import efficiency
-from bench.report.sections.failures import failures
-from bench.report.sections.memory import memory
+from bench.report.sections.measurements import memory, speed
 from bench.report.sections.scaling import scaling
 from bench.report.sections.searches import searches
-from bench.report.sections.speed import speed
-from bench.report.sections.tradeoffs import tradeoffs
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
 PLOTS: dict[str, tuple[Callable[[Evidence], Section | None], str]] = {
     "calibration": (calibration, "reliability"),
-    "complementarity": (complementarity, "complementarity"),
     "contrasts": (contrasts, "forest"),
-    "cost": (tradeoffs, "pareto"),
     "data_efficiency": (efficiency, "efficiency"),
-    "failures": (failures, "classes"),
-    "generalisation_gap": (efficiency, "gap"),
     "learning_curves": (curves, "curves"),
     "learning_rates": (searches, "search"),
     "memory": (memory, "memory"),

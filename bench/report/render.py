@@ -10,13 +10,14 @@ from bench.frames import for_csv
 from bench.report.blocks import Figure
 from bench.report.citation import bibliography
 from bench.report.commands import RerunCommands
-from bench.report.document import Document, Header
+from bench.report.document import APPENDIX, Document, Header
 from bench.report.evidence import Evidence, gather
 from bench.report.examples import Pictures, with_examples
 from bench.report.manifest import listed_files, manifest
 from bench.report.sections import sections_of
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED, count, listed, split_label
+from bench.report.writers.csv import to_csv
 from bench.report.writers.html import to_html
 from bench.report.writers.latex import latex_tables
 from bench.report.writers.macros import latex_macros
@@ -24,15 +25,24 @@ from bench.report.writers.markdown import to_markdown
 from bench.store.run_store import RunStore
 
 
-def render(store: RunStore, suite_name: str, out_dir: Path, pictures: Pictures | None = None) -> list[Path]:
+def render(
+    store: RunStore,
+    suite_name: str,
+    out_dir: Path,
+    pictures: Pictures | None = None,
+    *,
+    for_paper: bool = False,
+) -> list[Path]:
     """Write the report on one suite; returns the files.
 
-    index.html and report.md for readers, figures/ with the numbers behind each, tables/ and numbers.tex for
-    LaTeX, cite.bib, and MANIFEST.json with the hashes of all of them and of the records they were made from.
-    What an earlier rendering left in the folder, by its manifest, and this one does not have is removed.
+    index.html with appendix.html, and report.md with appendix.md, for readers; figures/ as SVG with the
+    numbers behind each as CSV; tables/ as CSV; cite.bib, and MANIFEST.json with the hashes of all of them and
+    of the records they were made from. What an earlier rendering left in the folder, by its manifest, and
+    this one does not have is removed.
 
     Args:
         pictures: reads test images, of which examples are to be shown; none are without it.
+        for_paper: also write figures as PDF and PNG, tables for LaTeX, and numbers.tex with macros.
 
     Raises:
         InputError: the store does not know the suite; the folder's MANIFEST.json is not of a report.
@@ -41,18 +51,26 @@ def render(store: RunStore, suite_name: str, out_dir: Path, pictures: Pictures |
     out_dir = Path(out_dir)
     evidence, earlier = gather(store, suite_name), listed_files(out_dir)
     with house_style():
-        sections = sections_of(evidence)
+        page, appendix = sections_of(evidence)
         if pictures:
-            sections = with_examples(evidence, sections, pictures)
-    document = Document(header_of(evidence), sections, RerunCommands(evidence).commands)
-    written = [path for figure in document.figures for path in _write_figure(figure, out_dir / "figures")]
+            appendix = with_examples(evidence, appendix, pictures)
+    document = Document(header_of(evidence), page, appendix, RerunCommands(evidence).commands)
+    written = [
+        path
+        for figure in document.figures
+        for path in _write_figure(figure, out_dir / "figures", for_paper=for_paper)
+    ]
     texts = {
         "index.html": to_html(document),
+        "appendix.html": to_html(document, APPENDIX),
         "report.md": to_markdown(document),
-        **{f"tables/{name}.tex": text for name, text in latex_tables(document).items()},
-        "numbers.tex": latex_macros(evidence, document.header),
+        "appendix.md": to_markdown(document, APPENDIX),
+        **{f"tables/{table.name}.csv": to_csv(table) for table in document.tables},
         "cite.bib": bibliography(evidence),
     }
+    if for_paper:
+        texts |= {f"tables/{name}.tex": text for name, text in latex_tables(document).items()}
+        texts["numbers.tex"] = latex_macros(evidence, document.header)
     for name, text in texts.items():
         write_text(out_dir / name, text)
         written.append(out_dir / name)
@@ -91,11 +109,13 @@ def header_of(evidence: Evidence) -> Header:
     return Header(evidence.name, suite.title, suite.description, facts)
 
 
-def _write_figure(figure: Figure, folder: Path) -> list[Path]:
-    paths = [folder / f"{figure.name}{suffix}" for suffix in (".svg", ".png", ".pdf", ".csv")]
+def _write_figure(figure: Figure, folder: Path, *, for_paper: bool) -> list[Path]:
+    paths = [folder / f"{figure.name}{suffix}" for suffix in (".svg", ".csv")]
     write_text(paths[0], figure.svg)
-    write_bytes(paths[1], figure.png)
-    write_bytes(paths[2], figure.pdf)
-    with staged(paths[3]) as part:
+    with staged(paths[1]) as part:
         for_csv(figure.data).to_csv(part, index=False, lineterminator="\n")
+    if for_paper:
+        for suffix, content in ((".png", figure.png), (".pdf", figure.pdf)):
+            paths.append(folder / f"{figure.name}{suffix}")
+            write_bytes(paths[-1], content)
     return paths

@@ -4,6 +4,7 @@ import pytest
 from browser.conftest import NASTY
 from report.make_store import true_top1
 
+APPENDIX = "appendix.html"
 ACCURACY = "#table-accuracy-from-scratch"
 NAMES = {"vit": NASTY, "deit": "DeiT-Ti/4", "resnet": "ResNet-18"}
 
@@ -40,7 +41,7 @@ def mean(name: str, shots: int | None) -> float | None:
 
 
 def test_sorting_by_a_number_with_what_is_missing_last_and_back(open_page):
-    page = open_page()
+    page = open_page(APPENDIX)
     before = column(page, "Top-1 (%)")
     expected = [mean(name, shots) for shots in (1, 5, 20, None) for name in NAMES]
     known = sorted(value for value in expected if value is not None)
@@ -60,7 +61,7 @@ def test_sorting_by_a_number_with_what_is_missing_last_and_back(open_page):
 
 
 def test_sorting_by_words_and_by_sizes(open_page):
-    page = open_page()
+    page = open_page(APPENDIX)
     head(page, "Model").get_by_role("button").click()
     assert column(page, "Model") == sorted(column(page, "Model"), key=str.lower)
     assert column(page, "Model")[-1] == "ResNet-18"
@@ -69,19 +70,25 @@ def test_sorting_by_words_and_by_sizes(open_page):
 
 
 def test_sorting_by_numbers_after_a_sign_or_words(open_page):
-    """A p-value that is below the least one printed is less than one that is printed."""
-    page, table = open_page(), "#table-mcnemar-from-scratch"
-    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
-    button = head(page, "p, exact", table).get_by_role("button")
-    page.eval_on_selector(f"{table} tbody", "(body) => { body.rows[0].cells[4].textContent = '0.200'; }")
-    assert set(column(page, "p, exact", table)) == {"0.200", "< 0.001"}
-    for place in (0, -1):
+    page, table = open_page(APPENDIX), "#table-contrasts-from-scratch"
+    button = head(page, "p (Holm)", table).get_by_role("button")
+    place = (
+        "[...body.closest('table').tHead.rows[0].cells].findIndex((head) => head.textContent === 'p (Holm)')"
+    )
+    page.eval_on_selector(
+        f"{table} tbody", f"(body) => {{ body.rows[0].cells[{place}].textContent = '0.200'; }}"
+    )
+    page.eval_on_selector(
+        f"{table} tbody", f"(body) => {{ body.rows[1].cells[{place}].textContent = '< 0.001'; }}"
+    )
+    for row in (0, -1):
         button.click()
-        assert column(page, "p, exact", table)[place] == "0.200"
+        values = [text for text in column(page, "p (Holm)", table) if text in ("0.200", "< 0.001")]
+        assert values[row] == "0.200" and set(values) == {"0.200", "< 0.001"}
 
 
 def test_filtering(open_page):
-    page = open_page()
+    page = open_page(APPENDIX)
     field = page.locator(f"{ACCURACY} input[type=search]")
     field.fill("resnet 5")
     assert set(column(page, "Model")) == {"ResNet-18"}
@@ -116,3 +123,12 @@ def test_the_table_of_the_answer_is_sorted_by_keys(open_page):
     assert head.get_attribute("aria-sort") == "descending"
     values = [float(text) for text in column(page, "80 (all)", "#table-answer")]
     assert values == sorted(values, reverse=True) and len(values) == 3
+
+
+def test_links_lead_to_the_runs_behind_a_figure(open_page):
+    page = open_page()
+    page.locator("figure .files a", has_text="runs").first.click()
+    assert page.url.partition("#")[0].endswith("appendix.html")
+    box = page.locator("#" + page.url.partition("#")[2]).bounding_box()
+    assert box["height"] > 20 and 0 <= box["y"] < 900, "unfolded, and in sight"
+    assert box["y"] >= page.locator("nav").bounding_box()["height"]

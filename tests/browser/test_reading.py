@@ -7,6 +7,7 @@ import pytest
 from browser.conftest import NASTY
 from pypdf import PdfReader
 
+FILES = ["index.html", "appendix.html"]
 FOCUSABLE = "a[href], button, input, select, summary, [tabindex='0']"
 
 # WCAG 2.1: relative luminance, and the contrast of every visible text with what is behind it.
@@ -43,15 +44,16 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_every_control_is_reached_in_order_and_shows_its_focus(open_page):
-    page = open_page()
+@pytest.mark.parametrize("file", FILES)
+def test_every_control_is_reached_in_order_and_shows_its_focus(open_page, file):
+    page = open_page(file)
     page.evaluate(
         "(what) => [...document.querySelectorAll(what)].filter((e) => e.checkVisibility())"
         ".forEach((e, place) => e.dataset.place = place)",
         FOCUSABLE,
     )
     count = page.locator("[data-place]").count()
-    assert count > 60
+    assert count > 20
     for place in range(count):
         page.keyboard.press("Tab")
         found = page.evaluate(
@@ -70,7 +72,8 @@ def test_the_skip_link_and_sorting_by_keys(open_page):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#answer")
+    assert page.url.endswith("#content")
+    page = open_page("appendix.html")
     head = page.locator("#table-accuracy-from-scratch th", has_text="Top-1")
     head.get_by_role("button").focus()
     page.keyboard.press("Enter")
@@ -83,10 +86,11 @@ def test_the_skip_link_and_sorting_by_keys(open_page):
     assert page.locator("details").first.get_attribute("open") is not None
 
 
-def test_every_picture_has_words_and_every_field_a_name(open_page):
-    page = open_page()
+@pytest.mark.parametrize("file", FILES)
+def test_every_picture_has_words_and_every_field_a_name(open_page, file):
+    page = open_page(file)
     pictures = page.locator("figure > svg")
-    assert pictures.count() >= 9
+    assert pictures.count() >= 2
     for picture in pictures.all():
         assert picture.get_attribute("role") == "img"
         assert len(picture.get_attribute("aria-label")) > 40
@@ -98,20 +102,24 @@ def test_every_picture_has_words_and_every_field_a_name(open_page):
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
 
 
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_of_all_text(open_page, scheme):
-    page = open_page(color_scheme=scheme)
+def test_contrast_of_all_text(open_page, scheme, file):
+    page = open_page(file, color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach((fold) => fold.open = true)")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", paper))) > 3 * 128) == (scheme == "light")
     found = page.evaluate(CONTRASTS)
-    assert len(found) > 300 and any(text == "text of a figure" for _, text in found)
+    assert len(found) > 100 and any(text == "text of a figure" for _, text in found)
     assert [(round(ratio, 2), text) for ratio, text in found if ratio < 4.5] == []
 
 
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("width", [390, 768])
-def test_a_narrow_screen_does_not_scroll_sideways(open_page, width):
-    page = open_page(viewport={"width": width, "height": 844}, is_mobile=width < 500, device_scale_factor=2)
+def test_a_narrow_screen_does_not_scroll_sideways(open_page, width, file):
+    page = open_page(
+        file, viewport={"width": width, "height": 844}, is_mobile=width < 500, device_scale_factor=2
+    )
     page.evaluate("document.querySelectorAll('details').forEach((fold) => fold.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("visualViewport.scale") == 1
@@ -128,18 +136,19 @@ def test_a_narrow_screen_does_not_scroll_sideways(open_page, width):
     assert page.eval_on_selector_all(".scroll, pre", reachable) == 0
 
 
-def test_print(open_page):
-    page = open_page(color_scheme="dark")
+@pytest.mark.parametrize("file", FILES)
+def test_print(open_page, file):
+    page = open_page(file, color_scheme="dark")
     pdf = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True, print_background=True)))
     texts = [sheet.extract_text() for sheet in pdf.pages]
     flat = re.sub(r"\s+", " ", " ".join(texts))
-    assert 5 <= len(pdf.pages) <= 40
+    assert 2 <= len(pdf.pages) <= 30
     assert all(text.strip() for text in texts), "no empty page"
     titles = page.eval_on_selector_all("h2", "(e) => e.map((head) => head.textContent)")
-    for words in (*titles, "1 of 3 diverged, at chance", NASTY):
+    for words in (*titles, *([NASTY] if file == "appendix.html" else [])):
         assert words in flat, words
     folded = page.eval_on_selector_all("details code", "(e) => e.map((code) => code.textContent)")
-    assert len(folded) > 30
+    assert (len(folded) > 30) == (file == "appendix.html")
     unbroken = re.sub(r"\s+", "", flat)
     assert [text for text in folded if re.sub(r"\s+", "", text) not in unbroken] == []
     assert "Choose for your own data" not in flat and "Filter rows" not in flat
@@ -148,7 +157,7 @@ def test_print(open_page):
 
 
 def test_headings_of_a_table_stand_on_each_of_its_pages(open_page):
-    page = open_page()
+    page = open_page("appendix.html")
     pdf = PdfReader(io.BytesIO(page.pdf(width="210mm", height="120mm")))
     found = [sheet.extract_text() for sheet in pdf.pages]
     model = [text for text in found if "pretraining none" in text]
@@ -157,7 +166,7 @@ def test_headings_of_a_table_stand_on_each_of_its_pages(open_page):
 
 
 def test_all_of_it_is_there_without_scripts(open_page):
-    page = open_page(java_script_enabled=False)
-    text = page.locator("body").inner_text()
-    assert "This form needs JavaScript" in text
-    assert "The answer" in text and "Top-1 (%)" in text and "How to reproduce" in text
+    text = open_page(java_script_enabled=False).locator("body").inner_text()
+    assert "This form needs JavaScript" in text and "What this cannot tell you" in text
+    text = open_page("appendix.html", java_script_enabled=False).locator("body").inner_text()
+    assert "Top-1 (%)" in text and "How to reproduce" in text

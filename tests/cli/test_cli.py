@@ -154,7 +154,7 @@ def test_a_suite_from_plan_to_report(vcbench, tmp_path):
     report = vcbench("report", "tiny.toml")
     assert report.returncode == 0, report.stderr
     assert (tmp_path / "reports/tiny/index.html").stat().st_size > 10_000
-    assert "vit" in (tmp_path / "reports/tiny/report.md").read_text()
+    assert "vit" in (tmp_path / "reports/tiny/appendix.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from bench.report.blocks import (
     Table,
     number,
 )
-from bench.report.document import Document, Header
+from bench.report.document import APPENDIX, INDEX, Document, Header
 from bench.report.writers.html import to_html
 from bench.report.writers.markdown import to_markdown
 
@@ -76,13 +76,16 @@ def document(text):
         Details.of(f"summary {text}", f"inner {text}", table),
     )
     header = Header("suite", f"title {text}", text, (("fact", text), ("other", "b")))
-    return Document(header, [section], lambda ids: f"run {text}")
+    return Document(
+        header, [section], [Section.of("more", f"more {text}", Code(text))], lambda ids: f"run {text}"
+    )
 
 
 @pytest.mark.parametrize("text", NASTY)
 def test_markdown_reads_back_as_it_was_written(text):
     """By another reader of Markdown: the text comes back, and no markup but ours."""
-    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(to_markdown(document(text)))
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    html = "".join(reader.render(to_markdown(document(text), file)) for file in (INDEX, APPENDIX))
     page, shown = Reader(html), " ".join(text.split())
     assert page.tags == TAGS
     for start in (
@@ -103,7 +106,8 @@ def test_markdown_reads_back_as_it_was_written(text):
 
 @pytest.mark.parametrize("text", NASTY)
 def test_the_page_reads_back_as_it_was_written(text):
-    page, shown = Reader(to_html(document(text))), " ".join(text.split())
+    page = Reader("".join(to_html(document(text), file) for file in (INDEX, APPENDIX)))
+    shown = " ".join(text.split())
     for start in ("title", "section", "heading", "claim", "summary", "inner", "caption", "note", "run"):
         assert f"{start} {shown}" in page.text, start
     assert not page.tags & {"em", "img"}
@@ -134,13 +138,16 @@ def test_content_is_flattened_in_order():
     assert section.blocks == (Prose("first"), Heading("h"), Prose("a"), Prose("b"), Prose("c"), Code("d"))
 
 
-def test_numbers_and_earlier_tables_with_the_same_runs():
-    tables = [Table(name, "c", (), (), runs=runs) for name, runs in (("a", "xy"), ("b", "z"), ("c", "yx"))]
-    made = Document(
-        Header("s", "S", "", ()), [Section.of("s", "S", tables[0], Details.of("d", tables[1:]))], "".join
+def test_numbers_files_and_each_set_of_runs_once():
+    a, b, c, d = (
+        Table(name, "c", (), (), runs=runs) for name, runs in zip("abcd", ("xy", "z", "yx", ""), strict=True)
     )
-    assert [made.number("table", name) for name in "abc"] == [1, 2, 3]
-    assert made.listed_before == {("table", "c"): tables[0]}
+    page, appendix = Section.of("s", "S", a, Details.of("d", b)), Section.of("t", "T", c, d)
+    made = Document(Header("s", "S", "", ()), [page], [appendix], "".join)
+    assert [made.number("table", name) for name in "abcd"] == [1, 2, 3, 4]
+    assert [made.file("table", name) for name in "abcd"] == ["index", "index", "appendix", "appendix"]
+    assert made.behind == [(("x", "y"), [a, c]), (("z",), [b])]
+    assert [made.entry("table", name) for name in "abcd"] == [1, 2, 1, None]
 
 
 def test_the_name_of_a_table_is_safe_as_a_file_and_an_address():

@@ -1,7 +1,5 @@
 """The section on complementarity, against loops over the stored predictions."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,31 +75,8 @@ def test_averages_are_measured_from_probabilities(tmp_path):
     assert float(row["Average of both (%)"]) > float(row["One alone (%)"])
 
 
-def test_a_single_model_of_the_same_cost_stands_beside_the_pair(tmp_path):
-    store = store_with(tmp_path, comparison={"contrasts": [["vit", "deit"]], "exploratory": []})
-    assert texts(store)[0]["Single model of the pair's FLOPs (%)"] == "not measured"
-    listing = store.suite("tiny").content()
-    for model, flops in (("vit_tiny_patch4_32", 1_000_000), ("resnet18_cifar", 2_100_000)):
-        cost = store.profiles()[0].content() | {
-            "id": model,
-            "model": model,
-            "classes": 10,
-            "input_size": 32,
-        }
-        folder = store.root / "profiles" / model
-        folder.mkdir(parents=True)
-        (folder / "record.json").write_text(json.dumps(cost | {"flops": flops}))
-        listing["profiles"].append(model)
-    (store.root / "suites" / "tiny.json").write_text(json.dumps(listing))
-    evidence = gather(store, "tiny")
-    mean = next(c for c in evidence.cells if c.contestant == "resnet").scores["top1"].mean
-    assert texts(store)[0]["Single model of the pair's FLOPs (%)"] == f"ResNet-18: {100 * mean:.1f}"
-
-
-def test_one_replicate_has_no_twins_and_no_figure(tmp_path):
+def test_one_replicate_has_no_twins(tmp_path):
     store = store_with(tmp_path, replicates=1)
-    section = complementarity(gather(store, "tiny"))
-    assert not any(block.kind == "gallery" for block in section.blocks)
     row = texts(store)[0]
     assert row["n"] == "1" and row["Shared by two runs of the first (%)"] == "not measured"
 

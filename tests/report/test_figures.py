@@ -76,7 +76,7 @@ def test_long_names_stay_within_every_figure(tmp_path):
         "deit": "vit_base_patch16_clip_224.laion2b_ft_in12k_in1k",
         "resnet": "convnext_base.clip_laion2b_augreg_ft_in12k_in1k_384",
     }
-    render(RunStore(make_store(tmp_path / "store", titles=long)), "tiny", tmp_path / "out")
+    render(RunStore(make_store(tmp_path / "store", titles=long)), "tiny", tmp_path / "out", for_paper=True)
     for path in (tmp_path / "out" / "figures").glob("*.png"):
         pixels = np.asarray(Image.open(path).convert("L"))
         edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])

@@ -13,7 +13,6 @@ from report.make_store import make_store, run_id, true_top1
 from bench.report.blocks import Column, Field, Section, Table
 from bench.report.document import Document, Header
 from bench.report.render import render
-from bench.report.sections.tradeoffs import front
 from bench.report.writers.escape import latex as escape
 from bench.report.writers.latex import latex_tables
 from bench.store.run_store import RunStore
@@ -32,13 +31,13 @@ def report(tmp_path_factory):
             titles={"vit": NASTY},
         )
     )
-    written = render(store, "tiny", root / "out")
+    written = render(store, "tiny", root / "out", for_paper=True)
     return root, written
 
 
 def written(table):
     """One table as LaTeX."""
-    document = Document(Header("s", "S", "", ()), [Section("s", "S", (table,))], lambda ids: "")
+    document = Document(Header("s", "S", "", ()), [Section("s", "S", (table,))], [], lambda ids: "")
     return latex_tables(document)[table.name]
 
 
@@ -61,7 +60,8 @@ def test_any_letter_and_any_first_letter_can_be_set(tmp_path):
     texts = ["[x]", "*x", "\u65e5", *(f"x{chr(code)}y" for code in range(0x21, 0x250))]
     rows = tuple((Field(text), Field(text)) for text in texts)
     table = written(Table("t", "t", (Column("A"), Column("B")), rows))
-    body = table.replace("tabular", "longtable")
+    body = re.search(r"\\begin\{tabular\}.*\\end\{tabular\}", table, re.DOTALL)[0]
+    body = body.replace("tabular", "longtable")
     paper = (
         rf"\documentclass{{article}}\usepackage{{booktabs,longtable}}\begin{{document}}{body}\end{{document}}"
     )
@@ -80,8 +80,11 @@ def test_a_table_with_numbers_spreads_and_gaps():
     table = Table("t", "100% of it", columns, rows, frozenset({0, 1}))
     text = written(table)
     assert text.splitlines() == [
-        r"% 100\% of it",
-        r"% Needs \usepackage{booktabs,siunitx}.",
+        r"% Needs \usepackage{array,booktabs,siunitx}.",
+        r"\begin{table}",
+        r"\centering\footnotesize",
+        r"\caption{100\% of it}",
+        r"\label{tab:t}",
         r"\begin{tabular}{lS[table-format=+1.1]@{\,}lS[table-format=4.0]}",
         r"\toprule",
         r"Model\_x & \multicolumn{2}{c}{Top-1 (\%)} & {n} \\",
@@ -91,9 +94,9 @@ def test_a_table_with_numbers_spreads_and_gaps():
         r"C & {not measured} &  & 12 \\",
         r"\bottomrule",
         r"\end{tabular}",
-        r"\par\smallskip\noindent{\footnotesize",
+        r"\par\smallskip\raggedright",
         r"\textsuperscript{a}\,1 of 3 diverged.",
-        r"\par}",
+        r"\end{table}",
     ]
 
 
@@ -157,7 +160,7 @@ TABLES
 def test_a_paper_takes_numbers_and_tables_as_they_are(report, tmp_path):
     folder = report[0] / "out"
     files = sorted(path.stem for path in (folder / "tables").glob("*.tex"))
-    inputs = [rf"{{\footnotesize\input{{tables/{name}}}\par}}\newpage" for name in files]
+    inputs = [rf"\input{{tables/{name}}}\clearpage" for name in files]
     (tmp_path / "paper.tex").write_text(DOCUMENT.replace("TABLES", "\n".join(inputs)))
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={tmp_path}"]
@@ -193,8 +196,3 @@ def test_the_manifest_has_the_hash_of_everything(report):
     record = root / "store" / "runs" / run / "record.json"
     assert found["runs"][run] == hashlib.sha256(record.read_bytes()).hexdigest()
     assert len(found["runs"]) == 15 and len(found["profiles"]) == 2
-
-
-def test_pareto_front_against_brute_force():
-    costs, scores = [1, 2, 3, 3, 1], [0.5, 0.4, 0.9, 0.8, 0.5]
-    assert front(costs, scores) == [0, 2, 4]

@@ -9,8 +9,7 @@ from bench.analysis.simulation.study import stored
 from bench.report.blocks import Prose, Table, walk
 from bench.report.evidence import gather
 from bench.report.sections.looks import looks_at_test
-from bench.report.sections.protocol import protocol
-from bench.report.sections.simulated import rates_sentence, simulated
+from bench.report.sections.protocol import _simulated, protocol
 from bench.store.run_store import RunStore
 
 
@@ -104,29 +103,4 @@ def test_nothing_run_says_so(tmp_path):
 def test_the_worst_rates_are_those_of_the_study(replicates):
     study = stored().query("claim == 'verdict' and replicates == @replicates")
     worst = f"{100 * max(study.false_claims):.1f} %"
-    assert f"{worst} with {replicates} replicates" in rates_sentence()
-    found = {(row[0].text, row[1].text): row for row in simulated()[1].rows}
-    assert f"{found['verdict', str(replicates)][2].text} %" == worst
-
-
-def test_the_highest_rate_is_named_and_its_cause_only_where_it_was_examined(monkeypatch):
-    study = stored().query("claim == 'verdict'")
-    worst = study.loc[study.false_claims.idxmax()]
-    said = f"is {100 * worst.false_claims:.1f} ± {100 * worst.false_claims_error:.1f} % ({worst.scenario}, "
-    assert said in simulated()[0].text
-    other = stored()
-    other.loc[other.scenario == "one contrast, equal", "false_claims"] = 0.07
-    monkeypatch.setattr("bench.report.sections.simulated.stored", lambda: other)
-    text = simulated()[0].text
-    assert "is 7.0 ± " in text and "--cap 0" not in text
-    other["false_claims"] = 0.04
-    assert "highest rate" not in simulated()[0].text
-
-
-def test_every_simulated_rate_is_in_the_table():
-    (everything,) = simulated()[2].blocks
-    study = stored()
-    assert len(everything.rows) == len(study)
-    for row, (_, expected) in zip(everything.rows, study.iterrows(), strict=True):
-        assert row[0].text == expected.scenario
-        assert row[4].text == f"{100 * expected.false_claims:.1f}"
+    assert f"{worst} with {replicates} replicates" in _simulated()

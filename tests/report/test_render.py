@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 def made(root: Path, **changes) -> Path:
     store = RunStore(make_store(root / "store", **changes))
-    render(store, "tiny", root / "out")
+    render(store, "tiny", root / "out", for_paper=True)
     return root / "out"
 
 
@@ -71,50 +71,71 @@ def report(tmp_path_factory) -> Path:
 
 def test_files(report):
     # Of every figure of the text four files, and no other figure.
-    figures = set(re.findall(r"figures/([\w.-]+)\.(?:svg|png)", (report / "report.md").read_text()))
+    text = "".join((report / name).read_text() for name in ("report.md", "appendix.md"))
+    figures, tables = (set(re.findall(rf"{folder}/([\w.-]+)\.csv", text)) for folder in ("figures", "tables"))
     assert {"forest-from-scratch", "efficiency-from-scratch"} <= figures
     expected = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png", "pdf", "csv")}
     found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
-    texts = {name for name in found if name.endswith(".tex")}
-    assert {"numbers.tex", "tables/accuracy-from-scratch.tex"} <= texts
-    assert found == expected | texts | {"index.html", "report.md", "MANIFEST.json", "cite.bib"}
+    assert "accuracy-from-scratch" in tables
+    expected |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "tex")}
+    expected |= {"index.html", "appendix.html", "report.md", "appendix.md", "MANIFEST.json", "cite.bib"}
+    assert found == expected | {"numbers.tex"}
+
+
+def test_only_a_report_for_a_paper_has_pictures_and_latex(tmp_path):
+    store = RunStore(make_store(tmp_path / "store", shots=(5,)))
+    written = render(store, "tiny", tmp_path / "out")
+    assert {path.suffix for path in written} == {".html", ".md", ".svg", ".csv", ".bib", ".json"}
+    assert set(written) == {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
+
+
+def test_tables_as_csv_have_the_numbers_in_plain_signs(report):
+    table = pd.read_csv(report / "tables" / "accuracy-from-scratch.csv")
+    row = table[(table["Images per class"] == "20") & (table["Model"] == "DeiT-Ti/4")].iloc[0]
+    values = pd.Series([true_top1("deit", 20, replicate) for replicate in range(3)])
+    assert row["Top-1 (%)"] == pytest.approx(100 * values.mean(), abs=0.06)
+    assert row["Top-1 (%), spread"] == pytest.approx(100 * values.std(), abs=0.06)
+    contrasts = pd.read_csv(report / "tables" / "contrasts-from-scratch.csv")
+    assert (contrasts["Difference (points)"].astype(float) < 0).any()
 
 
 def test_page_is_well_formed_and_self_contained(report):
-    page = Page((report / "index.html").read_text())
-    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
-    assert len(ids) == len(set(ids))
-    for tag, attrs in page.tags:
-        assert tag not in ("img", "iframe")
-        for name in ("href", "src", "xlink:href"):
-            address = attrs.get(name, "data:,")
-            if address.startswith("#"):
-                assert address[1:] in ids
-            elif address != "data:,":
-                assert (report / address).is_file()
-    text = (report / "index.html").read_text()
-    assert not re.search(r"url\(http|fetch\(|XMLHttpRequest|import\(|innerHTML", text)
+    pages = {name: Page((report / name).read_text()) for name in ("index.html", "appendix.html")}
+    ids = {name: [attrs["id"] for _, attrs in page.tags if "id" in attrs] for name, page in pages.items()}
+    for name, page in pages.items():
+        assert len(ids[name]) == len(set(ids[name]))
+        for tag, attrs in page.tags:
+            assert tag not in ("img", "iframe")
+            for attribute in ("href", "src", "xlink:href"):
+                file, _, anchor = attrs.get(attribute, "data:,").partition("#")
+                if anchor:
+                    assert anchor in ids[file or name]
+                elif file != "data:,":
+                    assert (report / file).is_file()
+        text = (report / name).read_text()
+        assert not re.search(r"url\(http|fetch\(|XMLHttpRequest|import\(|innerHTML", text)
 
 
 def test_figures_have_words(report):
-    page = Page((report / "index.html").read_text())
-    drawn = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
+    pages = [Page((report / name).read_text()) for name in ("index.html", "appendix.html")]
+    tags = [one for page in pages for one in page.tags]
+    drawn = [attrs["aria-label"] for tag, attrs in tags if tag == "svg" and attrs.get("role") == "img"]
     assert len(drawn) == len(list((report / "figures").glob("*.svg")))
     mean = sum(true_top1("resnet", 20, replicate) for replicate in range(3)) / 3
-    assert f"{100 * mean:.1f} % at 20" in drawn[0]["aria-label"]
+    assert any(f"{100 * mean:.1f} % at 20" in words for words in drawn)
 
 
 def test_numbers_of_the_accuracy_table(report):
     values = pd.Series([true_top1("deit", 20, replicate) for replicate in range(3)])
     number = f"{100 * values.mean():.1f} ± {100 * values.std():.1f}"
-    lines = rows((report / "report.md").read_text(), "Accuracy", "| 20 |")
-    assert len(lines) == 6, "three of the table, three of single networks"
+    lines = rows((report / "appendix.md").read_text(), "Accuracy", "| 20 |")
+    assert len(lines) == 3
     assert lines[1].startswith(f"| 20 | DeiT-Ti/4 | {number} | 3 | none | deit-scratch (shared) |")
-    assert number in " ".join(Page((report / "index.html").read_text()).text.split())
+    assert number in " ".join(Page((report / "appendix.html").read_text()).text.split())
 
 
 def test_what_went_wrong_stands_with_the_number(report):
-    for text in ((report / "report.md").read_text(), Page((report / "index.html").read_text()).text):
+    for text in ((report / "appendix.md").read_text(), Page((report / "appendix.html").read_text()).text):
         assert "1 of 3 diverged, at chance" in text
         assert "fewer than 3 replicates: no interval" in text
         assert "26 of 27 done, 1 missing, 1 diverged" in text
@@ -125,35 +146,29 @@ def test_runs_behind_a_figure_and_its_numbers(report):
     assert len(data) == 26
     found = data.set_index("run").loc[run_id("tiny", "vit", 5, 1)]
     assert (found["outcome"], found["top1"], found["n"], found["images_per_class"]) == ("diverged", 0.1, 3, 5)
-    page = (report / "index.html").read_text()
+    page = (report / "appendix.html").read_text()
     assert all(f"<code>{run}</code>" in page for run in data["run"])
+    assert not any(run in (report / "index.html").read_text() for run in data["run"])
 
 
-def test_commands_behind_each_table_and_figure(report):
-    page = Page((report / "index.html").read_text())
-    blocks = [attrs["id"] for _, attrs in page.tags if attrs.get("id", "").startswith(("table-", "figure-"))]
-    blocks = [name for name in blocks if not name.endswith("-caption")]
-    drawn = len([name for name in blocks if name.startswith("figure-")])
-    assert drawn == len(list((report / "figures").glob("*.svg"))) and len(blocks) > drawn + 4
-    assert page.text.count("vcbench report tiny --results STORE") == len(blocks) + 1
-    markdown = (report / "report.md").read_text()
-    assert markdown.count("vcbench report tiny --results STORE") == len(blocks) + 1
-    below = markdown.split("(figures/efficiency-from-scratch.svg)")[1]
-    assert below.split("```")[1] == (
-        "sh\nvcbench run tiny.toml --results STORE\nvcbench report tiny --results STORE\n"
-    )
-
-
-def test_runs_are_listed_once_and_linked_after_that(report):
-    html, markdown = (report / "index.html").read_text(), (report / "report.md").read_text()
+def test_runs_and_commands_are_listed_once_and_linked(report):
+    html, markdown = (report / "appendix.html").read_text(), (report / "appendix.md").read_text()
     ids = json.loads((report / "MANIFEST.json").read_text())["runs"]
     assert all(f"<code>{run}</code>" in html and run in markdown for run in ids)
-    assert "The same runs as behind" in markdown
-    same = re.findall(r'The same runs as behind <a href="#(table|figure)-([\w-]+)">(\w+) (\d+)<', html)
-    assert same
-    for kind, name, word, number in same:
-        assert kind == word.lower() and f'id="{kind}-{name}"' in html
-        assert re.search(rf'id="{kind}-{name}.*?<b>{word} {number}\.</b>', html, re.DOTALL)
+    entries = re.findall(r'<div id="runs-(\d+)">\s*<pre[^>]*><code>(.*?)</code></pre>', html, re.DOTALL)
+    assert all(text.endswith("vcbench report tiny --results STORE") for _, text in entries)
+    linked = set(
+        re.findall(r'href="(?:appendix.html)?#runs-(\d+)"', html + (report / "index.html").read_text())
+    )
+    assert linked == {number for number, _ in entries} and len(entries) > 3
+    drawn = re.search(
+        r'id="figure-efficiency-from-scratch".*?#runs-(\d+)', (report / "index.html").read_text(), re.DOTALL
+    )
+    assert (
+        dict(entries)[drawn[1]]
+        == "vcbench run tiny.toml --results STORE\nvcbench report tiny --results STORE"
+    )
+    assert f'<a id="runs-{drawn[1]}"></a>' in markdown
 
 
 def test_commands_of_parts_variants_and_profiles(tmp_path):
@@ -185,8 +200,8 @@ def test_commands_of_parts_variants_and_profiles(tmp_path):
 
 
 def test_costs_are_exact(report):
-    assert "35\u202f127\u202f656\u202f448" in (report / "index.html").read_text()
-    assert "17.564" in (report / "report.md").read_text()
+    assert "35\u202f127\u202f656\u202f448" in (report / "appendix.html").read_text()
+    assert "17.564" in (report / "appendix.md").read_text()
 
 
 def test_the_same_store_gives_the_same_bytes(report, tmp_path):
@@ -194,7 +209,7 @@ def test_the_same_store_gives_the_same_bytes(report, tmp_path):
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 30\n")
     code = (
         "import sys; from bench.store.run_store import RunStore; from bench.report.render import render; "
-        "render(RunStore(sys.argv[1]), 'tiny', sys.argv[2]); "
+        "render(RunStore(sys.argv[1]), 'tiny', sys.argv[2], for_paper=True); "
         "print(sorted(m for m in ('torch', 'timm', 'torchvision') if m in sys.modules))"
     )
     again = subprocess.run(
@@ -271,17 +286,19 @@ def test_text_from_outside_is_escaped(tmp_path):
         comparison={"unmatched": nasty},
         record={"machine": nasty},
     )
-    html = (out / "index.html").read_text()
-    page = Page(html)
-    assert [attrs for tag, attrs in page.tags if tag == "script"] == [{"type": "application/json"}, {}]
-    assert html.count("<script") == 2 and "<script>alert" not in html
-    assert page.text.count(nasty) >= 6
+    page, appendix = (Page((out / name).read_text()) for name in ("index.html", "appendix.html"))
+    for one, scripts in ((page, [{"type": "application/json"}, {}]), (appendix, [{}])):
+        assert [attrs for tag, attrs in one.tags if tag == "script"] == scripts
+    html = (out / "index.html").read_text() + (out / "appendix.html").read_text()
+    assert html.count("<script") == 3 and "<script>alert" not in html
+    assert page.text.count(nasty) >= 4 and appendix.text.count(nasty) >= 6
     for source in (out / "tables").glob("*.tex"):
         assert "100%" not in source.read_text() and "$x^2$" not in source.read_text()
-    markdown = (out / "report.md").read_text()
+    assert "<script" not in (out / "report.md").read_text()
+    markdown = (out / "appendix.md").read_text()
     assert "<script" not in markdown
     found = rows(markdown, "Accuracy", "| 5 |")
-    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in found}) == 2, "of two tables"
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in found}) == 1
     assert "<script" not in (out / "figures" / "efficiency-from-scratch.svg").read_text()
 
 
@@ -308,11 +325,14 @@ def test_nothing_measured(tmp_path):
         for replicate in range(3)
     )
     out = made(tmp_path, missing=everything, profiles=False)
-    text = (out / "report.md").read_text()
+    text = (out / "appendix.md").read_text()
     assert "0 of 36 done, 36 missing" in text
-    assert text.count("Not measured: ") == 12
-    assert "nan" not in text.lower().replace("finetune", "")
+    page = (out / "report.md").read_text()
+    assert "Not measured in this suite: contrasts, data efficiency, " in page
+    assert "## Data efficiency" not in page and "## Speed" not in text
+    assert "nan" not in (page + text).lower().replace("finetune", "")
     Page((out / "index.html").read_text())
+    Page((out / "appendix.html").read_text())
     assert not list(out.rglob("*.svg"))
 
 
@@ -327,7 +347,7 @@ def test_trials_without_an_id_are_missing(tmp_path):
             entry |= {"id": None, "draw_seed": None, "seed": None}
     path.write_text(json.dumps(listing))
     render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
-    text = (tmp_path / "out" / "report.md").read_text()
+    text = (tmp_path / "out" / "appendix.md").read_text()
     assert "15 of 18 done, 3 missing" in text
     assert "| all (80) | ViT-Ti/4 | not measured | 0 of 3 |" in text
 
@@ -337,12 +357,13 @@ def test_one_replicate_and_no_history(tmp_path):
     for path in (tmp_path / "store" / "runs").glob("*/history.parquet"):
         path.unlink()
     render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
-    text = (tmp_path / "out" / "report.md").read_text()
+    text = (tmp_path / "out" / "appendix.md").read_text()
     noted = [line for line in text.splitlines() if "fewer than 3 replicates: no interval" in line]
     rows = sum(line.startswith("|") for line in noted)
-    assert rows == 3 * 12, "each cell in accuracy, calibration and gap"
-    assert len(noted) - rows == 5, "captions: accuracy against cost, calibration, three of classes"
-    assert "Not measured: no trial of this suite has logged its training." in text
+    assert rows == 12, "each cell in accuracy"
+    assert len(noted) - rows == 3, "captions: calibration, two of classes"
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert re.search("Not measured in this suite: .*learning curves", page)
 
 
 def test_history_without_val(tmp_path):
@@ -359,7 +380,7 @@ def test_everything_diverged(tmp_path):
         shots=(5,),
         diverged=tuple((name, 5, replicate) for name in ("vit", "deit", "resnet") for replicate in range(3)),
     )
-    assert "10.0 ± 0.0" in (out / "report.md").read_text()
+    assert "10.0 ± 0.0" in (out / "appendix.md").read_text()
 
 
 def test_unknown_suite(tmp_path):
@@ -374,4 +395,4 @@ def test_a_variant_says_what_it_is(tmp_path):
         make_store(tmp_path / "store", suite="tiny+abc123", shots=(5,), listing={"settings": ["delta=0.02"]})
     )
     render(store, "tiny+abc123", tmp_path / "out")
-    assert "This suite is a variant of tiny" in (tmp_path / "out" / "report.md").read_text()
+    assert "This suite is a variant of tiny" in (tmp_path / "out" / "appendix.md").read_text()

@@ -81,7 +81,7 @@ def test_an_exploratory_contrast_has_no_verdict_word(tmp_path):
 def test_the_table_and_the_files_of_the_figure(tmp_path):
     make_store(tmp_path / "store", missing=(("vit", 5, 1),))
     render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
-    markdown = (tmp_path / "out" / "report.md").read_text()
+    markdown = (tmp_path / "out" / "appendix.md").read_text()
     row = next(line for line in markdown.splitlines() if line.startswith("| 5 | ViT-Ti/4 against"))
     assert "| none | exploratory | 2 of 3 | 2 common replicates: no interval" in row
     data = pd.read_csv(tmp_path / "out" / "figures" / "forest-from-scratch.csv")

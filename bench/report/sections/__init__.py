@@ -1,7 +1,8 @@
-"""The sections of a report, each made from the evidence, in the order of the page.
+"""The sections of a report, each made from the evidence: on its page or in its appendix, in this order.
 
 A file here may add one without standing in the lists below: its `SECTION` is a function of the evidence that
-gives a section, or None where there is nothing to show. It comes after all other results.
+gives a section, or None where it does not apply, and its `LEVEL` says where it stands: "index" (the page) or
+"appendix", where none is given. It comes after all other results.
 """
 
 import pkgutil
@@ -9,61 +10,80 @@ from collections.abc import Callable
 from importlib import import_module
 
 from bench.report.blocks import Section
+from bench.report.document import APPENDIX, INDEX
 from bench.report.evidence import Evidence
 from bench.report.sections.accuracy import accuracy
 from bench.report.sections.answer import answer
+from bench.report.sections.beside import beside
 from bench.report.sections.calibration import calibration
 from bench.report.sections.complementarity import complementarity
-from bench.report.sections.contrasts import contrasts
+from bench.report.sections.contrasts import contrast_tables, contrasts
 from bench.report.sections.cost import cost
 from bench.report.sections.curves import curves
 from bench.report.sections.efficiency import efficiency
-from bench.report.sections.end_to_end import end_to_end
 from bench.report.sections.failures import failures
-from bench.report.sections.literature import literature
-from bench.report.sections.memory import memory
+from bench.report.sections.limits import limits
+from bench.report.sections.measured_cost import measured_cost
+from bench.report.sections.measurements import end_to_end, memory, speed
 from bench.report.sections.protocol import protocol
 from bench.report.sections.provenance import machines, reproduce
-from bench.report.sections.robustness import robustness
+from bench.report.sections.robustness import conditions, robustness
 from bench.report.sections.scaling import scaling
-from bench.report.sections.speed import speed
-from bench.report.sections.tradeoffs import tradeoffs
+from bench.report.sections.searches import search_details, searches
 from bench.report.sections.untrained import untrained
 
 Make = Callable[[Evidence], Section | None]
 
-RESULTS: tuple[Make, ...] = (
-    answer,
-    contrasts,
+# Of a suite that trains: the page, and its appendix.
+PAGE: tuple[Make, ...] = (answer, contrasts, efficiency, measured_cost, robustness, searches)
+DETAILS: tuple[Make, ...] = (
     accuracy,
-    efficiency,
-    robustness,
-    tradeoffs,
+    contrast_tables,
+    conditions,
+    search_details,
+    curves,
+    calibration,
+    complementarity,
+    failures,
+    beside,
     cost,
     scaling,
     speed,
     end_to_end,
     memory,
-    curves,
-    calibration,
-    complementarity,
-    failures,
 )
-METHODS: tuple[Make, ...] = (protocol, literature, machines, reproduce)
+METHODS: tuple[Make, ...] = (protocol, machines, reproduce)
 
-# Of a suite that trains nothing: what it measures, and one line on accuracy.
-PROFILES: tuple[Make, ...] = (untrained, cost, scaling, speed, end_to_end, memory)
-PROFILE_METHODS: tuple[Make, ...] = (machines, reproduce)
-
-
-def sections_of(evidence: Evidence) -> list[Section]:
-    """The report on a suite."""
-    results, methods = (RESULTS, METHODS) if evidence.trains else (PROFILES, PROFILE_METHODS)
-    sections = [make(evidence) for make in (*results, *added_sections(), *methods)]
-    return [section for section in sections if section is not None]
+# Of a suite that trains nothing.
+COSTS: tuple[Make, ...] = (untrained, measured_cost)
+COST_DETAILS: tuple[Make, ...] = (cost, scaling, speed, end_to_end, memory, beside)
+COST_METHODS: tuple[Make, ...] = (machines, reproduce)
 
 
-def added_sections() -> list[Make]:
-    """Those of files that have a `SECTION`, in the order of their names."""
+def sections_of(evidence: Evidence) -> tuple[list[Section], list[Section]]:
+    """The report on a suite: the sections of its page and of its appendix.
+
+    Where a section has nothing to show, it is left out, and the page ends with the names of all of these.
+    """
+    page, details, methods = (
+        (PAGE, DETAILS, METHODS) if evidence.trains else (COSTS, COST_DETAILS, COST_METHODS)
+    )
+    on_page = _made(evidence, (*page, *added_sections(INDEX)))
+    in_appendix = _made(evidence, (*details, *added_sections(APPENDIX), *methods))
+    absent = [section.title for section in (*on_page, *in_appendix) if not section.blocks]
+    last = limits(evidence, list(dict.fromkeys(absent)))
+    return [*(one for one in on_page if one.blocks), last], [one for one in in_appendix if one.blocks]
+
+
+def _made(evidence: Evidence, makes: tuple[Make, ...]) -> list[Section]:
+    return [section for make in makes if (section := make(evidence)) is not None]
+
+
+def added_sections(level: str) -> list[Make]:
+    """Those of files that have a `SECTION` of this level, in the order of their names."""
     modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    return [module.SECTION for module in modules if hasattr(module, "SECTION")]
+    return [
+        module.SECTION
+        for module in modules
+        if hasattr(module, "SECTION") and getattr(module, "LEVEL", APPENDIX) == level
+    ]

@@ -8,8 +8,6 @@ from bench.report.blocks import Column, Flow, Heading, Section, number
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import CELL_NOTES, CELL_SIZE, cell_model, cell_table, percent_of
-from bench.report.sections.external import external
-from bench.report.sections.networks import networks
 from bench.report.text import NOT_MEASURED, count, percent
 from bench.store.records.listing import ComparisonEntry
 
@@ -25,7 +23,6 @@ def accuracy(evidence: Evidence) -> Section:
         "is scored as guessing, and has no ECE. Without duplicates is the accuracy on the test images that "
         "have no near-duplicate in the training images, where the dataset is known to have some.",
         (_comparison(evidence, comparison) for comparison in evidence.suite.comparisons),
-        external(evidence),
     )
 
 
@@ -39,7 +36,6 @@ def _comparison(evidence: Evidence, comparison: ComparisonEntry) -> Iterator[Flo
     yield (text for text in in_words(regimes(evidence.cells)) if f" in {name} " in text)
     caption = f"Accuracy in {name}, {comparison.input_size} px."
     yield cell_table(f"accuracy-{slug(name)}", caption, _columns(evidence, cells), cells)
-    yield networks(evidence, name, cells)
 
 
 def _without_training(evidence: Evidence, cells: list[Cell]) -> str:

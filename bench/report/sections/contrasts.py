@@ -8,71 +8,66 @@ from matplotlib.axes import Axes
 
 from bench.analysis.contrasts import Finding
 from bench.files import slug
-from bench.report.blocks import Column, Figure, Flow, Gallery, Heading, Section, number
+from bench.report.blocks import Column, Figure, Flow, Gallery, Section, number
 from bench.report.evidence import Evidence
 from bench.report.figures import WIDTH, canvas, one_line, rows_under_headings
 from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
-from bench.report.sections.example import worked_example
-from bench.report.sections.networks import p_value, two_networks
-from bench.report.sections.simulated import rates_sentence
 from bench.report.style import INK, MUTED
 from bench.report.text import interval, percent, points
 from bench.report.verdicts import pair_name, table_of, verdict
 
 TITLE = "Contrasts"
+SMALLEST_P = 0.001
 ROW, GAP = 3.6, 1.3
 LOWEST = 34.0
 """Heights: of a row in mm, between two pairs in rows, and of the lowest plot beside which a label fits."""
+NUMBERS = 27.0
+"""Width of the numbers beside a plot, in mm."""
 
 
 def contrasts(evidence: Evidence) -> Section:
-    """A table and a forest plot for each comparison that declares contrasts."""
-    by_comparison: dict[str, list[Finding]] = {}
-    for finding in evidence.findings:
-        by_comparison.setdefault(finding.pair.comparison, []).append(finding)
-    if not by_comparison:
-        return Section.of("contrasts", TITLE, "This suite declares no contrasts.")
+    """A forest plot for each comparison that declares contrasts."""
+    figures = [
+        _forest(evidence, name, findings)
+        for name, findings in _by_comparison(evidence).items()
+        if any(finding.result for finding in findings)
+    ]
+    if not figures:
+        return Section.not_measured("contrasts", TITLE)
+    return Section.of("contrasts", TITLE, _how_to_read(evidence), Gallery.of(figures))
+
+
+def contrast_tables(evidence: Evidence) -> Section:
+    """A table for each comparison that declares contrasts."""
     return Section.of(
-        "contrasts",
-        TITLE,
-        _how_to_read(evidence),
-        rates_sentence(),
-        worked_example(),
-        (_comparison(evidence, name, findings) for name, findings in by_comparison.items()),
+        "contrast-tables",
+        "Contrasts in numbers",
+        (_table(evidence, name, findings) for name, findings in _by_comparison(evidence).items()),
     )
 
 
-def _comparison(evidence: Evidence, name: str, findings: list[Finding]) -> Iterator[Flow]:
-    yield Heading(name)
+def _by_comparison(evidence: Evidence) -> dict[str, list[Finding]]:
+    groups: dict[str, list[Finding]] = {}
+    for finding in evidence.findings:
+        groups.setdefault(finding.pair.comparison, []).append(finding)
+    return groups
+
+
+def _table(evidence: Evidence, name: str, findings: list[Finding]) -> Iterator[Flow]:
     for comparison in evidence.suite.comparisons:
         if comparison.name == name and comparison.unmatched:
-            yield f"Unmatched: {comparison.unmatched}"
-    if any(finding.result for finding in findings):
-        yield Gallery.of([_forest(evidence, name, findings)])
+            yield f"Not matched in {name}: {comparison.unmatched}"
     caption = f"Differences in top-1 accuracy on the test split in {name}."
     yield finding_table(table_of(name), caption, COLUMNS, findings)
-    yield two_networks(evidence, name, findings)
 
 
 def _how_to_read(evidence: Evidence) -> str:
-    delta = points(evidence.suite.delta, sign=False)
     tried = max((f.result.comparisons for f in evidence.findings if f.pair.primary and f.result), default=0)
-    verdicts = (
-        f"A primary contrast is better or worse where a difference of 0 is rejected although {tried} "
-        "contrasts and sizes were tried (Holm's procedure, 5 % for all of them together), equivalent where "
-        f"two one-sided tests, likewise by Holm, reject a difference of ±{delta} points or more, and "
-        "inconclusive otherwise. "
-        if tried
-        else ""
-    )
+    among = f", allowing for {tried} contrasts" if tried > 1 else ""
     return (
-        "Each difference is the first model minus the second, paired replicate by replicate and image by "
-        "image. Its interval is the plain 95 % interval for new training runs and new test images; where one "
-        f"deterministic run of each model was made, for new test images alone. {verdicts}An interval may "
-        "leave out 0 and the verdict still be inconclusive, because many contrasts were tried. Exploratory "
-        "contrasts have an interval and no verdict. n counts replicates of both models; two are too few for "
-        "an interval. On the whole training split all replicates share their images, so the results there do "
-        "not extend to other draws."
+        "Accuracy of the first model minus that of the second, in points of top-1 on the test images, with "
+        f"95 % intervals. A filled marker has a verdict{among}; an interval can leave out 0 and still have "
+        "none. The appendix has the numbers and the procedure."
     )
 
 
@@ -88,7 +83,9 @@ def _interval(finding: Finding) -> str:
 
 def _p(finding: Finding) -> str:
     result = finding.result
-    return "none" if not result or result.p_adjusted is None else p_value(result.p_adjusted)
+    if not result or result.p_adjusted is None:
+        return "none"
+    return f"< {SMALLEST_P:g}" if result.p_adjusted < SMALLEST_P else f"{result.p_adjusted:.3f}"
 
 
 COLUMNS = (
@@ -117,24 +114,31 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
         groups.append((one_line(members[0].titles, " minus ", after), members))
     rows = len(measured) + GAP * len(groups)
     drawing, (axes,) = canvas(max(ROW * rows + 14, LOWEST), below=10)
-    drawing.subplots_adjust(left=20 / WIDTH)
+    drawing.subplots_adjust(left=20 / WIDTH, right=1 - NUMBERS / WIDTH)
     delta = 100 * evidence.suite.delta
     axes.axvspan(-delta, delta, color=MUTED, alpha=0.18, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.7)
     for height, finding in rows_under_headings(drawing, axes, groups, GAP, finding_size):
         _draw(axes, evidence, finding, height)
+        beside = (("axes fraction", "data"), "offset points")
+        axes.annotate(_numbers(finding), (1, height), (3, 0), *beside, va="center", size=6)
     axes.set_xlabel("Difference in top-1 accuracy (points)")
     axes.margins(x=0.08)
     return Figure(
         drawing,
         f"forest-{slug(name)}",
-        caption=f"{name}: differences in top-1 accuracy with their intervals. Filled in the colour of the "
-        "better model: a verdict; open: no verdict; cross: no interval. Shaded: differences declared "
-        "negligible. Intervals are plain 95 % intervals, dashed where the contrast is exploratory.",
+        caption=f"{name}: differences with 95 % intervals. Filled, in the colour of the better model: a "
+        "verdict; open: none; cross: no interval; dashed: exploratory. Shaded: differences "
+        "declared negligible.",
         alt=_alt(name, measured),
         data=_data(measured),
         runs=[run for finding in measured for run in finding.runs_a + finding.runs_b],
     )
+
+
+def _numbers(finding: Finding) -> str:
+    ends = f" ({_interval(finding)})" if finding.has_interval else ""
+    return f"{points(finding.contrast.estimate)}{ends}"
 
 
 def _draw(axes: Axes, evidence: Evidence, finding: Finding, height: float) -> None:

@@ -16,13 +16,13 @@ def cost(evidence: Evidence) -> Section:
     """One row a model, head and input size, and where its operations are."""
     title = "Cost"
     if evidence.cost.empty:
-        return Section.not_measured("cost", title, "this suite has no cost profile yet")
+        return Section.not_measured("cost", title)
     counters = listed(sorted(set(evidence.cost["counter"].dropna())))
     return Section.of(
         "cost",
         title,
         "For one image. FLOPs are 2 × multiply-adds of matrix products and convolutions, attention included; "
-        "a GMAC is a thousand million multiply-adds. Parameters depend on the number of classes. "
+        "a GMAC is 10⁹ multiply-adds. Parameters depend on the number of classes. "
         f"Counted with {counters}. Published figures stand beside ours as their sources print them, for "
         f"{count(HEAD)} classes; the difference is ours over theirs, in GMACs. timm prints fewer digits and "
         "counts norms too: its figures are to be read beside the column that has them.",

@@ -4,35 +4,32 @@ from itertools import groupby
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.crossovers import Crossover, crossover_of
-from bench.files import slug
-from bench.report.blocks import Column, Field, Table
+from bench.report.blocks import Column, Table
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import finding_size
-from bench.report.text import listed, merge_notes
-from bench.report.verdicts import pair_name, short_notes
+from bench.report.text import listed
+from bench.report.verdicts import pair_name
 
 NOT_ENOUGH = "needs two sizes with three replicates"
 
 
-def crossover_table(evidence: Evidence, name: str) -> list[Table]:
-    """Where the better model changes, of each primary pair of one comparison; empty where it has none."""
-    primary = [f for f in evidence.findings if f.pair.comparison == name and f.pair.primary]
-    pairs = [list(group) for _, group in groupby(primary, key=lambda f: (f.pair.a, f.pair.b))]
+def crossover_table(evidence: Evidence) -> Table | None:
+    """Where the better model changes, of each primary pair that was measured at several sizes; None where
+    there is none."""
+    primary = [finding for finding in evidence.findings if finding.pair.primary]
+    groups = groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
+    every = [list(group) for _, group in groups]
+    pairs = [own for own in every if len({finding.images_per_class for finding in own}) > 1]
     columns = (
+        Column("Comparison", lambda pair: pair[0].pair.comparison),
         Column("Contrast", lambda pair: pair_name(pair[0])),
         Column("Crossover", _crossover, wide=True),
-        Column("Notes", _notes, under="Contrast"),
     )
     caption = (
-        f"What changes with the amount of data in {name}. A crossover is claimed only of primary contrasts, "
-        "where one model is better at one size and the other at a larger one; sizes at which not both were "
-        "trained (see the notes) are left out."
+        "Where the better model changes with the amount of data: one has a verdict at one size, and the "
+        "other at a larger one."
     )
-    return [Table.of(f"crossover-{slug(name)}", caption, columns, pairs)] if pairs else []
-
-
-def _notes(findings: list[Finding]) -> Field:
-    return Field(notes=merge_notes({finding_size(f): short_notes(f) for f in findings}, "at "))
+    return Table.of("crossover", caption, columns, pairs) if pairs else None
 
 
 def _crossover(findings: list[Finding]) -> str:

@@ -25,7 +25,7 @@ def curves(evidence: Evidence) -> Section:
     """For each comparison its largest subset; the others are folded away."""
     logged = _logged(evidence)
     if not logged:
-        return Section.not_measured("curves", TITLE, "no trial of this suite has logged its training")
+        return Section.not_measured("curves", TITLE)
     largest, smaller = [], []
     for comparison in evidence.suite.comparisons:
         by_size: dict[int | None, list[Cell]] = {}

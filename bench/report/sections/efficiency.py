@@ -9,13 +9,12 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.flags import Flag
 from bench.files import slug
-from bench.report.blocks import Figure, Gallery, Heading, Section
+from bench.report.blocks import Figure, Gallery, Section
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, hollow_markers, label_ends, room_for
 from bench.report.sections.columns import cell_size
 from bench.report.sections.crossovers import crossover_table
-from bench.report.sections.gap import gap_table
 from bench.report.sections.sizes import size_axis
 from bench.report.style import Style
 from bench.report.text import percent
@@ -27,24 +26,17 @@ LONE_SIDESTEP = 1.09  # the same for whole models, where there is only one size
 
 
 def efficiency(evidence: Evidence) -> Section:
-    """One figure a comparison, and its crossovers where there is more than one size; then the generalisation
-    gap."""
-    figures, tables, gap_figures, gap_tables = [], [], [], []
+    """One figure a comparison, and its crossovers where there is more than one size."""
+    figures = []
     for comparison in evidence.suite.comparisons:
         name = comparison.name
         measured = [cell for cell in evidence.cells_of(name) if cell.runs]
         if not measured:
             continue
         figures += [_figure(evidence, name, own, kind) for kind, own in _by_pretraining(measured).items()]
-        if len({cell.images_per_class for cell in measured}) > 1:
-            tables += crossover_table(evidence, name)
-        table, figure = gap_table(evidence, name, measured)
-        gap_tables.append(table)
-        gap_figures.append(figure)
     if not figures:
-        return Section.not_measured("efficiency", TITLE, "no trial of this suite has an outcome yet")
-    gaps = (Heading("Generalisation gap"), Gallery.of(gap_figures), gap_tables)
-    return Section.of("efficiency", TITLE, Gallery.of(figures), tables, gaps)
+        return Section.not_measured("efficiency", TITLE)
+    return Section.of("efficiency", TITLE, Gallery.of(figures), crossover_table(evidence))
 
 
 def _by_pretraining(measured: list[Cell]) -> dict[str, list[Cell]]:

@@ -4,19 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from bench.files import slug
-from bench.report.blocks import Column, Figure, Flow, Gallery, Heading, Section, Table, number
+from bench.report.blocks import Column, Flow, Heading, Section, Table, number
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.figures import canvas, shortened
-from bench.report.style import INK, MUTED
 from bench.report.text import merge_notes, notes_sentence, percent, points, size_phrase
 
 TITLE = "Where each model fails"
 SHOWN = 5
-AXIS_CHARACTERS = 24
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ def failures(evidence: Evidence) -> Section:
     """For the largest subset of each comparison: its primary pairs by class, and each model's confusions."""
     measured = [(one, largest_measured(evidence, one.name)) for one in evidence.suite.comparisons]
     if not any(members for _, members in measured):
-        return Section.not_measured("failures", TITLE, "no trial of this suite has stored predictions")
+        return Section.not_measured("failures", TITLE)
     return Section.of(
         "failures",
         TITLE,
@@ -68,7 +64,6 @@ def _comparison(
     yield Heading(f"{name}, {size_phrase(first.shots, first.images_per_class)}")
     both = [(members[a], members[b]) for a, b in pairs if a in members and b in members]
     if both:
-        yield Gallery.of(_figure(a, b, evidence) for a, b in both)
         yield _classes(name, both)
     yield _confused(evidence, name, list(members.values()))
 
@@ -118,8 +113,8 @@ def _classes(name: str, both: list[tuple[Confusions, Confusions]]) -> Table:
         Column("Contrast", lambda row: row[0]),
         Column("Class", lambda row: row[1]),
         number("Difference (points)", lambda row: points(row[2] - row[3])),
-        number("First (%)", lambda row: percent(row[2])),
-        number("Second (%)", lambda row: percent(row[3])),
+        number("First model (%)", lambda row: percent(row[2])),
+        number("Second model (%)", lambda row: percent(row[3])),
         number("Test images", lambda row: str(row[4])),
     )
     cells = [one.cell for pair in both for one in pair]
@@ -147,39 +142,4 @@ def _confused(evidence: Evidence, name: str, members: list[Confusions]) -> Table
         rows,
         group_by=lambda row: row[0].cell.contestant,
         runs=[run for cell in cells for run in cell.runs],
-    )
-
-
-def _figure(a: Confusions, b: Confusions, evidence: Evidence) -> Figure:
-    first, second = per_class(a.counts), per_class(b.counts)
-    cells = (a.cell, b.cell)
-    drawing, (axes,) = canvas(70)
-    drawing.subplots_adjust(left=13 / 85, right=75 / 85)
-    axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.7)
-    ahead = np.where(first > second, 0, np.where(first < second, 1, 2))
-    styles = [evidence.styles[cell.contestant] for cell in cells]
-    for side, (colour, marker) in enumerate([*((one.colour, one.marker) for one in styles), (INK, ".")]):
-        some = ahead == side
-        axes.scatter(
-            100 * second[some], 100 * first[some], s=11, color=colour, marker=marker, alpha=0.75, linewidths=0
-        )
-    lowest = 10 * np.floor(10 * np.nanmin([first, second])) - 2
-    axes.set_xlim(lowest, 102)
-    axes.set_ylim(lowest, 102)
-    axes.set_xlabel(f"Accuracy of {shortened(b.cell.title, AXIS_CHARACTERS)} (%)")
-    axes.set_ylabel(f"Accuracy of {shortened(a.cell.title, AXIS_CHARACTERS)} (%)")
-    wins = [int((ahead == side).sum()) for side in (0, 1)]
-    summary = (
-        f"{a.cell.title} is ahead on {wins[0]} classes, {b.cell.title} on {wins[1]}, of "
-        f"{int(np.isfinite(first).sum())}."
-    )
-    comparison = a.cell.comparison
-    return Figure(
-        drawing,
-        f"classes-{slug(comparison)}-{slug(a.cell.contestant)}-{slug(b.cell.contestant)}",
-        caption=f"{comparison}: accuracy of each class. {summary}"
-        + notes_sentence(merge_notes({cell.title: cell.notes for cell in cells})),
-        alt=f"Scatter plot of the accuracy of each class in {comparison}. {summary}",
-        data=pd.DataFrame({"class": np.arange(len(first)), "name": a.names, "a": first, "b": second}),
-        runs=a.cell.runs + b.cell.runs,
     )

@@ -7,9 +7,8 @@ from typing import Any
 import pandas as pd
 
 from bench.report.bars import shares_sentence, stacked_bars
-from bench.report.blocks import Block, Column, Details, Figure, Gallery, Table, number
+from bench.report.blocks import Block, Figure, Gallery
 from bench.report.evidence import Evidence
-from bench.report.text import NOT_MEASURED, count, decimal
 
 PARTS = {
     "patch_embedding_or_stem": "patch embedding or stem",
@@ -23,7 +22,7 @@ PARTS = {
 
 
 def parts(evidence: Evidence) -> Iterator[Block]:
-    """The shares as a figure and the numbers as a table, for one head and input size a model."""
+    """The shares as a figure, for one head and input size a model."""
     counted = evidence.cost.assign(parts=[_read(text) for text in evidence.cost["by_part"]])
     counted = counted[[set(own) <= set(PARTS) and sum(own.values()) > 0 for own in counted["parts"]]]
     if counted.empty:
@@ -34,7 +33,6 @@ def parts(evidence: Evidence) -> Iterator[Block]:
         for model in evidence.in_order(by_model)
     ]
     yield Gallery((_figure(evidence, rows),))
-    yield Details.of("Operations by part, in numbers", _table(evidence, rows))
 
 
 def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
@@ -66,31 +64,6 @@ def _figure(evidence: Evidence, rows: list[dict[str, Any]]) -> Figure:
         runs=[row["profile"] for row in rows],
         at_ends=[f"{total / 2e9:.3g} GMACs" for total in totals],
     )
-
-
-def _table(evidence: Evidence, rows: list[dict[str, Any]]) -> Table:
-    columns = (
-        Column("Model", lambda row: evidence.model_title(row["model"])),
-        number("Classes", lambda row: count(row["classes"])),
-        number("Input (px)", lambda row: str(row["input_size"])),
-        *(_part(part) for part in PARTS),
-        number("Norms, softmax, pooling (million operations)", _elementwise),
-        number("GMACs with these", lambda row: decimal(row["gmacs_all"], 3)),
-    )
-    caption = "Operations of one forward pass by part of the network."
-    return Table.of("cost-parts", caption, columns, rows, runs=lambda row: (row["profile"],))
-
-
-def _part(part: str) -> Column:
-    name = PARTS[part]
-    return number(
-        f"{name[0].upper()}{name[1:]} (GMACs)", lambda row: decimal(row["parts"].get(part, 0) / 2e9, 3)
-    )
-
-
-def _elementwise(row: dict[str, Any]) -> str:
-    operations = _read(row.get("elementwise"))
-    return decimal(sum(operations.values()) / 1e6, 1) if operations else NOT_MEASURED
 
 
 def _read(text: Any) -> dict[str, int]:

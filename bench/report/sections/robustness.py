@@ -12,47 +12,57 @@ from bench.analysis.statistics import mean_interval
 from bench.data.conditions import Condition, find_condition
 from bench.data.corruption import SMALL
 from bench.files import slug
-from bench.report.blocks import Column, Content, Figure, Flow, Gallery, Heading, Section, Table, number
+from bench.report.blocks import Column, Content, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
 from bench.report.text import decimal, listed, percent, size_phrase
 from bench.store.records.listing import ComparisonEntry
 from bench.store.records.trials import Result
 
+TITLE = "Robustness"
 NOT_ASKED, NOT_DEFINED = "-", "not defined"
 
 
-def robustness(evidence: Evidence) -> Section | None:
-    """Figures and a table for each comparison that was evaluated under other conditions."""
-    measured = evidence.robustness
-    parts = [
-        _comparison(evidence, comparison, measured[measured["comparison"] == comparison.name])
-        for comparison in evidence.suite.comparisons
-        if comparison.name in set(measured["comparison"])
+def robustness(evidence: Evidence) -> Section:
+    """Figures for each comparison that was evaluated under other conditions."""
+    figures = [
+        _figures(evidence, comparison, shots, size) for comparison, _, shots, size in _largest(evidence)
     ]
-    if not parts:
-        return None
+    if not figures:
+        return Section.not_measured("robustness", TITLE)
     return Section.of(
         "robustness",
-        "Robustness",
-        "The same trained networks on test images that were changed; nothing was trained for it. All of this "
-        "is exploratory: contrasts under these conditions are in contrasts.csv, with intervals and without "
-        "verdicts.",
-        parts,
+        TITLE,
+        "The same trained networks on test images that were changed; nothing was trained for it, and no "
+        "verdict follows from it.",
+        Gallery.of(figure for own in figures for figure in own),
     )
 
 
-def _comparison(evidence: Evidence, comparison: ComparisonEntry, rows: pd.DataFrame) -> Iterator[Flow]:
-    """The largest subset that was measured; the table on disk has all of them."""
-    largest = float(rows["images_per_class"].max())
-    rows = rows[rows["images_per_class"] == largest]
-    shots = None if rows["shots"].isna().any() else int(rows["shots"].max())
-    size = size_phrase(shots, largest)
-    yield Heading(comparison.name)
-    if CORRUPTIONS in set(rows["condition"]):
-        yield _corruptions(comparison)
-    yield Gallery.of(_figures(evidence, comparison, shots, size))
-    yield _table(evidence, comparison, rows, size)
+def conditions(evidence: Evidence) -> Section | None:
+    """A table for each comparison that was evaluated under other conditions."""
+    parts = [
+        (
+            _corruptions(comparison) if CORRUPTIONS in set(rows["condition"]) else None,
+            _table(evidence, comparison, rows, size),
+        )
+        for comparison, rows, _, size in _largest(evidence)
+    ]
+    return Section.of("conditions", "Robustness in numbers", parts) if parts else None
+
+
+def _largest(evidence: Evidence) -> Iterator[tuple[ComparisonEntry, pd.DataFrame, int | None, str]]:
+    """The rows of each comparison on the largest subset that was measured, with its shots and its size in
+    words; the table on disk has all subsets."""
+    for comparison in evidence.suite.comparisons:
+        rows = evidence.robustness
+        rows = rows[rows["comparison"] == comparison.name]
+        if rows.empty:
+            continue
+        largest = float(rows["images_per_class"].max())
+        rows = rows[rows["images_per_class"] == largest]
+        shots = None if rows["shots"].isna().any() else int(rows["shots"].max())
+        yield comparison, rows, shots, size_phrase(shots, largest)
 
 
 def _corruptions(comparison: ComparisonEntry) -> str:

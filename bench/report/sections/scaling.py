@@ -1,18 +1,14 @@
 """How cost, speed and memory grow with the input size, and where attention outgrows the rest."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pandas as pd
 
-from bench.report.blocks import Column, Figure, Gallery, Section, Table, number
+from bench.report.blocks import Figure, Gallery, Section
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_figure
 from bench.report.measured import Headline, Platform, memory_column, rows_over_sizes, trusted
 from bench.report.row_text import disturbed_sentence, three_digits, withheld_sentence
-from bench.report.sections.measured_table import lines_over
-from bench.report.sections.unmeasured import unmeasured
-from bench.report.text import NOT_MEASURED, count, decimal, percent
+from bench.report.sections.measurements import lines_over
+from bench.report.text import count
 
 PX = "Input size (px)"
 COUNTED = ["model", "classes", "input_size", "tokens"]
@@ -23,9 +19,7 @@ def scaling(evidence: Evidence) -> Section:
     anchor, title = "scaling", "Cost against input size"
     table = evidence.measured["scaling"]
     if table.empty:
-        return Section.not_measured(
-            anchor, title, "no cost was counted over input sizes for the models of this suite"
-        )
+        return Section.not_measured(anchor, title)
     counted = table.drop_duplicates(["model", "classes", "input_size"]).sort_values(
         ["model", "classes", "input_size"], kind="stable"
     )
@@ -44,9 +38,7 @@ def scaling(evidence: Evidence) -> Section:
         "Of one forward pass of one image. The products of activations with activations in attention grow "
         "with the square of the number of tokens, everything else in proportion to it.",
         Gallery.of([_gmacs(evidence, counted), None if attending.empty else _share(evidence, attending)]),
-        _table(evidence, counted),
-        unmeasured(evidence, counted["model"], "at several input sizes"),
-        timed or "Speed and memory against input size: not measured at more than one size.",
+        timed,
     )
 
 
@@ -72,13 +64,20 @@ def _share(evidence: Evidence, attending: pd.DataFrame) -> Figure:
         lines,
         x_label=PX,
         y_label="Attention matrices (% of multiply-adds)",
-        caption="The quadratic term: the share of attention's matrices in a forward pass. At 50 % they "
-        "outgrow all else; the table names the size.",
+        caption="The share of attention's matrices in the multiply-adds of a forward pass. They reach half "
+        f"of them at {_half(attending)}.",
         alt="Share of attention's matrices against input size. " + _ends(lines, " %"),
         data=attending[[*COUNTED, "flops", "attention_matrices_flops", "attention_share"]],
         runs=attending["profile"],
         percent=True,
     )
+
+
+def _half(attending: pd.DataFrame) -> str:
+    """The input size from which attention's matrices are more than half; it follows from the counts, which
+    are exactly quadratic and linear in the tokens, and may lie beyond the sizes counted."""
+    sizes = attending["attention_outgrows_rest_px"].dropna().unique()
+    return f"{' to '.join(dict.fromkeys(count(size) for size in (min(sizes), max(sizes))))} px"
 
 
 def _ends(lines: list[Line], unit: str) -> str:
@@ -88,38 +87,6 @@ def _ends(lines: list[Line], unit: str) -> str:
         for line in lines
     )
     return "; ".join(parts) + "."
-
-
-def _table(evidence: Evidence, counted: pd.DataFrame) -> Table:
-    by_model = {model: rows.to_dict("records") for model, rows in counted.groupby("model")}
-    ends = [(by_model[model][0], by_model[model][-1]) for model in evidence.in_order(by_model)]
-    columns = (
-        Column("Model", lambda row: evidence.model_title(row[0]["model"])),
-        number("Smallest (px)", lambda row: count(row[0]["input_size"])),
-        number("GMACs there", lambda row: decimal(row[0]["gmacs"], 3)),
-        number("Largest (px)", lambda row: count(row[1]["input_size"])),
-        number("GMACs at the largest", lambda row: decimal(row[1]["gmacs"], 3)),
-        number(
-            "Tokens there", lambda row: "no tokens" if pd.isna(row[1]["tokens"]) else count(row[1]["tokens"])
-        ),
-        number("Attention matrices there (%)", lambda row: _attention(row[1], "attention_share", percent)),
-        number(
-            "They outgrow the rest from (px)",
-            lambda row: _attention(row[1], "attention_outgrows_rest_px", count),
-        ),
-    )
-    caption = (
-        "Cost over input sizes. The size at which attention's matrices outgrow the rest follows from the "
-        "counts, which are exactly quadratic and linear in the tokens, and may lie beyond the sizes counted."
-    )
-    return Table.of("scaling", caption, columns, ends, runs=sorted(set(counted["profile"])))
-
-
-def _attention(row: dict[str, Any], column: str, form: Callable[[float], str]) -> str:
-    """A number of a network with attention."""
-    if not row["attention_matrices_flops"] > 0:
-        return "no attention"
-    return NOT_MEASURED if pd.isna(row[column]) else form(row[column])
 
 
 def _timed(evidence: Evidence, platform: Platform, what: str, headline: Headline) -> Figure | None:

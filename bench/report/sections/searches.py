@@ -6,7 +6,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from bench.analysis.search import CLOSE, search_table, sensitivity
 from bench.files import slug
-from bench.report.blocks import Column, Details, Field, Figure, Gallery, Section, Table, number
+from bench.report.blocks import Column, Field, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.figures import EndLabel, canvas, label_ends, room_for
 from bench.report.text import NOT_MEASURED, count, listed, percent
@@ -19,23 +19,27 @@ def searches(evidence: Evidence) -> Section | None:
     table = search_table({evidence.name: evidence.suite}, evidence.store)
     if table.empty:
         return None
-    drawn, folded = [], []
+    return Section.of("search", TITLE, _how(evidence, table), Gallery.of(_figures(evidence, table)[0]))
+
+
+def search_details(evidence: Evidence) -> Section | None:
+    """The choice of every model and subset, and the figures of the smaller ones."""
+    table = search_table({evidence.name: evidence.suite}, evidence.store)
+    if table.empty:
+        return None
+    smaller = Gallery.of(_figures(evidence, table)[1])
+    return Section.of("search-details", "The search in numbers", _table(evidence, table), smaller)
+
+
+def _figures(evidence: Evidence, table: pd.DataFrame) -> tuple[list[Figure], list[Figure]]:
+    """Of each comparison the figure of its largest subset; and those of all smaller ones."""
+    largest, smaller = [], []
     for _, comparison in table.groupby("comparison", sort=False):
         known = comparison[comparison["val_top1"].notna() & comparison["lr"].notna()]
         figures = [_figure(evidence, own) for _, own in known.groupby("shots", sort=False, dropna=False)]
-        drawn += figures[-1:]
-        folded += figures[:-1]
-    return Section.of(
-        "search",
-        TITLE,
-        _how(evidence, table),
-        _table(evidence, table),
-        Gallery.of(drawn) if drawn else None,
-        Details.of("Searches on the smaller subsets", Gallery.of(folded)) if folded else None,
-    )
-
-
-SECTION = searches
+        largest += figures[-1:]
+        smaller += figures[:-1]
+    return largest, smaller
 
 
 def _how(evidence: Evidence, table: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import bench
-from bench.report.document import Document
+from bench.report.document import APPENDIX, INDEX, Document
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -17,14 +17,22 @@ def fill(
     document: Document,
     filters: Mapping[str, Callable],
     finalize: Callable[[Any], Any] | None = None,
+    *,
+    here: str,
+    ending: str,
     **values: Any,
 ) -> str:
     """The text of a template.
 
     Args:
         finalize: escapes what the template prints; without it, as HTML.
-        values: names that the template knows besides `document` and `version`.
+        here: which of the two files of a report is written, without its ending.
+        ending: that of the names of both files.
+        values: names that the template knows besides these, `document`, `sections` and `version`.
     """
+    names = {INDEX: "report" if ending == ".md" else INDEX, APPENDIX: APPENDIX}
+    links = {file: "" if file == here else f"{name}{ending}" for file, name in names.items()}
+    sections = document.page if here == INDEX else document.appendix
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -35,4 +43,6 @@ def fill(
         keep_trailing_newline=True,
     )
     environment.filters.update(filters)
-    return environment.get_template(template).render(document=document, version=bench.__version__, **values)
+    return environment.get_template(template).render(
+        document=document, sections=sections, here=here, links=links, version=bench.__version__, **values
+    )

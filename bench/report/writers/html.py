@@ -1,11 +1,11 @@
-"""The report as one self-contained web page."""
+"""The report as two web pages, each one file that needs no network."""
 
 import re
 
 from markupsafe import Markup
 
 from bench.report.blocks import Figure
-from bench.report.document import Document
+from bench.report.document import INDEX, Document
 from bench.report.style import SERIES, VARIABLES, Style
 from bench.report.writers.fill import fill
 
@@ -21,9 +21,10 @@ SHAPES = {
 }
 
 
-def to_html(document: Document) -> str:
-    """The page: style, figures and text in one file that needs no network."""
-    return fill("page.html", document, {"inline": inline_svg, "swatch": swatch}, series=SERIES)
+def to_html(document: Document, file: str = INDEX) -> str:
+    """The page or its appendix (`file`): style, figures and text in one file."""
+    filters = {"inline": inline_svg, "swatch": swatch}
+    return fill("page.html", document, filters, here=file, ending=".html", series=SERIES)
 
 
 def inline_svg(figure: Figure) -> Markup:

@@ -21,7 +21,7 @@ def latex_tables(document: Document) -> dict[str, str]:
 
 
 def _table(table: Table) -> str:
-    """A tabular without float or caption, which the paper gives; the caption stands in a comment.
+    """A float with caption and label (tab:NAME).
 
     To fit a page, what all rows have in common and what the notes say stands below, by letters.
     """
@@ -30,8 +30,11 @@ def _table(table: Table) -> str:
     parts = [_column(column, [row[k] for row in rows], letters) for k, column in enumerate(columns)]
     layout = "".join(spec for spec, _, _ in parts)
     lines = [
-        f"% {escape(table.caption)}",
-        r"% Needs \usepackage{booktabs,siunitx}.",
+        r"% Needs \usepackage{array,booktabs,siunitx}.",
+        r"\begin{table}",
+        r"\centering\footnotesize",
+        rf"\caption{{{escape(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{{layout}}}",
         r"\toprule",
         " & ".join(head for _, head, _ in parts) + r" \\",
@@ -45,7 +48,8 @@ def _table(table: Table) -> str:
     below = [rf"\textsuperscript{{{letter}}}\,{escape(note)}." for note, letter in letters.items()]
     below = [*(f"{escape(title)}: {escape(text)}." for title, text in shared), *below]
     if below:
-        lines.append("\n".join([r"\par\smallskip\noindent{\footnotesize", *below, r"\par}"]))
+        lines.append("\n".join([r"\par\smallskip\raggedright", *below]))
+    lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,11 +1,11 @@
-"""The report as Markdown, for a repository; figures are linked from figures/."""
+"""The report as Markdown, for a repository: the page and its appendix; figures are linked from figures/."""
 
 import re
 from typing import Any
 
 from markupsafe import Markup
 
-from bench.report.document import Document
+from bench.report.document import INDEX, Document
 from bench.report.writers.fill import fill
 
 LIST = re.compile(r"^(\d*)([-+=.)])")
@@ -13,10 +13,10 @@ SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
 IN_HTML = re.compile(r"[\\`*_\[\]|#$~&<>]")
 
 
-def to_markdown(document: Document) -> str:
-    """The whole report as one document."""
+def to_markdown(document: Document, file: str = INDEX) -> str:
+    """The page or its appendix (`file`)."""
     filters = {"paragraph": paragraph, "fence": fence, "in_html": in_html}
-    return fill("page.md", document, filters, finalize=_escaped)
+    return fill("page.md", document, filters, finalize=_escaped, here=file, ending=".md")
 
 
 def escape(text: str) -> str:

@@ -1,0 +1,38 @@
+"""The report's tables as CSV: the numbers as they are printed, in plain signs."""
+
+import csv
+import re
+from io import StringIO
+
+from bench.escape import csv_text
+from bench.report.blocks import Field, Table
+from bench.report.text import MINUS, NARROW_SPACE
+
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+def to_csv(table: Table) -> str:
+    """A column for each of the table's, for each spread, and one of all notes of a row where it has any."""
+    shown = [k for k in range(len(table.columns)) if any(row[k].text for row in table.rows)]
+    spreads = [k for k in shown if any(row[k].spread for row in table.rows)]
+    noted = any(field.notes for row in table.rows for field in row)
+    lines = [
+        [name for k in shown for name in _names(table.columns[k].title, k in spreads)] + ["notes"] * noted
+    ]
+    for row in table.rows:
+        values = [value for k in shown for value in _values(row[k], k in spreads)]
+        notes = dict.fromkeys(note for field in row for note in field.notes)
+        lines.append([*values, *[csv_text("; ".join(notes))] * noted])
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def _names(title: str, spread: bool) -> list[str]:
+    return [title, f"{title}, spread"] if spread else [title]
+
+
+def _values(field: Field, spread: bool) -> list[str]:
+    plain = field.text.replace(MINUS, "-").replace(NARROW_SPACE, "")
+    text = plain if NUMBER.fullmatch(plain) else csv_text(field.text)
+    return [text, field.spread.removeprefix("± ")] if spread else [text]
