@@ -103,9 +103,11 @@ def in_notebook() -> bool:
 
 
 def _console(**options: Any) -> Console:
-    """Standard error; in a notebook bars are widgets, and without those there are lines alone."""
-    widgets = in_notebook() and find_spec("ipywidgets") is not None
-    return Console(stderr=True, force_jupyter=widgets, **options)
+    """Standard error; in a notebook bars are widgets, and where there are none of these, lines alone."""
+    if in_notebook() and find_spec("ipywidgets") is None:
+        # Jupyter asks for colours, which would pass for a terminal.
+        options |= {"force_jupyter": False, "force_terminal": False}
+    return Console(stderr=True, **options)
 
 
 class TrialBar:

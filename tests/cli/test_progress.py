@@ -19,3 +19,20 @@ def test_bars_fit_their_terminal(width):
     suite, trial = drawn.getvalue().splitlines()
     assert "3/20" in suite and "-:--:--" in suite and "4352/50000" in trial and "63 images/s" in trial
     assert max(map(len, (suite, trial))) <= width
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_has_bars_where_it_has_widgets_and_else_lines_alone(monkeypatch, capfd, widgets):
+    from bench.cli import progress
+
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as Jupyter's kernel does
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(progress, "find_spec", lambda name: widgets or None)
+    bars = progress.SuiteBars("suite", lambda: False)
+    assert progress.in_notebook() and bars.console.is_jupyter is widgets
+    if not widgets:
+        bars.began(1, 3)
+        bars.note("a line")
+        bars.bars.stop()
+        shown = capfd.readouterr().err
+        assert "a line" in shown and "1/3" in shown and "\x1b" not in shown
