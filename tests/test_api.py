@@ -218,7 +218,9 @@ def test_a_notebook_shows_the_answer_and_writes_the_report(store, tmp_path):
     assert "ResNet-18" in results.answer and 'src="data:image/svg+xml;base64,' in html
     assert all(str(escape(paragraph[-40:])) in html for paragraph in results.answer.split("\n\n"))
     assert not re.search(r"<script|(?:src|href)=.(?!data:)", html)
-    assert results.report(tmp_path / "report").read_text(encoding="utf-8").startswith("<!doctype html")
+    page = results.report(tmp_path / "report", for_paper=True)
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html")
+    assert (tmp_path / "report/numbers.tex").is_file()
 
 
 def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:

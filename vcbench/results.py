@@ -185,7 +185,7 @@ class Results:
         """A figure of the suite's report, drawn anew.
 
         Args:
-            name: such as "data_efficiency", "contrasts", "cost" or "learning_curves"; the answer to a wrong
+            name: such as "data_efficiency", "contrasts" or "learning_curves"; the answer to a wrong
                 name is all there are.
             which: for which comparison, where there are several (as in the name of the figure's file).
 
@@ -206,8 +206,12 @@ class Results:
         figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
         return figure
 
-    def report(self, folder: str | Path) -> Path:
+    def report(self, folder: str | Path, *, for_paper: bool = False) -> Path:
         """Write the suite's report, as `vcbench report` does; needs neither data nor PyTorch.
+
+        Args:
+            folder: where to.
+            for_paper: also figures as PDF and PNG, tables and macros for LaTeX.
 
         Returns:
             The page, folder/index.html.
@@ -221,7 +225,7 @@ class Results:
         """
         from bench.report.render import render
 
-        render(self._store, self._one_suite(), Path(folder))
+        render(self._store, self._one_suite(), Path(folder), for_paper=for_paper)
         return Path(folder) / "index.html"
 
     def _one_suite(self) -> str:
