@@ -10,6 +10,7 @@ from bench.report.chooser import chooser
 from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
 from bench.report.recommendation import answer
+from bench.report.sections.answer_figure import styles_of
 from bench.report.sections.answer_table import answer_table
 from bench.store.run_store import RunStore
 
@@ -170,7 +171,7 @@ def _taken(accuracy, contrasts, data, lead):
 def test_the_table(evidence):
     accuracy, _ = tables(evidence.name)
     every = data_sets(evidence)
-    table = answer_table(evidence, every)
+    table = answer_table(evidence, every, styles_of(evidence, every))
     titles = [column.title for column in table.columns]
     pattern = re.compile(r"(about )?\d+( \(all\))?")
     sizes = {k: images(title) for k, title in enumerate(titles) if pattern.fullmatch(title)}

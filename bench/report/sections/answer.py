@@ -7,7 +7,7 @@ from bench.report.chooser import chooser
 from bench.report.data_sets import data_sets
 from bench.report.evidence import Evidence
 from bench.report.recommendation import paragraphs
-from bench.report.sections.answer_figure import answer_figure
+from bench.report.sections.answer_figure import answer_figure, styles_of
 from bench.report.sections.answer_table import answer_table
 
 TITLE = "The answer"
@@ -23,6 +23,7 @@ def _content(evidence: Evidence) -> Iterator[Flow]:
     every = data_sets(evidence)
     if not every:
         return
-    yield Gallery.of(answer_figure(evidence, data) for data in every)
-    yield answer_table(evidence, every)
+    styles = styles_of(evidence, every)
+    yield Gallery.of(answer_figure(evidence, data, styles) for data in every)
+    yield answer_table(evidence, every, styles)
     yield chooser(evidence, every)

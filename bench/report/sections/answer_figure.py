@@ -1,5 +1,6 @@
 """The figure of a report: accuracy against images per class, every network and regime of a data set."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,27 +24,36 @@ AXES_HEIGHT = 50.0
 LABEL_LINES = 3
 
 
-def style_of(evidence: Evidence, data: DataSet, cell: Cell) -> Style:
-    """The colour of a cell's contestant; where there are several regimes, marker and line are those of its
-    regime."""
-    style = evidence.styles[cell.contestant]
-    if len(data.regimes) < 2:
-        return style
-    return Style(style.slot, data.regimes.index(data.regime_of(cell)))
+Styles = dict[tuple[str, str], Style]
 
 
-def answer_figure(evidence: Evidence, data: DataSet) -> Figure:
+def styles_of(evidence: Evidence, every: Sequence[DataSet]) -> Styles:
+    """How a contestant of a comparison is drawn: in its colour, and where any data set has several regimes,
+    with the marker and line of its regime."""
+    labels = list(dict.fromkeys(regime.label for data in every for regime in data.regimes))
+    several = any(len(data.regimes) > 1 for data in every)
+    return {
+        (cell.comparison, cell.contestant): Style(
+            evidence.styles[cell.contestant].slot, labels.index(regime.label) if several else None
+        )
+        for data in every
+        for regime in data.regimes
+        for cell in regime.cells
+    }
+
+
+def answer_figure(evidence: Evidence, data: DataSet, styles: Styles) -> Figure:
     """One line a network and regime with its 95 % intervals, drawn from one row a cell."""
     rows = _rows(evidence, data)
     lines = [own for _, own in rows.groupby(["comparison", "contestant"], sort=False)]
     drawing, (axes,) = canvas(
         AXES_HEIGHT + 16 + room_for(len(lines) + 1, AXES_HEIGHT, LABEL_LINES), below=12.5
     )
-    first = {(cell.comparison, cell.contestant): cell for cell in reversed(data.cells)}
+    first = {(cell.comparison, cell.contestant): cell for cell in data.cells}
     labels = []
     for own in lines:
-        cell = first[own["comparison"].iloc[0], own["contestant"].iloc[0]]
-        labels.append(_line(axes, own, _name(data, cell), style_of(evidence, data, cell)))
+        key = own["comparison"].iloc[0], own["contestant"].iloc[0]
+        labels.append(_line(axes, own, _name(data, first[key]), styles[key]))
     size_axis(axes, data.cells)
     labels += _without_training(axes, rows)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], min_n_ticks=3))

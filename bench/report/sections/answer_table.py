@@ -15,7 +15,7 @@ from bench.report.evidence import Evidence
 from bench.report.measured import Headline, Platform, headline_rows, memory_column
 from bench.report.recommendation import declared
 from bench.report.row_text import WITHHELD, rate, withheld
-from bench.report.sections.answer_figure import style_of
+from bench.report.sections.answer_figure import Styles
 from bench.report.text import count, decimal, listed, percent
 
 NOTHING = "–"
@@ -36,20 +36,25 @@ class Row:
         """Its cell with the most images."""
         return self.cells[max(self.cells)]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its comparison and contestant."""
+        return self.last.comparison, self.last.contestant
 
-def answer_table(evidence: Evidence, every: Sequence[DataSet]) -> Table:
+
+def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -> Table:
     """Every network and regime, data set by data set."""
     rows = [row for data in every for regime in data.regimes for row in _rows(evidence, data, regime)]
     sizes = sorted({size for data in every for size in data.sizes})
     measured, where = _measured(evidence, rows, lambda row: row.last.model, lambda row: row.last.input_size)
     columns = [
         Column("Data", lambda row: row.data.title),
-        Column("Model", lambda row: Field(row.last.title, style=style_of(evidence, row.data, row.last))),
+        Column("Model", lambda row: Field(row.last.title, style=styles[row.key])),
         Column("Training", lambda row: row.regime.label, under="Model"),
         Column("Group", lambda row: row.group or NOTHING),
         *(_accuracy(size, every) for size in sizes),
         number("Parameters (M)", lambda row: _millions(evidence.records[row.last.runs[0]].model.params)),
-        number("GMACs", lambda row: _gmacs(evidence.match.flops(row.last.comparison, row.last.contestant))),
+        number("GMACs", lambda row: _gmacs(evidence.match.flops(*row.key))),
         *measured,
     ]
     caption = (

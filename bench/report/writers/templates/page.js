@@ -44,7 +44,7 @@
         body.append(...keyed.map(([, row]) => row));
       });
     });
-    if (rows.length < 6) return;
+    if (rows.length < 10) return;
     const tools = make("p");
     tools.className = "tools";
     const label = make("label", "Filter rows", tools);
