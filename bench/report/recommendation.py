@@ -16,7 +16,7 @@ from bench.analysis.contrasts import Finding
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.flags import Flag
 from bench.analysis.regimes import FROZEN, regimes
-from bench.analysis.statistics import Contrast
+from bench.analysis.statistics import Contrast, Verdict
 from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, Regime, data_sets, untrained_sizes
 from bench.report.evidence import Evidence
@@ -113,7 +113,7 @@ def lead(evidence: Evidence, a: Cell, b: Cell) -> Lead:
 
 def turned(result: Contrast) -> Contrast:
     """The contrast of b minus a from that of a minus b."""
-    opposite = {"better": "worse", "worse": "better"}
+    opposite: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
     return replace(
         result,
         estimate=-result.estimate,
@@ -245,7 +245,7 @@ def rivals(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:
 
 
 def _kind(cell: Cell) -> str:
-    return cell.records[0].model.kind
+    return cell.records[0].model.kind or "other"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench.report.measured import Headline, Platform, headline_rows, memory_colu
 from bench.report.recommendation import declared
 from bench.report.row_text import WITHHELD, rate, withheld
 from bench.report.sections.answer_figure import Styles
-from bench.report.text import count, decimal, listed, percent
+from bench.report.text import count, decimal, percent
 
 NOTHING = "–"
 NAME = "answer"
@@ -46,7 +46,7 @@ def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -
     """Every network and regime, data set by data set."""
     rows = [row for data in every for regime in data.regimes for row in _rows(evidence, data, regime)]
     sizes = sorted({size for data in every for size in data.sizes})
-    measured, where = _measured(evidence, rows, lambda row: row.last.model, lambda row: row.last.input_size)
+    measured, where = _measured(evidence, rows, lambda row: (row.last.model, row.last.input_size))
     columns = [
         Column("Data", lambda row: row.data.title),
         Column("Model", lambda row: Field(row.last.title, style=styles[row.key])),
@@ -73,12 +73,12 @@ def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -
 
 def cost_table(evidence: Evidence) -> Table:
     """Of a suite that trains nothing: every model with its cost, in the first setting of inference."""
-    headline = next(one for one in evidence.headlines if one.mode == "infer")
+    headline = evidence.headlines[0]
     cost = evidence.cost[evidence.cost["input_size"] == headline.input_size]
     cost = cost.sort_values("classes", key=lambda own: own != headline.classes, kind="stable")
     counted = cost.drop_duplicates("model").set_index("model")
     models = evidence.in_order({*counted.index, *evidence.titles})
-    measured, where = _measured(evidence, models, lambda model: model, lambda _: headline.input_size)
+    measured, where = _measured(evidence, models, lambda model: (model, headline.input_size))
 
     def of(column: str, show: Callable[[Any], str]) -> Callable[[str], str]:
         return lambda model: show(counted.at[model, column] if model in counted.index else None)
@@ -137,43 +137,42 @@ def _accuracy(size: float, every: Sequence[DataSet]) -> Column:
     return number(title, content)
 
 
+Key = tuple[str, int]  # a model and its input size
+
+
 def _measured(
-    evidence: Evidence,
-    items: Sequence[Any],
-    model_of: Callable[[Any], str],
-    size_of: Callable[[Any], int],
+    evidence: Evidence, items: Sequence[Any], key: Callable[[Any], Key]
 ) -> tuple[list[Column], list[str]]:
     """Images/s and memory of inference as trained, platform by platform, where any item has them; and the
     settings in words."""
     columns, where = [], []
-    sizes = sorted({size_of(item) for item in items})
-    largest = {
-        one.input_size: replace(one, batch_sizes=(one.batch_size,))
+    keys = {key(item) for item in items}
+    largest = [
+        replace(one, batch_sizes=(one.batch_size,))
         for one in evidence.headlines
-        if one.mode == "infer" and one.input_size in sizes
-    }
+        if one.mode == "infer" and one.input_size in {size for _, size in keys}
+    ]
     for platform in evidence.platforms:
-        named = f" ({platform.name})" if len(evidence.platforms) > 1 else ""
+        on = f" ({platform.name})" if len(evidence.platforms) > 1 else ""
         memory, memory_words = memory_column(platform)
         settings = []
-        for table, column, title, show in (
-            ("speed", "images_per_s", "Images/s", rate),
-            ("memory", memory, "Memory (MiB)", count),
-        ):
-            known, setting = _values(platform, table, column, show, largest.values())
-            if any((model_of(item), size_of(item)) in known for item in items):
-                columns.append(
-                    number(
-                        title + named,
-                        lambda item, known=known: known.get((model_of(item), size_of(item)), NOTHING),
-                    )
-                )
-                settings += setting
+        known, setting = _values(platform, "speed", "images_per_s", rate, largest)
+        if known.keys() & keys:
+            columns.append(_known(f"Images/s{on}", key, known))
+            settings += setting
+        known, setting = _values(platform, "memory", memory, lambda value: count(round(value)), largest)
+        if known.keys() & keys:
+            columns.append(_known(f"Memory (MiB){on}", key, known))
+            settings += [*setting, memory_words]
         if settings:
-            where.append(f"Measured on the {platform.name}: {listed(list(dict.fromkeys(settings)))}.")
+            where.append(f"Measured on the {platform.name}: {'; '.join(dict.fromkeys(settings))}.")
     if any(column.content(item) == WITHHELD for column in columns for item in items):
         where.append("Withheld: the measurement was unstable.")
     return columns, where
+
+
+def _known(title: str, key: Callable[[Any], Key], known: dict[Key, str]) -> Column:
+    return number(title, lambda item: known.get(key(item), NOTHING))
 
 
 def _values(
@@ -182,7 +181,7 @@ def _values(
     column: str,
     show: Callable[[float], str],
     headlines: Sequence[Headline],
-) -> tuple[dict[tuple[str, int], str], list[str]]:
+) -> tuple[dict[Key, str], list[str]]:
     """By model and input size the number as text, or that it is withheld; and the settings."""
     known, settings = {}, []
     for headline in headlines:
