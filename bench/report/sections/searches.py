@@ -16,7 +16,7 @@ TITLE = "The search of recipe values"
 
 def searches(evidence: Evidence) -> Section | None:
     """One figure a comparison and subset, the largest first; None where nothing was searched."""
-    table = search_table({evidence.name: evidence.suite}, evidence.store)
+    table = _begun(evidence)
     if table.empty:
         return None
     return Section.of("search", TITLE, _how(evidence, table), Gallery.of(_figures(evidence, table)[0]))
@@ -24,11 +24,17 @@ def searches(evidence: Evidence) -> Section | None:
 
 def search_details(evidence: Evidence) -> Section | None:
     """The choice of every model and subset, and the figures of the smaller ones."""
-    table = search_table({evidence.name: evidence.suite}, evidence.store)
+    table = _begun(evidence)
     if table.empty:
         return None
     smaller = Gallery.of(_figures(evidence, table)[1])
     return Section.of("search-details", "The search in numbers", _table(evidence, table), smaller)
+
+
+def _begun(evidence: Evidence) -> pd.DataFrame:
+    """The search table of the comparisons of which a search job is done."""
+    table = search_table({evidence.name: evidence.suite}, evidence.store)
+    return table[table.groupby("comparison")["done"].transform("sum") > 0]
 
 
 def _figures(evidence: Evidence, table: pd.DataFrame) -> tuple[list[Figure], list[Figure]]:
