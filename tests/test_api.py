@@ -107,8 +107,8 @@ def test_a_wrong_plot_store_or_suite_is_told(store, tmp_path):
         InputError, match='no plot "data_eficiency"; did you mean "data_efficiency".*contrasts'
     ):
         results.plot("data_eficiency")
-    with pytest.raises(InputError, match='none is "mian"; did you mean "main".*say which: main'):
-        results.plot("data_efficiency", "mian")
+    with pytest.raises(InputError, match='none is "main"; say which: digits'):
+        results.plot("data_efficiency", "main")
     with pytest.raises(InputError, match="nothing of it was measured"):
         results.plot("throughput")
     with pytest.raises(InputError, match='suite "smal".*"small"'):

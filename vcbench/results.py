@@ -187,7 +187,7 @@ class Results:
         Args:
             name: such as "data_efficiency", "contrasts" or "learning_curves"; the answer to a wrong
                 name is all there are.
-            which: for which comparison, where there are several (as in the name of the figure's file).
+            which: for which data set or comparison, where there are several (as in the name of the file).
 
         Returns:
             A matplotlib figure, which no window shows: save it with `savefig`. A notebook shows it.
@@ -196,7 +196,7 @@ class Results:
             InputError: no such figure, or several; the store has several suites and none was named.
 
         Example:
-            >>> figure = vcbench.open("results/published", "cpu").plot("data_efficiency", "flowers-probe")
+            >>> figure = vcbench.open("results/published", "cpu").plot("data_efficiency", "flowers102")
             >>> figure.savefig("data_efficiency.pdf")
         """
         from bench.report.plots import draw

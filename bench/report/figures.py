@@ -87,7 +87,6 @@ def label_ends(drawing: Drawing, axes: Axes, labels: list[EndLabel], lines: int 
 
 
 def rows_under_headings(
-    drawing: Drawing,
     axes: Axes,
     groups: Sequence[tuple[str, Sequence[Item]]],
     gap: float,
@@ -96,7 +95,7 @@ def rows_under_headings(
     """Lay out axes as rows from the top down, under the headings of their groups, `gap` rows between groups.
 
     Args:
-        label: the images per class of a row, which stand beside the axis.
+        label: of a row, which stands beside the axis.
 
     Returns:
         Each item with its height, in data coordinates.
@@ -111,8 +110,6 @@ def rows_under_headings(
     axes.set_ylim(top - gap + 0.8, -0.7)
     axes.set_yticks([height for height, _ in rows], [label(item) for _, item in rows])
     axes.grid(axis="y", visible=False)
-    middle = sum(axes.get_position().intervaly) / 2
-    drawing.text(1.5 / WIDTH, middle, "Images per class", rotation=90, va="center", size=7)
     return rows
 
 

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure as Drawing
 from bench.errors import InputError, did_you_mean
 from bench.report.blocks import Figure, Section, walk
 from bench.report.evidence import Evidence, gather
+from bench.report.sections.answer import answer
 from bench.report.sections.calibration import calibration
 from bench.report.sections.contrasts import contrasts
 from bench.report.sections.curves import curves
-from bench.report.sections.efficiency import efficiency
 from bench.report.sections.measurements import memory, speed
 from bench.report.sections.scaling import scaling
 from bench.report.sections.searches import searches
@@ -20,7 +20,7 @@ from bench.store.run_store import RunStore
 PLOTS: dict[str, tuple[Callable[[Evidence], Section | None], str]] = {
     "calibration": (calibration, "reliability"),
     "contrasts": (contrasts, "forest"),
-    "data_efficiency": (efficiency, "efficiency"),
+    "data_efficiency": (answer, "answer"),
     "learning_curves": (curves, "curves"),
     "learning_rates": (searches, "search"),
     "memory": (memory, "memory"),
@@ -35,8 +35,8 @@ def draw(store: RunStore, suite: str, name: str, which: str | None = None) -> Dr
 
     Args:
         name: of `PLOTS`.
-        which: what follows in the name of the figure's file, mostly the comparison; it may be left out where
-            the report has one such figure.
+        which: what follows in the name of the figure's file, mostly the data set or the comparison; it
+            may be left out where the report has one such figure.
 
     Raises:
         InputError: no such suite or name; no such figure, or several of them.

@@ -4,6 +4,7 @@ import io
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browser.conftest import NASTY
 from pypdf import PdfReader
 
@@ -112,6 +113,16 @@ def test_contrast_of_all_text(open_page, scheme, file):
     found = page.evaluate(CONTRASTS)
     assert len(found) > 100 and any(text == "text of a figure" for _, text in found)
     assert [(round(ratio, 2), text) for ratio, text in found if ratio < 4.5] == []
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("width", [390, 1400])
+def test_axe_has_no_serious_fault(open_page, width, file):
+    page = open_page(file, viewport={"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => fold.open = true)")
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"][:80]) for one in serious] == []
 
 
 @pytest.mark.parametrize("file", FILES)

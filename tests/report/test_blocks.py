@@ -7,8 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bench.report.blocks import (
-    Claim,
-    Claims,
+    Bullets,
     Code,
     Column,
     Details,
@@ -72,7 +71,8 @@ def document(text):
         text,
         Heading(f"heading {text}"),
         Code(text),
-        Claims((Claim(f"claim {text}", "better", (text,), "t"), Claim("second", "worse", (), "t"))),
+        Prose(f"claim {text}", f"lead {text}"),
+        Bullets((f"bullet {text}", "second")),
         Details.of(f"summary {text}", f"inner {text}", table),
     )
     header = Header("suite", f"title {text}", text, (("fact", text), ("other", "b")))
@@ -93,6 +93,8 @@ def test_markdown_reads_back_as_it_was_written(text):
         "section",
         "heading",
         "claim",
+        "lead",
+        "bullet",
         "summary",
         "inner",
         "caption",
@@ -108,7 +110,19 @@ def test_markdown_reads_back_as_it_was_written(text):
 def test_the_page_reads_back_as_it_was_written(text):
     page = Reader("".join(to_html(document(text), file) for file in (INDEX, APPENDIX)))
     shown = " ".join(text.split())
-    for start in ("title", "section", "heading", "claim", "summary", "inner", "caption", "note", "run"):
+    for start in (
+        "title",
+        "section",
+        "heading",
+        "claim",
+        "lead",
+        "bullet",
+        "summary",
+        "inner",
+        "caption",
+        "note",
+        "run",
+    ):
         assert f"{start} {shown}" in page.text, start
     assert not page.tags & {"em", "img"}
 

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from report.make_store import TEST_IMAGES, make_store, run_id, set_predicted
 
+from bench.report.document import Header
 from bench.report.evidence import gather
 from bench.report.sections.complementarity import complementarity
+from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
 LABELS = np.arange(TEST_IMAGES) % 10
@@ -73,6 +75,9 @@ def test_averages_are_measured_from_probabilities(tmp_path):
     expected = np.mean([((read[one] + read[other]).argmax(1) == LABELS).mean() for one, other in pairs])
     assert row["Average of both (%)"] == f"{100 * expected:.1f}"
     assert float(row["Average of both (%)"]) > float(row["One alone (%)"])
+    macros = latex_macros(gather(store, "tiny"), Header("tiny", "", "", ()))
+    key = "from-scratch/deit-resnet/5/average-of-both"
+    assert rf"vcnum@{key}\endcsname{{{100 * expected:.1f}}}" in macros
 
 
 def test_one_replicate_has_no_twins(tmp_path):

@@ -8,8 +8,10 @@ import pandas as pd
 from report.make_store import make_store
 
 from bench.analysis.crossovers import Crossing, Crossover, crossover_of
+from bench.report.document import Header
 from bench.report.evidence import gather
 from bench.report.sections.crossovers import crossover_sentence, crossover_table
+from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
 
@@ -59,10 +61,14 @@ def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
     assert crossover_of([f for f in evidence.findings if f.pair.a == "vit"]) is None
     assert found.status == "crossover" and found.crossings[0].leader == "a"
     assert crossover_sentence(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
+    macros = latex_macros(evidence, Header("tiny", "", "", ()))
+    about = f"{found.crossings[0].point:.3g}"
+    for name, value in (("from", "1"), ("to", "20"), ("about", about)):
+        assert rf"vcnum@from-scratch/deit-resnet/crossover-{name}\endcsname{{{value}}}" in macros
 
 
 def test_crossover_in_words():
     both = ("A", "B")
     found = Crossover("crossover", (Crossing(2, 10, 4.5, "b"),))
     assert crossover_sentence(found, both) == "B is better at 2, A at 10; about 4.5 by interpolation"
-    assert crossover_sentence(Crossover("inconclusive"), both) == "inconclusive"
+    assert crossover_sentence(Crossover("inconclusive"), both) == "not decided"

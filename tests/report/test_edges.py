@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from report.make_store import TEST_IMAGES, make_store, run_id, set_predicted, set_pretraining
+from report.make_store import TEST_IMAGES, make_store, run_id, set_predicted
 
-from bench.report.blocks import Gallery, walk
+from bench.report.blocks import walk
 from bench.report.evidence import gather
 from bench.report.render import render
-from bench.report.sections.efficiency import efficiency
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
@@ -42,17 +41,6 @@ def test_a_store_in_which_all_are_right_or_all_wrong_can_be_read(tmp_path, share
     assert " nan" not in (text + (tmp_path / "out" / "appendix.md").read_text()).lower()
     undecided = f"interval \u2212{100 * unseen:.1f} to {100 * unseen:.1f}; exploratory)"
     assert (undecided in text) == bool(share)
-
-
-def test_models_from_scratch_and_pretrained_ones_are_drawn_apart(tmp_path):
-    make_store(tmp_path, shots=(5, 20))
-    set_pretraining(tmp_path, "deit", "ImageNet-1k")
-    evidence = gather(RunStore(tmp_path), "tiny")
-    galleries = [block for block in section(efficiency, evidence) if isinstance(block, Gallery)]
-    names = [figure.name for figure in galleries[0].figures]
-    assert names == ["efficiency-from-scratch-from-scratch", "efficiency-from-scratch-pretrained"]
-    titles = [set(figure.data["title"]) for figure in galleries[0].figures]
-    assert titles == [{"ViT-Ti/4", "ResNet-18"}, {"DeiT-Ti/4"}]
 
 
 def test_a_run_that_diverged_after_it_had_logged_something(tmp_path):

@@ -141,6 +141,9 @@ def test_numbers_by_key(report):
     assert f"% runs: {runs}\n" + r"\expandafter\def\csname vcnum@from-scratch/deit/5/top1" in text
     assert r"\csname vcnum@from-scratch/deit-resnet/all/verdict\endcsname{worse}" in text
     assert text.isascii()
+    assert r"\csname vcnum@alpha\endcsname{0.05}" in text and r"\csname vcnum@m\endcsname{2}" in text
+    assert r"\csname vcnum@from-scratch/deit/5/ece\endcsname{5.0}" in text
+    assert "average-of" not in text and "crossover" not in text, "not measured, and none"
 
 
 DOCUMENT = r"""\documentclass{article}

@@ -73,7 +73,7 @@ def test_files(report):
     # Of every figure of the text four files, and no other figure.
     text = "".join((report / name).read_text() for name in ("report.md", "appendix.md"))
     figures, tables = (set(re.findall(rf"{folder}/([\w.-]+)\.csv", text)) for folder in ("figures", "tables"))
-    assert {"forest-from-scratch", "efficiency-from-scratch"} <= figures
+    assert {"forest-from-scratch", "answer-digits"} <= figures
     expected = {f"figures/{name}.{kind}" for name in figures for kind in ("svg", "png", "pdf", "csv")}
     found = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
     assert "accuracy-from-scratch" in tables
@@ -142,13 +142,13 @@ def test_what_went_wrong_stands_with_the_number(report):
 
 
 def test_runs_behind_a_figure_and_its_numbers(report):
-    data = pd.read_csv(report / "figures" / "efficiency-from-scratch.csv", dtype={"run": str})
-    assert len(data) == 26
-    found = data.set_index("run").loc[run_id("tiny", "vit", 5, 1)]
-    assert (found["outcome"], found["top1"], found["n"], found["images_per_class"]) == ("diverged", 0.1, 3, 5)
+    data = pd.read_csv(report / "figures" / "answer-digits.csv")
+    found = data.set_index(["contestant", "images_per_class"]).loc["vit", 5]
+    assert (found["diverged"], found["n"]) == (1, 3)
+    runs = json.loads((report / "MANIFEST.json").read_text())["runs"]
     page = (report / "appendix.html").read_text()
-    assert all(f"<code>{run}</code>" in page for run in data["run"])
-    assert not any(run in (report / "index.html").read_text() for run in data["run"])
+    assert len(runs) == 26 and all(f"<code>{run}</code>" in page for run in runs)
+    assert not any(run in (report / "index.html").read_text() for run in runs)
 
 
 def test_runs_and_commands_are_listed_once_and_linked(report):
@@ -162,7 +162,7 @@ def test_runs_and_commands_are_listed_once_and_linked(report):
     )
     assert linked == {number for number, _ in entries} and len(entries) > 3
     drawn = re.search(
-        r'id="figure-efficiency-from-scratch".*?#runs-(\d+)', (report / "index.html").read_text(), re.DOTALL
+        r'id="figure-answer-digits".*?#runs-(\d+)', (report / "index.html").read_text(), re.DOTALL
     )
     assert (
         dict(entries)[drawn[1]]
@@ -299,7 +299,7 @@ def test_text_from_outside_is_escaped(tmp_path):
     assert "<script" not in markdown
     found = rows(markdown, "Accuracy", "| 5 |")
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in found}) == 1
-    assert "<script" not in (out / "figures" / "efficiency-from-scratch.svg").read_text()
+    assert "<script" not in (out / "figures" / "answer-digits.svg").read_text()
 
 
 def test_names_of_comparisons_stay_inside_the_folder(tmp_path):
@@ -307,7 +307,7 @@ def test_names_of_comparisons_stay_inside_the_folder(tmp_path):
     path = tmp_path / "store" / "suites" / "tiny.json"
     path.write_text(path.read_text().replace("from-scratch", "../../From Scratch"))
     render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
-    assert (tmp_path / "out" / "figures" / "efficiency-from-scratch.svg").is_file()
+    assert (tmp_path / "out" / "figures" / "answer-digits.svg").is_file()
 
 
 @pytest.mark.parametrize("text", ["a|b", "<b>", "*a* _b_ `c`", "[x](y)", "two\nlines"])

@@ -13,7 +13,6 @@ from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
 from bench.report.recommendation import answer
 from bench.report.sections.crossovers import crossover_table
-from bench.report.sections.efficiency import efficiency
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
@@ -36,11 +35,6 @@ def test_crossovers_leave_such_sizes_out(tmp_path):
 def test_a_model_trained_at_one_size_has_no_crossover(tmp_path):
     table = crossover_table(made(tmp_path, *(("resnet", n) for n in (5, 20, None))))
     assert table.rows[0][2].text == "not both were trained at two sizes"
-
-
-def test_the_figure_says_where_a_model_was_not_trained(tmp_path):
-    found = {f.name: f for f in figures(efficiency, made(tmp_path, ("resnet", 5)))}
-    assert f"ResNet-18 at 5 ({AT_CHANCE})" in found["efficiency-from-scratch"].caption
 
 
 @pytest.mark.parametrize("lost", [(), (("resnet", 1),)])

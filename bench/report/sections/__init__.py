@@ -19,8 +19,8 @@ from bench.report.sections.calibration import calibration
 from bench.report.sections.complementarity import complementarity
 from bench.report.sections.contrasts import contrast_tables, contrasts
 from bench.report.sections.cost import cost
+from bench.report.sections.crossovers import crossovers
 from bench.report.sections.curves import curves
-from bench.report.sections.efficiency import efficiency
 from bench.report.sections.failures import failures
 from bench.report.sections.limits import limits
 from bench.report.sections.measured_cost import measured_cost
@@ -35,7 +35,7 @@ from bench.report.sections.untrained import untrained
 Make = Callable[[Evidence], Section | None]
 
 # Of a suite that trains: the page, and its appendix.
-PAGE: tuple[Make, ...] = (answer, contrasts, efficiency, measured_cost, robustness, searches)
+PAGE: tuple[Make, ...] = (answer, contrasts, crossovers, measured_cost, robustness, searches)
 DETAILS: tuple[Make, ...] = (
     accuracy,
     contrast_tables,

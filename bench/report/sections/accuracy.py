@@ -30,7 +30,7 @@ def _comparison(evidence: Evidence, comparison: ComparisonEntry) -> Iterator[Flo
     name, cells = comparison.name, evidence.cells_of(comparison.name)
     yield Heading(name)
     if comparison.unmatched:
-        yield f"Unmatched: {comparison.unmatched}"
+        yield f"Not matched: {comparison.unmatched}"
     if any(cell.nearest.n for cell in cells):
         yield _without_training(evidence, cells)
     yield (text for text in in_words(regimes(evidence.cells)) if f" in {name} " in text)
@@ -44,10 +44,10 @@ def _without_training(evidence: Evidence, cells: list[Cell]) -> str:
     baselines = [base for record in records if (base := evidence.training.baseline(record))]
     majority = sorted({percent(base.majority_top1) for base in baselines}, key=float)
     return (
-        f"Without any training: chance is {percent(baselines[0].chance_top1)} %, always answering the most "
-        f"frequent class of the training images {' to '.join(dict.fromkeys((majority[0], majority[-1])))} %, "
-        "and the class of the nearest training image in raw pixels what the last column says. A model that "
-        'one of them beats is marked "not trained", and no statement about its architecture rests on it.'
+        f"Without any training: chance is {percent(baselines[0].chance_top1)} %, and the most frequent class "
+        f"of the training images gives {' to '.join(dict.fromkeys((majority[0], majority[-1])))} %; the last "
+        "column has the class of the nearest training image in raw pixels. A model that one of them beats is "
+        'marked "not trained", and no statement about its architecture rests on it.'
     )
 
 

@@ -48,11 +48,10 @@ class Complement:
 
 def complementarity(evidence: Evidence) -> Section:
     """A table for each comparison that declares contrasts."""
-    ensembles = Ensembles(evidence.store, evidence.predictions)
-    complements = [one for f in evidence.findings if (one := _complement(evidence, ensembles, f))]
-    if not complements:
+    every = complements(evidence)
+    if not every:
         return Section.not_measured("complementarity", TITLE)
-    groups = groupby(complements, key=lambda one: one.finding.pair.comparison)
+    groups = groupby(every, key=lambda one: one.finding.pair.comparison)
     return Section.of(
         "complementarity",
         TITLE,
@@ -67,6 +66,12 @@ def complementarity(evidence: Evidence) -> Section:
         "no twins, and the two models are from the same replicate.",
         (_table(name, list(members)) for name, members in groups),
     )
+
+
+def complements(evidence: Evidence) -> list[Complement]:
+    """Those of all contrasts with stored predictions of both models."""
+    ensembles = Ensembles(evidence.store, evidence.predictions)
+    return [one for f in evidence.findings if (one := _complement(evidence, ensembles, f))]
 
 
 def _complement(evidence: Evidence, ensembles: Ensembles, finding: Finding) -> Complement | None:

@@ -118,7 +118,7 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     delta = 100 * evidence.suite.delta
     axes.axvspan(-delta, delta, color=MUTED, alpha=0.18, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.7)
-    for height, finding in rows_under_headings(drawing, axes, groups, GAP, finding_size):
+    for height, finding in rows_under_headings(axes, groups, GAP, finding_size):
         _draw(axes, evidence, finding, height)
         beside = (("axes fraction", "data"), "offset points")
         axes.annotate(_numbers(finding), (1, height), (3, 0), *beside, va="center", size=6)
@@ -127,8 +127,8 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     return Figure(
         drawing,
         f"forest-{slug(name)}",
-        caption=f"{name}: differences with 95 % intervals. Filled, in the colour of the better model: a "
-        "verdict; open: none; cross: no interval; dashed: exploratory. Shaded: differences "
+        caption=f"{name}: differences by images per class, with 95 % intervals. Filled, in the colour of the "
+        "better model: a verdict; open: none; cross: no interval; dashed: exploratory. Shaded: differences "
         "declared negligible.",
         alt=_alt(name, measured),
         data=_data(measured),

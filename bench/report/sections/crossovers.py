@@ -4,7 +4,7 @@ from itertools import groupby
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.crossovers import Crossover, crossover_of
-from bench.report.blocks import Column, Table
+from bench.report.blocks import Column, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import finding_size
 from bench.report.text import listed
@@ -13,10 +13,15 @@ from bench.report.verdicts import pair_name
 NOT_ENOUGH = "needs two sizes with three replicates"
 
 
+def crossovers(evidence: Evidence) -> Section:
+    """The table, where a pair was measured at several sizes."""
+    return Section.of("efficiency", "Data efficiency", crossover_table(evidence))
+
+
 def crossover_table(evidence: Evidence) -> Table | None:
     """Where the better model changes, of each primary pair that was measured at several sizes; None where
     there is none."""
-    primary = [finding for finding in evidence.findings if finding.pair.primary]
+    primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
     groups = groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
     every = [list(group) for _, group in groups]
     pairs = [own for own in every if len({finding.images_per_class for finding in own}) > 1]
@@ -48,7 +53,7 @@ def _crossover(findings: list[Finding]) -> str:
 def crossover_sentence(crossover: Crossover, titles: tuple[str, str]) -> str:
     """Where the better model changes, if it does."""
     if not crossover.crossings:
-        return crossover.status
+        return "not decided" if crossover.status == "inconclusive" else crossover.status
     first = crossover.crossings[0]
     leader, other = titles if first.leader == "a" else titles[::-1]
     about = f"{first.point:.2g}" if first.point < 100 else f"{first.point:.0f}"

@@ -26,8 +26,9 @@ def limits(evidence: Evidence, absent: list[str]) -> Section:
 def _statements(evidence: Evidence) -> Iterator[str]:
     if evidence.trains:
         yield from _of_training(evidence)
-    if evidence.platforms:
-        names = listed([platform.name for platform in evidence.platforms])
+    timed = [one for one in evidence.platforms if len(one.speed) or len(one.memory)]
+    if timed:
+        names = listed([platform.name for platform in timed])
         yield f"Speed and memory are those of the {names}. Other hardware can order the models differently."
 
 

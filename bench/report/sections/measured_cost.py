@@ -9,11 +9,12 @@ import pandas as pd
 from bench.report.blocks import Column, Field, Flow, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.measured import Headline, Platform, headline_rows, memory_column
-from bench.report.row_text import MODES, rate, row_notes, withheld
+from bench.report.row_text import MODES, rate, row_notes, three_digits, withheld
 from bench.report.text import NOT_MEASURED, count, decimal, listed
 
 Row = dict[str, Any]
 TITLE = "Cost as trained"
+GMAC = "A GMAC is 10⁹ multiply-adds, for one image."
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,12 @@ def _content(evidence: Evidence) -> Iterator[Flow]:
     costs = {row["model"]: row for row in counted.to_dict("records")}
     tables = [_table(evidence, costs, platform) for platform in evidence.platforms]
     tables = [table for table in tables if table] or ([_counted(evidence, costs)] if costs else [])
-    if tables:
-        yield (
-            "Every model is measured as it is trained here, in its own memory layout. A GMAC is 10⁹ "
-            "multiply-adds of one forward pass of one image; rates of different machines cannot be compared."
-        )
     yield tables
 
 
 def _counted(evidence: Evidence, costs: dict[str, Row]) -> Table:
     items = [_Costs(model, costs[model], {}) for model in evidence.in_order(costs)]
-    caption = "Operations and parameters of a forward pass; speed and memory were not measured."
+    caption = f"Parameters and operations of a forward pass; speed and memory were not measured. {GMAC}"
     return Table.of("as-trained", caption, _head(evidence), items, runs=lambda item: (item.cost["profile"],))
 
 
@@ -81,7 +77,7 @@ def _table(evidence: Evidence, costs: dict[str, Row], platform: Platform) -> Tab
     return Table.of(
         f"as-trained-{platform.key}",
         f"Cost as trained on the {platform.name}: {'; '.join(settings) or 'memory alone'}. Rates and memory "
-        f"are those of a batch of {listed([count(size) for size in batches])}.",
+        f"are those of a batch of {listed([count(size) for size in batches])}. {GMAC}",
         columns,
         items,
         runs=lambda item: [
@@ -95,8 +91,8 @@ def _head(evidence: Evidence) -> list[Column]:
     return [
         Column("Model", lambda item: evidence.model_title(item.model)),
         Column("Notes", lambda item: Field(notes=item.notes()), under="Model"),
-        number("Parameters (M)", lambda item: _of(item.cost, "params", lambda n: decimal(n / 1e6, 1))),
-        number("GMACs", lambda item: _of(item.cost, "gmacs", decimal)),
+        number("Parameters (M)", lambda item: _of(item.cost, "params", lambda n: three_digits(n / 1e6))),
+        number("GMACs", lambda item: _of(item.cost, "gmacs", three_digits)),
     ]
 
 

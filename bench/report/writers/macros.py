@@ -1,16 +1,19 @@
 """Every headline number of a report as a macro, so that a paper's text follows the benchmark."""
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import pandas as pd
 
+from bench.analysis.contrasts import Finding
+from bench.analysis.crossovers import crossover_of
 from bench.files import slug
 from bench.report.document import Header
 from bench.report.evidence import Evidence
 from bench.report.measured import Platform, trusted
 from bench.report.row_text import row_notes
+from bench.report.sections.complementarity import TWINS_A, TWINS_B, TWO, complements
 from bench.report.text import MINUS, NOT_MEASURED, decimal, interval_ends, percent, points
 from bench.report.verdicts import short_notes, verdict
 from bench.report.writers.escape import latex as escape
@@ -26,8 +29,16 @@ HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering 
 
 
 def latex_macros(evidence: Evidence, header: Header) -> str:
-    """Every accuracy and contrast, every cost, and speed and memory in every setting that was measured."""
-    parts = chain(_accuracies(evidence), _contrasts(evidence), _costs(evidence), _measured(evidence))
+    """Every accuracy, contrast, crossover and average of two, every cost, and speed and memory in every
+    setting that was measured."""
+    parts = chain(
+        _accuracies(evidence),
+        _contrasts(evidence),
+        _crossovers(evidence),
+        _ensembles(evidence),
+        _costs(evidence),
+        _measured(evidence),
+    )
     return "\n".join([HEAD.rstrip(), _define("suite", escape(header.suite)), *parts]) + "\n"
 
 
@@ -40,18 +51,49 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
         if score.n > 1:
             yield _define(f"{key}/sd", percent(score.sd))
         yield _define(f"{key}/n", str(score.n))
+        for name in ("ece", "top1_deduplicated"):
+            if cell.scores[name].n:
+                yield _define(f"{key}/{name.replace('_', '-')}", percent(cell.scores[name].mean))
 
 
 def _contrasts(evidence: Evidence) -> Iterator[str]:
+    yield "% alpha: the error of all verdicts together; m: how many contrasts and sizes share it"
+    for result in [f.result for f in evidence.findings if f.pair.primary and f.result][:1]:
+        yield _define("alpha", f"{result.alpha:g}")
+        yield _define("m", str(result.comparisons))
     for finding in evidence.findings:
         pair, result = finding.pair, finding.result
-        key = f"{slug(pair.comparison)}/{slug(pair.a)}-{slug(pair.b)}/{pair.shots or 'all'}"
+        key = f"{_pair(finding)}/{pair.shots or 'all'}"
         yield from _comments(finding.runs_a + finding.runs_b, short_notes(finding))
         estimate, *both = (getattr(result, name, None) for name in ("estimate", "low", "high"))
         values = (points(estimate), *interval_ends(*both))
         for name, value in zip(("difference", "low", "high"), values, strict=True):
             yield _define(f"{key}/{name}", value.replace(MINUS, "-").removeprefix("+"))
         yield _define(f"{key}/verdict", verdict(finding))
+
+
+def _pair(finding: Finding) -> str:
+    return f"{slug(finding.pair.comparison)}/{slug(finding.pair.a)}-{slug(finding.pair.b)}"
+
+
+def _crossovers(evidence: Evidence) -> Iterator[str]:
+    """The first crossover of each primary pair that has one, in images per class."""
+    primary = [finding for finding in evidence.findings if finding.pair.primary]
+    for key, group in groupby(primary, key=_pair):
+        change = crossover_of(list(group))
+        if change and change.crossings:
+            first = change.crossings[0]
+            for name, value in (("from", first.low), ("to", first.high), ("about", first.point)):
+                yield _define(f"{key}/crossover-{name}", f"{value:.3g}")
+
+
+def _ensembles(evidence: Evidence) -> Iterator[str]:
+    """The accuracy of averaging two networks: of both models, and of two runs of each."""
+    for one in complements(evidence):
+        key = f"{_pair(one.finding)}/{one.finding.pair.shots or 'all'}"
+        for name, kind in (("both", TWO), ("first", TWINS_A), ("second", TWINS_B)):
+            if (value := one.averaged(kind)) != NOT_MEASURED:
+                yield _define(f"{key}/average-of-{name}", value)
 
 
 def _costs(evidence: Evidence) -> Iterator[str]:
