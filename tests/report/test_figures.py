@@ -92,7 +92,7 @@ def test_long_names_stay_within_every_figure(tmp_path):
     ],
 )
 def test_labels_have_two_lines_at_most(text, lines):
-    assert _wrapped(text).splitlines() == lines
+    assert _wrapped(text, 2).splitlines() == lines
 
 
 @pytest.mark.parametrize("slot", range(8))
