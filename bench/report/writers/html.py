@@ -1,6 +1,7 @@
 """The report as two web pages, each one file that needs no network."""
 
 import re
+from collections.abc import Callable
 
 from markupsafe import Markup
 
@@ -23,7 +24,7 @@ SHAPES = {
 
 def to_html(document: Document, file: str = INDEX) -> str:
     """The page or its appendix (`file`): style, figures and text in one file."""
-    filters = {"inline": inline_svg, "swatch": swatch}
+    filters: dict[str, Callable[..., Markup]] = {"inline": inline_svg, "swatch": swatch}
     return fill("page.html", document, filters, here=file, ending=".html", series=SERIES)
 
 

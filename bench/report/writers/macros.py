@@ -58,9 +58,9 @@ def _accuracies(evidence: Evidence) -> Iterator[str]:
 
 def _contrasts(evidence: Evidence) -> Iterator[str]:
     yield "% alpha: the error of all verdicts together; m: how many contrasts and sizes share it"
-    for result in [f.result for f in evidence.findings if f.pair.primary and f.result][:1]:
-        yield _define("alpha", f"{result.alpha:g}")
-        yield _define("m", str(result.comparisons))
+    for judged in [f.contrast for f in evidence.findings if f.pair.primary and f.result][:1]:
+        yield _define("alpha", f"{judged.alpha:g}")
+        yield _define("m", str(judged.comparisons))
     for finding in evidence.findings:
         pair, result = finding.pair, finding.result
         key = f"{_pair(finding)}/{pair.shots or 'all'}"
