@@ -148,6 +148,29 @@ class Mine(InProcess):
                 print(outcome.job.kind, outcome.status, file=file)
             yield outcome
 '''
+TRACKER = '''
+"""A line for each trial."""
+
+
+def open_tracker(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    return Lines(folder / "trials.txt")
+
+
+class Lines:
+    def __init__(self, path):
+        self.path = path
+
+    def has(self, run):
+        return self.path.exists() and run.id in self.path.read_text()
+
+    def write(self, run):
+        with self.path.open("a") as file:
+            print(run.id, run.group, run.metrics["top1"], file=file)
+
+    def attach(self, project, report):
+        assert (report / "index.html").exists()
+'''
 FILES = {
     "models/mymodel.toml": MODEL,
     "bench/data/datasets/mydata.py": DATASET,
@@ -158,6 +181,7 @@ FILES = {
     "bench/report/sections/trials.py": SECTION,
     "bench/data/conditions/black.py": CONDITION,
     "bench/running/engines/mine.py": ENGINE,
+    "bench/exchange/trackers/mine.py": TRACKER,
 }
 
 
@@ -187,6 +211,7 @@ def test_one_file_each_is_enough(tmp_path):
         "said('run', 'mysuite', '--only', 'profiles', '--device', 'cpu')\n"
         "said('tables')\n"
         "said('report', 'mysuite', '--out', 'page')\n"
+        "said('export', '--format', 'mine', '--out', 'tracked')\n"
         "print(said('status', '--json'))\n"
     )
     work = tmp_path / "work"
@@ -222,6 +247,8 @@ def test_one_file_each_is_enough(tmp_path):
                 work / "results" / "evaluations" / one["id"] / "predictions.parquet"
             )
             assert predictions["predicted"].nunique() == 1 and one["metrics"]["top1"] == 0.5
+    tracked = [line.split() for line in (work / "tracked" / "trials.txt").read_text().splitlines()]
+    assert sorted(run for run, *_ in tracked) == sorted(accuracy["run"].unique())
     check_metric(work / "results")
     page, text = ((work / "page" / name).read_text() for name in ("index.html", "appendix.md"))
     assert page.index("There are 2 trials &amp; no more.") < page.index("What this cannot tell you</h2>")

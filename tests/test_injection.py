@@ -164,7 +164,8 @@ def assert_markdown(document):
     text = re.sub(r'</?(details|summary)>|<a id="[a-z0-9-]+"></a>', "", text)
     assert not re.search(r"<[a-zA-Z/!]", text)
     for target in re.findall(r"(?<!\\)\]\(([^)]*)\)", text):
-        assert re.fullmatch(r"(figures/|#)[a-z0-9.-]+", target), target
+        own = r"(figures/|tables/|#)[a-z0-9.-]+|(report|appendix)\.md(#[a-z0-9.-]+)?"
+        assert re.fullmatch(own, target), target
     assert "# Heading" not in [line.strip() for line in text.splitlines()]
 
 

@@ -192,7 +192,7 @@ def test_pictures_of_own_images_are_found_by_the_suite_or_by_name(made, tmp_path
         out = tmp_path / f"report{number}"
         ran = vcbench("report", *extra, *arguments, out)
         assert ran.returncode == 0, ran.stderr
-        shown = "Example images" in (out / "report.md").read_text()
+        shown = "Example images" in (out / "report.md").read_text() + (out / "appendix.md").read_text()
         assert shown == one_is_right_alone(store)
     (moved / "test/1/40.png").unlink()
     told(

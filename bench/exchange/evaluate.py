@@ -78,7 +78,7 @@ def evaluate(
     """
     probabilities = predict(model, transform, dataset, batch_size)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "predictions.parquet"
+        path = Path(folder) / "outputs.parquet"
         rows = {"image": np.arange(len(probabilities)), "probabilities": list(probabilities)}
         pd.DataFrame(rows).to_parquet(path)
         record = keep_external(store, path, name, opened_test_set(dataset))

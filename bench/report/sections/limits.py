@@ -45,6 +45,7 @@ def _of_training(evidence: Evidence) -> Iterator[str]:
             f"What each model reaches with settings of its own: in {listed(untuned)} one recipe served all "
             "models, without a search. A recipe that suits a model better can change the order."
         )
+    yield from _of_data(evidence)
     for comparison in evidence.suite.comparisons:
         if comparison.unmatched:
             yield f"What causes the differences in {comparison.name}: {_sentence(comparison.unmatched)}"
@@ -59,6 +60,20 @@ def _of_training(evidence: Evidence) -> Iterator[str]:
             f"Which model is better in {len(undecided)} of {counted(len(primary), 'primary contrast')}: "
             "these are not decided."
         )
+
+
+def _of_data(evidence: Evidence) -> Iterator[str]:
+    """What is wrong with the images of a data set, each once."""
+    data = {record.data.key: record.data for record in evidence.records.values()}
+    for one in data.values():
+        name = evidence.names[one.dataset, one.fingerprint]
+        if repeated := one.overlap.get("test_in_train"):
+            yield (
+                f"How well new images of {name} would be classified: {repeated} of {one.test_images} "
+                "test images are also in train."
+            )
+        if unsure := one.overlap.get("two_labels"):
+            yield f"What {counted(unsure, 'image')} of {name} with two labels should be."
 
 
 def _sentence(text: str) -> str:
