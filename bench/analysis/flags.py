@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.statistics import MIN_REPLICATES
+from bench.spec.search import values_text
 
 if TYPE_CHECKING:
     from bench.analysis.cells import Cell
@@ -106,7 +107,7 @@ def flags_of_search(cells: "Sequence[Cell]") -> list[Note]:
     notes = [Flag.VAL_ORACLE()] if any(cell.more_labels for cell in cells) else []
     for cell in cells:
         if cell.search is not None and cell.search.edge is not None:
-            values = ", ".join(f"{key} = {value:g}" for key, value in (cell.search.chosen or {}).items())
+            values = values_text(cell.search.chosen or {})
             notes.append(Flag.SEARCH_EDGE(title=cell.title, values=values))
     return notes
 

@@ -1,19 +1,21 @@
 """What searches of recipe values came to: every value that was tried, and which was chosen."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from bench.frames import frame
+from bench.spec.search import LEARNING_RATE, values_text
 
 if TYPE_CHECKING:
     from bench.store.records.listing import Listing, SearchEntry, TriedEntry
     from bench.store.records.trials import TrialRecord
     from bench.store.run_store import RunStore
 
-LEARNING_RATE, WEIGHT_DECAY = "optimizer.lr", "optimizer.weight_decay"
+WEIGHT_DECAY = "optimizer.weight_decay"
 # Values whose accuracy is so close to the best count as no worse, in `sensitivity`.
 CLOSE = 0.02
 
@@ -49,6 +51,29 @@ SEARCH = {
 subset it was searched on and `for_shots` those that take the choice over, "all" for the whole split;
 `val_top1` is the accuracy on the `held_out` images of all its jobs, missing until all are done, with its
 binomial standard error `se`; `edge` is the end of a range on which what was chosen lies."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy on the images held out, over all folds; of diverged jobs no image counts as right."""
+
+    top1: float
+    images: int
+
+    @property
+    def error(self) -> float:
+        """The standard error of `top1`, binomial."""
+        return math.sqrt(self.top1 * (1 - self.top1) / self.images)
+
+
+def pooled(records: "Sequence[TrialRecord | None]") -> Score | None:
+    """The score of one combination of recipe values; None where one of its jobs is not done, or has none."""
+    done = [record for record in records if record is not None]
+    images = sum(record.data.val_images or 0 for record in done)
+    if len(done) < len(records) or not images:
+        return None
+    right = sum((record.metrics.val_top1 or 0.0) * (record.data.val_images or 0) for record in done)
+    return Score(right / images, images)
 
 
 def search_table(suites: "Mapping[str, Listing]", store: "RunStore") -> pd.DataFrame:
@@ -111,7 +136,7 @@ def _of_values(search: "SearchEntry", tried: "TriedEntry", last: int) -> dict[st
     return {
         "rung": tried.rung,
         "budget_share": tried.share,
-        "values": ", ".join(f"{key} = {value:g}" for key, value in tried.values.items()),
+        "values": values_text(tried.values),
         "lr": tried.values.get(LEARNING_RATE),
         "weight_decay": tried.values.get(WEIGHT_DECAY),
         "extended": tried.extended,
@@ -130,9 +155,5 @@ def _measured(records: "list[TrialRecord | None]") -> dict[str, Any]:
         "images_seen": sum(record.images_seen or 0 for record in done),
         "wall_s": sum(record.wall_s for record in done),
     }
-    images = sum(record.data.val_images or 0 for record in done)
-    if done and len(done) == len(records) and images:
-        right = sum((record.metrics.val_top1 or 0.0) * (record.data.val_images or 0) for record in done)
-        top1 = right / images
-        row |= {"held_out": images, "val_top1": top1, "se": float(np.sqrt(top1 * (1 - top1) / images))}
-    return row
+    score = pooled(records)
+    return row | ({"held_out": score.images, "val_top1": score.top1, "se": score.error} if score else {})

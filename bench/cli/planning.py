@@ -295,7 +295,7 @@ def _waiting(trials: list[dict[str, Any]]) -> str:
 
 
 def _print_searches(searches: list[dict[str, Any]]) -> None:
-    from bench.spec.search import in_words
+    from bench.spec.search import values_text
 
     print_columns(
         [
@@ -306,7 +306,7 @@ def _print_searches(searches: list[dict[str, Any]]) -> None:
                 "all" if row["shots"] is None else row["shots"],
                 f"{row['done']}/{row['jobs']}",
                 format_duration(row["expected_s"]) if row["expected_s"] else "-",
-                in_words(row["chosen"]) if row["chosen"] else "-",
+                values_text(row["chosen"]) if row["chosen"] else "-",
             )
             for row in searches
         ],

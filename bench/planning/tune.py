@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from bench.analysis.search import Score, pooled
 from bench.errors import InputError
 from bench.planning.plan import Resolver, trial_of
 from bench.planning.teachers import teachers_first
@@ -19,25 +20,6 @@ from bench.spec.suite import Comparison, Suite
 from bench.store.run_store import RunStore
 
 Shots = int | Literal["all"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Accuracy on the images held out: `right` of `images`, over all folds; diverged jobs have none right."""
-
-    right: float
-    images: int
-    diverged: int
-
-    @property
-    def top1(self) -> float:
-        """As a fraction."""
-        return self.right / self.images
-
-    @property
-    def error(self) -> float:
-        """The standard error of `top1`, binomial."""
-        return float((self.top1 * (1 - self.top1) / self.images) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -276,7 +258,7 @@ class _Tuner:
 
     def _try(self, key: str, values: Values, rung: int, share: float, *, extended: bool = False) -> Tried:
         jobs = self._jobs(key, values, share)
-        return Tried(values, rung, share, extended, jobs, _score(jobs, self.store))
+        return Tried(values, rung, share, extended, jobs, pooled([self.store.search(job.id) for job in jobs]))
 
     def _jobs(self, key: str, values: Values, share: float) -> tuple[TrainJob, ...]:
         """One job a fold that is used; none where data or weights are not here."""
@@ -319,17 +301,6 @@ def _search_job(job: TrainJob, how: Mapping[str, Any], held_out: int | None) -> 
         train_images=job.train_images - (held_out or 0),
         held_out=held_out,
     )
-
-
-def _score(jobs: tuple[TrainJob, ...], store: RunStore) -> Score | None:
-    """Over all folds; None where one is not done, or there are no jobs."""
-    records = [store.search(job.id) for job in jobs]
-    done = [record for record in records if record is not None]
-    if not records or len(done) < len(records):
-        return None
-    images = sum(record.data.val_images or 0 for record in done)
-    right = sum((record.metrics.val_top1 or 0.0) * (record.data.val_images or 0) for record in done)
-    return Score(right, images, sum(record.outcome == "diverged" for record in done))
 
 
 def _scored(one: Tried) -> Score:

@@ -1,6 +1,7 @@
 """A search of recipe values: the same for every contestant of a comparison."""
 
 import math
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -111,7 +112,7 @@ class Search(Strict):
         return {key: values for key, values in (self.space or {}).items() if isinstance(values, LogRange)}
 
 
-def in_words(values: Values | dict[str, Any]) -> str:
+def values_text(values: Values | Mapping[str, float]) -> str:
     """Such as "optimizer.lr = 0.001, optimizer.weight_decay = 0.05"."""
     return ", ".join(f"{key} = {value:g}" for key, value in dict(values).items())
 

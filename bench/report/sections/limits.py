@@ -47,7 +47,7 @@ def _of_training(evidence: Evidence) -> Iterator[str]:
         )
     yield from _of_data(evidence)
     for comparison in evidence.suite.comparisons:
-        if comparison.unmatched:
+        if comparison.unmatched and any(cell.runs for cell in evidence.cells_of(comparison.name)):
             yield f"What causes the differences in {comparison.name}: {_sentence(comparison.unmatched)}"
     yield (
         "What other training images would give: all subsets are drawn from the same images, and intervals "
