@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bench.planning.stage import Stage
     from bench.profiling.job import ProfileJob
     from bench.running.estimate import Estimator
-    from bench.spec.job import TrainJob, Trial, Unresolved
+    from bench.spec.job import TrainJob, Unresolved
     from bench.spec.suite import Comparison, Suite
     from bench.store.run_store import RunStore
 
@@ -69,11 +69,14 @@ def plan(
         warn(line)
     todo = {item.id: item for item in resolved if isinstance(item, TrainJob) and not _is_whole(item, store)}
     estimator = Estimator(store, device, resolver.dataset)
-    searches = _search_rows(stage, store, estimator)
-    expected = {run: estimator.seconds(item) for run, item in todo.items()}
-    # Time and room need no weights, which may still have to be fetched.
+    # By id: what two comparisons share is done once. Time and room need no weights,
+    # which may still have to be fetched.
     sketched = [item.sketch for item in resolved if isinstance(item, Unresolved) and item.sketch]
-    unfetched = {item.trial: estimator.seconds(item) for item in sketched}
+    searched = [*stage.tunings.jobs, *stage.tunings.later]
+    expected: dict[str, float] = {}
+    for job in [*(one for one in searched if not store.has(one)), *todo.values(), *sketched]:
+        expected[job.id] = max(expected.get(job.id, 0.0), estimator.seconds(job))
+    searches = _search_rows(stage, store, expected)
     # Only what is measured on a device depends on it; finding it may import PyTorch.
     profiles = planned_profiles(
         loaded, resolved, choose_device(device) if loaded.profiles.measured else "cpu"
@@ -85,13 +88,11 @@ def plan(
         "results": str(results),
         "searches": searches,
         "optional": stage.optional,
-        "trials": [_trial_row(item, store, expected, unfetched) for item in resolved],
+        "trials": [_trial_row(item, store, expected) for item in resolved],
         "profiles": [_profile_row(profile, store) for profile in profiles],
         "unmatched": unmatched_pairs(loaded, resolved, store, estimator),
-        "remaining_s": round(
-            sum(expected.values()) + sum(unfetched.values()) + sum(row["expected_s"] for row in searches)
-        ),
-        "estimate": f"{estimator.source()}, on {estimator.device}" if todo or unfetched else None,
+        "remaining_s": round(sum(expected.values())),
+        "estimate": f"{estimator.source()}, on {estimator.device}" if expected else None,
         "cache_bytes": estimator.cache_bytes,
         "store_bytes": estimator.store_bytes,
         "measuring_s": round(_measuring(profiles, store)),
@@ -162,7 +163,7 @@ def _facts(
     )
 
 
-def _search_rows(stage: "Stage", store: "RunStore", estimator: "Estimator") -> list[dict[str, Any]]:
+def _search_rows(stage: "Stage", store: "RunStore", expected: dict[str, float]) -> list[dict[str, Any]]:
     """One row a contestant and subset on which recipe values are searched."""
     rows = []
     for (comparison, contestant, shots), tuning in stage.tunings.by_subset.items():
@@ -174,7 +175,7 @@ def _search_rows(stage: "Stage", store: "RunStore", estimator: "Estimator") -> l
                 "shots": None if shots == "all" else shots,
                 "jobs": len(tuning.jobs) + len(tuning.later),
                 "done": len(tuning.jobs) - len(todo),
-                "expected_s": round(sum(estimator.seconds(job) for job in [*todo, *tuning.later])),
+                "expected_s": round(sum(expected.get(job.id, 0.0) for job in [*todo, *tuning.later])),
                 "chosen": dict(tuning.choice.values) if tuning.choice else None,
                 "edge": tuning.choice.edge if tuning.choice else None,
                 "runs": [job.id for job in tuning.jobs],
@@ -210,16 +211,14 @@ def _state(item: "TrainJob | Unresolved", store: "RunStore") -> str:
 
 
 def _trial_row(
-    item: "TrainJob | Unresolved",
-    store: "RunStore",
-    expected: dict[str, float],
-    unfetched: "dict[Trial, float]",
+    item: "TrainJob | Unresolved", store: "RunStore", expected: dict[str, float]
 ) -> dict[str, Any]:
     from bench.spec.job import TrainJob
 
     run = item.id if isinstance(item, TrainJob) else None
     trial = item.trial
-    seconds = expected.get(run) if run is not None else unfetched.get(trial)
+    job = item if isinstance(item, TrainJob) else item.sketch
+    seconds = expected.get(job.id) if job else None
     return {
         "state": _state(item, store),
         "run": run,

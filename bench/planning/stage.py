@@ -83,8 +83,10 @@ class Stage:
     @property
     def planned(self) -> int:
         """How many trials and search jobs there will be, as far as this is known."""
-        waiting = sum(isinstance(item, Unresolved) for item in self.resolved)
-        return len(self.ids) + waiting + len(self.tunings.later)
+        unresolved = [item for item in self.resolved if isinstance(item, Unresolved)]
+        sketches = [item.sketch.id for item in unresolved if item.sketch]
+        later = {*sketches, *(job.id for job in self.tunings.later)} - self.ids
+        return len(self.ids) + len(later) + len(unresolved) - len(sketches)
 
     @property
     def done(self) -> int:

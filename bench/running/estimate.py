@@ -54,7 +54,7 @@ class Estimator:
         self._seen: defaultdict[Kind, list[float]] = defaultdict(list)
         self._unseen = store.each_result()
         self._measured = self._calibrated = False
-        self._counted: set[Path] = set()
+        self._counted: set[Path | tuple[str, str]] = set()
         self.cache_bytes = self.store_bytes = 0
 
     @property
@@ -71,13 +71,14 @@ class Estimator:
         decoding = self._decode(job)
         tests = len(self._dataset(job.trial).splits["test"])
         missing = [one for one in job.trial.conditions if self.store.result(job.id, one) is None]
-        self.store_bytes += len(missing) * tests * (2 * job.classes + 8)  # probabilities, predictions
+        new = [one for one in missing if self._is_first(job.id, one)]
+        self.store_bytes += len(new) * tests * (2 * job.classes + 8)  # probabilities, predictions
         if recipe.budget is None:
             extracting = self._extract(job)
             rows = job.classes + (job.classes if recipe.knn is None else images)  # class means beside them
             self.store_bytes += 4 * rows * (self.feature_width(job) + 1)
             return decoding + extracting + (0.0 if is_trained else self._read_off(job))
-        if job.trial.keep_weights:
+        if job.trial.keep_weights and self._is_first(job.id, "weights"):
             self.store_bytes += 4 * self._parameters(job)
         steps, _ = recipe.budget.steps(images)
         trained = BACKWARD * steps * min(recipe.budget.batch_size, images)
@@ -89,6 +90,12 @@ class Estimator:
         looks = tests * sum(_cost(job.trial, one) for one in missing)
         passes = looks if is_trained else looks + trained + self._evaluated(job)
         return decoding + self._rates[kind] * passes
+
+    def _is_first(self, run: str, what: str) -> bool:
+        """Whether this was not counted yet: several comparisons may hold the same trial."""
+        first = (run, what) not in self._counted
+        self._counted.add((run, what))
+        return first
 
     def _evaluated(self, job: TrainJob) -> int:
         """Images that are evaluated while training: val several times, and the training subset once."""

@@ -1,6 +1,5 @@
 """Whether a recipe still gives the accuracy that was seen: further replicates of it against those."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import numpy as np
 from bench.analysis.recipe_book import Expectation, Measured
 from bench.errors import InputError
 from bench.planning.plan import trials_of
-from bench.running.reproduce import images_of, run_trial, stored_trial
+from bench.running.reproduce import images_of, run_trial, taught_trial
 from bench.spec.job import Trial, Unresolved
 from bench.spec.recipe import Expect, Recipe
 from bench.spec.suite import load_suite
@@ -84,16 +83,13 @@ def of_measured(measured: Measured, store: "RunStore", dataset: str | None) -> E
         dataset: see `bench.running.reproduce.stored_trial`.
 
     Raises:
-        InputError: its teacher would have to be trained too, or one's own images are not there.
+        InputError: one's own images are not there.
+        StoreError: the record of its teacher is not there.
     """
     first, suites = measured.first, measured.suites
-    if first.identity.recipe.get("distill") is not None:
-        raise InputError(
-            f"{first.id}: it has a teacher, which only its suite trains: vcbench run {suites[0][0].suite}"
-        )
-    trial = stored_trial(first, images_of(store, first, dataset))
+    trial = taught_trial(store, first, images_of(store, first, dataset), suites[0][0].suite)
     return Expected(
-        replace(trial, replicate=measured.next_replicate),
+        _replicate(trial, measured.next_replicate),
         measured.expectation,
         ", ".join(f"suite {listing.suite}, {comparison}" for listing, comparison in suites),
         frozenset(record.id for record in measured.records),
@@ -113,8 +109,9 @@ def verify(
     workspace.store.prepare()
     workspace.resolver.freeze_splits(workspace.store.root)
     results = []
-    for trial in _replicates(expected.trial, replicates):
-        job = workspace.resolver.resolve(trial)
+    first = expected.trial.replicate
+    for number in range(first, first + replicates):
+        job = workspace.resolver.resolve(_replicate(expected.trial, number))
         if isinstance(job, Unresolved):
             raise job.reason
         if job.id in expected.runs and workspace.store.is_done(job.id):
@@ -128,8 +125,10 @@ def verify(
     return Verified(expected, tuple(unique), tuple(unique.values()), low, high)
 
 
-def _replicates(trial: Trial, count: int) -> Iterator[Trial]:
-    return (replace(trial, replicate=trial.replicate + further) for further in range(count))
+def _replicate(trial: Trial, number: int) -> Trial:
+    """The trial as another replicate, taught by the same one of its teacher."""
+    teacher = _replicate(trial.teacher, number) if trial.teacher else None
+    return replace(trial, replicate=number, teacher=teacher)
 
 
 def _trial(recipe: Recipe, one: Expect) -> Trial:
@@ -143,7 +142,7 @@ def _trial(recipe: Recipe, one: Expect) -> Trial:
     for trial in trials_of(suite, 1):
         place = trial.comparison, trial.contestant, trial.shots, trial.recipe.name
         if place == (one.comparison, one.contestant, shots, recipe.name):
-            return replace(trial, replicate=one.replicates, conditions=trial.conditions[:1])
+            return _replicate(replace(trial, conditions=trial.conditions[:1]), one.replicates)
     raise InputError(
         f'recipe "{recipe.name}": suite {one.suite} has no trial of "{one.contestant}" in {one.comparison} '
         f"with shots = {one.shots}"

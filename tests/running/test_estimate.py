@@ -88,3 +88,21 @@ def test_a_size_that_a_model_does_not_take_is_told_in_one_line(photos, vcbench, 
     status, _, err = vcbench("plan", "own.toml", "--device", "cpu")
     assert status == 2 and err.startswith("vcbench: error: own: own: convnext_tiny takes no input of 16 px (")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("protocol", ["", 'protocol = "tuned"'])
+def test_what_two_comparisons_share_is_expected_once(photos, vcbench, tmp_path, monkeypatch, protocol):
+    monkeypatch.setattr("bench.running.estimate.Estimator._calibrated_rate", lambda *_: 0.01)
+    text = SUITE.format(weights="none", recipe="scratch")
+    head, mark, comparison = text.partition("[[comparison]]")
+    comparison += f'{protocol}\nset = {{ "budget.epochs" = 10, "budget.batch_size" = 8 }}\n'
+    (tmp_path / "own.toml").write_text(head + mark + comparison)
+    once = planned(vcbench)
+    (tmp_path / "own.toml").write_text(
+        head + mark + comparison + mark + comparison.replace('"own"', '"again"')
+    )
+    twice = planned(vcbench)
+    assert len(twice["trials"]) == 2 * len(once["trials"])
+    assert twice["store_bytes"] == once["store_bytes"]
+    # Decoding is timed anew.
+    assert twice["remaining_s"] == pytest.approx(once["remaining_s"], abs=2) and once["remaining_s"] > 4

@@ -24,7 +24,7 @@ from bench.tables.tables import build_tables
 from bench.training.features import penultimate
 from bench.training.inputs import Inputs
 from bench.training.observer import Silent
-from bench.training.stored import read_probe
+from bench.training.stored import read_neighbours, read_probe
 
 
 def ask(suite, *conditions, reference=None):
@@ -133,12 +133,13 @@ def check_section(store, accuracy, mce):
     assert rows["mCE"] == ["", f"{mce:.2f}", "1.00"] and rows["Contrast"][0] == "1 2 3 4 5"
 
 
-def test_a_probe_reads_the_features_of_the_changed_images(tmp_path, tiny, run):
+@pytest.mark.parametrize("recipe", ["linear-probe", "knn"])
+def test_what_reads_features_reads_those_of_the_changed_images(tmp_path, tiny, run, recipe):
     card = find_card("vit_digits")
     random = resolve_weights(card, "none", tmp_path, download=False)
     network = make_model(card, random, classes=10, input_size=16, seed=3).eval()
     (tmp_path / "vit.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))
-    text = tiny.read_text().partition("[comparison.set]")[0].replace("scratch", "linear-probe")
+    text = tiny.read_text().partition("[comparison.set]")[0].replace("scratch", recipe)
     lines = [line for line in text.splitlines() if "contrasts" not in line and "resnet =" not in line]
     text = "\n".join([*lines, "[comparison.set]\n"]).replace('["vit", "resnet"]', '["vit"]')
     weights = f'weights = "file:{tmp_path / "vit.safetensors"}"'
@@ -148,7 +149,9 @@ def test_a_probe_reads_the_features_of_the_changed_images(tmp_path, tiny, run):
     before = predicted(store, trial, "clean")
     ask(tiny, "occlusion-75", "resolution-8")
     store, _ = run(tiny)
-    probe = read_probe(store.files(trial).weights)
+    knn = load_recipe(recipe).knn
+    weights = store.files(trial).weights
+    reader = read_probe(weights) if knn is None else read_neighbours(weights, knn, 10)
     assert (predicted(store, trial, "clean") == before).all()
     small = make_model(card, random, classes=10, input_size=8, seed=3).eval()
     tensors = network.state_dict()
@@ -159,7 +162,7 @@ def test_a_probe_reads_the_features_of_the_changed_images(tmp_path, tiny, run):
         inputs = inputs_of(outcome, store, tmp_path, condition=condition)
         with torch.inference_mode():
             features = penultimate(net)(inputs.pipeline.evaluate(inputs.images("test").batch(np.arange(600))))
-        wanted = probe.logits(features.numpy()).argmax(1)
+        wanted = reader.logits(features.numpy()).argmax(1)
         got = predicted(store, trial, condition)
         assert (got == wanted).mean() > 0.99 and (got != before).mean() > 0.05
 
