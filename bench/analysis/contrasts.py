@@ -157,7 +157,11 @@ def pairs(suite: "Listing", cells: Sequence[Cell]) -> list[tuple[Pair, Cell, Cel
 
 
 def find_contrasts(
-    suite: "Listing", cells: Sequence[Cell], predictions: Predictions, cost: pd.DataFrame
+    suite: "Listing",
+    cells: Sequence[Cell],
+    predictions: Predictions,
+    cost: pd.DataFrame,
+    training: Training | None = None,
 ) -> list[Finding]:
     """Every contrast of one suite.
 
@@ -169,6 +173,7 @@ def find_contrasts(
         cells: all of the suite, under one condition.
         predictions: of the same store.
         cost: the cost table, for the FLOPs.
+        training: of the same store, where there is one already.
     """
     declared = pairs(suite, cells)
     comparisons = number_decided(declared)
@@ -186,7 +191,7 @@ def find_contrasts(
         number = comparisons if primary else 0
         results |= zip(at, judge(judged, delta=suite.delta, comparisons=number), strict=True)
         accuracies |= {k: tuple(float(own.mean()) for own in scores[k]) for k in at}
-    match, training = Match(suite, cells, cost), Training(predictions.store)
+    match, training = Match(suite, cells, cost), training or Training(predictions.store)
     return [
         _finding(*both, runs[k], results.get(k), accuracies.get(k, (np.nan, np.nan)), match, training)
         for k, both in enumerate(declared)
@@ -272,12 +277,13 @@ def contrasts_table(
     cells: dict[str, list[Cell]],
     predictions: Predictions,
     cost: pd.DataFrame,
+    training: Training | None = None,
 ) -> pd.DataFrame:
     """One row a suite, comparison, subset and pair, in the order of the suites; `cells` are by suite."""
     rows = [
         _row(finding) | {"suite": name}
         for name, suite in suites.items()
-        for finding in find_contrasts(suite, cells[name], predictions, cost)
+        for finding in find_contrasts(suite, cells[name], predictions, cost, training)
     ]
     return frame(rows, CONTRASTS)
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_1samp
 
 from bench.analysis.predictions import Outputs, Predictions
 from bench.analysis.statistics import mcnemar
@@ -72,6 +71,8 @@ def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     if np.ptp(difference) < FLAT:
         unseen = 1 - 0.025 ** (1 / count)
         return mean, mean - unseen * (mean + 1), mean + unseen * (1 - mean)
+    from scipy.stats import ttest_1samp  # loads in half a second
+
     ends = ttest_1samp(difference, 0).confidence_interval(0.95)
     return mean, float(ends.low), float(ends.high)
 

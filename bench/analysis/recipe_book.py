@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from bench.files import canonical
 
@@ -41,7 +41,7 @@ class Expectation:
         normal values whose spread is estimated (Student's t); of one replicate TOLERANCE on either side."""
         half = TOLERANCE
         if self.sd is not None:
-            quantile = float(stats.t.ppf(0.975, self.replicates - 1))
+            quantile = float(stdtrit(self.replicates - 1, 0.975))
             half = max(ROUNDING, quantile * self.sd * (1 / more + 1 / self.replicates) ** 0.5)
         return max(0.0, self.mean - half), min(1.0, self.mean + half)
 

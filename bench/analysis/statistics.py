@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
-from scipy.stats import binomtest
 
 from bench.metrics.accuracy import at_chance
 
@@ -258,6 +257,8 @@ class McNemar:
 
 def wilson(k: int, n: int, *, alpha: float = 0.05) -> tuple[float, float]:
     """Wilson's score interval for k of n test images, of one trained network."""
+    from scipy.stats import binomtest  # loads in half a second; reports do without
+
     ends = binomtest(k, n).proportion_ci(1 - alpha, method="wilson")
     return max(float(ends.low), 0.0), min(float(ends.high), 1.0)
 
@@ -281,6 +282,8 @@ def bootstrap_per_class(
 def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     """McNemar's exact test of two trained networks on the same images (N,): of the images that only one of
     them got right, half would be a's by chance. Without such images p is 1."""
+    from scipy.stats import binomtest
+
     a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"expected the same images, not shapes {a.shape} and {b.shape}")

@@ -12,6 +12,7 @@ from bench.analysis import cells
 from bench.analysis.flags import Flag, Note
 from bench.analysis.statistics import Estimate
 from bench.report.text import decimal, percent, split_label
+from bench.store.records.baseline import BaselineRecord
 
 SCORES = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 
@@ -45,7 +46,8 @@ class Score:
 class Cell(cells.Cell):
     """One contestant on one subset size, with its scores and flags.
 
-    `nearest` is the accuracy of the nearest neighbour on the same training images, over the same trials.
+    `nearest` and `majority` are the accuracies of the nearest neighbour and of the majority class on the same
+    training images, over the same trials.
     `interval` is the plain 95 % interval of its accuracy; None where no run has predictions, without ends
     where fewer than three have. `untrained` is why its networks do not count as trained, None where they do.
     """
@@ -53,6 +55,7 @@ class Cell(cells.Cell):
     flags: tuple[Note, ...]
     interval: Estimate | None
     nearest: Score
+    majority: Score
     untrained: str | None
 
     @classmethod
@@ -61,13 +64,16 @@ class Cell(cells.Cell):
         cell: cells.Cell,
         flags: list[Note],
         interval: Estimate | None,
-        nearest: list[float],
+        baselines: list[BaselineRecord],
         untrained: str | None,
     ) -> Self:
-        """A cell with its flags and scores; `nearest` holds one accuracy a run."""
+        """A cell with its flags and scores; `baselines` are those of its runs, of each that has some."""
         own: dict[str, Any] = {field.name: getattr(cell, field.name) for field in fields(cell)}
         more: dict[str, Any] = {"flags": tuple(flags), "interval": interval, "untrained": untrained}
-        return cls(**own, **more, nearest=Score.of(nearest))
+        nearest, majority = (
+            Score.of([getattr(one, f"{name}_top1") for one in baselines]) for name in ("nearest", "majority")
+        )
+        return cls(**own, **more, nearest=nearest, majority=majority)
 
     @cached_property
     def scores(self) -> dict[str, Score]:

@@ -4,16 +4,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.axes import measured_axes
 from bench.report.blocks import Chooser
 from bench.report.cells import Cell
 from bench.report.data_sets import DataSet
 from bench.report.evidence import Evidence
+from bench.report.measured import compared, quantities
 from bench.report.recommendation import advise, size_words
-from bench.report.row_text import rate
 from bench.report.text import percent
 
 Key = tuple[str, str]  # a comparison and a contestant
+MEASURED = (
+    ("speed", "Speed", "Fastest"),
+    ("memory", "Little memory", "Least memory"),
+    ("energy", "Little energy", "Least energy"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,16 +64,14 @@ def _criteria(evidence: Evidence, data: DataSet) -> Iterator[Criterion]:
     params = {key: model.params / 1e6 for key, model in models.items() if model.params}
     yield Criterion("Few parameters", "Fewest parameters", "million parameters", "{:.3g}".format, params)
     for platform in evidence.platforms:
-        known: dict[str, dict[Key, float]] = {"throughput": {}, "memory": {}, "energy": {}}
-        for key, cell in cells.items():
-            axes = measured_axes(platform, {"": cell.model}, cell.input_size, evidence.headlines)
-            for name, axis in axes.items():
-                known[name][key] = axis.values[""]
-        on = f", {platform.name}"
-        throughput, memory, energy = known.values()
-        yield Criterion(f"Speed{on}", "Fastest", "images/s", rate, throughput, more=True)
-        yield Criterion(f"Little memory{on}", "Least memory", "MiB", "{:.0f}".format, memory)
-        yield Criterion(f"Little energy{on}", "Least energy", "J per image", "{:.3g}".format, energy)
+        inference = [one for one in evidence.headlines if one.mode == "infer"]
+        of = quantities(platform)
+        for name, title, start in MEASURED:
+            one = compared(platform, inference, of[name])
+            known = {key: one.value(cell.model, cell.input_size) for key, cell in cells.items()}
+            values = {key: value for key, value in known.items() if value is not None}
+            title = f"{title}, {platform.name}"
+            yield Criterion(title, start, of[name].unit, of[name].show, values, more=name == "speed")
 
 
 def _row(data: DataSet, cell: Cell, criteria: Sequence[Criterion]) -> dict[str, Any]:

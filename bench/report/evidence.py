@@ -6,8 +6,8 @@ from functools import cached_property
 
 import pandas as pd
 
+from bench.analysis.cells import CLEAN, cells
 from bench.analysis.cells import Cell as MeasuredCell
-from bench.analysis.cells import cells
 from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.costs import cost_table
 from bench.analysis.flags import flags_of_cell
@@ -45,6 +45,7 @@ class Evidence:
         cost: the cost table of the profiles that it lists.
         styles: how each contestant is drawn, in the order in which the comparisons name them.
         names: what to call each dataset, by its name and fingerprint.
+        training: which trials were trained at all, and what needs no training on the same images.
     """
 
     store: RunStore
@@ -56,6 +57,7 @@ class Evidence:
     cost: pd.DataFrame
     styles: dict[str, Style]
     names: dict[tuple[str, str], str]
+    training: Training
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -74,8 +76,8 @@ class Evidence:
         flags = flags_of_cell(cell, all_cells, comparison.unmatched, reason)
         known = [record for record in records if self.predictions.has_scores(record)]
         interval = mean_interval(self.predictions.scores_of(known)) if known else None
-        nearest = [base.nearest_top1 for record in records if (base := self.training.baseline(record))]
-        return Cell.of(cell, flags, interval, nearest, reason)
+        baselines = [base for record in records if (base := self.training.baseline(record))]
+        return Cell.of(cell, flags, interval, baselines, reason)
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -85,17 +87,12 @@ class Evidence:
     @cached_property
     def findings(self) -> list[Finding]:
         """All contrasts, in the order of the suite."""
-        return find_contrasts(self.suite, self.cells, self.predictions, self.cost)
+        return find_contrasts(self.suite, self.cells, self.predictions, self.cost, self.training)
 
     @cached_property
     def match(self) -> Match:
         """How far the models of its contrasts are from a matched pair."""
         return Match(self.suite, self.cells, self.cost)
-
-    @cached_property
-    def training(self) -> Training:
-        """Which trials were trained at all, and what needs no training on the same images."""
-        return Training(self.store)
 
     @cached_property
     def withdrawn(self) -> pd.DataFrame:
@@ -147,6 +144,10 @@ class Evidence:
     def under_conditions(self) -> dict[str, dict[str, Result]]:
         """By condition, other than clean, and trial: the results of the suite."""
         return results_by_condition(self.store, [self.suite])
+
+    def under(self, condition: str) -> dict[str, Result]:
+        """By trial: the results under a condition, or clean ones."""
+        return self.records if condition == CLEAN else self.under_conditions.get(condition, {})
 
     @cached_property
     def robustness(self) -> pd.DataFrame:
@@ -212,5 +213,8 @@ def gather(store: RunStore, name: str) -> Evidence:
     ]
     cost = cost_table(profile for profile in profiles if profile.id in listed)
     own = {name: cells(suite, records)}
-    trials = accuracy_table(records, own, Training(store), names, planned=True)
-    return Evidence(store, name, suite, records, trials, profiles, cost, assign_styles(suite), names)
+    training = Training(store)
+    trials = accuracy_table(records, own, training, names, planned=True)
+    return Evidence(
+        store, name, suite, records, trials, profiles, cost, assign_styles(suite), names, training
+    )

@@ -4,15 +4,16 @@ Numbers of two machines never share a figure or a comparison: a `Platform` is on
 Models are compared in the setting that their suite declares (`Headline`), each as trials train it.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from bench.files import slug
 from bench.frames import frame
-from bench.report.row_text import describe_setting
+from bench.report.row_text import WITHHELD, describe_setting, rate, three_digits, withheld
+from bench.report.text import NOT_MEASURED, count
 from bench.store.records.listing import Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.tables.measured import measured_tables
@@ -202,6 +203,65 @@ def memory_column(platform: Platform) -> tuple[str, str]:
     if platform.kind == "GPU":
         return "peak_allocated_mib", "peak allocated memory"
     return "peak_rss_mib", "peak resident memory over the baseline"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What models are compared by: a column of the table speed or memory, at the largest batch that the suite
+    declares, or at the `smallest`."""
+
+    title: str
+    unit: str
+    table: str
+    column: str
+    show: Callable[[float], str]
+    smallest: bool = False
+
+
+def quantities(platform: Platform) -> dict[str, Quantity]:
+    """Throughput, latency, memory and energy of inference."""
+    memory, _ = memory_column(platform)
+    return {
+        "speed": Quantity("Images/s", "images/s", "speed", "images_per_s", rate),
+        "latency": Quantity("Latency (ms)", "ms", "speed", "latency_ms_median", three_digits, smallest=True),
+        "memory": Quantity("Memory (MiB)", "MiB", "memory", memory, lambda mib: count(round(mib))),
+        "energy": Quantity("Energy (J/image)", "J per image", "speed", "energy_j_per_image", three_digits),
+    }
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A quantity of models as trained: its `rows` by model and input size, the `settings` in words."""
+
+    quantity: Quantity
+    rows: dict[tuple[str, int], dict[str, Any]]
+    settings: tuple[str, ...]
+
+    def value(self, model: str, input_size: int) -> float | None:
+        """The number; None where it was not measured, or is withheld."""
+        row = self.rows.get((model, input_size), {})
+        value = row.get(self.quantity.column)
+        return None if value is None or pd.isna(value) or withheld(row) else float(value)
+
+    def text(self, model: str, input_size: int, otherwise: str = NOT_MEASURED) -> str:
+        """The number as text, or that it is withheld."""
+        value = self.value(model, input_size)
+        if value is not None:
+            return self.quantity.show(value)
+        return WITHHELD if withheld(self.rows.get((model, input_size), {})) else otherwise
+
+
+def compared(platform: Platform, headlines: Iterable[Headline], quantity: Quantity) -> Compared:
+    """A quantity on a platform, in the setting of each headline."""
+    rows, settings = {}, []
+    for headline in headlines:
+        batch = min(headline.batch_sizes) if quantity.smallest else headline.batch_size
+        comparable = headline_rows(platform, quantity.table, replace(headline, batch_sizes=(batch,)))
+        if comparable:
+            settings.append(comparable.setting)
+            for row in comparable.rows.to_dict("records"):
+                rows[row["model"], headline.input_size] = row
+    return Compared(quantity, rows, tuple(settings))
 
 
 def _rows_on(rows: pd.DataFrame, key: Sequence[Any]) -> pd.DataFrame:

@@ -90,8 +90,20 @@ def three_digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 999.5 else count(round(value))
 
 
+def millions(params: float | None, otherwise: str = NOT_MEASURED) -> str:
+    """A number of parameters in millions."""
+    if params is None or pd.isna(params):
+        return otherwise
+    return decimal(params / 1e6, 1 if params >= 1e6 else 3)
+
+
+def gmacs(flops: float | None, otherwise: str = NOT_MEASURED) -> str:
+    """FLOPs in 10⁹ multiply-adds."""
+    return otherwise if flops is None or pd.isna(flops) else decimal(flops / 2e9, 2 if flops >= 2e8 else 4)
+
+
 def rate(value: float | None) -> str:
-    """Images/s with three digits at least."""
+    """Images/s, or ms, with three digits at least."""
     if value is None or pd.isna(value):
         return NOT_MEASURED
     return (

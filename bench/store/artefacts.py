@@ -122,6 +122,7 @@ def _table(path: Path) -> "pd.DataFrame | None":
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        return pa.parquet.read_table(pa.BufferReader(content), use_threads=False).to_pandas()
+        table = pa.parquet.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+        return table.to_pandas(use_threads=False)
     except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from error

@@ -60,15 +60,15 @@ class Layout:
 
     def folder_of(self, kind: Kind, name: str) -> Path:
         """The folder of a trial, profile, baseline or external model."""
-        return self.root / kind / name
+        return self.root.joinpath(kind, name)
 
     def record_of(self, kind: Kind, name: str) -> Path:
         """Its record."""
-        return self.root / kind / name / "record.json"
+        return self.root.joinpath(kind, name, "record.json")
 
     def predictions_of(self, kind: Kind, name: str) -> Path:
         """Its predictions, one row a test image."""
-        return self.root / kind / name / "predictions.parquet"
+        return self.root.joinpath(kind, name, "predictions.parquet")
 
     def files(self, run: str) -> JobFiles:
         """Where the files of a trial lie."""

@@ -155,12 +155,12 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     ensembles = ensembles_table(store, suites, own, records, predictions)
     training = Training(store)
     accuracy = [accuracy_table(records, own, training, names)]
-    contrasts = [contrasts_table(suites, own, predictions, cost)]
+    contrasts = [contrasts_table(suites, own, predictions, cost, training)]
     others = results_by_condition(store, suites.values())
     for condition, results in others.items():
         changed = {name: cells(suite, results, condition) for name, suite in suites.items()}
         accuracy.append(accuracy_table(results, changed, training, names))
-        contrasts.append(contrasts_table(suites, changed, predictions, cost))
+        contrasts.append(contrasts_table(suites, changed, predictions, cost, training))
     return {
         "accuracy": pd.concat(accuracy).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True),
         "baselines": baselines_table(store, names),

@@ -9,7 +9,7 @@ from report.make_store import make_store, true_top1
 from bench.report.blocks import Figure, Table, walk
 from bench.report.evidence import gather
 from bench.report.sections.answer import answer
-from bench.report.sections.untrained import untrained
+from bench.report.sections.measured_cost import untrained
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
@@ -80,6 +80,6 @@ def test_of_a_suite_that_trains_nothing_the_table_alone(tmp_path):
     make_store(tmp_path, listing={"comparisons": [], "trials": [], "contestants": {}})
     (table,) = [b for b in blocks(untrained, tmp_path) if isinstance(b, Table)]
     assert [[field.text for field in row] for row in table.rows] == [
-        ["ResNet-50", "25.6", "4.09"],
-        ["ViT-B/16", "86.6", "17.56"],
+        ["ResNet-50", "", "25.6", "4.09"],
+        ["ViT-B/16", "", "86.6", "17.56"],
     ]

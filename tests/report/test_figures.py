@@ -10,7 +10,6 @@ from PIL import Image
 from report.make_store import make_store
 from scipy.optimize import minimize
 
-from bench.report.bars import TITLE_CHARACTERS, bar_title
 from bench.report.figures import _wrapped, spread_out
 from bench.report.render import render
 from bench.report.style import SERIES, VARIABLES, assign_styles
@@ -102,10 +101,3 @@ def test_looks_differ_in_more_than_colour(slot):
     others = [look for key, look in looks.items() if key != str(slot)]
     own = looks[str(slot)]
     assert all((own.colour, own.marker) != (other.colour, other.marker) for other in others)
-
-
-def test_what_tells_bars_apart_stays_whole():
-    assert bar_title("ViT-B/16", ", batch 8") == "ViT-B/16, batch 8"
-    long = [bar_title("a network with a very long name (a copy)", f", batch {size}") for size in (1, 32)]
-    assert long[0] != long[1] and long[1].endswith("…, batch 32")
-    assert max(map(len, long)) <= TITLE_CHARACTERS

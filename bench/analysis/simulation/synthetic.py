@@ -10,8 +10,7 @@ model is not additive in accuracy, and its errors are neither normal nor of equa
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 SHARED_DIFFICULTY, OWN_DIFFICULTY, REST = np.sqrt([0.6, 0.15, 0.25])
 """Standard deviations of the effects of images, common and of one model, and of the rest; 1 together."""
@@ -46,8 +45,8 @@ class World:
 
     def scores(self, suites: int, replicates: int, images: int, rng: np.random.Generator) -> np.ndarray:
         """Scores of independent suites (suites, C, M, R, N). All cells of a suite share their test images."""
-        quantile = norm.ppf(np.array(self.accuracy))
-        slope = norm.pdf(quantile)
+        quantile = ndtri(np.array(self.accuracy))
+        slope = np.exp(-(quantile**2) / 2) / np.sqrt(2 * np.pi)  # of the normal distribution
         run_sd = np.broadcast_to(np.asarray(self.replicate_sd) / slope, quantile.shape)
         draw_sd = self.draw_sd / slope
         mean = quantile * np.sqrt(1 + run_sd**2 + draw_sd**2)

@@ -23,14 +23,13 @@ from bench.report.sections.crossovers import crossovers
 from bench.report.sections.curves import curves
 from bench.report.sections.failures import failures
 from bench.report.sections.limits import limits
-from bench.report.sections.measured_cost import measured_cost
+from bench.report.sections.measured_cost import measured_cost, untrained
 from bench.report.sections.measurements import end_to_end, memory, speed
 from bench.report.sections.protocol import protocol
 from bench.report.sections.provenance import machines, reproduce
 from bench.report.sections.robustness import conditions, robustness
 from bench.report.sections.scaling import scaling
 from bench.report.sections.searches import search_details, searches
-from bench.report.sections.untrained import untrained
 
 Make = Callable[[Evidence], Section | None]
 
@@ -55,7 +54,7 @@ DETAILS: tuple[Make, ...] = (
 METHODS: tuple[Make, ...] = (protocol, machines, reproduce)
 
 # Of a suite that trains nothing.
-COSTS: tuple[Make, ...] = (untrained, measured_cost)
+COSTS: tuple[Make, ...] = (untrained,)
 COST_DETAILS: tuple[Make, ...] = (cost, scaling, speed, end_to_end, memory, beside)
 COST_METHODS: tuple[Make, ...] = (machines, reproduce)
 

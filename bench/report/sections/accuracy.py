@@ -29,8 +29,6 @@ def accuracy(evidence: Evidence) -> Section:
 def _comparison(evidence: Evidence, comparison: ComparisonEntry) -> Iterator[Flow]:
     name, cells = comparison.name, evidence.cells_of(comparison.name)
     yield Heading(name)
-    if comparison.unmatched:
-        yield f"Not matched: {comparison.unmatched}"
     if any(cell.nearest.n for cell in cells):
         yield _without_training(evidence, cells)
     yield (text for text in in_words(regimes(evidence.cells)) if f" in {name} " in text)

@@ -1,22 +1,19 @@
 """The table of a report: a row a network and regime, with its accuracies and what it costs as trained."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
-
-import pandas as pd
 
 from bench.analysis.groups import letters
 from bench.report.blocks import Column, Field, Table, number
 from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, Regime
 from bench.report.evidence import Evidence
-from bench.report.measured import Headline, Platform, headline_rows, memory_column
+from bench.report.measured import Compared, compared, memory_column, quantities
 from bench.report.recommendation import declared
-from bench.report.row_text import WITHHELD, rate, withheld
+from bench.report.row_text import WITHHELD, gmacs, millions
 from bench.report.sections.answer_figure import Styles
-from bench.report.text import count, decimal, percent
+from bench.report.text import percent
 
 NOTHING = "–"
 NAME = "answer"
@@ -46,15 +43,15 @@ def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -
     """Every network and regime, data set by data set."""
     rows = [row for data in every for regime in data.regimes for row in _rows(evidence, data, regime)]
     sizes = sorted({size for data in every for size in data.sizes})
-    measured, where = _measured(evidence, rows, lambda row: (row.last.model, row.last.input_size))
+    measured, where = _measured(evidence, rows)
     columns = [
         Column("Data", lambda row: row.data.title),
         Column("Model", lambda row: Field(row.last.title, style=styles[row.key])),
         Column("Training", lambda row: row.regime.label, under="Model"),
         Column("Group", lambda row: row.group or NOTHING),
         *(_accuracy(size, every) for size in sizes),
-        number("Parameters (M)", lambda row: _millions(evidence.records[row.last.runs[0]].model.params)),
-        number("GMACs", lambda row: _gmacs(evidence.match.flops(*row.key))),
+        number("Parameters (M)", lambda row: millions(row.last.records[0].model.params, NOTHING)),
+        number("GMACs", lambda row: gmacs(evidence.match.flops(*row.key), NOTHING)),
         *measured,
     ]
     caption = (
@@ -69,29 +66,6 @@ def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -
         group_by=lambda row: row.data.title,
         runs=lambda row: [run for cell in row.cells.values() for run in cell.runs],
     )
-
-
-def cost_table(evidence: Evidence) -> Table:
-    """Of a suite that trains nothing: every model with its cost, in the first setting of inference."""
-    headline = evidence.headlines[0]
-    cost = evidence.cost[evidence.cost["input_size"] == headline.input_size]
-    cost = cost.sort_values("classes", key=lambda own: own != headline.classes, kind="stable")
-    counted = cost.drop_duplicates("model").set_index("model")
-    models = evidence.in_order({*counted.index, *evidence.titles})
-    measured, where = _measured(evidence, models, lambda model: (model, headline.input_size))
-
-    def of(column: str, show: Callable[[Any], str]) -> Callable[[str], str]:
-        return lambda model: show(counted.at[model, column] if model in counted.index else None)
-
-    columns = [
-        Column("Model", evidence.model_title),
-        number("Parameters (M)", of("params", _millions)),
-        number("GMACs", of("flops", _gmacs)),
-        *measured,
-    ]
-    caption = f"Cost of a forward pass at {headline.input_size} px."
-    runs = counted["profile"].tolist()
-    return Table.of(NAME, " ".join([caption, *where]), columns, models, runs=runs)
 
 
 def _rows(evidence: Evidence, data: DataSet, regime: Regime) -> Iterator[Row]:
@@ -137,70 +111,29 @@ def _accuracy(size: float, every: Sequence[DataSet]) -> Column:
     return number(title, content)
 
 
-Key = tuple[str, int]  # a model and its input size
-
-
-def _measured(
-    evidence: Evidence, items: Sequence[Any], key: Callable[[Any], Key]
-) -> tuple[list[Column], list[str]]:
-    """Images/s and memory of inference as trained, platform by platform, where any item has them; and the
+def _measured(evidence: Evidence, rows: Sequence[Row]) -> tuple[list[Column], list[str]]:
+    """Images/s and memory of inference as trained, platform by platform, where any row has them; and the
     settings in words."""
     columns, where = [], []
-    keys = {key(item) for item in items}
-    largest = [
-        replace(one, batch_sizes=(one.batch_size,))
+    keys = {(row.last.model, row.last.input_size) for row in rows}
+    headlines = [
+        one
         for one in evidence.headlines
         if one.mode == "infer" and one.input_size in {size for _, size in keys}
     ]
     for platform in evidence.platforms:
         on = f" ({platform.name})" if len(evidence.platforms) > 1 else ""
-        memory, memory_words = memory_column(platform)
-        settings = []
-        known, setting = _values(platform, "speed", "images_per_s", rate, largest)
-        if known.keys() & keys:
-            columns.append(_known(f"Images/s{on}", key, known))
-            settings += setting
-        known, setting = _values(platform, "memory", memory, lambda value: count(round(value)), largest)
-        if known.keys() & keys:
-            columns.append(_known(f"Memory (MiB){on}", key, known))
-            settings += [*setting, memory_words]
-        if settings:
+        known = {name: compared(platform, headlines, one) for name, one in quantities(platform).items()}
+        shown = [known[name] for name in ("speed", "memory") if known[name].rows.keys() & keys]
+        columns += [_known(f"{one.quantity.title}{on}", one) for one in shown]
+        if shown:
+            settings = [setting for one in shown for setting in one.settings]
+            settings += [memory_column(platform)[1]] if known["memory"] in shown else []
             where.append(f"Measured on the {platform.name}: {'; '.join(dict.fromkeys(settings))}.")
-    if any(column.content(item) == WITHHELD for column in columns for item in items):
+    if any(column.content(row) == WITHHELD for column in columns for row in rows):
         where.append("Withheld: the measurement was unstable.")
     return columns, where
 
 
-def _known(title: str, key: Callable[[Any], Key], known: dict[Key, str]) -> Column:
-    return number(title, lambda item: known.get(key(item), NOTHING))
-
-
-def _values(
-    platform: Platform,
-    table: str,
-    column: str,
-    show: Callable[[float], str],
-    headlines: Sequence[Headline],
-) -> tuple[dict[Key, str], list[str]]:
-    """By model and input size the number as text, or that it is withheld; and the settings."""
-    known, settings = {}, []
-    for headline in headlines:
-        comparable = headline_rows(platform, table, headline)
-        if comparable is None:
-            continue
-        settings.append(comparable.setting)
-        for row in comparable.rows.to_dict("records"):
-            key = row["model"], headline.input_size
-            if withheld(row):
-                known[key] = WITHHELD
-            elif row["outcome"] == "measured" and not pd.isna(row[column]):
-                known[key] = show(row[column])
-    return known, settings
-
-
-def _millions(params: float | None) -> str:
-    return NOTHING if params is None else decimal(params / 1e6, 1 if params >= 1e6 else 3)
-
-
-def _gmacs(flops: float | None) -> str:
-    return NOTHING if flops is None else decimal(flops / 2e9, 2 if flops >= 2e8 else 4)
+def _known(title: str, one: Compared) -> Column:
+    return number(title, lambda row: one.text(row.last.model, row.last.input_size, NOTHING))

@@ -8,29 +8,24 @@ from bench.metrics.calibration import BINS, Reliability, reliability
 from bench.report.blocks import Figure, Gallery, Section
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.figures import EndLabel, canvas, label_ends, room_for
-from bench.report.style import MUTED
+from bench.report.lines import Line, line_chart
+from bench.report.sections.answer_figure import PLAIN
 from bench.report.text import merge_notes, notes_sentence, size_phrase
 
 TITLE = "Calibration"
 FROZEN = ("linear-probe", "knn")
 """Recipes that read frozen features."""
-
-Pooled = tuple[Cell, np.ndarray, np.ndarray]
-"""A cell with the confidence of each prediction and whether it was right, of all finished replicates
-(R x N,)."""
+DIAGONAL = Line("", PLAIN, [0, 100], [0, 100], drawn={"marker": "", "linestyle": "-", "linewidth": 0.7})
 
 
 def calibration(evidence: Evidence) -> Section:
     """A reliability diagram of the largest subset of each comparison that trains all weights."""
     figures = []
     for comparison in evidence.suite.comparisons:
-        if comparison.recipe.startswith(FROZEN):
-            continue
-        members = [pooled for cell in evidence.cells_of(comparison.name) if (pooled := _pool(evidence, cell))]
-        if members:
-            largest = members[-1][0].shots
-            figures.append(_figure(evidence, [pooled for pooled in members if pooled[0].shots == largest]))
+        cells = [] if comparison.recipe.startswith(FROZEN) else evidence.cells_of(comparison.name)
+        known = [(cell, bins) for cell in cells if (bins := _bins(evidence, cell))]
+        if known:
+            figures.append(_figure(evidence, [one for one in known if one[0].shots == known[-1][0].shots]))
     if not figures:
         return Section.not_measured("calibration", TITLE)
     return Section.of(
@@ -43,57 +38,45 @@ def calibration(evidence: Evidence) -> Section:
     )
 
 
-def _pool(evidence: Evidence, cell: Cell) -> Pooled | None:
+def _bins(evidence: Evidence, cell: Cell) -> Reliability | None:
+    """Of the predictions of all finished replicates; None where none are stored."""
     outputs = evidence.outputs_of(cell)
     if not outputs:
         return None
     confidence = np.concatenate([one.confidence for one in outputs]).astype(float)
-    return cell, confidence, np.concatenate([one.correct for one in outputs])
+    return reliability(confidence, np.concatenate([one.correct for one in outputs]))
 
 
-def _figure(evidence: Evidence, members: list[Pooled]) -> Figure:
-    first = members[0][0]
-    drawing, (axes,) = canvas(64 + room_for(len(members), 50))
-    axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.7)
-    labels, parts = [], []
-    for cell, confidence, correct in members:
-        style = evidence.styles[cell.contestant]
-        bins = reliability(confidence, correct)
+def _figure(evidence: Evidence, members: list[tuple[Cell, Reliability]]) -> Figure:
+    first, lines = members[0][0], [DIAGONAL]
+    for cell, bins in members:
         shown = bins.count >= max(1, 0.005 * bins.count.sum())
-        x, y = 100 * bins.confidence[shown], 100 * bins.accuracy[shown]
-        axes.plot(x, y, color=style.colour, linestyle=style.dash, marker=style.marker)
-        labels.append(EndLabel(cell.title, x[-1], y[-1], style))
-        parts.append(_bins(cell, bins))
-    axes.set_xlim(0, 102)
-    axes.set_ylim(0, 102)
-    axes.set_xlabel("Confidence (%)")
-    axes.set_ylabel("Accuracy (%)")
-    label_ends(drawing, axes, labels)
+        style = evidence.styles[cell.contestant]
+        lines.append(Line(cell.title, style, 100 * bins.confidence[shown], 100 * bins.accuracy[shown]))
     size = size_phrase(first.shots, first.images_per_class)
-    eces = "; ".join(f"{cell.title}: {cell.scores['ece'].as_percent()[0]} %" for cell, *_ in members)
+    eces = "; ".join(f"{cell.title}: {cell.scores['ece'].as_percent()[0]} %" for cell, _ in members)
     return Figure(
-        drawing,
+        line_chart(lines, "Confidence (%)", "Accuracy (%)", log_x=False),
         f"reliability-{slug(first.comparison)}",
         caption=f"{first.comparison}, {size}: accuracy of predictions by their confidence. On the straight "
         "line confidence equals accuracy; below it the model is overconfident."
-        + notes_sentence(merge_notes({cell.title: cell.notes for cell, *_ in members})),
+        + notes_sentence(merge_notes({cell.title: cell.notes for cell, _ in members})),
         alt=f"Reliability diagram of {first.comparison} with {size}. Expected calibration error: {eces}.",
-        data=pd.concat(parts),
-        runs=[run for cell, *_ in members for run in cell.runs],
-    )
-
-
-def _bins(cell: Cell, bins: Reliability) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "comparison": cell.comparison,
-            "contestant": cell.contestant,
-            "title": cell.title,
-            "images_per_class": cell.images_per_class,
-            "low": bins.edges[:-1],
-            "high": bins.edges[1:],
-            "predictions": bins.count,
-            "confidence": bins.confidence,
-            "accuracy": bins.accuracy,
-        }
+        data=pd.concat(
+            pd.DataFrame(
+                {
+                    "comparison": cell.comparison,
+                    "contestant": cell.contestant,
+                    "title": cell.title,
+                    "images_per_class": cell.images_per_class,
+                    "low": bins.edges[:-1],
+                    "high": bins.edges[1:],
+                    "predictions": bins.count,
+                    "confidence": bins.confidence,
+                    "accuracy": bins.accuracy,
+                }
+            )
+            for cell, bins in members
+        ),
+        runs=[run for cell, _ in members for run in cell.runs],
     )

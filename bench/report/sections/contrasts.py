@@ -1,6 +1,5 @@
 """Contrasts: the difference of each declared pair on each subset, with its interval and verdict."""
 
-from collections.abc import Iterator
 from itertools import groupby
 
 import pandas as pd
@@ -8,7 +7,7 @@ from matplotlib.axes import Axes
 
 from bench.analysis.contrasts import Finding
 from bench.files import slug
-from bench.report.blocks import Column, Figure, Flow, Gallery, Section, number
+from bench.report.blocks import Column, Figure, Gallery, Section, number
 from bench.report.evidence import Evidence
 from bench.report.figures import WIDTH, canvas, one_line, rows_under_headings
 from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
@@ -39,11 +38,13 @@ def contrasts(evidence: Evidence) -> Section:
 
 def contrast_tables(evidence: Evidence) -> Section:
     """A table for each comparison that declares contrasts."""
-    return Section.of(
-        "contrast-tables",
-        "Contrasts in numbers",
-        (_table(evidence, name, findings) for name, findings in _by_comparison(evidence).items()),
-    )
+    every = [
+        finding_table(
+            table_of(name), f"Differences in top-1 accuracy on the test split in {name}.", COLUMNS, findings
+        )
+        for name, findings in _by_comparison(evidence).items()
+    ]
+    return Section.of("contrast-tables", "Contrasts in numbers", every)
 
 
 def _by_comparison(evidence: Evidence) -> dict[str, list[Finding]]:
@@ -51,14 +52,6 @@ def _by_comparison(evidence: Evidence) -> dict[str, list[Finding]]:
     for finding in evidence.findings:
         groups.setdefault(finding.pair.comparison, []).append(finding)
     return groups
-
-
-def _table(evidence: Evidence, name: str, findings: list[Finding]) -> Iterator[Flow]:
-    for comparison in evidence.suite.comparisons:
-        if comparison.name == name and comparison.unmatched:
-            yield f"Not matched in {name}: {comparison.unmatched}"
-    caption = f"Differences in top-1 accuracy on the test split in {name}."
-    yield finding_table(table_of(name), caption, COLUMNS, findings)
 
 
 def _how_to_read(evidence: Evidence) -> str:

@@ -1,15 +1,25 @@
 """What a forward pass costs: parameters and operations, beside what others print of them."""
 
+import json
 from typing import Any
 
 from bench.report.blocks import Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.published import published_cost
-from bench.report.sections.parts import parts
-from bench.report.text import MINUS, NOT_MEASURED, count, decimal, listed
+from bench.report.text import MINUS, NOT_MEASURED, count, decimal, listed, percent
 
 NOT_PUBLISHED = "no published figure"
 HEAD = 1000
+PARTS = {
+    "patch_embedding_or_stem": "Patch embedding or stem (%)",
+    "attention_projections": "Attention: projections (%)",
+    "attention_matrices": "Attention: matrices (%)",
+    "linear_and_1x1": "Linear layers, 1 × 1 convolutions (%)",
+    "convolutions": "Larger convolutions (%)",
+    "head": "Head (%)",
+    "other": "Other (%)",
+}
+"""The titles of the parts that `bench.profiling.cost` tells apart."""
 
 
 def cost(evidence: Evidence) -> Section:
@@ -27,7 +37,7 @@ def cost(evidence: Evidence) -> Section:
         f"{count(HEAD)} classes; the difference is ours over theirs, in GMACs. timm prints fewer digits and "
         "counts norms too: its figures are to be read beside the column that has them.",
         _table(evidence),
-        parts(evidence),
+        _parts(evidence),
     )
 
 
@@ -49,6 +59,29 @@ def _table(evidence: Evidence) -> Table:
     )
     rows = evidence.cost.to_dict("records")
     return Table.of("cost", "Cost of one forward pass.", columns, rows, runs=evidence.cost["profile"])
+
+
+def _parts(evidence: Evidence) -> Table | None:
+    """In which parts of a network its operations are, for one head and input size a model."""
+    counted = evidence.cost[evidence.cost["flops"] > 0].sort_values(["classes", "input_size"], kind="stable")
+    largest = counted.drop_duplicates("model", keep="last").set_index("model")
+    parts = {model: json.loads(text) for model, text in largest["by_part"].items() if text}
+    shown = [name for name in PARTS if any(own.get(name) for own in parts.values())]
+    models = [model for model in evidence.in_order(parts) if parts[model].keys() <= PARTS.keys()]
+
+    def share(name: str) -> Column:
+        return number(
+            PARTS[name], lambda model: percent(parts[model].get(name, 0) / largest.at[model, "flops"])
+        )
+
+    caption = (
+        "Where the multiply-adds of a forward pass are. Attention matrices are the products of queries with "
+        "keys, and of the weights with values. Linear layers and 1 × 1 convolutions do the same product at "
+        "every position; larger convolutions see neighbours, or channels one by one."
+    )
+    columns = [Column("Model", evidence.model_title), *map(share, shown)]
+    runs = largest.loc[models, "profile"]
+    return Table.of("parts", caption, columns, models, runs=runs) if models else None
 
 
 def _published(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a report cannot tell its reader, and what was not measured: the end of its page."""
+"""What a report cannot tell its reader beside the limits of its answer, and what was not measured."""
 
 from collections.abc import Iterator
 
@@ -25,45 +25,10 @@ def limits(evidence: Evidence, absent: list[str]) -> Section:
 
 def _statements(evidence: Evidence) -> Iterator[str]:
     if evidence.trains:
-        yield from _of_training(evidence)
-    timed = [one for one in evidence.platforms if len(one.speed) or len(one.memory)]
-    if timed:
-        names = listed([platform.name for platform in timed])
-        yield f"Speed and memory are those of the {names}. Other hardware can order the models differently."
-
-
-def _of_training(evidence: Evidence) -> Iterator[str]:
-    models = {one.model for one in evidence.suite.contestants.values()}
-    yield (
-        f"How ViTs and CNNs compare in general: {counted(len(models), 'model')} with these weights "
-        f"{'was' if len(models) == 1 else 'were'} measured, and the results are about these."
-    )
-    protocols = evidence.trials.groupby("comparison", sort=False)["protocol"].agg(set)
-    untuned = [name for name, own in protocols.items() if "shared" in own]
-    if untuned:
         yield (
-            f"What each model reaches with settings of its own: in {listed(untuned)} one recipe served all "
-            "models, without a search. A recipe that suits a model better can change the order."
+            "What other training images would give: all subsets are drawn from the same images, and "
+            "intervals are about new training runs and new test images of the same kind."
         )
-    yield from _of_data(evidence)
-    for comparison in evidence.suite.comparisons:
-        if comparison.unmatched and any(cell.runs for cell in evidence.cells_of(comparison.name)):
-            yield f"What causes the differences in {comparison.name}: {_sentence(comparison.unmatched)}"
-    yield (
-        "What other training images would give: all subsets are drawn from the same images, and intervals "
-        "are about new training runs and new test images of the same kind."
-    )
-    primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
-    undecided = [finding for finding in primary if finding.contrast.verdict in ("inconclusive", "none")]
-    if undecided:
-        yield (
-            f"Which model is better in {len(undecided)} of {counted(len(primary), 'primary contrast')}: "
-            "these are not decided."
-        )
-
-
-def _of_data(evidence: Evidence) -> Iterator[str]:
-    """What is wrong with the images of a data set, each once."""
     data = {record.data.key: record.data for record in evidence.records.values()}
     for one in data.values():
         name = evidence.names[one.dataset, one.fingerprint]
@@ -74,8 +39,16 @@ def _of_data(evidence: Evidence) -> Iterator[str]:
             )
         if unsure := one.overlap.get("two_labels"):
             yield f"What {counted(unsure, 'image')} of {name} with two labels should be."
-
-
-def _sentence(text: str) -> str:
-    """Text with a full stop at its end."""
-    return text if text.endswith(".") else f"{text}."
+    primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
+    undecided = [finding for finding in primary if finding.contrast.verdict in ("inconclusive", "none")]
+    if undecided:
+        yield (
+            f"Which model is better in {len(undecided)} of {counted(len(primary), 'primary contrast')}: "
+            "these are not decided."
+        )
+    timed = [one.name for one in evidence.platforms if len(one.speed) or len(one.memory)]
+    if timed:
+        yield (
+            f"How fast the models are elsewhere: speed and memory are those of the {listed(timed)}, and "
+            "other hardware can order the models differently."
+        )

@@ -1,120 +1,83 @@
 """What the models cost as they are trained here: operations, speed and memory in one table a machine."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-
-from bench.report.blocks import Column, Field, Flow, Section, Table, number
+from bench.report.blocks import Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
-from bench.report.measured import Headline, Platform, headline_rows, memory_column
-from bench.report.row_text import MODES, rate, row_notes, three_digits, withheld
-from bench.report.text import NOT_MEASURED, count, decimal, listed
+from bench.report.measured import Compared, Platform, compared, quantities
+from bench.report.recommendation import PROFILED
+from bench.report.row_text import gmacs, millions, row_notes
 
 Row = dict[str, Any]
-TITLE = "Cost as trained"
-GMAC = "A GMAC is 10⁹ multiply-adds, for one image."
-
-
-@dataclass(frozen=True)
-class _Costs:
-    """One model on one machine: its counted `cost`, and rows by table, mode and batch size."""
-
-    model: str
-    cost: Row
-    measured: dict[tuple[str, str, int], Row]
-
-    def notes(self) -> tuple[str, ...]:
-        notes = {note for row in self.measured.values() for note in row_notes(row)}
-        return tuple(sorted(notes))
+TRAINING = ("speed", "memory")
+"""What is compared of a training step; of inference, everything."""
 
 
 def measured_cost(evidence: Evidence) -> Section:
     """Parameters and operations, and by machine images/s, latency and memory of inference and training."""
-    return Section.of("cost-as-trained", TITLE, _content(evidence))
+    return Section.of("cost-as-trained", "Cost as trained", _tables(evidence))
 
 
-def _content(evidence: Evidence) -> Iterator[Flow]:
-    counted = evidence.cost.sort_values(["classes", "input_size"], kind="stable").drop_duplicates(
-        "model", keep="last"
-    )
-    costs = {row["model"]: row for row in counted.to_dict("records")}
-    tables = [_table(evidence, costs, platform) for platform in evidence.platforms]
-    tables = [table for table in tables if table] or ([_counted(evidence, costs)] if costs else [])
-    yield tables
+def untrained(evidence: Evidence) -> Section:
+    """Level 1 of the report on a suite that trains nothing: the same, which says nothing of accuracy."""
+    return Section.of("answer", "What was measured", PROFILED, _tables(evidence))
 
 
-def _counted(evidence: Evidence, costs: dict[str, Row]) -> Table:
-    items = [_Costs(model, costs[model], {}) for model in evidence.in_order(costs)]
-    caption = f"Parameters and operations of a forward pass; speed and memory were not measured. {GMAC}"
-    return Table.of("as-trained", caption, _head(evidence), items, runs=lambda item: (item.cost["profile"],))
+def _tables(evidence: Evidence) -> list[Table]:
+    sizes = [one.input_size for one in evidence.headlines]
+    counted = evidence.cost.assign(shown=evidence.cost["input_size"].isin(sizes))
+    counted = counted.sort_values(["shown", "classes", "input_size"], kind="stable")
+    costs = {row["model"]: row for row in counted.drop_duplicates("model", keep="last").to_dict("records")}
+    measured = [(platform, _measured(evidence, platform)) for platform in evidence.platforms]
+    shown = [_table(evidence, costs, *one) for one in measured if one[1]]
+    return shown or ([_table(evidence, costs, None, [])] if costs else [])
 
 
-def _table(evidence: Evidence, costs: dict[str, Row], platform: Platform) -> Table | None:
+def _measured(evidence: Evidence, platform: Platform) -> list[tuple[str, Compared]]:
+    """What was measured on a platform, by the titles of its columns."""
+    columns = []
+    for headline in {one.mode: one for one in evidence.headlines}.values():
+        training = headline.mode == "train"
+        for name, quantity in quantities(platform).items():
+            one = compared(platform, [headline], quantity)
+            if any(one.value(*key) is not None for key in one.rows) and (name in TRAINING or not training):
+                batch = f" at batch {min(headline.batch_sizes)}" if quantity.smallest else ""
+                title = quantity.title.replace(" (", f"{batch} (")
+                columns.append((f"Training: {title[0].lower()}{title[1:]}" if training else title, one))
+    return columns
+
+
+def _table(
+    evidence: Evidence, costs: dict[str, Row], platform: Platform | None, measured: list[tuple[str, Compared]]
+) -> Table:
     """One row a model, at the largest batch that the suite compares, and the latency at the smallest."""
-    headlines = list({one.mode: one for one in evidence.headlines}.values())
-    rows: dict[str, dict[tuple[str, str, int], Row]] = {}
-    settings = []
-    for headline in headlines:
-        for table in ("speed", "memory"):
-            if (comparable := headline_rows(platform, table, headline)) is None:
-                continue
-            if table == "speed":
-                settings.append(comparable.setting)
-            for row in comparable.rows.to_dict("records"):
-                rows.setdefault(row["model"], {})[table, headline.mode, row["batch_size"]] = row
-    if not rows:
-        return None
-    items = [_Costs(model, costs.get(model, {}), rows[model]) for model in evidence.in_order(rows)]
-    columns = [*_head(evidence), *(column for one in headlines for column in _columns(platform, one))]
-    columns = [
-        column
-        for column in columns
-        if not column.numeric or any(Field.of(column.content(item)).text != NOT_MEASURED for item in items)
-    ]
-    batches = sorted({one.batch_size for one in headlines})
+    rows: dict[str, list[Row]] = {}
+    for _, one in measured:
+        for (model, _), row in one.rows.items():
+            rows.setdefault(model, []).append(row)
+    behind = {model: [costs[model]] if model in costs else [] for model in {*costs, *rows}}
+
+    def notes(model: str) -> Field:
+        return Field(notes=tuple(sorted({note for row in rows.get(model, []) for note in row_notes(row)})))
+
+    def text_of(one: Compared) -> Callable[[str], str]:
+        sizes = {model: size for model, size in one.rows}
+        return lambda model: one.text(model, sizes.get(model, 0))
+
+    settings = dict.fromkeys(setting for _, one in measured for setting in one.settings)
+    where = f"as trained on the {platform.name}: {'; '.join(settings)}" if platform else "of a forward pass"
     return Table.of(
-        f"as-trained-{platform.key}",
-        f"Cost as trained on the {platform.name}: {'; '.join(settings) or 'memory alone'}. Rates and memory "
-        f"are those of a batch of {listed([count(size) for size in batches])}. {GMAC}",
-        columns,
-        items,
-        runs=lambda item: [
-            *([item.cost["profile"]] if item.cost else []),
-            *(row["profile"] for row in item.measured.values()),
+        f"as-trained-{platform.key}" if platform else "as-trained",
+        f"Cost {where}. A GMAC is 10⁹ multiply-adds, for one image."
+        + ("" if platform else " Speed and memory were not measured."),
+        [
+            Column("Model", evidence.model_title),
+            Column("Notes", notes, under="Model"),
+            number("Parameters (M)", lambda model: millions(costs.get(model, {}).get("params"))),
+            number("GMACs", lambda model: gmacs(costs.get(model, {}).get("flops"))),
+            *(number(title, text_of(one)) for title, one in measured),
         ],
+        evidence.in_order(behind),
+        runs=lambda model: [row["profile"] for row in behind[model] + rows.get(model, [])],
     )
-
-
-def _head(evidence: Evidence) -> list[Column]:
-    return [
-        Column("Model", lambda item: evidence.model_title(item.model)),
-        Column("Notes", lambda item: Field(notes=item.notes()), under="Model"),
-        number("Parameters (M)", lambda item: _of(item.cost, "params", lambda n: three_digits(n / 1e6))),
-        number("GMACs", lambda item: _of(item.cost, "gmacs", three_digits)),
-    ]
-
-
-def _columns(platform: Platform, headline: Headline) -> Iterator[Column]:
-    mode, large, small = headline.mode, headline.batch_size, min(headline.batch_sizes)
-    name = MODES[mode].capitalize()
-    peak, _ = memory_column(platform)
-
-    def of(table: str, batch: int, column: str, form: Any) -> Any:
-        return lambda item: _of(item.measured.get((table, mode, batch), {}), column, form)
-
-    yield number(f"{name} (images/s)", of("speed", large, "images_per_s", rate))
-    if mode == "infer":
-        yield number(f"Latency at batch {small} (ms)", of("speed", small, "latency_ms_median", decimal))
-    yield number(f"{name}: peak memory (MiB)", of("memory", large, peak, lambda mib: count(round(mib))))
-    if mode == "infer":
-        yield number("Energy (J/image)", of("speed", large, "energy_j_per_image", decimal))
-
-
-def _of(row: Row, column: str, form: Any) -> str:
-    """A number of a row, where it has one that is not withheld."""
-    if row and withheld(row):
-        return "withheld"
-    value = row.get(column)
-    return NOT_MEASURED if value is None or pd.isna(value) else form(value)

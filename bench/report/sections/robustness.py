@@ -1,12 +1,12 @@
 """Robustness: accuracy of the trained networks under other conditions than the clean test images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.cells import CLEAN, Cell, cells
+from bench.analysis.cells import CLEAN, cells
 from bench.analysis.robustness import CORRUPTIONS, by_family
 from bench.analysis.statistics import mean_interval
 from bench.data.conditions import Condition, find_condition
@@ -14,10 +14,9 @@ from bench.data.corruption import SMALL
 from bench.files import slug
 from bench.report.blocks import Column, Content, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
-from bench.report.lines import Line, line_figure
+from bench.report.lines import Line, line_chart
 from bench.report.text import decimal, listed, percent, size_phrase
 from bench.store.records.listing import ComparisonEntry
-from bench.store.records.trials import Result
 
 TITLE = "Robustness"
 NOT_ASKED, NOT_DEFINED = "-", "not defined"
@@ -85,96 +84,80 @@ def _figures(
     evidence: Evidence, comparison: ComparisonEntry, shots: int | None, size: str
 ) -> Iterator[Figure]:
     """Accuracy against the level: of the corruptions together, and of every other condition."""
-    by_condition = {
-        name: {
-            cell.contestant: cell for cell in own if (cell.comparison, cell.shots) == (comparison.name, shots)
-        }
-        for name in (CLEAN, *comparison.conditions)
-        for own in [cells(evidence.suite, _results(evidence, name), name)]
-    }
     grouped = by_family(comparison.conditions)
     corruptions = [own for own in grouped.values() if own[0].is_corruption]
+    sweeps = [(own[0].title, [own]) for own in grouped.values() if own not in corruptions]
     if corruptions:
-        levels = [one.level for one in corruptions[0]]
-        common = [
-            level for level in levels if all(level in [one.level for one in own] for own in corruptions)
-        ]
-        points = {
-            level: [one for own in corruptions for one in own if one.level == level] for level in common
-        }
         names = listed([own[0].title for own in corruptions])
-        yield from _figure(evidence, comparison, by_condition, points, f"Mean over {names}", size)
-    for own in grouped.values():
-        if not own[0].is_corruption and own[0].level is not None:
-            points = {one.level: [one] for one in own}
-            yield from _figure(evidence, comparison, by_condition, points, own[0].title, size)
+        sweeps.insert(0, (f"Mean over {names}", corruptions))
+    for what, members in sweeps:
+        common = [one.level for one in members[0] if one.level is not None]
+        for own in members[1:]:
+            common = [level for level in common if level in {one.level for one in own}]
+        points = {level: [one for own in members for one in own if one.level == level] for level in common}
+        data = _scores(evidence, comparison, shots, points)
+        if len(data):
+            yield _figure(evidence, comparison, members[0][0], data, what, size)
 
 
-def _results(evidence: Evidence, condition: str) -> Mapping[str, Result]:
-    return evidence.records if condition == CLEAN else evidence.under_conditions.get(condition, {})
+def _scores(
+    evidence: Evidence, comparison: ComparisonEntry, shots: int | None, points: dict[int, list[Condition]]
+) -> pd.DataFrame:
+    """One row a contestant and level, the mean over some conditions with its interval; the level that changes
+    nothing is the clean one. Only trials that have all conditions of a level count."""
+    levels = {level: [one.name for one in own] for level, own in points.items() if level}
+    if levels:
+        levels[points[min(levels)][0].unchanged(comparison.input_size)] = [CLEAN]
+    measured = {
+        name: {
+            cell.contestant: {one.id: one for one in cell.records if evidence.predictions.has_scores(one)}
+            for cell in cells(evidence.suite, evidence.under(name), name)
+            if (cell.comparison, cell.shots) == (comparison.name, shots)
+        }
+        for names in levels.values()
+        for name in names
+    }
+    rows = []
+    for key in (key for key in evidence.styles if key in comparison.contestants):
+        for level in sorted(levels):
+            known = [measured[name].get(key, {}) for name in levels[level]]
+            runs = [run for run in known[0] if all(run in records for records in known)]
+            if not runs:
+                continue
+            scores = [evidence.predictions.scores_of([records[run] for run in runs]) for records in known]
+            mean = mean_interval(np.mean(scores, axis=0))
+            low, high = (np.nan if end is None else end for end in (mean.low, mean.high))
+            title = evidence.suite.contestants[key].title
+            row = {"contestant": key, "title": title, "level": level, "top1": mean.estimate}
+            rows.append(row | {"low": low, "high": high, "replicates": len(runs), "runs": " ".join(runs)})
+    return pd.DataFrame(rows)
 
 
 def _figure(
     evidence: Evidence,
     comparison: ComparisonEntry,
-    by_condition: Mapping[str, Mapping[str, Cell]],
-    points: Mapping[int | None, Sequence[Condition]],
+    first: Condition,
+    data: pd.DataFrame,
     what: str,
     size: str,
-) -> Iterator[Figure]:
-    """A line a contestant, each level the mean over some conditions; none where nothing is measured."""
-    if not points:
-        return
-    first = next(iter(points.values()))[0]
-    clean = first.unchanged(comparison.input_size)
-    levels = {clean: [CLEAN], **{level: [one.name for one in own] for level, own in points.items() if level}}
-    rows = [
-        {"contestant": key, "title": evidence.suite.contestants[key].title, "level": level, **scores}
-        for key in comparison.contestants
-        for level in sorted(levels)
-        if (scores := _scores(evidence, [by_condition[name].get(key) for name in levels[level]]))
-    ]
-    data = pd.DataFrame(rows)
-    shown = [key for key in evidence.styles if rows and key in set(data["contestant"])]
-    if not shown:
-        return
+) -> Figure:
+    """A line a contestant."""
     lines = []
-    for key in shown:
-        own = data[data["contestant"] == key]
-        y, low, high = (100 * own[name].to_numpy() for name in ("top1", "low", "high"))
-        lines.append(Line(own["title"].iloc[0], evidence.styles[key], own["level"].to_list(), y, low, high))
+    for key, own in data.groupby("contestant", sort=False):
+        values = [(100 * own[name]).to_numpy() for name in ("top1", "low", "high")]
+        lines.append(Line(own["title"].iloc[0], evidence.styles[str(key)], own["level"].to_list(), *values))
     ends = "; ".join(f"{line.title}: {line.y[0]:.1f} to {line.y[-1]:.1f} %" for line in lines)
-    unit = first.unit
-    yield line_figure(
+    unit, clean = first.unit, first.unchanged(comparison.input_size)
+    label = unit[:1].upper() + unit[1:]
+    return Figure(
+        line_chart(lines, label, "Top-1 accuracy (%)", log_x=clean > 0, from_0=True),
         f"robustness-{slug(comparison.name)}-{'severity' if first.is_corruption else slug(first.family)}",
-        lines,
-        x_label=unit[:1].upper() + unit[1:],
-        y_label="Top-1 accuracy (%)",
         caption=f"{what}: top-1 accuracy against {unit} in {comparison.name}, {size}; {clean} is the "
         "clean test set. Bars: 95 % intervals, where there are three replicates.",
         alt=f"Line chart of accuracy against {unit}, from the lowest to the highest. {ends}.",
         data=data.drop(columns="runs"),
-        runs=[run for own in data["runs"] for run in own],
-        percent=True,
-        log_x=clean > 0,
+        runs=" ".join(data["runs"]).split(),
     )
-
-
-def _scores(evidence: Evidence, own: Sequence[Cell | None]) -> dict[str, Any]:
-    """The mean accuracy over some conditions with its interval; empty where no trial has all of them."""
-    known = [
-        {record.id: record for record in cell.records if evidence.predictions.has_scores(record)}
-        if cell
-        else {}
-        for cell in own
-    ]
-    runs = [run for run in known[0] if all(run in records for records in known)]
-    if not runs:
-        return {}
-    scores = [evidence.predictions.scores_of([records[run] for run in runs]) for records in known]
-    interval = mean_interval(np.mean(scores, axis=0))
-    ends = {name: np.nan if (end := getattr(interval, name)) is None else end for name in ("low", "high")}
-    return {"top1": interval.estimate, **ends, "replicates": len(runs), "runs": runs}
 
 
 def _table(evidence: Evidence, comparison: ComparisonEntry, rows: pd.DataFrame, size: str) -> Table:

@@ -1,16 +1,32 @@
-"""How cost, speed and memory grow with the input size, and where attention outgrows the rest."""
+"""How cost, speed and memory grow with batch and input size, and where attention outgrows the rest."""
+
+from collections.abc import Iterator
 
 import pandas as pd
 
 from bench.report.blocks import Figure, Gallery, Section
 from bench.report.evidence import Evidence
-from bench.report.lines import Line, line_figure
-from bench.report.measured import Headline, Platform, memory_column, rows_over_sizes, trusted
+from bench.report.lines import Line, line_chart
+from bench.report.measured import (
+    ComparableRows,
+    Headline,
+    Platform,
+    memory_column,
+    quantities,
+    rows_over_sizes,
+    trusted,
+)
 from bench.report.row_text import disturbed_sentence, three_digits, withheld_sentence
-from bench.report.sections.measurements import lines_over
 from bench.report.text import count
 
-PX = "Input size (px)"
+FIGURES = {
+    "speed": ("throughput", "Throughput (images/s)", ["outcome", "unstable", "busy"]),
+    "memory": ("memory", "Peak memory (MiB)", ["outcome", "largest_batch"]),
+}
+"""By table: the name of its figure over batch sizes, the label of y, and what else its data has."""
+SIZES = {"input_size": ("Input size", "px"), "batch_size": ("Batch size", "images")}
+SETTING = ["model", "mode", "device", "machine", "precision", "memory_format", "allocator", "compiled"]
+SETTING += ["batch_size", "input_size"]
 COUNTED = ["model", "classes", "input_size", "tokens"]
 
 
@@ -25,94 +41,138 @@ def scaling(evidence: Evidence) -> Section:
     )
     # One head a model: the largest, since the head does not grow with the input.
     counted = counted[counted["classes"] == counted.groupby("model")["classes"].transform("max")]
-    attending = counted[counted["attention_matrices_flops"] > 0]
-    timed = Gallery.of(
-        _timed(evidence, platform, what, headline)
-        for platform in evidence.platforms
-        for headline in evidence.headlines[:1]
-        for what in ("speed", "memory")
-    )
     return Section.of(
         anchor,
         title,
         "Of one forward pass of one image. The products of activations with activations in attention grow "
         "with the square of the number of tokens, everything else in proportion to it.",
-        Gallery.of([_gmacs(evidence, counted), None if attending.empty else _share(evidence, attending)]),
-        timed,
+        Gallery.of(_counted(evidence, counted)),
+        Gallery.of(figure for platform in evidence.platforms for figure in _timed(evidence, platform)),
     )
 
 
-def _gmacs(evidence: Evidence, counted: pd.DataFrame) -> Figure:
-    lines = lines_over(evidence, counted, "input_size", "gmacs")
-    return line_figure(
+def _counted(evidence: Evidence, counted: pd.DataFrame) -> Iterator[Figure]:
+    """GMACs, and the share of attention's matrices in them, of models that have any."""
+    yield _figure(
         "scaling-gmacs",
-        lines,
-        x_label=PX,
-        y_label="GMACs",
-        caption="Multiply-adds of a forward pass against the size of a square input.",
-        alt="GMACs against input size. " + _ends(lines, " GMACs"),
-        data=counted[[*COUNTED, "flops", "gmacs", "counter"]],
-        runs=counted["profile"],
+        "input_size",
+        "GMACs",
+        lines_over(evidence, counted, "input_size", "gmacs"),
+        "Multiply-adds of a forward pass against the size of a square input.",
+        counted[[*COUNTED, "flops", "gmacs", "counter", "profile"]],
     )
-
-
-def _share(evidence: Evidence, attending: pd.DataFrame) -> Figure:
+    attending = counted[counted["attention_matrices_flops"] > 0]
+    if attending.empty:
+        return
+    # From which size they are more than half: it follows from the counts, which are exactly quadratic and
+    # linear in the tokens, and may lie beyond the sizes counted.
+    half = attending["attention_outgrows_rest_px"].dropna()
+    sizes = " to ".join(dict.fromkeys(map(count, (half.min(), half.max()))))
     shares = attending.assign(share=100 * attending["attention_share"])
-    lines = lines_over(evidence, shares, "input_size", "share")
-    return line_figure(
+    yield _figure(
         "scaling-attention",
-        lines,
-        x_label=PX,
-        y_label="Attention matrices (% of multiply-adds)",
-        caption="The share of attention's matrices in the multiply-adds of a forward pass. They reach half "
-        f"of them at {_half(attending)}.",
-        alt="Share of attention's matrices against input size. " + _ends(lines, " %"),
-        data=attending[[*COUNTED, "flops", "attention_matrices_flops", "attention_share"]],
-        runs=attending["profile"],
-        percent=True,
+        "input_size",
+        "Share of multiply-adds (%)",
+        lines_over(evidence, shares, "input_size", "share"),
+        "The share of attention's matrices in the multiply-adds of a forward pass. They reach half of them "
+        f"at {sizes} px.",
+        attending[[*COUNTED, "flops", "attention_matrices_flops", "attention_share", "profile"]],
+        log_y=False,
     )
 
 
-def _half(attending: pd.DataFrame) -> str:
-    """The input size from which attention's matrices are more than half; it follows from the counts, which
-    are exactly quadratic and linear in the tokens, and may lie beyond the sizes counted."""
-    sizes = attending["attention_outgrows_rest_px"].dropna().unique()
-    return f"{' to '.join(dict.fromkeys(count(size) for size in (min(sizes), max(sizes))))} px"
+def _timed(evidence: Evidence, platform: Platform) -> Iterator[Figure]:
+    """Images/s and peak memory against the input size, where they were measured at several."""
+    for table, (_, label, _) in FIGURES.items():
+        comparable = rows_over_sizes(platform, table, evidence.headlines[0])
+        if comparable is None:
+            continue
+        rows = trusted(comparable.rows).sort_values(["model", "input_size"], kind="stable")
+        rows = rows[rows.groupby("model")["input_size"].transform("nunique") > 1]
+        if rows.empty:
+            continue
+        column = quantities(platform)[table].column
+        what = label.partition(" (")[0]
+        words = f"; {memory_column(platform)[1]}" if table == "memory" else ""
+        yield _figure(
+            f"scaling-{table}-{platform.key}",
+            "input_size",
+            label,
+            lines_over(evidence, rows, "input_size", column),
+            f"{what} against the size of the input on the {platform.name}: {comparable.setting}{words}."
+            + disturbed_sentence(rows)
+            + withheld_sentence(comparable.rows, evidence.titles),
+            rows[[*SETTING, column, "profile"]],
+        )
 
 
-def _ends(lines: list[Line], unit: str) -> str:
-    parts = (
-        f"{line.title}: {three_digits(line.y[0])}{unit} at {line.x[0]:g} px, "
-        f"{three_digits(line.y[-1])}{unit} at {line.x[-1]:g} px"
+def over_batches(
+    evidence: Evidence, platform: Platform, table: str, headline: Headline, comparable: ComparableRows
+) -> Figure | None:
+    """What models are compared by, against the batch size; None where it was measured at one batch only."""
+    rows, done = comparable.rows, trusted(comparable.rows)
+    if done["batch_size"].nunique() < 2:
+        return None
+    column = quantities(platform)[table].column
+    name, label, more = FIGURES[table]
+    failed = rows[rows["outcome"] == "out_of_memory"]
+    lines = lines_over(evidence, done, "batch_size", column, failed)
+    what = label.partition(" (")[0]
+    caption = f"{what} against batch size on the {platform.name}: {comparable.setting}."
+    if any(line.low for line in lines):
+        caption += " Vertical lines: 95 % intervals over processes."
+    if any(line.failed for line in lines):
+        caption += " A cross marks the first batch that ran out of memory."
+    several = len({one.input_size for one in evidence.headlines}) > 1
+    without_number = (rows["outcome"] == "measured") & ~rows["profile"].isin(done["profile"])
+    ends = [f"{column}_{end}" for end in ("low", "high") if f"{column}_{end}" in rows]
+    return _figure(
+        f"{name}-{headline.mode}-{platform.key}" + (f"-{headline.input_size}px" if several else ""),
+        "batch_size",
+        label,
+        lines,
+        caption + disturbed_sentence(done) + withheld_sentence(rows, evidence.titles),
+        rows.loc[~without_number, [*SETTING, column, *ends, *more, "profile"]],
+    )
+
+
+def _figure(
+    name: str, x: str, label: str, lines: list[Line], caption: str, data: pd.DataFrame, log_y: bool = True
+) -> Figure:
+    """A quantity over a size; the column `profile` of the data says what is behind it."""
+    words, unit = SIZES[x]
+    ends = "; ".join(
+        f"{line.title}: {three_digits(line.y[0])} at {line.x[0]:g} {unit}, {three_digits(line.y[-1])} at "
+        f"{line.x[-1]:g}"
         for line in lines
     )
-    return "; ".join(parts) + "."
-
-
-def _timed(evidence: Evidence, platform: Platform, what: str, headline: Headline) -> Figure | None:
-    """Images/s or peak memory against the input size, where it was measured at several."""
-    comparable = rows_over_sizes(platform, what, headline)
-    if comparable is None:
-        return None
-    rows = trusted(comparable.rows)
-    rows = rows[rows.groupby("model")["input_size"].transform("nunique") > 1]
-    if rows.empty:
-        return None
-    column, unit, label, setting = "images_per_s", "images/s", "Throughput", comparable.setting
-    if what == "memory":
-        column, name = memory_column(platform)
-        unit, label, setting = "MiB", "Peak memory", f"{setting}; {name}"
-    rows = rows.sort_values(["model", "input_size"], kind="stable")
-    lines = lines_over(evidence, rows, "input_size", column)
-    return line_figure(
-        f"scaling-{what}-{platform.key}",
-        lines,
-        x_label=PX,
-        y_label=f"{label} ({unit})",
-        caption=f"{label} against the size of the input on the {platform.name}: {setting}."
-        + disturbed_sentence(rows)
-        + withheld_sentence(comparable.rows, evidence.titles),
-        alt=f"{label} ({unit}) against input size on the {platform.name}. " + _ends(lines, f" {unit}"),
-        data=rows[["model", "device", "machine", "input_size", "batch_size", "precision", column]],
-        runs=rows["profile"],
+    return Figure(
+        line_chart(lines, f"{words} ({unit})", label, log_y=log_y, from_0=not log_y),
+        name,
+        caption=caption,
+        alt=f"{label} against {words.lower()}. {ends}.",
+        data=data.drop(columns="profile"),
+        runs=sorted(data["profile"]),
     )
+
+
+def lines_over(
+    evidence: Evidence, rows: pd.DataFrame, x: str, y: str, failed: pd.DataFrame | None = None
+) -> list[Line]:
+    """One line a model, of one column over another, with the ends of intervals where there are columns of
+    them.
+
+    Args:
+        failed: rows that ran out of memory, of which the first beyond the line's end is marked.
+    """
+    lines = []
+    for model in evidence.in_order(rows["model"]):
+        own = rows[rows["model"] == model]
+        low, high = (list(own.get(f"{y}_{end}", ())) for end in ("low", "high"))
+        lost = [] if failed is None else failed.loc[failed["model"] == model, x].astype(float).to_list()
+        beyond = sorted(value for value in lost if value > own[x].max())[:1]
+        xs, ys = (own[name].astype(float).to_list() for name in (x, y))
+        lines.append(
+            Line(evidence.titles[model], evidence.model_styles[model], xs, ys, low, high, failed=beyond)
+        )
+    return lines

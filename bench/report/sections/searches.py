@@ -1,17 +1,16 @@
 """How recipe values were chosen: every learning rate that was tried, the choice, and how much it matters."""
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from bench.analysis.search import CLOSE, search_table, sensitivity
 from bench.files import slug
 from bench.report.blocks import Column, Field, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
-from bench.report.figures import EndLabel, canvas, label_ends, room_for
+from bench.report.lines import Line, line_chart
 from bench.report.text import NOT_MEASURED, count, listed, percent
 
 TITLE = "The search of recipe values"
+FAINT = {"linestyle": (0, (1, 1)), "linewidth": 0.6, "alpha": 0.45}
 
 
 def searches(evidence: Evidence) -> Section | None:
@@ -139,16 +138,9 @@ def _accuracy(own: pd.DataFrame) -> tuple[str, str] | str:
 
 def _figure(evidence: Evidence, own: pd.DataFrame) -> Figure:
     """Accuracy against learning rate, a line a model and rung, the choice ringed."""
-    keys = [key for key in evidence.styles if key in set(own["contestant"])]
-    drawing, (axes,) = canvas(58 + room_for(len(keys), 42), below=12.5)
-    labels = [_lines(axes, evidence, own[own["contestant"] == key], key) for key in keys]
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda lr, _: f"{lr:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("Learning rate")
-    axes.set_ylabel("Held-out top-1 accuracy (%)")
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], min_n_ticks=3))
-    label_ends(drawing, axes, labels)
+    shown = [key for key in evidence.styles if key in set(own["contestant"])]
+    tried = [rows for key in shown for _, rows in own[own["contestant"] == key].groupby("rung", sort=True)]
+    lines = [_line(evidence, rows.sort_values("lr")) for rows in tried]
     name, size = own["comparison"].iloc[0], _size(own)
     subset = "all training images" if size == "all" else f"{size} images per class"
     caption = (
@@ -157,53 +149,31 @@ def _figure(evidence: Evidence, own: pd.DataFrame) -> Figure:
     )
     if own["rung"].max() > 0:
         caption += " Faint: earlier rungs, with a smaller share of the budget; the better half went on."
+    values = [
+        f"{line.title}: "
+        + ", ".join(
+            f"{y:.1f} % at {x:g}{' (chosen)' if chosen else ''}"
+            for x, y, chosen in zip(line.x, line.y, line.ringed, strict=True)
+        )
+        for line in lines
+        if line.title
+    ]
     return Figure(
-        drawing,
+        line_chart(lines, "Learning rate", "Held-out top-1 accuracy (%)"),
         f"search-{slug(name)}-{size}",
         caption=caption,
-        alt=_alt(name, subset, own),
+        alt=f"Line chart of {name}, {subset}: held-out accuracy by learning rate. {'. '.join(values)}.",
         data=own,
         runs=" ".join(own["runs"]).split(),
     )
 
 
-def _lines(axes: Axes, evidence: Evidence, own: pd.DataFrame, key: str) -> EndLabel:
-    """Draw the rungs of one model; returns the label for the end of the last."""
-    style = evidence.styles[key]
-    for rung, tried in own.groupby("rung", sort=True):
-        tried = tried.sort_values("lr")
-        last = rung == own["rung"].max()
-        axes.errorbar(
-            tried["lr"],
-            100 * tried["val_top1"],
-            yerr=100 * tried["se"],
-            color=style.colour,
-            linestyle=style.dash if last else (0, (1, 1)),
-            marker=style.marker,
-            markersize=3.5 if last else 2.5,
-            linewidth=1.1 if last else 0.6,
-            elinewidth=0.5,
-            alpha=1.0 if last else 0.45,
-        )
-    chosen = own[own["chosen"]]
-    axes.scatter(
-        chosen["lr"],
-        100 * chosen["val_top1"],
-        s=45,
-        facecolors="none",
-        edgecolors=style.colour,
-        linewidths=0.9,
-    )
-    end = own[own["rung"] == own["rung"].max()].sort_values("lr").iloc[-1]
-    return EndLabel(end["title"], end["lr"], 100 * end["val_top1"], style)
-
-
-def _alt(name: str, subset: str, own: pd.DataFrame) -> str:
-    parts = [f"Line chart of {name}, {subset}: held-out accuracy by learning rate."]
-    for _, tried in own[own["rung"] == own["rung"].max()].groupby("contestant", sort=False):
-        values = [
-            f"{percent(row.val_top1)} % at {row.lr:g}{' (chosen)' if row.chosen else ''}"
-            for row in tried.sort_values("lr").itertuples()
-        ]
-        parts.append(f"{tried['title'].iloc[0]}: {', '.join(values)}.")
-    return " ".join(parts)
+def _line(evidence: Evidence, tried: pd.DataFrame) -> Line:
+    """One model in one rung; only the last has its name."""
+    last = bool(tried["last_rung"].iloc[0])
+    y, se = (100 * tried[name].to_numpy() for name in ("val_top1", "se"))
+    style = evidence.styles[tried["contestant"].iloc[0]]
+    drawn = {} if last else FAINT
+    title = tried["title"].iloc[0] if last else ""
+    chosen = tried["chosen"].to_numpy(dtype=bool)
+    return Line(title, style, tried["lr"].to_numpy(), y, y - se, y + se, ringed=chosen, drawn=drawn)

@@ -1,6 +1,7 @@
 """Templates filled with a report: what they print is escaped unless it is markup already."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ def fill(
     names = {INDEX: "report" if ending == ".md" else INDEX, APPENDIX: APPENDIX}
     links = {file: "" if file == here else f"{name}{ending}" for file, name in names.items()}
     sections = document.page if here == INDEX else document.appendix
+    return (
+        _environment(tuple(filters.items()), finalize)
+        .get_template(template)
+        .render(
+            document=document, sections=sections, here=here, links=links, version=bench.__version__, **values
+        )
+    )
+
+
+@cache
+def _environment(
+    filters: tuple[tuple[str, Callable], ...], finalize: Callable[[Any], Any] | None
+) -> Environment:
+    """Compiles each template once."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -43,6 +58,4 @@ def fill(
         keep_trailing_newline=True,
     )
     environment.filters.update(filters)
-    return environment.get_template(template).render(
-        document=document, sections=sections, here=here, links=links, version=bench.__version__, **values
-    )
+    return environment
