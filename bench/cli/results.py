@@ -1,4 +1,4 @@
-"""vcbench tables, report: from a run store to files for readers."""
+"""vcbench tables, report, index: from a run store to files for readers."""
 
 from enum import Enum
 from pathlib import Path
@@ -81,3 +81,17 @@ def report(
         pictures = reader(data_folder(data_dir), results, [*(dataset or ()), *own_folders(suite)])
     render(store, name, folder, pictures, for_paper=purpose is Purpose.PAPER)
     print(folder / "index.html")
+
+
+def index(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where rendered reports lie side by side.")
+    ] = Path("reports"),
+) -> None:
+    """Write one page that lists the reports in a folder, each with what it says to take and its figure.
+
+    Example: vcbench index reports/published
+    """
+    from bench.report.index import write_index
+
+    print(write_index(folder))

@@ -36,7 +36,7 @@ COMMANDS = (
     catalogue.conditions,
     *(planning.plan, suites.run, suites.status, suites.gc, suites.new),
     *(recipes.recipe, recipes.verify),
-    *(profile.profile, results.tables, results.report, runs.show, runs.reproduce),
+    *(profile.profile, results.tables, results.report, results.index, runs.show, runs.reproduce),
     *(comparing.compare, power.power, citing.cite, exporting.export, scoring.score),
 )
 for command in COMMANDS:

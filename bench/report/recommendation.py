@@ -457,6 +457,12 @@ def answer(evidence: Evidence) -> str:
     return "\n\n".join(f"{one.take} {one.text}".strip() for one in paragraphs(evidence))
 
 
+def takes(evidence: Evidence) -> list[str]:
+    """What to take, one sentence a data set; without any, why there is none."""
+    own = [recommend(evidence, data).take for data in data_sets(evidence)]
+    return own or [one.text for one in paragraphs(evidence)]
+
+
 NOTHING = "Nothing was measured yet, so nothing is recommended."
 PROFILED = (
     "Nothing was trained, so this says nothing about accuracy: it shows what each network costs and how fast "

@@ -13,6 +13,7 @@ from bench.report.commands import RerunCommands
 from bench.report.document import APPENDIX, Document, Header
 from bench.report.evidence import Evidence, gather
 from bench.report.examples import Pictures, with_examples
+from bench.report.index import summary
 from bench.report.manifest import listed_files, manifest
 from bench.report.sections import sections_of
 from bench.report.style import house_style
@@ -36,9 +37,9 @@ def render(
     """Write the report on one suite; returns the files.
 
     index.html with appendix.html, and report.md with appendix.md, for readers; figures/ as SVG with the
-    numbers behind each as CSV; tables/ as CSV; cite.bib, and MANIFEST.json with the hashes of all of them and
-    of the records they were made from. What an earlier rendering left in the folder, by its manifest, and
-    this one does not have is removed.
+    numbers behind each as CSV; tables/ as CSV; cite.bib, and MANIFEST.json with what it says in short, and
+    the hashes of all files and of the records they were made from. What an earlier rendering left in the
+    folder, by its manifest, and this one does not have is removed.
 
     Args:
         pictures: reads test images, of which examples are to be shown; none are without it.
@@ -74,7 +75,8 @@ def render(
     for name, text in texts.items():
         write_text(out_dir / name, text)
         written.append(out_dir / name)
-    write_json(out_dir / "MANIFEST.json", manifest(evidence, out_dir, written))
+    about = {"summary": summary(evidence, document)}
+    write_json(out_dir / "MANIFEST.json", manifest(evidence, out_dir, written) | about)
     for stale in earlier - set(written):
         stale.unlink(missing_ok=True)
     return [*written, out_dir / "MANIFEST.json"]

@@ -34,13 +34,19 @@ def fill(
     names = {INDEX: "report" if ending == ".md" else INDEX, APPENDIX: APPENDIX}
     links = {file: "" if file == here else f"{name}{ending}" for file, name in names.items()}
     sections = document.page if here == INDEX else document.appendix
-    return (
-        _environment(tuple(filters.items()), finalize)
-        .get_template(template)
-        .render(
-            document=document, sections=sections, here=here, links=links, version=bench.__version__, **values
-        )
-    )
+    values |= {"document": document, "sections": sections, "here": here, "links": links}
+    return filled(template, filters, finalize, **values)
+
+
+def filled(
+    template: str,
+    filters: Mapping[str, Callable],
+    finalize: Callable[[Any], Any] | None = None,
+    **values: Any,
+) -> str:
+    """The text of a template that knows these values and `version`; `finalize` as for `fill`."""
+    template_file = _environment(tuple(filters.items()), finalize).get_template(template)
+    return template_file.render(version=bench.__version__, **values)
 
 
 @cache

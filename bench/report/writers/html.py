@@ -24,19 +24,24 @@ SHAPES = {
 
 def to_html(document: Document, file: str = INDEX) -> str:
     """The page or its appendix (`file`): style, figures and text in one file."""
-    filters: dict[str, Callable[..., Markup]] = {"inline": inline_svg, "swatch": swatch}
+    filters: dict[str, Callable[..., Markup]] = {"inline": inline, "swatch": swatch}
     return fill("page.html", document, filters, here=file, ending=".html", series=SERIES)
 
 
-def inline_svg(figure: Figure) -> Markup:
-    """A figure as part of the page: its colours follow the page's, its ids are its own."""
-    svg = figure.svg[figure.svg.index("<svg") :]
+def inline(figure: Figure) -> Markup:
+    """A figure as part of the page of its report."""
+    return inline_svg(figure.svg, figure.name, figure.alt)
+
+
+def inline_svg(svg: str, name: str, alt: str) -> Markup:
+    """A figure as part of a page: its colours follow the page's, and its ids begin with its name there."""
+    svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{figure.name}-", svg)
+    svg = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{name}-", svg)
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda match: _themed(match[0]), svg)
     opening, rest = svg.split(">", 1)
     (box,) = re.findall(r'viewBox="[^"]*"', opening)
-    attributes = Markup('role="img" aria-label="{}"').format(figure.alt)
+    attributes = Markup('role="img" aria-label="{}"').format(alt)
     return Markup(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box} {attributes}>{rest}')
 
 

@@ -1,0 +1,100 @@
+"""One page that lists the reports in a folder: what each says to take, and its headline figures.
+
+It is made from their MANIFEST.json and figures alone, so that the run stores need not be there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from bench.errors import InputError, StoreError
+from bench.files import write_text
+from bench.report.blocks import Figure, walk
+from bench.report.document import INDEX, Document
+from bench.report.evidence import Evidence
+from bench.report.manifest import read_manifest
+from bench.report.recommendation import takes
+from bench.report.style import SERIES
+from bench.report.writers.fill import filled
+from bench.report.writers.html import inline_svg
+
+FACTS = ("Trials", "Machines", "Dates")
+
+
+def summary(evidence: Evidence, document: Document) -> dict[str, Any]:
+    """What a report says in short, for its manifest.
+
+    Headline figures are those of the first section; where it has none, the first of all.
+    """
+    first = [block for block in walk(document.page[0].blocks) if isinstance(block, Figure)]
+    return {
+        "title": document.header.title,
+        "answer": takes(evidence),
+        "trains": evidence.trains,
+        "facts": {term: value for term, value in document.header.facts if term in FACTS},
+        "figures": [{"name": one.name, "alt": one.alt} for one in first or document.figures[:1]],
+    }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A report in the list.
+
+    Attributes:
+        folder: its name, with which the address of its page begins.
+        trains: whether it is on networks that were trained; the others come last.
+        answer: what to take, one sentence a data set.
+    """
+
+    folder: str
+    title: str
+    trains: bool
+    answer: tuple[str, ...]
+    facts: tuple[str, ...]
+    figures: tuple[Markup, ...]
+
+
+def write_index(folder: Path) -> Path:
+    """Write the page that lists the reports in the folders of a folder; returns its path.
+
+    Raises:
+        InputError: there are none, or one was rendered before reports had a summary.
+        StoreError: a file cannot be read or written.
+    """
+    reports = sorted(path.parent for path in folder.glob("*/MANIFEST.json"))
+    if not reports:
+        raise InputError(
+            f"{folder}: no report in it; make one: vcbench report SUITE --out {folder / 'SUITE'}"
+        )
+    entries = sorted(map(_entry, reports), key=lambda entry: (not entry.trains, entry.folder))
+    page = folder / f"{INDEX}.html"
+    write_text(page, filled("reports.html", {}, entries=entries, series=SERIES))
+    return page
+
+
+def _entry(report: Path) -> Entry:
+    content = read_manifest(report / "MANIFEST.json")
+    short = content.get("summary")
+    if not isinstance(short, Mapping):
+        suite = content.get("suite", report.name)
+        raise InputError(f"{report}: has no summary; render it again: vcbench report {suite} --out {report}")
+    return Entry(
+        folder=report.name,
+        title=short["title"],
+        trains=short["trains"],
+        answer=tuple(short["answer"]),
+        facts=tuple(short["facts"][term] for term in FACTS),
+        figures=tuple(_figure(report, one["name"], one["alt"]) for one in short["figures"]),
+    )
+
+
+def _figure(report: Path, name: str, alt: str) -> Markup:
+    path = report / "figures" / f"{name}.svg"
+    try:
+        svg = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    return inline_svg(svg, f"{report.name}-{name}", alt)
