@@ -69,7 +69,8 @@ def trackers(session: nox.Session) -> None:
     """Write for TensorBoard, Weights & Biases, MLflow and Trackio, and read it with their own libraries."""
     if session.venv_backend != "none":
         session.install("-e", ".[test,tensorboard,wandb,mlflow,trackio]", silent=False)
-    session.run("python", "-m", "pytest", "tests/exchange/test_trackers.py", "-rs", *session.posargs)
+    own = ("tests/exchange/test_trackers.py", "-rs", "-m", "not perf")
+    session.run("python", "-m", "pytest", *own, *session.posargs)
 
 
 @nox.session

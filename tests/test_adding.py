@@ -164,9 +164,16 @@ class Lines:
     def has(self, run):
         return self.path.exists() and run.id in self.path.read_text()
 
-    def write(self, run):
+    def begin(self, run):
+        self.run = run
+        return self
+
+    def row(self, step, numbers):
+        pass
+
+    def finish(self, metrics, outcome):
         with self.path.open("a") as file:
-            print(run.id, run.group, run.metrics["top1"], file=file)
+            print(self.run.id, self.run.group, metrics["top1"], file=file)
 
     def attach(self, project, report):
         assert (report / "index.html").exists()

@@ -94,8 +94,8 @@ def run(
         budget: when to stop cleanly, such as "90s", "30m" or "1h30m".
         progress: whether to show bars; None shows them on a terminal and in a notebook. A notebook needs
             ipywidgets for bars, and shows a line a trial without it.
-        track: "tensorboard", "wandb", "mlflow" or "trackio": each trial is written for it as it ends, offline
-            in the folder trackers/NAME of the store.
+        track: "tensorboard", "wandb", "mlflow" or "trackio": each trial is written for it while it trains,
+            offline in the folder trackers/NAME of the store.
 
     Returns:
         The store, with this suite as the one that is plotted. Trials that could not be run are warned of and

@@ -62,7 +62,8 @@ def _writer(form: str, hub_datasets: list[str]) -> "Callable[[RunStore, Path], l
     """What writes a store in a form to a folder, and returns what it wrote."""
     from bench.exchange.eval_results import export_every_eval_ever, export_hub
     from bench.exchange.export import export_tables, export_timm
-    from bench.exchange.trackers import export_runs, tracker_names
+    from bench.exchange.trackers import tracker_names
+    from bench.exchange.tracking import export_runs
 
     if form in tracker_names():
         return lambda store, out: export_runs(store, form, out)

@@ -130,6 +130,9 @@ class TrialBar:
             self.bars.reset(self.task, total=total, description=f"  {phase}", numbers=shown)
         self.bars.update(self.task, completed=done, total=total, numbers=shown)
 
+    def logged(self, row: dict[str, float]) -> None:
+        """The bar has shown it."""
+
     def should_stop(self) -> bool:
         """Whether the run is to end."""
         return self._should_stop()

@@ -12,7 +12,8 @@ from bench.spec.suite import Suite
 if TYPE_CHECKING:
     from bench.running.attempt import Outcome
     from bench.running.engines import Jobs
-    from bench.spec.job import Trial
+    from bench.spec.job import EvaluateJob, TrainJob, Trial
+    from bench.training.observer import Observer
 
 
 def run_and_tabulate(
@@ -42,23 +43,24 @@ def run_and_tabulate(
         stop: ends the run early; what is done is kept.
         warn: called with each line that should not be missed.
         quiet: show no bars.
-        track: a tracker that gets every trial as it ends, in the store's folder trackers/NAME.
+        track: a tracker that gets every trial while it trains, in the store's folder trackers/NAME.
 
     Raises:
         BenchError: the inputs are not all here, or results cannot be written; nothing done is lost.
         Ended: asked to stop before the first trial.
     """
-    from bench.exchange.trackers import open_tracker, write_new
+    from bench.exchange.tracking import Tracking
     from bench.planning.plan import Resolver
     from bench.running.engines import choose_engine
     from bench.running.runner import chosen, refuse_other_suite, run_suite
     from bench.running.workspace import Workspace
     from bench.store.run_store import RunStore
 
-    tracker = open_tracker(track, results / "trackers" / track) if track else None
+    store = RunStore(results)
+    tracking = Tracking(track, results / "trackers" / track, store, suite.name) if track else None
     data = data_folder(data_dir)
     weights = weights_folder(weights_dir, data)
-    if line := refuse_other_suite(suite, file, RunStore(results)):
+    if line := refuse_other_suite(suite, file, store):
         warn(line)
     # A wrong name and missing weights are reported before anything slow begins.
     trials = chosen(suite, replicates, only)
@@ -81,10 +83,14 @@ def run_and_tabulate(
             bars.note(f"{suite.name}: {total - done} of {total} trials to do, {chosen_engine.description}")
         bars.began(done, total)
 
+    def follow(job: "TrainJob | EvaluateJob") -> "Observer":
+        bar = bars.follow(job)
+        return tracking.follow(job, bar) if tracking else bar
+
     def ended(outcome: "Outcome") -> None:
         bars.ended(outcome)
-        if tracker and outcome.ends_trial:
-            write_new(tracker, workspace.store, suite.name, outcome.job.training.id)
+        if tracking and outcome.ends_trial:
+            tracking.write(outcome.job.training.id)
 
     try:
         counts = run_suite(
@@ -93,7 +99,7 @@ def run_and_tabulate(
             chosen_engine,
             replicates=replicates,
             only=only,
-            follow=bars.follow,
+            follow=follow,
             should_stop=stop,
             began=began,
             ended=ended,
@@ -101,9 +107,11 @@ def run_and_tabulate(
             warn=warn,
             file=file,
         )
+        if tracking:
+            tracking.write()  # also what was done before it was tracked
     finally:
         bars.bars.stop()
-    if tracker:
-        write_new(tracker, workspace.store, suite.name)  # also what was done before it was tracked
-    write_tables(RunStore(results))
+        if tracking:
+            tracking.close()
+    write_tables(store)
     return counts

@@ -63,7 +63,7 @@ def run(
         typer.Option(
             "--track",
             metavar="NAME",
-            help="Write each trial as it ends for tensorboard, wandb, mlflow or trackio, offline in "
+            help="Write each trial while it trains for tensorboard, wandb, mlflow or trackio, offline in "
             "RESULTS/trackers/NAME.",
         ),
     ] = None,

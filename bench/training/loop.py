@@ -118,8 +118,11 @@ class Trainer:
         """
         progress = self.progress
         set_backends(self.images.device)
+        for row in progress.history:
+            self.observer.logged(row)
         if progress.row is not None:  # stopped while val was looked at
             self._look_at_val(progress.row)
+            self.observer.logged(progress.history[-1])
         self.network.train()
         self.started = time.perf_counter()
         while progress.step < self.total:
@@ -137,7 +140,7 @@ class Trainer:
                     self._look_at_val(row)
                 else:
                     progress.history.append(row)
-                self._show(row)
+                self._show(progress.history[-1])
                 self.started = time.perf_counter()
             stop = self.observer.should_stop() and progress.step < self.total
             if stop or self._checkpoint_is_due():
@@ -230,6 +233,7 @@ class Trainer:
         val = {"val_top1": self.last_val["top1"]} if self.last_val else {}
         shown = {"loss": row["loss"], "images_per_s": row["images_per_s"], **val}
         self.observer.progress("training", self.progress.step, self.total, **shown)
+        self.observer.logged(row)
 
     def _checkpoint_is_due(self) -> bool:
         """A checkpoint of a large network takes long: no more than a hundredth of the time goes into them."""

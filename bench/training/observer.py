@@ -13,6 +13,10 @@ class Observer(Protocol):
     def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
         """`done` of `total` steps or images of a phase, with what is known: loss, val_top1, images_per_s."""
 
+    def logged(self, row: dict[str, float]) -> None:
+        """A row of the learning curve (step, loss, lr, val_top1, ...); rows from before an interruption come
+        again."""
+
     def should_stop(self) -> bool:
         """Whether the trial is to stop at the next step."""
 
@@ -21,6 +25,9 @@ class Silent:
     """An observer that neither shows nor stops anything."""
 
     def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
+        """Shows nothing."""
+
+    def logged(self, row: dict[str, float]) -> None:
         """Shows nothing."""
 
     def should_stop(self) -> bool:
@@ -43,6 +50,10 @@ class Part:
     def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
         """Passed on, counted from the beginning of the whole."""
         self._observer.progress(phase, self._start + done, self._total, **numbers)
+
+    def logged(self, row: dict[str, float]) -> None:
+        """Passed on."""
+        self._observer.logged(row)
 
     def should_stop(self) -> bool:
         """As the whole's observer."""

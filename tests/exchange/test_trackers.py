@@ -16,6 +16,7 @@ import pytest
 from console import told, vcbench
 from small_store import run_id, write_store
 
+from bench.cli.progress import TrialBar
 from bench.exchange.trackers import tracker_names
 from vcbench import run
 
@@ -133,26 +134,61 @@ def test_trackio(store, tmp_path):
     assert json.loads(config)["recipe.augment.interpolation"] == "bicubic"
 
 
-def test_a_run_is_tracked_trial_by_trial(tmp_path):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+def tiny(steps: int) -> dict:
+    """A suite of one network on two images a class."""
     comparison = {
         "name": "digits", "dataset": "digits", "contestants": ["net"], "recipe": "scratch", "shots": [2],
-        "input_size": 16, "set": {"budget.epochs": 1, "budget.min_steps": 2},
+        "input_size": 16, "set": {"budget.epochs": 1, "budget.min_steps": steps, "val_times": 2},
     }  # fmt: skip
     suite = {"name": "tiny", "title": "Tiny", "description": "One network.", "comparison": [comparison]}
-    suite["models"] = {"net": {"model": "resnet_digits"}}
+    return suite | {"models": {"net": {"model": "resnet_digits"}}}
+
+
+def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard's own reader finds in the folder of a run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder)).Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_rows_arrive_while_a_trial_trains_each_once(tmp_path, monkeypatch, jobs):
+    pytest.importorskip("tensorboard")
+    root, seen = tmp_path / "r", {}
+    cell = root / "trackers/tensorboard/tiny/digits-net-2"
+
+    def stop_once_there_are_rows(bar):
+        for folder in cell.glob("*"):
+            rows = read_scalars(folder).get("history/loss", [])
+            if len(rows) >= 3:
+                seen[folder.name] = rows
+        return bool(seen)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrialBar, "should_stop", stop_once_there_are_rows)
+        assert run(tiny(100), root, device="cpu", replicates=2, jobs=jobs, track="tensorboard").accuracy.empty
+    assert all(3 <= len(rows) < 100 for rows in seen.values())
+    table = run(tiny(100), root, device="cpu", replicates=2, jobs=jobs, track="tensorboard").accuracy
+    for replicate, trial in table.set_index("replicate").iterrows():
+        history = pd.read_parquet(root / "runs" / trial["run"] / "history.parquet")
+        scalars = read_scalars(cell / f"digits-net-2-r{replicate}")
+        for name, part in (("loss", history), ("val_top1", history.dropna(subset="val_top1"))):
+            steps, values = zip(*scalars[f"history/{name}"], strict=True)
+            assert list(steps) == part["step"].tolist() and values == pytest.approx(part[name].tolist())
+        early = seen.get(f"digits-net-2-r{replicate}", [])
+        assert early == scalars["history/loss"][: len(early)]
+        assert scalars["final/top1"] == [(0, pytest.approx(trial["top1"]))]
+
+
+def test_a_run_is_tracked_from_its_first_trial_on(tmp_path):
+    pytest.importorskip("tensorboard")
     root = tmp_path / "r"
-    run(suite, root, device="cpu", replicates=1)
-    table = run(suite, root, device="cpu", replicates=3, track="tensorboard").accuracy.set_index("replicate")
-    cell, tracked, written = root / "trackers/tensorboard/tiny/digits-net-2", {}, {}
-    for folder in cell.iterdir():
-        (value,) = EventAccumulator(str(folder)).Reload().Scalars("final/top1")
-        tracked[int(folder.name[-1])], written[int(folder.name[-1])] = value.value, value.wall_time
-    assert tracked == pytest.approx(table["top1"].to_dict(), rel=1e-6)
-    last = (root / "runs" / table.loc[2, "run"] / "record.json").stat().st_mtime
-    assert written[1] < last < written[2]
+    run(tiny(2), root, device="cpu", replicates=1)
+    table = run(tiny(2), root, device="cpu", replicates=3, track="tensorboard").accuracy
+    cell = root / "trackers/tensorboard/tiny/digits-net-2"
+    tracked = {folder.name[-1]: read_scalars(folder)["final/top1"][0][1] for folder in cell.iterdir()}
+    assert tracked == pytest.approx(table.set_index(table["replicate"].astype(str))["top1"].to_dict())
 
 
 def test_a_tracker_that_is_not_installed_is_told(store, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from bench.exchange.trackers import Run
+from bench.exchange.trackers import Log, Run
 
 
 def open_tracker(folder: Path) -> "TensorBoard":
@@ -23,15 +23,13 @@ class TensorBoard:
         """Whether the run has a folder."""
         return self._of(run).exists()
 
-    def write(self, run: Run) -> None:
-        """Scalars of the history, the final metrics beside the configuration, and the tags as text."""
-        with SummaryWriter(str(self._of(run))) as writer:
-            for step, row in run.history:
-                for name, value in row.items():
-                    writer.add_scalar(f"history/{name}", value, step)
-            metrics = {f"final/{name}": value for name, value in run.metrics.items()}
-            writer.add_hparams(run.config | run.tags, metrics, run_name=".")
-            writer.add_text("tags", "\n".join(f"- {name}: {value}" for name, value in run.tags.items()))
+    def remove(self, run: Run) -> None:
+        """Its folder."""
+        shutil.rmtree(self._of(run))
+
+    def begin(self, run: Run) -> Log:
+        """Its folder."""
+        return Events(self._of(run), run)
 
     def attach(self, project: str, report: Path) -> None:
         """A copy of the report, and its text."""
@@ -43,3 +41,28 @@ class TensorBoard:
 
     def _of(self, run: Run) -> Path:
         return self._folder / run.project / run.group / run.name
+
+
+class Events:
+    """See `bench.exchange.trackers.Log`."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self._run, self._writer = run, SummaryWriter(str(folder))
+        self._writer.add_text("tags", "\n".join(f"- {name}: {value}" for name, value in run.tags.items()))
+
+    def row(self, step: int, numbers: dict[str, float]) -> None:
+        """Scalars, which are on the disk when this returns."""
+        for name, value in numbers.items():
+            self._writer.add_scalar(f"history/{name}", value, step)
+        self._writer.flush()
+
+    def finish(self, metrics: dict[str, float], outcome: str) -> None:
+        """The final metrics beside configuration and tags."""
+        final = {f"final/{name}": value for name, value in metrics.items()}
+        settings = self._run.config | self._run.tags | {"outcome": outcome}
+        self._writer.add_hparams(settings, final, run_name=".")
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()

@@ -3,10 +3,12 @@
 import os
 import sys
 from contextlib import redirect_stdout
+from contextvars import Context
 from pathlib import Path
+from typing import Any
 
 from bench.errors import InputError
-from bench.exchange.trackers import Run
+from bench.exchange.trackers import Log, Run
 
 
 def open_tracker(folder: Path) -> "Trackio":
@@ -33,32 +35,51 @@ class Trackio:
 
         return run.name in SQLiteStorage.get_runs(run.project)
 
-    def write(self, run: Run) -> None:
-        """The history, the final metrics as one more step, configuration and tags."""
-        import trackio
+    def remove(self, run: Run) -> None:
+        """Its rows and its configuration."""
+        from trackio.sqlite_storage import SQLiteStorage
 
-        metrics = {f"final/{name}": value for name, value in run.metrics.items()}
-        last = run.history[-1][0] if run.history else 0
-        with redirect_stdout(sys.stderr):
-            trackio.init(
-                run.project,
-                name=run.name,
-                group=run.group,
-                config=run.config | run.tags,
-                embed=False,
-                auto_log_gpu=False,
-                auto_log_cpu=False,
-            )
-            for step, row in run.history:
-                trackio.log(row, step=step)
-            trackio.log(metrics, step=last)
-            trackio.finish()
+        SQLiteStorage.delete_run(run.project, run.name)
+
+    def begin(self, run: Run) -> Log:
+        """Configuration and tags."""
+        return Rows(_init(run.project, name=run.name, group=run.group, config=run.config | run.tags))
 
     def attach(self, project: str, report: Path) -> None:
         """The report as an artefact."""
-        import trackio
-
+        own = _init(project, name="report")
         with redirect_stdout(sys.stderr):
-            trackio.init(project, name="report", embed=False, auto_log_gpu=False, auto_log_cpu=False)
-            trackio.log_artifact(report, name=f"{project}-report", type="report")
-            trackio.finish()
+            own.log_artifact(report, name=f"{project}-report", type="report")
+            own.finish()
+
+
+class Rows:
+    """See `bench.exchange.trackers.Log`; `own` is the run of trackio."""
+
+    def __init__(self, own: Any) -> None:
+        self._own, self._last = own, 0
+
+    def row(self, step: int, numbers: dict[str, float]) -> None:
+        """Metrics of a step, which trackio writes within half a second."""
+        self._last = step
+        self._own.log(numbers, step=step)
+
+    def finish(self, metrics: dict[str, float], outcome: str) -> None:
+        """One more row of the last step."""
+        final = {f"final/{name}": value for name, value in metrics.items()}
+        self._own.log({**final, "outcome": outcome}, step=self._last)
+        self.close()
+
+    def close(self) -> None:
+        """Write what is queued."""
+        with redirect_stdout(sys.stderr):
+            self._own.finish()
+
+
+def _init(project: str, **options: Any) -> Any:
+    """A run. trackio ends the run before it in the same context, so that each has a context of its own."""
+    import trackio
+
+    quiet = {"embed": False, "auto_log_gpu": False, "auto_log_cpu": False}
+    with redirect_stdout(sys.stderr):
+        return Context().run(trackio.init, project, **quiet, **options)

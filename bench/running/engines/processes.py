@@ -129,6 +129,10 @@ class _Worker:
             assert self.observer is not None
             self.observer.progress(phase, done, total, **numbers)
             return None
+        if kind == "logged":
+            assert self.observer is not None
+            self.observer.logged(content)
+            return None
         self.job = None
         if kind == "failed":
             raise content
@@ -183,6 +187,10 @@ class _Report:
             return
         self._phase, self._sent = phase, now
         self._send(("progress", ((phase, done, total), numbers)))
+
+    def logged(self, row: dict[str, float]) -> None:
+        """Send it: there are about a hundred in all."""
+        self._send(("logged", row))
 
     def should_stop(self) -> bool:
         """Whether the one that started this process has said so, or has ended.
