@@ -6,9 +6,8 @@ from bench.analysis.decisions import CAP
 from bench.analysis.simulation.study import stored
 from bench.analysis.trained import LEFT_CHANCE
 from bench.report.blocks import Column, Details, Heading, Section, Table, number
-from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.sections.columns import cell_size
+from bench.report.sections.budget import budget
 from bench.report.sections.looks import looks_at_test, withdrawn
 from bench.report.text import NOT_MEASURED, count, counted, listed, percent, points, split_label
 
@@ -29,7 +28,7 @@ def protocol(evidence: Evidence) -> Section:
         "an equal search for all; own, a family's published recipe, all of it.",
         _trained(evidence),
         _comparisons(evidence),
-        Details.of("Budget of every subset", _budgets(evidence)),
+        Details.of("Budget of every subset", budget(evidence)),
         Heading("Looks at the test split"),
         looks_at_test(evidence),
         withdrawn(evidence),
@@ -170,12 +169,6 @@ def _comparisons(evidence: Evidence) -> Table:
         Column("Recipe (protocol)", lambda one: _recipes(one[1]), wide=True),
         Column("Precision", lambda one: _values(one[2]["precision"])),
         Column("Weights that count", lambda one: _values(one[2]["selection"].map(SELECTIONS)), wide=True),
-        Column(
-            "Copy of the data",
-            lambda one: _copy(one[2]["data_copy"]),
-            under="Comparison",
-            label="copy of the data: ",
-        ),
         Column("Unmatched", lambda one: one[0].unmatched or "nothing stated", wide=True),
     )
     caption = "What was held equal in each comparison. Train images: those of the subsets that were used."
@@ -184,53 +177,6 @@ def _comparisons(evidence: Evidence) -> Table:
 
 def _group(trials: pd.DataFrame, comparison: str) -> pd.DataFrame:
     return trials[trials["comparison"] == comparison]
-
-
-def _budgets(evidence: Evidence) -> Table:
-    sizes = [
-        (name, [cell for cell in cells if cell.shots == shots])
-        for name in (comparison.name for comparison in evidence.suite.comparisons)
-        for cells in [evidence.cells_of(name)]
-        for shots in dict.fromkeys(cell.shots for cell in cells)
-    ]
-
-    def by_model(one: tuple[str, list[Cell]], column: str, parts: int) -> str:
-        runs = [run for cell in one[1] for run in cell.runs]
-        done = _group(evidence.done, one[0])
-        return _by_model(done[done["run"].isin(runs)], column, parts)
-
-    columns = (
-        Column("Comparison", lambda one: one[0]),
-        number("Images per class", lambda one: cell_size(one[1][0])),
-        Column("Training images seen", lambda one: by_model(one, "images_seen", 1), wide=True),
-        Column("Epochs", lambda one: by_model(one, "epochs", 10), wide=True),
-        Column(
-            "Training runs",
-            lambda one: "; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in one[1]),
-            wide=True,
-        ),
-    )
-    caption = (
-        "What every model was trained with, of trials that finished. One number: the same for all models."
-    )
-    return Table.of("budget", caption, columns, sizes, group_by=lambda one: one[0])
-
-
-def _by_model(rows: pd.DataFrame, column: str, parts: int) -> str:
-    """The one value of all models, or that of each; rounded to 1 / parts."""
-    values = {
-        title: listed([_number(value, parts) for value in sorted(set(own[column].dropna().astype(float)))])
-        for title, own in rows.groupby("title", sort=False)
-    }
-    values = {title: text for title, text in values.items() if text}
-    if len(set(values.values())) <= 1:
-        return next(iter(values.values()), NOT_MEASURED)
-    return "; ".join(f"{title}: {text}" for title, text in values.items())
-
-
-def _number(value: float, parts: int) -> str:
-    rounded = round(value * parts) / parts
-    return count(rounded) if rounded == int(rounded) else f"{rounded:g}"
 
 
 def _draws(rows: pd.DataFrame) -> str:
@@ -262,10 +208,3 @@ def _span(values: pd.Series) -> str:
     if values.empty:
         return NOT_MEASURED
     return " to ".join(dict.fromkeys(count(value) for value in (values.min(), values.max())))
-
-
-def _copy(copies: pd.Series) -> str:
-    if copies.empty:
-        return NOT_MEASURED
-    unverified = int((copies == "copy not verified").sum())
-    return f"copy not verified in {unverified} of {len(copies)}" if unverified else "; ".join(copies.unique())

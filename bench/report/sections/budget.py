@@ -1,0 +1,91 @@
+"""What training took: images seen and FLOPs of every model and subset, those of a teacher among them."""
+
+import pandas as pd
+
+from bench.analysis.regimes import FROZEN
+from bench.report.blocks import Column, Table, number
+from bench.report.cells import Cell
+from bench.report.evidence import Evidence
+from bench.report.row_text import three_digits
+from bench.report.sections.columns import cell_size
+from bench.report.text import NOT_MEASURED, count, listed
+
+TRAINING = 3
+"""A training step in forward passes: one, and a backward pass that costs twice as much."""
+Subset = tuple[str, list[Cell]]
+"""A comparison with the cells of one of its subsets."""
+
+
+def budget(evidence: Evidence) -> Table:
+    """One row a comparison and subset."""
+    spent = _spent(evidence)
+    subsets = [
+        (one.name, [cell for cell in evidence.cells_of(one.name) if cell.shots == shots])
+        for one in evidence.suite.comparisons
+        for shots in dict.fromkeys(cell.shots for cell in evidence.cells_of(one.name))
+    ]
+
+    def by_model(title: str, column: str, parts: int) -> Column:
+        return Column(title, lambda one: _by_model(_rows(spent, one), column, parts), wide=True)
+
+    return Table.of(
+        "budget",
+        "What every model was trained with, of trials that finished. One number: the same for all models. A "
+        "student's images and FLOPs include those of its teacher: its training, and its outputs for the "
+        "student. A training step counts as three forward passes, reading a frozen network as one.",
+        [
+            Column("Comparison", lambda one: one[0]),
+            number("Images per class", lambda one: cell_size(one[1][0])),
+            by_model("Training images seen", "seen", 1),
+            by_model("Training FLOPs (10¹²)", "tflop", 0),
+            by_model("Epochs", "epochs", 10),
+            Column("Training runs", _runs, wide=True),
+        ],
+        subsets,
+        group_by=lambda one: one[0],
+    )
+
+
+def _spent(evidence: Evidence) -> pd.DataFrame:
+    """The trials that are done, with the images that were seen for each and the FLOPs (10¹²) that it took."""
+    done = evidence.done
+    images, taught = done["images_seen"].astype(float), done["teacher_images_seen"].astype(float).fillna(0)
+    outputs = done["teacher_forward_flops"].astype(float).fillna(0)
+    pairs = zip(done["comparison"], done["contestant"], strict=True)
+    forward = pd.Series([evidence.match.flops(*pair) for pair in pairs], done.index, dtype=float)
+    steps = [1 if _frozen(evidence, run) else TRAINING for run in done["run"]]
+    flops = steps * forward * images + outputs + TRAINING * outputs / images * taught
+    return done.assign(seen=images + taught, tflop=flops / 1e12)
+
+
+def _frozen(evidence: Evidence, run: str) -> bool:
+    recipe = evidence.records[run].identity.recipe
+    return any(recipe.get(table) is not None for table in FROZEN)
+
+
+def _rows(spent: pd.DataFrame, subset: Subset) -> pd.DataFrame:
+    runs = [run for cell in subset[1] for run in cell.runs]
+    return spent[(spent["comparison"] == subset[0]) & spent["run"].isin(runs)]
+
+
+def _runs(subset: Subset) -> str:
+    return "; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in subset[1])
+
+
+def _by_model(rows: pd.DataFrame, column: str, parts: int) -> str:
+    """The one value of all models, or that of each; rounded to 1 / parts, or to three digits."""
+    values = {
+        title: listed(list(dict.fromkeys(_number(value, parts) for value in sorted(own[column].dropna()))))
+        for title, own in rows.groupby("title", sort=False)
+    }
+    values = {title: text for title, text in values.items() if text}
+    if len(set(values.values())) <= 1:
+        return next(iter(values.values()), NOT_MEASURED)
+    return "; ".join(f"{title}: {text}" for title, text in values.items())
+
+
+def _number(value: float, parts: int) -> str:
+    if not parts:
+        return three_digits(value)
+    rounded = round(value * parts) / parts
+    return count(rounded) if rounded == int(rounded) else f"{rounded:g}"
