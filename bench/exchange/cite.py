@@ -12,6 +12,7 @@ from bench import __version__
 from bench.analysis.contrasts import Finding
 from bench.analysis.flags import Flag
 from bench.errors import InputError, did_you_mean
+from bench.exchange.sentences import largest_measured, statement, trained_how, trained_on
 from bench.report.cells import Cell
 from bench.report.citation import AUTHORS, HASH_DIGITS, RELEASED, TITLE, Citation, results_hash
 from bench.report.evidence import Evidence, gather
@@ -19,7 +20,6 @@ from bench.report.manifest import read_manifest
 from bench.report.measured import headline_rows, trusted
 from bench.report.row_text import rate, row_notes
 from bench.report.text import counted, percent, size_phrase
-from bench.report.verdicts import largest_measured, statement, trained_how, trained_on
 from bench.report.writers.escape import latex
 from bench.report.writers.markdown import escape
 from bench.spec.suite import suite_argument

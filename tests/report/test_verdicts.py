@@ -7,10 +7,11 @@ import pytest
 from report.make_store import make_store, run_id
 
 from bench.analysis.statistics import Contrast, Needs
+from bench.exchange.sentences import conclusion, statement
 from bench.report.evidence import gather
 from bench.report.render import render
 from bench.report.text import MINUS, interval, points
-from bench.report.verdicts import conclusion, statement, verdict, what_would_decide
+from bench.report.verdicts import verdict, what_would_decide
 from bench.store.run_store import RunStore
 
 

@@ -1,6 +1,7 @@
 """Every headline number of a report as a macro, so that a paper's text follows the benchmark."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Any
 
@@ -23,86 +24,9 @@ HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering 
 % In text, \num{\vcnum{KEY}} of siunitx sets signs; accuracies are in percent, differences in points.
 % A key of speed or memory holds the whole setting: no other measurement changes its value. What was not
 % measured, or is withheld as unstable, has no key.
+% alpha: the error of all verdicts together; m: how many contrasts and sizes share it.
 \providecommand{\vcnum}[1]{\ifcsname vcnum@#1\endcsname\csname vcnum@#1\endcsname\else
-  \errmessage{vcbench: no number #1}\fi}
-"""
-
-
-def latex_macros(evidence: Evidence, header: Header) -> str:
-    """Every accuracy, contrast, crossover and average of two, every cost, and speed and memory in every
-    setting that was measured."""
-    parts = chain(
-        _accuracies(evidence),
-        _contrasts(evidence),
-        _crossovers(evidence),
-        _ensembles(evidence),
-        _costs(evidence),
-        _measured(evidence),
-    )
-    return "\n".join([HEAD.rstrip(), _define("suite", escape(header.suite)), *parts]) + "\n"
-
-
-def _accuracies(evidence: Evidence) -> Iterator[str]:
-    for cell in evidence.cells:
-        key = f"{slug(cell.comparison)}/{slug(cell.contestant)}/{cell.shots or 'all'}"
-        score = cell.scores["top1"]
-        yield from _comments(cell.runs, cell.notes)
-        yield _define(f"{key}/top1", percent(score.mean))
-        if score.n > 1:
-            yield _define(f"{key}/sd", percent(score.sd))
-        yield _define(f"{key}/n", str(score.n))
-        for name in ("ece", "top1_deduplicated"):
-            if cell.scores[name].n:
-                yield _define(f"{key}/{name.replace('_', '-')}", percent(cell.scores[name].mean))
-
-
-def _contrasts(evidence: Evidence) -> Iterator[str]:
-    yield "% alpha: the error of all verdicts together; m: how many contrasts and sizes share it"
-    for judged in [f.contrast for f in evidence.findings if f.pair.primary and f.result][:1]:
-        yield _define("alpha", f"{judged.alpha:g}")
-        yield _define("m", str(judged.comparisons))
-    for finding in evidence.findings:
-        pair, result = finding.pair, finding.result
-        key = f"{_pair(finding)}/{pair.shots or 'all'}"
-        yield from _comments(finding.runs_a + finding.runs_b, short_notes(finding))
-        estimate, *both = (getattr(result, name, None) for name in ("estimate", "low", "high"))
-        values = (points(estimate), *interval_ends(*both))
-        for name, value in zip(("difference", "low", "high"), values, strict=True):
-            yield _define(f"{key}/{name}", value.replace(MINUS, "-").removeprefix("+"))
-        yield _define(f"{key}/verdict", verdict(finding))
-
-
-def _pair(finding: Finding) -> str:
-    return f"{slug(finding.pair.comparison)}/{slug(finding.pair.a)}-{slug(finding.pair.b)}"
-
-
-def _crossovers(evidence: Evidence) -> Iterator[str]:
-    """The first crossover of each primary pair that has one, in images per class."""
-    primary = [finding for finding in evidence.findings if finding.pair.primary]
-    for key, group in groupby(primary, key=_pair):
-        change = crossover_of(list(group))
-        if change and change.crossings:
-            first = change.crossings[0]
-            for name, value in (("from", first.low), ("to", first.high), ("about", first.point)):
-                yield _define(f"{key}/crossover-{name}", f"{value:.3g}")
-
-
-def _ensembles(evidence: Evidence) -> Iterator[str]:
-    """The accuracy of averaging two networks: of both models, and of two runs of each."""
-    for one in complements(evidence):
-        key = f"{_pair(one.finding)}/{one.finding.pair.shots or 'all'}"
-        for name, kind in (("both", TWO), ("first", TWINS_A), ("second", TWINS_B)):
-            if (value := one.averaged(kind)) != NOT_MEASURED:
-                yield _define(f"{key}/average-of-{name}", value)
-
-
-def _costs(evidence: Evidence) -> Iterator[str]:
-    for row in evidence.cost.to_dict("records"):
-        key = f"cost/{slug(row['model'])}/{row['classes']}/{row['input_size']}"
-        yield from _comments((row["profile"],))
-        yield _define(f"{key}/params-m", decimal(row["params"] / 1e6, 2))
-        yield _define(f"{key}/gmacs", decimal(row["gmacs"], 3))
-
+  \errmessage{vcbench: no number #1}\fi}"""
 
 # By table: the columns that are cited, and their names in a key.
 CITED = {
@@ -116,28 +40,110 @@ CITED = {
 }
 
 
-def _measured(evidence: Evidence) -> Iterator[str]:
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers by what follows `key`, with the runs behind them and what must be known to read them."""
+
+    key: str
+    values: Mapping[str, str]
+    runs: Iterable[str] = ()
+    notes: Iterable[str] = ()
+
+    def __str__(self) -> str:
+        known = {name: value for name, value in self.values.items() if value != NOT_MEASURED}
+        notes = "; ".join(self.notes)
+        lines = [f"% notes: {escape(notes)}"] if notes else []
+        lines.append(f"% runs: {' '.join(map(escape, self.runs)) or NOT_MEASURED}")
+        for name, value in known.items():
+            value = value.replace(MINUS, "-").removeprefix("+")
+            lines.append(rf"\expandafter\def\csname vcnum@{self.key}{name}\endcsname{{{value}}}")
+        return "\n".join(lines)
+
+
+def latex_macros(evidence: Evidence, header: Header) -> str:
+    """Every accuracy, contrast, crossover and average of two, every cost, and speed and memory in every
+    setting that was measured."""
+    judged = [one.contrast for one in evidence.findings if one.pair.primary and one.result][:1]
+    shared = {"alpha": f"{judged[0].alpha:g}", "m": str(judged[0].comparisons)} if judged else {}
+    numbers = chain(
+        [Numbers("", {"suite": escape(header.suite)} | shared)],
+        _accuracies(evidence),
+        _contrasts(evidence),
+        _crossovers(evidence),
+        _ensembles(evidence),
+        _costs(evidence),
+        _measured(evidence),
+    )
+    return "\n".join([HEAD, *map(str, numbers)]) + "\n"
+
+
+def _accuracies(evidence: Evidence) -> Iterator[Numbers]:
+    for cell in evidence.cells:
+        score = cell.scores["top1"]
+        values = {name: percent(cell.scores[name].mean) for name in ("top1", "ece", "top1_deduplicated")}
+        values |= {"sd": percent(score.sd), "n": str(score.n)}
+        key = f"{slug(cell.comparison)}/{slug(cell.contestant)}/{cell.shots or 'all'}/"
+        yield Numbers(key, {name.replace("_", "-"): v for name, v in values.items()}, cell.runs, cell.notes)
+
+
+def _contrasts(evidence: Evidence) -> Iterator[Numbers]:
+    for one in evidence.findings:
+        estimate, *both = (getattr(one.result, name, None) for name in ("estimate", "low", "high"))
+        low, high = interval_ends(*both)
+        values = {"difference": points(estimate), "low": low, "high": high, "verdict": verdict(one)}
+        key = f"{_pair(one)}/{one.pair.shots or 'all'}/"
+        yield Numbers(key, values, one.runs_a + one.runs_b, short_notes(one))
+
+
+def _pair(finding: Finding) -> str:
+    return f"{slug(finding.pair.comparison)}/{slug(finding.pair.a)}-{slug(finding.pair.b)}"
+
+
+def _crossovers(evidence: Evidence) -> Iterator[Numbers]:
+    """The first crossover of each primary pair that has one, in images per class."""
+    primary = [finding for finding in evidence.findings if finding.pair.primary]
+    for key, group in groupby(primary, key=_pair):
+        own = list(group)
+        change = crossover_of(own)
+        if change and change.crossings:
+            first = change.crossings[0]
+            values = {"from": first.low, "to": first.high, "about": first.point}
+            runs = dict.fromkeys(run for one in own for run in one.runs_a + one.runs_b)
+            yield Numbers(f"{key}/crossover-", {name: f"{v:.3g}" for name, v in values.items()}, runs)
+
+
+def _ensembles(evidence: Evidence) -> Iterator[Numbers]:
+    """The accuracy of averaging two networks: of both models, and of two runs of each."""
+    for one in complements(evidence):
+        kinds = {"both": one.averaged(TWO), "first": one.averaged(TWINS_A), "second": one.averaged(TWINS_B)}
+        key = f"{_pair(one.finding)}/{one.finding.pair.shots or 'all'}/average-of-"
+        yield Numbers(key, kinds, one.runs)
+
+
+def _costs(evidence: Evidence) -> Iterator[Numbers]:
+    for row in evidence.cost.to_dict("records"):
+        values = {"params-m": decimal(row["params"] / 1e6), "gmacs": decimal(row["gmacs"], 3)}
+        key = f"cost/{slug(row['model'])}/{row['classes']}/{row['input_size']}/"
+        yield Numbers(key, values, [row["profile"]])
+
+
+def _measured(evidence: Evidence) -> Iterator[Numbers | str]:
     """Every measured row that is not withheld or unstable, under a key that holds its whole setting."""
     taken: set[str] = set()
     for platform in evidence.platforms:
         for table, columns in CITED.items():
             # The earliest of rows that differ in nothing but versions of other libraries keeps the plain key.
             rows = platform.tables[table]
-            if rows.empty:
-                continue
-            yield f"% {table.replace('_', ' ')}, {escape(platform.name)}"
-            for row in rows.sort_values(["finished", "profile"], kind="stable").to_dict("records"):
-                key = setting_key(platform, table, row)
+            rows = rows if rows.empty else rows.sort_values(["finished", "profile"], kind="stable")
+            for row in rows.to_dict("records"):
+                key, notes = setting_key(platform, table, row), row_notes(row)
                 if trusted(pd.DataFrame([row])).empty:
-                    yield f"% no number: {key} ({escape('; '.join(row_notes(row)))}; run {row['profile']})"
+                    yield f"% no number: {key} ({escape('; '.join(notes))}; run {row['profile']})"
                     continue
-                if key in taken:
-                    key += f"/{slug(row['profile'])}"
+                key += f"/{slug(row['profile'])}" if key in taken else ""
                 taken.add(key)
-                yield from _comments((row["profile"],), row_notes(row))
-                for column, name in columns.items():
-                    if not pd.isna(row[column]):
-                        yield _define(f"{key}/{name}", _digits(row[column]))
+                values = {name: _digits(row[column]) for column, name in columns.items()}
+                yield Numbers(f"{key}/", values, [row["profile"]], notes)
 
 
 def setting_key(platform: Platform, table: str, row: dict[str, Any]) -> str:
@@ -169,15 +175,6 @@ def setting_key(platform: Platform, table: str, row: dict[str, Any]) -> str:
 
 def _digits(value: float) -> str:
     """Three digits at least, as LaTeX reads them."""
+    if pd.isna(value):
+        return NOT_MEASURED
     return f"{value:#.3g}".rstrip(".") if abs(value) < 999.5 else str(round(value))
-
-
-def _comments(ids: tuple[str, ...], notes: tuple[str, ...] = ()) -> Iterator[str]:
-    """The runs behind the numbers that follow, and what must be known to read these."""
-    if notes:
-        yield f"% notes: {escape('; '.join(notes))}"
-    yield f"% runs: {' '.join(map(escape, ids)) or NOT_MEASURED}"
-
-
-def _define(key: str, value: str) -> str:
-    return rf"\expandafter\def\csname vcnum@{key}\endcsname{{{value}}}"
