@@ -76,7 +76,9 @@ def test_ours_theirs_and_the_difference(store):
         {"model": "ResNet-50"},
         {"pretraining": "ImageNet-1k"},
         {"train_images": "5000"},
-        {"train_images": "150"},
+        {"train_images": "600"},
+        {"train_images": ""},
+        {"input_px": "64"},
     ],
 )
 def test_what_is_not_comparable_is_left_out(store, change):
@@ -84,11 +86,13 @@ def test_what_is_not_comparable_is_left_out(store, change):
     assert table_of(store) is None
 
 
-def test_what_differs_is_said(store):
-    write(store / "literature.csv", {"input_px": "64", "train_images": "600"})
-    (row,) = cells(table_of(store))
-    reasons = row["What differs"].text
-    assert "input: ours 32 px, theirs 64 px" in reasons and "training images: ours 800, theirs 600" in reasons
+def test_how_many_may_stand_beside_ours_is_said(store):
+    write(store / "literature.csv", {"input_px": "64"}, {}, {"dataset": "cifar100"})
+    text = beside(gather(RunStore(store), "tiny")).blocks[1].text
+    assert text.startswith("Of 2 published accuracies on these data sets, 1 can stand beside ours")
+    write(store / "literature.csv", {"input_px": "64"})
+    text = beside(gather(RunStore(store), "tiny")).blocks[0].text
+    assert text.startswith("Of 1 published accuracies on these data sets, none can stand beside ours")
 
 
 def test_few_shots_stand_beside_few_shots(store):

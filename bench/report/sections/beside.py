@@ -1,4 +1,4 @@
-"""Ours beside theirs: other people's accuracies, speeds and predictions, with what is known to differ."""
+"""Ours beside theirs: other people's predictions, accuracies and speeds, with what is known to differ."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,18 +12,19 @@ from bench.report.blocks import Column, Content, Field, Section, Table, number
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.literature import SCRATCH, literature_file, read_literature
-from bench.report.measured import Platform
+from bench.report.measured import Platform, trusted
 from bench.report.published import published_speed
 from bench.report.row_text import MODES, describe_execution, rate, row_notes
 from bench.report.sections.columns import cell_size
 from bench.report.text import count, decimal, interval, percent, points, split_label
 from bench.store.records.external import ExternalRecord
 
-COMPARABLE = 2.0
-"""Numbers of training images further apart than this factor are not set beside each other."""
 METRICS = {"top1": "top-1", "top5": "top-5", "mean_per_class": "per class"}
 # The types that matrix products work in, by the words of the sources.
 PRECISIONS = {"amp fp16": "fp16", "amp": "fp16"}
+MUST_AGREE = ("model", "dataset", "input_px", "pretraining")
+SAME_IMAGES = 0.02
+"""Numbers of training images that differ by a smaller share are the same: splits leave out some."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,30 @@ class Beside:
 
 def beside(evidence: Evidence) -> Section | None:
     """A table each of predictions, accuracies and speeds; None where there is nothing comparable."""
+    externals, literature = _records(evidence), list(_literature(evidence))
     tables = [
         _table(
             "brought", "Networks of others on the same test images, with 95 % intervals.", _external(evidence)
         ),
-        _table("literature", "Our accuracies and published ones, in percent.", _literature(evidence)),
+        _table("literature", "Our accuracies and published ones, in percent.", literature),
         _table("speed-published", "Our images/s and published ones.", _speeds(evidence)),
     ]
-    if not any(tables):
+    published = _published(evidence)
+    if not any(tables) and not published:
         return None
+    some = len({one.source + one.what for one in literature})
     return Section.of(
         "beside",
         "Beside other people's numbers",
-        "None of these pairs is matched: others split, tune, crop and measure in their own ways, and on "
-        "other hardware. A difference is no verdict, and a ratio of speeds tells the order of magnitude.",
-        (sentence(record, evidence.names) for record in _records(evidence)),
+        "Others split, tune, crop and measure in their own ways, and on other hardware. A difference is no "
+        "verdict, and a ratio of speeds tells the order of magnitude."
+        if any(tables)
+        else None,
+        f"Of {len(published)} published accuracies on these data sets, {some or 'none'} can stand beside "
+        "ours: of the same network and pretraining, on as many training images at the same input size."
+        if published
+        else None,
+        (sentence(record, evidence.names) for record in externals),
         [table for table in tables if table],
     )
 
@@ -68,15 +78,14 @@ def _table(name: str, caption: str, rows: Iterable[Beside]) -> Table | None:
         Column("What", lambda one: one.what),
         number("Ours", lambda one: one.ours),
         number("Theirs", lambda one: one.theirs),
-        number("Ours over theirs" if name == "speed-published" else "Difference (points)", _difference),
+        number(
+            "Ours over theirs" if name == "speed-published" else "Difference (points)",
+            lambda one: one.difference,
+        ),
         Column("What differs", lambda one: one.differs, wide=True),
         Column("Source", lambda one: one.source, under="What differs", label="theirs: "),
     )
     return Table.of(name, caption, columns, rows, runs=lambda one: one.runs) if rows else None
-
-
-def _difference(one: Beside) -> Content:
-    return one.difference
 
 
 def _records(evidence: Evidence) -> list[ExternalRecord]:
@@ -89,7 +98,7 @@ def _external(evidence: Evidence) -> Iterator[Beside]:
     """Each cell with predictions on the same images, minus the external model, image by image."""
     for record in _records(evidence):
         for cell in evidence.cells:
-            own = [one for run in cell.runs if (one := evidence.records[run]).data.key == record.data.key]
+            own = [one for one in cell.records if one.data.key == record.data.key]
             known = [score for one in own if (score := evidence.predictions.scores(one)) is not None]
             if not known:
                 continue
@@ -110,12 +119,17 @@ def _title(evidence: Evidence, cell: Cell) -> Field:
     return Field(cell.title, style=evidence.styles[cell.contestant], notes=cell.notes)
 
 
+def _published(evidence: Evidence) -> list[dict[str, Any]]:
+    """Published accuracies on the suite's datasets."""
+    path, datasets = literature_file(evidence.store.root), {one.dataset for one in evidence.suite.comparisons}
+    rows = [] if path is None else read_literature(path).to_dict("records")
+    return [row for row in rows if row["dataset"] in datasets]
+
+
 def _literature(evidence: Evidence) -> Iterator[Beside]:
-    """Published accuracies on the suite's datasets, each with all of our cells that it may stand beside."""
-    path = literature_file(evidence.store.root)
-    published = [] if path is None else read_literature(path).to_dict("records")
-    for theirs in published:
-        for cell in (cell for cell in evidence.cells if comparable(evidence, cell, theirs)):
+    """Published accuracies, each with all of our cells that it may stand beside."""
+    for theirs in _published(evidence):
+        for cell in (cell for cell in evidence.cells if comparable(cell, theirs)):
             score = cell.scores[theirs["metric"]]
             yield Beside(
                 _title(evidence, cell),
@@ -123,38 +137,21 @@ def _literature(evidence: Evidence) -> Iterator[Beside]:
                 score.as_percent(),
                 decimal(theirs["value"], 1),
                 points(score.mean - theirs["value"] / 100) if score.n else "none",
-                f"{_reasons(evidence, cell, theirs)}; their protocol: {theirs['protocol']}",
+                f"our recipe: {cell.recipe} ({cell.protocol}); their protocol: {theirs['protocol']}",
                 theirs["source"],
                 cell.runs,
             )
 
 
-def comparable(evidence: Evidence, cell: Cell, theirs: dict[str, Any]) -> bool:
-    """Whether one of our cells may stand beside a published number: the same architecture and dataset, both
-    from scratch or both pretrained, and numbers of training images within a factor of `COMPARABLE`."""
+def comparable(cell: Cell, theirs: dict[str, Any]) -> bool:
+    """Whether one of our cells may stand beside a published number: the same network, pretraining, input size
+    and dataset, and as many training images."""
     if not cell.runs:
         return False
-    record = evidence.records[cell.runs[0]]
-    if record.model.title != theirs["model"] or record.data.dataset != theirs["dataset"]:
-        return False
-    if (cell.pretraining == SCRATCH) != (theirs["pretraining"] == SCRATCH):
-        return False
-    if pd.isna(theirs["train_images"]):
-        return cell.shots is None
-    ratio = record.data.train_images / theirs["train_images"]
-    return 1 / COMPARABLE <= ratio <= COMPARABLE
-
-
-def _reasons(evidence: Evidence, cell: Cell, theirs: dict[str, Any]) -> str:
-    record = evidence.records[cell.runs[0]]
-    images = "not stated" if pd.isna(theirs["train_images"]) else count(theirs["train_images"])
-    facts = (
-        ("input", f"{record.identity.input_size} px", f"{int(theirs['input_px'])} px"),
-        ("pretraining", cell.pretraining, theirs["pretraining"]),
-        ("training images", count(record.data.train_images), images),
-    )
-    reasons = [f"{name}: ours {ours}, theirs {other}" for name, ours, other in facts if ours != other]
-    return "; ".join([*reasons, f"our recipe: {cell.recipe} ({cell.protocol})"])
+    data, model = cell.records[0].data, cell.records[0].model
+    ours = (model.title, data.dataset, cell.input_size, cell.pretraining or SCRATCH)
+    images = abs(theirs["train_images"] - data.train_images) / data.train_images
+    return ours == tuple(theirs[name] for name in MUST_AGREE) and images <= SAME_IMAGES
 
 
 def _speeds(evidence: Evidence) -> Iterator[Beside]:
@@ -182,23 +179,18 @@ def _speeds(evidence: Evidence) -> Iterator[Beside]:
 
 def _nearest(platform: Platform, theirs: dict[str, Any]) -> dict[str, Any] | None:
     """Our row of the same mode and input that differs least: in precision, layout, compilation, batch."""
-    timed = platform.speed
-    candidates = timed[
-        (timed["model"] == theirs["model"])
-        & (timed["mode"] == theirs["mode"])
-        & (timed["input_size"] == theirs["input_px"])
-        & (timed["outcome"] == "measured")
-    ].to_dict("records")
+    rows = trusted(platform.speed)
+    for name, value in (("model", "model"), ("mode", "mode"), ("input_size", "input_px")):
+        rows = rows[rows[name] == theirs[value]]
 
     def distance(ours: dict[str, Any]) -> tuple:
-        batch = float(theirs["batch_size"]) if theirs["batch_size"].isdigit() else float("inf")
-        compiled = not pd.isna(ours["compiled"]) and bool(ours["compiled"])
+        known = theirs["batch_size"].isdigit()
         return (
             PRECISIONS.get(theirs["precision"], theirs["precision"]) != ours["precision"],
             theirs["memory_format"] != ours["memory_format"],
-            (theirs["compiled"] == "yes") != compiled,
-            -ours["batch_size"] if batch == float("inf") else abs(ours["batch_size"] - batch),
+            (theirs["compiled"] == "yes") != (not pd.isna(ours["compiled"]) and bool(ours["compiled"])),
+            abs(ours["batch_size"] - int(theirs["batch_size"])) if known else -ours["batch_size"],
             ours["profile"],
         )
 
-    return min(candidates, key=distance, default=None)
+    return min(rows.to_dict("records"), key=distance, default=None)
