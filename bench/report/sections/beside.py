@@ -16,7 +16,7 @@ from bench.report.measured import Platform, trusted
 from bench.report.published import published_speed
 from bench.report.row_text import MODES, describe_execution, rate, row_notes
 from bench.report.sections.columns import cell_size
-from bench.report.text import count, decimal, interval, percent, points, split_label
+from bench.report.text import count, counted, decimal, interval, percent, points, split_label
 from bench.store.records.external import ExternalRecord
 
 METRICS = {"top1": "top-1", "top5": "top-5", "mean_per_class": "per class"}
@@ -62,7 +62,7 @@ def beside(evidence: Evidence) -> Section | None:
         "verdict, and a ratio of speeds tells the order of magnitude."
         if any(tables)
         else None,
-        f"Of {len(published)} published accuracies on these data sets, {some or 'none'} can stand beside "
+        f"Of {counted(len(published), 'published result')} on these data sets, {some or 'none'} can stand beside "
         "ours: of the same network and pretraining, on as many training images at the same input size."
         if published
         else None,
