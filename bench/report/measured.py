@@ -162,16 +162,15 @@ def rows_over_sizes(platform: Platform, table: str, headline: Headline) -> Compa
 def _comparable(
     rows: pd.DataFrame, headline: Headline, batch_sizes: Sequence[int], input_sizes: Sequence[int] | None
 ) -> ComparableRows | None:
+    if rows.empty or ("mode" not in rows and headline.mode != "infer"):
+        return None  # from JPEG to label there is inference alone
+    own = rows["as_trained"].fillna(value=False).astype(bool) & rows["batch_size"].isin(batch_sizes)
+    own &= (rows["precision"] == headline.precision) & (rows["classes"] == headline.classes)
     if "mode" in rows:
-        rows = rows[rows["mode"] == headline.mode]
-    elif headline.mode != "infer":  # from JPEG to label there is inference alone
-        return None
-    if rows.empty:
-        return None
-    rows = rows[rows["as_trained"].fillna(value=False).astype(bool)]
-    rows = rows[(rows["precision"] == headline.precision) & (rows["classes"] == headline.classes)]
-    rows = rows[rows["batch_size"].isin(batch_sizes)]
-    rows = rows if input_sizes is None else rows[rows["input_size"].isin(input_sizes)]
+        own &= rows["mode"] == headline.mode
+    if input_sizes is not None:
+        own &= rows["input_size"].isin(input_sizes)
+    rows = rows[own.fillna(value=False)]
     if not (rows["outcome"] == "measured").any():
         return None
     first = rows.iloc[0]

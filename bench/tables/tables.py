@@ -254,10 +254,12 @@ def _measured(
 ) -> dict[str, Any]:
     """The row of a trial without what only a suite knows of it."""
     model, data = record.model, record.data
-    # Of equal names the record's own comes first, as `recipe`, which is also a part of the identity.
-    parts = (record, data, record.identity, model)
-    row = {name: _first(parts, name) for name in ACCURACY}
-    return row | {
+    # Of equal names the record's own comes last and stays, as `recipe`, which is also a part of the identity.
+    facts: dict[str, Any] = {}
+    for part in (model, record.identity, data, record):
+        facts |= {**(part.model_extra or {}), **vars(part)}
+    return {name: facts.get(name) for name in ACCURACY} | {
+        "test_evaluations": record.test_evaluations,
         "run": record.id,
         "model": model.name,
         "kind": model.kind,
@@ -271,10 +273,6 @@ def _measured(
         **_teacher(record),
         **metrics_of(record, data.key in purged),
     }
-
-
-def _first(parts: Iterable[Any], name: str) -> Any:
-    return next((getattr(part, name) for part in parts if hasattr(part, name)), None)
 
 
 def _teacher(record: "Result") -> dict[str, Any]:

@@ -123,12 +123,13 @@ def _measured(evidence: Evidence, rows: Sequence[Row]) -> tuple[list[Column], li
     ]
     for platform in evidence.platforms:
         on = f" ({platform.name})" if len(evidence.platforms) > 1 else ""
-        known = {name: compared(platform, headlines, one) for name, one in quantities(platform).items()}
-        shown = [known[name] for name in ("speed", "memory") if known[name].rows.keys() & keys]
+        of = quantities(platform)
+        known = [compared(platform, headlines, of[name]) for name in ("speed", "memory")]
+        shown = [one for one in known if one.rows.keys() & keys]
         columns += [_known(f"{one.quantity.title}{on}", one) for one in shown]
         if shown:
             settings = [setting for one in shown for setting in one.settings]
-            settings += [memory_column(platform)[1]] if known["memory"] in shown else []
+            settings += [memory_column(platform)[1]] if known[1] in shown else []
             where.append(f"Measured on the {platform.name}: {'; '.join(dict.fromkeys(settings))}.")
     if any(column.content(row) == WITHHELD for column in columns for row in rows):
         where.append("Withheld: the measurement was unstable.")

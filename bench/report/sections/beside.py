@@ -54,7 +54,8 @@ def beside(evidence: Evidence) -> Section | None:
     published = _published(evidence)
     if not any(tables) and not published:
         return None
-    some = len({one.source + one.what for one in literature})
+    some = len({one.source + one.what for one in literature}) or "none"
+    of = counted(len(published), "published result")
     return Section.of(
         "beside",
         "Beside other people's numbers",
@@ -62,8 +63,8 @@ def beside(evidence: Evidence) -> Section | None:
         "verdict, and a ratio of speeds tells the order of magnitude."
         if any(tables)
         else None,
-        f"Of {counted(len(published), 'published result')} on these data sets, {some or 'none'} can stand beside "
-        "ours: of the same network and pretraining, on as many training images at the same input size."
+        f"Of {of} on these data sets, {some} can stand beside ours: of the same network and pretraining, on "
+        "as many training images at the same input size."
         if published
         else None,
         (sentence(record, evidence.names) for record in externals),

@@ -12,21 +12,25 @@ from bench.report.text import NOT_MEASURED, count, listed
 
 TRAINING = 3
 """A training step in forward passes: one, and a backward pass that costs twice as much."""
-Subset = tuple[str, list[Cell]]
-"""A comparison with the cells of one of its subsets."""
 
 
 def budget(evidence: Evidence) -> Table:
     """One row a comparison and subset."""
+    cells: dict[tuple[str, int | None], list[Cell]] = {}
+    for cell in evidence.cells:
+        cells.setdefault((cell.comparison, cell.shots), []).append(cell)
     spent = _spent(evidence)
-    subsets = [
-        (one.name, [cell for cell in evidence.cells_of(one.name) if cell.shots == shots])
-        for one in evidence.suite.comparisons
-        for shots in dict.fromkeys(cell.shots for cell in evidence.cells_of(one.name))
-    ]
+    rows = {
+        (name, None if pd.isna(shots) else int(shots)): own
+        for (name, shots), own in spent.groupby(["comparison", "shots"], dropna=False, sort=False)
+    }
+    nothing = spent.iloc[:0]
 
     def by_model(title: str, column: str, parts: int) -> Column:
-        return Column(title, lambda one: _by_model(_rows(spent, one), column, parts), wide=True)
+        return Column(title, lambda subset: _by_model(rows.get(subset, nothing), column, parts), wide=True)
+
+    def runs(subset: tuple[str, int | None]) -> str:
+        return "; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in cells[subset])
 
     return Table.of(
         "budget",
@@ -34,15 +38,15 @@ def budget(evidence: Evidence) -> Table:
         "student's images and FLOPs include those of its teacher: its training, and its outputs for the "
         "student. A training step counts as three forward passes, reading a frozen network as one.",
         [
-            Column("Comparison", lambda one: one[0]),
-            number("Images per class", lambda one: cell_size(one[1][0])),
+            Column("Comparison", lambda subset: subset[0]),
+            number("Images per class", lambda subset: cell_size(cells[subset][0])),
             by_model("Training images seen", "seen", 1),
             by_model("Training FLOPs (10¹²)", "tflop", 0),
             by_model("Epochs", "epochs", 10),
-            Column("Training runs", _runs, wide=True),
+            Column("Training runs", runs, wide=True),
         ],
-        subsets,
-        group_by=lambda one: one[0],
+        cells,
+        group_by=lambda subset: subset[0],
     )
 
 
@@ -61,15 +65,6 @@ def _spent(evidence: Evidence) -> pd.DataFrame:
 def _frozen(evidence: Evidence, run: str) -> bool:
     recipe = evidence.records[run].identity.recipe
     return any(recipe.get(table) is not None for table in FROZEN)
-
-
-def _rows(spent: pd.DataFrame, subset: Subset) -> pd.DataFrame:
-    runs = [run for cell in subset[1] for run in cell.runs]
-    return spent[(spent["comparison"] == subset[0]) & spent["run"].isin(runs)]
-
-
-def _runs(subset: Subset) -> str:
-    return "; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in subset[1])
 
 
 def _by_model(rows: pd.DataFrame, column: str, parts: int) -> str:
