@@ -170,6 +170,16 @@ class Results:
         return self.tables.get("search", frame([], SEARCH))
 
     @property
+    def claims(self) -> "pd.DataFrame":
+        """One row a common claim about ViTs and CNNs: `sentence`, `verdict`, `depends_on`, `estimate` with its
+        95 % interval `low` to `high`, `limits`, ... The numbers behind them are `tables["claim_numbers"]`.
+
+        Example:
+            >>> results.claims[["number", "sentence", "verdict"]]
+        """
+        return self.tables["claims"]
+
+    @property
     def robustness(self) -> "pd.DataFrame":
         """One row a model, subset and condition, over all levels of the condition: `clean_top1`, `top1`, ...
 

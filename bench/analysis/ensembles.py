@@ -88,15 +88,13 @@ class Ensembles:
 
 
 def ensembles_table(
-    store: "RunStore",
+    ensembles: Ensembles,
     suites: "Mapping[str, Listing]",
     cells: dict[str, list[Cell]],
     records: "Mapping[str, Result]",
-    predictions: Predictions,
 ) -> pd.DataFrame:
-    """All averages of two that are kept or can be computed, of every pair that a suite compares; none of a
+    """All averages of two that are known or can be computed, of every pair that a suite compares; none of a
     trial that is no longer in the store."""
-    ensembles = Ensembles(store, predictions)
     for name, suite in suites.items():
         for _, *both in finished_pairs(suite, cells[name]):
             a, b = ([record for record in own if ensembles.has(record)] for own in both)

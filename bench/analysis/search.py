@@ -114,7 +114,7 @@ def sensitivity(search: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns suite, comparison, contestant, title, shots, tried, close (of them within CLOSE of the best),
-        share, chosen_lr.
+        share, decades (powers of ten that these cover: each stands for one step), chosen_lr.
     """
     keys = ["suite", "comparison", "contestant", "title", "shots"]
     rows = []
@@ -125,11 +125,14 @@ def sensitivity(search: pd.DataFrame) -> pd.DataFrame:
         close = int((first["val_top1"] >= first["val_top1"].max() - CLOSE - 1e-12).sum())
         chosen = own.loc[own["chosen"], "lr"].iloc[0]
         tried = len(first)
+        rates = first["lr"].dropna()
+        step = math.log10(rates.max() / rates.min()) / (tried - 1) if len(rates) == tried > 1 else math.nan
         rows.append(
             dict(zip(keys, key, strict=True))
-            | {"tried": tried, "close": close, "share": close / tried, "chosen_lr": chosen}
+            | {"tried": tried, "close": close, "share": close / tried, "decades": close * step}
+            | {"chosen_lr": chosen}
         )
-    return pd.DataFrame(rows, columns=[*keys, "tried", "close", "share", "chosen_lr"])
+    return pd.DataFrame(rows, columns=[*keys, "tried", "close", "share", "decades", "chosen_lr"])
 
 
 def _of_values(search: "SearchEntry", tried: "TriedEntry", last: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from bench import __version__
 from bench.cli import (
     catalogue,
     citing,
+    claims,
     comparing,
     data,
     exporting,
@@ -37,7 +38,7 @@ COMMANDS = (
     *(planning.plan, suites.run, suites.status, suites.gc, suites.new),
     *(recipes.recipe, recipes.verify),
     *(profile.profile, results.tables, results.report, results.index, runs.show, runs.reproduce),
-    *(comparing.compare, power.power, citing.cite, exporting.export, scoring.score),
+    *(comparing.compare, power.power, claims.claims, citing.cite, exporting.export, scoring.score),
 )
 for command in COMMANDS:
     app.command()(command)

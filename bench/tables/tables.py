@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from bench.analysis.cells import Cell, Replicate, cells, metrics_of
+from bench.analysis.cells import CLEAN, Cell, Replicate, cells, metrics_of
+from bench.analysis.claims.tables import claim_tables, judge_claims
 from bench.analysis.contrasts import contrasts_table
 from bench.analysis.costs import cost_table
-from bench.analysis.ensembles import ensembles_table, keep_ensembles
+from bench.analysis.ensembles import Ensembles, ensembles_table, keep_ensembles
 from bench.analysis.external import external_table
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Predictions
@@ -152,23 +153,28 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
     suites = {name: named(suite, records.values(), names) for name, suite in store.suites().items()}
     own = {name: cells(suite, records) for name, suite in suites.items()}
     cost, predictions = cost_table(profiles), Predictions(store)
-    ensembles = ensembles_table(store, suites, own, records, predictions)
+    averages = Ensembles(store, predictions)
     training = Training(store)
     accuracy = [accuracy_table(records, own, training, names)]
     contrasts = [contrasts_table(suites, own, predictions, cost, training)]
     others = results_by_condition(store, suites.values())
+    by_condition = {CLEAN: own}
     for condition, results in others.items():
         changed = {name: cells(suite, results, condition) for name, suite in suites.items()}
+        by_condition[condition] = changed
         accuracy.append(accuracy_table(results, changed, training, names))
         contrasts.append(contrasts_table(suites, changed, predictions, cost, training))
+    measured = {"cost": cost, **measured_tables(profiles), "history": history_table(store, records)}
+    search = search_table(suites, store)
+    judged = judge_claims(by_condition, measured | {"search": search}, training, averages)
+    ensembles = ensembles_table(averages, suites, own, records)
     return {
         "accuracy": pd.concat(accuracy).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True),
         "baselines": baselines_table(store, names),
         "contrasts": pd.concat(contrasts, ignore_index=True),
-        "cost": cost,
-        **measured_tables(profiles),
-        "history": history_table(store, records),
-        **({"search": search} if len(search := search_table(suites, store)) else {}),
+        **measured,
+        **claim_tables(judged),
+        **({"search": search} if len(search) else {}),
         **({"robustness": robustness_table(suites, records, others)} if others else {}),
         **({"ensembles": ensembles} if len(ensembles) else {}),
         **({"brought": external_table(store, names)} if store.names("brought") else {}),

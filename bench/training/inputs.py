@@ -205,4 +205,5 @@ class Inputs:
         distill = self.trial.recipe.distill
         if distill is not None and distill.by == "token":
             train_both_heads(self.card, network)
+        find_condition(self.condition).change_network(network)
         return trained_form(network, self.card.memory_format)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from bench.data.conditions import find_condition
 from bench.errors import StoreError, WeightsError, warn
 from bench.files import read_json, write_bytes, write_json
 from bench.networks import make_model, resolve_weights
@@ -123,6 +124,7 @@ def read_model(inputs: Inputs, sha256: str | None) -> Model:
     if inputs.trial.recipe.frozen:
         return _read_frozen(inputs)
     network = read_network(files.weights, inputs.card, outputs=inputs.outputs, input_size=inputs.input_size)
+    find_condition(inputs.condition).change_network(network)
     return NetworkModel(trained_form(network.to(inputs.device), inputs.card.memory_format), inputs)
 
 

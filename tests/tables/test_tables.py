@@ -14,6 +14,7 @@ from bench.metrics.accuracy import at_chance
 from bench.store.run_store import RunStore
 from bench.tables.tables import ACCURACY, HISTORY, build_tables, write_tables
 
+CLAIMS = ("claims", "claim_numbers")
 MEASURED = ("speed", "memory", "scaling", "end_to_end", "loading")
 
 PROMISED = (
@@ -230,7 +231,7 @@ def test_files_hold_the_tables_to_the_last_digit(store):
     written = write_tables(store)
     assert {path.name for path in written} == {
         f"{name}.{kind}"
-        for name in ("accuracy", "baselines", "contrasts", "cost", "history", *MEASURED)
+        for name in ("accuracy", "baselines", "contrasts", "cost", "history", *CLAIMS, *MEASURED)
         for kind in ("csv", "parquet")
     }
     for name, frame in build_tables(store).items():

@@ -179,3 +179,21 @@ def test_images_are_changed_at_the_input_size(side):
         assert (shown == stored[:, 1:-1, 1:-1]).all()
     half_a_level = 0 if side == 18 else 0.5 / 127.5 + 1e-6
     torch.testing.assert_close(pipeline.evaluate(shown), pipeline.evaluate(stored), rtol=0, atol=half_a_level)
+
+
+def test_removed_position_embeddings(tiny, run, tmp_path):
+    ask(tiny, "no_position")
+    store, (vit, resnet) = run(tiny)
+    tensors, card = load_file(store.files(vit.record.id).weights), find_card("vit_digits")
+    network = timm.create_model(card.architecture, num_classes=10, **card.options, img_size=16).eval()
+    inputs = inputs_of(vit, store, tmp_path)
+    images = inputs.pipeline.evaluate(torch.from_numpy(np.array(inputs.decode("test"))))
+    for condition, factor in (("clean", 1), ("no_position", 0)):
+        network.load_state_dict(tensors | {"pos_embed": factor * tensors["pos_embed"]})
+        with torch.inference_mode():
+            logits = network(images)
+        assert (logits.argmax(1).numpy() == predicted(store, vit.record.id, condition)).mean() > 0.995
+    # A CNN has none to lose.
+    assert (
+        predicted(store, resnet.record.id, "clean") == predicted(store, resnet.record.id, "no_position")
+    ).all()

@@ -14,6 +14,7 @@ A condition that has levels is asked for with one, as in `gaussian_noise-3`, or 
   None where it does.
 - `input_size(level)`, where there is one, is the side in px at which networks are evaluated; such a condition
   needs no `apply`.
+- `change_network(network)`, where there is one, changes the trained network instead; no `apply` then either.
 
 `level` is None for a condition without levels. A change that alters results is another condition, with
 another name.
@@ -25,11 +26,15 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 
 from bench.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,12 @@ class Condition:
     def changes_images(self) -> bool:
         """Whether there is anything to be done to the images."""
         return hasattr(self._file, "apply")
+
+    def change_network(self, network: "nn.Module") -> None:
+        """Change a trained network as the condition asks, in place; most conditions change images alone."""
+        change = getattr(self._file, "change_network", None)
+        if change is not None:
+            change(network)
 
     def apply(self, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Images as they are under the condition.

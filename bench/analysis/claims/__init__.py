@@ -1,0 +1,1 @@
+"""Claims about ViTs and CNNs, judged by what was measured."""

@@ -1,0 +1,204 @@
+"""The contestants of stored suites, with the facts by which claims choose and pair them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bench.analysis.cells import CLEAN, Cell
+from bench.analysis.predictions import Predictions
+from bench.analysis.statistics import MIN_REPLICATES
+from bench.analysis.trained import Training, same_model
+from bench.spec.card import CARDS, list_cards, read_card
+from bench.spec.claim import Value
+
+if TYPE_CHECKING:
+    from bench.analysis.ensembles import Ensembles
+    from bench.spec.claim import Evidence
+    from bench.store.records.trials import Result
+
+Wanted = Mapping[str, Value | tuple[Value, ...]]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One cell of a suite that has been measured.
+
+    Attributes:
+        cell: under the clean condition; `others` by the name of the condition.
+        facts: those of `bench.spec.claim.FACTS`.
+        flops: of a forward pass; None where they were not counted.
+        untrained: why its networks do not count as trained; None where they do.
+    """
+
+    suite: str
+    cell: Cell
+    facts: "Mapping[str, Value]"
+    flops: float | None
+    untrained: str | None
+    others: Mapping[str, Cell] = field(default_factory=dict)
+
+    @property
+    def records(self) -> "tuple[Result, ...]":
+        """Its finished and diverged trials."""
+        return self.cell.records
+
+    @property
+    def group(self) -> tuple[str, str, int | None]:
+        """Contestants of one group were trained on the same images in the same suite."""
+        return self.suite, self.cell.comparison, self.cell.shots
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What claims are judged by.
+
+    Attributes:
+        contestants: of all suites.
+        tables: speed, memory, scaling, cost, search and history.
+    """
+
+    contestants: Sequence[Contestant]
+    tables: Mapping[str, pd.DataFrame]
+    predictions: Predictions
+    training: Training
+    ensembles: "Ensembles"
+
+    def pairs(self, evidence: "Evidence") -> "Iterator[tuple[Contestant, Contestant]]":
+        """All pairs that an evidence compares and that were trained; where it has no b, each contestant with
+        itself."""
+        for a, b in self.all_pairs(evidence):
+            if not (a.untrained or b.untrained) or same_model(a.records + b.records):
+                yield a, b
+
+    def all_pairs(self, evidence: "Evidence") -> "Iterator[tuple[Contestant, Contestant]]":
+        """Those that were not trained, too."""
+        for a in self.contestants:
+            if not (has(a.facts, evidence.a) and self.is_of_size(a, evidence)):
+                continue
+            if evidence.alone:
+                yield a, a
+                continue
+            for b in self.by_group[a.group]:
+                if b is not a and has(b.facts, evidence.b) and alike(a, b, evidence):
+                    yield a, b
+
+    def is_of_size(self, one: Contestant, evidence: "Evidence") -> bool:
+        """Whether the subset of a contestant counts."""
+        low, high = evidence.images_per_class
+        size, largest = one.cell.images_per_class, self._largest[one.suite, one.cell.comparison]
+        return low <= size <= high and (evidence.sizes == "all" or size == largest)
+
+    @cached_property
+    def _largest(self) -> dict[tuple[str, str], float]:
+        """By suite and comparison, the most images per class of which there are enough replicates."""
+        largest: dict[tuple[str, str], float] = {}
+        for one in self.contestants:
+            key, size = (one.suite, one.cell.comparison), one.cell.images_per_class
+            enough = len(one.records) >= MIN_REPLICATES
+            largest[key] = max(largest.get(key, 0.0), size if enough else 0.0)
+        return largest
+
+    @cached_property
+    def by_group(self) -> "dict[tuple[str, str, int | None], list[Contestant]]":
+        """Contestants by their group."""
+        groups: dict[tuple[str, str, int | None], list[Contestant]] = {}
+        for one in self.contestants:
+            groups.setdefault(one.group, []).append(one)
+        return groups
+
+    @cached_property
+    def histories(self) -> dict[str, pd.Series]:
+        """By run, NLL on val (nats) each time it was looked at."""
+        looks = self.tables["history"].dropna(subset=["val_nll"])
+        return {str(run): own["val_nll"] for run, own in looks.groupby("run")}
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """By model, whether it is a transformer or a CNN: as trials say, else its card."""
+        carded = {name: read_card(name).kind for name in list_cards(CARDS)}
+        return carded | {one.cell.model: str(one.facts["kind"]) for one in self.contestants}
+
+
+def has(facts: "Mapping[str, Value]", wanted: Wanted) -> bool:
+    """Whether each fact is one of the values that are wanted of it."""
+    return all(
+        facts.get(name) in (values if isinstance(values, tuple) else (values,))
+        for name, values in wanted.items()
+    )
+
+
+def alike(a: Contestant, b: Contestant, evidence: "Evidence") -> bool:
+    """Whether two contestants agree in what an evidence holds equal."""
+    if any(a.facts.get(name) != b.facts.get(name) for name in evidence.alike):
+        return False
+    return evidence.flops is None or equal_flops(a.flops, b.flops, evidence.flops)
+
+
+def equal_flops(a: float | None, b: float | None, factor: float) -> bool:
+    """Whether both are known, and neither is more than `factor` times the other."""
+    return bool(a and b) and max(a / b, b / a) <= factor  # type: ignore[operator]
+
+
+def gather(
+    cells: Mapping[str, Mapping[str, Sequence[Cell]]], cost: pd.DataFrame, training: Training
+) -> list[Contestant]:
+    """The contestants that were measured, each once: what two suites share is taken from the first.
+
+    Args:
+        cells: by condition, the clean one first, and suite.
+        cost: the cost table.
+    """
+    keys = zip(cost["model"], cost["classes"], cost["input_size"], strict=True)
+    flops = dict(zip(keys, cost["flops"].astype(float), strict=True))
+    others: dict[tuple[Any, ...], dict[str, Cell]] = {}
+    for condition, suites in cells.items():
+        for suite, own in suites.items():
+            for cell in own:
+                if condition != CLEAN and cell.records:
+                    key = suite, cell.comparison, cell.shots, cell.contestant
+                    others.setdefault(key, {})[condition] = cell
+    contestants = []
+    for suite, own in cells[CLEAN].items():
+        for cell in own:
+            if not cell.records:
+                continue
+            first = cell.records[0]
+            contestants.append(
+                Contestant(
+                    suite,
+                    cell,
+                    facts_of(first),
+                    flops.get((cell.model, first.data.classes, cell.input_size)),
+                    training.reason(cell.records),
+                    others.get((suite, cell.comparison, cell.shots, cell.contestant), {}),
+                )
+            )
+    return contestants
+
+
+def facts_of(record: "Result") -> "dict[str, Value]":
+    """The facts of a trial's contestant: of its card, its weights and its recipe."""
+    one, model = record.identity, record.model
+    recipe, options = one.recipe, one.model.get("options") or {}
+    augment = recipe.get("augment") or {}
+    pretraining = model.pretraining
+    if recipe.get("budget") is None:
+        regime = "frozen features"
+    else:
+        regime = "from scratch" if pretraining == "none" else "fine-tuned"
+    facts: dict[str, Value] = {
+        "kind": model.kind or "unknown",
+        "family": model.family,
+        "model": model.name,
+        "regime": regime,
+        "pretraining": pretraining,
+        "augmentation": "strong" if augment.get("randaugment") else "light",
+        "distilled": bool(recipe.get("distill")),
+        "budget": str(recipe.get("budget") or record.recipe),
+        "position": options.get("pos_embed", "learn") if model.kind == "transformer" else "none",
+    }
+    named = {"depth": "depth", "num_heads": "heads", "embed_dim": "width"}
+    return facts | {fact: options[option] for option, fact in named.items() if option in options}

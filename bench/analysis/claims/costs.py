@@ -1,0 +1,215 @@
+"""What models cost beside each other: in one setting, at one accuracy, and with the number of tokens."""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from bench.analysis.claims.contestants import Contestant, Measured, equal_flops, has
+from bench.analysis.claims.estimate import Estimate, of_pair
+from bench.analysis.claims.uncertain import (
+    ALPHA,
+    Uncertain,
+    difference,
+    exact,
+    line,
+    of_t,
+    of_values,
+    unsure,
+)
+
+if TYPE_CHECKING:
+    from bench.spec.claim import Cost, EqualAccuracy, Exponent
+
+SETTING = ["mode", "device", "machine", "precision", "compiled", "batch_size", "threads", "torch"]
+FEWEST_SIZES = 3
+FEWEST_TOKENS = 3
+
+
+def cost(evidence: "Cost", measured: Measured) -> Iterator[Estimate]:
+    """See `bench.spec.claim.Cost`: one estimate a pair of models and setting."""
+    flops = _flops(measured)
+    rows = _rows(measured, evidence.of, evidence.mode)
+    keys = [*SETTING, "input_size", "classes"]
+    for key, own in rows.groupby(keys, dropna=False, sort=False):
+        setting = dict(zip(keys, key, strict=True))
+        for a, b in product(own.to_dict("records"), repeat=2):
+            first, second = (_facts(measured, row) for row in (a, b))
+            if not (has(first, evidence.a) and has(second, evidence.b)):
+                continue
+            both = [flops.get((row["model"], row["classes"], row["input_size"])) for row in (a, b)]
+            if evidence.flops is not None and not equal_flops(both[0], both[1], evidence.flops):
+                continue
+            titles = f"{a['title']} against {b['title']}"
+            yield Estimate(
+                evidence,
+                _ratio(evidence.of, a, b),
+                "ratio",
+                {"evidence": evidence.name, "setting": _named(setting), "models": titles},
+                (a["model"], b["model"]),
+                titles,
+                (a["profile"], b["profile"]),
+                both[0] / both[1] if both[0] and both[1] else None,
+            )
+
+
+def equal_accuracy(evidence: "EqualAccuracy", measured: Measured) -> Iterator[Estimate]:
+    """See `bench.spec.claim.EqualAccuracy`: one estimate a subset and setting; by Student's t over the
+    replicates, as if costs were known exactly."""
+    groups: dict[tuple[Any, ...], list[list[Contestant]]] = {}
+    for one in measured.contestants:
+        if one.untrained or not measured.is_of_size(one, evidence):
+            continue
+        key = (*one.group, *(one.facts.get(name) for name in evidence.alike))
+        sides = groups.setdefault(key, [[], []])
+        for side, wanted in zip(sides, (evidence.a, evidence.b), strict=True):
+            if has(one.facts, wanted):
+                side.append(one)
+    for first, second in groups.values():
+        if min(len(first), len(second)) < FEWEST_SIZES:
+            continue
+        for setting, costs in _costs(evidence, measured, first + second):
+            values, runs = _at_equal_accuracy(first, second, costs)
+            if values:
+                titles = " and ".join(_range(side) for side in (first, second))
+                yield of_pair(
+                    evidence, of_values(values), "ratio", first[0], second[0], runs,
+                    {"setting": setting, "models": titles},
+                )  # fmt: skip
+
+
+def exponent(evidence: "Exponent", measured: Measured) -> Iterator[Estimate]:
+    """See `bench.spec.claim.Exponent`: one estimate a model and setting."""
+    rows = measured.tables["scaling"]
+    rows = rows[(rows["mode"] == evidence.mode) & rows["as_trained"].fillna(True).astype(bool)]
+    rows = rows[rows["tokens"].between(*evidence.tokens)]
+    cost = 1 / rows["images_per_s"] if evidence.of == "time" else _memory(rows)
+    rows = rows.assign(cost=cost).dropna(subset=["cost"])
+    for (model, *key), own in rows.groupby(["model", *SETTING], dropna=False, sort=False):
+        if own["tokens"].nunique() < FEWEST_TOKENS or not has(_facts(measured, own.iloc[0]), evidence.a):
+            continue
+        slope, _, error = line(np.log(own["tokens"].astype(float)), np.log(own["cost"].astype(float)))
+        title = own["title"].iloc[0]
+        sizes = f"{own['tokens'].min()} to {own['tokens'].max()} tokens"
+        setting = f"{_named(dict(zip(SETTING, key, strict=True)))}, {sizes}"
+        yield Estimate(
+            evidence,
+            of_t(slope, error, len(own) - 2),
+            "exponent",
+            {"evidence": evidence.name, "setting": setting, "models": title},
+            (str(model), ""),
+            title,
+            tuple(own["profile"]),
+        )
+
+
+def _rows(measured: Measured, of: str, mode: str) -> pd.DataFrame:
+    """The rows of a mode that were measured as trained on an idle machine, with a column `value`."""
+    table = measured.tables["memory" if of == "memory" else "speed"]
+    table = table[(table["mode"] == mode) & (table["outcome"] == "measured")]
+    table = table[table["as_trained"].fillna(False).astype(bool)]
+    if "busy" in table:
+        table = table[~table["busy"].fillna(False).astype(bool)]
+    value = {
+        "time": lambda: 1 / table["images_per_s"],
+        "energy": lambda: table["energy_j_per_image"],
+        "memory": lambda: _memory(table),
+    }[of]()
+    return table.assign(value=value).dropna(subset=["value"])
+
+
+def _memory(table: pd.DataFrame) -> pd.Series:
+    """Peak memory in MiB: allocated on a GPU, resident on a CPU."""
+    return table["peak_allocated_mib"].fillna(table["peak_rss_mib"])
+
+
+def _ratio(of: str, a: dict[str, Any], b: dict[str, Any]) -> Uncertain:
+    """The logarithm of the ratio of two rows; with an interval where several processes were timed. What a
+    GPU's allocator counts is exact; what one process takes of a computer's memory is not."""
+    log_ratio = float(np.log(a["value"] / b["value"]))
+    if of == "memory" and not pd.isna([row["peak_allocated_mib"] for row in (a, b)]).any():
+        return exact(log_ratio)
+    ends = [row.get(f"images_per_s_{end}") for row in (a, b) for end in ("low", "high")]
+    if of != "time" or pd.isna(ends).any():
+        return unsure(log_ratio)
+    parts = []
+    for row in (a, b):
+        freedom = row["processes"] - 1
+        low, high = row["images_per_s_low"], row["images_per_s_high"]
+        error = (high - low) / (high + low) / float(stdtrit(freedom, 1 - ALPHA / 2))
+        parts.append((float(np.log(row["value"])), error, float(freedom)))
+    return difference(parts[0], parts[1])
+
+
+def _costs(
+    evidence: "EqualAccuracy", measured: Measured, every: list[Contestant]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """By setting, the cost of every contestant's model, where all are known."""
+    models = {one.cell.model for one in every}
+    if evidence.of == "flops":
+        flops = {one.cell.model: one.flops for one in every if one.flops}
+        if flops.keys() == models:
+            yield "FLOPs", flops
+        return
+    rows = _rows(measured, evidence.of, evidence.mode)
+    rows = rows[rows["input_size"] == every[0].cell.input_size]
+    keys = [*SETTING, "classes"]
+    for key, own in rows.groupby(keys, dropna=False, sort=False):
+        costs = dict(zip(own["model"], own["value"].astype(float), strict=True))
+        if models <= costs.keys():
+            yield _named(dict(zip(keys, key, strict=True))), costs
+
+
+def _at_equal_accuracy(
+    first: list[Contestant], second: list[Contestant], costs: dict[str, float]
+) -> tuple[list[float], tuple[str, ...]]:
+    """By replicate, the logarithm of the ratio of costs at the middle of the accuracies that both sides
+    reach; nothing where they reach none, or where more cost does not give more accuracy."""
+    every = first + second
+    by_seeds = [{one.seeds: one.record for one in c.cell.replicates if one.record} for c in every]
+    common = [seeds for seeds in by_seeds[0] if all(seeds in own for own in by_seeds)]
+    if not common:
+        return [], ()
+    top1 = np.array([[own[seeds].top1 for own in by_seeds] for seeds in common])
+    logs = np.log([costs[one.cell.model] for one in every])
+    sides = slice(None, len(first)), slice(len(first), None)
+    low = max(top1.mean(0)[side].min() for side in sides)
+    high = min(top1.mean(0)[side].max() for side in sides)
+    if low > high:
+        return [], ()
+    values = []
+    for row in top1:
+        lines = [line(logs[side], row[side]) for side in sides]
+        if min(slope for slope, _, _ in lines) <= 0:
+            return [], ()
+        a, b = (((low + high) / 2 - intercept) / slope for slope, intercept, _ in lines)
+        values.append(float(a - b))
+    return values, tuple(own[seeds].id for own in by_seeds for seeds in common)
+
+
+def _range(side: Iterable[Contestant]) -> str:
+    return ", ".join(one.cell.title for one in side)
+
+
+def _facts(measured: Measured, row: Any) -> dict[str, Any]:
+    """What is known of a measured model."""
+    model = row["model"]
+    return {"kind": measured.kinds.get(model), "family": row["family"], "model": model}
+
+
+def _flops(measured: Measured) -> dict[tuple[Any, ...], float]:
+    table = measured.tables["cost"]
+    keys = zip(table["model"], table["classes"], table["input_size"], strict=True)
+    return dict(zip(keys, table["flops"].astype(float), strict=True))
+
+
+def _named(setting: dict[str, Any]) -> str:
+    """Such as "infer, batch 8, 224 px, fp32, cpu"."""
+    size = f"{setting['input_size']} px, " if "input_size" in setting else ""
+    return (
+        f"{setting['mode']}, batch {setting['batch_size']}, {size}{setting['precision']}, "
+        f"{setting['machine']}"
+    )

@@ -1,0 +1,191 @@
+"""The tables of claims: one row a claim, and one row a number that bears on one."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.cells import Cell
+from bench.analysis.claims.averages import ensembles
+from bench.analysis.claims.contestants import Measured, gather
+from bench.analysis.claims.costs import cost, equal_accuracy, exponent
+from bench.analysis.claims.estimate import Estimate
+from bench.analysis.claims.scores import scores
+from bench.analysis.claims.training import failures, learning_rates, spread
+from bench.analysis.claims.verdict import Judged, judge, threshold
+from bench.analysis.ensembles import Ensembles
+from bench.analysis.trained import Training
+from bench.frames import frame
+from bench.spec.claim import Claim, load_claims
+
+KINDS: dict[str, Callable[[Any, Measured], Iterator[Estimate]]] = {
+    "scores": scores,
+    "ensembles": ensembles,
+    "spread": spread,
+    "failures": failures,
+    "learning_rates": learning_rates,
+    "cost": cost,
+    "equal_accuracy": equal_accuracy,
+    "exponent": exponent,
+}
+
+CLAIMS = {
+    "claim": "str",
+    "number": "Int64",
+    "sentence": "str",
+    "verdict": "str",
+    "depends_on": "str",
+    "holds": "Int64",
+    "fails": "Int64",
+    "undecided": "Int64",
+    "of": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "unit": "str",
+    "than": "float64",
+    "expect": "str",
+    "limits": "str",
+    "models": "Int64",
+    "runs": "str",
+    "section": "str",
+}
+"""Columns of the claims table. `verdict` is supported, contradicted, depends, undecided or not measured;
+`holds`, `fails` and `undecided` count the numbers that bear on the claim (`claim_numbers`), by p-values
+that allow for all claims (`bench.analysis.claims.verdict`). `estimate` with its plain 95 % interval is the
+first of these numbers in the order of the claim's file, which `of` names, in `unit`: points are hundredths.
+`limits` are what a reader must know, `models` how many networks are behind the verdict."""
+
+CLAIM_NUMBERS = {
+    "claim": "str",
+    "evidence": "str",
+    "regime": "str",
+    "pretraining": "str",
+    "dataset": "str",
+    "images_per_class": "str",
+    "setting": "str",
+    "models": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "unit": "str",
+    "expect": "str",
+    "than": "float64",
+    "says": "str",
+    "flops_ratio": "float64",
+    "runs": "str",
+}
+"""Columns of the claim_numbers table: one row a number. The claim says that it is more or less (`expect`)
+than `than`; `says` is whether the claim holds there, fails or is undecided."""
+
+
+def claim_tables(judged: Sequence[Judged]) -> dict[str, pd.DataFrame]:
+    """Both tables of `judge_claims`."""
+    return {
+        "claims": frame([_known(claim_row(one)) for one in judged], CLAIMS),
+        "claim_numbers": frame([_known(row) for one in judged for row in _number_rows(one)], CLAIM_NUMBERS),
+    }
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without its empty texts."""
+    return {name: value for name, value in row.items() if value != ""}
+
+
+def judge_claims(
+    cells: Mapping[str, Mapping[str, Sequence[Cell]]],
+    tables: Mapping[str, pd.DataFrame],
+    training: Training,
+    averages: Ensembles,
+) -> list[Judged]:
+    """All claims by what was measured; without anything, all are there and not measured.
+
+    Args:
+        cells: by condition, the clean one first, and suite.
+        tables: cost, speed, memory, scaling, search and history.
+        averages: of two networks, with the predictions of the store.
+    """
+    contestants = gather(cells, tables["cost"], training)
+    measured = Measured(contestants, tables, averages.predictions, training, averages)
+    claims = load_claims()
+    return judge({claim.name: estimates_of(claim, measured) for claim in claims}, claims)
+
+
+def estimates_of(claim: Claim, measured: Measured) -> list[Estimate]:
+    """Every number that bears on a claim, in the order of its evidence; what suites share counts once."""
+    kept: dict[tuple[Any, ...], Estimate] = {}
+    for evidence in claim.evidence:
+        for one in KINDS[evidence.kind](evidence, measured):
+            where = one.runs or tuple(one.case.values())
+            kept.setdefault((evidence.name, one.case.get("setting"), where), one)
+    return list(kept.values())
+
+
+def claim_row(judged: Judged) -> dict[str, Any]:
+    """The row of a claim."""
+    claim, estimates = judged.claim, judged.estimates
+    row = {name: getattr(claim, name, None) for name in ("number", "sentence", "section")} | {
+        "claim": claim.name,
+        "verdict": judged.verdict,
+        "depends_on": ", ".join(judged.depends_on),
+        **{said: judged.says.count(said) for said in ("holds", "fails", "undecided")},
+        "limits": "; ".join(limits_of(judged)),
+        "models": len({model for one in estimates for model in one.models if model}),
+        "runs": " ".join(dict.fromkeys(run for one in estimates for run in one.runs)),
+    }
+    if estimates:
+        case = estimates[0].case
+        of = [case[key] for key in ("evidence", "models", "dataset", "images per class") if case.get(key)]
+        row |= _number(estimates[0]) | {"of": ", ".join(of)}
+    return row
+
+
+def limits_of(judged: Judged) -> list[str]:
+    """What a reader of a verdict must know: on how few models and data sets it rests, what is missing."""
+    estimates = judged.estimates
+    limits = []
+    if judged.one_pair:
+        limits.append(f"of {judged.that('holds', 'fails')[0].titles} alone, not of their kinds"
+                      if len({one.titles for one in judged.that("holds", "fails")}) == 1
+                      else "one model stands for a whole kind")  # fmt: skip
+    for key, noun in (("dataset", "data set"), ("regime", "regime")):
+        values = list(dict.fromkeys(one.case[key] for one in estimates if one.case.get(key)))
+        if len(values) == 1:
+            limits.append(f"one {noun}: {values[0]}")
+    ratios = [max(r, 1 / r) for one in estimates if (r := one.flops_ratio)]
+    if ratios and max(ratios) > 1.25 and judged.claim.families:
+        limits.append(f"FLOPs differ by up to {max(ratios):.1f} times")
+    asked = [evidence.name for evidence in judged.claim.evidence]
+    lacking = [name for name in asked if name not in {one.evidence.name for one in estimates}]
+    if estimates and lacking:
+        limits.append(f"not measured: {', '.join(lacking)}")
+    if judged.claim.missing:
+        limits.append(f"not measured: {judged.claim.missing}")
+    return limits
+
+
+def _number_rows(judged: Judged) -> Iterator[dict[str, Any]]:
+    for one, says in zip(judged.estimates, judged.says, strict=True):
+        case = {key.replace(" ", "_"): value for key, value in one.case.items()}
+        yield (
+            case
+            | _number(one)
+            | {
+                "claim": judged.claim.name,
+                "says": says,
+                "flops_ratio": one.flops_ratio,
+                "runs": " ".join(one.runs),
+            }
+        )
+
+
+def _number(one: Estimate) -> dict[str, Any]:
+    number = one.number
+    return {
+        "estimate": one.shown(number.value),
+        "low": one.shown(number.low),
+        "high": one.shown(number.high),
+        "unit": one.unit,
+        "expect": one.evidence.expect,
+        "than": one.shown(threshold(one)),
+    }

@@ -1,0 +1,71 @@
+"""How hard contestants are to train: spread between seeds, failures, and learning rates that work."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.analysis.claims.contestants import Contestant, Measured
+from bench.analysis.claims.estimate import Estimate, compared, of_pair
+from bench.analysis.claims.uncertain import of_shares, of_spreads, of_values
+from bench.analysis.search import sensitivity
+
+if TYPE_CHECKING:
+    from bench.spec.claim import Evidence, Failures, LearningRates, Spread
+
+Contest = tuple[str, str, str, str]
+"""Suite, comparison, and the keys of a and b."""
+
+
+def spread(evidence: "Spread", measured: Measured) -> Iterator[Estimate]:
+    """See `bench.spec.claim.Spread`: one estimate a pair."""
+    for a, b in measured.pairs(evidence):
+        top1 = [[r.top1 for r in one.records if r.outcome == "finished"] for one in (a, b)]
+        number = of_spreads(*map(np.array, top1))
+        if np.isfinite(number.value):
+            yield of_pair(evidence, number, "ratio", a, b, a.cell.runs + b.cell.runs)
+
+
+def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
+    """See `bench.spec.claim.Failures`: one estimate two contestants of a comparison, over all its subsets."""
+    for pairs in _by_contest(evidence, measured).values():
+        counts: list[int] = []
+        for side in zip(*pairs, strict=True):
+            every = [record for one in side for record in one.records]
+            failed = sum(
+                record.outcome == "diverged" or measured.training.reason([record]) is not None
+                for record in every
+            )
+            counts += [failed, len(every)]
+        runs = tuple(run for pair in pairs for one in pair for run in one.cell.runs)
+        yield of_pair(evidence, of_shares(*counts), "points", *pairs[0], runs, _sizes(pairs))
+
+
+def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Estimate]:
+    """See `bench.spec.claim.LearningRates`: one estimate two contestants of a comparison, over the subsets on
+    which both were searched."""
+    decades: dict[tuple[str, ...], dict[str, float]] = {}
+    for row in sensitivity(measured.tables["search"]).to_dict("records"):
+        key = row["suite"], row["comparison"], row["contestant"]
+        decades.setdefault(key, {})[str(row["shots"])] = row["decades"]
+    for (suite, comparison, *keys), pairs in _by_contest(evidence, measured).items():
+        first, second = (decades.get((suite, comparison, key), {}) for key in keys)
+        values = [first[shots] - second[shots] for shots in first if shots in second]
+        if values:
+            yield of_pair(evidence, of_values(values), "decades", *pairs[0], (), _sizes(pairs))
+
+
+def _by_contest(
+    evidence: "Evidence", measured: Measured
+) -> dict[Contest, list[tuple[Contestant, Contestant]]]:
+    """The pairs on all subsets of a comparison, those that were not trained among them."""
+    contests: dict[Contest, list[tuple[Contestant, Contestant]]] = {}
+    for a, b in measured.all_pairs(evidence):
+        key = a.suite, a.cell.comparison, a.cell.contestant, b.cell.contestant
+        contests.setdefault(key, []).append((a, b))
+    return contests
+
+
+def _sizes(pairs: list[tuple[Contestant, Contestant]]) -> dict[str, str]:
+    sizes = dict.fromkeys(f"{a.cell.images_per_class:.4g}" for a, _ in pairs)
+    return {"images per class": ", ".join(sizes), "models": compared(*pairs[0])}

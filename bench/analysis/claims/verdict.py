@@ -1,0 +1,137 @@
+"""From estimates to what may be said of a claim.
+
+Every estimate is held against the number that its evidence names beforehand. It *holds* or *fails* only by
+p-values that allow for all claims at once: each claim is given an equal share of alpha, its estimates an
+equal part of that, and Holm's procedure takes them together. A claim of which nothing was measured keeps its
+share.
+
+*Supported*: every evidence that was measured holds somewhere, and none fails. *Contradicted*: some fail, and
+none holds. *Depends*: both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.analysis.claims.estimate import Estimate
+from bench.analysis.claims.uncertain import ALPHA
+from bench.spec.claim import Claim
+
+Says = Literal["holds", "fails", "undecided"]
+Verdict = Literal["supported", "contradicted", "depends", "undecided", "not measured"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with all that bears on it.
+
+    Attributes:
+        says: of each estimate, whether the claim holds there.
+        p_holds, p_fails: of each estimate, adjusted, of the claim not holding and of its not failing.
+        depends_on: of a verdict "depends", the keys that tell where it holds from where it fails, if they do.
+    """
+
+    claim: Claim
+    estimates: tuple[Estimate, ...]
+    says: tuple[Says, ...]
+    verdict: Verdict
+    depends_on: tuple[str, ...] = ()
+
+    def that(self, *says: Says) -> list[Estimate]:
+        """The estimates of which some of this is said."""
+        return [one for one, said in zip(self.estimates, self.says, strict=True) if said in says]
+
+    @property
+    def one_pair(self) -> bool:
+        """Whether it speaks of families and is decided by a single model on one side of its estimates."""
+        decided = self.that("holds", "fails")
+        sides = [{one.models[side] for one in decided} - {""} for side in (0, 1)]
+        return self.claim.families and any(len(side) == 1 for side in sides)
+
+
+def judge(estimates: Mapping[str, Sequence[Estimate]], claims: Sequence[Claim]) -> list[Judged]:
+    """Every claim with its verdict.
+
+    Args:
+        estimates: by the name of the claim.
+        claims: all of them, in the order wanted.
+    """
+    every = [(claim, one) for claim in claims for one in estimates.get(claim.name, ())]
+    weights = [1 / len(claims) / len(estimates[claim.name]) for claim, _ in every]
+    different = weighted_holm([one.number.p(threshold(one)) for _, one in every], weights)
+    within = weighted_holm([_p_within(one) for _, one in every], weights)
+    says = {
+        id(one): _says(one, float(p), float(equal))
+        for (_, one), p, equal in zip(every, different, within, strict=True)
+    }
+    judged = []
+    for claim in claims:
+        own = tuple(estimates.get(claim.name, ()))
+        said = tuple(says[id(one)] for one in own)
+        judged.append(Judged(claim, own, said, *_verdict(claim, own, said)))
+    return judged
+
+
+def threshold(one: Estimate) -> float:
+    """The number of its evidence that separates holding from failing, as the estimate has it."""
+    than = one.evidence.than
+    return float(np.log(than)) if one.unit == "ratio" else than
+
+
+def weighted_holm(p: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+    """Holm's adjusted p-values with weights (S. Holm, 1979, Scand. J. Statist. 6, 65-70), which add up to at
+    most 1; what is missing to 1 belongs to tests that were not made and never reject."""
+    p, weights = np.asarray(p, float), np.asarray(weights, float)
+    order = np.argsort(p / weights, kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(weights[order])[:-1]])
+    steps = p[order] / weights[order] * (1.0 - before)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(p) else steps
+    return adjusted
+
+
+def _p_within(one: Estimate) -> float:
+    margin = one.evidence.margin
+    return 1.0 if margin is None else one.number.p_within(threshold(one), margin)
+
+
+def _says(one: Estimate, different: float, within: float) -> Says:
+    if different <= ALPHA:
+        more = one.number.value > threshold(one)
+        return "holds" if more == (one.evidence.expect == "more") else "fails"
+    return "fails" if within <= ALPHA else "undecided"
+
+
+def _verdict(
+    claim: Claim, estimates: Sequence[Estimate], says: Sequence[Says]
+) -> tuple[Verdict, tuple[str, ...]]:
+    decided = [(one, said) for one, said in zip(estimates, says, strict=True) if said != "undecided"]
+    said = {said for _, said in decided}
+    if not estimates:
+        return "not measured", ()
+    if not decided:
+        return "undecided", ()
+    if said == {"holds", "fails"}:
+        return "depends", _separating(claim, decided)
+    if said == {"fails"}:
+        return "contradicted", ()
+    # All that it says must hold; what was not measured is among its limits.
+    lacking = {one.evidence.name for one in estimates} - {one.evidence.name for one, _ in decided}
+    return ("undecided" if lacking else "supported"), ()
+
+
+def _separating(claim: Claim, decided: Sequence[tuple[Estimate, Says]]) -> tuple[str, ...]:
+    """The fewest keys, the first of the claim's order first, whose values tell what holds from what fails;
+    none where more than two would be needed."""
+    for number in (1, 2):
+        for keys in combinations(claim.depends, number):
+            found: dict[tuple[str, ...], set[Says]] = {}
+            for one, said in decided:
+                found.setdefault(tuple(one.case.get(key, "") for key in keys), set()).add(said)
+            if all(len(says) == 1 for says in found.values()):
+                return keys
+    return ()

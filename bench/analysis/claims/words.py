@@ -1,0 +1,65 @@
+"""Verdicts and numbers of claims in words, the same on the page, in tables and on the command line."""
+
+from bench.analysis.claims.estimate import Estimate
+from bench.analysis.claims.verdict import Judged
+
+NOUNS = {
+    "evidence": "what is measured",
+    "regime": "how it is trained",
+    "pretraining": "the pretraining data",
+    "dataset": "the data set",
+    "images per class": "the number of images per class",
+    "setting": "the setting",
+    "models": "the models",
+}
+MOST = 4
+"""Values that are named."""
+
+
+def verdict_text(judged: Judged) -> str:
+    """Such as "depends on the data set: holds for flowers102, not for cifar100"."""
+    if judged.verdict == "depends":
+        if not judged.depends_on:
+            return "depends: holds in some places and fails in others"
+        holds, fails = _values(judged, judged.that("holds")), _values(judged, judged.that("fails"))
+        on = " and ".join(NOUNS[key] for key in judged.depends_on)
+        return f"depends on {on}: holds for {holds}; not for {fails}"
+    if judged.verdict == "undecided" and (holding := judged.that("holds")):
+        kept = dict.fromkeys(one.evidence.name for one in holding)
+        open_ = dict.fromkeys(one.evidence.name for one in judged.estimates if one.evidence.name not in kept)
+        return f"undecided: holds for {'; '.join(kept)}; not decided for {'; '.join(open_)}"
+    return f"{judged.verdict}, for one pair of models" if judged.one_pair else judged.verdict
+
+
+def count_text(judged: Judged) -> str:
+    """Such as "holds in 3 of 5 numbers, 2 undecided"."""
+    holds, fails, undecided = (judged.says.count(says) for says in ("holds", "fails", "undecided"))
+    if not judged.estimates:
+        return ""
+    parts = [f"holds in {holds}"] if holds or not fails else []
+    parts += [f"fails in {fails}"] if fails else []
+    parts += [f"{undecided} undecided"] if undecided else []
+    return f"{', '.join(parts)} of {len(judged.estimates)}"
+
+
+def number_text(one: Estimate) -> str:
+    """Such as "-9.6 points (-10.6 to -8.6)"."""
+    value, low, high = (one.shown(part) for part in (one.number.value, one.number.low, one.number.high))
+    unit = {"ratio": " times", "exponent": ""}.get(one.unit, f" {one.unit}")
+    text = f"{_digits(one, value)}{unit}"
+    return text if low is None else f"{text} ({_digits(one, low)} to {_digits(one, high)})"
+
+
+def _digits(one: Estimate, value: float | None) -> str:
+    assert value is not None
+    sign = "+" if one.unit in ("points", "nats", "decades") else ""
+    return f"{value:{sign}.{1 if one.unit == 'points' else 2}f}"
+
+
+def _values(judged: Judged, estimates: list[Estimate]) -> str:
+    """What the keys are where it holds, or where it fails."""
+    found = dict.fromkeys(
+        ", ".join(one.case.get(key, "") or "other" for key in judged.depends_on) for one in estimates
+    )
+    named = list(found)[:MOST]
+    return "; ".join(named) + (f" and {len(found) - MOST} more" if len(found) > MOST else "")

@@ -1,0 +1,100 @@
+"""vcbench claims: what is said of ViTs and CNNs, held against what was measured."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.common import (
+    DEFAULT_RESULTS,
+    Json,
+    Results,
+    existing_store,
+    print_columns,
+    print_json,
+    stored_suite,
+)
+from bench.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from bench.analysis.claims.verdict import Judged
+
+
+def claims(
+    suite: Annotated[
+        str | None,
+        typer.Argument(metavar="[SUITE]", help="Only this suite's runs [default: all of the store]."),
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    claim: Annotated[
+        str | None, typer.Option("--claim", metavar="NAME", help="All numbers behind one claim.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which common claims about ViTs and CNNs the stored runs support.
+
+    Each claim has a rule that was fixed before its numbers: supported, contradicted, depends on something,
+    undecided or not measured. The number shown is the first that bears on it, with its plain 95 % interval;
+    verdicts allow for all claims together (Holm, 5 %).
+
+    Example: vcbench claims --results results/published
+    """
+    from bench.analysis.claims.tables import claim_tables
+    from bench.store.run_store import RunStore
+    from bench.tables.claims import claims_of
+
+    store = RunStore(existing_store(results))
+    judged = claims_of(store, None if suite is None else [stored_suite(store, suite)])
+    if claim is not None:
+        known = [one.claim.name for one in judged]
+        if claim not in known:
+            raise InputError(f"--claim {claim}: no such claim{did_you_mean(claim, known)}")
+        judged = [one for one in judged if one.claim.name == claim]
+    if as_json:
+        tables = claim_tables(judged)
+        print_json({name: json.loads(table.to_json(orient="records")) for name, table in tables.items()})
+    elif claim is not None:
+        _print_numbers(judged[0])
+    else:
+        _print_claims(judged)
+
+
+def _print_claims(judged: "list[Judged]") -> None:
+    from bench.analysis.claims.words import count_text, number_text, verdict_text
+
+    for one in judged:
+        print(f"{one.claim.number:2}  {one.claim.sentence}")
+        print(f"    {verdict_text(one)}" + (f" ({count_text(one)})" if one.estimates else ""))
+        if one.estimates:
+            first = one.estimates[0]
+            runs = {run for estimate in one.estimates for run in estimate.runs}
+            print(f"    {first.evidence.name}: {number_text(first)}, {first.titles}; {len(runs)} runs in all")
+    print("\nThe numbers behind one of them: vcbench claims --claim NAME, with one of")
+    print(", ".join(one.claim.name for one in judged))
+
+
+def _print_numbers(judged: "Judged") -> None:
+    from bench.analysis.claims.tables import limits_of
+    from bench.analysis.claims.words import number_text, verdict_text
+
+    claim = judged.claim
+    print(f"{claim.sentence}\n{verdict_text(judged)}\n")
+    print(f"Measured: {claim.estimand}\nControl: {claim.control}")
+    for limit in limits_of(judged):
+        print(f"Limit: {limit}")
+    rows = [
+        (
+            one.evidence.name,
+            one.case.get("dataset", "-"),
+            one.case.get("images per class", "-"),
+            one.case.get("setting", "-"),
+            one.titles,
+            number_text(one),
+            said,
+        )
+        for one, said in zip(judged.estimates, judged.says, strict=True)
+    ]
+    if rows:
+        print()
+        header = ("MEASURED", "DATA SET", "PER CLASS", "SETTING", "MODELS", "NUMBER", "CLAIM")
+        print_columns(rows, header)

@@ -1,0 +1,133 @@
+"""Verdicts on claims: planted measurements decide every one of them, each way."""
+
+import pytest
+from plant_claims import World
+
+from bench.analysis.claims.tables import claim_tables, estimates_of
+from bench.analysis.claims.verdict import judge
+from bench.errors import InputError
+from bench.spec.claim import FOLDER, load_claims
+
+CLAIMS = {claim.name: claim for claim in load_claims()}
+
+# What a claim says of a ViT beside a CNN (or of the one beside the other that it compares), in plain words.
+SAYS = {
+    "few-images": ["less accurate with few", "more accurate with many"],
+    "cost": ["more expensive"] * 8,
+    "attention-cost": ["more than 1.5"] * 4,
+    "hard-to-train": ["fewer decades", "more spread", "more failures"],
+    "overfit": ["less gap", "less rise"],
+    "global": ["more loss when shuffled", "less loss when covered"],
+    "positions": ["less accurate without", "more loss when removed"],
+    "other-sizes": ["less loss than 2 points"],
+    "pretraining": ["less behind from scratch than pretrained: a smaller difference"],
+    "depth": ["more accurate with more blocks"] * 3,
+    "deit": ["more accurate"] * 4,
+    "together": ["more accurate"] * 3,
+    "robust": ["less loss"] * 2,
+    "calibrated": ["less error"],
+}
+
+# Where a cost is measured is a setting, and equal accuracy is reached on a data set.
+DEPENDS = {"cost": ("dataset", "setting"), "attention-cost": ("setting",)}
+
+
+def judged(name, *strengths):
+    """The claim where each place has a strength: 1 it holds, -1 it fails, 0 too little is known."""
+    world = World()
+    for place, strength in zip(("first", "second"), strengths, strict=False):
+        for evidence in CLAIMS[name].evidence:
+            world.plant(evidence, strength, place)
+    estimates = estimates_of(CLAIMS[name], world.measured())
+    return next(one for one in judge({name: estimates}, load_claims()) if one.claim.name == name)
+
+
+def test_all_fourteen():
+    assert [claim.number for claim in CLAIMS.values()] == list(range(1, 15))
+    assert SAYS.keys() == CLAIMS.keys()
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_directions_are_those_of_the_sentence(name):
+    for evidence, words in zip(CLAIMS[name].evidence, SAYS[name], strict=True):
+        assert (evidence.expect == "more") == words.startswith("more")
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_supported(name):
+    one = judged(name, 1, 1)
+    # Energy has no interval, so that not all that is said of cost can be supported.
+    assert one.verdict == ("undecided" if name == "cost" else "supported") and "fails" not in one.says
+    # All that was planted was measured.
+    every = {e.name for e in CLAIMS[name].evidence}
+    assert {e.evidence.name for e in one.estimates} == every
+    assert every - {e.evidence.name for e in one.that("holds")} <= {"energy of inference at equal FLOPs"}
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_contradicted(name):
+    assert judged(name, -1, -1).verdict == "contradicted"
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_depends(name):
+    one = judged(name, 1, -1)
+    assert one.verdict == "depends" and {"holds", "fails"} <= set(one.says)
+    assert one.depends_on == DEPENDS.get(name, ("dataset",))
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_undecided(name):
+    assert judged(name, 0, 0).verdict == "undecided"
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_not_measured(name):
+    assert judged(name).verdict == "not measured"
+
+
+def test_tables():
+    judged_claims = judge({}, load_claims())
+    tables = claim_tables(judged_claims)
+    assert len(tables["claims"]) == 14 and set(tables["claims"]["verdict"]) == {"not measured"}
+    assert not len(tables["claim_numbers"])
+    tables = claim_tables([judged("robust", 1, -1)])
+    (row,) = tables["claims"].to_dict("records")
+    assert (row["verdict"], row["depends_on"]) == ("depends", "dataset")
+    assert (row["holds"], row["fails"], row["undecided"]) == (2, 2, 0)
+    assert row["low"] < row["estimate"] < row["high"] < 0 and row["unit"] == "points"
+    numbers = tables["claim_numbers"]
+    assert list(numbers["says"]) == ["holds", "fails"] * 2 and numbers["runs"].str.len().min() > 0
+
+
+def test_one_pair_is_no_family():
+    one = judged("calibrated", 1)
+    assert one.one_pair and "alone" in claim_tables([one])["claims"]["limits"][0]
+    assert not judged("calibrated", 1, 1).one_pair
+    assert not judged("depth", 1).one_pair
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            ('expect = "less"', 'expct = "less"'),
+            'unknown key "evidence.0.scores.expct"; did you mean "expect"?',
+        ),
+        (('kind = "scores"', 'kind = "score"'), "score"),
+        (('of = "ece"', 'of = "eec"'), "'eec'"),
+        (("number = 14", "number = 13"), "number 13 is that of another claim too"),
+        (('kind = "transformer"', 'kid = "transformer"'), 'no fact "kid"; did you mean "kind"?'),
+        (('of = "ece"', 'of = "loss"'), 'conditions go with of = "loss"'),
+        (("margin = 0.01", "margin = -1"), "greater than 0"),
+    ],
+)
+def test_a_file_that_is_wrong(tmp_path, change, problem):
+    for path in FOLDER.glob("*.toml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    path = tmp_path / "calibrated.toml"
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(InputError) as error:
+        load_claims(tmp_path)
+    assert problem in str(error.value) and "\n" not in str(error.value)
