@@ -171,8 +171,8 @@ class Results:
 
     @property
     def claims(self) -> "pd.DataFrame":
-        """One row a common claim about ViTs and CNNs: `sentence`, `verdict`, `depends_on`, `estimate` with its
-        95 % interval `low` to `high`, `limits`, ... The numbers behind them are `tables["claim_numbers"]`.
+        """One row a common claim about ViTs and CNNs: `sentence`, `verdict`, `depends_on`, `estimate` with
+        its 95 % interval `low` to `high`, `limits`, ... The numbers behind: `tables["claim_numbers"]`.
 
         Example:
             >>> results.claims[["number", "sentence", "verdict"]]
