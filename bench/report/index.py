@@ -35,7 +35,10 @@ def summary(evidence: Evidence, document: Document) -> dict[str, Any]:
         "answer": takes(evidence),
         "trains": evidence.trains,
         "facts": {term: value for term, value in document.header.facts if term in FACTS},
-        "figures": [{"name": one.name, "alt": one.alt} for one in first or document.figures[:1]],
+        "figures": [
+            {"name": one.name, "alt": one.alt, "caption": one.caption}
+            for one in first or document.figures[:1]
+        ],
     }
 
 
@@ -47,6 +50,7 @@ class Entry:
         folder: its name, with which the address of its page begins.
         trains: whether it is on networks that were trained; the others come last.
         answer: what to take, one sentence a data set.
+        figures: each with its caption.
     """
 
     folder: str
@@ -54,7 +58,7 @@ class Entry:
     trains: bool
     answer: tuple[str, ...]
     facts: tuple[str, ...]
-    figures: tuple[Markup, ...]
+    figures: tuple[tuple[Markup, str], ...]
 
 
 def write_index(folder: Path) -> Path:
@@ -86,8 +90,8 @@ def _entry(report: Path) -> Entry:
         title=short["title"],
         trains=short["trains"],
         answer=tuple(short["answer"]),
-        facts=tuple(short["facts"][term] for term in FACTS),
-        figures=tuple(_figure(report, one["name"], one["alt"]) for one in short["figures"]),
+        facts=tuple(f"{term}: {short['facts'][term]}" for term in FACTS[not short["trains"] :]),
+        figures=tuple((_figure(report, one["name"], one["alt"]), one["caption"]) for one in short["figures"]),
     )
 
 

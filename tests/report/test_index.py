@@ -39,7 +39,9 @@ def test_each_report_with_its_answer_its_figure_and_its_facts(folder):
         (said,) = re.findall(r"^\*\*(On digits, take .*?)\*\*", report, re.M)
         assert page.text.count(said.replace("\\", "")) == 2  # the reports say the same
         facts = dict(re.findall(r"^- (\w+): (.*)$", (folder / name / "appendix.md").read_text(), re.M))
-        assert f"{facts['Trials']} · {facts['Machines']} · {facts['Dates']}" in page.text
+        assert " · ".join(f"{term}: {facts[term]}" for term in ("Trials", "Machines", "Dates")) in page.text
+        (caption,) = re.findall(r"^\*\*Figure 1\.\*\* (.*?) \(\[SVG", report, re.M)
+        assert page.text.count(caption) == 2
     drawn = [attrs["aria-label"] for tag, attrs in page.tags if tag == "svg"]
     assert len(drawn) == 2 and all(alt.startswith("Line chart") and "<b>&" in alt for alt in drawn)
 
