@@ -43,9 +43,11 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests: nox -s tests -- [OPTIONS of pytest]."""
+    """Run the tests, and the notebook: nox -s tests -- [OPTIONS of pytest, without the notebook]."""
     install(session, "-e", ".[test,notebook]")
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
+    if not session.posargs:
+        session.run("python", "-m", "pytest", "tests/test_notebook.py", "-m", "slow")
 
 
 @nox.session
