@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.report.advice import advise, size_words
 from bench.report.blocks import Chooser
 from bench.report.cells import Cell
 from bench.report.data_sets import DataSet
 from bench.report.evidence import Evidence
 from bench.report.measured import compared, quantities
-from bench.report.recommendation import advise, size_words
 from bench.report.text import percent
 
 Key = tuple[str, str]  # a comparison and a contestant

@@ -55,23 +55,9 @@ class Document:
         kinds: tuple[Sequence[Table | Figure], ...] = (self.tables, self.figures)
         return {(one.kind, one.name): k for blocks in kinds for k, one in enumerate(blocks, start=1)}
 
-    @cached_property
-    def _files(self) -> dict[tuple[str, str], str]:
-        return {
-            (block.kind, block.name): file
-            for file, sections in ((INDEX, self.page), (APPENDIX, self.appendix))
-            for section in sections
-            for block in walk(section.blocks)
-            if isinstance(block, Table | Figure)
-        }
-
     def number(self, kind: str, name: str) -> int:
         """The number, from 1, of a "table" or "figure"."""
         return self._numbers[kind, name]
-
-    def file(self, kind: str, name: str) -> str:
-        """Which file a "table" or "figure" stands in."""
-        return self._files[kind, name]
 
     @cached_property
     def behind(self) -> list[tuple[tuple[str, ...], list[Table | Figure]]]:

@@ -1,10 +1,9 @@
 """Drawing a figure: a canvas as wide as a paper's column, and labels at the ends of lines."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,8 +18,6 @@ WIDTH = 85.0
 LABEL_CHARACTERS = 19
 LINE_CHARACTERS = 52
 LABEL_LINES = 2
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -83,47 +80,6 @@ def label_ends(drawing: Drawing, axes: Axes, labels: list[EndLabel], lines: int 
         leader = Line2D(span, [y, centre], color=label.style.colour, linewidth=0.6)
         leader.set_transform(drawing.transFigure)
         drawing.add_artist(leader)
-
-
-def rows_under_headings(
-    axes: Axes,
-    groups: Sequence[tuple[str, Sequence[Item]]],
-    gap: float,
-    label: Callable[[Item], str],
-) -> list[tuple[float, Item]]:
-    """Lay out axes as rows from the top down, under the headings of their groups, `gap` rows between groups.
-
-    Args:
-        label: of a row, which stands beside the axis.
-
-    Returns:
-        Each item with its height, in data coordinates.
-    """
-    top, rows = 0.0, []
-    for heading, items in groups:
-        axes.annotate(
-            heading, (0, top), (2, 0), ("axes fraction", "data"), "offset points", va="center", size=6.5
-        )
-        rows += [(top + k, item) for k, item in enumerate(items, start=1)]
-        top += len(items) + gap
-    axes.set_ylim(top - gap + 0.8, -0.7)
-    axes.set_yticks([height for height, _ in rows], [label(item) for _, item in rows])
-    axes.grid(axis="y", visible=False)
-    return rows
-
-
-def hollow_markers(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style) -> None:
-    """Draw single replicates, small beside the mean."""
-    axes.scatter(
-        x,
-        y,
-        s=6,
-        marker=style.marker,
-        facecolors="none",
-        edgecolors=style.colour,
-        linewidths=0.5,
-        alpha=0.75,
-    )
 
 
 def spread_out(targets: np.ndarray, heights: np.ndarray, low: float, high: float) -> np.ndarray:

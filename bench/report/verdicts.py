@@ -12,7 +12,7 @@ TITLES = {"cifar100": "CIFAR-100", "flowers102": "Flowers102"}
 
 WORDS = {
     "linear-probe": ("linear probe", "on frozen features"),
-    "knn": ("nearest neighbours", "by nearest neighbours of frozen features"),
+    "knn": ("nearest neighbours", "by nearest neighbours on frozen features"),
     "finetune": ("fine-tuned", "fine-tuned"),
     "scratch": ("from scratch", "from random weights"),
 }

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2] / "results" / "published"
 pytestmark = pytest.mark.skipif(not (ROOT / "tables").is_dir(), reason="no published store here")
 
 NUMBER = r"(?:−?\d+\.\d+)"
-SIZE = r"(?:all (?:of about )?)?\d+ images? per class"
-INTERVAL = rf"95 % interval(?: over test images alone)? (?P<low>{NUMBER}) to (?P<high>{NUMBER})"
+SIZE = r"(?:all |about )?\d+ images? per class"
+INTERVAL = rf"95 % interval (?P<low>{NUMBER}) to (?P<high>{NUMBER})(?:, over test images alone)?"
 BASIS = rf"(?: \((?:{INTERVAL})?(?:; )?(?P<remark>[^()]*)\))?"
 
 
@@ -141,7 +141,7 @@ def _taken(accuracy, contrasts, data, lead):
     """A network that is to be taken without reserve is better in its contrast at every size of the range."""
     for part in lead.split("; "):
         match = re.fullmatch(
-            r"(?P<names>.+) with (?:(?P<low>\d+) to )?(?P<high>(?:all )?(?:of about )?\d+)"
+            r"(?P<names>.+) with (?:(?P<low>\d+) to )?(?P<high>(?:all |about )?\d+)"
             r"(?: images? per class)?(?: \((?P<reserve>[^()]+)\))?",
             part,
         )

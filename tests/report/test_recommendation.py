@@ -7,9 +7,11 @@ import pytest
 from report.make_regimes import plant
 from report.make_store import NETWORKS, make_store
 
+from bench.report.advice import advise
 from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
-from bench.report.recommendation import advise, answer, rivals
+from bench.report.leads import rivals
+from bench.report.recommendation import answer
 from bench.report.sections.answer_table import group_letters
 from bench.store.run_store import RunStore
 
@@ -80,9 +82,9 @@ def test_two_regimes_are_reconciled(planted):
         "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 on frozen "
         "features (75.0 %) by 4.2 points (95 % interval "
     ) in first
-    assert "that is no verdict, as these same accuracies chose the regimes." in first
+    assert "that is no verdict, as the same accuracies chose the ways of training." in first
     assert "Fine-tuned, ResNet-18 falls 3.3 points below its own frozen features" in first
-    assert "the recipe was tuned for no network (fine-tuned)" in limits
+    assert "the recipe was not tuned for any network (fine-tuned)" in limits
 
 
 def test_a_size_that_one_regime_lacks_gives_no_headline(planted):
@@ -123,7 +125,7 @@ def test_networks_that_were_not_trained_support_no_sentence(tmp_path):
     first, limits = answer(evidence).split("\n\n")
     assert "ResNet" not in first
     assert limits.endswith(
-        "Left out of comparisons of networks, as not trained: ResNet-18 (with 5 and 20 images per class)."
+        "Not trained, and left out where networks are compared: ResNet-18 (with 5 and 20 images per class)."
     )
     every = tuple((name, 5) for name in NETWORKS)
     evidence = gather(RunStore(make_store(tmp_path / "none", shots=(5,), untrained=every)), "tiny")
@@ -148,7 +150,7 @@ def test_two_trainings_of_one_network(tmp_path):
         RunStore(make_store(tmp_path, shots=(5,), comparison={"contrasts": [["deit", "vit"]]})), "tiny"
     )
     second = answer(evidence).split("\n\n")[1]
-    assert second.startswith("The same network, trained otherwise: DeiT-Ti/4 is ahead of ViT-Ti/4 by ")
+    assert second.startswith("The same network, trained differently: DeiT-Ti/4 is ahead of ViT-Ti/4 by ")
 
 
 def test_nothing_measured_recommends_nothing(tmp_path):

@@ -68,7 +68,7 @@ def test_answer_chooser_and_citation_leave_it_out(tmp_path):
         )
         assert size["advice"].startswith("Take ResNet-18 with ") == trained
         assert (
-            "Left out of comparisons of networks, as not trained: ResNet-18." in size["advice"]
+            "Not trained, and left out where networks are compared: ResNet-18." in size["advice"]
         ) != trained
 
 

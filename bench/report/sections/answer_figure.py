@@ -115,10 +115,8 @@ def _caption(data: DataSet, plain: list[str]) -> str:
     split = f" ({data.split_id})" if data.split_id else ""
     parts = [
         f"{data.title}{split}{how}: test accuracy against training images per class, mean over replicates "
-        f"with 95 % intervals. Grey: {listed(plain)}."
+        f"with 95 % intervals. Grey: {listed(plain).replace('neighbour', 'neighbour in raw pixels')}."
     ]
-    if "1-nearest neighbour" in plain:
-        parts.append("The nearest neighbour is the nearest training image in raw pixels.")
     if any(cell.untrained for cell in cells):
         parts.append("Hollow: not trained.")
     diverged, runs = sum(cell.diverged for cell in cells), sum(len(cell.runs) for cell in cells)

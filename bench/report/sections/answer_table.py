@@ -9,8 +9,8 @@ from bench.report.blocks import Column, Field, Table, number
 from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, Regime
 from bench.report.evidence import Evidence
+from bench.report.leads import declared
 from bench.report.measured import Compared, compared, memory_column, quantities
-from bench.report.recommendation import declared
 from bench.report.row_text import WITHHELD, gmacs, millions
 from bench.report.sections.answer_figure import Styles
 from bench.report.text import percent
@@ -55,8 +55,8 @@ def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -
         *measured,
     ]
     caption = (
-        "Test accuracy (%) by training images per class, and cost. Models of one data set and training that "
-        "share a letter are not told apart by any contrast with the most images."
+        "Test accuracy (%) by training images per class, and cost. Within a data set and a way of training, "
+        "no contrast at the largest size separates models that share a letter."
     )
     return Table.of(
         NAME,

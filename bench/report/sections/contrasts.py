@@ -1,6 +1,7 @@
 """Contrasts: the difference of each declared pair on each subset, with its interval and verdict."""
 
 from itertools import groupby
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from bench.analysis.contrasts import Finding
 from bench.files import slug
 from bench.report.blocks import Column, Figure, Gallery, Section, number
 from bench.report.evidence import Evidence
-from bench.report.figures import WIDTH, canvas, one_line, rows_under_headings
+from bench.report.figures import WIDTH, canvas, one_line
 from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
 from bench.report.style import INK, MUTED
 from bench.report.text import interval, percent, points
@@ -111,10 +112,18 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     delta = 100 * evidence.suite.delta
     axes.axvspan(-delta, delta, color=MUTED, alpha=0.18, linewidth=0)
     axes.axvline(0, color=MUTED, linewidth=0.7)
-    for height, finding in rows_under_headings(axes, groups, GAP, finding_size):
-        _draw(axes, evidence, finding, height)
-        beside = (("axes fraction", "data"), "offset points")
-        axes.annotate(_numbers(finding), (1, height), (3, 0), *beside, va="center", size=6)
+    top, heights = 0.0, []
+    beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    for heading, members in groups:
+        axes.annotate(heading, (0, top), (2, 0), va="center", size=6.5, **beside)
+        for height, finding in enumerate(members, start=1):
+            _draw(axes, evidence, finding, top + height)
+            axes.annotate(_numbers(finding), (1, top + height), (3, 0), va="center", size=6, **beside)
+            heights.append(top + height)
+        top += len(members) + GAP
+    axes.set_ylim(top - GAP + 0.8, -0.7)
+    axes.set_yticks(heights, [finding_size(finding) for _, members in groups for finding in members])
+    axes.grid(axis="y", visible=False)
     axes.set_xlabel("Difference in top-1 accuracy (points)")
     axes.margins(x=0.08)
     return Figure(

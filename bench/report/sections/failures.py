@@ -40,9 +40,9 @@ def failures(evidence: Evidence) -> Section:
     return Section.of(
         "failures",
         TITLE,
-        "Of the largest subset of each comparison, over the test images of all finished replicates. These "
-        "describe the networks that were trained; they are no verdicts, and of many classes some differ by "
-        "luck. A class whose name the store does not have is given by its number, from 0.",
+        "Of the largest subset of each comparison, over the test images of all finished replicates. They "
+        "describe the networks that were trained; they are not verdicts, and among many classes some differ "
+        "by chance. A class whose name the store does not have is given by its number, from 0.",
         (_comparison(evidence, one.name, one.contrasts, members) for one, members in measured if members),
     )
 

@@ -65,7 +65,8 @@ def _table(
         sizes = {model: size for model, size in one.rows}
         return lambda model: one.text(model, sizes.get(model, 0))
 
-    settings = dict.fromkeys(setting for _, one in measured for setting in one.settings)
+    main = [one for _, one in measured if not one.quantity.smallest]
+    settings = dict.fromkeys(setting for one in main for setting in one.settings)
     where = f"as trained on the {platform.name}: {'; '.join(settings)}" if platform else "of a forward pass"
     return Table.of(
         f"as-trained-{platform.key}" if platform else "as-trained",

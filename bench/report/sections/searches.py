@@ -1,5 +1,7 @@
 """How recipe values were chosen: every learning rate that was tried, the choice, and how much it matters."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from bench.analysis.search import CLOSE, search_table, sensitivity
@@ -7,9 +9,11 @@ from bench.files import slug
 from bench.report.blocks import Column, Field, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_chart
+from bench.report.style import Style
 from bench.report.text import NOT_MEASURED, count, listed, percent
 
 TITLE = "The search of recipe values"
+LARGEST, SMALLER = slice(-1, None), slice(-1)
 FAINT = {"linestyle": (0, (1, 1)), "linewidth": 0.6, "alpha": 0.45}
 
 
@@ -18,7 +22,7 @@ def searches(evidence: Evidence) -> Section | None:
     table = _begun(evidence)
     if table.empty:
         return None
-    return Section.of("search", TITLE, _how(evidence, table), Gallery.of(_figures(evidence, table)[0]))
+    return Section.of("search", TITLE, _how(evidence, table), Gallery.of(_figures(evidence, table, LARGEST)))
 
 
 def search_details(evidence: Evidence) -> Section | None:
@@ -26,7 +30,7 @@ def search_details(evidence: Evidence) -> Section | None:
     table = _begun(evidence)
     if table.empty:
         return None
-    smaller = Gallery.of(_figures(evidence, table)[1])
+    smaller = Gallery.of(_figures(evidence, table, SMALLER))
     return Section.of("search-details", "The search in numbers", _table(evidence, table), smaller)
 
 
@@ -36,15 +40,12 @@ def _begun(evidence: Evidence) -> pd.DataFrame:
     return table[table.groupby("comparison")["done"].transform("sum") > 0]
 
 
-def _figures(evidence: Evidence, table: pd.DataFrame) -> tuple[list[Figure], list[Figure]]:
-    """Of each comparison the figure of its largest subset; and those of all smaller ones."""
-    largest, smaller = [], []
+def _figures(evidence: Evidence, table: pd.DataFrame, which: slice) -> Iterator[Figure]:
+    """Of each comparison the figures of some of its subsets, of which the last is the largest."""
     for _, comparison in table.groupby("comparison", sort=False):
         known = comparison[comparison["val_top1"].notna() & comparison["lr"].notna()]
-        figures = [_figure(evidence, own) for _, own in known.groupby("shots", sort=False, dropna=False)]
-        largest += figures[-1:]
-        smaller += figures[:-1]
-    return largest, smaller
+        subsets = [own for _, own in known.groupby("shots", sort=False, dropna=False)]
+        yield from (_figure(evidence, own) for own in subsets[which])
 
 
 def _how(evidence: Evidence, table: pd.DataFrame) -> str:
@@ -70,17 +71,13 @@ def _how(evidence: Evidence, table: pd.DataFrame) -> str:
 
 def _table(evidence: Evidence, table: pd.DataFrame) -> Table:
     """One row a model and subset: the choice, and how many of the values tried do about as well."""
-    close = sensitivity(table).set_index(["comparison", "contestant", "shots"])
-    rows = [
-        own.assign(close=_close(close, key))
-        for key, own in table.groupby(["comparison", "contestant", "shots"], sort=False, dropna=False)
-    ]
+    rows = [own for _, own in table.groupby(["comparison", "contestant", "shots"], sort=False, dropna=False)]
     columns = (
-        Column("Model", lambda own: _model(evidence, own)),
-        number("Images per class", lambda own: _size(own)),
-        Column("Chosen", lambda own: _chosen(own), wide=True),
-        number("Held-out top-1 (%)", lambda own: _accuracy(own)),
-        number(f"Within {100 * CLOSE:.0f} points of the best", lambda own: own["close"].iloc[0]),
+        Column("Model", lambda own: Field(own["title"].iloc[0], style=_style(evidence, own))),
+        number("Images per class", _size),
+        Column("Chosen", _chosen, wide=True),
+        number("Held-out top-1 (%)", _accuracy),
+        number(f"Within {100 * CLOSE:.0f} points of the best", _close),
         number("Jobs", lambda own: f"{own['done'].sum()} of {own['jobs'].sum()}"),
     )
     caption = (
@@ -98,19 +95,13 @@ def _table(evidence: Evidence, table: pd.DataFrame) -> Table:
     )
 
 
-def _close(close: pd.DataFrame, key: tuple[object, ...]) -> str:
-    known = [row for index, row in close.iterrows() if _same(index, key)]
-    return f"{known[0]['close']} of {known[0]['tried']}" if known else NOT_MEASURED
+def _close(own: pd.DataFrame) -> str:
+    known = sensitivity(own)
+    return f"{known['close'].iloc[0]} of {known['tried'].iloc[0]}" if len(known) else NOT_MEASURED
 
 
-def _same(a: object, b: tuple[object, ...]) -> bool:
-    """Whether two keys are the same; all images are missing shots."""
-    assert isinstance(a, tuple)
-    return all(x == y or (pd.isna(x) and pd.isna(y)) for x, y in zip(a, b, strict=True))
-
-
-def _model(evidence: Evidence, own: pd.DataFrame) -> Field:
-    return Field(own["title"].iloc[0], style=evidence.styles[own["contestant"].iloc[0]])
+def _style(evidence: Evidence, own: pd.DataFrame) -> Style:
+    return evidence.styles[own["contestant"].iloc[0]]
 
 
 def _size(own: pd.DataFrame) -> str:
@@ -171,9 +162,8 @@ def _figure(evidence: Evidence, own: pd.DataFrame) -> Figure:
 def _line(evidence: Evidence, tried: pd.DataFrame) -> Line:
     """One model in one rung; only the last has its name."""
     last = bool(tried["last_rung"].iloc[0])
-    y, se = (100 * tried[name].to_numpy() for name in ("val_top1", "se"))
-    style = evidence.styles[tried["contestant"].iloc[0]]
+    x, y, se = tried["lr"].to_numpy(), *(100 * tried[name].to_numpy() for name in ("val_top1", "se"))
     drawn = {} if last else FAINT
     title = tried["title"].iloc[0] if last else ""
     chosen = tried["chosen"].to_numpy(dtype=bool)
-    return Line(title, style, tried["lr"].to_numpy(), y, y - se, y + se, ringed=chosen, drawn=drawn)
+    return Line(title, _style(evidence, tried), x, y, y - se, y + se, ringed=chosen, drawn=drawn)

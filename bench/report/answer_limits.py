@@ -1,0 +1,93 @@
+"""What the sentences of an answer cannot tell, for the end of it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bench.analysis.flags import Flag
+from bench.analysis.regimes import FROZEN
+from bench.report.advice import advise
+from bench.report.cells import Cell
+from bench.report.data_sets import DataSet, untrained_sizes
+from bench.report.evidence import Evidence
+from bench.report.leads import kind_of
+from bench.report.text import counted, listed
+
+KINDS = {"transformer": "ViT", "cnn": "CNN"}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def limits(evidence: Evidence, every: Sequence[DataSet]) -> str:
+    """What the sentences above cannot tell, in one sentence and the names of what was left out."""
+    cells = [cell for data in every for cell in data.cells]
+    facts = [_networks(cells), *_recipes(every), *_unmatched(evidence, every), *_copies(every)]
+    text = f"{'; '.join(filter(None, facts))}."
+    lost = untrained_sizes(cells)
+    if not lost:
+        return text
+    names = listed([f"{title} (with {_sizes(own)} images per class)" for title, own in lost.items()])
+    return f"{text} Not trained, and left out where networks are compared: {names}."
+
+
+def _sizes(cells: Sequence[Cell]) -> str:
+    return listed(list(dict.fromkeys("all" if c.shots is None else str(c.shots) for c in cells)))
+
+
+def _networks(cells: Iterable[Cell]) -> str:
+    models: dict[str, set[str]] = {}
+    for cell in cells:
+        models.setdefault(KINDS.get(kind_of(cell), kind_of(cell)), set()).add(cell.model)
+    names = listed([_number(len(own), kind) for kind, own in sorted(models.items(), reverse=True)])
+    if len(models) < 2:
+        return f"{names} compared, and no ViT with a CNN"
+    return f"comparing {names} does not settle ViT or CNN in general"
+
+
+def _number(number: int, kind: str) -> str:
+    return (
+        counted(number, kind).replace(str(number), NUMBERS[number])
+        if number < len(NUMBERS)
+        else counted(number, kind)
+    )
+
+
+def _recipes(every: Iterable[DataSet]) -> list[str]:
+    """Which ways of training all weights were not tuned for each network."""
+    shared = dict.fromkeys(
+        regime.label
+        for data in every
+        for regime in data.regimes
+        if any(cell.protocol == "shared" and not _frozen(cell) for cell in regime.cells)
+    )
+    return [f"the recipe was not tuned for any network ({', '.join(shared)})"] if shared else []
+
+
+def _frozen(cell: Cell) -> bool:
+    return any(record.identity.recipe.get(table) is not None for record in cell.records for table in FROZEN)
+
+
+UNMATCHED = {
+    Flag.UNMATCHED_FLOPS: "{title} costs {ratio:.1f} times the FLOPs of {other}",
+    Flag.UNMATCHED_PRETRAINING: "pretrained on {both}",
+    Flag.UNMATCHED_WIDTH: "the frozen features differ in width ({both})",
+}
+
+
+def _unmatched(evidence: Evidence, every: Sequence[DataSet]) -> Iterator[str]:
+    """In what the two networks that a recommendation compares differ, each once."""
+    bests = [advise(evidence, data, data.common_sizes[-1]).best for data in every]
+    said: dict[str, None] = {}
+    for best, finding in ((best, best.finding) for best in bests if best):
+        for note in finding.flags if finding else ():
+            if note.flag in UNMATCHED:
+                both = (best.ahead.title, best.behind.title)
+                other = " or ".join(title for title in both if title != note.values.get("title"))
+                said[UNMATCHED[note.flag].format(**note.values, other=other)] = None
+    return iter(said)
+
+
+def _copies(every: Iterable[DataSet]) -> list[str]:
+    names = [
+        data.title
+        for data in every
+        if any(record.data.data_copy == "copy not verified" for c in data.cells for record in c.records)
+    ]
+    return [f"the images of {listed(names)} are a copy that could not be verified"] if names else []
