@@ -32,6 +32,7 @@ def run_and_tabulate(
     warn: Callable[[str], None],
     quiet: bool = False,
     track: str | None = None,
+    address: str | None = None,
 ) -> Counter[str]:
     """Do what is missing of a suite, then write the tables; returns how many trials ended how.
 
@@ -43,6 +44,7 @@ def run_and_tabulate(
         stop: ends the run early; what is done is kept.
         warn: called with each line that should not be missed.
         quiet: show no bars.
+        address: of the cluster, for the engine "ray".
         track: a tracker that gets every trial while it trains, in the store's folder trackers/NAME.
 
     Raises:
@@ -75,7 +77,7 @@ def run_and_tabulate(
     def images(trial: "Trial") -> int:
         return sum(map(len, workspace.resolver.dataset(trial).splits.values()))
 
-    chosen_engine = choose_engine(trials, workspace.device, jobs, engine, images)
+    chosen_engine = choose_engine(trials, workspace.device, jobs, engine, images, address)
 
     def began(done: int, total: int) -> None:
         stop.heed()

@@ -54,7 +54,16 @@ def run(
         str | None,
         typer.Option(
             "--engine",
-            help="What does the trials: in_process or processes [default: by the number at once].",
+            help="What does the trials: in_process, processes or ray [default: by the number at once].",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT|auto",
+            help="Of --engine ray: the cluster [default: a new one of this machine].",
             show_default=False,
         ),
     ] = None,
@@ -93,6 +102,7 @@ def run(
                 only=only or (),
                 jobs=None if jobs is None else number_of_jobs(jobs),
                 engine=engine,
+                address=address,
                 stop=stop,
                 warn=warn,
                 track=track,

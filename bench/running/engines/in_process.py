@@ -9,17 +9,20 @@ from bench.running.queue import Queue
 from bench.running.threads import threads_of
 
 if TYPE_CHECKING:
+    from bench.running.engines import Wanted
     from bench.running.workspace import Workspace
 
 
-def make(jobs: int | None, cores: int, device: str) -> "InProcess":
+def make(wanted: "Wanted") -> "InProcess":
     """The engine; PyTorch has its own number of threads.
 
     Raises:
         InputError: several jobs at once.
     """
-    if jobs not in (None, 1):
-        raise InputError(f"--jobs {jobs}: the engine in_process does one at a time; use --engine processes")
+    if wanted.jobs not in (None, 1):
+        raise InputError(
+            f"--jobs {wanted.jobs}: the engine in_process does one at a time; use --engine processes"
+        )
     return InProcess()
 
 

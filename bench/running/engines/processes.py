@@ -17,6 +17,7 @@ from bench.running.threads import threads_of
 from bench.spec.job import EvaluateJob, TrainJob
 
 if TYPE_CHECKING:
+    from bench.running.engines import Wanted
     from bench.running.workspace import Workspace
     from bench.training.observer import Observer
 
@@ -28,16 +29,16 @@ GOODBYE_SECONDS = 5.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def make(jobs: int | None, cores: int, device: str) -> "Processes":
+def make(wanted: "Wanted") -> "Processes":
     """The engine, with an equal share of the cores for each job.
 
     Raises:
         InputError: several jobs at once on Apple's GPU.
     """
-    jobs = jobs or (cores if device == "cpu" else 1)
-    if jobs > 1 and device == "mps":
+    jobs = wanted.jobs or (wanted.cores if wanted.device == "cpu" else 1)
+    if jobs > 1 and wanted.device == "mps":
         raise InputError(f"--jobs {jobs}: trials do not share mps; use --jobs 1, or --device cpu")
-    return Processes(jobs, max(1, cores // jobs))
+    return Processes(jobs, max(1, wanted.cores // jobs))
 
 
 class Processes:
