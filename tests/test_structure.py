@@ -30,6 +30,7 @@ ORDER = [
     "bench.tables",
     "bench.report",
     "bench.exchange",
+    "bench.inspection",
     "bench.cli",
     "bench.__main__",
     "vcbench",

@@ -26,7 +26,7 @@ def refuse_if_committed(folder: Path) -> None:
     # 0: ignored; 1: it is not; 128: no repository.
     if subprocess.run(["git", "-C", parent, "check-ignore", "-q", page], capture_output=True).returncode == 1:
         raise InputError(
-            f"--out {folder}: git does not ignore it, and --with-images writes pictures of the dataset; "
+            f"--out {folder}: git does not ignore it, and pictures of the dataset would be written there; "
             "take a folder under reports/"
         )
 

@@ -12,6 +12,7 @@ from bench.cli import (
     comparing,
     data,
     exporting,
+    inspecting,
     planning,
     power,
     profile,
@@ -38,6 +39,7 @@ COMMANDS = (
     *(planning.plan, suites.run, suites.status, suites.gc, suites.new),
     *(recipes.recipe, recipes.verify),
     *(profile.profile, results.tables, results.report, results.index, runs.show, runs.reproduce),
+    inspecting.inspect,
     *(comparing.compare, power.power, claims.claims, citing.cite, exporting.export, scoring.score),
 )
 for command in COMMANDS:

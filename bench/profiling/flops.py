@@ -49,7 +49,7 @@ def count(network: nn.Module, input_size: int) -> dict[str, Any]:
     Raises:
         CountMismatch: fvcore and FlopCounterMode disagree.
     """
-    products, train_step = _products(network, input_size)
+    products, train_step = products_of(network, input_size)
     flops = sum(products[""].values())
     second = analyse(network, input_size)
     if flops != 2 * second["macs"]:
@@ -74,7 +74,7 @@ def count(network: nn.Module, input_size: int) -> dict[str, Any]:
     }
 
 
-def _products(network: nn.Module, input_size: int) -> tuple[dict[str, Counter[str]], int]:
+def products_of(network: nn.Module, input_size: int) -> tuple[dict[str, Counter[str]], int]:
     """FLOPs of the forward pass by module and operation, and FLOPs of forward and backward together.
 
     A module's include those of its submodules; "" is the network. Counted on the meta device, where nothing

@@ -1,0 +1,117 @@
+"""Attention of a timm network: read beside the forward pass, followed through depth, measured in pixels."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from timm.utils import AttentionExtract
+from torch import Tensor, nn
+
+from bench.inspection.tokens import Tokens
+
+
+class AttentionReader:
+    """Gives logits and the attention of every block, of a copy: the network itself is left as it is.
+
+    Fused kernels never hold the matrix softmax(Q K^T / sqrt(d)), so that the copy is set to timm's explicit
+    form, in which timm's `AttentionExtract` reads what comes out of each module `attn_drop`.
+
+    Raises:
+        NotShown: no block attends from every token to every token, as in CNNs and with windows (Swin).
+    """
+
+    def __init__(self, network: nn.Module, tokens: Tokens) -> None:
+        copy: Any = deepcopy(network).eval()
+        module: Any
+        for module in copy.modules():
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = False
+        self.tokens = tokens
+        self._extract = AttentionExtract(copy, method="hook")
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Logits (n, classes), and for each block softmax(Q K^T / sqrt(d)), (n, heads, tokens, tokens).
+
+        Rows are queries and sum to 1. Both carry gradients where they are enabled.
+        """
+        logits = self._extract.model(images)
+        assert self._extract.hooks is not None
+        every: list[Tensor] = list(self._extract.hooks.get_output(device=images.device).values())
+        count = self.tokens.count
+        return logits, [one for one in every if one.ndim == 4 and one.shape[-2:] == (count, count)]
+
+
+def rollout(attention: Tensor) -> Tensor:
+    """Attention rollout (Abnar and Zuidema, 2020): what every token is mixed of after each block.
+
+    Heads are averaged, and the residual connection counts as half: A' = (A + I) / 2, multiplied over depth.
+
+    Args:
+        attention: (blocks, heads, tokens, tokens).
+
+    Returns:
+        (blocks, tokens, tokens); rows sum to 1.
+    """
+    mixed = (attention.mean(1) + torch.eye(attention.shape[-1], device=attention.device)) / 2
+    products = [mixed[0]]
+    for one in mixed[1:]:
+        products.append(one @ products[-1])
+    return torch.stack(products)
+
+
+def distances(grid: tuple[int, int], patch: tuple[int, int]) -> Tensor:
+    """Distance between the centres of every two patches in px, shape (patches, patches).
+
+    Args:
+        grid: rows and columns of patches.
+        patch: height and width of one in px.
+    """
+    rows, columns = (torch.arange(count) * side for count, side in zip(grid, patch, strict=True))
+    centres = torch.cartesian_prod(rows, columns).double()
+    return torch.cdist(centres, centres)
+
+
+def mean_distance(attention: Tensor, tokens: Tokens) -> Tensor:
+    """How far away what a head attends to lies, in px (Dosovitskiy et al., 2021, figure 7 right).
+
+    Averaged over all patches that attend, weighted by their attention to patches; class and other extra
+    tokens have no position and are left out.
+
+    Args:
+        attention: (blocks, heads, tokens, tokens).
+
+    Returns:
+        (blocks, heads).
+    """
+    between = attention[..., tokens.prefix :, tokens.prefix :].double()
+    far = distances(tokens.grid, tokens.patch).to(between.device)
+    return ((between * far).sum(-1) / between.sum(-1)).mean(-1)
+
+
+def uniform_distance(tokens: Tokens) -> float:
+    """The mean distance in px where every patch attends to all patches alike."""
+    return float(distances(tokens.grid, tokens.patch).mean())
+
+
+def by_gradient(reader: AttentionReader, image: Tensor, target: int) -> Tensor:
+    """Which tokens each token is made of, as far as it speaks for a class.
+
+    Chefer et al. (2021, arXiv 2103.15679): in every block attention times its gradient, where positive,
+    averaged over the heads; added up over depth as R <- R + A R, beginning with the identity.
+
+    Args:
+        image: (1, 3, h, w).
+        target: the class.
+
+    Returns:
+        (tokens, tokens), not normalised.
+    """
+    with torch.enable_grad():
+        logits, attention = reader(image)
+        gradients = torch.autograd.grad(logits[0, target], attention, allow_unused=True)
+    relevance = torch.eye(reader.tokens.count, device=image.device)
+    for weights, gradient in zip(attention, gradients, strict=True):
+        if gradient is not None:
+            positive = (weights * gradient).clamp(min=0)[0].mean(0).detach()
+            relevance = relevance + positive @ relevance
+    return relevance

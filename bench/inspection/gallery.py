@@ -1,0 +1,182 @@
+"""`vcbench inspect`: all pictures of a network and an image, as files and on one page."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import bench
+from bench.files import write_bytes, write_text
+from bench.frames import for_csv
+from bench.inspection.pictures import attention, evidence, journey, layers, likeness, sequence
+from bench.inspection.probes import Probes
+from bench.inspection.tokens import NotShown
+from bench.inspection.view import View
+from bench.report.blocks import Figure, Table
+from bench.report.style import SERIES, house_style
+from bench.report.writers.fill import TEMPLATES
+from bench.report.writers.html import inline_svg
+
+FOLDER = Path(__file__).parent / "templates"
+
+Picture = Figure | Table
+# What is drawn of each network, by section, in the order of the page: a name and a function.
+OF_ONE: dict[str, dict[str, Callable[[View], Picture]]] = {
+    "From pixels to tokens": {
+        "the image cut into patches": sequence.patches,
+        "the sequence of tokens": sequence.sequence,
+        "similarity of position embeddings": sequence.positions,
+        "the steps": sequence.steps,
+    },
+    "What the layers respond to": {
+        "the first filters": layers.first_filters,
+        "feature maps": layers.feature_maps,
+    },
+    "Attention": {
+        "attention of the class token": attention.from_class_token,
+        "attention of a patch": attention.from_patch,
+        "attention matrices": attention.matrices,
+        "attention rollout": attention.rolled_out,
+        "attention distance": attention.reach,
+    },
+    "From block to block": {"logits read off early": journey.early_logits},
+}
+TOGETHER: dict[str, Callable[[Sequence[View]], Figure]] = {
+    "class evidence": evidence.class_evidence,
+    "occlusion": evidence.occluded,
+    "receptive fields": layers.fields,
+    "likeness of layers (CKA)": likeness.alike,
+}
+LAST = "What speaks for the class, and how much a unit sees"
+
+
+@dataclass
+class Section:
+    """Pictures under a heading."""
+
+    title: str
+    pictures: list[Picture] = field(default_factory=list)
+
+
+@dataclass
+class Gallery:
+    """All pictures of one or two networks and an image.
+
+    Attributes:
+        sections: with their pictures; empty ones are left out.
+        left_out: what a network does not have, and why, a line each.
+    """
+
+    views: Sequence[View]
+    sections: list[Section]
+    left_out: list[str]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All of them, in order."""
+        return [picture for section in self.sections for picture in section.pictures]
+
+    @property
+    def title(self) -> str:
+        """Of the page."""
+        return "Inside " + " and ".join(view.model.title for view in self.views)
+
+
+def draw(
+    views: Sequence[View], probes: Probes | None = None, progress: Callable[[str], None] = lambda _: None
+) -> Gallery:
+    """Draw all pictures of one network or two.
+
+    Args:
+        probes: fits probes at every depth; None leaves that picture out.
+        progress: is given the name of each picture before it is drawn.
+
+    Raises:
+        InputError: no such class or patch.
+    """
+    left_out: list[str] = []
+
+    def of(title: str, name: str, make: Callable[[], Picture]) -> list[Picture]:
+        progress(name)
+        try:
+            with house_style():
+                return [make()]
+        except NotShown as reason:
+            left_out.append(f"{title}: {name}: {reason}.")
+            return []
+
+    sections = []
+    for heading, wanted in OF_ONE.items():
+        section = Section(heading)
+        for name, function in wanted.items():
+            for view in views:
+                section.pictures += of(view.model.title, name, partial(function, view))
+        if heading == "From block to block" and probes is not None:
+            for view in views:
+                section.pictures += of(view.model.title, "probes", partial(journey.probed, view, probes))
+        sections.append(section)
+    last = Section(LAST)
+    for name, together in TOGETHER.items():
+        title = " and ".join(view.model.title for view in views)
+        last.pictures += of(title, name, partial(together, views))
+    sections.append(last)
+    if probes is None:
+        left_out.append("Probes after each block: they need a dataset (--dataset NAME).")
+    return Gallery(views, [section for section in sections if section.pictures], left_out)
+
+
+def write(gallery: Gallery, out: Path) -> Path:
+    """Write the page index.html, and of each picture PNG, SVG and the numbers as CSV; returns the page.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    for picture in gallery.pictures:
+        if isinstance(picture, Figure):
+            write_bytes(out / f"{picture.name}.png", picture.png)
+            write_text(out / f"{picture.name}.svg", picture.svg)
+        write_text(out / f"{picture.name}.csv", _csv(picture))
+    page = out / "index.html"
+    write_text(page, to_html(gallery))
+    return page
+
+
+def to_html(gallery: Gallery) -> str:
+    """The page: style and figures in one file."""
+    return environment().get_template("gallery.html").render(
+        gallery=gallery, series=SERIES, version=bench.__version__
+    )  # fmt: skip
+
+
+def environment() -> Environment:
+    """Templates of this package, and those of reports beside them."""
+    made = Environment(
+        loader=FileSystemLoader([FOLDER, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["inline"] = _inline
+    return made
+
+
+def _inline(figure: Figure) -> Markup:
+    """The SVG as part of the page, and its maps with their own pixels in every browser."""
+    return Markup(re.sub(r"\s+(?=<)", "\n", inline_svg(figure)))
+
+
+def _csv(picture: Picture) -> str:
+    if isinstance(picture, Table):
+        titles = [column.title for column in picture.columns]
+        frame = pd.DataFrame([[cell.text for cell in row] for row in picture.rows], columns=titles)
+    else:
+        frame = picture.data
+    text: str = for_csv(frame).to_csv(index=False, lineterminator="\n")
+    return text

@@ -1,0 +1,220 @@
+"""The network to look into: a card, a model of timm, or a run of a store with its stored weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.data.augment import Pipeline
+from bench.data.square import fit
+from bench.errors import InputError
+from bench.files import slug
+from bench.networks import find_card, make_model, resolve_weights
+from bench.spec.card import Card, list_cards
+from bench.spec.recipe import Augment, Recipe
+from bench.spec.toml import parse
+from bench.store.job_files import JobFiles
+from bench.store.lookup import FOLDERS, find, in_suites, record_of
+from bench.store.records.trials import TrialRecord
+from bench.store.run_store import RunStore
+from bench.training.stored import read_network
+
+RANDOM = "RANDOM WEIGHTS"
+IMAGENET = 1000  # outputs of a network that was never trained
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network in evaluation mode with what it needs to be shown an image.
+
+    Attributes:
+        name: short, for file names.
+        title: for display; says so where the weights are random.
+        weights: where they come from, in words.
+        size: side of the images in px.
+        augment: how images are made ready; its random parts are not used.
+        classes: names of the outputs.
+        dataset: of a run, the name, split id and fingerprint of what it was trained on.
+    """
+
+    name: str
+    title: str
+    card: Card
+    network: Any
+    weights: str
+    size: int
+    augment: Augment
+    classes: Sequence[str]
+    device: str
+    dataset: tuple[str, str, str] | None = None
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """Makes network input of stored images."""
+        return Pipeline(self.augment, input_size=self.size, mean=self.card.mean, std=self.card.std)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the weights were never trained."""
+        return self.title.endswith(RANDOM)
+
+    def stored(self, pixels: np.ndarray) -> Tensor:
+        """Pixels uint8 (h, w, 3) as training stores them: uint8 (1, s, s, 3).
+
+        As there, square images that are no larger than the network's input are not scaled up by Pillow.
+        """
+        side, augment = self.augment.stored_size(self.size), self.augment
+        if pixels.shape[0] == pixels.shape[1] <= self.size:
+            return torch.tensor(pixels)[None]
+        fitted = fit(Image.fromarray(pixels), side, augment.resize, augment.interpolation)
+        return torch.tensor(np.asarray(fitted))[None]
+
+    def input(self, pixels: np.ndarray) -> Tensor:
+        """Network input of pixels uint8 (h, w, 3): float32 (1, 3, size, size), normalised."""
+        return self.pipeline.evaluate(self.stored(pixels)).to(self.device)
+
+    def inputs(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Of several images, (n, 3, size, size)."""
+        return torch.cat([self.input(one) for one in images])
+
+    def shown(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network is shown, before it is normalised: uint8 (size, size, 3)."""
+        return self.pipeline.shown(self.stored(pixels))[0].numpy()
+
+    def colours(self, images: Tensor) -> Tensor:
+        """Network input as levels 0..1 again, (..., 3, h, w)."""
+        mean, std = (values.view(3, 1, 1) for values in (self.pipeline.mean, self.pipeline.std))
+        return (images.cpu() * std + mean).clamp(0, 1)
+
+    def class_named(self, text: str) -> int:
+        """A class by its name or number.
+
+        Raises:
+            InputError: there is none.
+        """
+        if text.isdigit() and int(text) < len(self.classes):
+            return int(text)
+        matches = [k for k, name in enumerate(self.classes) if text.lower() == name.lower()]
+        if not matches:
+            raise InputError(
+                f"--class {text}: {self.title} has no such class; give a name, or 0 to "
+                f"{len(self.classes) - 1}"
+            )
+        return matches[0]
+
+
+def load(
+    text: str,
+    *,
+    weights: str | None,
+    weights_dir: Path,
+    results: Path,
+    device: str = "cpu",
+    input_size: int | None = None,
+) -> Loaded:
+    """The network of a card, of a model of timm, or of a run by its id.
+
+    Args:
+        weights: "card", "none" or "file:PATH"; None is "card" where there are pretrained weights, else
+            "none". A run has its own.
+        results: the run store.
+        input_size: side of the images in px; None is the model's own.
+
+    Raises:
+        InputError: neither a model nor a run; a run that is no trained network.
+        WeightsError: the weights are not here.
+    """
+    named = text in list_cards() or timm.is_model(text.partition(".")[0])
+    store = RunStore(results)
+    if not named and store.if_there() is not None and text.isalnum():
+        return _of_run(store, text, device, input_size)
+    card = find_card(text)
+    asked = weights or ("none" if card.pretraining == "none" else "card")
+    resolved = resolve_weights(card, asked, weights_dir, download=True)
+    size = input_size or card.input_size
+    random = resolved.path is None
+    classes = IMAGENET if random else None
+    network: Any = make_model(card, resolved, classes=classes, input_size=size).eval().to(device)
+    if not network.num_classes:
+        raise InputError(f"{card.name}: its weights have no classifier; take another tag, or --weights none")
+    title = card.title + (f", {RANDOM}" if random else "")
+    return Loaded(
+        name=slug(card.name),
+        title=title if size == card.input_size else f"{title}, at {size} px",
+        card=card,
+        network=network,
+        weights="random, never trained" if random else f"{card.pretraining}: {resolved.source}",
+        size=size,
+        augment=Augment(),
+        classes=_imagenet(network) if not random else _numbers(network.num_classes),
+        device=device,
+    )
+
+
+def _of_run(store: RunStore, text: str, device: str, input_size: int | None) -> Loaded:
+    entry = find(store, text)
+    record = record_of(store, entry)
+    if entry.kind not in ("trial", "search") or not isinstance(record, TrialRecord):
+        raise InputError(f"{store.root}: {entry.id} is no finished run; take a run of vcbench tables")
+    recipe = parse(
+        record.identity.recipe | {"name": record.recipe, "title": record.recipe, "expected": "as stored"}
+        | {"protocol": record.protocol},
+        Recipe,
+        where=f"{record.id}: recipe",
+    )  # fmt: skip
+    if recipe.frozen:
+        raise InputError(
+            f"{record.id}: it reads frozen features of {record.model.name}; inspect {record.model.name}"
+        )
+    path = JobFiles(store.folder_of(FOLDERS[entry.kind], record.id)).weights
+    if not path.exists():
+        raise InputError(f"{record.id}: its weights were not kept; {_again(store, record)}")
+    card = find_card(record.model.name)
+    size = input_size or record.identity.input_size
+    outputs = recipe.head_outputs or record.data.classes
+    network = read_network(path, card, outputs=outputs, input_size=size).eval().to(device)
+    names = store.class_names(record.data)
+    return Loaded(
+        name=slug(f"{card.name}-{record.id[:6]}"),
+        title=f"{card.title}, run {record.id[:6]} on {record.data.dataset}",
+        card=card,
+        network=network,
+        weights=f"run {record.id}: {record.data.train_images} images of {record.data.dataset}, "
+        f"recipe {record.recipe}",
+        size=size,
+        augment=recipe.augment,
+        classes=names if names and len(names) == outputs else _numbers(outputs),
+        device=device,
+        dataset=(record.data.dataset, record.data.split_id, record.data.fingerprint),
+    )
+
+
+def _again(store: RunStore, record: TrialRecord) -> str:
+    """The command that trains a run again and keeps its weights."""
+    listed = in_suites(store, record.id)
+    if not listed:
+        return "no suite of the store has it: train it again with keep_weights = true"
+    first = listed[0]
+    return (
+        f"make them again with: vcbench run {first['suite'].partition('+')[0]} --set keep_weights=true "
+        f"--only {first['contestant']} --results kept"
+    )
+
+
+def _numbers(count: int) -> list[str]:
+    return [f"class {k}" for k in range(count)]
+
+
+def _imagenet(network: Any) -> list[str]:
+    """The names of ImageNet's classes, the first of each class's words, where there are as many outputs."""
+    subset = timm.data.infer_imagenet_subset(network)
+    if subset is None:
+        return _numbers(network.num_classes)
+    return [name.partition(",")[0] for name in timm.data.ImageNetInfo(subset).label_descriptions()]

@@ -1,0 +1,1 @@
+"""The pictures: each function draws one for a view, and raises NotShown where a network does not have it."""

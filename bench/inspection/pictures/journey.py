@@ -1,0 +1,94 @@
+"""The class token's journey: what the classifier would say after each block, and what a probe reads."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bench.inspection.drawing import sheet
+from bench.inspection.probes import Probes
+from bench.inspection.tokens import NotShown, after_blocks
+from bench.inspection.view import View
+from bench.report.blocks import Figure
+from bench.report.style import INK, SERIES
+
+CLASSES = 5
+
+
+def early_logits(view: View) -> Figure:
+    """Logits read off early: the network's own last norm and classifier after each block."""
+    network = view.model.network
+    if not hasattr(network, "norm") or not view.tokens.count:
+        raise NotShown("its last norm cannot be put after an earlier block")
+    with torch.no_grad():
+        every = [network.forward_head(network.norm(one)) for one in after_blocks(network, view.input)]
+    probabilities = torch.stack([one.softmax(1)[0] for one in every]).cpu().numpy()
+    best = np.argsort(-probabilities[-1])[:CLASSES]
+    drawing, ((axes,),) = sheet(66, 1, left=13, right=48, top=4, bottom=11)
+    blocks = np.arange(1, len(probabilities) + 1)
+    for k, one in enumerate(best):
+        axes.plot(
+            blocks,
+            probabilities[:, one],
+            color=SERIES[k][0],
+            marker="o",
+            label=_brief(view.model.classes[one]),
+        )
+    axes.set_xticks(blocks)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("block after which it is read off")
+    axes.set_ylabel("probability")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=6.5)
+    leading = [view.model.classes[k] for k in probabilities.argmax(1)]
+    others = [name for name in dict.fromkeys(leading) if name != leading[-1]]
+    data = pd.DataFrame(
+        {"block": np.repeat(blocks, CLASSES), "class": [view.model.classes[k] for k in best] * len(blocks)}
+        | {"probability": probabilities[:, best].ravel().round(6)}
+        | {"leading_class": np.repeat(leading, CLASSES)}
+    )
+    return Figure(
+        drawing,
+        f"{view.model.name}-journey",
+        f"{view.model.title}: what the {view.tokens.reader} says after each block, read off by the "
+        "network's own "
+        f"last norm and classifier, for the {CLASSES} classes that win in the end. Before, others lead: "
+        f"{', '.join(others) or 'none'}.",
+        f"Probabilities of {CLASSES} classes by block; after the last, {leading[-1]} leads.",
+        data,
+    )
+
+
+def probed(view: View, probes: Probes) -> Figure:
+    """Accuracy of a linear probe after each block."""
+    accuracy = probes.accuracy(view)
+    blocks = np.arange(1, len(accuracy) + 1)
+    drawing, ((axes,),) = sheet(62, 1, left=13, right=48, top=4, bottom=11)
+    axes.plot(blocks, 100 * accuracy, color=SERIES[0][0], marker="o")
+    axes.axhline(100 * probes.chance, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.annotate(
+        "guessing",
+        (blocks[-1], 100 * probes.chance),
+        (0, 3),
+        textcoords="offset points",
+        size=6.5,
+        ha="right",
+    )
+    axes.set_xticks(blocks)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(view.layer_word)
+    axes.set_ylabel("probe accuracy on val, %")
+    return Figure(
+        drawing,
+        f"{view.model.name}-probes",
+        f"{view.model.title}: top-1 accuracy on {probes.val_images} val images of {probes.dataset} of a "
+        "linear probe on "
+        f"the {probes.what(view)} after each {view.layer_word}, fitted to {probes.train_images} train "
+        "images with one "
+        "fixed strength. It shows at which depth the classes become linearly separable. The test split is "
+        "not used.",
+        f"Probe accuracy from {100 * accuracy[0]:.0f} % to {100 * accuracy[-1]:.0f} % by depth.",
+        pd.DataFrame({view.layer_word: blocks, "val_top1": accuracy.round(4)}),
+    )
+
+
+def _brief(name: str) -> str:
+    return name if len(name) <= 26 else f"{name[:25]}…"

@@ -1,0 +1,73 @@
+"""What a unit sees: the effective receptive field, from the gradient of the unit in the middle of a map."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.inspection.tokens import NotShown
+
+
+def feature_maps(network: Any, images: Tensor) -> list[Tensor]:
+    """The feature maps of timm's stages, or after each block of a transformer, (n, channels, h, w).
+
+    Raises:
+        NotShown: timm gives none for this network.
+    """
+    if not hasattr(network, "forward_intermediates"):
+        raise NotShown("timm gives no feature maps of it")
+    maps: list[Tensor] = network.forward_intermediates(images, intermediates_only=True)
+    return maps
+
+
+def receptive_fields(network: Any, images: Tensor, stages: Sequence[int], seed: int = 0) -> list[Tensor]:
+    """How strongly each pixel moves the unit in the middle of each stage's map (Luo et al., 2016).
+
+    The root of the mean square, over images, channels of the unit and colours, of the gradient. Channels are
+    summed with random signs, image by image, so that they do not cancel and one backward pass is enough.
+
+    Args:
+        images: (n, 3, size, size), normalised.
+        stages: which of `feature_maps`.
+
+    Returns:
+        For each stage (size, size), not negative, float64.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.enable_grad():
+        pixels = images.clone().requires_grad_(True)
+        maps = feature_maps(network, pixels)
+        fields = []
+        for stage in stages:
+            unit = maps[stage][:, :, maps[stage].shape[2] // 2, maps[stage].shape[3] // 2]
+            signs = torch.randint(0, 2, unit.shape, generator=generator).to(unit) * 2 - 1
+            (gradient,) = torch.autograd.grad((unit * signs).sum(), pixels, retain_graph=True)
+            fields.append(gradient.double().square().mean((0, 1)).sqrt())
+    return fields
+
+
+def side_of(field: Tensor, centre: tuple[float, float], share: float) -> int:
+    """Side in px of the smallest square around a unit that holds a share of the field's sum.
+
+    Args:
+        field: (size, size).
+        centre: row and column of the unit in px.
+    """
+    values = field.cpu().numpy()
+    rows, columns = np.indices(values.shape)
+    reach = np.maximum(abs(rows + 0.5 - centre[0]), abs(columns + 0.5 - centre[1]))
+    order = np.argsort(reach, axis=None)
+    held = np.cumsum(values.ravel()[order])
+    if held[-1] <= 0:
+        return 0
+    last = int(np.searchsorted(held, share * held[-1]))
+    outermost = float(reach.ravel()[order][min(last, len(order) - 1)])
+    return min(values.shape[0], round(2 * outermost + 1))
+
+
+def centre_of(shape: Sequence[int], size: int) -> tuple[float, float]:
+    """Where the unit in the middle of a map (..., h, w) lies in an image of `size` px: row and column."""
+    height, width = shape[-2:]
+    return (height // 2 + 0.5) * size / height, (width // 2 + 0.5) * size / width

@@ -1,0 +1,28 @@
+"""Small networks of timm, with random weights, that have what is looked for."""
+
+import timm
+import torch
+
+SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2, "num_classes": 5}
+
+
+def vit(name: str = "vit_tiny_patch16_224", **options):
+    """A ViT of 4 x 4 patches of 8 px."""
+    torch.manual_seed(0)
+    return timm.create_model(name, **(SMALL | options)).eval()
+
+
+def resnet():
+    """A narrow ResNet-10 for 32 px."""
+    torch.manual_seed(0)
+    return timm.create_model("resnet10t", num_classes=5).eval()
+
+
+VITS = {
+    "class token": lambda: vit(),
+    "distilled": lambda: vit("deit_tiny_distilled_patch16_224"),
+    "registers": lambda: vit("vit_medium_patch16_reg4_gap_256"),
+    "no class token": lambda: vit(class_token=False, global_pool="avg"),
+    "positions of patches alone": lambda: vit(no_embed_class=True),
+    "larger": lambda: vit(img_size=64),
+}
