@@ -1,15 +1,12 @@
 """The accuracy table: one row a model and subset size."""
 
-from collections.abc import Iterator
-
 from bench.analysis.regimes import in_words, regimes
 from bench.files import slug
-from bench.report.blocks import Column, Flow, Heading, Section, number
+from bench.report.blocks import Column, Section, number
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import CELL_NOTES, CELL_SIZE, cell_model, cell_table, percent_of
 from bench.report.text import NOT_MEASURED, count, percent
-from bench.store.records.listing import ComparisonEntry
 
 
 def accuracy(evidence: Evidence) -> Section:
@@ -21,32 +18,33 @@ def accuracy(evidence: Evidence) -> Section:
         "they are not intervals. Per class is the mean of the accuracies of the classes, NLL the mean "
         "negative log-likelihood in nats, ECE the expected calibration error over 15 bins. A diverged trial "
         "is scored as guessing, and has no ECE. Without duplicates is the accuracy on the test images that "
-        "have no near-duplicate in the training images, where the dataset is known to have some.",
-        (_comparison(evidence, comparison) for comparison in evidence.suite.comparisons),
+        "have no near-duplicate in the training images, where the dataset is known to have some. Nearest "
+        "neighbour is the class of the nearest training image in raw pixels. A model that is below it, below "
+        'the most frequent class of the training images or below chance is marked "not trained", and no '
+        "statement about its architecture rests on it.",
+        in_words(regimes(evidence.cells)),
+        [
+            cell_table(
+                f"accuracy-{slug(one.name)}",
+                f"Accuracy in {one.name}, {one.input_size} px.{_without_training(cells)}",
+                _columns(evidence, cells),
+                cells,
+            )
+            for one in evidence.suite.comparisons
+            for cells in [evidence.cells_of(one.name)]
+            if any(cell.runs for cell in cells)
+        ],
     )
 
 
-def _comparison(evidence: Evidence, comparison: ComparisonEntry) -> Iterator[Flow]:
-    name, cells = comparison.name, evidence.cells_of(comparison.name)
-    yield Heading(name)
-    if any(cell.nearest.n for cell in cells):
-        yield _without_training(evidence, cells)
-    yield (text for text in in_words(regimes(evidence.cells)) if f" in {name} " in text)
-    caption = f"Accuracy in {name}, {comparison.input_size} px."
-    yield cell_table(f"accuracy-{slug(name)}", caption, _columns(evidence, cells), cells)
-
-
-def _without_training(evidence: Evidence, cells: list[Cell]) -> str:
-    """What needs no training, on the same images."""
-    records = [evidence.records[run] for cell in cells for run in cell.runs]
-    baselines = [base for record in records if (base := evidence.training.baseline(record))]
-    majority = sorted({percent(base.majority_top1) for base in baselines}, key=float)
-    return (
-        f"Without any training: chance is {percent(baselines[0].chance_top1)} %, and the most frequent class "
-        f"of the training images gives {' to '.join(dict.fromkeys((majority[0], majority[-1])))} %; the last "
-        "column has the class of the nearest training image in raw pixels. A model that one of them beats is "
-        'marked "not trained", and no statement about its architecture rests on it.'
-    )
+def _without_training(cells: list[Cell]) -> str:
+    """What chance and the most frequent class give on the same images."""
+    majority = [cell.majority.mean for cell in cells if cell.majority.n]
+    if not majority:
+        return ""
+    chance = 1 / next(record.data.classes for cell in cells for record in cell.records)
+    ends = " to ".join(dict.fromkeys(percent(end) for end in (min(majority), max(majority))))
+    return f" Chance: {percent(chance)} %; the most frequent class of the training images: {ends} %."
 
 
 def _columns(evidence: Evidence, cells: list[Cell]) -> list[Column]:

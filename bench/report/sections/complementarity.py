@@ -32,17 +32,19 @@ class Complement:
 
     @property
     def two(self) -> Pairing:
-        """The pair of different models, from different replicates where there are two."""
-        return self.pairings.get(TWO) or self.pairings["a + b, same replicate"]
+        """The pair of different models."""
+        return self.pairings[TWO]
 
-    def shared(self, kind: Kind) -> float:
-        """Shared errors of a kind of pair; missing where there is none."""
-        pairing = self.two if kind == TWO else self.pairings.get(kind)
-        return np.nan if pairing is None or pairing.error_overlap is None else pairing.error_overlap
+    def shared(self, kind: Kind) -> str:
+        """Shared errors of a kind of pair, in percent; networks without errors share none."""
+        pairing = self.pairings.get(kind)
+        if pairing is None:
+            return NOT_MEASURED
+        return "no errors" if pairing.error_overlap is None else percent(pairing.error_overlap)
 
     def averaged(self, kind: Kind) -> str:
         """The accuracy of averaging a kind of pair, in percent."""
-        pairing = self.two if kind == TWO else self.pairings.get(kind)
+        pairing = self.pairings.get(kind)
         return NOT_MEASURED if pairing is None else percent(pairing.ensemble)
 
 
@@ -92,17 +94,22 @@ def _complement(evidence: Evidence, ensembles: Ensembles, finding: Finding) -> C
         return ensembles.top1(*(evidence.records[runs[side][k]] for side, k in (one, other)))
 
     by_kind = {pairing.kind: pairing for pairing in pairings(correct["a"], correct["b"], averaged)}
+    by_kind.setdefault(TWO, by_kind["a + b, same replicate"])  # of one replicate there is no other
     return Complement(finding, by_kind, len(both), runs["a"] + runs["b"])
 
 
 def _table(name: str, members: list[Complement]) -> Table:
+    def most(one: Complement) -> str:
+        largest = one.two.largest_overlap
+        return "no errors" if largest is None else percent(largest)
+
     columns = (
         FINDING_SIZE.on(lambda one: one.finding),
         Column("Pair", lambda one: " and ".join(one.finding.titles)),
-        number("Shared errors (%)", lambda one: _or_none(one.two.error_overlap)),
-        number("At most (%)", lambda one: _or_none(one.two.largest_overlap)),
-        number("Shared by two runs of the first (%)", lambda one: percent(one.shared(TWINS_A))),
-        number("Shared by two of the second (%)", lambda one: percent(one.shared(TWINS_B))),
+        number("Shared errors (%)", lambda one: one.shared(TWO)),
+        number("At most (%)", most),
+        number("Shared by two runs of the first (%)", lambda one: one.shared(TWINS_A)),
+        number("Shared by two of the second (%)", lambda one: one.shared(TWINS_B)),
         number("One alone (%)", lambda one: percent(one.two.members)),
         number("Average of both (%)", lambda one: one.averaged(TWO)),
         number("Average of two runs of the first (%)", lambda one: one.averaged(TWINS_A)),
@@ -119,8 +126,3 @@ def _table(name: str, members: list[Complement]) -> Table:
         group_by=lambda one: pair_name(one.finding),
         runs=lambda one: one.runs,
     )
-
-
-def _or_none(share: float | None) -> str:
-    """Networks without errors share none."""
-    return "no errors" if share is None else percent(share)

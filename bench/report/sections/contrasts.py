@@ -12,7 +12,7 @@ from bench.report.blocks import Column, Figure, Gallery, Section, number
 from bench.report.evidence import Evidence
 from bench.report.figures import WIDTH, canvas, one_line
 from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
-from bench.report.style import INK, MUTED
+from bench.report.style import INK, MUTED, PAPER
 from bench.report.text import interval, percent, points
 from bench.report.verdicts import pair_name, table_of, verdict
 
@@ -44,6 +44,7 @@ def contrast_tables(evidence: Evidence) -> Section:
             table_of(name), f"Differences in top-1 accuracy on the test split in {name}.", COLUMNS, findings
         )
         for name, findings in _by_comparison(evidence).items()
+        if any(finding.result for finding in findings)
     ]
     return Section.of("contrast-tables", "Contrasts in numbers", every)
 
@@ -115,7 +116,8 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     top, heights = 0.0, []
     beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     for heading, members in groups:
-        axes.annotate(heading, (0, top), (2, 0), va="center", size=6.5, **beside)
+        paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
+        axes.annotate(heading, (0, top), (2, 0), va="center", size=6.5, bbox=paper, **beside)
         for height, finding in enumerate(members, start=1):
             _draw(axes, evidence, finding, top + height)
             axes.annotate(_numbers(finding), (1, top + height), (3, 0), va="center", size=6, **beside)

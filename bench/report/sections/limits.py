@@ -13,7 +13,7 @@ def limits(evidence: Evidence, absent: list[str]) -> Section:
     Args:
         absent: the titles of the sections that have nothing to show.
     """
-    missing = f"Not measured in this suite: {listed([title.lower() for title in absent])}."
+    missing = f"Not measured in this suite: {listed([title[0].lower() + title[1:] for title in absent])}."
     statements = tuple(_statements(evidence))
     return Section.of(
         "limits",
@@ -40,12 +40,10 @@ def _statements(evidence: Evidence) -> Iterator[str]:
         if unsure := one.overlap.get("two_labels"):
             yield f"What {counted(unsure, 'image')} of {name} with two labels should be."
     primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
-    undecided = [finding for finding in primary if finding.contrast.verdict in ("inconclusive", "none")]
+    undecided = [finding for finding in primary if finding.contrast.verdict == "inconclusive"]
     if undecided:
-        yield (
-            f"Which model is better in {len(undecided)} of {counted(len(primary), 'primary contrast')}: "
-            "these are not decided."
-        )
+        many = f"{len(undecided)} of {len(primary)} primary contrasts are"
+        yield f"Which model is better: {many if len(primary) > 1 else 'the primary contrast is'} not decided."
     timed = [one.name for one in evidence.platforms if len(one.speed) or len(one.memory)]
     if timed:
         yield (

@@ -67,8 +67,8 @@ def _trained(evidence: Evidence) -> str:
     sides = listed(sorted({f"{base.pixels} x {base.pixels}" for base in baselines}))
     looks = len({base.id for base in baselines})
     return (
-        f"{text} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. These two "
-        f"were evaluated on the test split for {counted(looks, 'subset')}; neither "
+        f"{text} The nearest neighbour is by Euclidean distance between raw pixels at {sides} px. It and "
+        f"the majority class were evaluated on the test split for {counted(looks, 'subset')}; neither "
         "has a setting that could be tuned."
     )
 

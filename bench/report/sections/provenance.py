@@ -60,10 +60,10 @@ def reproduce(evidence: Evidence) -> Section:
         "folder of the run store: results for one that you made yourself, results/published for the one "
         "that comes with VCBench.",
         Code(f"{commands.run}\n{commands.report}\n{commands.cite}"),
-        "Below every table and figure stand the commands that make its numbers again and the ids of the runs "
-        "behind it, which numbers.tex has above every number. Of any run, by its id, the first command below "
-        "tells everything, and the second trains it again and says whether it agrees. The folder runs/ID of "
-        "the store holds its settings, history and predictions.",
+        "The link runs below a table or figure leads to the commands that make its numbers again and the ids "
+        "of the runs behind it; numbers.tex has these above every number. Of any run, by its id, the first "
+        "command below tells everything, and the second trains it again and says whether it agrees. The "
+        "folder runs/ID of the store holds its settings, history and predictions.",
         Code(f"vcbench show ID{STORE}\nvcbench reproduce ID{STORE}"),
         f"This suite is a variant of {base}; its name follows from the values given with --set."
         if base

@@ -15,7 +15,7 @@ from bench.files import slug
 from bench.report.blocks import Column, Content, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_chart
-from bench.report.text import decimal, listed, percent, size_phrase
+from bench.report.text import decimal, percent, size_phrase
 from bench.store.records.listing import ComparisonEntry
 
 TITLE = "Robustness"
@@ -88,8 +88,8 @@ def _figures(
     corruptions = [own for own in grouped.values() if own[0].is_corruption]
     sweeps = [(own[0].title, [own]) for own in grouped.values() if own not in corruptions]
     if corruptions:
-        names = listed([own[0].title for own in corruptions])
-        sweeps.insert(0, (f"Mean over {names}", corruptions))
+        names = ", ".join(own[0].title for own in corruptions)
+        sweeps.insert(0, (f"Mean of the corruptions ({names})", corruptions))
     for what, members in sweeps:
         common = [one.level for one in members[0] if one.level is not None]
         for own in members[1:]:
@@ -195,7 +195,10 @@ def _table(evidence: Evidence, comparison: ComparisonEntry, rows: pd.DataFrame, 
     columns = [
         Column("Condition", lambda line: line[0]),
         Column(
-            "Levels", lambda line: levels.get(line[2], "") if line[1] == "top1" else "", under="Condition"
+            "Levels",
+            lambda line: levels.get(line[2], "") if line[1] == "top1" else "",
+            under="Condition",
+            label="levels ",
         ),
         *(number(evidence.suite.contestants[key].title, value(key)) for key in shown),
     ]
