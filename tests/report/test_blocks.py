@@ -159,7 +159,6 @@ def test_numbers_files_and_each_set_of_runs_once():
     page, appendix = Section.of("s", "S", a, Details.of("d", b)), Section.of("t", "T", c, d)
     made = Document(Header("s", "S", "", ()), [page], [appendix], "".join)
     assert [made.number("table", name) for name in "abcd"] == [1, 2, 3, 4]
-    assert [made.file("table", name) for name in "abcd"] == ["index", "index", "appendix", "appendix"]
     assert made.behind == [(("x", "y"), [a, c]), (("z",), [b])]
     assert [made.entry("table", name) for name in "abcd"] == [1, 2, 1, None]
 
