@@ -20,7 +20,7 @@ from bench.inspection.view import View
 from bench.report.blocks import Figure, Table
 from bench.report.style import SERIES, house_style
 from bench.report.writers.fill import TEMPLATES
-from bench.report.writers.html import inline_svg
+from bench.report.writers.html import inline
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -169,7 +169,7 @@ def environment() -> Environment:
 
 def _inline(figure: Figure) -> Markup:
     """The SVG as part of the page, and its maps with their own pixels in every browser."""
-    return Markup(re.sub(r"\s+(?=<)", "\n", inline_svg(figure)))
+    return Markup(re.sub(r"\s+(?=<)", "\n", inline(figure)))
 
 
 def _csv(picture: Picture) -> str:

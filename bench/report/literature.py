@@ -1,34 +1,41 @@
 """Other people's accuracies: read from `literature.csv` in the run store or in the folder that holds it.
 
-The default store is `results/`, where the file lies; `results/published` is a store inside it. Columns:
-model (as its card is titled), pretraining, input_px, dataset, train_images, metric (a column of the accuracy
-table), value (in percent), protocol, source, status. Only rows whose status is `confirmed` are used.
+The default store is `results/`, where the file lies; `results/published` is a store inside it.
 """
 
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bench.errors import InputError, first_line
 from bench.escape import visible
 
 NAME = "literature.csv"
-COLUMNS = (
-    "model",
-    "pretraining",
-    "input_px",
-    "dataset",
-    "train_images",
-    "metric",
-    "value",
-    "protocol",
-    "source",
-    "status",
-)
-METRICS = ("top1", "top5", "mean_per_class")
 SCRATCH = "none"
-# The least and the most that a number can be; accuracies are in percent.
-LIMITS = {"input_px": (1, 100_000), "train_images": (1, 1e12), "value": (0, 100)}
+
+
+class Row(BaseModel):
+    """A published accuracy: `model` as its card is titled, `value` in percent; only confirmed rows count."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    model: str
+    pretraining: str
+    input_px: Annotated[int, Field(ge=1, le=100_000)]
+    dataset: str
+    train_images: Annotated[
+        Annotated[float, Field(ge=1, le=1e12)] | None, BeforeValidator(lambda given: given or None)
+    ]
+    metric: Literal["top1", "top5", "mean_per_class"]
+    value: Annotated[float, Field(ge=0, le=100)]
+    protocol: str
+    source: str
+    status: str
+
+
+COLUMNS = tuple(Row.model_fields)
 
 
 def literature_file(store_root: Path) -> Path | None:
@@ -37,7 +44,7 @@ def literature_file(store_root: Path) -> Path | None:
     return next((path for path in (root / NAME, root.parent / NAME) if path.is_file()), None)
 
 
-def read_literature(path: Path) -> pd.DataFrame:
+def read_literature(path: Path) -> list[dict[str, Any]]:
     """The confirmed rows; `pretraining` is "none" for networks trained from scratch, whatever follows it.
 
     Raises:
@@ -47,28 +54,18 @@ def read_literature(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8")
     except (ValueError, OSError) as error:  # of pandas' parser and of UTF-8
         raise InputError(f"{path}: not a CSV file in UTF-8: {first_line(error)}") from error
-    table = table.map(visible)
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
+    if missing := [name for name in COLUMNS if name not in table]:
         raise InputError(f"{path}: should have the columns {', '.join(missing)} too")
-    table = table[table["status"] == "confirmed"].reset_index(drop=True)
-    unknown = sorted(set(table["metric"]) - set(METRICS))
-    if unknown:
-        raise InputError(f'{path}: metric "{unknown[0]}" should be one of {", ".join(METRICS)}')
-    try:
-        for name in ("input_px", "train_images", "value"):
-            table[name] = pd.to_numeric(table[name].where(table[name] != ""))
-            table[name].astype(float)  # refuses a whole number of hundreds of digits
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{path}: column {name} should hold numbers ({error})") from error
-    for name, (low, high) in LIMITS.items():
-        given = table[name].dropna().astype(float)
-        wrong = given[~given.between(low, high)]
-        if len(wrong):
-            row = table.loc[wrong.index[0]]
-            raise InputError(
-                f"{path}: {name} of {row['model']} on {row['dataset']} is {wrong.iloc[0]:g}; "
-                f"should be from {low:g} to {high:g}"
-            )
-    scratch = table["pretraining"].str.startswith(SCRATCH)
-    return table.assign(pretraining=table["pretraining"].mask(scratch, SCRATCH))
+    rows = []
+    for line, given in enumerate(table.map(visible).to_dict("records"), start=2):
+        if given["status"] != "confirmed":
+            continue
+        try:
+            row = Row.model_validate(given).model_dump()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name, said = first["loc"][0], first["msg"]
+            raise InputError(f'{path}, line {line}: {name} "{given[name]}": {said.lower()}') from error
+        scratch = row["pretraining"].startswith(SCRATCH)
+        rows.append(row | ({"pretraining": SCRATCH} if scratch else {}))
+    return rows

@@ -123,7 +123,7 @@ def _title(evidence: Evidence, cell: Cell) -> Field:
 def _published(evidence: Evidence) -> list[dict[str, Any]]:
     """Published accuracies on the suite's datasets."""
     path, datasets = literature_file(evidence.store.root), {one.dataset for one in evidence.suite.comparisons}
-    rows = [] if path is None else read_literature(path).to_dict("records")
+    rows = [] if path is None else read_literature(path)
     return [row for row in rows if row["dataset"] in datasets]
 
 
@@ -151,7 +151,7 @@ def comparable(cell: Cell, theirs: dict[str, Any]) -> bool:
         return False
     data, model = cell.records[0].data, cell.records[0].model
     ours = (model.title, data.dataset, cell.input_size, cell.pretraining or SCRATCH)
-    images = abs(theirs["train_images"] - data.train_images) / data.train_images
+    images = abs((theirs["train_images"] or 0) - data.train_images) / data.train_images
     return ours == tuple(theirs[name] for name in MUST_AGREE) and images <= SAME_IMAGES
 
 
