@@ -83,17 +83,18 @@ class Predictions:
         return np.stack(rows)
 
     def _read(self, record: "Result") -> Outputs | None:
-        predictions = self.store.predictions(record)
-        if predictions is None:
+        columns = self.store.prediction_columns(record)
+        if columns is None:
             return None
         labels = self._true(record.data)
-        if len(labels) != len(predictions):
+        predicted, confidence, log_prob, rank = (
+            columns[name] for name in ("predicted", "confidence", "log_prob", "rank")
+        )
+        if len(labels) != len(predicted):
             raise StoreError(
-                f"{self.store.labels_of(record.data.key)}: {len(labels)} labels for the {len(predictions)} "
+                f"{self.store.labels_of(record.data.key)}: {len(labels)} labels for the {len(predicted)} "
                 f"test images of {record.id}"
             )
-        columns = ("predicted", "confidence", "log_prob", "rank")
-        predicted, confidence, log_prob, rank = (predictions[name].to_numpy() for name in columns)
         if ((predicted == labels) != (rank == 0)).any():
             raise StoreError(
                 f"{self.store.labels_of(record.data.key)}: not the labels that {record.id} was tested on"

@@ -16,6 +16,7 @@ from bench.store.records.trials import Result
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 
 class Artefacts(Layout):
@@ -29,6 +30,11 @@ class Artefacts(Layout):
         if isinstance(record, ExternalRecord):
             return _table(self.predictions_of("brought", record.id))
         return _table(self.evaluation_files(record.id, record.condition).predictions)
+
+    def prediction_columns(self, record: Result) -> "dict[str, np.ndarray] | None":
+        """The columns of `predictions`, for whoever reads those of many trials: it takes half as long."""
+        table = _arrow(self.evaluation_files(record.id, record.condition).predictions)
+        return None if table is None else {name: table[name].to_numpy() for name in table.column_names}
 
     def history(self, run: str) -> "pd.DataFrame | None":
         """The learning curve of a trial, one row a logged step; None where it has none.
@@ -111,6 +117,11 @@ def _write(frame: "pd.DataFrame", path: Path) -> None:
 
 
 def _table(path: Path) -> "pd.DataFrame | None":
+    table = _arrow(path)
+    return None if table is None else table.to_pandas(use_threads=False)
+
+
+def _arrow(path: Path) -> "pa.Table | None":
     """A Parquet file, read at once, as another process may put a new one in its place."""
     import pyarrow as pa
     import pyarrow.parquet
@@ -122,7 +133,6 @@ def _table(path: Path) -> "pd.DataFrame | None":
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        table = pa.parquet.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-        return table.to_pandas(use_threads=False)
+        return pa.parquet.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from error
