@@ -12,7 +12,7 @@ from bench.report.blocks import Column, Figure, Gallery, Section, number
 from bench.report.evidence import Evidence
 from bench.report.figures import WIDTH, canvas, one_line
 from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
-from bench.report.style import INK, MUTED, PAPER
+from bench.report.style import INK, MUTED
 from bench.report.text import interval, percent, points
 from bench.report.verdicts import pair_name, table_of, verdict
 
@@ -116,8 +116,7 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
     top, heights = 0.0, []
     beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     for heading, members in groups:
-        paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
-        axes.annotate(heading, (0, top), (2, 0), va="center", size=6.5, bbox=paper, **beside)
+        axes.annotate(heading, (0, top), (2, 0), va="center", size=6.5, **beside)
         for height, finding in enumerate(members, start=1):
             _draw(axes, evidence, finding, top + height)
             axes.annotate(_numbers(finding), (1, top + height), (3, 0), va="center", size=6, **beside)
