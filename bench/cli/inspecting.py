@@ -79,7 +79,7 @@ def inspect(
         ),
     ] = None,
     images: Annotated[
-        int, typer.Option("--images", min=16, max=100_000, help="How many images averages and probes take.")
+        int, typer.Option("--images", min=16, max=100_000, help="How many images averages take.")
     ] = 64,
     weights: WeightsOption = None,
     input_size: InputSize = None,
@@ -156,3 +156,59 @@ def _row_and_column(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise InputError(f"--patch {shortened(text)}: should be ROW,COLUMN, counted from 1, as in 3,7")
     return int(match[1]), int(match[2])
+
+
+def explain(
+    model: Model,
+    other: Annotated[
+        str | None, typer.Argument(metavar="OTHER", help="A second one beside it: best a ViT and a CNN.")
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="PATH", help="An image of yours, before those that are drawn here."),
+    ] = None,
+    weights: WeightsOption = None,
+    input_size: InputSize = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Where to [default: reports/explain-MODEL.html].",
+            show_default=False,
+        ),
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    data_dir: DataDir = None,
+    weights_dir: WeightsDir = None,
+    device: Device = "auto",
+) -> None:
+    """Make a page that follows one image through a network, or through two side by side, step by step.
+
+    It is one file that needs no network, to be projected: with shapes, parameters and FLOPs of every step,
+    and for every block, head and patch what it attends to.
+
+    Example: vcbench explain deit_tiny_patch16_224 resnet50
+    """
+    from rich.console import Console
+
+    from bench.inspection.examples import EXAMPLES
+    from bench.inspection.images import example
+    from bench.inspection.opening import Request, open_views
+    from bench.inspection.walkthrough import explain as write
+    from bench.machine import choose_device
+
+    folder = data_folder(data_dir)
+    request = Request((model, *([other] if other else [])), image, weights=weights, input_size=input_size)
+    views, _ = open_views(
+        request,
+        results=results,
+        data_dir=folder,
+        weights_dir=weights_folder(weights_dir, folder),
+        device=choose_device(device),
+    )
+    drawn = [example(name) for name in EXAMPLES if name != (image or next(iter(EXAMPLES)))]
+    target = out or Path("reports") / f"explain-{'-'.join(view.model.name for view in views)}.html"
+    with Console(stderr=True).status("drawing"):
+        page = write(views, [views[0].picture, *drawn], target)
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB, {_named(views)}")

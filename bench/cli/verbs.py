@@ -39,7 +39,7 @@ COMMANDS = (
     *(planning.plan, suites.run, suites.status, suites.gc, suites.new),
     *(recipes.recipe, recipes.verify),
     *(profile.profile, results.tables, results.report, results.index, runs.show, runs.reproduce),
-    inspecting.inspect,
+    *(inspecting.inspect, inspecting.explain),
     *(comparing.compare, power.power, claims.claims, citing.cite, exporting.export, scoring.score),
 )
 for command in COMMANDS:

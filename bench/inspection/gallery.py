@@ -1,6 +1,5 @@
 """`vcbench inspect`: all pictures of a network and an image, as files and on one page."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 import bench
 from bench.files import write_bytes, write_text
@@ -99,7 +97,7 @@ def draw(
     Raises:
         InputError: no such class or patch.
     """
-    left_out: list[str] = []
+    missing: dict[tuple[str, str], list[str]] = {}
 
     def of(title: str, name: str, make: Callable[[], Picture]) -> list[Picture]:
         progress(name)
@@ -107,7 +105,7 @@ def draw(
             with house_style():
                 return [make()]
         except NotShown as reason:
-            left_out.append(f"{title}: {name}: {reason}.")
+            missing.setdefault((title, str(reason)), []).append(name)
             return []
 
     sections = []
@@ -125,6 +123,7 @@ def draw(
         title = " and ".join(view.model.title for view in views)
         last.pictures += of(title, name, partial(together, views))
     sections.append(last)
+    left_out = [f"{title}: {', '.join(names)}: {reason}." for (title, reason), names in missing.items()]
     if probes is None:
         left_out.append("Probes after each block: they need a dataset (--dataset NAME).")
     return Gallery(views, [section for section in sections if section.pictures], left_out)
@@ -163,13 +162,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["inline"] = _inline
+    made.filters["inline"] = inline
     return made
-
-
-def _inline(figure: Figure) -> Markup:
-    """The SVG as part of the page, and its maps with their own pixels in every browser."""
-    return Markup(re.sub(r"\s+(?=<)", "\n", inline(figure)))
 
 
 def _csv(picture: Picture) -> str:

@@ -12,6 +12,8 @@ from bench.inspection.loading import load
 from bench.inspection.probes import Probes
 from bench.inspection.view import View
 
+LEAST_PROBED = 500
+
 
 @dataclass(frozen=True)
 class Request:
@@ -24,7 +26,8 @@ class Request:
         index, split: which image of the dataset.
         wanted: the class whose evidence is drawn, by name or number; None is the predicted one.
         patch: row and column from 1.
-        images: how many images averages take; probes take as many for training and as many for val.
+        images: how many images averages take; probes take as many for training and as many for val, and
+            LEAST_PROBED at least.
         weights: see `bench.inspection.loading.load`; for all models.
         input_size: side of the images in px, for all models; None is each model's own.
     """
@@ -66,8 +69,9 @@ def open_views(
         for name in request.models
     ]
     views = [View(model, picture, averaged, request.wanted, request.patch) for model in models]
-    has_val = opened is not None and len(opened.splits["val"]) > 0
-    return views, Probes(opened, request.images) if opened is not None and has_val else None
+    if opened is None or not len(opened.splits["val"]):
+        return views, None
+    return views, Probes(opened, max(request.images, LEAST_PROBED))
 
 
 def picture_of(request: Request, opened: Dataset | None) -> Picture:

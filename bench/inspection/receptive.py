@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from bench.inspection.tokens import NotShown
@@ -48,16 +49,31 @@ def receptive_fields(network: Any, images: Tensor, stages: Sequence[int], seed: 
     return fields
 
 
-def side_of(field: Tensor, centre: tuple[float, float], share: float) -> int:
-    """Side in px of the smallest square around a unit that holds a share of the field's sum.
+def middle_of(field: Tensor, positions: int) -> tuple[float, float]:
+    """Where a field is strongest, over squares as wide as the stride of the map: row and column in px.
 
     Args:
         field: (size, size).
-        centre: row and column of the unit in px.
+        positions: of the map, along one side.
+    """
+    values = field.cpu().numpy()
+    window = max(1, values.shape[0] // positions)
+    blurred = uniform_filter(values, window, mode="constant")
+    row, column = np.unravel_index(int(blurred.argmax()), blurred.shape)
+    shift = 0.5 if window % 2 else 0.0  # an even window has its middle between two pixels
+    return float(row) + shift, float(column) + shift
+
+
+def side_of(field: Tensor, middle: tuple[float, float], share: float) -> int:
+    """Side in px of the smallest square around a point that holds a share of the field's sum.
+
+    Args:
+        field: (size, size).
+        middle: row and column in px; the first pixel goes from 0 to 1.
     """
     values = field.cpu().numpy()
     rows, columns = np.indices(values.shape)
-    reach = np.maximum(abs(rows + 0.5 - centre[0]), abs(columns + 0.5 - centre[1]))
+    reach = np.maximum(abs(rows + 0.5 - middle[0]), abs(columns + 0.5 - middle[1]))
     order = np.argsort(reach, axis=None)
     held = np.cumsum(values.ravel()[order])
     if held[-1] <= 0:
@@ -65,9 +81,3 @@ def side_of(field: Tensor, centre: tuple[float, float], share: float) -> int:
     last = int(np.searchsorted(held, share * held[-1]))
     outermost = float(reach.ravel()[order][min(last, len(order) - 1)])
     return min(values.shape[0], round(2 * outermost + 1))
-
-
-def centre_of(shape: Sequence[int], size: int) -> tuple[float, float]:
-    """Where the unit in the middle of a map (..., h, w) lies in an image of `size` px: row and column."""
-    height, width = shape[-2:]
-    return (height // 2 + 0.5) * size / height, (width // 2 + 0.5) * size / width

@@ -8,7 +8,7 @@ from torch import nn
 
 from bench.inspection.cka import linear_cka
 from bench.inspection.embeddings import first_convolution, position_similarity, principal_filters
-from bench.inspection.receptive import centre_of, receptive_fields, side_of
+from bench.inspection.receptive import middle_of, receptive_fields, side_of
 from bench.inspection.tokens import NotShown, Tokens, tokens_of
 
 
@@ -42,7 +42,7 @@ def test_receptive_field_of_stacked_convolutions(stride):
         middle = shapes[k - 1][2] // 2 * stride
         assert (rows.min() + rows.max()) / 2 == middle
         if stride == 1:
-            assert side_of(field, centre_of(shapes[k - 1], 33), 1.0) == side
+            assert side_of(field, (middle + 0.5, middle + 0.5), 1.0) == side
 
 
 def test_gradient_of_the_middle_is_a_convolution_of_the_kernels():
@@ -64,6 +64,14 @@ def test_side_holds_the_share():
     field[5, 5], field[5, 8] = 3.0, 1.0
     assert side_of(field, (5.5, 5.5), 0.7) == 1
     assert side_of(field, (5.5, 5.5), 0.9) == 7
+
+
+def test_middle_is_where_the_unit_looks():
+    """A square of 4 px somewhere, and a weak background everywhere."""
+    field = torch.full((32, 32), 0.01)
+    field[8:12, 20:24] = 1.0
+    assert middle_of(field, 8) == (10.0, 22.0)
+    assert side_of(field, (10.0, 22.0), 0.5) == 4
 
 
 def test_principal_filters_of_planted_ones():

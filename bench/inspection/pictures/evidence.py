@@ -27,8 +27,8 @@ def class_evidence(views: Sequence[View]) -> Figure:
         show(
             axis,
             over(view.shown, unit(values)),
-            f"{view.model.card.title}: {kind}",
-            f"for {view.target_text}",
+            view.model.card.title,
+            f"{kind} for {view.target_text}",
         )
     frames = [_frame(view, values, "evidence") for view, values, _ in made]
     kinds = "; ".join(f"{view.model.title}: {kind}" for view, _, kind in made)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.inspection.drawing import HEAT, draw_grid, mosaic, sheet, show, show_mosaic, unit
 from bench.inspection.embeddings import first_convolution, principal_filters
-from bench.inspection.receptive import centre_of, receptive_fields, side_of
+from bench.inspection.receptive import middle_of, receptive_fields, side_of
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View, spread_over
 from bench.report.blocks import Figure
@@ -53,7 +53,7 @@ def first_filters(view: View) -> Figure:
     columns = 14 if len(filters) > 14 else len(filters)
     rows = -(-len(filters) // columns)
     tiles = np.zeros((rows * columns, *filters.shape[2:], 3)) + 1.0
-    tiles[: len(filters)] = np.stack([_as_colours(one) for one in filters])
+    tiles[: len(filters)] = np.stack([as_colours(one) for one in filters])
     drawing, ((axes,),) = sheet(6 + 12.4 * rows, 1, left=2, right=2, top=2, bottom=2)
     show(axes, mosaic(tiles.reshape(rows, columns, *tiles.shape[1:]), gap=0.12))
     return Figure(drawing, f"{view.model.name}-filters", f"{view.model.title}: {text}", alt, data)
@@ -113,7 +113,7 @@ def fields(views: Sequence[View]) -> Figure:
             axis.set_visible(False)
         sides = []
         for axis, stage, field, shape in zip(line, some, each, shapes, strict=False):
-            values, centre = field.cpu().numpy(), centre_of(shape, size)
+            values, centre = field.cpu().numpy(), middle_of(field, max(shape[-2:]))
             side = side_of(field, centre, HELD)
             bright = float(np.percentile(values, 99.8)) or 1.0
             show(axis, np.clip(values / bright, 0, 1) ** 0.5, view.layer_names[stage], cmap=HEAT)
@@ -158,7 +158,7 @@ def _frame(axes: Axes, centre: tuple[float, float], side: int, size: int) -> Non
         axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=SERIES[5][0], linewidth=0.9))
 
 
-def _as_colours(weight: Tensor) -> np.ndarray:
+def as_colours(weight: Tensor) -> np.ndarray:
     """A filter (3, h, w) as colours, grey for 0."""
     values = weight.numpy().transpose(1, 2, 0)
     most = float(np.abs(values).max()) or 1.0

@@ -1,0 +1,71 @@
+"""Maps and images as data URIs, small enough for a page that holds everything."""
+
+import base64
+from io import BytesIO
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bench.inspection.drawing import HEAT
+
+LEVELS = 16  # that an eye tells apart in a small map, and that compress well
+
+
+def jpeg(pixels: np.ndarray) -> str:
+    """An image uint8 (h, w, 3)."""
+    return _uri(Image.fromarray(pixels), "JPEG", quality=88)
+
+
+def coloured(values: np.ndarray) -> str:
+    """Colours 0..1, (h, w, 3 or 4)."""
+    return _uri(Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8)), "PNG")
+
+
+def levels(values: np.ndarray) -> str:
+    """Values 0..1 (h, w) in LEVELS steps, as grey from 0 to 255."""
+    steps = np.rint(np.clip(values, 0, 1) * (LEVELS - 1)) * (255 // (LEVELS - 1))
+    return _uri(Image.fromarray(steps.astype(np.uint8)), "PNG")
+
+
+def rows_of_attention(attention: Tensor) -> str:
+    """Attention to patches (heads, queries, patches), heads one below the other.
+
+    Every row is divided by its largest value, and its root taken, so that weak attention is seen.
+    """
+    largest = attention.amax(-1, keepdim=True).clamp(min=1e-12)
+    return levels((attention / largest).sqrt().flatten(0, 1).numpy())
+
+
+def pooled(attention: Tensor, prefix: int, grid: tuple[int, int], factor: int) -> Tensor:
+    """Attention (..., tokens, tokens) between squares of `factor` x `factor` patches.
+
+    The mean over those that attend, the sum over those attended to; tokens in front stay.
+    """
+    if factor == 1:
+        return attention
+    rows, columns = (side // factor * factor for side in grid)
+
+    def squares(values: Tensor, dim: int) -> Tensor:
+        front, rest = values.narrow(dim, 0, prefix), values.narrow(dim, prefix, grid[0] * grid[1])
+        rest = rest.unflatten(dim, grid).narrow(dim, 0, rows).narrow(dim + 1, 0, columns)
+        parts = rest.unflatten(dim, (-1, factor)).unflatten(dim + 2, (-1, factor))
+        return torch.cat([front, parts.sum((dim + 1, dim + 3)).flatten(dim, dim + 1)], dim)
+
+    summed = squares(squares(attention, attention.ndim - 2), attention.ndim - 1)
+    summed[..., prefix:, :] /= factor**2
+    return summed
+
+
+def heat_colours() -> list[list[int]]:
+    """The colours of LEVELS steps of heat, 0..255."""
+    colours = mpl.colormaps[HEAT](np.linspace(0.1, 1, LEVELS))[:, :3]
+    return [[int(value) for value in colour] for colour in (colours * 255).round()]
+
+
+def _uri(image: Image.Image, kind: str, **options: int) -> str:
+    file = BytesIO()
+    image.save(file, kind, optimize=True, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,242 @@
+"""`vcbench explain`: one image through one or two networks, step by step, on a page of its own."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import bench
+from bench.files import write_text
+from bench.inspection import encoding
+from bench.inspection.drawing import enlarge, mosaic, unit
+from bench.inspection.embeddings import first_convolution, position_similarity, principal_filters
+from bench.inspection.gallery import environment
+from bench.inspection.images import Picture
+from bench.inspection.pictures.evidence import evidence_of
+from bench.inspection.pictures.layers import as_colours
+from bench.inspection.receptive import middle_of, receptive_fields, side_of
+from bench.inspection.tokens import NotShown
+from bench.inspection.view import View, spread_over
+from bench.report.style import SERIES
+
+ATTENTION = 4_500_000  # values of attention that a page holds, over all images
+LARGEST_GRID = 16  # rows of patches; larger grids are drawn in squares of patches
+CHANNELS, MAP_SIDE, FIELD_SIDE, FILTERS = 6, 56, 75, 28
+TOP = 5
+
+
+def explain(views: Sequence[View], pictures: Sequence[Picture], page: Path) -> Path:
+    """Write the page; returns it.
+
+    Args:
+        views: one network or two, each with the first picture.
+        pictures: images that the page lets one choose from, as many as there is room for.
+
+    Raises:
+        StoreError: the page cannot be written.
+    """
+    write_text(page, to_html(views, pictures))
+    return page
+
+
+def to_html(views: Sequence[View], pictures: Sequence[Picture]) -> str:
+    """The page: style, script, images and numbers in one file that needs no network."""
+    room = [_images_that_fit(view, len(pictures)) for view in views]
+    shown = pictures[: min(room)]
+    data = {
+        "heat": encoding.heat_colours(),
+        "images": [{"name": picture.source.rpartition(": ")[2]} for picture in shown],
+        "models": [_model(view, shown) for view in views],
+    }
+    return environment().get_template("walkthrough.html").render(
+        views=views,
+        models=data["models"],
+        pictures=shown,
+        left_out=len(pictures) - len(shown),
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        series=SERIES,
+        version=bench.__version__,
+    )  # fmt: skip
+
+
+def _model(view: View, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """What the page knows of a network: what is the same for all images, and what each gives."""
+    steps = view.steps
+    whole = {"params": sum(step.params for step in steps), "flops": sum(step.flops for step in steps)}
+    return {
+        "title": view.model.title,
+        "size": view.model.size,
+        "steps": [asdict(step) for step in steps],
+        **whole,
+        "filters": _filters(view),
+        "tokens": _tokens(view),
+        "fields": _fields(view),
+        "layers": _layers(view),
+        "images": [_image(replace(view, picture=picture)) for picture in pictures],
+    }
+
+
+def _layers(view: View) -> list[dict[str, Any]]:
+    """The layers whose maps are drawn: their names, and what lies between the one before and each."""
+    modules = [info["module"] for info in view.model.network.feature_info]
+    layers, done = [], 0
+    for name, module in zip(view.layer_names, modules, strict=False):
+        reached = [k for k, step in enumerate(view.steps) if _within(module, step.modules)]
+        some = view.steps[done : reached[0] + 1] if reached else []
+        done = max(done, reached[0] + 1 if reached else done)
+        layers.append(
+            {
+                "name": name,
+                "input": some[0].input if some else None,
+                "output": some[-1].output if some else None,
+                "params": sum(step.params for step in some),
+                "flops": sum(step.flops for step in some),
+            }
+        )
+    return layers
+
+
+def _within(module: str, of_step: Sequence[str]) -> bool:
+    """Whether a module is one of a step's, or lies in one."""
+    return any(f"{module}.".startswith(f"{name}.") for name in of_step)
+
+
+def _image(view: View) -> dict[str, Any]:
+    """What one image gives."""
+    best = np.argsort(-view.probabilities)[:TOP]
+    values, kind = evidence_of(view)
+    return {
+        "shown": encoding.jpeg(view.shown),
+        "top": [[view.model.classes[k], round(float(view.probabilities[k]), 4)] for k in best],
+        "evidence": {
+            "kind": kind,
+            "map": encoding.levels(enlarge(unit(values), MAP_SIDE)),
+        },
+        "attention": _attention(view),
+        "maps": [_channels(one[0].float().cpu().numpy()) for one in view.maps],
+    }
+
+
+def _tokens(view: View) -> dict[str, Any] | None:
+    """The sequence of a network whose attention can be read."""
+    try:
+        tokens, heads = view.tokens, view.attention.shape[1]
+    except NotShown:
+        return None
+    factor = _factor(view)
+    blocks = _blocks(view)
+    try:
+        similar = position_similarity(view.model.network, tokens)
+        flat = ((similar + 1) / 2).reshape(tokens.patches, tokens.patches).cpu().numpy()
+        positions = encoding.levels(flat) if factor == 1 else None
+    except NotShown:
+        positions = None
+    return {
+        "names": tokens.names,
+        "grid": [side // factor for side in tokens.grid],
+        "patch": [side * factor for side in tokens.patch],
+        "factor": factor,
+        "heads": heads,
+        "blocks": [k + 1 for k in blocks],
+        "positions": positions,
+    }
+
+
+def _attention(view: View) -> list[str] | None:
+    """A picture a block: heads one below the other, a row a token that attends."""
+    try:
+        tokens, attention = view.tokens, view.attention
+    except NotShown:
+        return None
+    every = [encoding.pooled(attention[k], tokens.prefix, tokens.grid, _factor(view)) for k in _blocks(view)]
+    return [encoding.rows_of_attention(one[..., tokens.prefix :]) for one in every]
+
+
+def _factor(view: View) -> int:
+    return -(-max(view.tokens.grid) // LARGEST_GRID)
+
+
+def _values_a_block(view: View) -> int:
+    patches = view.tokens.patches // _factor(view) ** 2
+    return view.attention.shape[1] * patches * (patches + view.tokens.prefix)
+
+
+def _blocks(view: View) -> Sequence[int]:
+    """Those whose attention the page holds."""
+    return spread_over(len(view.attention), max(1, ATTENTION // _values_a_block(view)))
+
+
+def _images_that_fit(view: View, most: int) -> int:
+    try:
+        return int(np.clip(ATTENTION // (_values_a_block(view) * len(_blocks(view))), 1, most))
+    except NotShown:
+        return most
+
+
+def _filters(view: View) -> dict[str, Any] | None:
+    """The filters of the first layer, of a patch embedding their principal components."""
+    try:
+        weight = first_convolution(view.model.network).weight.detach().cpu()
+    except NotShown:
+        return None
+    components = hasattr(view.model.network, "patch_embed")
+    filters = principal_filters(weight, FILTERS)[0] if components else weight.double()[: 2 * FILTERS]
+    columns = 14 if components else 16
+    rows = -(-len(filters) // columns)
+    tiles = np.full((rows * columns, *filters.shape[2:], 3), np.nan)
+    tiles[: len(filters)] = np.stack([as_colours(one) for one in filters])
+    picture = mosaic(tiles.reshape(rows, columns, *tiles.shape[1:]), gap=0.15)
+    return {
+        "picture": encoding.coloured(picture),
+        "count": len(filters),
+        "of": weight.shape[0],
+        "side": weight.shape[2],
+        "components": components,
+    }
+
+
+def _fields(view: View) -> list[dict[str, Any]] | None:
+    """The receptive field of a unit, around its middle, for each stage of a network without attention."""
+    try:
+        view.attention  # noqa: B018
+    except NotShown:
+        size = view.model.size
+        stages = range(len(view.maps))
+        each = receptive_fields(view.model.network, view.model.inputs(view.sample.images[:8]), stages)
+        return [_field(one, view.maps[k].shape[-1], size) for k, one in zip(stages, each, strict=True)]
+    return None
+
+
+def _field(field: torch.Tensor, positions: int, size: int) -> dict[str, Any]:
+    """A field centred in a picture twice as large as the image, so that it can be moved over it."""
+    row, column = middle_of(field, positions)
+    values = field.cpu().numpy()
+    bright = float(np.percentile(values, 99.8)) or 1.0
+    whole = np.zeros((2 * size, 2 * size), dtype=np.float32)
+    top, left = round(size - row), round(size - column)
+    whole[top : top + size, left : left + size] = np.sqrt(np.clip(values / bright, 0, 1))
+    half = enlarge(whole, 2 * FIELD_SIDE)
+    return {
+        "map": encoding.levels(half),
+        "half_within": side_of(field, (row, column), 0.5),
+        "middle": [row, column],
+        "positions": positions,
+    }
+
+
+def _channels(maps: np.ndarray) -> dict[str, Any]:
+    """The channels (channels, h, w) that vary most, one below the other, each from its least value."""
+    order = np.argsort(-maps.std((1, 2)))[:CHANNELS]
+    chosen = [unit(maps[k] - maps[k].min()) for k in order]
+    side = min(MAP_SIDE, max(maps.shape[1:]))
+    small = [one if max(one.shape) <= side else enlarge(one, side) for one in chosen]
+    return {
+        "picture": encoding.levels(np.concatenate(small)),
+        "channels": [int(k) + 1 for k in order],
+        "of": len(maps),
+        "shape": list(maps.shape[1:]),
+    }

@@ -1,0 +1,151 @@
+"""The gallery and the page of `explain`, of small networks that were never trained."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from inspection.networks import SMALL
+from PIL import Image
+
+from bench.files import slug
+from bench.inspection import encoding
+from bench.inspection.gallery import draw, to_html, write
+from bench.inspection.images import Picture, example, sample
+from bench.inspection.loading import Loaded
+from bench.inspection.view import View
+from bench.inspection.walkthrough import to_html as walkthrough
+from bench.networks import find_card, make_model, resolve_weights
+from bench.profiling.flops import count
+from bench.spec.recipe import Augment
+
+
+def loaded(name, title, size=32, **options):
+    """A network of a card with other options, with 5 outputs."""
+    card = find_card(name)
+    card = card.model_copy(update={"options": card.options | options, "title": title})
+    weights = resolve_weights(card, "none", Path(), download=False)
+    network = make_model(card, weights, classes=5, input_size=size).eval()
+    names = [f"class {k}" for k in range(5)]
+    return Loaded(
+        slug(name), f"{title}, RANDOM WEIGHTS", card, network, "random", size, Augment(), names, "cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def views():
+    """A ViT and a ResNet that look at the same image."""
+    averaged = sample(None, "val", 16)
+    small = {key: value for key, value in SMALL.items() if key in ("depth", "num_heads", "embed_dim")}
+    vit = loaded("vit_micro_patch4_32", "A <ViT> & more", **small)
+    resnet = loaded("resnet18_quarter_cifar", "A ResNet")
+    return [View(model, example("flower"), averaged) for model in (vit, resnet)]
+
+
+@pytest.fixture(scope="module")
+def gallery(views):
+    return draw(views)
+
+
+def test_every_picture_has_numbers_and_words(gallery, tmp_path):
+    page = write(gallery, tmp_path)
+    names = {picture.name for picture in gallery.pictures}
+    assert len(names) == len(gallery.pictures) >= 18
+    for picture in gallery.pictures:
+        assert len(pd.read_csv(tmp_path / f"{picture.name}.csv"))
+        if picture.kind == "figure":
+            assert picture.alt and picture.caption
+            assert Image.open(tmp_path / f"{picture.name}.png").width > 1000
+    text = page.read_text(encoding="utf-8")
+    assert "RANDOM WEIGHTS" in text and "<ViT>" not in text and "&lt;ViT&gt;" in text
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', text)
+
+
+def test_what_a_cnn_lacks_is_one_line_each_reason(gallery):
+    (line,) = [line for line in gallery.left_out if line.startswith("A ResNet") and "tokens" in line]
+    assert "attention matrices" in line and "position embeddings" in line
+
+
+def test_a_title_of_random_weights_says_so(views):
+    assert all(view.model.is_random for view in views)
+    assert "RANDOM WEIGHTS" in to_html(draw(views[1:]))
+
+
+def planted(views, weights):
+    """The view of the ViT with other attention, (blocks, heads, tokens, tokens)."""
+    view = View(views[0].model, views[0].picture, views[0].sample)
+    view.__dict__["attention"] = weights
+    return view
+
+
+def numbers(picture):
+    return picture.data.set_index(["block", "head", "row", "column"]).iloc[:, 0]
+
+
+def test_attention_to_one_patch_is_drawn_there(views):
+    from bench.inspection.pictures.attention import from_class_token, matrices, reach
+
+    tokens = views[0].tokens.count
+    weights = torch.zeros(3, 2, tokens, tokens)
+    weights[..., 1 + 8 * 2 + 5] = 1  # row 3, column 6 of 8 x 8 patches
+    shown = numbers(from_class_token(planted(views, weights)))
+    assert (shown.xs((3, 6), level=("row", "column")) == 1).all() and shown.sum() == 6
+    diagonal = planted(views, torch.eye(tokens).expand(3, 2, tokens, tokens).clone())
+    shown = matrices(diagonal).data
+    assert (shown["to_itself"] == 1).all() and (shown["entropy_nats"].abs() < 1e-6).all()
+    assert (reach(diagonal).data["distance_px"] == 0).all()
+
+
+def data_of(page):
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text)
+
+
+def values_of(uri):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))) / 255
+
+
+@pytest.fixture(scope="module")
+def page(views):
+    return walkthrough(views, [example("flower"), Picture(np.zeros((9, 9, 3), np.uint8), "</script>")])
+
+
+def test_the_steps_of_the_page_add_up_to_the_cost(views, page):
+    for view, model in zip(views, data_of(page)["models"], strict=True):
+        whole = count(view.model.network, 32)
+        assert (model["flops"], model["params"]) == (whole["flops"], whole["params"])
+        assert sum(step["flops"] for step in model["steps"]) == whole["flops"]
+        rest = sum(s[k] for s in model["steps"] for k in ("flops",) if s["part"] in ("end", "head"))
+        first = 0 if model["tokens"] is None else model["steps"][0]["flops"]
+        assert sum(layer["flops"] for layer in model["layers"]) + rest >= whole["flops"] - first
+
+
+def test_the_page_holds_the_attention_that_was_read(views, page):
+    vit = data_of(page)["models"][0]
+    tokens = views[0].tokens
+    assert vit["tokens"]["grid"] == [8, 8] and vit["tokens"]["blocks"] == [1, 2, 3]
+    shown = values_of(vit["images"][0]["attention"][1]).reshape(2, tokens.count, tokens.patches)
+    exact = views[0].attention[1, :, :, 1:].numpy()
+    np.testing.assert_allclose(shown, np.sqrt(exact / exact.max(-1, keepdims=True)), atol=0.5 / 15 + 1e-6)
+
+
+def test_the_page_needs_no_network_and_is_small(page):
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    assert len(page) < 3e6 and page.count("</script>") == 2
+
+
+def test_large_grids_are_pooled_and_rows_still_sum_to_one():
+    grid, generator = (4, 6), torch.Generator().manual_seed(0)
+    attention = torch.rand(2, 25, 25, generator=generator).softmax(-1)
+    small = encoding.pooled(attention, 1, grid, 2)
+    assert small.shape == (2, 7, 7)
+    torch.testing.assert_close(small.sum(-1), torch.ones(2, 7))
+    # The upper left square of patches as it is attended to by the class token, and by itself.
+    square = [1, 2, 7, 8]
+    torch.testing.assert_close(small[:, 0, 1], attention[:, 0, square].sum(-1))
+    torch.testing.assert_close(small[:, 1, 1], attention[:, square][:, :, square].sum(-1).mean(-1))
