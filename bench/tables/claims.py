@@ -49,4 +49,4 @@ def claims_of(store: "RunStore", names: Iterable[str] | None = None) -> list[Jud
         "history": history_table(store, records),
         "search": search_table(suites, store),
     }
-    return judge_claims(by_condition, tables, Training(store), Ensembles(store, Predictions(store)))
+    return judge_claims(suites, by_condition, tables, Training(store), Ensembles(store, Predictions(store)))

@@ -166,7 +166,7 @@ def build_tables(store: "RunStore") -> dict[str, pd.DataFrame]:
         contrasts.append(contrasts_table(suites, changed, predictions, cost, training))
     measured = {"cost": cost, **measured_tables(profiles), "history": history_table(store, records)}
     search = search_table(suites, store)
-    judged = judge_claims(by_condition, measured | {"search": search}, training, averages)
+    judged = judge_claims(suites, by_condition, measured | {"search": search}, training, averages)
     ensembles = ensembles_table(averages, suites, own, records)
     return {
         "accuracy": pd.concat(accuracy).sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True),

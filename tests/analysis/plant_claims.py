@@ -79,7 +79,7 @@ class World:
             replicates=tuple(replicates), pretraining="none", planned_recipe="scratch", deduplicated=False,
         )  # fmt: skip
         facts = {**FACTS, "model": model} | {name: one_of(value) for name, value in facts.items()}
-        made = Contestant("suite", cell, facts, flops, None, {})
+        made = Contestant("suite", cell, facts, flops, None, {}, frozenset("ab") - {key})
         self.contestants.append(made)
         return made
 

@@ -17,6 +17,7 @@ from bench.spec.claim import Value
 if TYPE_CHECKING:
     from bench.analysis.ensembles import Ensembles
     from bench.spec.claim import Evidence
+    from bench.store.records.listing import Listing
     from bench.store.records.trials import Result
 
 Wanted = Mapping[str, Value | tuple[Value, ...]]
@@ -31,6 +32,7 @@ class Contestant:
         facts: those of `bench.spec.claim.FACTS`.
         flops: of a forward pass; None where they were not counted.
         untrained: why its networks do not count as trained; None where they do.
+        partners: the contestants with which its suite contrasts it, as primary or exploratory pairs.
     """
 
     suite: str
@@ -39,6 +41,7 @@ class Contestant:
     flops: float | None
     untrained: str | None
     others: Mapping[str, Cell] = field(default_factory=dict)
+    partners: frozenset[str] = frozenset()
 
     @property
     def records(self) -> "tuple[Result, ...]":
@@ -67,8 +70,8 @@ class Measured:
     ensembles: "Ensembles"
 
     def pairs(self, evidence: "Evidence") -> "Iterator[tuple[Contestant, Contestant]]":
-        """All pairs that an evidence compares and that were trained; where it has no b, each contestant with
-        itself."""
+        """All pairs that an evidence compares, their suite contrasts, and that were trained; of an evidence
+        of one alone, each contestant with itself."""
         for a, b in self.all_pairs(evidence):
             if not (a.untrained or b.untrained) or same_model(a.records + b.records):
                 yield a, b
@@ -82,7 +85,7 @@ class Measured:
                 yield a, a
                 continue
             for b in self.by_group[a.group]:
-                if b is not a and has(b.facts, evidence.b) and alike(a, b, evidence):
+                if b.cell.contestant in a.partners and has(b.facts, evidence.b) and alike(a, b, evidence):
                     yield a, b
 
     def is_of_size(self, one: Contestant, evidence: "Evidence") -> bool:
@@ -143,25 +146,30 @@ def equal_flops(a: float | None, b: float | None, factor: float) -> bool:
 
 
 def gather(
-    cells: Mapping[str, Mapping[str, Sequence[Cell]]], cost: pd.DataFrame, training: Training
+    suites: "Mapping[str, Listing]",
+    cells: Mapping[str, Mapping[str, Sequence[Cell]]],
+    cost: pd.DataFrame,
+    training: Training,
 ) -> list[Contestant]:
-    """The contestants that were measured, each once: what two suites share is taken from the first.
+    """The contestants that were measured.
 
     Args:
+        suites: by name, as the store lists them.
         cells: by condition, the clean one first, and suite.
         cost: the cost table.
     """
     keys = zip(cost["model"], cost["classes"], cost["input_size"], strict=True)
     flops = dict(zip(keys, cost["flops"].astype(float), strict=True))
     others: dict[tuple[Any, ...], dict[str, Cell]] = {}
-    for condition, suites in cells.items():
-        for suite, own in suites.items():
+    for condition, by_suite in cells.items():
+        for suite, own in by_suite.items():
             for cell in own:
                 if condition != CLEAN and cell.records:
                     key = suite, cell.comparison, cell.shots, cell.contestant
                     others.setdefault(key, {})[condition] = cell
     contestants = []
     for suite, own in cells[CLEAN].items():
+        partners = _partners(suites[suite])
         for cell in own:
             if not cell.records:
                 continue
@@ -174,9 +182,20 @@ def gather(
                     flops.get((cell.model, first.data.classes, cell.input_size)),
                     training.reason(cell.records),
                     others.get((suite, cell.comparison, cell.shots, cell.contestant), {}),
+                    frozenset(partners.get((cell.comparison, cell.contestant), ())),
                 )
             )
     return contestants
+
+
+def _partners(suite: "Listing") -> dict[tuple[str, str], set[str]]:
+    """By comparison and contestant, with which it is contrasted."""
+    partners: dict[tuple[str, str], set[str]] = {}
+    for comparison in suite.comparisons:
+        for a, b in comparison.contrasts + comparison.exploratory:
+            partners.setdefault((comparison.name, a), set()).add(b)
+            partners.setdefault((comparison.name, b), set()).add(a)
+    return partners
 
 
 def facts_of(record: "Result") -> "dict[str, Value]":

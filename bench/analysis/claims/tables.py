@@ -1,7 +1,7 @@
 """The tables of claims: one row a claim, and one row a number that bears on one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -17,6 +17,9 @@ from bench.analysis.ensembles import Ensembles
 from bench.analysis.trained import Training
 from bench.frames import frame
 from bench.spec.claim import Claim, load_claims
+
+if TYPE_CHECKING:
+    from bench.store.records.listing import Listing
 
 KINDS: dict[str, Callable[[Any, Measured], Iterator[Estimate]]] = {
     "scores": scores,
@@ -93,6 +96,7 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge_claims(
+    suites: "Mapping[str, Listing]",
     cells: Mapping[str, Mapping[str, Sequence[Cell]]],
     tables: Mapping[str, pd.DataFrame],
     training: Training,
@@ -101,11 +105,12 @@ def judge_claims(
     """All claims by what was measured; without anything, all are there and not measured.
 
     Args:
+        suites: by name, as the store lists them.
         cells: by condition, the clean one first, and suite.
         tables: cost, speed, memory, scaling, search and history.
         averages: of two networks, with the predictions of the store.
     """
-    contestants = gather(cells, tables["cost"], training)
+    contestants = gather(suites, cells, tables["cost"], training)
     measured = Measured(contestants, tables, averages.predictions, training, averages)
     claims = load_claims()
     return judge({claim.name: estimates_of(claim, measured) for claim in claims}, claims)
