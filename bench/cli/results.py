@@ -1,5 +1,6 @@
 """vcbench tables, report, index: from a run store to files for readers."""
 
+import gc
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -70,6 +71,7 @@ def report(
     from bench.report.render import render
     from bench.store.run_store import RunStore
 
+    gc.set_threshold(100_000)  # to look for garbage among thousands of records takes a tenth of the time
     store = RunStore(existing_store(results))
     name = stored_suite(store, suite, settings)
     folder = out or Path("reports") / name
