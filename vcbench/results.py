@@ -3,12 +3,13 @@
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from bench.inspection.gallery import Gallery
     from bench.report.evidence import Evidence
     from bench.store.run_store import RunStore
 
@@ -237,6 +238,78 @@ class Results:
 
         render(self._store, self._one_suite(), Path(folder), for_paper=for_paper)
         return Path(folder) / "index.html"
+
+    def inspect(
+        self,
+        model: str,
+        beside: str | None = None,
+        *,
+        image: str | Path | None = None,
+        dataset: str | None = None,
+        index: int = 0,
+        split: str = "val",
+        out: str | Path | None = None,
+        weights: str | None = None,
+        data_dir: str | Path | None = None,
+        weights_dir: str | Path | None = None,
+        device: str = "auto",
+        **options: Any,
+    ) -> "Gallery":
+        """Draw what is inside a network, as `vcbench inspect` does: attention, filters, evidence for a class.
+
+        Args:
+            model, beside: a model card, a model of timm, or the id of a run of this store whose weights were
+                kept; the second is drawn in the same pictures.
+            image: any image file, or "flower", "apart" or "texture", which are drawn here; None is an image
+                of the dataset, else "flower".
+            dataset: where the image, averages and probes come from.
+            index, split: which image of it; the split is "train" or "val".
+            out: a folder to write page, PNG, SVG and CSV to; None writes nothing.
+            weights: "card", "none" or "file:PATH" of a model; None is "card" where there are pretrained ones.
+            data_dir, weights_dir, device: as for `vcbench.run`.
+            options: `wanted` (the class whose evidence is drawn), `patch` (row and column from 1, whose
+                attention is drawn), `images` (of averages), `input_size` (px).
+
+        Returns:
+            Its pictures, `gallery.pictures`, each with its `drawing` (a matplotlib figure) and `data` (a
+            DataFrame); `gallery["attention-class"]` is one of them; `gallery.left_out` says what the network
+            does not have.
+
+        Raises:
+            InputError, DataError: no such model, run, image or class.
+            WeightsError: the weights are not here.
+            StoreError: the folder cannot be written.
+
+        Example:
+            >>> gallery = vcbench.open("results").inspect("deit_tiny_patch16_224", image="photo.jpg")
+            >>> gallery["distance"].data.groupby("block")["distance_px"].mean()
+        """
+        from bench.cli.common import data_folder, weights_folder
+        from bench.inspection.gallery import draw
+        from bench.inspection.opening import Request, open_views
+        from bench.machine import choose_device
+
+        folder = data_folder(None if data_dir is None else Path(data_dir))
+        request = Request(
+            (model, *([beside] if beside else [])),
+            image=None if image is None else str(image),
+            dataset=dataset,
+            index=index,
+            split=split,
+            weights=weights,
+            **options,
+        )
+        views, probes = open_views(
+            request,
+            results=self.path,
+            data_dir=folder,
+            weights_dir=weights_folder(None if weights_dir is None else Path(weights_dir), folder),
+            device=choose_device(device),
+        )
+        gallery = draw(views, probes)
+        if out is not None:
+            gallery.write(out)
+        return gallery
 
     def _one_suite(self) -> str:
         """The suite that is plotted and reported.

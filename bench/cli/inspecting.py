@@ -103,7 +103,7 @@ def inspect(
     """
     from rich.console import Console
 
-    from bench.inspection.gallery import draw, write
+    from bench.inspection.gallery import draw
     from bench.inspection.opening import Request, open_views
     from bench.machine import choose_device
 
@@ -134,7 +134,7 @@ def inspect(
         refuse_if_committed(target)
     with Console(stderr=True).status("") as status:
         gallery = draw(views, probes, lambda name: status.update(f"drawing {name}"))
-    page = write(gallery, target)
+    page = gallery.write(target)
     for line in gallery.left_out:
         print(f"left out: {line}")
     print(f"{page}: {len(gallery.pictures)} pictures of {_named(views)}")

@@ -84,6 +84,37 @@ class Gallery:
         """Of the page."""
         return "Inside " + " and ".join(view.model.title for view in self.views)
 
+    def __getitem__(self, name: str) -> Picture:
+        """A picture by its name, or by the end of it where only one has it ("attention-class").
+
+        Raises:
+            KeyError: none has it, or several.
+        """
+        named = [one for one in self.pictures if one.name == name or one.name.endswith(f"-{name}")]
+        if len(named) != 1:
+            raise KeyError(f"{name}: {len(named)} pictures; there are {[one.name for one in self.pictures]}")
+        return named[0]
+
+    def html(self) -> str:
+        """The page: style and figures in one file."""
+        template = environment().get_template("gallery.html")
+        return template.render(gallery=self, series=SERIES, version=bench.__version__)
+
+    def write(self, out: str | Path) -> Path:
+        """Write the page index.html, and of each picture PNG, SVG and the numbers as CSV; returns the page.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        folder = Path(out)
+        for picture in self.pictures:
+            if isinstance(picture, Figure):
+                write_bytes(folder / f"{picture.name}.png", picture.png)
+                write_text(folder / f"{picture.name}.svg", picture.svg)
+            write_text(folder / f"{picture.name}.csv", _csv(picture))
+        write_text(folder / "index.html", self.html())
+        return folder / "index.html"
+
 
 def draw(
     views: Sequence[View], probes: Probes | None = None, progress: Callable[[str], None] = lambda _: None
@@ -127,29 +158,6 @@ def draw(
     if probes is None:
         left_out.append("Probes after each block: they need a dataset (--dataset NAME).")
     return Gallery(views, [section for section in sections if section.pictures], left_out)
-
-
-def write(gallery: Gallery, out: Path) -> Path:
-    """Write the page index.html, and of each picture PNG, SVG and the numbers as CSV; returns the page.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    for picture in gallery.pictures:
-        if isinstance(picture, Figure):
-            write_bytes(out / f"{picture.name}.png", picture.png)
-            write_text(out / f"{picture.name}.svg", picture.svg)
-        write_text(out / f"{picture.name}.csv", _csv(picture))
-    page = out / "index.html"
-    write_text(page, to_html(gallery))
-    return page
-
-
-def to_html(gallery: Gallery) -> str:
-    """The page: style and figures in one file."""
-    return environment().get_template("gallery.html").render(
-        gallery=gallery, series=SERIES, version=bench.__version__
-    )  # fmt: skip
 
 
 def environment() -> Environment:

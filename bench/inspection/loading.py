@@ -19,6 +19,7 @@ from bench.files import slug
 from bench.networks import find_card, make_model, resolve_weights
 from bench.spec.card import Card, list_cards
 from bench.spec.recipe import Augment, Recipe
+from bench.spec.suite import suite_argument
 from bench.spec.toml import parse
 from bench.store.job_files import JobFiles
 from bench.store.lookup import FOLDERS, find, in_suites, record_of
@@ -201,10 +202,10 @@ def _again(store: RunStore, record: TrialRecord) -> str:
     listed = in_suites(store, record.id)
     if not listed:
         return "no suite of the store has it: train it again with keep_weights = true"
-    first = listed[0]
+    suite = suite_argument(listed[0]["suite"])
     return (
-        f"make them again with: vcbench run {first['suite'].partition('+')[0]} --set keep_weights=true "
-        f"--only {first['contestant']} --results kept"
+        f"make them again with: vcbench run {suite} --set keep_weights=true "
+        f"--only {listed[0]['contestant']} --results kept"
     )
 
 

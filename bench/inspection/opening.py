@@ -69,6 +69,8 @@ def open_views(
         for name in request.models
     ]
     views = [View(model, picture, averaged, request.wanted, request.patch) for model in models]
+    for view in views:
+        view.check()
     if opened is None or not len(opened.splits["val"]):
         return views, None
     return views, Probes(opened, max(request.images, LEAST_PROBED))

@@ -1,6 +1,7 @@
 """A network while it looks at one image: what several pictures need is computed once."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +33,18 @@ class View:
     sample: Sample
     wanted: str | None = None
     patch: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """Notice a class or patch that there is not, before anything is drawn.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.wanted is not None:
+            self.model.class_named(self.wanted)
+        if self.patch is not None:
+            with suppress(NotShown):
+                _ = self.at
 
     @cached_property
     def input(self) -> Tensor:

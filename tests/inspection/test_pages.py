@@ -15,7 +15,7 @@ from PIL import Image
 
 from bench.files import slug
 from bench.inspection import encoding
-from bench.inspection.gallery import draw, to_html, write
+from bench.inspection.gallery import draw
 from bench.inspection.images import Picture, example, sample
 from bench.inspection.loading import Loaded
 from bench.inspection.view import View
@@ -53,7 +53,7 @@ def gallery(views):
 
 
 def test_every_picture_has_numbers_and_words(gallery, tmp_path):
-    page = write(gallery, tmp_path)
+    page = gallery.write(tmp_path)
     names = {picture.name for picture in gallery.pictures}
     assert len(names) == len(gallery.pictures) >= 18
     for picture in gallery.pictures:
@@ -73,7 +73,7 @@ def test_what_a_cnn_lacks_is_one_line_each_reason(gallery):
 
 def test_a_title_of_random_weights_says_so(views):
     assert all(view.model.is_random for view in views)
-    assert "RANDOM WEIGHTS" in to_html(draw(views[1:]))
+    assert "RANDOM WEIGHTS" in draw(views[1:]).html()
 
 
 def planted(views, weights):

@@ -1,0 +1,137 @@
+"""The page of `vcbench explain` in Chromium: by pointer and keyboard, narrow, dark, on paper, offline."""
+
+import io
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from pypdf import PdfReader
+
+from bench.inspection.examples import EXAMPLES
+from bench.inspection.images import example, sample
+from bench.inspection.loading import load
+from bench.inspection.view import View
+from bench.inspection.walkthrough import explain
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory) -> Path:
+    """A small ViT with a distillation token beside a ResNet, neither trained."""
+    folder = tmp_path_factory.mktemp("explain")
+    averaged, pictures = sample(None, "val", 16), [example(name) for name in EXAMPLES]
+    views = [
+        View(load(name, weights="none", weights_dir=folder, results=folder), pictures[0], averaged)
+        for name in ("vit_micro_distilled_patch4_32", "resnet18_quarter_cifar")
+    ]
+    return explain(views, pictures, folder / "page.html")
+
+
+@pytest.fixture
+def show(chromium, page_file):
+    """Opens the page; what it logs, or requests beyond itself, fails the test."""
+    contexts, trouble = [], []
+
+    def opened(**options):
+        context = chromium.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: trouble.append(f"console {message.type}: {message.text}"))
+        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith(("data:", page_file.as_uri())) or trouble.append(request.url)
+            ),
+        )
+        page.goto(page_file.as_uri())
+        page.wait_for_function("document.getElementById('status-0').textContent !== ''")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def until(page, words, model=0):
+    """Wait until the line below a picture has these words."""
+    page.wait_for_function(
+        "([words, model]) => document.getElementById(`status-${model}`).textContent.includes(words)",
+        arg=[words, model],
+    )
+
+
+def painted(page, what):
+    """What a canvas shows."""
+    return page.locator(what).first.evaluate("(canvas) => canvas.toDataURL()")
+
+
+def test_pointing_at_a_place_chooses_it_on_both_sides(show):
+    page = show()
+    canvas = page.locator("canvas.place").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    before = painted(page, "#layers article:nth-child(2) canvas.place")
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.9 * box["height"])
+    until(page, "Patch 8,3, block 1")
+    assert painted(page, "#layers article:nth-child(2) canvas.place") != before
+
+
+def test_everything_is_reached_by_keyboard(show):
+    page = show()
+    page.locator("canvas.place").first.focus()
+    until(page, "Patch 5,5, block 1, mean of the heads")
+    for key in ("ArrowUp", "ArrowUp", "ArrowRight"):
+        page.keyboard.press(key)
+    until(page, "Patch 3,6")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    until(page, "block 2")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    until(page, "head 1")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    until(page, "The class token, block 2, head 1")
+    assert page.locator("button.token").first.get_attribute("aria-pressed") == "true"
+    page.locator("input.layer").nth(1).focus()
+    page.keyboard.press("End")
+    until(page, "stage 5, one of 4 x 4", model=1)
+
+
+def test_another_image_changes_pictures_and_answer(show):
+    page = show()
+    before = painted(page, "canvas.evidence"), page.locator("img.shown").first.get_attribute("src")
+    page.locator("input[name=image]").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(500)
+    assert page.locator("img.shown").first.get_attribute("src") != before[1]
+    assert painted(page, "canvas.evidence") != before[0]
+
+
+def test_steps_add_up_where_they_are_shown(show):
+    page = show()
+    for table in page.locator("table.steps").all():
+        for column in (4, 5):
+            rows = table.locator(f"tbody td:nth-child({column})").all()
+            total = sum(int(cell.get_attribute("data-value")) for cell in rows)
+            assert total == int(table.locator(f"tfoot td:nth-child({column})").get_attribute("data-value"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_violation_of_wcag(show, scheme):
+    found = Axe().run(show(color_scheme=scheme), options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_phone_shows_all_of_it(show):
+    page = show(viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for canvas in page.locator("canvas").all():
+        assert canvas.bounding_box()["width"] <= 390
+
+
+def test_on_paper(show):
+    text = "".join(p.extract_text() for p in PdfReader(io.BytesIO(show().pdf())).pages)
+    assert "What it costs" in text and "RANDOM WEIGHTS" in text
