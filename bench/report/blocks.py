@@ -53,7 +53,8 @@ class Field:
     """What stands in one column of one row of a table.
 
     `spread` is printed after `text` in a lighter hand, `notes` are what must be known to read the
-    number, `style` shows how a model is drawn in the figures, and `code` marks a name to be typed.
+    number, `style` shows how a model is drawn in the figures, and `code` marks a name to be typed. `link` is
+    the anchor of a section or table that the text leads to, where the report has it.
     """
 
     text: str = ""
@@ -61,6 +62,7 @@ class Field:
     notes: tuple[str, ...] = ()
     style: Style | None = None
     code: bool = False
+    link: str = ""
 
     @classmethod
     def of(cls, content: "Content") -> "Field":

@@ -72,6 +72,20 @@ class Document:
     def _entries(self) -> dict[tuple[str, str], int]:
         return {(one.kind, one.name): k for k, (_, made) in enumerate(self.behind, start=1) for one in made}
 
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        """The file of each anchor."""
+        files: dict[str, str] = {}
+        for file, sections in ((APPENDIX, self.appendix), (INDEX, self.page)):
+            for section in sections:
+                own = [one for one in walk(section.blocks) if isinstance(one, Table | Figure)]
+                files |= dict.fromkeys([section.anchor, *(f"{one.kind}-{one.name}" for one in own)], file)
+        return files
+
+    def file_of(self, anchor: str) -> str | None:
+        """Which of the two files has an anchor; None where neither has."""
+        return self._files.get(anchor)
+
     def entry(self, kind: str, name: str) -> int | None:
         """The number under which the runs of a "table" or "figure" are listed; None where it has none."""
         return self._entries.get((kind, name))

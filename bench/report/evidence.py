@@ -8,13 +8,17 @@ import pandas as pd
 
 from bench.analysis.cells import CLEAN, cells
 from bench.analysis.cells import Cell as MeasuredCell
+from bench.analysis.claims.tables import judge_claims
+from bench.analysis.claims.verdict import Judged
 from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.costs import cost_table
+from bench.analysis.ensembles import Ensembles
 from bench.analysis.flags import flags_of_cell
 from bench.analysis.match import Match
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Outputs, Predictions
 from bench.analysis.robustness import results_by_condition, robustness_table
+from bench.analysis.search import search_table
 from bench.analysis.statistics import mean_interval
 from bench.analysis.trained import Training
 from bench.analysis.withdrawn import read_withdrawn
@@ -99,6 +103,26 @@ class Evidence:
         """Trials of this suite, or of the one that it is a variant of, that were taken out of the store."""
         rows = read_withdrawn(self.store.withdrawn)
         return rows[rows["suite"] == self.name.partition("+")[0]]
+
+    @cached_property
+    def averages(self) -> Ensembles:
+        """The accuracies of averages of two networks."""
+        return Ensembles(self.store, self.predictions)
+
+    @cached_property
+    def claims(self) -> list[Judged]:
+        """Every claim, judged by the suite's numbers."""
+        by_condition = {CLEAN: {self.name: self.cells}} | {
+            condition: {self.name: cells(self.suite, results, condition)}
+            for condition, results in self.under_conditions.items()
+        }
+        tables = self.measured | {"cost": self.cost, "history": self.histories, "search": self.search}
+        return judge_claims({self.name: self.suite}, by_condition, tables, self.training, self.averages)
+
+    @cached_property
+    def search(self) -> pd.DataFrame:
+        """The search table of the suite."""
+        return search_table({self.name: self.suite}, self.store)
 
     @cached_property
     def histories(self) -> pd.DataFrame:

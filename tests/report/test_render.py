@@ -328,7 +328,7 @@ def test_nothing_measured(tmp_path):
     text = (out / "appendix.md").read_text()
     assert "0 of 36 done, 36 missing" in text
     page = (out / "report.md").read_text()
-    assert "Not measured in this suite: contrasts, data efficiency, " in page
+    assert "Not measured in this suite: common claims, contrasts, data efficiency, " in page
     assert "## Data efficiency" not in page and "## Speed" not in text
     assert "nan" not in (page + text).lower().replace("finetune", "")
     Page((out / "index.html").read_text())

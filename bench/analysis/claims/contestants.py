@@ -204,7 +204,7 @@ def facts_of(record: "Result") -> "dict[str, Value]":
     recipe, options = one.recipe, one.model.get("options") or {}
     augment = recipe.get("augment") or {}
     pretraining = model.pretraining
-    if recipe.get("budget") is None:
+    if recipe.get("probe") or recipe.get("knn"):
         regime = "frozen features"
     else:
         regime = "from scratch" if pretraining == "none" else "fine-tuned"

@@ -150,9 +150,8 @@ def limits_of(judged: Judged) -> list[str]:
     estimates = judged.estimates
     limits = []
     if judged.one_pair:
-        limits.append(f"of {judged.that('holds', 'fails')[0].titles} alone, not of their kinds"
-                      if len({one.titles for one in judged.that("holds", "fails")}) == 1
-                      else "one model stands for a whole kind")  # fmt: skip
+        titles = list(dict.fromkeys(one.titles for one in judged.that("holds", "fails")))
+        limits.append(f"of {titles[0]} alone" if len(titles) == 1 else "one model stands for a whole kind")
     for key, noun in (("dataset", "data set"), ("regime", "regime")):
         values = list(dict.fromkeys(one.case[key] for one in estimates if one.case.get(key)))
         if len(values) == 1:

@@ -12,6 +12,7 @@ NOUNS = {
     "setting": "the setting",
     "models": "the models",
 }
+MINUS = "\N{MINUS SIGN}"
 MOST = 4
 """Values that are named."""
 
@@ -28,7 +29,7 @@ def verdict_text(judged: Judged) -> str:
         kept = dict.fromkeys(one.evidence.name for one in holding)
         open_ = dict.fromkeys(one.evidence.name for one in judged.estimates if one.evidence.name not in kept)
         return f"undecided: holds for {'; '.join(kept)}; not decided for {'; '.join(open_)}"
-    return f"{judged.verdict}, for one pair of models" if judged.one_pair else judged.verdict
+    return f"{judged.verdict}, for these models alone" if judged.one_pair else judged.verdict
 
 
 def count_text(judged: Judged) -> str:
@@ -53,7 +54,7 @@ def number_text(one: Estimate) -> str:
 def _digits(one: Estimate, value: float | None) -> str:
     assert value is not None
     sign = "+" if one.unit in ("points", "nats", "decades") else ""
-    return f"{value:{sign}.{1 if one.unit == 'points' else 2}f}"
+    return f"{value:{sign}.{1 if one.unit == 'points' else 2}f}".replace("-", MINUS)
 
 
 def _values(judged: Judged, estimates: list[Estimate]) -> str:

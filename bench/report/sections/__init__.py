@@ -16,6 +16,7 @@ from bench.report.sections.accuracy import accuracy
 from bench.report.sections.answer import answer
 from bench.report.sections.beside import beside
 from bench.report.sections.calibration import calibration
+from bench.report.sections.claims import claim_numbers, claims
 from bench.report.sections.complementarity import complementarity
 from bench.report.sections.contrasts import contrast_tables, contrasts
 from bench.report.sections.cost import cost
@@ -34,8 +35,9 @@ from bench.report.sections.searches import search_details, searches
 Make = Callable[[Evidence], Section | None]
 
 # Of a suite that trains: the page, and its appendix.
-PAGE: tuple[Make, ...] = (answer, contrasts, crossovers, measured_cost, robustness, searches)
+PAGE: tuple[Make, ...] = (answer, claims, contrasts, crossovers, measured_cost, robustness, searches)
 DETAILS: tuple[Make, ...] = (
+    claim_numbers,
     accuracy,
     contrast_tables,
     conditions,

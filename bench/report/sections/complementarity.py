@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.analysis.complementarity import Kind, Network, Pairing, pairings
 from bench.analysis.contrasts import Finding
-from bench.analysis.ensembles import AVERAGED, Ensembles
+from bench.analysis.ensembles import AVERAGED
 from bench.files import slug
 from bench.report.blocks import Column, Section, Table, number
 from bench.report.evidence import Evidence
@@ -72,11 +72,10 @@ def complementarity(evidence: Evidence) -> Section:
 
 def complements(evidence: Evidence) -> list[Complement]:
     """Those of all contrasts with stored predictions of both models."""
-    ensembles = Ensembles(evidence.store, evidence.predictions)
-    return [one for f in evidence.findings if (one := _complement(evidence, ensembles, f))]
+    return [one for f in evidence.findings if (one := _complement(evidence, f))]
 
 
-def _complement(evidence: Evidence, ensembles: Ensembles, finding: Finding) -> Complement | None:
+def _complement(evidence: Evidence, finding: Finding) -> Complement | None:
     both = [
         pair
         for pair in zip(finding.runs_a, finding.runs_b, strict=True)
@@ -91,7 +90,7 @@ def _complement(evidence: Evidence, ensembles: Ensembles, finding: Finding) -> C
     }
 
     def averaged(one: Network, other: Network) -> float | None:
-        return ensembles.top1(*(evidence.records[runs[side][k]] for side, k in (one, other)))
+        return evidence.averages.top1(*(evidence.records[runs[side][k]] for side, k in (one, other)))
 
     by_kind = {pairing.kind: pairing for pairing in pairings(correct["a"], correct["b"], averaged)}
     by_kind.setdefault(TWO, by_kind["a + b, same replicate"])  # of one replicate there is no other

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from bench.analysis.search import CLOSE, search_table, sensitivity
+from bench.analysis.search import CLOSE, sensitivity
 from bench.files import slug
 from bench.report.blocks import Column, Field, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
@@ -36,7 +36,7 @@ def search_details(evidence: Evidence) -> Section | None:
 
 def _begun(evidence: Evidence) -> pd.DataFrame:
     """The search table of the comparisons of which a search job is done."""
-    table = search_table({evidence.name: evidence.suite}, evidence.store)
+    table = evidence.search
     return table[table.groupby("comparison")["done"].transform("sum") > 0]
 
 

@@ -1,0 +1,103 @@
+"""What is commonly said of ViTs and CNNs, held against the suite's numbers."""
+
+from bench.analysis.claims.estimate import Estimate
+from bench.analysis.claims.tables import limits_of
+from bench.analysis.claims.verdict import Judged, Says
+from bench.analysis.claims.words import count_text, number_text, verdict_text
+from bench.files import slug
+from bench.report.blocks import Column, Details, Field, Section, Table
+from bench.report.evidence import Evidence
+from bench.report.text import listed
+
+TITLE = "Common claims"
+NUMBERS = "Claims in numbers"
+Row = tuple[Estimate, Says]
+
+
+def claims(evidence: Evidence) -> Section:
+    """A table of the claims of which something was measured."""
+    measured = [one for one in evidence.claims if one.estimates]
+    if not measured:
+        return Section.not_measured("claims", TITLE)
+    absent = [str(one.claim.number) for one in evidence.claims if not one.estimates]
+    columns = (
+        Column("Claim", lambda one: Field(_sentence(one), notes=tuple(limits_of(one))), wide=True),
+        Column("Verdict", lambda one: Field(_capital(verdict_text(one)), link=one.claim.section), wide=True),
+        Column("First number", _first, wide=True),
+        Column("Numbers", lambda one: Field(count_text(one), link=f"table-{_name(one)}"), wide=True),
+    )
+    return Section.of(
+        "claims",
+        TITLE,
+        Table.of(
+            "claims",
+            "Sentences that are often said of ViTs and CNNs. The rule that judges each was fixed before its "
+            "numbers, and verdicts allow for all claims together (Holm, 5 %). Differences are the first model "
+            "minus the second, with plain 95 % intervals. A verdict leads to its figure, the count to the "
+            "numbers and runs behind it.",
+            columns,
+            measured,
+            runs=lambda one: [run for estimate in one.estimates for run in estimate.runs],
+        ),
+        f"Not measured here: claims {listed(absent)} (vcbench claims lists all)." if absent else None,
+    )
+
+
+def claim_numbers(evidence: Evidence) -> Section | None:
+    """All numbers that bear on each claim, with what is measured and what it is set against."""
+    measured = [one for one in evidence.claims if one.estimates]
+    if not measured:
+        return None
+    return Section.of(
+        "claim-numbers",
+        NUMBERS,
+        (
+            Details.of(
+                _sentence(one),
+                f"{one.claim.estimand} {one.claim.control}",
+                _table(one),
+            )
+            for one in measured
+        ),
+    )
+
+
+def _table(judged: Judged) -> Table:
+    columns = (
+        Column("Measured", lambda row: row[0].evidence.name, wide=True),
+        Column("Where", _where, wide=True),
+        Column("Models", lambda row: row[0].titles, wide=True),
+        Column("Number", lambda row: number_text(row[0])),
+        Column("Claim", lambda row: row[1]),
+    )
+    return Table.of(
+        _name(judged),
+        f"The numbers behind: {judged.claim.sentence}",
+        columns,
+        zip(judged.estimates, judged.says, strict=True),
+        group_by=lambda row: row[0].evidence.name,
+        runs=lambda row: row[0].runs,
+    )
+
+
+def _sentence(judged: Judged) -> str:
+    return f"{judged.claim.number}. {judged.claim.sentence}"
+
+
+def _first(judged: Judged) -> Field:
+    first = judged.estimates[0]
+    return Field(number_text(first), notes=(f"{first.evidence.name}: {first.titles}",))
+
+
+def _where(row: Row) -> str:
+    case = row[0].case
+    size = f"{case['images per class']} images per class" if "images per class" in case else ""
+    return ", ".join(filter(None, (case.get("dataset"), size, case.get("setting"))))
+
+
+def _name(judged: Judged) -> str:
+    return f"claim-{slug(judged.claim.name)}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

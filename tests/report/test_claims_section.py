@@ -1,0 +1,49 @@
+"""The table of claims on a page: each verdict leads to its figure, each count to its numbers."""
+
+import re
+
+import pytest
+from make_store import make_store
+
+from bench.report.evidence import gather
+from bench.report.render import render
+from bench.report.sections.claims import claim_numbers, claims
+from bench.store.run_store import RunStore
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return RunStore(make_store(tmp_path_factory.mktemp("claims") / "store", replicates=5))
+
+
+def test_the_table_has_what_was_measured(store):
+    evidence = gather(store, "tiny")
+    section, numbers = claims(evidence), claim_numbers(evidence)
+    measured = [one for one in evidence.claims if one.estimates]
+    table = section.blocks[0]
+    assert len(table.rows) == len(numbers.blocks) == len(measured) > 2
+    for one, row, details in zip(measured, table.rows, numbers.blocks, strict=True):
+        assert row[0].text.startswith(f"{one.claim.number}. ") and row[1].link == one.claim.section
+        inner = details.blocks[-1]
+        assert row[3].link == f"table-{inner.name}" and len(inner.rows) == len(one.estimates)
+        assert set(inner.runs) == {run for estimate in one.estimates for run in estimate.runs}
+    absent = re.findall(r"\d+", section.blocks[-1].text)
+    assert len(absent) + len(measured) == 14
+
+
+def test_links_lead_somewhere(store, tmp_path):
+    render(store, "tiny", tmp_path)
+    pages = {name: (tmp_path / name).read_text() for name in ("index.html", "appendix.html")}
+    rows = re.search(r'id="table-claims".*?</table>', pages["index.html"], re.DOTALL)[0]
+    links = re.findall(r'<td[^>]*><a href="([^"]*)#([^"]+)">', rows)
+    assert len(links) >= 4
+    for file, anchor in links:
+        assert f'id="{anchor}"' in pages[file or "index.html"]
+    assert re.search(r"\[holds [^]]*\]\(appendix\.md#table-claim-", (tmp_path / "report.md").read_text())
+
+
+def test_nothing_measured_no_table(tmp_path):
+    every = tuple((name, shots, r) for name in ("vit", "deit", "resnet") for shots in (5,) for r in range(3))
+    store = RunStore(make_store(tmp_path / "store", shots=(5,), missing=every, profiles=False))
+    evidence = gather(store, "tiny")
+    assert claims(evidence).blocks == () and claim_numbers(evidence) is None
