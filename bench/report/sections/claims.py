@@ -33,8 +33,8 @@ def claims(evidence: Evidence) -> Section:
             "claims",
             "Sentences that are often said of ViTs and CNNs. The rule that judges each was fixed before its "
             "numbers, and verdicts allow for all claims together (Holm, 5 %). Differences are the first "
-            "model minus the second, with plain 95 % intervals. A verdict leads to its figure, the count to the "
-            "numbers and runs behind it.",
+            "model minus the second, with plain 95 % intervals. A verdict leads to its figure, the count "
+            "to the numbers and runs behind it.",
             columns,
             measured,
             runs=lambda one: [run for estimate in one.estimates for run in estimate.runs],
