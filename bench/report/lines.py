@@ -145,11 +145,11 @@ def _tick_names(ticks: Sequence[float], whole: Collection[float], span: float) -
     """
     shown: dict[float, str] = {}
     for tick in reversed(ticks):
-        label = f"{tick:.4g}"
+        label = f"{tick:.0f}" if tick >= 10 else f"{tick:.4g}"
         if shown:
             nearest = min(shown)
             apart = AXIS_CHARACTERS * math.log(nearest / tick) / span
-            if apart < (len(label) + len(f"{nearest:.4g}")) / 2 + GAP_CHARACTERS:
+            if apart < (len(label) + len(shown[nearest].partition("\n")[0])) / 2 + GAP_CHARACTERS:
                 continue
         shown[tick] = label + ("\n(all)" if tick in whole else "\n " if whole else "")
     return [shown.get(tick, "") for tick in ticks]

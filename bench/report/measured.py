@@ -222,7 +222,7 @@ def quantities(platform: Platform) -> dict[str, Quantity]:
     memory, _ = memory_column(platform)
     return {
         "speed": Quantity("Images/s", "images/s", "speed", "images_per_s", rate),
-        "latency": Quantity("Latency (ms)", "ms", "speed", "latency_ms_median", three_digits, smallest=True),
+        "latency": Quantity("Latency (ms)", "ms", "speed", "latency_ms_median", rate, smallest=True),
         "memory": Quantity("Memory (MiB)", "MiB", "memory", memory, lambda mib: count(round(mib))),
         "energy": Quantity("Energy (J/image)", "J per image", "speed", "energy_j_per_image", three_digits),
     }

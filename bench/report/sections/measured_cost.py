@@ -12,6 +12,7 @@ from bench.report.row_text import gmacs, millions, row_notes
 Row = dict[str, Any]
 TRAINING = ("speed", "memory")
 """What is compared of a training step; of inference, everything."""
+BUSY = "machine busy"  # by how much differs from row to row
 
 
 def measured_cost(evidence: Evidence) -> Section:
@@ -59,7 +60,8 @@ def _table(
     behind = {model: [costs[model]] if model in costs else [] for model in {*costs, *rows}}
 
     def notes(model: str) -> Field:
-        return Field(notes=tuple(sorted({note for row in rows.get(model, []) for note in row_notes(row)})))
+        every = {note for row in rows.get(model, []) for note in row_notes(row)}
+        return Field(notes=tuple(sorted({BUSY if note.startswith(BUSY) else note for note in every})))
 
     def text_of(one: Compared) -> Callable[[str], str]:
         sizes = {model: size for model, size in one.rows}
