@@ -10,6 +10,7 @@ import typer
 
 from bench.analysis.statistics import ends, parts
 from bench.cli.verbs import app
+from bench.spec.claim import load_claims
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,3 +41,14 @@ def test_the_example_of_the_statistics():
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(block, names)
     assert (names["low"], names["high"]) == pytest.approx(np.array(ends(parts(names["difference"]))))
+
+
+def test_the_guide_to_claims_says_what_their_files_say():
+    text = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
+    parts = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
+    for part, claim in zip(parts, load_claims(), strict=True):
+        assert part.startswith(f"{claim.number}. {claim.sentence}\n") and f"`{claim.name}`" in part
+        said = (claim.source, claim.estimand, claim.control, claim.missing)
+        assert [words for words in said if words not in part] == []
+        rows = [f"| {one.name} | {one.expect} than {one.than:g} |" for one in claim.evidence]
+        assert [line for line in part.splitlines() if " than " in line and line[0] == "|"] == rows

@@ -68,7 +68,9 @@ def _print_claims(judged: "list[Judged]") -> None:
         if one.estimates:
             first = one.estimates[0]
             runs = {run for estimate in one.estimates for run in estimate.runs}
-            print(f"    {first.evidence.name}: {number_text(first)}, {first.titles}; {len(runs)} runs in all")
+            print(
+                f"    {first.evidence.name}: {number_text(first)}, {first.titles}; runs behind: {len(runs)}"
+            )
     print("\nThe numbers behind one of them: vcbench claims --claim NAME, with one of")
     print(", ".join(one.claim.name for one in judged))
 

@@ -1,6 +1,7 @@
 """The table of claims on a page: each verdict leads to its figure, each count to its numbers."""
 
 import re
+from pathlib import Path
 
 import pytest
 from make_store import make_store
@@ -8,7 +9,10 @@ from make_store import make_store
 from bench.report.evidence import gather
 from bench.report.render import render
 from bench.report.sections.claims import claim_numbers, claims
+from bench.spec.claim import load_claims
 from bench.store.run_store import RunStore
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +51,10 @@ def test_nothing_measured_no_table(tmp_path):
     store = RunStore(make_store(tmp_path / "store", shots=(5,), missing=every, profiles=False))
     evidence = gather(store, "tiny")
     assert claims(evidence).blocks == () and claim_numbers(evidence) is None
+
+
+def test_sections_of_claims_exist():
+    """The anchors that claims lead to are those of sections."""
+    texts = [path.read_text() for path in (ROOT / "bench/report/sections").glob("*.py")]
+    anchors = {name for text in texts for name in re.findall(r'Section\.of\(\s*"([a-z-]+)"', text)}
+    assert {claim.section for claim in load_claims()} <= anchors
