@@ -137,7 +137,7 @@ ENGINE = '''
 from bench.running.engines.in_process import InProcess
 
 
-def make(jobs, cores, device):
+def make(wanted):
     return Mine()
 
 

@@ -101,7 +101,7 @@ def stored_suite(store: "RunStore", suite: str, settings: Sequence[str] | None =
     return name
 
 
-def duration(text: str) -> float:
+def duration(text: str, option: str = "--budget") -> float:
     """Seconds of a duration such as 90s, 30m or 1h30m.
 
     Raises:
@@ -111,7 +111,7 @@ def duration(text: str) -> float:
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + seconds
     if not total:
-        raise InputError(f"--budget {shortened(text)}: should be a duration such as 90s, 30m or 1h30m")
+        raise InputError(f"{option} {shortened(text)}: should be a duration such as 90s, 30m or 1h30m")
     return float(total)
 
 

@@ -3,6 +3,7 @@
 import csv
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,11 +31,17 @@ def fetch(names: Names = None, data_dir: DataDir = None, as_json: Json = False) 
     Example: vcbench data fetch flowers102 --data-dir data
     """
     from bench.data import dataset_facts
+
+    every = [name for name, facts in dataset_facts().items() if facts.files]
+    fetch_all(names or every, data_folder(data_dir), as_json=as_json)
+
+
+def fetch_all(names: Sequence[str], folder: Path, *, as_json: bool = False) -> None:
+    """Download and verify datasets, and show what they are."""
     from bench.data.fetch import fetch as fetch_one
 
-    folder = data_folder(data_dir)
     copies = []
-    for name in names or [name for name, facts in dataset_facts().items() if facts.files]:
+    for name in names:
         with image_bar(f"verifying {name}") as progress:
             copies.append(fetch_one(name, folder, progress=progress))
     _show(copies, as_json)

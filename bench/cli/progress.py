@@ -41,8 +41,18 @@ class Stop:
 
     def __init__(self, budget_seconds: float | None) -> None:
         self.deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
-        self.interrupted = False
+        self.signal: int | None = None
         self._heeded = False
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal was the reason."""
+        return self.signal is not None
+
+    @property
+    def exit_status(self) -> int:
+        """That of a process that the signal has ended, as shells report it: 130 for Ctrl-C."""
+        return 128 + (self.signal or signal.SIGINT)
 
     def __call__(self) -> bool:
         return self.interrupted or (self.deadline is not None and time.monotonic() > self.deadline)
@@ -60,7 +70,7 @@ class Stop:
                 _forget_terminal()
             if self.interrupted:
                 raise KeyboardInterrupt
-            self.interrupted = True
+            self.signal = number
             if not self._heeded:
                 raise Ended
             _say("vcbench: stopping; what is done is kept (once more to end at once)")

@@ -115,7 +115,7 @@ def verify(
                     print(_judgement(verified[-1]))
     except Stopped:
         print("Interrupted: what is done is kept; the same command continues.")
-        raise typer.Exit(130) from None
+        raise typer.Exit(stop.exit_status) from None
     except TrialError as error:
         raise InputError(f"{target}: cannot be run here: {error}") from error
     if as_json:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bench.cli.cluster import number_of_tasks, only_with_slurm, to_slurm
 from bench.cli.common import (
     DEFAULT_RESULTS,
     DataDir,
@@ -54,7 +55,8 @@ def run(
         str | None,
         typer.Option(
             "--engine",
-            help="What does the trials: in_process, processes or ray [default: by the number at once].",
+            help="What does the trials: in_process, processes, ray, or slurm, whose tasks --jobs counts "
+            "[default: by the number at once].",
             show_default=False,
         ),
     ] = None,
@@ -76,6 +78,26 @@ def run(
             "RESULTS/trackers/NAME.",
         ),
     ] = None,
+    partition: Annotated[
+        str | None, typer.Option("--partition", help="Of Slurm.", show_default=False)
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Of Slurm.", show_default=False)] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            "--time",
+            metavar="TIME",
+            help="Of a task of Slurm, which is then queued again.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=0, help="Of a task of Slurm.", show_default=False)
+    ] = None,
+    cpus: Annotated[
+        int | None, typer.Option("--cpus", min=1, help="Of a task of Slurm.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script for Slurm, and end.")] = False,
 ) -> None:
     """Do what is missing of a suite, then write the tables. Run again, it goes on where it stopped.
 
@@ -87,6 +109,19 @@ def run(
     from bench.profiling.plan import lacks_energy
     from bench.spec.suite import load_suite, own_file
 
+    sbatch = {"partition": partition, "account": account, "gpus": gpus, "cpus-per-task": cpus}
+    only_with_slurm(engine, {f"--{name}": value for name, value in sbatch.items()})
+    only_with_slurm(engine, {"--time": time, "--dry-run": dry_run})
+    if engine == "slurm":
+        passed_on: list[tuple[str, object]] = [
+            *(("--data-dir", data_dir), ("--weights-dir", weights_dir), ("--device", device)),
+            *(("--budget", budget), ("--replicates", replicates), ("--track", track)),
+            *(("--set", value) for value in settings or ()),
+            *(("--only", value) for value in only or ()),
+        ]
+        tasks = number_of_tasks(jobs)
+        to_slurm(suite, results, passed_on, tasks=tasks, time=time, options=sbatch, dry_run=dry_run)
+        return
     stop = Stop(duration(budget) if budget is not None else None)
     try:
         with stop.on_signals():
@@ -110,7 +145,7 @@ def run(
     except Ended:
         if stop.interrupted:
             print("Interrupted before the first trial; the same command begins again.")
-            raise typer.Exit(130) from None
+            raise typer.Exit(stop.exit_status) from None
         print(
             f"The budget of {budget} was spent before the first trial could begin; give it more: reading the "
             "data and checking the networks take their time."
@@ -126,7 +161,7 @@ def run(
         why = "Interrupted" if stop.interrupted else "The budget is spent"
         print(f"{why}: what is done is kept; the same command continues.")
     if stop.interrupted:
-        raise typer.Exit(130)
+        raise typer.Exit(stop.exit_status)
     if counts["errored"]:
         raise typer.Exit(1)
 
@@ -162,6 +197,7 @@ def status(
 
     Example: vcbench status quick
     """
+    from bench.running.slurm import tasks
     from bench.store.run_store import RunStore
 
     store = RunStore(existing_store(results))
@@ -210,6 +246,9 @@ def status(
     for row in rows:
         for run, message in row["errors"].items():
             print(f"{row['suite']}: {run}: {message}")
+    if queued := tasks(store):
+        print()
+        print_columns([list(task.values()) for task in queued], ("SLURM", "TASK", "STATE", "TIME", "WHERE"))
 
 
 def new(

@@ -20,7 +20,7 @@ from bench.running.engines import Engine
 from bench.running.queue import Queue
 from bench.spec.job import CLEAN, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Suite, fingerprint, suite_names
-from bench.store.records.listing import Listing, TrialEntry
+from bench.store.records.listing import Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.store.run_store import RunStore
 from bench.training.baselines import measure_baselines
@@ -86,8 +86,8 @@ def write_listing(
 
 def _with_earlier(new: Listing, old: Listing) -> Listing:
     """A suite's listing with the trials of an earlier one of the same suite, and what it knew of the data."""
-    known = {_cell(entry): entry for entry in old.trials}
-    known |= {_cell(entry): entry for entry in new.trials if entry.id or _cell(entry) not in known}
+    known = {entry.key: entry for entry in old.trials}
+    known |= {entry.key: entry for entry in new.trials if entry.id or entry.key not in known}
     trials = sorted(known.values(), key=lambda entry: entry.replicate)
     resolved = {entry.comparison for entry in trials if entry.id}
     comparisons = [
@@ -355,7 +355,3 @@ def _release_gpu() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-
-
-def _cell(entry: TrialEntry) -> tuple[str, str, int | None, int]:
-    return entry.comparison, entry.contestant, entry.shots, entry.replicate

@@ -19,6 +19,7 @@ labels/DATASET-SPLIT-DATA.parquet
 labels/DATASET-SPLIT-DATA.classes.json          names of the classes
 splits/FOLDER-DATA.json     how a folder of one's own images is divided
 ensembles.parquet           accuracy of averages of two networks, for which probabilities were read
+slurm/JOB.sh, JOB_TASK.log  scripts that were handed to Slurm, and what their tasks printed
 withdrawn.csv               trials that were taken out, written by hand
 tables/                     made anew from the above
 """
@@ -123,6 +124,15 @@ class Layout:
     def splits(self) -> Path:
         """The folder of how one's own images are divided."""
         return self.root / "splits"
+
+    @property
+    def slurm(self) -> Path:
+        """The folder of what was handed to Slurm."""
+        return self.root / "slurm"
+
+    def slurm_script(self, job: str) -> Path:
+        """The script of a job of Slurm, by its id."""
+        return self.slurm / f"{job}.sh"
 
     @property
     def withdrawn(self) -> Path:

@@ -14,8 +14,8 @@ from bench.store.artefacts import Artefacts
 from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
 from bench.store.layout import Kind, kind_of
-from bench.store.reading import AnyStored, made_of, read, read_record, schema_of, sha256, stamp
-from bench.store.records.base import FORMAT
+from bench.store.reading import AnyStored, Record, made_of, read, read_record, schema_of, sha256, stamp
+from bench.store.records.base import FORMAT, Stored
 from bench.store.records.baseline import BaselineRecord
 from bench.store.records.external import ExternalRecord
 from bench.store.records.listing import Listing
@@ -110,6 +110,11 @@ class RunStore(Unfinished, Artefacts, Labels):
     def externals(self) -> list[ExternalRecord]:
         """The records of all predictions that were made elsewhere, by name."""
         return list(self._each("brought", ExternalRecord))
+
+    def record(self, kind: Kind, name: str) -> Record | None:
+        """Any record by its kind and name."""
+        record: Record | None = self._record(kind, name, Stored)  # type: ignore[assignment]
+        return record
 
     def trial(self, run: str) -> TrialRecord | None:
         """The record of a trial, if its training has finished or diverged."""

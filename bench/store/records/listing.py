@@ -56,6 +56,11 @@ class TrialEntry(Stored):
     seed: Count | None
     teacher: Id | None = None
 
+    @property
+    def key(self) -> tuple[str, str, int | None, int]:
+        """Its place in the suite."""
+        return self.comparison, self.contestant, self.shots, self.replicate
+
 
 class TriedEntry(Stored):
     """Recipe values that were tried in one rung of a search, by these search jobs, one a fold."""

@@ -1,0 +1,161 @@
+"""Taking over what other run stores hold: of machines that share nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from bench.errors import StoreError
+from bench.files import write_bytes, write_text
+from bench.store.job_files import JobFiles
+from bench.store.layout import Kind
+from bench.store.records.base import Circumstances, Stored
+from bench.store.records.listing import Listing
+from bench.store.records.trials import EvaluationRecord
+from bench.store.run_store import RunStore
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of one thing of another store.
+
+    "added"; "same", where it is here already; "conflict", where another of its name is here, which stays.
+    """
+
+    kind: str
+    name: str
+    what: Literal["added", "same", "conflict"]
+    reason: str = ""
+
+
+def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterator[Merged]:
+    """Take over records with what lies beside them, labels, splits and suites; nothing that is here changes.
+
+    What is not finished is left where it is, and so are records that are damaged, with a warning.
+
+    Args:
+        dry_run: only say what would be done.
+
+    Raises:
+        StoreError: a store cannot be read or written.
+    """
+    if not dry_run:
+        store.prepare()
+    # A trial comes before its evaluations, which must be of its weights.
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    added: set[str] = set()
+    for kind in sorted(kinds, key=lambda kind: kind != "runs"):
+        for name in other.names(kind):
+            if other.record(kind, name) is None:
+                continue
+            one = _record(kind, name, other, store, added)
+            if one.what == "added" and not dry_run:
+                with store.claim(name) as mine:
+                    if not mine:
+                        raise StoreError(f"{store.root}: {name} is being run; merge again once it is done")
+                    _copy_job(other.folder_of(kind, name), store.folder_of(kind, name))
+            added |= {name} if one.what == "added" else set()
+            yield one
+    for folder in ("labels", "splits"):
+        for path in sorted((other.root / folder).glob("*")):
+            yield _file(folder, path, store.root / folder / path.name, dry_run)
+    for name, listing in other.suites().items():
+        yield _suite(name, listing, store, dry_run)
+    if not dry_run:
+        _averages(other, store)
+        _withdrawn(other, store)
+
+
+def _record(kind: Kind, name: str, other: RunStore, store: RunStore, added: set[str]) -> Merged:
+    ours, theirs = store.record(kind, name), other.record(kind, name)
+    if ours is None:
+        if isinstance(theirs, EvaluationRecord) and theirs.trial not in added:
+            trial = store.trial(theirs.trial)
+            if trial is None:
+                return Merged(kind, name, "conflict", f"its trial, run {theirs.trial}, is in neither store")
+            if trial.weights_sha256 != theirs.weights_sha256:
+                return Merged(kind, name, "conflict", f"run {trial.id} was trained here to other weights")
+        return Merged(kind, name, "added")
+    if _what_it_came_to(ours) == _what_it_came_to(theirs):
+        return Merged(kind, name, "same")
+    return Merged(kind, name, "conflict", "done in both stores, and it came to something else there")
+
+
+def _what_it_came_to(record: Stored | None) -> dict[str, Any]:
+    """A record without when, where and how fast it was made."""
+    content = record.content() if record else {}
+    around = {*Circumstances.model_fields, "wall_s", "train_images_per_s"} - {"id"}
+    return {name: value for name, value in content.items() if name not in around}
+
+
+def _copy_job(source: Path, target: Path) -> None:
+    """Copy what a finished job has left, its record last."""
+    unfinished = set(JobFiles(source).unfinished())
+    files = [path for path in sorted(source.iterdir()) if path.is_file() and path not in unfinished]
+    for path in sorted(files, key=lambda path: path.name == "record.json"):
+        write_bytes(target / path.name, path.read_bytes())
+
+
+def _file(kind: str, source: Path, target: Path, dry_run: bool) -> Merged:
+    content = source.read_bytes()
+    if target.exists():
+        same = target.read_bytes() == content
+        return Merged(kind, source.name, "same" if same else "conflict", "" if same else "they differ")
+    if not dry_run:
+        write_bytes(target, content)
+    return Merged(kind, source.name, "added")
+
+
+def _suite(name: str, theirs: Listing, store: RunStore, dry_run: bool) -> Merged:
+    """A suite that both hold gets the trials, searches and profiles of the other where they are one suite."""
+    ours = store.suite(name)
+    if ours is not None and ours.fingerprint != theirs.fingerprint:
+        return Merged("suites", name, "conflict", "another suite of this name is here")
+    merged = theirs if ours is None else _joined(ours, theirs)
+    if merged == ours:
+        return Merged("suites", name, "same")
+    if not dry_run:
+        store.write_suite(merged)
+    return Merged("suites", name, "added")
+
+
+def _joined(ours: Listing, theirs: Listing) -> Listing:
+    trials = {entry.key: entry for entry in ours.trials}
+    for entry in theirs.trials:
+        if entry.key not in trials or not trials[entry.key].id:
+            trials[entry.key] = entry
+    searches = {(one.comparison, one.contestant, one.shots): one for one in ours.searches}
+    for search in theirs.searches:
+        key = (search.comparison, search.contestant, search.shots)
+        if key not in searches or not searches[key].chosen:
+            searches[key] = search
+    return ours.model_copy(
+        update={
+            "trials": sorted(trials.values(), key=lambda entry: entry.replicate),
+            "searches": list(searches.values()),
+            "profiles": sorted({*ours.profiles, *theirs.profiles}),
+        }
+    )
+
+
+def _averages(other: RunStore, store: RunStore) -> None:
+    """Averages of two networks, whose probabilities only the other machine may have."""
+    import pandas as pd
+
+    ours, theirs = store.averages(), other.averages()
+    if theirs is None:
+        return
+    joined = theirs if ours is None else pd.concat([ours, theirs])
+    joined = joined.drop_duplicates(["run_a", "run_b"]).sort_values(["run_a", "run_b"], ignore_index=True)
+    if ours is None or len(joined) > len(ours):
+        store.write_averages(joined)
+
+
+def _withdrawn(other: RunStore, store: RunStore) -> None:
+    """What was taken out there counts here too."""
+    if not other.withdrawn.exists():
+        return
+    ours = store.withdrawn.read_text(encoding="utf-8").splitlines() if store.withdrawn.exists() else []
+    theirs = other.withdrawn.read_text(encoding="utf-8").splitlines()
+    if missing := [line for line in theirs if line not in ours]:
+        write_text(store.withdrawn, "\n".join([*ours, *missing]) + "\n")

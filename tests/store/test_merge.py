@@ -1,0 +1,140 @@
+"""Stores of machines that share nothing, made one."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from bench.store.run_store import RunStore
+
+SUITE = """
+title = "own"
+description = "for tests"
+[models]
+vit = { model = "vit_digits" }
+resnet = { model = "resnet_digits" }
+[[comparison]]
+name = "small"
+dataset = "digits"
+contestants = ["vit", "resnet"]
+recipe = "scratch"
+shots = [3]
+replicates = 2
+input_size = 16
+contrasts = [["vit", "resnet"]]
+set = { "budget.epochs" = 1, "budget.min_steps" = 4, "budget.batch_size" = 8, "augment.flip" = false }
+"""
+RUN = ("run", "own.toml", "--device", "cpu", "--jobs", "1")
+
+
+@pytest.fixture
+def stores(vcbench, tmp_path):
+    """One that has done everything, and two that have done a model each."""
+    (tmp_path / "own.toml").write_text(SUITE)
+    assert vcbench(*RUN, "--results", "all")[0] == 0
+    for model in ("vit", "resnet"):
+        assert vcbench(*RUN, "--results", model, "--only", model)[0] == 0
+
+
+def numbers(folder):
+    """What the tables say of accuracy and contrasts, and each file of predictions."""
+    store = RunStore(folder)
+    accuracy = pd.read_csv(folder / "tables" / "accuracy.csv")[["run", "contestant", "replicate", "top1"]]
+    contrasts = pd.read_csv(folder / "tables" / "contrasts.csv")
+    predictions = {
+        one: store.predictions_of("evaluations", one).read_bytes() for one in store.names("evaluations")
+    }
+    return accuracy.to_dict("records"), contrasts.to_dict("records"), predictions
+
+
+def files(folder):
+    return {
+        path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "tables" not in path.parts
+    }
+
+
+def test_two_halves_are_the_whole(stores, vcbench, tmp_path):
+    status, out, err = vcbench("merge", "vit", "resnet", "--results", "both")
+    assert status == 0 and "0 conflicts" in out, out + err
+    assert str(numbers(tmp_path / "both")) == str(numbers(tmp_path / "all"))
+    # Nothing is left to do, and a second time nothing is added.
+    assert "4 finished" not in vcbench(*RUN, "--results", "both")[1]
+    before = files(tmp_path / "both" / "runs")
+    status, out, _ = vcbench("merge", "vit", "resnet", "--results", "both")
+    assert status == 0 and "both: 0 added" in out and files(tmp_path / "both" / "runs") == before
+
+
+def test_what_both_have_done_is_named_and_stays(stores, vcbench, tmp_path):
+    (run,) = [
+        one for one in RunStore(tmp_path / "vit").names("runs") if _replicate(tmp_path / "vit", one) == 0
+    ]
+    record = tmp_path / "vit" / "runs" / run / "record.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"weights_sha256": 64 * "0"}))
+    before = files(tmp_path / "all")
+    status, out, _ = vcbench("merge", "vit", "--results", "all")
+    assert (
+        status == 1
+        and f"vit: runs/{run}: done in both stores, and it came to something else there; what is here stays"
+        in out
+    )
+    assert files(tmp_path / "all") == before
+
+
+def test_an_evaluation_of_other_weights_is_not_taken_over(stores, vcbench, tmp_path):
+    """Its trial is here, trained on another machine, and is not evaluated yet."""
+    trials = [run for run in RunStore(tmp_path / "vit").names("runs")]
+    shutil.copytree(tmp_path / "vit", tmp_path / "half")
+    shutil.rmtree(tmp_path / "half" / "evaluations")
+    for run in trials:
+        record = tmp_path / "half" / "runs" / run / "record.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"weights_sha256": 64 * "0"}))
+    status, out, _ = vcbench("merge", "vit", "--results", "half")
+    assert status == 1 and out.count("was trained here to other weights; what is here stays") == len(trials)
+    assert not RunStore(tmp_path / "half").names("evaluations")
+
+
+def test_what_is_not_finished_or_damaged_stays_where_it_is(stores, vcbench, tmp_path):
+    first, second = RunStore(tmp_path / "vit").names("runs")
+    folder = tmp_path / "vit" / "runs"
+    (folder / first / "checkpoint.pt").write_bytes(b"x")
+    (folder / second / "record.json").write_text("{")
+    status, out, err = vcbench("merge", "vit", "--results", "new", "--dry-run")
+    assert not (tmp_path / "new").exists() and "would be added" in out
+    status, out, err = vcbench("merge", "vit", "--results", "new")
+    new = tmp_path / "new" / "runs"
+    assert (new / first / "record.json").exists() and not (new / first / "checkpoint.pt").exists()
+    assert not (new / second).exists() and f"vit/runs/{second}" in err
+    assert status == 1 and f"its trial, run {second}, is in neither store" in out
+
+
+def test_another_suite_of_the_same_name_is_a_conflict(stores, vcbench, tmp_path):
+    (tmp_path / "own.toml").write_text(SUITE.replace("shots = [3]", "shots = [4]"))
+    assert vcbench(*RUN, "--results", "other", "--only", "vit")[0] == 0
+    before = (tmp_path / "all" / "suites" / "own.json").read_bytes()
+    status, out, _ = vcbench("merge", "other", "--results", "all")
+    assert status == 1 and "other: suites/own: another suite of this name is here" in out
+    assert (tmp_path / "all" / "suites" / "own.json").read_bytes() == before
+
+
+def test_bad_input_is_one_line(stores, vcbench):
+    for arguments, error in (
+        (("merge", "nowhere", "--results", "all"), "nowhere"),
+        (("merge", "all", "--results", "all"), "all: is the results folder itself"),
+    ):
+        status, _, err = vcbench(*arguments)
+        assert status == 2 and error in err and err.count("\n") == 1
+
+
+def test_fetch_says_what_is_there_and_what_is_missing(stores, vcbench, tmp_path):
+    status, out, _ = vcbench("fetch", "own.toml")
+    assert status == 0 and "vit_digits" in out and "random" in out
+    (tmp_path / "own.toml").write_text(
+        SUITE.replace('"vit_digits" }', '"vit_digits", weights = "file:a.bin" }')
+    )
+    status, _, err = vcbench("fetch", "own.toml")
+    assert status == 2 and "there is no file" in err and err.count("\n") == 1
+
+
+def _replicate(folder, run):
+    return json.loads((folder / "runs" / run / "record.json").read_text())["identity"]["seed"]
