@@ -7,8 +7,10 @@ import typer
 
 from bench.cli.common import (
     DEFAULT_RESULTS,
+    DataDir,
     Json,
     Results,
+    data_folder,
     existing_store,
     print_columns,
     print_json,
@@ -29,6 +31,11 @@ def claims(
     claim: Annotated[
         str | None, typer.Option("--claim", metavar="NAME", help="All numbers behind one claim.")
     ] = None,
+    reach: Annotated[
+        bool,
+        typer.Option("--reach", help="First measure how far the layers of runs look whose weights are kept."),
+    ] = False,
+    data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Say which common claims about ViTs and CNNs the stored runs support.
@@ -41,10 +48,15 @@ def claims(
     """
     from bench.analysis.claims.tables import claim_tables
     from bench.store.run_store import RunStore
-    from bench.tables.claims import claims_of
+    from bench.tables.claims import claims_of, measured_of
 
     store = RunStore(existing_store(results))
-    judged = claims_of(store, None if suite is None else [stored_suite(store, suite)])
+    names = None if suite is None else [stored_suite(store, suite)]
+    if reach:
+        from bench.inspection.reach import keep_reach, runs_asked
+
+        keep_reach(store, runs_asked(measured_of(store, names)), data_folder(data_dir))
+    judged = claims_of(store, names)
     if claim is not None:
         known = [one.claim.name for one in judged]
         if claim not in known:

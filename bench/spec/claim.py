@@ -76,7 +76,9 @@ class Scores(Evidence):
 
     Attributes:
         of: "top1"; "loss", the accuracy that is lost under `conditions`; "nll" on test images, in nats;
-            "ece"; "gap", training minus test accuracy; "nll_rise", of val above its lowest in the same run.
+            "ece"; "gap", training minus test accuracy; "nll_rise", of val above its lowest in the same run;
+            "gradient" and "attention", how far layers look as a share of looking everywhere alike
+            (`bench.inspection.reach`), averaged over those within `depth`, from 0 to 1.
         conditions: names of conditions or of their families, over which is averaged; "corruptions" are all of
             them. `each`: every condition gives a number of its own.
         versus: what a and b are both changed to, and how much less their difference is then: the number is
@@ -84,7 +86,8 @@ class Scores(Evidence):
     """
 
     kind: Literal["scores"]
-    of: Literal["top1", "loss", "nll", "ece", "gap", "nll_rise"] = "top1"
+    of: Literal["top1", "loss", "nll", "ece", "gap", "nll_rise", "gradient", "attention"] = "top1"
+    depth: tuple[float, float] = (0.0, 1.0)
     conditions: tuple[str, ...] = ()
     each: bool = False
     versus: dict[str, Value | tuple[Value, ...]] | None = None

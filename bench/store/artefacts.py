@@ -82,6 +82,19 @@ class Artefacts(Layout):
         """Store the accuracies of averages of two networks, in place of those that were there."""
         _write(averages, self.averages_file)
 
+    def reach(self) -> "pd.DataFrame | None":
+        """How far the layers of trained networks look (see `bench.analysis.claims.contestants`); None where
+        nobody has measured it.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        return _table(self.reach_file)
+
+    def write_reach(self, reach: "pd.DataFrame") -> None:
+        """Store how far layers look, in place of what was there."""
+        _write(reach, self.reach_file)
+
     def write_predictions(
         self, files: JobFiles, predictions: "Mapping[str, np.ndarray]", probabilities: "np.ndarray"
     ) -> None:

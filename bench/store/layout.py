@@ -20,6 +20,7 @@ labels/DATASET-SPLIT-DATA.classes.json          names of the classes
 splits/FOLDER-DATA.json     how a folder of one's own images is divided
 ensembles.parquet           accuracy of averages of two networks, for which probabilities were read
 slurm/JOB.sh, JOB_TASK.log  scripts that were handed to Slurm, and what their tasks printed
+reach.parquet               how far the layers of trained networks look, for which weights were read
 withdrawn.csv               trials that were taken out, written by hand
 tables/                     made anew from the above
 """
@@ -119,6 +120,11 @@ class Layout:
     def averages_file(self) -> Path:
         """The accuracies of averages of two networks."""
         return self.root / "ensembles.parquet"
+
+    @property
+    def reach_file(self) -> Path:
+        """How far the layers of trained networks look."""
+        return self.root / "reach.parquet"
 
     @property
     def splits(self) -> Path:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bench.analysis.cells import CLEAN, cells
-from bench.analysis.claims.tables import judge_claims
+from bench.analysis.claims.contestants import Measured
+from bench.analysis.claims.tables import judge_measured, measured_by
 from bench.analysis.claims.verdict import Judged
 from bench.analysis.costs import cost_table
 from bench.analysis.ensembles import Ensembles
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 
 def claims_of(store: "RunStore", names: Iterable[str] | None = None) -> list[Judged]:
-    """Every claim with its verdict, by some suites of a store; None is all of it.
+    """Every claim with its verdict, by some suites of a store; None is all of it."""
+    return judge_measured(measured_of(store, names))
 
-    Costs count that suites ask for, or that were measured of their models.
-    """
+
+def measured_of(store: "RunStore", names: Iterable[str] | None = None) -> Measured:
+    """What claims are judged by. Costs count that suites ask for, or that were measured of their models."""
     every = {record.id: record for record in store.results()}
     titles = dataset_names([*every.values(), *store.externals()])
     listings = store.suites()
@@ -49,4 +52,4 @@ def claims_of(store: "RunStore", names: Iterable[str] | None = None) -> list[Jud
         "history": history_table(store, records),
         "search": search_table(suites, store),
     }
-    return judge_claims(suites, by_condition, tables, Training(store), Ensembles(store, Predictions(store)))
+    return measured_by(suites, by_condition, tables, Training(store), Ensembles(store, Predictions(store)))

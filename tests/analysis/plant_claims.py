@@ -7,7 +7,7 @@ import numpy as np
 from small_store import trial
 
 from bench.analysis.cells import Cell, Replicate
-from bench.analysis.claims.contestants import Contestant, Measured
+from bench.analysis.claims.contestants import REACH, Contestant, Measured
 from bench.analysis.costs import COST
 from bench.analysis.search import SEARCH
 from bench.frames import frame
@@ -39,7 +39,7 @@ class World:
 
     def measured(self):
         schemas = {"speed": SPEED, "memory": MEMORY, "scaling": SCALING, "search": SEARCH}
-        schemas |= {"cost": COST, "history": HISTORY}
+        schemas |= {"cost": COST, "history": HISTORY, "reach": REACH}
         tables = {name: frame(self.rows[name], columns) for name, columns in schemas.items()}
         return Measured(self.contestants, tables, self, self, self)
 
@@ -95,6 +95,8 @@ class World:
         ]
 
     def _scores(self, evidence, sign, group, dataset):
+        if evidence.of in ("gradient", "attention"):
+            return self._reach(evidence, sign, group, dataset)
         if evidence.of in ("ece", "gap", "nll_rise"):
             return self._numbers_of_runs(evidence, sign, group, dataset)
         if evidence.of == "loss":
@@ -133,6 +135,15 @@ class World:
             for run in one.cell.runs:
                 for step, nll in ((1, 2.0), (2, 1.0), (3, 1.0 + noise(values[one.cell.contestant])())):
                     self.rows["history"].append({"run": run, "step": step, "val_nll": nll})
+
+    def _reach(self, evidence, sign, group, dataset):
+        means = {"a": (evidence.than or 0.3) + 0.1 * sign, "b": 0.3}
+        for one in self._pair(evidence, group, dataset, (0.5, 0.5)):
+            for run in one.cell.runs:
+                value = means[one.cell.contestant] + self.draw.normal(0, 0.002 if sign else 0.05)
+                other = {"run": run, "layer": 2, "depth": 0.6, evidence.of: 9.0}  # not asked for
+                own = {"run": run, "layer": 1, "depth": np.mean(evidence.depth), evidence.of: value}
+                self.rows["reach"] += [own, other]
 
     def _under_conditions(self, evidence, sign, group, dataset):
         names = {"corruptions": "jpeg-3", "resolution": "resolution-96", "patch_shuffle": "patch_shuffle-4"}

@@ -1,10 +1,13 @@
 """Verdicts on claims: planted measurements decide every one of them, each way."""
 
+from dataclasses import replace
+
 import pytest
 from plant_claims import World
 
 from bench.analysis.claims.tables import claim_tables, estimates_of
 from bench.analysis.claims.verdict import judge
+from bench.analysis.claims.words import verdict_text
 from bench.errors import InputError
 from bench.spec.claim import FOLDER, load_claims
 
@@ -17,7 +20,7 @@ SAYS = {
     "attention-cost": ["more than 1.5"] * 4,
     "hard-to-train": ["fewer decades", "more spread", "more failures"],
     "overfit": ["less gap", "less rise"],
-    "global": ["more loss when shuffled", "less loss when covered"],
+    "global": ["more reach early", "more reach late", "more than half", "more loss shuffled", "less covered"],
     "positions": ["less accurate without", "more loss when removed"],
     "other-sizes": ["less loss than 2 points"],
     "pretraining": ["less behind from scratch than pretrained: a smaller difference"],
@@ -98,6 +101,23 @@ def test_tables():
     assert row["low"] < row["estimate"] < row["high"] < 0 and row["unit"] == "points"
     numbers = tables["claim_numbers"]
     assert list(numbers["says"]) == ["holds", "fails"] * 2 and numbers["runs"].str.len().min() > 0
+
+
+def test_an_untrained_network_says_nothing():
+    world = World()
+    for evidence in CLAIMS["global"].evidence:
+        world.plant(evidence, 1, "first")
+    untrained = replace(world.measured(), contestants=[replace(c, untrained="x") for c in world.contestants])
+    assert estimates_of(CLAIMS["global"], untrained) == []
+
+
+def test_what_was_not_measured_is_said():
+    world = World()
+    world.plant(CLAIMS["robust"].evidence[0], 1, "first")
+    estimates = estimates_of(CLAIMS["robust"], world.measured())
+    one = next(one for one in judge({"robust": estimates}, load_claims()) if one.estimates)
+    assert one.verdict == "supported" and one.lacking == ["loss under occlusion"]
+    assert verdict_text(one) == "supported, as far as measured, for these models alone"
 
 
 def test_one_pair_is_no_family():

@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 Wanted = Mapping[str, Value | tuple[Value, ...]]
 
 
+REACH = {
+    "run": "str",
+    "layer": "Int64",
+    "depth": "float64",
+    "gradient": "float64",
+    "attention": "float64",
+}
+"""Columns of the reach table: one row a stage, or block of a transformer, of a trained network; `depth` is
+the share of layers up to it. `gradient` is the mean distance of the pixels that move its middle unit,
+`attention` that of the patches to which a patch attends, both over that of looking everywhere alike."""
+
+
 @dataclass(frozen=True)
 class Contestant:
     """One cell of a suite that has been measured.
@@ -60,7 +72,7 @@ class Measured:
 
     Attributes:
         contestants: of all suites.
-        tables: speed, memory, scaling, cost, search and history.
+        tables: speed, memory, scaling, cost, search, history and reach.
     """
 
     contestants: Sequence[Contestant]
@@ -73,7 +85,8 @@ class Measured:
         """All pairs that an evidence compares, their suite contrasts, and that were trained; of an evidence
         of one alone, each contestant with itself."""
         for a, b in self.all_pairs(evidence):
-            if not (a.untrained or b.untrained) or same_model(a.records + b.records):
+            of_one_model = not evidence.alone and same_model(a.records + b.records)
+            if not (a.untrained or b.untrained) or of_one_model:
                 yield a, b
 
     def all_pairs(self, evidence: "Evidence") -> "Iterator[tuple[Contestant, Contestant]]":
@@ -117,6 +130,11 @@ class Measured:
         """By run, NLL on val (nats) each time it was looked at."""
         looks = self.tables["history"].dropna(subset=["val_nll"])
         return {str(run): own["val_nll"] for run, own in looks.groupby("run")}
+
+    @cached_property
+    def reach(self) -> dict[str, pd.DataFrame]:
+        """By run, its rows of the reach table."""
+        return {str(run): own for run, own in self.tables["reach"].groupby("run")}
 
     @cached_property
     def kinds(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from bench.analysis.claims.uncertain import Uncertain
 if TYPE_CHECKING:
     from bench.spec.claim import Evidence
 
-Unit = Literal["points", "nats", "ratio", "exponent", "decades"]
+Unit = Literal["points", "nats", "ratio", "exponent", "decades", "share"]
 SCALE = {"points": 100.0}
 """What a unit is multiplied with to be shown."""
 

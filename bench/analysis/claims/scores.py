@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from bench.store.records.trials import Result
 
 CORRUPTIONS = "corruptions"
+REACH_OF = ("gradient", "attention")
+UNITS: dict[str, Unit] = {
+    "nll": "nats",
+    "nll_rise": "nats",
+    "gradient": "share",
+    "attention": "share",
+}
 BY_IMAGE = ("top1", "loss", "nll")
 Seeds = tuple[int | None, int | None]
 Term = tuple[int, Contestant]
@@ -38,7 +45,7 @@ def scores(evidence: "Scores", measured: Measured) -> Iterator[Estimate]:
             if combined is not None:
                 number, runs = combined
                 setting = {"setting": own[0]} if evidence.each else {}
-                unit: Unit = "nats" if "nll" in evidence.of else "points"
+                unit = UNITS.get(evidence.of, "points")
                 yield of_pair(evidence, number, unit, a, b, runs, setting)
 
 
@@ -100,7 +107,7 @@ def _rows(
     clean = _by_seeds(one.cell)
     if evidence.of not in BY_IMAGE:
         return {
-            seeds: (record.id, np.array([_of_run(evidence.of, measured, record)], float))
+            seeds: (record.id, np.array([_of_run(evidence, measured, record)], float))
             for seeds, record in clean.items()
         }
     per_image = _nll if evidence.of == "nll" else _correct
@@ -131,8 +138,14 @@ def _nll(measured: Measured, result: "Result") -> np.ndarray:
     return -measured.predictions.known(result).log_prob.astype(float)
 
 
-def _of_run(of: str, measured: Measured, result: "Result") -> float | None:
+def _of_run(evidence: "Scores", measured: Measured, result: "Result") -> float | None:
     """The one number of a run; None where it was not measured."""
+    of = evidence.of
+    if of in REACH_OF:
+        layers = measured.reach.get(result.id)
+        if layers is None:
+            return None
+        return float(layers.loc[layers["depth"].between(*evidence.depth), of].mean())
     if of == "nll_rise":
         looks = measured.histories.get(result.id)
         return None if looks is None else float(looks.iloc[-1] - looks.min())

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.analysis.cells import Cell
 from bench.analysis.claims.averages import ensembles
-from bench.analysis.claims.contestants import Measured, gather
+from bench.analysis.claims.contestants import REACH, Measured, gather
 from bench.analysis.claims.costs import cost, equal_accuracy, exponent
 from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.scores import scores
@@ -15,7 +15,7 @@ from bench.analysis.claims.training import failures, learning_rates, spread
 from bench.analysis.claims.verdict import Judged, judge, threshold
 from bench.analysis.ensembles import Ensembles
 from bench.analysis.trained import Training
-from bench.frames import frame
+from bench.frames import frame, typed
 from bench.spec.claim import Claim, load_claims
 
 if TYPE_CHECKING:
@@ -110,10 +110,27 @@ def judge_claims(
         tables: cost, speed, memory, scaling, search and history.
         averages: of two networks, with the predictions of the store.
     """
-    contestants = gather(suites, cells, tables["cost"], training)
-    measured = Measured(contestants, tables, averages.predictions, training, averages)
+    return judge_measured(measured_by(suites, cells, tables, training, averages))
+
+
+def judge_measured(measured: Measured) -> list[Judged]:
+    """All claims."""
     claims = load_claims()
     return judge({claim.name: estimates_of(claim, measured) for claim in claims}, claims)
+
+
+def measured_by(
+    suites: "Mapping[str, Listing]",
+    cells: Mapping[str, Mapping[str, Sequence[Cell]]],
+    tables: Mapping[str, pd.DataFrame],
+    training: Training,
+    averages: Ensembles,
+) -> Measured:
+    """What claims are judged by; arguments as for `judge_claims`."""
+    contestants = gather(suites, cells, tables["cost"], training)
+    kept = averages.store.reach()
+    reach = frame([], REACH) if kept is None else typed(kept, REACH)
+    return Measured(contestants, {**tables, "reach": reach}, averages.predictions, training, averages)
 
 
 def estimates_of(claim: Claim, measured: Measured) -> list[Estimate]:
@@ -159,10 +176,8 @@ def limits_of(judged: Judged) -> list[str]:
     ratios = [max(r, 1 / r) for one in estimates if (r := one.flops_ratio)]
     if ratios and max(ratios) > 1.25 and judged.claim.families:
         limits.append(f"FLOPs differ by up to {max(ratios):.1f} times")
-    asked = [evidence.name for evidence in judged.claim.evidence]
-    lacking = [name for name in asked if name not in {one.evidence.name for one in estimates}]
-    if estimates and lacking:
-        limits.append(f"not measured: {', '.join(lacking)}")
+    if estimates and judged.lacking:
+        limits.append(f"not measured: {', '.join(judged.lacking)}")
     if judged.claim.missing:
         limits.append(f"not measured: {judged.claim.missing}")
     return limits

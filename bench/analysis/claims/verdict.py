@@ -46,6 +46,12 @@ class Judged:
         return [one for one, said in zip(self.estimates, self.says, strict=True) if said in says]
 
     @property
+    def lacking(self) -> list[str]:
+        """The names of the evidence of which nothing was measured."""
+        measured = {one.evidence.name for one in self.estimates}
+        return [one.name for one in self.claim.evidence if one.name not in measured]
+
+    @property
     def one_pair(self) -> bool:
         """Whether it speaks of families and is decided by a single model on one side of its estimates."""
         decided = self.that("holds", "fails")

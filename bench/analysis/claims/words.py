@@ -29,7 +29,10 @@ def verdict_text(judged: Judged) -> str:
         kept = dict.fromkeys(one.evidence.name for one in holding)
         open_ = dict.fromkeys(one.evidence.name for one in judged.estimates if one.evidence.name not in kept)
         return f"undecided: holds for {'; '.join(kept)}; not decided for {'; '.join(open_)}"
-    return f"{judged.verdict}, for these models alone" if judged.one_pair else judged.verdict
+    text: str = judged.verdict
+    if judged.verdict == "supported" and judged.lacking:
+        text += ", as far as measured"
+    return f"{text}, for these models alone" if judged.one_pair else text
 
 
 def count_text(judged: Judged) -> str:
@@ -46,7 +49,7 @@ def count_text(judged: Judged) -> str:
 def number_text(one: Estimate) -> str:
     """Such as "-9.6 points (-10.6 to -8.6)"."""
     value, low, high = (one.shown(part) for part in (one.number.value, one.number.low, one.number.high))
-    unit = {"ratio": " times", "exponent": ""}.get(one.unit, f" {one.unit}")
+    unit = {"ratio": " times", "exponent": "", "share": ""}.get(one.unit, f" {one.unit}")
     text = f"{_digits(one, value)}{unit}"
     return text if low is None else f"{text} ({_digits(one, low)} to {_digits(one, high)})"
 
