@@ -6,6 +6,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ from console import told, vcbench
 from small_store import run_id, write_store
 
 from bench.cli.progress import TrialBar
-from bench.exchange.trackers import tracker_names
+from bench.exchange.trackers import Run, open_tracker, tracker_names
 from vcbench import run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,9 +39,15 @@ def store(tmp_path):
     return root
 
 
+def require(form: str) -> None:
+    """Skip the test without the library; trackio must not be imported before it is given its folder."""
+    if find_spec(form) is None:
+        pytest.skip(f"no {form} here")
+
+
 def exported(form: str, store: Path, tmp_path: Path) -> Path:
     """The folder that a tracker reads, written in a process of its own, and nothing new the second time."""
-    pytest.importorskip(form)
+    require(form)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "bench", "export", "--format", form, "--out", str(out)]
     env = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
@@ -101,24 +108,37 @@ def leveldb_log(data: bytes, offset: int) -> Iterator[bytes]:
             record = b""
 
 
-def test_wandb(store, tmp_path):
-    out = exported("wandb", store, tmp_path)
+def wandb_records(out: Path, name: str) -> list:
+    """The records of a run, as wandb's own format describes them."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    (file,) = out.glob("wandb/offline-run-*-main-vit-5-r0/*.wandb")
-    records = [Record.FromString(data) for data in leveldb_log(file.read_bytes()[7:], 7)]
-    (begun,) = (record.run for record in records if record.HasField("run"))
-    assert (begun.project, begun.run_group, begun.display_name) == ("small", "main-vit-5", "main-vit-5-r0")
-    assert "model:vit_digits" in begun.tags
-    rows = [
+    (file,) = out.glob(f"wandb/offline-run-*-{name}/*.wandb")
+    return [Record.FromString(data) for data in leveldb_log(file.read_bytes()[7:], 7)]
+
+
+def wandb_rows(records: list) -> list[dict]:
+    return [
         {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
         for record in records
         if record.HasField("history")
     ]
-    assert [(row["_step"], row["loss"], row.get("val_top1")) for row in rows] == [
+
+
+def test_wandb(store, tmp_path):
+    out = exported("wandb", store, tmp_path)
+    records = wandb_records(out, "main-vit-5-r0")
+    (begun,) = (record.run for record in records if record.HasField("run"))
+    assert (begun.project, begun.run_group, begun.display_name) == ("small", "main-vit-5", "main-vit-5-r0")
+    assert "model:vit_digits" in begun.tags
+    assert [(row["_step"], row["loss"], row.get("val_top1")) for row in wandb_rows(records)] == [
         (10, 2.0, None), (20, 1.5, 0.4), (30, 1.25, 0.5),
     ]  # fmt: skip
     assert len(list(out.glob("wandb/offline-run-*"))) == len(NAMES) + 1
+
+
+def trackio_rows(connection, name: str) -> list[tuple[int, str]]:
+    query = f"select step, metrics from metrics where run_name = '{name}'"
+    return connection.execute(query).fetchall()
 
 
 def test_trackio(store, tmp_path):
@@ -126,12 +146,52 @@ def test_trackio(store, tmp_path):
     (database,) = out.glob("small*.db")
     with sqlite3.connect(database) as connection:
         own = "where run_name = 'main-vit-5-r0'"
-        rows = connection.execute(f"select step, metrics from metrics {own}").fetchall()
+        rows = trackio_rows(connection, "main-vit-5-r0")
         (config,) = connection.execute(f"select config from configs {own}").fetchone()
     losses = [(step, json.loads(text)["loss"]) for step, text in rows if "loss" in json.loads(text)]
     assert sorted(losses) == [(10, 2.0), (20, 1.5), (30, 1.25)]
     assert {"final/top1": 0.5}.items() <= json.loads(rows[-1][1]).items()
     assert json.loads(config)["recipe.augment.interpolation"] == "bicubic"
+
+
+def read_losses(form: str, out: Path, name: str) -> list[tuple[int, float]]:
+    """Steps and losses of a run of the project "p", by the tracker's own library or in its own format."""
+    if form == "tensorboard":
+        return read_scalars(out / "p/g" / name)["history/loss"]
+    if form == "mlflow":
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("p").experiment_id
+        (own,) = client.search_runs([experiment], f"attributes.run_name = '{name}'")
+        return [(m.step, m.value) for m in client.get_metric_history(own.info.run_id, "loss")]
+    if form == "wandb":
+        return [(row["_step"], row["loss"]) for row in wandb_rows(wandb_records(out, name))]
+    with sqlite3.connect(out / "p.db") as connection:
+        rows = [(step, json.loads(text)) for step, text in trackio_rows(connection, name)]
+    return [(step, row["loss"]) for step, row in rows if "loss" in row]
+
+
+@pytest.mark.parametrize("form", tracker_names())
+def test_two_runs_are_open_at_once_and_one_is_begun_again(form, tmp_path):
+    require(form)
+    tracker = open_tracker(form, tmp_path / "out")
+    one, two = (Run(f"{k}" * 16, "p", "g", f"g-r{k}", {"a": "b"}, {"lr": 0.1}) for k in (0, 1))
+    logs = [tracker.begin(run) for run in (one, two)]
+    for step in (1, 2):
+        for log in logs:
+            log.row(step, {"loss": 1 / step})
+    logs[0].finish({"top1": 0.5}, "finished")
+    logs[1].close()
+    assert tracker.has(one) and tracker.has(two)
+    tracker.remove(two)
+    assert tracker.has(one) and not tracker.has(two)
+    time.sleep(1.1)  # wandb calls a folder by the second
+    again = tracker.begin(two)
+    again.row(1, {"loss": 2.0})
+    again.finish({"top1": 0.25}, "finished")
+    assert sorted(read_losses(form, tmp_path / "out", "g-r0")) == [(1, 1.0), (2, 0.5)]
+    assert read_losses(form, tmp_path / "out", "g-r1") == [(1, 2.0)]
 
 
 def tiny(steps: int) -> dict:

@@ -57,7 +57,8 @@ def test_the_suites_profiles_can_be_made(name):
     for asked in loaded.profiles.measured:
         assert all(find_card(model).carded for model in asked.models)
     if name == "quick":
-        assert not loaded.profiles.measured
+        measured = {model for asked in loaded.profiles.measured for model in asked.models}
+        assert measured == {own.model for own in loaded.models.values()}
     elif name == "backbones":
         assert not loaded.comparison and loaded.profiles.cost
         words = {word for asked in loaded.profiles.measured for word in asked.what}
