@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from plant_claims import World
 
+from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.tables import claim_tables, estimates_of
+from bench.analysis.claims.uncertain import of_values
 from bench.analysis.claims.verdict import judge
 from bench.analysis.claims.words import verdict_text
 from bench.errors import InputError
@@ -151,3 +154,24 @@ def test_a_file_that_is_wrong(tmp_path, change, problem):
     with pytest.raises(InputError) as error:
         load_claims(tmp_path)
     assert problem in str(error.value) and "\n" not in str(error.value)
+
+
+def test_false_verdicts_are_rare():
+    """Where no number differs from its threshold, at most 5 % of stores give any verdict."""
+    random, claims, false = np.random.default_rng(5), load_claims(), 0
+    case = {"evidence": "x"}
+    for _ in range(400):
+        estimates = {
+            claim.name: [
+                Estimate(replace_than(one), of_values(random.normal(0, 1, 4)), "points", case, ("a", "b"), "")
+                for one in claim.evidence
+            ]
+            for claim in claims[: 4 + random.integers(11)]
+        }
+        false += any(one.verdict not in ("undecided", "not measured") for one in judge(estimates, claims))
+    assert 0.01 < false / 400 < 0.05 + 2 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def replace_than(evidence):
+    """The evidence with a threshold of 0, and without a margin."""
+    return evidence.model_copy(update={"than": 0.0, "margin": None})

@@ -36,14 +36,17 @@ def verdict_text(judged: Judged) -> str:
 
 
 def count_text(judged: Judged) -> str:
-    """Such as "holds in 3 of 5 numbers, 2 undecided"."""
-    holds, fails, undecided = (judged.says.count(says) for says in ("holds", "fails", "undecided"))
-    if not judged.estimates:
+    """Such as "holds in 3 of 5 numbers, fails in 1"; empty without any."""
+    numbers = len(judged.estimates)
+    if not numbers:
         return ""
-    parts = [f"holds in {holds}"] if holds or not fails else []
-    parts += [f"fails in {fails}"] if fails else []
-    parts += [f"{undecided} undecided"] if undecided else []
-    return f"{', '.join(parts)} of {len(judged.estimates)}"
+    counted = f"{numbers} number" + "s" * (numbers > 1)
+    holds, fails = judged.says.count("holds"), judged.says.count("fails")
+    if not holds and not fails:
+        return f"{counted}, undecided"
+    if not holds:
+        return f"fails in {fails} of {counted}"
+    return f"holds in {holds} of {counted}" + (f", fails in {fails}" if fails else "")
 
 
 def number_text(one: Estimate) -> str:
