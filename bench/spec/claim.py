@@ -117,13 +117,15 @@ class Spread(Evidence):
 
 
 class Failures(Evidence):
-    """The shares of trials that diverged or were not trained (`bench.analysis.trained`)."""
+    """The shares of trials that diverged or were not trained (`bench.analysis.trained`), over all of a
+    comparison."""
 
     kind: Literal["failures"]
 
 
 class LearningRates(Evidence):
-    """How many decades of the learning rates that were searched come within 2 points of the best."""
+    """How many decades of the learning rates that were searched come within 2 points of the best, over all
+    searches of a comparison."""
 
     kind: Literal["learning_rates"]
 

@@ -75,7 +75,7 @@ def of_pair(
         unit,
         where | dict(case or {}),
         (a.cell.model, "" if a is b else b.cell.model),
-        compared(a, b),
+        (where | dict(case or {}))["models"],
         tuple(dict.fromkeys(runs)),
         a.flops / b.flops if a is not b and a.flops and b.flops else None,
     )

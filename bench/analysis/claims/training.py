@@ -13,9 +13,6 @@ from bench.analysis.search import sensitivity
 if TYPE_CHECKING:
     from bench.spec.claim import Evidence, Failures, LearningRates, Spread
 
-Contest = tuple[str, str, str, str]
-"""Suite, comparison, and the keys of a and b."""
-
 
 def spread(evidence: "Spread", measured: Measured) -> Iterator[Estimate]:
     """See `bench.spec.claim.Spread`: one estimate a pair."""
@@ -27,45 +24,52 @@ def spread(evidence: "Spread", measured: Measured) -> Iterator[Estimate]:
 
 
 def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
-    """See `bench.spec.claim.Failures`: one estimate two contestants of a comparison, over all its subsets."""
-    for pairs in _by_contest(evidence, measured).values():
+    """See `bench.spec.claim.Failures`: one estimate a comparison, over all trials of its pairs."""
+    for pairs in _by_comparison(evidence, measured).values():
         counts: list[int] = []
         for side in zip(*pairs, strict=True):
-            every = [record for one in side for record in one.records]
+            every = {record.id: record for one in side for record in one.records}
             failed = sum(
                 record.outcome == "diverged" or measured.training.reason([record]) is not None
-                for record in every
+                for record in every.values()
             )
             counts += [failed, len(every)]
         runs = tuple(run for pair in pairs for one in pair for run in one.cell.runs)
-        yield of_pair(evidence, of_shares(*counts), "points", *pairs[0], runs, _sizes(pairs))
+        yield of_pair(evidence, of_shares(*counts), "points", *pairs[0], runs, _where(pairs))
 
 
 def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Estimate]:
-    """See `bench.spec.claim.LearningRates`: one estimate two contestants of a comparison, over the subsets on
-    which both were searched."""
-    decades: dict[tuple[str, ...], dict[str, float]] = {}
+    """See `bench.spec.claim.LearningRates`: one estimate a comparison, by Student's t over the searches of
+    all its pairs on all its subsets."""
+    decades: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in sensitivity(measured.tables["search"]).to_dict("records"):
         key = row["suite"], row["comparison"], row["contestant"]
         decades.setdefault(key, {})[str(row["shots"])] = row["decades"]
-    for (suite, comparison, *keys), pairs in _by_contest(evidence, measured).items():
-        first, second = (decades.get((suite, comparison, key), {}) for key in keys)
-        values = [first[shots] - second[shots] for shots in first if shots in second]
+    for (suite, comparison), pairs in _by_comparison(evidence, measured).items():
+        contests = dict.fromkeys((a.cell.contestant, b.cell.contestant) for a, b in pairs)
+        values = [
+            first[shots] - second[shots]
+            for a, b in contests
+            for first, second in [[decades.get((suite, comparison, key), {}) for key in (a, b)]]
+            for shots in first
+            if shots in second
+        ]
         if values:
-            yield of_pair(evidence, of_values(values), "decades", *pairs[0], (), _sizes(pairs))
+            yield of_pair(evidence, of_values(values), "decades", *pairs[0], (), _where(pairs))
 
 
-def _by_contest(
+def _by_comparison(
     evidence: "Evidence", measured: Measured
-) -> dict[Contest, list[tuple[Contestant, Contestant]]]:
+) -> dict[tuple[str, str], list[tuple[Contestant, Contestant]]]:
     """The pairs on all subsets of a comparison, those that were not trained among them."""
-    contests: dict[Contest, list[tuple[Contestant, Contestant]]] = {}
+    pairs: dict[tuple[str, str], list[tuple[Contestant, Contestant]]] = {}
     for a, b in measured.all_pairs(evidence):
-        key = a.suite, a.cell.comparison, a.cell.contestant, b.cell.contestant
-        contests.setdefault(key, []).append((a, b))
-    return contests
+        pairs.setdefault((a.suite, a.cell.comparison), []).append((a, b))
+    return pairs
 
 
-def _sizes(pairs: list[tuple[Contestant, Contestant]]) -> dict[str, str]:
+def _where(pairs: list[tuple[Contestant, Contestant]]) -> dict[str, str]:
     sizes = dict.fromkeys(f"{a.cell.images_per_class:.4g}" for a, _ in pairs)
-    return {"images per class": ", ".join(sizes), "models": compared(*pairs[0])}
+    titles = list(dict.fromkeys(compared(a, b) for a, b in pairs))
+    models = titles[0] if len(titles) == 1 else f"{len(titles)} pairs, as {titles[0]}"
+    return {"images per class": ", ".join(sizes), "models": models}
