@@ -43,6 +43,6 @@ def linear_cka(batches: Iterable[tuple[Sequence[Tensor], Sequence[Tensor]]]) -> 
 
 
 def kernels(layers: Sequence[Tensor]) -> Tensor:
-    """The products of all images' features with one another, (layers, n, n), float64."""
-    flat = [layer.detach().flatten(1).double() for layer in layers]
+    """The products of all images' features with one another, (layers, n, n), float64, on the CPU."""
+    flat = [layer.detach().cpu().flatten(1).double() for layer in layers]
     return torch.stack([one @ one.T for one in flat])

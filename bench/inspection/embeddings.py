@@ -32,7 +32,7 @@ def principal_filters(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
     Returns:
         Components, (count or fewer, 3, h, w), each of length 1, and their shares of the variance.
     """
-    flat = weight.detach().flatten(1).double()
+    flat = weight.detach().cpu().flatten(1).double()
     _, values, axes = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
     shares = values.square() / values.square().sum()
     return axes[:count].reshape(-1, *weight.shape[1:]), shares[:count]
@@ -47,7 +47,7 @@ def position_similarity(network: Any, tokens: Tokens) -> Tensor:
     embedding = getattr(network, "pos_embed", None)
     if not isinstance(embedding, Tensor):
         raise NotShown("it has no learned position embeddings that are added to the tokens")
-    flat = embedding.detach().flatten(0, -2)
+    flat = embedding.detach().cpu().flatten(0, -2)
     if len(flat) < tokens.patches:
         raise NotShown(f"it has {len(flat)} position embeddings for {tokens.patches} patches")
     unit = functional.normalize(flat[-tokens.patches :].double(), dim=1)

@@ -45,7 +45,7 @@ def receptive_fields(network: Any, images: Tensor, stages: Sequence[int], seed: 
             unit = maps[stage][:, :, maps[stage].shape[2] // 2, maps[stage].shape[3] // 2]
             signs = torch.randint(0, 2, unit.shape, generator=generator).to(unit) * 2 - 1
             (gradient,) = torch.autograd.grad((unit * signs).sum(), pixels, retain_graph=True)
-            fields.append(gradient.double().square().mean((0, 1)).sqrt())
+            fields.append(gradient.cpu().double().square().mean((0, 1)).sqrt())
     return fields
 
 

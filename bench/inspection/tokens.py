@@ -45,19 +45,23 @@ class Tokens:
         return self.prefix + self.patches
 
     @property
+    def deciding(self) -> int:
+        """How many of the tokens in front the class is read from: with a distillation token both."""
+        return 0 if self.pooled else 1 + ("distillation token" in self.names)
+
+    @property
     def reader(self) -> str:
         """From which tokens the class is read, in words."""
-        return "mean over the patches" if self.pooled else self.names[0]
+        return " and ".join(self.names[: self.deciding]) or "pooled patches"
 
     def on_grid(self, values: Tensor) -> Tensor:
         """The last dimension (tokens) as rows and columns of patches, without the tokens in front."""
         return values[..., self.prefix :].unflatten(-1, self.grid)
 
     def read(self, values: Tensor) -> Tensor:
-        """Rows (..., tokens, n) of the tokens from which the class is read, (..., n)."""
-        if self.pooled:
-            return values[..., self.prefix :, :].mean(-2)
-        return values[..., 0, :]
+        """The mean of the rows (..., tokens, n) of the tokens from which the class is read, (..., n)."""
+        rows = slice(self.deciding) if self.deciding else slice(self.prefix, None)
+        return values[..., rows, :].mean(-2)
 
     def name(self, index: int) -> str:
         """Of a token: "class token", or "patch 3,7" by row and column from 1."""

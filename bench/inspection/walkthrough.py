@@ -23,7 +23,7 @@ from bench.inspection.tokens import NotShown
 from bench.inspection.view import View, spread_over
 from bench.report.style import SERIES
 
-ATTENTION = 4_500_000  # values of attention that a page holds, over all images
+ATTENTION = 5_600_000  # values of attention that a page holds, over all images
 LARGEST_GRID = 16  # rows of patches; larger grids are drawn in squares of patches
 CHANNELS, MAP_SIDE, FIELD_SIDE, FILTERS = 6, 56, 75, 28
 TOP = 5
@@ -137,6 +137,8 @@ def _tokens(view: View) -> dict[str, Any] | None:
         positions = None
     return {
         "names": tokens.names,
+        "deciding": tokens.deciding,
+        "reader": tokens.reader,
         "grid": [side // factor for side in tokens.grid],
         "patch": [side * factor for side in tokens.patch],
         "factor": factor,

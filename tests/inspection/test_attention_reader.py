@@ -59,7 +59,11 @@ def test_attention_is_softmax_of_q_and_k_and_the_logits_stay(name, fused):
 
 def test_tokens_of_every_kind():
     assert tokens_of(VITS["class token"](), 32) == Tokens(("class token",), (4, 4), (8, 8), False)
-    assert tokens_of(VITS["distilled"](), 32).names == ("class token", "distillation token")
+    distilled = tokens_of(VITS["distilled"](), 32)
+    assert distilled.names == ("class token", "distillation token")
+    assert distilled.reader == "class token and distillation token"
+    rows = torch.arange(18.0)[:, None]
+    assert distilled.read(rows) == 0.5 and tokens_of(VITS["no class token"](), 32).read(rows[:16]) == 7.5
     registers = tokens_of(VITS["registers"](), 32)
     assert registers.names == ("register 1", "register 2", "register 3", "register 4") and registers.pooled
     assert tokens_of(VITS["no class token"](), 32) == Tokens((), (4, 4), (8, 8), True)

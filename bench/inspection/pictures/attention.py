@@ -11,7 +11,7 @@ from bench.inspection.attention import mean_distance, rollout, uniform_distance
 from bench.inspection.drawing import WIDTH, over, scale, sheet, show, show_mosaic, unit
 from bench.inspection.view import View, spread_over
 from bench.report.blocks import Figure
-from bench.report.style import INK, SERIES
+from bench.report.style import INK, PAPER, SERIES
 
 MOST_HEADS, FEW_HEADS = 16, 6
 LARGEST_MATRIX = 99  # rows and columns of one matrix as it is drawn
@@ -22,15 +22,14 @@ def from_class_token(view: View) -> Figure:
     """Where the token that decides looks, per block and head."""
     tokens = view.tokens
     maps = tokens.on_grid(tokens.read(view.attention)).numpy()
-    what = "all patches on average" if tokens.pooled else f"the {tokens.names[0]}"
-    figure = _heads(
+    what = "all patches attend, on average" if tokens.pooled else f"the {tokens.reader} attends"
+    return _heads(
         view,
         maps,
         "attention-class",
-        f"where {what} attend{'' if tokens.pooled else 's'}",
+        f"where {what}",
         "Bright is where most of what is taken over comes from.",
     )
-    return figure
 
 
 def from_patch(view: View) -> Figure:
@@ -125,7 +124,7 @@ def reach(view: View) -> Figure:
         textcoords="offset points",
         size=6.5,
         color=SERIES[1][0],
-        ha="left",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
     )
     axes.set_ylim(0, max(far.max(), uniform) * 1.12)
     axes.set_xticks(blocks)
