@@ -1,6 +1,6 @@
 """What a unit sees: the effective receptive field, from the gradient of the unit in the middle of a map."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,17 +36,24 @@ def receptive_fields(network: Any, images: Tensor, stages: Sequence[int], seed: 
     Returns:
         For each stage (size, size), not negative, float64.
     """
+    places = [(stage, 0.5, 0.5) for stage in stages]
+    return list(fields_at(network, images, places, seed))
+
+
+def fields_at(
+    network: Any, images: Tensor, places: Sequence[tuple[int, float, float]], seed: int = 0
+) -> Iterator[Tensor]:
+    """As `receptive_fields`, of units at some places: the stage, and row and column as shares of its map."""
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
         pixels = images.clone().requires_grad_(True)
         maps = feature_maps(network, pixels)
-        fields = []
-        for stage in stages:
-            unit = maps[stage][:, :, maps[stage].shape[2] // 2, maps[stage].shape[3] // 2]
+        for stage, down, right in places:
+            rows, columns = maps[stage].shape[2:]
+            unit = maps[stage][:, :, int(down * rows), int(right * columns)]
             signs = torch.randint(0, 2, unit.shape, generator=generator).to(unit) * 2 - 1
             (gradient,) = torch.autograd.grad((unit * signs).sum(), pixels, retain_graph=True)
-            fields.append(gradient.cpu().double().square().mean((0, 1)).sqrt())
-    return fields
+            yield gradient.cpu().double().square().mean((0, 1)).sqrt()
 
 
 def middle_of(field: Tensor, positions: int) -> tuple[float, float]:

@@ -7,25 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import bench
 from bench.files import write_text
 from bench.inspection import encoding
 from bench.inspection.drawing import enlarge, mosaic, unit
 from bench.inspection.embeddings import first_convolution, position_similarity, principal_filters
+from bench.inspection.field_maps import MAP_SIDE, field_maps
 from bench.inspection.gallery import environment
 from bench.inspection.images import Picture
 from bench.inspection.pictures.evidence import evidence_of
 from bench.inspection.pictures.layers import as_colours
-from bench.inspection.receptive import middle_of, receptive_fields, side_of
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View, spread_over
 from bench.report.style import SERIES
 
 ATTENTION = 5_600_000  # values of attention that a page holds, over all images
 LARGEST_GRID = 16  # rows of patches; larger grids are drawn in squares of patches
-CHANNELS, MAP_SIDE, FIELD_SIDE, FILTERS = 6, 56, 75, 28
+CHANNELS, FILTERS = 6, 28
 TOP = 5
 
 
@@ -74,7 +73,7 @@ def _model(view: View, pictures: Sequence[Picture]) -> dict[str, Any]:
         **whole,
         "filters": _filters(view),
         "tokens": _tokens(view),
-        "fields": _fields(view),
+        "fields": field_maps(view),
         "layers": _layers(view),
         "images": [_image(replace(view, picture=picture)) for picture in pictures],
     }
@@ -198,35 +197,6 @@ def _filters(view: View) -> dict[str, Any] | None:
         "of": weight.shape[0],
         "side": weight.shape[2],
         "components": components,
-    }
-
-
-def _fields(view: View) -> list[dict[str, Any]] | None:
-    """The receptive field of a unit, around its middle, for each stage of a network without attention."""
-    try:
-        view.attention  # noqa: B018
-    except NotShown:
-        size = view.model.size
-        stages = range(len(view.maps))
-        each = receptive_fields(view.model.network, view.model.inputs(view.sample.images[:8]), stages)
-        return [_field(one, view.maps[k].shape[-1], size) for k, one in zip(stages, each, strict=True)]
-    return None
-
-
-def _field(field: torch.Tensor, positions: int, size: int) -> dict[str, Any]:
-    """A field centred in a picture twice as large as the image, so that it can be moved over it."""
-    row, column = middle_of(field, positions)
-    values = field.cpu().numpy()
-    bright = float(np.percentile(values, 99.8)) or 1.0
-    whole = np.zeros((2 * size, 2 * size), dtype=np.float32)
-    top, left = round(size - row), round(size - column)
-    whole[top : top + size, left : left + size] = np.sqrt(np.clip(values / bright, 0, 1))
-    half = enlarge(whole, 2 * FIELD_SIDE)
-    return {
-        "map": encoding.levels(half),
-        "half_within": side_of(field, (row, column), 0.5),
-        "middle": [row, column],
-        "positions": positions,
     }
 
 

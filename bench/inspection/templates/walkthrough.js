@@ -102,11 +102,17 @@ async function field(model, own, context, side) {
   const [y, x] = [state.y, state.x].map((share, k) => (one.middle[k] + (at(share) - Math.floor(cells / 2)) * (model.size / cells)) * scale);
   const { width, height } = await pixels(one.map);
   context.imageSmoothingEnabled = true;
-  context.drawImage(heat(await values(one.map), height, width), x - side, y - side, 2 * side, 2 * side);
-  const half = one.half_within * scale;
-  frame(context, x - half / 2, y - half / 2, half, half, true);
+  if (one.cells) {
+    const [row, column] = [state.y, state.x].map((share) => Math.floor(((at(share) + 0.5) / cells) * one.cells));
+    const from = (row * one.cells + column) * width;
+    context.drawImage(heat(await values(one.map, from, from + width), width, width), 0, 0, side, side);
+  } else {
+    const half = one.half_within * scale;
+    context.drawImage(heat(await values(one.map), height, width), x - side, y - side, 2 * side, 2 * side);
+    frame(context, x - half / 2, y - half / 2, half, half, true);
+  }
   frame(context, (at(state.x) * side) / cells, (at(state.y) * side) / cells, side / cells, side / cells);
-  return `A unit here, ${model.layers[own.layer].name}, one of ${cells} x ${cells}: half of what moves it lies within ${one.half_within} of ${model.size} px (dashed).`;
+  return `A unit here, ${model.layers[own.layer].name}, one of ${cells} x ${cells}: half of what moves it lies within ${one.half_within} of ${model.size} px${one.cells ? "" : " (dashed)"}.`;
 }
 
 async function drawPlace(canvas) {
