@@ -72,6 +72,9 @@ def run(
     replicates: int | None = None,
     only: Sequence[str] = (),
     jobs: int | Literal["auto"] = 1,
+    engine: str | None = None,
+    address: str | None = None,
+    gpus_per_trial: int = 1,
     budget: str | None = None,
     progress: bool | None = None,
     track: str | None = None,
@@ -91,6 +94,9 @@ def run(
         jobs: trials at once, each in a process of its own; "auto" is one a core, on a GPU as many as fit its
             memory. With several, a script needs `if __name__ == "__main__":`, as it always does with
             multiprocessing.
+        engine: "in_process", "processes" or "ray"; None takes one of the first two.
+        address: of the Ray cluster; None begins one on this machine.
+        gpus_per_trial: how many GPUs of a machine train a network together.
         budget: when to stop cleanly, such as "90s", "30m" or "1h30m".
         progress: whether to show bars; None shows them on a terminal and in a notebook. A notebook needs
             ipywidgets for bars, and shows a line a trial without it.
@@ -131,7 +137,9 @@ def run(
                 replicates=replicates,
                 only=only,
                 jobs=jobs,
-                engine=None,
+                engine=engine,
+                address=address,
+                gpus_per_trial=gpus_per_trial,
                 stop=stop,
                 warn=_warn,
                 quiet=not (_is_watched() if progress is None else progress),

@@ -33,6 +33,7 @@ def run_and_tabulate(
     quiet: bool = False,
     track: str | None = None,
     address: str | None = None,
+    gpus_per_trial: int = 1,
 ) -> Counter[str]:
     """Do what is missing of a suite, then write the tables; returns how many trials ended how.
 
@@ -45,6 +46,7 @@ def run_and_tabulate(
         warn: called with each line that should not be missed.
         quiet: show no bars.
         address: of the cluster, for the engine "ray".
+        gpus_per_trial: how many GPUs train a network together; on a CPU, how many processes.
         track: a tracker that gets every trial while it trains, in the store's folder trackers/NAME.
 
     Raises:
@@ -72,11 +74,14 @@ def run_and_tabulate(
     from bench.machine import choose_device
     from bench.tables.tables import write_tables
 
-    workspace = Workspace(data, weights, results, choose_device(device))
+    workspace = Workspace(data, weights, results, choose_device(device), gpus_per_trial)
+    if gpus_per_trial > 1:
+        refuse_gpus(gpus_per_trial, workspace.device, engine, jobs)
 
     def images(trial: "Trial") -> int:
         return sum(map(len, workspace.resolver.dataset(trial).splits.values()))
 
+    jobs = 1 if gpus_per_trial > 1 and engine is None else jobs
     chosen_engine = choose_engine(trials, workspace.device, jobs, engine, images, address)
 
     def began(done: int, total: int) -> None:
@@ -117,3 +122,23 @@ def run_and_tabulate(
             tracking.close()
     write_tables(store)
     return counts
+
+
+def refuse_gpus(count: int, device: str, engine: str | None, jobs: "Jobs | None") -> None:
+    """Refuse several GPUs for a trial where they are not there or would be shared.
+
+    Raises:
+        InputError: so it is.
+    """
+    from bench.errors import InputError
+
+    option = f"--gpus-per-trial {count}"
+    if jobs not in (None, 1) or engine not in (None, "in_process", "ray"):
+        raise InputError(f"{option}: one trial at a time then: leave out --jobs, and --engine processes")
+    if device == "mps":
+        raise InputError(f"{option}: goes with cuda, or with cpu")
+    if device == "cuda" and engine != "ray":
+        import torch
+
+        if (there := torch.cuda.device_count()) < count:
+            raise InputError(f"{option}: PyTorch finds {there} here")

@@ -69,6 +69,12 @@ def run(
             show_default=False,
         ),
     ] = None,
+    gpus_per_trial: Annotated[
+        int,
+        typer.Option(
+            "--gpus-per-trial", min=1, max=64, help="GPUs of a machine that train a network together."
+        ),
+    ] = 1,
     track: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +122,7 @@ def run(
         passed_on: list[tuple[str, object]] = [
             *(("--data-dir", data_dir), ("--weights-dir", weights_dir), ("--device", device)),
             *(("--budget", budget), ("--replicates", replicates), ("--track", track)),
+            ("--gpus-per-trial", None if gpus_per_trial == 1 else gpus_per_trial),
             *(("--set", value) for value in settings or ()),
             *(("--only", value) for value in only or ()),
         ]
@@ -138,6 +145,7 @@ def run(
                 jobs=None if jobs is None else number_of_jobs(jobs),
                 engine=engine,
                 address=address,
+                gpus_per_trial=gpus_per_trial,
                 stop=stop,
                 warn=warn,
                 track=track,

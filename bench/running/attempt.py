@@ -143,6 +143,7 @@ def _execute(
     import torch
 
     from bench.running.execute import evaluate, train
+    from bench.running.together import together
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
     from bench.training.inputs import Inputs
 
@@ -155,9 +156,9 @@ def _execute(
     if isinstance(job, TrainJob):
         if store.trained(job) is not None:
             warn(f"{files.weights}: not there, and needed; the trial is trained again")
-        inputs = Inputs.open(job, workspace.resolver, device, files, observer)
-        if job.teacher is not None:
-            inputs.teacher = partial(_teacher, job.teacher, inputs, workspace)
+        inputs = open_inputs(job, workspace, observer)
+        if workspace.gpus_per_trial > 1:
+            inputs.group = partial(together, job, workspace)
         product = train(job, inputs)
     else:
         inputs = Inputs.open(
@@ -193,6 +194,21 @@ def _execute(
         # Of a process that was killed, only the checkpoint knows how long it had trained.
         "wall_s": round(time.perf_counter() - began + max(elapsed, product.earlier_seconds), 3),
     }
+
+
+def open_inputs(job: TrainJob, workspace: "Workspace", observer: "Observer") -> "Inputs":
+    """What a training is done on, with its teacher.
+
+    Raises:
+        DataError, WeightsError: data or weights are not here.
+    """
+    from bench.training.inputs import Inputs
+
+    files = workspace.store.files_of(job)
+    inputs = Inputs.open(job, workspace.resolver, workspace.device, files, observer)
+    if job.teacher is not None:
+        inputs.teacher = partial(_teacher, job.teacher, inputs, workspace)
+    return inputs
 
 
 def _stored_model(inputs: "Inputs", sha256: str | None) -> "Model":

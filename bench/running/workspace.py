@@ -15,12 +15,17 @@ class Workspace:
 
     Datasets and weights are opened once in a process; another process that is given the workspace opens its
     own.
+
+    Attributes:
+        gpus_per_trial: how many processes train a network together, each on a GPU of its own (on a CPU, with
+            a share of its threads).
     """
 
     data_dir: Path
     weights_dir: Path
     results: Path
     device: str
+    gpus_per_trial: int = 1
 
     @cached_property
     def store(self) -> RunStore:

@@ -1,6 +1,7 @@
 """What a job is done on: images, labels and the network of its trial."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from bench.networks.build import train_both_heads
 from bench.planning.plan import Resolver
 from bench.spec.card import Card
 from bench.spec.job import CLEAN, TrainJob, Trial
+from bench.training.group import ALONE, Group
 from bench.training.images import Images
 from bench.training.observer import Observer, Stopped
 from bench.training.step import trained_form
@@ -43,6 +45,7 @@ class Inputs:
         input_size: side of the network's input in px under this condition.
         positions: which images of the training split are used, int64 (n,).
         held_out: which of it stand in for val in a search job; None where val is val.
+        group: makes the group of processes that train the network together.
     """
 
     job: TrainJob
@@ -60,6 +63,7 @@ class Inputs:
     condition: str = CLEAN
     teacher: Callable[[], Teacher] | None = None
     held_out: np.ndarray | None = None
+    group: Callable[[], AbstractContextManager[Group]] = lambda: nullcontext(ALONE)
     _images: dict[str, Images] = field(default_factory=dict)
 
     @classmethod

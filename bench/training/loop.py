@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.augment import Pipeline
+from bench.errors import InputError
 from bench.spec.recipe import Recipe
 from bench.training import checkpoint
+from bench.training.group import ALONE, Group
 from bench.training.images import Epoch, Images
 from bench.training.loss import loss_of
 from bench.training.observer import Observer, Stopped
@@ -66,6 +68,7 @@ class Trainer:
         outputs: width of the network's last layer.
         validate: gives top1 and nll on val of the network as it is; None where there is no val split.
         teacher: of a recipe that distils.
+        group: of processes that train this network together; all but the first only do steps.
     """
 
     def __init__(
@@ -83,20 +86,31 @@ class Trainer:
         validate: Callable[[], dict[str, float]] | None,
         observer: Observer,
         teacher: Teacher | None = None,
+        group: Group = ALONE,
     ) -> None:
+        self.group = group
         self.network, self.images, self.recipe, self.pipeline = network, images, recipe, pipeline
         self.outputs, self.seed, self.saved = outputs, seed, saved
         self.validate, self.observer = validate, observer
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(images.device)
         budget, update = recipe.training
         self.batch_size, self.lr = min(budget.batch_size, len(images)), update.lr
+        if self.batch_size < group.size:
+            raise InputError(
+                f"--gpus-per-trial {group.size}: more than the batch of {self.batch_size} images"
+            )
         self.total, self.per_epoch = budget.steps(len(images))
         self.log_every = max(1, self.total // HISTORY_ROWS)
         self.val_steps = _validation_steps(recipe, self.total, self.per_epoch) if validate else set()
         self.optimizer = make_optimizer(network, update)
         self.loss = loss_of(recipe, outputs, teacher)
         self.step = TrainingStep(
-            network, self.optimizer, self.loss, precision=precision, clip_grad=update.clip_grad
+            network,
+            self.optimizer,
+            self.loss,
+            precision=precision,
+            clip_grad=update.clip_grad,
+            group=group,
         )
         self.progress, self.best = checkpoint.load(saved, network, self.optimizer)
         self.earlier_seconds = self.progress.seconds
@@ -120,7 +134,7 @@ class Trainer:
         set_backends(self.images.device)
         for row in progress.history:
             self.observer.logged(row)
-        if progress.row is not None:  # stopped while val was looked at
+        if progress.row is not None and self.group.is_first:  # stopped while val was looked at
             self._look_at_val(progress.row)
             self.observer.logged(progress.history[-1])
         self.network.train()
@@ -142,8 +156,8 @@ class Trainer:
                     progress.history.append(row)
                 self._show(progress.history[-1])
                 self.started = time.perf_counter()
-            stop = self.observer.should_stop() and progress.step < self.total
-            if stop or self._checkpoint_is_due():
+            stop = self.group.decide(self.observer.should_stop()) and progress.step < self.total
+            if self.group.is_first and (stop or self._checkpoint_is_due()):
                 progress.loss_sum = self.loss_sum.item()  # waits for what is queued, which is training too
                 self._count_time()
                 self._save()

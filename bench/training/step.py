@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
+from bench.training.group import ALONE, Group
+
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -39,6 +41,7 @@ class TrainingStep:
         precision: "fp32", "tf32" (see `set_backends`), "bf16" or "fp16", whose loss is scaled.
         clip_grad: the largest norm of all gradients; None does not clip.
         compiled: whether the forward pass is compiled.
+        group: of processes that do each step together, each with the whole batch at hand.
     """
 
     def __init__(
@@ -50,18 +53,25 @@ class TrainingStep:
         precision: str,
         clip_grad: float | None,
         compiled: bool = False,
+        group: Group = ALONE,
     ) -> None:
         self.network, self.optimizer, self.loss = network, optimizer, loss
         self.precision, self.clip_grad = precision, clip_grad
         self.device = next(network.parameters()).device.type
-        self._forward = torch.compile(network) if compiled else network
+        self.group = group
+        whole = group.wrap(network)
+        self._forward = torch.compile(whole) if compiled else whole
         self._scaler = torch.amp.GradScaler(self.device, enabled=precision == "fp16")
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch before the update, detached: see `bench.training.loss` for the shapes."""
+        count, share = len(images), self.group.share(len(images))
+        images, targets = images[share], targets[share]
         with autocast(self.precision, self.device):
             outputs = self._forward(images)
-        loss = self.loss(outputs, targets, images)
+        # Gradients are averaged over processes, whose shares may differ by an image.
+        weight = len(images) * self.group.size / count
+        loss = self.loss(outputs, targets, images) * weight
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         if self.clip_grad is not None:
@@ -69,4 +79,4 @@ class TrainingStep:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_grad)
         self._scaler.step(self.optimizer)
         self._scaler.update()
-        return loss.detach()
+        return self.group.mean(loss.detach())

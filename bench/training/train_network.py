@@ -13,6 +13,7 @@ from bench.errors import TrialError
 from bench.metrics.accuracy import score
 from bench.spec.job import CLEAN
 from bench.training.evaluate import both_heads, predict
+from bench.training.group import Group
 from bench.training.inputs import Inputs
 from bench.training.loop import Diverged, Trained, Trainer
 from bench.training.memory import is_out_of_memory, largest_fitting_batch
@@ -66,6 +67,29 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
         Diverged, Stopped: see `bench.training.loop.Trainer.run`; Diverged also where the teacher did.
         TrialError: out of memory.
     """
+    with inputs.group() as group:
+        model, trained, facts = _train(inputs, group)
+    if group.is_first:
+        write_history(trained.history, inputs.files.history)
+    return model, Training(
+        images_seen=trained.images_seen,
+        steps=trained.steps,
+        epochs=trained.epochs,
+        images_per_s=_steady_rate(trained),
+        seconds=trained.seconds,
+        earlier_seconds=trained.earlier_seconds,
+        metrics=_val_metrics(trained),
+        details={
+            "kept_step": trained.kept_step,
+            "train_s": round(trained.seconds, 3),
+            **({"teacher": facts} if facts else {}),
+            **({"processes": group.size} if group.size > 1 else {}),
+        },
+    )
+
+
+def _train(inputs: Inputs, group: Group) -> tuple[NetworkModel, Trained, dict[str, Any] | None]:
+    """Model and training, and what is to be told of the teacher."""
     trial = inputs.trial
     teacher = inputs.teacher() if inputs.teacher else None
     model = NetworkModel(inputs.network(), inputs)
@@ -87,28 +111,15 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
         seed=inputs.job.identity["seed"],
         precision=trial.precision,
         saved=inputs.files.checkpoint,
-        validate=validate if len(val_labels) else None,
+        validate=validate if len(val_labels) and group.is_first else None,
         observer=inputs.observer,
         teacher=teacher,
+        group=group,
     )
     trained = _run(trainer)
     if trained is None:
         raise TrialError(_advice(trainer, trial.input_size))
-    write_history(trained.history, inputs.files.history)
-    return model, Training(
-        images_seen=trained.images_seen,
-        steps=trained.steps,
-        epochs=trained.epochs,
-        images_per_s=_steady_rate(trained),
-        seconds=trained.seconds,
-        earlier_seconds=trained.earlier_seconds,
-        metrics=_val_metrics(trained) if len(val_labels) else {},
-        details={
-            "kept_step": trained.kept_step,
-            "train_s": round(trained.seconds, 3),
-            **({"teacher": teacher.facts} if teacher else {}),
-        },
-    )
+    return model, trained, teacher.facts if teacher else None
 
 
 def _run(trainer: Trainer) -> Trained | None:
@@ -134,9 +145,9 @@ def _advice(trainer: Trainer, input_size: int) -> str:
 
 
 def _val_metrics(trained: Trained) -> dict[str, float]:
-    """Accuracy and NLL on val of the weights that count: val was looked at when they were reached."""
+    """Accuracy and NLL on val of the weights that count, if val was looked at: when they were reached."""
     (row,) = [row for row in trained.history if row["step"] == trained.kept_step]
-    return {name: row[name] for name in ("val_top1", "val_nll")}
+    return {name: row[name] for name in ("val_top1", "val_nll") if not np.isnan(row[name])}
 
 
 def _steady_rate(trained: Trained) -> float:

@@ -101,7 +101,7 @@ class OnRay:
                     while not stopping and self._has_room([need for _, need in begun.values()]):
                         if (job := queue.take()) is None:
                             break
-                        need = self._need(job)
+                        need = self._need(job, workspace.gpus_per_trial)
                         task = _Task(job, workspace, marker if self.shared else None, int(need["num_cpus"]))
                         begun[do.options(**need).remote(task, coordinator)] = job, need
                     if not begun:
@@ -128,13 +128,13 @@ class OnRay:
                 ray.cancel(reference, force=True)
             ray.kill(coordinator)
 
-    def _need(self, job: AnyJob) -> dict[str, float]:
-        """The cores and the share of a GPU that a job gets."""
+    def _need(self, job: AnyJob, gpus: int) -> dict[str, float]:
+        """The cores and the share of a GPU that a job gets, or several GPUs."""
         small = is_small(job.training.trial)
         if self.device == "cuda":
             with_gpu = [node for node in _nodes() if node.get("GPU")]
             each = min((int(node.get("CPU", 1) // node["GPU"]) for node in with_gpu), default=1)
-            share = SMALL_SHARE if small else 1.0
+            share = SMALL_SHARE if small and gpus == 1 else float(gpus)
             return {"num_gpus": share, "num_cpus": max(1, int(each * share))}
         cores = min((int(node["CPU"]) for node in _nodes() if node.get("CPU", 0) >= 1), default=1)
         return {"num_cpus": 1 if small else max(1, cores)}

@@ -1,0 +1,88 @@
+"""Processes that train one network together, each on a share of every batch (data parallel)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from timm.layers import convert_sync_batchnorm
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from bench.errors import InputError
+
+# The others wait while the first one looks at val or writes a checkpoint.
+PATIENCE = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One process's place among them. The first keeps checkpoints, looks at val and decides when to stop.
+
+    Attributes:
+        decisions: the processes' own means of telling each other what is not on a GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    decisions: Any = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that reports and stores."""
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """The part of a batch that is this process's; shares differ by at most one image."""
+        bounds = [count * rank // self.size for rank in (self.rank, self.rank + 1)]
+        return slice(*bounds)
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network, whose gradients become those of the whole batch, and so its batch statistics.
+
+        Raises:
+            InputError: batch normalisation on a CPU, where statistics cannot be joined.
+        """
+        if self.size == 1:
+            return network
+        device = next(network.parameters()).device.type
+        if any(isinstance(module, _BatchNorm) for module in network.modules()):
+            if device == "cpu":
+                raise InputError("--gpus-per-trial: networks with batch normalisation need GPUs for that")
+            convert: Callable[[nn.Module], nn.Module] = convert_sync_batchnorm
+            convert(network)  # in place; names and values stay as they are
+        return DistributedDataParallel(network)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over the processes."""
+        if self.size > 1:
+            value = value / self.size
+            dist.all_reduce(value)
+        return value
+
+    def decide(self, wanted: bool) -> bool:
+        """What the first process wants, known to all."""
+        if self.size == 1:
+            return wanted
+        answer = torch.tensor([wanted], dtype=torch.uint8)
+        dist.broadcast(answer, src=0, group=self.decisions)
+        return bool(answer.item())
+
+
+ALONE = Group()
+
+
+@contextmanager
+def joined(rank: int, size: int, port: int, device: str) -> Iterator[Group]:
+    """Be one of the processes of a group on this machine, which meet at a port."""
+    address = f"tcp://127.0.0.1:{port}"
+    backend = "nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=address, rank=rank, world_size=size, timeout=PATIENCE)
+    try:
+        yield Group(rank, size, dist.new_group(backend="gloo", timeout=PATIENCE))
+    finally:
+        dist.destroy_process_group()
