@@ -158,7 +158,7 @@ def _execute(
             warn(f"{files.weights}: not there, and needed; the trial is trained again")
         inputs = open_inputs(job, workspace, observer)
         if workspace.gpus_per_trial > 1:
-            inputs.group = partial(together, job, workspace)
+            inputs.group = partial(together, job, workspace, open_inputs)
         product = train(job, inputs)
     else:
         inputs = Inputs.open(

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,21 @@ from bench.spec.job import TrainJob
 if TYPE_CHECKING:
     from bench.running.workspace import Workspace
     from bench.training.group import Group
+    from bench.training.inputs import Inputs
+    from bench.training.observer import Observer
+
+    OpenInputs = Callable[[TrainJob, Workspace, Observer], Inputs]
 
 GOODBYE_SECONDS = 30.0
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @contextmanager
-def together(job: TrainJob, workspace: "Workspace") -> "Iterator[Group]":
+def together(job: TrainJob, workspace: "Workspace", open_inputs: "OpenInputs") -> "Iterator[Group]":
     """Start the others for a job; this process is the first of the group. They end with the block.
+
+    Args:
+        open_inputs: what the training is done on, in another process.
 
     Raises:
         TrialError: one of them has died.
@@ -33,7 +40,7 @@ def together(job: TrainJob, workspace: "Workspace") -> "Iterator[Group]":
         port = free.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     others = [
-        context.Process(target=_take_part, args=(job, workspace, rank, size, port), daemon=True)
+        context.Process(target=_take_part, args=(job, workspace, open_inputs, rank, size, port), daemon=True)
         for rank in range(1, size)
     ]
     for rank, process in enumerate(others, 1):
@@ -77,11 +84,12 @@ def _only_gpu(number: int) -> Iterator[None]:
             os.environ[VISIBLE] = before
 
 
-def _take_part(job: TrainJob, workspace: "Workspace", rank: int, size: int, port: int) -> None:
+def _take_part(
+    job: TrainJob, workspace: "Workspace", open_inputs: "OpenInputs", rank: int, size: int, port: int
+) -> None:
     """What a further process does: the steps of the training, and nothing else."""
     import torch
 
-    from bench.running.attempt import open_inputs
     from bench.training.group import joined
     from bench.training.loop import Diverged
     from bench.training.observer import Silent, Stopped
