@@ -146,8 +146,8 @@ def draw(
             for view in views:
                 section.pictures += of(view.model.title, name, partial(function, view))
         if heading == "From block to block" and probes is not None:
-            for view in views:
-                section.pictures += of(view.model.title, "probes", partial(journey.probed, view, probes))
+            title = " and ".join(view.model.title for view in views)
+            section.pictures += of(title, "probes", partial(journey.probed, views, probes))
         sections.append(section)
     last = Section(LAST)
     for name, together in TOGETHER.items():

@@ -64,7 +64,7 @@ class Loaded:
     @property
     def is_random(self) -> bool:
         """Whether the weights were never trained."""
-        return self.title.endswith(RANDOM)
+        return RANDOM in self.title
 
     def stored(self, pixels: np.ndarray) -> Tensor:
         """Pixels uint8 (h, w, 3) as training stores them: uint8 (1, s, s, 3).

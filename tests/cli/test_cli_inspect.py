@@ -64,7 +64,7 @@ def test_a_run_is_drawn_with_its_own_weights(made, tmp_path):
     assert ran.returncode == 0, ran.stderr
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "RANDOM" not in page and f"run {run}" in page and "val image 3 of digits" in page
-    (probes,) = out.glob("*-probes.csv")
+    (probes,) = out.glob("probes-*.csv")
     assert pd.read_csv(probes)["val_top1"].between(0, 1).all()
 
 

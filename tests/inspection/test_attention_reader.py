@@ -139,13 +139,17 @@ def test_attention_to_itself_and_to_a_neighbour_has_its_distance():
     assert float(mean_distance(torch.eye(4)[None, None], tokens)) == 0
     to_the_right = torch.roll(torch.eye(4), 1, 1)
     assert float(mean_distance(to_the_right[None, None], tokens)) == pytest.approx((3 * 16 + 48) / 4)
+    with_class = torch.zeros(5, 5)
+    with_class[:, 0], with_class[1:, 1:] = 0.5, to_the_right / 2
+    in_front = Tokens(("class token",), (1, 4), (16, 16), False)
+    assert float(mean_distance(with_class[None, None], in_front)) == pytest.approx((3 * 16 + 48) / 4)
 
 
 def test_evidence_by_gradient_falls_on_the_patch_that_decides():
-    """Attention to one patch only, whose value alone moves the class."""
+    """Of two patches that are attended to alike, the value of one alone moves the class."""
     network = vit(img_size=16, embed_dim=64, num_heads=1, depth=1)
     scores = torch.zeros(5, 5)
-    scores[:, 3] = 3
+    scores[:, 2:4] = 3
     plant(network, scores)
     with torch.no_grad():
         block = network.blocks[0].attn
@@ -155,4 +159,5 @@ def test_evidence_by_gradient_falls_on_the_patch_that_decides():
         network.head.weight[1, 3] = 1
     reader = AttentionReader(network, tokens_of(network, 16))
     relevance = by_gradient(reader, images(16, 1), 1)
-    assert int(reader.tokens.read(relevance)[1:].argmax()) == 2
+    of_class = reader.tokens.read(relevance)
+    assert int(of_class[1:].argmax()) == 2 and of_class[2] < 0.1 * of_class[3]

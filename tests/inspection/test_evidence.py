@@ -18,6 +18,31 @@ def test_grad_cam_agrees_with_torchcam():
     torch.testing.assert_close(ours, expected[0], atol=1e-6, rtol=1e-4)
 
 
+class Flattened(nn.Module):
+    """Reads the class from every place with a weight of its own, so that gradients differ by place."""
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.head = nn.Conv2d(3, 6, 3), nn.Linear(6 * 36, 4)
+
+    def forward_features(self, images):
+        return self.features(images)
+
+    def forward_head(self, maps):
+        return self.head(maps.flatten(1))
+
+    def forward(self, images):
+        return self.forward_head(self.forward_features(images))
+
+
+def test_grad_cam_averages_gradients_over_places():
+    torch.manual_seed(0)
+    network, image = Flattened().eval(), torch.randn(1, 3, 8, 8)
+    with GradCAM(network, "features", input_shape=(3, 8, 8)) as theirs:
+        (expected,) = theirs(2, network(image), normalized=False)
+    torch.testing.assert_close(grad_cam(network, image, 2), expected[0])
+
+
 def test_a_network_without_a_feature_map_says_so():
     with pytest.raises(NotShown, match="feature map"):
         grad_cam(vit(), torch.zeros(1, 3, 32, 32), 0)

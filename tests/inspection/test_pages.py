@@ -17,7 +17,7 @@ from bench.files import slug
 from bench.inspection import encoding
 from bench.inspection.gallery import draw
 from bench.inspection.images import Picture, example, sample
-from bench.inspection.loading import Loaded
+from bench.inspection.loading import Loaded, load
 from bench.inspection.view import View
 from bench.inspection.walkthrough import to_html as walkthrough
 from bench.networks import find_card, make_model, resolve_weights
@@ -149,3 +149,12 @@ def test_large_grids_are_pooled_and_rows_still_sum_to_one():
     square = [1, 2, 7, 8]
     torch.testing.assert_close(small[:, 0, 1], attention[:, 0, square].sum(-1))
     torch.testing.assert_close(small[:, 1, 1], attention[:, square][:, :, square].sum(-1).mean(-1))
+
+
+@pytest.mark.parametrize("size", [None, 32])
+def test_random_weights_are_said_at_every_size(size, tmp_path):
+    model = load("vit_digits", weights=None, weights_dir=tmp_path, results=tmp_path, input_size=size)
+    assert model.is_random and "RANDOM WEIGHTS" in model.title
+    assert model.input(np.zeros((9, 12, 3), np.uint8)).shape[-1] == (
+        size or find_card("vit_digits").input_size
+    )

@@ -1,5 +1,7 @@
 """The class token's journey: what the classifier would say after each block, and what a probe reads."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,7 +11,7 @@ from bench.inspection.probes import Probes
 from bench.inspection.tokens import NotShown, after_blocks
 from bench.inspection.view import View
 from bench.report.blocks import Figure
-from bench.report.style import INK, SERIES
+from bench.report.style import INK, MARKERS, SERIES
 
 CLASSES = 5
 
@@ -57,36 +59,36 @@ def early_logits(view: View) -> Figure:
     )
 
 
-def probed(view: View, probes: Probes) -> Figure:
-    """Accuracy of a linear probe after each block."""
-    accuracy = probes.accuracy(view)
-    blocks = np.arange(1, len(accuracy) + 1)
-    drawing, ((axes,),) = sheet(62, 1, left=13, right=48, top=4, bottom=11)
-    axes.plot(blocks, 100 * accuracy, color=SERIES[0][0], marker="o")
-    axes.axhline(100 * probes.chance, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-    axes.annotate(
-        "guessing",
-        (blocks[-1], 100 * probes.chance),
-        (0, 3),
-        textcoords="offset points",
-        size=6.5,
-        ha="right",
-    )
-    axes.set_xticks(blocks)
+def probed(views: Sequence[View], probes: Probes) -> Figure:
+    """Accuracy of linear probes by depth, of one or two networks."""
+    drawing, ((axes,),) = sheet(66, 1, left=13, right=52, top=4, bottom=11)
+    frames, texts = [], []
+    for k, view in enumerate(views):
+        accuracy = probes.accuracy(view)
+        layers = np.arange(1, len(accuracy) + 1)
+        depth = layers if len(views) == 1 else layers / len(layers)
+        name = _brief(view.model.card.title)
+        axes.plot(depth, 100 * accuracy, color=SERIES[k][0], marker=MARKERS[k], label=name)
+        frames.append(
+            pd.DataFrame({"model": view.model.title, "layer": layers, "val_top1": accuracy.round(4)})
+        )
+        texts.append(
+            f"{view.model.title}, the {probes.what(view)} after each {view.layer_word}: from "
+            f"{100 * accuracy[0]:.0f} % to {100 * accuracy[-1]:.0f} %"
+        )
+    axes.axhline(100 * probes.chance, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="guessing")
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(view.layer_word)
+    axes.set_xlabel(views[0].layer_word if len(views) == 1 else "depth, as a share of its blocks or stages")
     axes.set_ylabel("probe accuracy on val, %")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=6.5)
     return Figure(
         drawing,
-        f"{view.model.name}-probes",
-        f"{view.model.title}: top-1 accuracy on {probes.val_images} val images of {probes.dataset} of a "
-        "linear probe on "
-        f"the {probes.what(view)} after each {view.layer_word}, fitted to {probes.train_images} train "
-        "images with one "
-        "fixed strength. It shows at which depth the classes become linearly separable. The test split is "
-        "not used.",
-        f"Probe accuracy from {100 * accuracy[0]:.0f} % to {100 * accuracy[-1]:.0f} % by depth.",
-        pd.DataFrame({view.layer_word: blocks, "val_top1": accuracy.round(4)}),
+        "-".join(["probes", *(view.model.name for view in views)])[:200],
+        f"Where in depth the classes of {probes.dataset} become linearly separable: top-1 accuracy on "
+        f"{probes.val_images} val images of a linear probe fitted to {probes.train_images} train images with "
+        f"one fixed strength. {'; '.join(texts)}. The test split is not used.",
+        f"Probe accuracy by depth. {'; '.join(texts)}.",
+        pd.concat(frames, ignore_index=True),
     )
 
 
