@@ -50,7 +50,7 @@ TOGETHER: dict[str, Callable[[Sequence[View]], Figure]] = {
     "receptive fields": layers.fields,
     "likeness of layers (CKA)": likeness.alike,
 }
-LAST = "What speaks for the class, and how much a unit sees"
+LAST = "Evidence, receptive fields, likeness of layers"
 
 
 @dataclass

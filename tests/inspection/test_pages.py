@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from bench.inspection import encoding
 from bench.inspection.gallery import draw
 from bench.inspection.images import Picture, example, sample
 from bench.inspection.loading import Loaded, load
+from bench.inspection.pictures.likeness import alike
+from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
 from bench.inspection.walkthrough import to_html as walkthrough
 from bench.networks import find_card, make_model, resolve_weights
@@ -99,6 +102,13 @@ def test_attention_to_one_patch_is_drawn_there(views):
     shown = matrices(diagonal).data
     assert (shown["to_itself"] == 1).all() and (shown["entropy_nats"].abs() < 1e-6).all()
     assert (reach(diagonal).data["distance_px"] == 0).all()
+
+
+def test_few_images_are_enough_or_it_is_said(views):
+    few = [replace(views[0], sample=sample(None, "val", count)) for count in (5, 3)]
+    assert alike(few[:1]).data["cka"].between(0, 1).all()
+    with pytest.raises(NotShown, match="4 images"):
+        alike(few[1:])
 
 
 def data_of(page):

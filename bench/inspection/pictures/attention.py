@@ -67,12 +67,10 @@ def matrices(view: View) -> Figure:
         drawing,
         f"{view.model.name}-attention-matrices",
         f"{view.model.title}: the attention matrices softmax(QK^T / sqrt d), {tokens.count} x "
-        f"{tokens.count}, "
-        "on a logarithmic scale. A row is a token that attends, a column one that is attended to; rows sum "
-        "to "
-        "1. A diagonal means that tokens look at themselves and at neighbours in their row, lines beside it "
-        "at the rows above and below, a vertical stripe that all look at the same token."
-        f"{every}{_some_heads(attention)}",
+        f"{tokens.count}, on a logarithmic scale. A row is a token that attends, a column one that is "
+        "attended to; rows sum to 1. A diagonal means that tokens look at themselves and at neighbours in "
+        "their row, lines beside it at the rows above and below, a vertical stripe that all look at the "
+        f"same token.{every}{_some_heads(attention)}",
         f"Attention matrices of {attention.shape[0]} blocks and {attention.shape[1]} heads.",
         _by_head(columns),
     )
@@ -95,10 +93,9 @@ def rolled_out(view: View) -> Figure:
         drawing,
         f"{view.model.name}-rollout",
         f"{view.model.title}: attention rollout. Which patches the {tokens.reader} is mixed of after each "
-        "block, if "
-        "attention alone is followed and half of every token passes by it (Abnar and Zuidema, 2020). Each "
-        "map "
-        "is scaled from its least to its largest value; the values themselves are in the CSV.",
+        "block, if attention alone is followed and half of every token passes by it (Abnar and Zuidema, "
+        "2020). Each map is scaled from its least to its largest value; the values themselves are in the "
+        "CSV.",
         "The image with heat maps of attention rollout over it, after "
         + ", ".join(f"block {block + 1}" for block in blocks)
         + ".",
@@ -135,10 +132,8 @@ def reach(view: View) -> Figure:
         drawing,
         f"{view.model.name}-distance",
         f"{view.model.title}: how far away, in pixels, what each head attends to lies: a dot a head, the "
-        "line their "
-        "mean, for this image. Low dots are heads that look nearby, as a convolution does; high ones look "
-        "across "
-        f"the image of {view.model.size} px.",
+        "line their mean, for this image. Low dots are heads that look nearby, as a convolution does; high "
+        f"ones look across the image of {view.model.size} px.",
         f"Mean attention distance from {far.min():.0f} to {far.max():.0f} px over {len(far)} blocks.",
         data,
     )

@@ -36,8 +36,7 @@ def class_evidence(views: Sequence[View]) -> Figure:
         drawing,
         "-".join(["evidence", *(view.model.name for view in views)])[:200],
         f"What speaks for the class, {kinds}. Each map is scaled to its largest value. It shows what the "
-        "output "
-        "depends on at first order, which need not be why it is right.",
+        "output depends on at first order, which need not be why it is right.",
         "The image with heat maps over it: "
         + "; ".join(f"{view.model.title} for {view.target_text}" for view, _, _ in made)
         + ".",
@@ -91,9 +90,8 @@ def occluded(views: Sequence[View]) -> Figure:
         drawing,
         "-".join(["occlusion", *(view.model.name for view in views)])[:200],
         f"What is lost where it is covered: a box of {made[0][2]} px in the mean colour is moved over the "
-        "image, and "
-        "the probability of the class is read each time. Red is where covering takes probability away, blue "
-        "where it adds some.",
+        "image, and the probability of the class is read each time. Red is where covering takes "
+        "probability away, blue where it adds some.",
         "The image with maps of the probability lost by covering each part, from "
         + ", ".join(f"{lost.min():.2f} to {lost.max():.2f} for {view.model.title}" for view, lost, _ in made)
         + ".",

@@ -51,9 +51,8 @@ def early_logits(view: View) -> Figure:
         drawing,
         f"{view.model.name}-journey",
         f"{view.model.title}: what the {view.tokens.reader} says after each block, read off by the "
-        "network's own "
-        f"last norm and classifier, for the {CLASSES} classes that win in the end. Before, others lead: "
-        f"{', '.join(others) or 'none'}.",
+        f"network's own last norm and classifier, for the {CLASSES} classes that win in the end. Before, "
+        f"others lead: {', '.join(others) or 'none'}.",
         f"Probabilities of {CLASSES} classes by block; after the last, {leading[-1]} leads.",
         data,
     )

@@ -32,10 +32,8 @@ def first_filters(view: View) -> Figure:
         text = (
             f"the first {len(filters)} principal components of the {count} filters that project a patch of "
             f"{height} x {weight.shape[3]} px, which hold {100 * held:.0f} % of their variance. Trained "
-            "ones look "
-            "like a basis for what is inside a patch: means, edges and gratings of rising frequency, and "
-            "colours "
-            "(Dosovitskiy et al., 2021, figure 7)."
+            "ones look like a basis for what is inside a patch: means, edges and gratings of rising "
+            "frequency, and colours (Dosovitskiy et al., 2021, figure 7)."
         )
         alt = f"{len(filters)} principal components of the patch embedding, as small colour images."
     else:
@@ -46,8 +44,7 @@ def first_filters(view: View) -> Figure:
         )
         text = (
             f"the {len(filters)} filters of the first convolution, {height} x {weight.shape[3]} px each. "
-            "Trained "
-            "ones respond to edges, at several angles, and to colours."
+            "Trained ones respond to edges, at several angles, and to colours."
         )
         alt = f"The {len(filters)} filters of the first convolution, as small colour images."
     columns = 14 if len(filters) > 14 else len(filters)
@@ -90,10 +87,9 @@ def feature_maps(view: View) -> Figure:
         drawing,
         f"{view.model.name}-maps",
         f"{view.model.title}: the {CHANNELS} channels that vary most over this image, for {some}, with the "
-        "number "
-        "of positions that they have. Each map is scaled from its least to its largest value. A CNN keeps "
-        "fewer "
-        "and fewer positions, each for a larger part of the image; a ViT keeps all its patches to the end.",
+        "number of positions that they have. Each map is scaled from its least to its largest value. A CNN "
+        "keeps fewer and fewer positions, each for a larger part of the image; a ViT keeps all its patches "
+        "to the end.",
         f"Heat maps of {CHANNELS} channels for {some}.",
         pd.DataFrame(rows).round(6),
     )
@@ -132,9 +128,8 @@ def fields(views: Sequence[View]) -> Figure:
     return Figure(
         drawing,
         name[:200],
-        "How strongly each pixel moves the unit in the middle, by depth (effective receptive field, Luo "
-        "et al., "
-        f"2016), over {views[0].sample.source}. Brightness is the square root of the gradient, so that "
+        "How strongly each pixel moves the unit in the middle, by depth (effective receptive field, Luo et "
+        f"al., 2016), over {views[0].sample.source}. Brightness is the square root of the gradient, so that "
         "weak parts "
         "are seen. The frame holds half of it. " + "; ".join(texts) + ".",
         "Heat maps of the gradient of the middle unit by depth. " + "; ".join(texts) + ".",

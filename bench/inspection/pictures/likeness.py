@@ -10,10 +10,11 @@ from torch import Tensor
 from bench.inspection.cka import linear_cka
 from bench.inspection.drawing import LIKENESS, bare, scale, sheet
 from bench.inspection.receptive import feature_maps
+from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
 from bench.report.blocks import Figure
 
-BATCH = 16
+BATCH, FEWEST = 16, 4  # images
 
 
 def alike(views: Sequence[View]) -> Figure:
@@ -47,11 +48,10 @@ def alike(views: Sequence[View]) -> Figure:
     return Figure(
         drawing,
         "-".join(["alike", *(view.model.name for view in views)])[:200],
-        f"How alike two layers see the same images: linear CKA, unbiased, in minibatches of {BATCH} "
-        "(Nguyen et al., "
-        f"2021), over {views[0].sample.source}. 1 is alike up to rotation and scale, 0 unrelated. A "
-        "network whose "
-        "layers change little from one to the next is bright in a wide band along the diagonal.",
+        f"How alike two layers see the same images: linear CKA, unbiased, in minibatches of {BATCH} (Nguyen "
+        f"et al., 2021), over {views[0].sample.source}. 1 is alike up to rotation and scale, 0 unrelated. A "
+        "network whose layers change little from one to the next is bright in a wide band along the "
+        "diagonal.",
         "Heat maps of CKA between layers: " + "; ".join(
             f"{first.model.title} and {second.model.title} from {matrix.min():.2f} to {matrix.max():.2f}"
             for (first, second), matrix in zip(pairs, values, strict=True)
@@ -63,9 +63,12 @@ def alike(views: Sequence[View]) -> Figure:
 def _features(first: View, second: View) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """The feature maps of both networks, batch by batch."""
     images = first.sample.images
+    batch = min(BATCH, len(images))
+    if batch < FEWEST:
+        raise NotShown(f"it takes {FEWEST} images, and there are {batch}")
     with torch.no_grad():
-        for start in range(0, len(images) - BATCH + 1, BATCH):
-            some = images[start : start + BATCH]
+        for start in range(0, len(images) - batch + 1, batch):
+            some = images[start : start + batch]
             ours = feature_maps(first.model.network, first.model.inputs(some))
             theirs = (
                 ours if first is second else feature_maps(second.model.network, second.model.inputs(some))

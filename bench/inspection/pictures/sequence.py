@@ -71,9 +71,8 @@ def patches(view: View) -> Figure:
     return Figure(
         drawing,
         f"{view.model.name}-patches",
-        f"{view.model.title}: the image is cut into {rows * columns} patches of {height} x {width} px. "
-        "Each is "
-        f"written as one row of {numbers} numbers and multiplied with the same matrix, {numbers} x "
+        f"{view.model.title}: the image is cut into {rows * columns} patches of {height} x {width} px. Each "
+        f"is written as one row of {numbers} numbers and multiplied with the same matrix, {numbers} x "
         f"{len(vector)}. In code this is one convolution whose kernel and stride are {height} px.",
         f"An image with a grid of {rows} by {columns} patches; one patch enlarged, flattened and projected.",
         data,
@@ -117,16 +116,13 @@ def sequence(view: View) -> Figure:
             **{f"length_{name}": np.linalg.norm(values, axis=1).round(4) for name, values in arrays.items()},
         }
     )
-    in_front = (
-        f"in front: {', '.join(tokens.names)} (learned, the same for every image); then"
-        if tokens.names
-        else ""
-    )
+    names = ", ".join(tokens.names)
+    in_front = f"In front: {names} (learned, the same for every image); then the" if names else "All are"
     return Figure(
         drawing,
         f"{view.model.name}-sequence",
         f"{view.model.title}: the sequence of {tokens.count} tokens, a row each, {arrays['sum'].shape[1]} "
-        f"numbers wide: {in_front} the patches, row by row of the image. The position embeddings are learned "
+        f"numbers wide. {in_front} patches, row by row of the image. The position embeddings are learned "
         "too, and are all that tells the network where a patch lies.",
         "Three heat maps: projected patches, position embeddings, and their sum, with the tokens in front.",
         data,
@@ -157,10 +153,8 @@ def positions(view: View) -> Figure:
         drawing,
         f"{view.model.name}-positions",
         f"{view.model.title}: how alike the position embedding of one patch is to those of all others, one "
-        "small "
-        f"map a patch.{where} Nobody told the network which patches are neighbours: where training has "
-        "found it "
-        "out, each map is bright around its own place and along its row and column.",
+        f"small map a patch.{where} Nobody told the network which patches are neighbours: where training "
+        "has found it out, each map is bright around its own place and along its row and column.",
         f"{len(rows)} by {len(columns)} heat maps of the cosine similarity between position embeddings.",
         data,
     )
@@ -173,8 +167,8 @@ def steps(view: View) -> Table:
     return Table.of(
         f"{view.model.name}-steps",
         f"{view.model.title}: the shape of one image's numbers at every step, with the parameters and the "
-        "FLOPs "
-        "(2 x multiply-adds) that lie in the step. They add up to those of `vcbench profile --what cost`.",
+        "FLOPs (2 x multiply-adds) that lie in the step. They add up to those of `vcbench profile --what "
+        "cost`.",
         (
             Column("Step", lambda step: step.title),
             Column("From", lambda step: in_words(step.input)),
