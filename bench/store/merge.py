@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.errors import StoreError
 from bench.files import write_bytes, write_text
@@ -13,6 +13,9 @@ from bench.store.records.base import Circumstances, Stored
 from bench.store.records.listing import Listing
 from bench.store.records.trials import EvaluationRecord
 from bench.store.run_store import RunStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
     for name, listing in other.suites().items():
         yield _suite(name, listing, store, dry_run)
     if not dry_run:
-        _averages(other, store)
+        _computed(other, store)
         _withdrawn(other, store)
 
 
@@ -138,17 +141,28 @@ def _joined(ours: Listing, theirs: Listing) -> Listing:
     )
 
 
-def _averages(other: RunStore, store: RunStore) -> None:
-    """Averages of two networks, whose probabilities only the other machine may have."""
+def _computed(other: RunStore, store: RunStore) -> None:
+    """Averages of two networks, and how far layers look: only the other machine may have probabilities and
+    weights."""
+    averages = _with_more(store.averages(), other.averages(), ["run_a", "run_b"])
+    if averages is not None:
+        store.write_averages(averages)
+    reach = _with_more(store.reach(), other.reach(), ["run", "layer"])
+    if reach is not None:
+        store.write_reach(reach)
+
+
+def _with_more(
+    ours: "pd.DataFrame | None", theirs: "pd.DataFrame | None", keys: list[str]
+) -> "pd.DataFrame | None":
+    """Our rows with theirs that we lack; None where there are none of these."""
     import pandas as pd
 
-    ours, theirs = store.averages(), other.averages()
     if theirs is None:
-        return
+        return None
     joined = theirs if ours is None else pd.concat([ours, theirs])
-    joined = joined.drop_duplicates(["run_a", "run_b"]).sort_values(["run_a", "run_b"], ignore_index=True)
-    if ours is None or len(joined) > len(ours):
-        store.write_averages(joined)
+    joined = joined.drop_duplicates(keys).sort_values(keys, ignore_index=True)
+    return joined if ours is None or len(joined) > len(ours) else None
 
 
 def _withdrawn(other: RunStore, store: RunStore) -> None:

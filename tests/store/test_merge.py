@@ -6,6 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from bench.store.merge import merge
 from bench.store.run_store import RunStore
 
 SUITE = """
@@ -138,3 +139,18 @@ def test_fetch_says_what_is_there_and_what_is_missing(stores, vcbench, tmp_path)
 
 def _replicate(folder, run):
     return json.loads((folder / "runs" / run / "record.json").read_text())["identity"]["seed"]
+
+
+def test_what_was_computed_from_weights_is_taken_over(tmp_path):
+    ours, theirs = (RunStore(tmp_path / name) for name in ("ours", "theirs"))
+    layers = pd.DataFrame(
+        {"run": ["b", "a"], "layer": [1, 1], "depth": 1.0, "gradient": 0.5, "attention": 0.5}
+    )
+    for store, own in ((ours, layers[:1].assign(gradient=0.7)), (theirs, layers)):
+        store.prepare()
+        store.write_reach(own)
+    list(merge(theirs, ours, dry_run=True))
+    assert len(ours.reach()) == 1
+    list(merge(theirs, ours))
+    # What is here stays as it is.
+    assert ours.reach()[["run", "gradient"]].values.tolist() == [["a", 0.5], ["b", 0.7]]
