@@ -104,9 +104,9 @@ def _print_numbers(judged: "Judged") -> None:
             one.case.get("setting", "-"),
             one.titles,
             number_text(one),
-            said,
+            outcome,
         )
-        for one, said in zip(judged.estimates, judged.says, strict=True)
+        for one, outcome in zip(judged.estimates, judged.outcomes, strict=True)
     ]
     if rows:
         print()

@@ -4,8 +4,9 @@
 pair of models that a suite compares on a subset under a condition, `robustness` one row a contestant, subset
 and condition over all of its levels, `baselines` one row a subset, `cost` one row a model, head and input
 size, `search` one row a combination of recipe values that was tried for a contestant, `history` one row a
-step that a trial logged, `ensembles` one row two networks that were averaged; those of
-`bench.tables.measured` are beside them. Fractions are in 0..1, units are in the names.
+step that a trial logged, `ensembles` one row two networks that were averaged, `claims` one row a claim about
+ViTs and CNNs and `claim_numbers` one row a number that bears on one; those of `bench.tables.measured` are
+beside them. Fractions are in 0..1, units are in the names.
 """
 
 from collections.abc import Iterable, Mapping

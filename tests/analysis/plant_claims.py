@@ -120,21 +120,16 @@ class World:
 
         values = {"a": 0.3 + 0.1 * sign, "b": 0.3}
         if evidence.of == "ece":
-            self._pair(
-                evidence,
-                group,
-                dataset,
-                (0.5, 0.5),
-                metrics={k: {"ece": noise(v)} for k, v in values.items()},
-            )
-            return
+            metrics = {key: {"ece": noise(value)} for key, value in values.items()}
+            return self._pair(evidence, group, dataset, (0.5, 0.5), metrics=metrics)
         metrics = {key: {"train_top1": noise(0.5 + value)} for key, value in values.items()}
         if evidence.of == "gap":
             metrics = {k: {"top1": noise(0.5), **v} for k, v in metrics.items()}
         for one in self._pair(evidence, group, dataset, (0.5, 0.5), metrics=metrics):
             for run in one.cell.runs:
-                for step, nll in ((1, 2.0), (2, 1.0), (3, 1.0 + noise(values[one.cell.contestant])())):
-                    self.rows["history"].append({"run": run, "step": step, "val_nll": nll})
+                last = 1.0 + noise(values[one.cell.contestant])()
+                looks = enumerate((2.0, 1.0, last))
+                self.rows["history"] += [{"run": run, "step": k, "val_nll": nll} for k, nll in looks]
 
     def _reach(self, evidence, sign, group, dataset):
         means = {"a": (evidence.than or 0.3) + 0.1 * sign, "b": 0.3}

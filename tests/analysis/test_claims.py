@@ -63,11 +63,11 @@ def test_directions_are_those_of_the_sentence(name):
 def test_supported(name):
     one = judged(name, 1, 1)
     # Energy has no interval, so that not all that is said of cost can be supported.
-    assert one.verdict == ("undecided" if name == "cost" else "supported") and "fails" not in one.says
+    assert one.verdict == ("undecided" if name == "cost" else "supported") and "fails" not in one.outcomes
     # All that was planted was measured.
     every = {e.name for e in CLAIMS[name].evidence}
     assert {e.evidence.name for e in one.estimates} == every
-    assert every - {e.evidence.name for e in one.that("holds")} <= {"energy of inference at equal FLOPs"}
+    assert every - {e.evidence.name for e in one.having("holds")} <= {"energy of inference at equal FLOPs"}
 
 
 @pytest.mark.parametrize("name", SAYS)
@@ -78,7 +78,7 @@ def test_contradicted(name):
 @pytest.mark.parametrize("name", SAYS)
 def test_depends(name):
     one = judged(name, 1, -1)
-    assert one.verdict == "depends" and {"holds", "fails"} <= set(one.says)
+    assert one.verdict == "depends" and {"holds", "fails"} <= set(one.outcomes)
     assert one.depends_on == DEPENDS.get(name, ("dataset",))
 
 
@@ -103,7 +103,7 @@ def test_tables():
     assert (row["holds"], row["fails"], row["undecided"]) == (2, 2, 0)
     assert row["low"] < row["estimate"] < row["high"] < 0 and row["unit"] == "points"
     numbers = tables["claim_numbers"]
-    assert list(numbers["says"]) == ["holds", "fails"] * 2 and numbers["runs"].str.len().min() > 0
+    assert list(numbers["outcome"]) == ["holds", "fails"] * 2 and numbers["runs"].str.len().min() > 0
 
 
 def test_an_untrained_network_says_nothing():
@@ -163,7 +163,14 @@ def test_false_verdicts_are_rare():
     for _ in range(400):
         estimates = {
             claim.name: [
-                Estimate(replace_than(one), of_values(random.normal(0, 1, 4)), "points", case, ("a", "b"), "")
+                Estimate(
+                    replace_than(one),
+                    of_values(random.normal(0, 1, 4)),
+                    "points",
+                    case,
+                    (frozenset("a"), frozenset("b")),
+                    "",
+                )
                 for one in claim.evidence
             ]
             for claim in claims[: 4 + random.integers(11)]

@@ -32,7 +32,7 @@ def test_the_numbers_behind_one(store):
     listed = json.loads(vcbench("claims", "--results", store, "--claim", "few-images", "--json").stdout)
     (row,) = listed["claims"]
     assert (row["verdict"], row["depends_on"]) == ("depends", "evidence")
-    assert [one["says"] for one in listed["claim_numbers"]] == ["holds", "fails"]
+    assert [one["outcome"] for one in listed["claim_numbers"]] == ["holds", "fails"]
     difference = api.open(store).contrasts.query("shots == 5")["difference"].item()
     assert listed["claim_numbers"][0]["estimate"] == pytest.approx(100 * difference)
 

@@ -49,7 +49,7 @@ def cost(evidence: "Cost", measured: Measured) -> Iterator[Estimate]:
                 _ratio(evidence.of, a, b),
                 "ratio",
                 {"evidence": evidence.name, "setting": _named(setting), "models": titles},
-                (a["model"], b["model"]),
+                (frozenset([a["model"]]), frozenset([b["model"]])),
                 titles,
                 (a["profile"], b["profile"]),
                 both[0] / both[1] if both[0] and both[1] else None,
@@ -77,7 +77,7 @@ def equal_accuracy(evidence: "EqualAccuracy", measured: Measured) -> Iterator[Es
                 titles = " and ".join(_range(side) for side in (first, second))
                 yield of_pair(
                     evidence, of_values(values), "ratio", first[0], second[0], runs,
-                    {"setting": setting, "models": titles},
+                    {"setting": setting, "models": titles}, (first, second),
                 )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def exponent(evidence: "Exponent", measured: Measured) -> Iterator[Estimate]:
             of_t(slope, error, len(own) - 2),
             "exponent",
             {"evidence": evidence.name, "setting": setting, "models": title},
-            (str(model), ""),
+            (frozenset([str(model)]), frozenset()),
             title,
             tuple(own["profile"]),
         )

@@ -1,6 +1,6 @@
 """One number that bears on a claim, with where it was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import exp
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +23,7 @@ class Estimate:
     Attributes:
         number: of ratios the logarithm.
         case: where it was measured, by the keys of `bench.spec.claim.KEYS`.
-        models: names of the networks of a, and of b; b is empty where there is none.
+        models: names of the networks of a, and of b, which has none where a is alone.
         titles: what is compared, for a reader.
         runs: the ids behind it.
         flops_ratio: of a over b; None where it is not known.
@@ -33,7 +33,7 @@ class Estimate:
     number: Uncertain
     unit: Unit
     case: Mapping[str, str]
-    models: tuple[str, str]
+    models: tuple[frozenset[str], frozenset[str]]
     titles: str
     runs: tuple[str, ...] = ()
     flops_ratio: float | None = None
@@ -58,9 +58,16 @@ def of_pair(
     b: Contestant,
     runs: tuple[str, ...],
     case: Mapping[str, str] | None = None,
+    sides: Iterable[Iterable[Contestant]] | None = None,
 ) -> Estimate:
-    """The estimate of a pair of contestants, or of one that is both; `case` adds to where it was measured."""
+    """The estimate of a pair of contestants, or of one that is both.
+
+    Args:
+        case: adds to where it was measured.
+        sides: all contestants of either side, where these are more than a and b.
+    """
     cell = a.cell
+    models = [frozenset(one.cell.model for one in side) for side in sides or ([a], [b])]
     where = {
         "evidence": evidence.name,
         "regime": str(a.facts["regime"]),
@@ -68,14 +75,15 @@ def of_pair(
         "dataset": cell.dataset,
         "images per class": f"{cell.images_per_class:.4g}",
         "models": compared(a, b),
+        **(case or {}),
     }
     return Estimate(
         evidence,
         number,
         unit,
-        where | dict(case or {}),
-        (a.cell.model, "" if a is b else b.cell.model),
-        (where | dict(case or {}))["models"],
+        where,
+        (models[0], models[1] if a is not b else frozenset()),
+        where["models"],
         tuple(dict.fromkeys(runs)),
         a.flops / b.flops if a is not b and a.flops and b.flops else None,
     )

@@ -1,7 +1,7 @@
 """The tables of claims: one row a claim, and one row a number that bears on one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from bench.analysis.claims.costs import cost, equal_accuracy, exponent
 from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.scores import scores
 from bench.analysis.claims.training import failures, learning_rates, spread
-from bench.analysis.claims.verdict import Judged, judge, threshold
+from bench.analysis.claims.verdict import Judged, Outcome, judge, threshold
 from bench.analysis.ensembles import Ensembles
 from bench.analysis.trained import Training
 from bench.frames import frame, typed
@@ -74,12 +74,12 @@ CLAIM_NUMBERS = {
     "unit": "str",
     "expect": "str",
     "than": "float64",
-    "says": "str",
+    "outcome": "str",
     "flops_ratio": "float64",
     "runs": "str",
 }
 """Columns of the claim_numbers table: one row a number. The claim says that it is more or less (`expect`)
-than `than`; `says` is whether the claim holds there, fails or is undecided."""
+than `than`; `outcome` is whether the claim holds there, fails or is undecided."""
 
 
 def claim_tables(judged: Sequence[Judged]) -> dict[str, pd.DataFrame]:
@@ -150,9 +150,9 @@ def claim_row(judged: Judged) -> dict[str, Any]:
         "claim": claim.name,
         "verdict": judged.verdict,
         "depends_on": ", ".join(judged.depends_on),
-        **{said: judged.says.count(said) for said in ("holds", "fails", "undecided")},
+        **{outcome: judged.outcomes.count(outcome) for outcome in get_args(Outcome)},
         "limits": "; ".join(limits_of(judged)),
-        "models": len({model for one in estimates for model in one.models if model}),
+        "models": len({model for one in estimates for side in one.models for model in side}),
         "runs": " ".join(dict.fromkeys(run for one in estimates for run in one.runs)),
     }
     if estimates:
@@ -167,7 +167,7 @@ def limits_of(judged: Judged) -> list[str]:
     estimates = judged.estimates
     limits = []
     if judged.one_pair:
-        titles = list(dict.fromkeys(one.titles for one in judged.that("holds", "fails")))
+        titles = list(dict.fromkeys(one.titles for one in judged.having("holds", "fails")))
         limits.append(f"of {titles[0]} alone" if len(titles) == 1 else "one model stands for a whole kind")
     for key, noun in (("dataset", "data set"), ("regime", "regime")):
         values = list(dict.fromkeys(one.case[key] for one in estimates if one.case.get(key)))
@@ -184,14 +184,14 @@ def limits_of(judged: Judged) -> list[str]:
 
 
 def _number_rows(judged: Judged) -> Iterator[dict[str, Any]]:
-    for one, says in zip(judged.estimates, judged.says, strict=True):
+    for one, outcome in zip(judged.estimates, judged.outcomes, strict=True):
         case = {key.replace(" ", "_"): value for key, value in one.case.items()}
         yield (
             case
             | _number(one)
             | {
                 "claim": judged.claim.name,
-                "says": says,
+                "outcome": outcome,
                 "flops_ratio": one.flops_ratio,
                 "runs": " ".join(one.runs),
             }

@@ -27,7 +27,8 @@ def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
     """See `bench.spec.claim.Failures`: one estimate a comparison, over all trials of its pairs."""
     for pairs in _by_comparison(evidence, measured).values():
         counts: list[int] = []
-        for side in zip(*pairs, strict=True):
+        sides = list(zip(*pairs, strict=True))
+        for side in sides:
             every = {record.id: record for one in side for record in one.records}
             failed = sum(
                 record.outcome == "diverged" or measured.training.reason([record]) is not None
@@ -35,7 +36,7 @@ def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
             )
             counts += [failed, len(every)]
         runs = tuple(run for pair in pairs for one in pair for run in one.cell.runs)
-        yield of_pair(evidence, of_shares(*counts), "points", *pairs[0], runs, _where(pairs))
+        yield of_pair(evidence, of_shares(*counts), "points", *pairs[0], runs, _where(pairs), sides)
 
 
 def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Estimate]:
@@ -55,7 +56,8 @@ def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Es
             if shots in second
         ]
         if values:
-            yield of_pair(evidence, of_values(values), "decades", *pairs[0], (), _where(pairs))
+            sides = zip(*pairs, strict=True)
+            yield of_pair(evidence, of_values(values), "decades", *pairs[0], (), _where(pairs), sides)
 
 
 def _by_comparison(

@@ -1,4 +1,4 @@
-"""From estimates to what may be said of a claim.
+"""From estimates to the verdict on a claim.
 
 Every estimate is held against the number that its evidence names beforehand. It *holds* or *fails* only by
 p-values that allow for all claims at once: each claim is given an equal share of alpha, its estimates an
@@ -21,7 +21,7 @@ from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.uncertain import ALPHA
 from bench.spec.claim import Claim
 
-Says = Literal["holds", "fails", "undecided"]
+Outcome = Literal["holds", "fails", "undecided"]
 Verdict = Literal["supported", "contradicted", "depends", "undecided", "not measured"]
 
 
@@ -30,20 +30,19 @@ class Judged:
     """A claim with all that bears on it.
 
     Attributes:
-        says: of each estimate, whether the claim holds there.
-        p_holds, p_fails: of each estimate, adjusted, of the claim not holding and of its not failing.
+        outcomes: of each estimate, whether the claim holds there.
         depends_on: of a verdict "depends", the keys that tell where it holds from where it fails, if they do.
     """
 
     claim: Claim
     estimates: tuple[Estimate, ...]
-    says: tuple[Says, ...]
+    outcomes: tuple[Outcome, ...]
     verdict: Verdict
     depends_on: tuple[str, ...] = ()
 
-    def that(self, *says: Says) -> list[Estimate]:
-        """The estimates of which some of this is said."""
-        return [one for one, said in zip(self.estimates, self.says, strict=True) if said in says]
+    def having(self, *wanted: Outcome) -> list[Estimate]:
+        """The estimates with one of some outcomes."""
+        return [one for one, own in zip(self.estimates, self.outcomes, strict=True) if own in wanted]
 
     @property
     def lacking(self) -> list[str]:
@@ -54,8 +53,8 @@ class Judged:
     @property
     def one_pair(self) -> bool:
         """Whether it speaks of families and is decided by a single model on one side of its estimates."""
-        decided = self.that("holds", "fails")
-        sides = [{one.models[side] for one in decided} - {""} for side in (0, 1)]
+        decided = self.having("holds", "fails")
+        sides = [frozenset().union(*(one.models[side] for one in decided)) for side in (0, 1)]
         return self.claim.families and any(len(side) == 1 for side in sides)
 
 
@@ -70,15 +69,15 @@ def judge(estimates: Mapping[str, Sequence[Estimate]], claims: Sequence[Claim]) 
     weights = [1 / len(claims) / len(estimates[claim.name]) for claim, _ in every]
     different = weighted_holm([one.number.p(threshold(one)) for _, one in every], weights)
     within = weighted_holm([_p_within(one) for _, one in every], weights)
-    says = {
-        id(one): _says(one, float(p), float(equal))
+    outcomes = {
+        id(one): _outcome(one, float(p), float(equal))
         for (_, one), p, equal in zip(every, different, within, strict=True)
     }
     judged = []
     for claim in claims:
         own = tuple(estimates.get(claim.name, ()))
-        said = tuple(says[id(one)] for one in own)
-        judged.append(Judged(claim, own, said, *_verdict(claim, own, said)))
+        of_own = tuple(outcomes[id(one)] for one in own)
+        judged.append(Judged(claim, own, of_own, *_verdict(claim, own, of_own)))
     return judged
 
 
@@ -105,7 +104,7 @@ def _p_within(one: Estimate) -> float:
     return 1.0 if margin is None else one.number.p_within(threshold(one), margin)
 
 
-def _says(one: Estimate, different: float, within: float) -> Says:
+def _outcome(one: Estimate, different: float, within: float) -> Outcome:
     if different <= ALPHA:
         more = one.number.value > threshold(one)
         return "holds" if more == (one.evidence.expect == "more") else "fails"
@@ -113,31 +112,31 @@ def _says(one: Estimate, different: float, within: float) -> Says:
 
 
 def _verdict(
-    claim: Claim, estimates: Sequence[Estimate], says: Sequence[Says]
+    claim: Claim, estimates: Sequence[Estimate], outcomes: Sequence[Outcome]
 ) -> tuple[Verdict, tuple[str, ...]]:
-    decided = [(one, said) for one, said in zip(estimates, says, strict=True) if said != "undecided"]
-    said = {said for _, said in decided}
+    decided = [pair for pair in zip(estimates, outcomes, strict=True) if pair[1] != "undecided"]
+    different = {outcome for _, outcome in decided}
     if not estimates:
         return "not measured", ()
     if not decided:
         return "undecided", ()
-    if said == {"holds", "fails"}:
+    if different == {"holds", "fails"}:
         return "depends", _separating(claim, decided)
-    if said == {"fails"}:
+    if different == {"fails"}:
         return "contradicted", ()
-    # All that it says must hold; what was not measured is among its limits.
+    # Every part of it must hold; what was not measured is among its limits.
     lacking = {one.evidence.name for one in estimates} - {one.evidence.name for one, _ in decided}
     return ("undecided" if lacking else "supported"), ()
 
 
-def _separating(claim: Claim, decided: Sequence[tuple[Estimate, Says]]) -> tuple[str, ...]:
+def _separating(claim: Claim, decided: Sequence[tuple[Estimate, Outcome]]) -> tuple[str, ...]:
     """The fewest keys, the first of the claim's order first, whose values tell what holds from what fails;
     none where more than two would be needed."""
     for number in (1, 2):
         for keys in combinations(claim.depends, number):
-            found: dict[tuple[str, ...], set[Says]] = {}
-            for one, said in decided:
-                found.setdefault(tuple(one.case.get(key, "") for key in keys), set()).add(said)
-            if all(len(says) == 1 for says in found.values()):
+            by_value: dict[tuple[str, ...], set[Outcome]] = {}
+            for one, outcome in decided:
+                by_value.setdefault(tuple(one.case.get(key, "") for key in keys), set()).add(outcome)
+            if all(len(outcomes) == 1 for outcomes in by_value.values()):
                 return keys
     return ()

@@ -22,10 +22,10 @@ def verdict_text(judged: Judged) -> str:
     if judged.verdict == "depends":
         if not judged.depends_on:
             return "depends: holds in some places and fails in others"
-        holds, fails = _values(judged, judged.that("holds")), _values(judged, judged.that("fails"))
+        holds, fails = _values(judged, judged.having("holds")), _values(judged, judged.having("fails"))
         on = " and ".join(NOUNS[key] for key in judged.depends_on)
         return f"depends on {on}: holds for {holds}; not for {fails}"
-    if judged.verdict == "undecided" and (holding := judged.that("holds")):
+    if judged.verdict == "undecided" and (holding := judged.having("holds")):
         kept = dict.fromkeys(one.evidence.name for one in holding)
         open_ = dict.fromkeys(one.evidence.name for one in judged.estimates if one.evidence.name not in kept)
         return f"undecided: holds for {'; '.join(kept)}; not decided for {'; '.join(open_)}"
@@ -41,7 +41,7 @@ def count_text(judged: Judged) -> str:
     if not numbers:
         return ""
     counted = f"{numbers} number" + "s" * (numbers > 1)
-    holds, fails = judged.says.count("holds"), judged.says.count("fails")
+    holds, fails = judged.outcomes.count("holds"), judged.outcomes.count("fails")
     if not holds and not fails:
         return f"{counted}, undecided"
     if not holds:
@@ -65,8 +65,8 @@ def _digits(one: Estimate, value: float | None) -> str:
 
 def _values(judged: Judged, estimates: list[Estimate]) -> str:
     """What the keys are where it holds, or where it fails."""
-    found = dict.fromkeys(
+    values = dict.fromkeys(
         ", ".join(one.case.get(key, "") or "other" for key in judged.depends_on) for one in estimates
     )
-    named = list(found)[:MOST]
-    return "; ".join(named) + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
+    named = list(values)[:MOST]
+    return "; ".join(named) + (f" and {len(values) - MOST} more" if len(values) > MOST else "")

@@ -2,7 +2,7 @@
 
 from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.tables import limits_of
-from bench.analysis.claims.verdict import Judged, Says
+from bench.analysis.claims.verdict import Judged, Outcome
 from bench.analysis.claims.words import count_text, number_text, verdict_text
 from bench.files import slug
 from bench.report.blocks import Column, Details, Field, Section, Table
@@ -11,7 +11,7 @@ from bench.report.text import listed
 
 TITLE = "Common claims"
 NUMBERS = "Claims in numbers"
-Row = tuple[Estimate, Says]
+Row = tuple[Estimate, Outcome]
 
 
 def claims(evidence: Evidence) -> Section:
@@ -74,7 +74,7 @@ def _table(judged: Judged) -> Table:
         _name(judged),
         f"The numbers behind: {judged.claim.sentence}",
         columns,
-        zip(judged.estimates, judged.says, strict=True),
+        zip(judged.estimates, judged.outcomes, strict=True),
         group_by=lambda row: row[0].evidence.name,
         runs=lambda row: row[0].runs,
     )
