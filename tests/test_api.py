@@ -148,7 +148,7 @@ def test_an_end_before_the_first_trial_is_told(monkeypatch, tmp_path, interrupte
     from bench.cli import progress, running
 
     def ended(*_, stop, **__):
-        stop.interrupted = interrupted
+        stop.signal = signal.SIGINT if interrupted else None
         raise progress.Ended
 
     monkeypatch.setattr(running, "run_and_tabulate", ended)

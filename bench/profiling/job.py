@@ -22,13 +22,15 @@ PATIENCE = 4
 class Budget:
     """How long to measure: processes a row; in each, at least so many steps and so many seconds of them.
 
-    A row that is unstable gets further processes, up to `max_processes`; None for none.
+    A row that is unstable gets further processes, up to `max_processes`; None for none. `limits`: whether the
+    limits of the machine are measured in turn with the rows.
     """
 
     processes: int = 3
     repeats: int = 10
     seconds: float = 1.0
     max_processes: int | None = None
+    limits: bool = True
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)

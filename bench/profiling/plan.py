@@ -62,7 +62,7 @@ def _measured(suite: Suite, device: str) -> Iterator[ProfileJob]:
             allocators=block.allocators,
         )
         kinds = frozenset(block.what) - (set() if can_measure_energy(device) else {"energy"})
-        budget = Budget(block.processes, block.repeats, block.seconds)
+        budget = Budget(block.processes, block.repeats, block.seconds, limits=block.limits)
         yield from requested_jobs(Request(kinds, configs, budget, block.sizes))
 
 

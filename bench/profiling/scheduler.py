@@ -93,7 +93,8 @@ def measure_rows(
 
 
 def _limits(rows: Sequence[Row]) -> list[ProfileJob[LimitConfig]]:
-    limits = [limit for row in rows for limit in find_kind(row.job.what).limits(row.job)]
+    wanting = [row.job for row in rows if row.job.budget.limits]
+    limits = [limit for job in wanting for limit in find_kind(job.what).limits(job)]
     return sorted(dict.fromkeys(limits), key=lambda job: job.what, reverse=True)  # matmul, bandwidth
 
 

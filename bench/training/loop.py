@@ -192,7 +192,7 @@ class Trainer:
             order = epoch_order(self.seed, self.epoch, len(self.images), repeats)
             self.shuffled = Epoch(self.images, self.labels, order)
         start = step % self.per_epoch * self.batch_size
-        seed_step(self.seed, step, self.generator)
+        seed_step(self.seed, step, self.generator, self.images.device)
         stored, labels = self.shuffled.batch(start, start + self.batch_size)
         return self.loss.targets(self.pipeline.train(stored, self.generator), labels, self.generator)
 

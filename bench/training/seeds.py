@@ -21,7 +21,16 @@ def epoch_order(seed: int, epoch: int, images: int, repeats: int = 1) -> np.ndar
     return np.repeat(order, repeats)[:images]
 
 
-def seed_step(seed: int, step: int, generator: torch.Generator) -> None:
-    """Set `generator` (augmentation) and PyTorch's global one (dropout, stochastic depth) for a step."""
+def seed_step(seed: int, step: int, generator: torch.Generator, device: str) -> None:
+    """Set `generator` (augmentation) and PyTorch's global ones (dropout, stochastic depth) for a step.
+
+    `torch.manual_seed` would do the latter for devices that are not in use as well, with a stack trace for
+    each: on a CPU, a millisecond at every step.
+    """
     generator.manual_seed(derive(seed, BATCH, step))
-    torch.manual_seed(derive(seed, NETWORK, step))
+    number = derive(seed, NETWORK, step)
+    torch.default_generator.manual_seed(number)
+    if device == "cuda":
+        torch.cuda.manual_seed_all(number)
+    elif device == "mps":
+        torch.mps.manual_seed(number)

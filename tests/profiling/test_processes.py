@@ -51,6 +51,15 @@ def batch_sizes(jobs):
     return [job["config"]["batch_size"] for job in jobs if "batch_size" in job["config"]]
 
 
+def test_limits_are_left_out_where_a_row_does_without(asked):
+    row = speed_row(budget=Budget(limits=False))
+    assert list(measure_rows([row], Session(), seed=0)) == [row] and len(row.results) == 3
+    assert [job["kind"] for job in asked] == ["speed"] * 3
+    both = [speed_row(1, Budget(limits=False)), speed_row(2)]
+    list(measure_rows(both, Session(), seed=0))
+    assert [job["kind"] for job in asked].count("matmul") == 3
+
+
 def test_every_round_has_every_row_once_in_an_order_of_its_own(asked):
     rows, session = [speed_row(size) for size in range(1, 9)], Session()
     ended = list(measure_rows(rows, session, seed=0))
