@@ -22,8 +22,9 @@ PATIENCE = 4
 class Budget:
     """How long to measure: processes a row; in each, at least so many steps and so many seconds of them.
 
-    A row that is unstable gets further processes, up to `max_processes`; None for none. `limits`: whether the
-    limits of the machine are measured in turn with the rows.
+    A row that is unstable gets further processes, up to `max_processes`; None for none. One that models are
+    compared by gets up to `patience` times those asked for; None for PATIENCE. `limits`: whether the limits
+    of the machine are measured in turn with the rows.
     """
 
     processes: int = 3
@@ -31,6 +32,7 @@ class Budget:
     seconds: float = 1.0
     max_processes: int | None = None
     limits: bool = True
+    patience: int | None = None
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -124,7 +126,7 @@ class Request:
         """A job of it; rows as trained, which models are compared by, may take more processes."""
         budget = self.budget
         if config.as_trained:
-            budget = replace(budget, max_processes=PATIENCE * budget.processes)
+            budget = replace(budget, max_processes=(budget.patience or PATIENCE) * budget.processes)
         return profile_job(kind, config, budget)
 
     def first_configs(self) -> dict[str, NetworkConfig]:

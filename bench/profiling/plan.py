@@ -62,7 +62,9 @@ def _measured(suite: Suite, device: str) -> Iterator[ProfileJob]:
             allocators=block.allocators,
         )
         kinds = frozenset(block.what) - (set() if can_measure_energy(device) else {"energy"})
-        budget = Budget(block.processes, block.repeats, block.seconds, limits=block.limits)
+        budget = Budget(
+            block.processes, block.repeats, block.seconds, limits=block.limits, patience=block.patience
+        )
         yield from requested_jobs(Request(kinds, configs, budget, block.sizes))
 
 

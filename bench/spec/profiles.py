@@ -35,7 +35,8 @@ class MeasuredProfiles(Strict):
     `energy` is measured on GPUs that count it, and stays empty elsewhere; `end_to_end` goes from JPEG bytes
     to labels, and has the data path alone beside it; `scaling` looks at `sizes` in px. A row is made of so
     many fresh `processes`, each of at least so many `repeats` and `seconds`. Without `limits` those of the
-    machine (matrix products, memory) are not measured beside, of which rates would be a share.
+    machine (matrix products, memory) are not measured beside, of which rates would be a share. A row that
+    models are compared by gets up to `patience` times as many processes while it is unstable; None is four.
 
     "as_trained" among `memory_formats` and `allocators` is what each model is trained in on the device. The
     first block that measures speed or memory of a mode at an input size as trained is the headline of these:
@@ -61,6 +62,7 @@ class MeasuredProfiles(Strict):
     repeats: int = Field(10, ge=1, le=100_000)
     seconds: float = Field(1.0, ge=0, le=3600)
     limits: bool = True
+    patience: int | None = Field(None, ge=1, le=100)
 
     @property
     def compares(self) -> bool:

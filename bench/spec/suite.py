@@ -341,6 +341,7 @@ def fingerprint(suite: Suite) -> str:
             if not block[name]:
                 del block[name]
     for block in content["profiles"]["measured"]:
-        if block["limits"]:
-            del block["limits"]
+        for name, default in (("limits", True), ("patience", None)):
+            if block[name] == default:
+                del block[name]
     return digest(canonical(content))
