@@ -15,10 +15,12 @@ Row = tuple[Estimate, Outcome]
 
 
 def claims(evidence: Evidence) -> Section:
-    """A table of the claims of which something was measured."""
+    """A table of the claims that were decided; one line each on those that were not, and not measured."""
     measured = [one for one in evidence.claims if one.estimates]
     if not measured:
         return Section.not_measured("claims", TITLE)
+    decided = [one for one in measured if one.verdict != "undecided"]
+    undecided = [str(one.claim.number) for one in measured if one.verdict == "undecided"]
     absent = [str(one.claim.number) for one in evidence.claims if not one.estimates]
     columns = (
         Column("Claim", lambda one: Field(_sentence(one), notes=tuple(limits_of(one))), wide=True),
@@ -36,11 +38,20 @@ def claims(evidence: Evidence) -> Section:
             "model minus the second, with plain 95 % intervals. A verdict leads to its figure, the count "
             "to the numbers and runs behind it.",
             columns,
-            measured,
+            decided,
             runs=lambda one: [run for estimate in one.estimates for run in estimate.runs],
-        ),
-        f"Not measured here: claims {listed(absent)} (vcbench claims lists all)." if absent else None,
+        )
+        if decided
+        else None,
+        f"Measured here and undecided: {_claims(undecided)}; their numbers are in the appendix."
+        if undecided
+        else None,
+        f"Not measured here: {_claims(absent)} (vcbench claims lists all)." if absent else None,
     )
+
+
+def _claims(numbers: list[str]) -> str:
+    return f"claim{'' if len(numbers) == 1 else 's'} {listed(numbers)}"
 
 
 def claim_numbers(evidence: Evidence) -> Section | None:
