@@ -18,8 +18,8 @@ FAINT = {"linestyle": (0, (1, 1)), "linewidth": 0.6, "alpha": 0.45}
 
 
 def searches(evidence: Evidence) -> Section | None:
-    """One figure a comparison and subset, the largest first; None where nothing was searched."""
-    table = _begun(evidence)
+    """One figure a comparison, of its largest subset; None where nothing was chosen."""
+    table = _comparisons(evidence.search, "chosen")
     if table.empty:
         return None
     return Section.of("search", TITLE, _how(evidence, table), Gallery.of(_figures(evidence, table, LARGEST)))
@@ -27,17 +27,24 @@ def searches(evidence: Evidence) -> Section | None:
 
 def search_details(evidence: Evidence) -> Section | None:
     """The choice of every model and subset, and the figures of the smaller ones."""
-    table = _begun(evidence)
+    table = _comparisons(evidence.search, "done")
     if table.empty:
         return None
     smaller = Gallery.of(_figures(evidence, table, SMALLER))
     return Section.of("search-details", "The search in numbers", _table(evidence, table), smaller)
 
 
-def _begun(evidence: Evidence) -> pd.DataFrame:
-    """The search table of the comparisons of which a search job is done."""
-    table = evidence.search
-    return table[table.groupby("comparison")["done"].transform("sum") > 0]
+def _comparisons(table: pd.DataFrame, having: str) -> pd.DataFrame:
+    """The searches of comparisons that have any "done" job or "chosen" value; none that shares all of its
+    jobs with an earlier one."""
+    table = table[table.groupby("comparison")[having].transform("sum") > 0]
+    seen: set[str] = set()
+    kept = []
+    for name, own in table.groupby("comparison", sort=False):
+        jobs = set(" ".join(own["runs"]).split())
+        kept += [name] if jobs - seen else []
+        seen |= jobs
+    return table[table["comparison"].isin(kept)]
 
 
 def _figures(evidence: Evidence, table: pd.DataFrame, which: slice) -> Iterator[Figure]:
