@@ -180,7 +180,7 @@ def test_literature_that_cannot_be(folder, text):
 
     path = folder / "literature.csv"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match="literature.csv: "):
+    with pytest.raises(InputError, match=r"literature\.csv(, line 2)?: "):
         read_literature(path)
     path.write_text(f"{HEAD}\n{ROW.format(50)}")
-    assert read_literature(path)["value"].tolist() == [50]
+    assert [row["value"] for row in read_literature(path)] == [50]
