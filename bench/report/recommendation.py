@@ -62,12 +62,17 @@ def _range(own: Sequence[Advice]) -> str:
 
 
 def _over_sizes(evidence: Evidence, every: Sequence[Advice]) -> list[str]:
-    """One regime: two networks at the smallest and at the largest size of both."""
-    bests = [advice.best for advice in every if advice.best]
-    if not bests:
+    """One regime: two networks at the smallest and at the largest size of both; where others are the best two
+    at the smallest, these as well."""
+    advices = [(advice.best, advice.cells) for advice in every if advice.best]
+    if not advices:
         return []
-    pair = (bests[-1].ahead.contestant, bests[-1].behind.contestant)
-    return [_curve(evidence, every[0].data.regimes[0], every, pair)]
+    (first, cells), (last, _) = advices[0], advices[-1]
+    pair = (last.ahead.contestant, last.behind.contestant)
+    sentences = [_curve(evidence, every[0].data.regimes[0], every, pair)]
+    if {first.ahead.contestant, first.behind.contestant} != {*pair}:
+        sentences.append(f"{sentence_case(who_leads(first, cells))}.")
+    return sentences
 
 
 def _curve(evidence: Evidence, regime: Regime, every: Sequence[Advice], pair: tuple[str, str]) -> str:
