@@ -11,7 +11,7 @@ from bench.analysis.cells import CLEAN, Cell
 from bench.analysis.predictions import Predictions
 from bench.analysis.statistics import MIN_REPLICATES
 from bench.analysis.trained import Training, same_model
-from bench.spec.card import CARDS, list_cards, read_card
+from bench.spec.card import list_cards, read_card
 from bench.spec.claim import Value
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Measured:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """By model, whether it is a transformer or a CNN: as trials say, else its card."""
-        carded = {name: read_card(name).kind for name in list_cards(CARDS)}
+        carded = {name: read_card(name).kind for name in list_cards()}
         return carded | {one.cell.model: str(one.facts["kind"]) for one in self.contestants}
 
 
