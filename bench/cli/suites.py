@@ -205,6 +205,7 @@ def status(
 
     Example: vcbench status quick
     """
+    from bench.errors import InputError
     from bench.running.slurm import tasks
     from bench.store.run_store import RunStore
 
@@ -254,7 +255,12 @@ def status(
     for row in rows:
         for run, message in row["errors"].items():
             print(f"{row['suite']}: {run}: {message}")
-    if queued := tasks(store):
+    try:
+        queued = tasks(store)
+    except InputError as error:
+        queued = []
+        warn(str(error))
+    if queued:
         print()
         print_columns([list(task.values()) for task in queued], ("SLURM", "TASK", "STATE", "TIME", "WHERE"))
 

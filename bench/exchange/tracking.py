@@ -108,11 +108,12 @@ class _Tracked:
     """An observer of a trial whose learning curve is tracked."""
 
     def __init__(self, observer: "Observer", tracking: Tracking, job: TrainJob) -> None:
-        self._tracking, self._job = tracking, job
+        self._tracking, self._job, self._observer = tracking, job, observer
         self.progress, self.should_stop = observer.progress, observer.should_stop
 
     def logged(self, row: dict[str, float]) -> None:
-        """Passed on to the tracker."""
+        """Passed on to both."""
+        self._observer.logged(row)
         self._tracking.row(self._job, row)
 
 

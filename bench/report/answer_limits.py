@@ -50,14 +50,14 @@ def _number(number: int, kind: str) -> str:
 
 
 def _recipes(every: Iterable[DataSet]) -> list[str]:
-    """Which ways of training all weights were not tuned for each network."""
+    """Which ways of training all weights were not searched for each network."""
     shared = dict.fromkeys(
         regime.label
         for data in every
         for regime in data.regimes
         if any(cell.protocol == "shared" and not _frozen(cell) for cell in regime.cells)
     )
-    return [f"the recipe was not tuned for any network ({', '.join(shared)})"] if shared else []
+    return [f"the recipe was not searched for each network ({', '.join(shared)})"] if shared else []
 
 
 def _frozen(cell: Cell) -> bool:

@@ -50,7 +50,7 @@ def unpack(parcel: Parcel, store: RunStore) -> None:
 def deliver(job: TrainJob | EvaluateJob, parcel: Parcel, store: RunStore) -> None:
     """Put what a job has left elsewhere into the store, in place of what it had left here."""
     own = store.files_of(job)
-    kept = own.folder.relative_to(store.root).as_posix()
+    kept = f"{own.folder.relative_to(store.root).as_posix()}/"
     unpack(
         {
             name: data

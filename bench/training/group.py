@@ -8,10 +8,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.parallel import DistributedDataParallel
 
 from bench.errors import InputError
 
@@ -49,6 +47,9 @@ class Group:
         """
         if self.size == 1:
             return network
+        from timm.layers import convert_sync_batchnorm  # timm takes seconds to import
+        from torch.nn.parallel import DistributedDataParallel
+
         device = next(network.parameters()).device.type
         if any(isinstance(module, _BatchNorm) for module in network.modules()):
             if device == "cpu":

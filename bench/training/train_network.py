@@ -136,7 +136,10 @@ def _run(trainer: Trainer) -> Trained | None:
 
 
 def _advice(trainer: Trainer, input_size: int) -> str:
-    """Which batch size would have fit."""
+    """Which batch size would have fit; nobody looks for it where other processes would have to take part."""
+    count = trainer.group.size
+    if count > 1:
+        return f"out of memory at batch size {trainer.batch_size} on {count} GPUs; try more of them"
     largest = largest_fitting_batch(trainer.step, trainer.batch_size, input_size)
     advice = (
         f"{largest} would fit: --set recipe.budget.batch_size={largest}" if largest else "not even 1 fits"

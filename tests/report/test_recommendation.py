@@ -84,7 +84,7 @@ def test_two_regimes_are_reconciled(planted):
     ) in first
     assert "that is no verdict, as the same accuracies chose the ways of training." in first
     assert "Fine-tuned, ResNet-18 falls 3.3 points below its own frozen features" in first
-    assert "the recipe was not tuned for any network (fine-tuned)" in limits
+    assert "the recipe was not searched for each network (fine-tuned)" in limits
 
 
 def test_a_size_that_one_regime_lacks_gives_no_headline(planted):

@@ -88,6 +88,24 @@ def test_without_slurm_it_says_so(mine, vcbench, monkeypatch):
     assert status == 2 and "there is no sbatch here; --dry-run prints the script" in err
 
 
+def test_status_goes_on_where_slurm_does_not_answer(mine, vcbench, tmp_path, monkeypatch):
+    assert vcbench("run", "mine.toml", "--only", "profiles", "--device", "cpu")[0] == 0
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
+    (commands / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    (tmp_path / "results" / "slurm").mkdir()
+    (tmp_path / "results" / "slurm" / "7.sh").write_text("")
+    status, out, err = vcbench("status")
+    assert status == 0 and "mine" in out and "squeue: Unable to contact slurm controller" in err
+    (commands / "squeue").write_text(
+        "#!/bin/sh\necho '7|0|RUNNING|1:02|node3'; echo '8|0|PENDING|0:00|(None)'\n"
+    )
+    status, out, err = vcbench("status")
+    assert status == 0 and "node3" in out and "PENDING" not in out and not err
+
+
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)

@@ -378,22 +378,6 @@ def test_a_student_is_reproduced_with_its_teacher(folder):
         reproduce(RunStore(store.root), record, workspace(folder), Silent(), tolerance=0.0)
 
 
-def test_a_student_is_verified_with_a_teacher_of_its_own(folder, vcbench):
-    """The next replicate of both is trained; the teacher is that of the student's draw and seed."""
-    suite(folder)
-    assert vcbench("run", "mine.toml", "--only", "deit", "--device", "cpu")[0] == 0
-    run_id = trained(folder)["deit"].id
-    status, out, err = vcbench("verify", run_id, "--device", "cpu", "--json")
-    assert status in (0, 1), err
-    store = RunStore(folder / "results")
-    (new,) = json.loads(out)[0]["runs"]
-    student = store.result(new)
-    teacher = store.trial(student.identity.teacher)
-    assert (student.identity.seed, student.identity.draw_seed) == (1, 1)
-    assert (teacher.identity.seed, teacher.identity.draw_seed) == (1, 1)
-    assert student.identity.teacher != store.result(run_id).identity.teacher
-
-
 def test_the_time_of_a_student_is_that_of_two_networks(folder, monkeypatch):
     """By calibrated rates: a third of a forward pass of the teacher beside each pass of the student."""
     jobs = trained(folder)

@@ -1,5 +1,7 @@
 """One network trained by two processes, on a CPU, against one process."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from bench.running.engines.in_process import InProcess
 from bench.running.queue import Queue
 from bench.running.workspace import Workspace
 from bench.spec.suite import load_suite
+from bench.training import train_network
 from bench.training.group import Group
 from bench.training.observer import Silent
 
@@ -51,6 +54,7 @@ def test_twenty_steps_by_two_processes_give_the_weights_of_one(tmp_path, more):
     alone, one = trained(tmp_path / "one", 1, more=more)
     together, two = trained(tmp_path / "two", 2, more=more)
     assert one.record.id == two.record.id and two.record.details["processes"] == 2
+    assert one.record.train_images_per_s and two.record.train_images_per_s is None
     assert alone.keys() == together.keys()
     assert max(float((alone[name] - together[name]).abs().max()) for name in alone) < 1e-4
     moved = trained(tmp_path / "less", 1, more=more.replace("0.8", "0.7") + ', "optimizer.lr" = 1e-5')[0]
@@ -105,6 +109,12 @@ def test_more_gpus_than_there_are_is_one_line(monkeypatch):
     with pytest.raises(InputError, match="--gpus-per-trial 2: PyTorch finds 1 here"):
         refuse_gpus(2, "cuda", None, None)
     refuse_gpus(2, "cuda", "ray", None)
+
+
+def test_where_several_ran_out_of_memory_none_is_asked_to_try_again():
+    """A step would wait for the others."""
+    trainer = SimpleNamespace(group=Group(0, 2), batch_size=8, step=lambda *_: pytest.fail("took a step"))
+    assert train_network._advice(trainer, 16) == "out of memory at batch size 8 on 2 GPUs; try more of them"
 
 
 def test_shares_are_all_of_a_batch_once():

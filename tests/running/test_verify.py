@@ -11,6 +11,7 @@ from bench.errors import InputError
 from bench.running.verify import of_recipe
 from bench.spec.recipe import Recipe, load_recipe, recipe_names
 from bench.spec.toml import parse
+from bench.store.run_store import RunStore
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 SUITE = """
@@ -105,6 +106,27 @@ def test_an_expectation_that_is_not_met_is_status_1(own, vcbench, tmp_path, monk
     monkeypatch.setattr(Measured, "expectation", raised)
     status, out, _ = vcbench("verify", run[:10], "--device", "cpu")
     assert status == 1 and "expectation NOT met: below that" in out
+
+
+def test_a_student_is_verified_with_a_teacher_of_its_own(vcbench, tmp_path):
+    """The next replicate of both is trained: the teacher has the draw and the seed of its student."""
+    student = (
+        'model = "vit_micro_distilled_patch4_32", recipe = "deit", set = { "distill.teacher" = "resnet" }'
+    )
+    text = SUITE.replace(
+        'vit = { model = "vit_digits" }', f'vit = {{ {student} }}\nresnet = {{ model = "resnet_digits" }}'
+    )
+    (tmp_path / "own.toml").write_text(text.replace('["vit"]', '["vit", "resnet"]').replace("[3, 5]", "[3]"))
+    assert vcbench("run", "own.toml", "--only", "vit", "--replicates", "1", "--device", "cpu")[0] == 0
+    store = RunStore(tmp_path / "results")
+    (first,) = [run for run in store.names("runs") if store.trial(run).identity.teacher]
+    status, out, err = vcbench("verify", first, "--device", "cpu", "--json")
+    assert status in (0, 1), err
+    (new,) = json.loads(out)[0]["runs"]
+    own = store.result(new).identity
+    teacher = store.trial(own.teacher).identity
+    assert (own.seed, own.draw_seed) == (teacher.seed, teacher.draw_seed) == (1, 1)
+    assert own.teacher != store.trial(first).identity.teacher
 
 
 def test_nothing_measured_is_said_plainly(own, vcbench, tmp_path):

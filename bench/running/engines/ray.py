@@ -175,7 +175,7 @@ def _outcome(reference: Any, job: AnyJob, workspace: "Workspace") -> Outcome:
     except RayTaskError as error:
         raise error.cause from None
     except RayError as error:
-        message = f"its process on the cluster ended, {1 + RETRIES} times: {type(error).__name__}"
+        message = f"its process on the cluster ended, also when it was begun again: {type(error).__name__}"
         workspace.store.note_error(workspace.store.files_of(job), message)
         return Outcome(job, "errored", message=message)
     return outcome
