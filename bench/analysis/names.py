@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from bench.store.records.trials import Result
 
 
+TITLES = {"cifar100": "CIFAR-100", "flowers102": "Flowers102"}
+"""Datasets that people write otherwise than we name them."""
+
+
+def dataset_title(name: str) -> str:
+    """A dataset as people write it."""
+    return TITLES.get(name, name)
+
+
 def dataset_names(records: "Iterable[Result | ExternalRecord]") -> dict[tuple[str, str], str]:
     """What to call each dataset among the records of a store, by its name and fingerprint.
 

@@ -89,7 +89,7 @@ def _print_claims(judged: "list[Judged]") -> None:
 
 def _print_numbers(judged: "Judged") -> None:
     from bench.analysis.claims.tables import limits_of
-    from bench.analysis.claims.words import number_text, verdict_text
+    from bench.analysis.claims.words import number_text, verdict_text, where
 
     claim = judged.claim
     print(f"{claim.sentence}\n{verdict_text(judged)}\n")
@@ -99,9 +99,7 @@ def _print_numbers(judged: "Judged") -> None:
     rows = [
         (
             one.evidence.name,
-            one.case.get("dataset", "-"),
-            one.case.get("images per class", "-"),
-            one.case.get("setting", "-"),
+            *(where(one, key) or "-" for key in ("dataset", "images per class", "setting")),
             one.titles,
             number_text(one),
             outcome,

@@ -2,8 +2,9 @@
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.flags import Flag
+from bench.analysis.names import dataset_title
 from bench.report.text import counted, interval, percent, points, size_label, size_phrase
-from bench.report.verdicts import dataset_title, words_of
+from bench.report.verdicts import words_of
 from bench.store.records.listing import Listing
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.analysis.claims.contestants import REACH, Measured
+from bench.analysis.claims.scores import REACH_OF
 from bench.frames import frame
 from bench.inspection.attention import AttentionReader, mean_distance, uniform_distance
 from bench.inspection.images import open_images, sample
@@ -29,7 +30,7 @@ def runs_asked(measured: Measured) -> list[str]:
         evidence
         for claim in load_claims()
         for evidence in claim.evidence
-        if isinstance(evidence, Scores) and evidence.of in ("gradient", "attention")
+        if isinstance(evidence, Scores) and evidence.of in REACH_OF
     ]
     pairs = [pair for evidence in asked for pair in measured.pairs(evidence)]
     return list(dict.fromkeys(run for pair in pairs for one in pair for run in one.cell.runs))

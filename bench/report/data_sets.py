@@ -6,9 +6,10 @@ A regime is a comparison of the suite. One whose trials are all in another adds 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bench.analysis.names import dataset_title
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
-from bench.report.verdicts import dataset_title, words_of
+from bench.report.verdicts import words_of
 from bench.store.records.listing import ComparisonEntry
 
 

@@ -1,4 +1,4 @@
-"""What datasets, recipes, pairs and verdicts are called."""
+"""What recipes, pairs and verdicts are called."""
 
 from bench.analysis.contrasts import Finding
 from bench.analysis.flags import Flag
@@ -7,8 +7,6 @@ from bench.report.text import NOT_MEASURED, count
 
 NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"
-TITLES = {"cifar100": "CIFAR-100", "flowers102": "Flowers102"}
-"""Datasets that people write otherwise than we name them."""
 
 WORDS = {
     "linear-probe": ("linear probe", "on frozen features"),
@@ -41,11 +39,6 @@ def short_notes(finding: Finding) -> tuple[str, ...]:
 def pair_name(finding: Finding) -> str:
     """Which model is compared with which; differences are the first minus the second."""
     return " against ".join(finding.titles)
-
-
-def dataset_title(name: str) -> str:
-    """A dataset as people write it."""
-    return TITLES.get(name, name)
 
 
 def words_of(recipe: str) -> tuple[str, str]:

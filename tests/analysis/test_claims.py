@@ -10,7 +10,7 @@ from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.tables import claim_tables, estimates_of
 from bench.analysis.claims.uncertain import of_values
 from bench.analysis.claims.verdict import judge
-from bench.analysis.claims.words import verdict_text
+from bench.analysis.claims.words import count_text, number_text, verdict_text
 from bench.errors import InputError
 from bench.spec.claim import FOLDER, load_claims
 
@@ -121,6 +121,28 @@ def test_what_was_not_measured_is_said():
     one = next(one for one in judge({"robust": estimates}, load_claims()) if one.estimates)
     assert one.verdict == "supported" and one.lacking == ["loss under occlusion"]
     assert verdict_text(one) == "supported, as far as measured, for these models alone"
+
+
+def test_datasets_have_their_titles():
+    one = judged("robust", 1, -1)
+    names = dict(zip(sorted({e.case["dataset"] for e in one.estimates}), ("flowers102", "mine"), strict=True))
+    renamed = [replace(e, case={**e.case, "dataset": names[e.case["dataset"]]}) for e in one.estimates]
+    assert verdict_text(replace(one, estimates=tuple(renamed))) == (
+        "depends on the data set: holds for Flowers102; not for mine"
+    )
+
+
+def test_what_is_undecided_is_said_once():
+    one = judged("calibrated", 0)
+    assert (verdict_text(one), count_text(one)) == ("undecided", "1 number")
+
+
+def test_no_number_looks_like_0_that_is_not():
+    one = judged("calibrated", 1).estimates[0]
+    number = replace(one.number, value=-0.0052, low=-0.0101, high=-0.0003)
+    assert number_text(replace(one, number=number)) == (
+        "\N{MINUS SIGN}0.5 points (\N{MINUS SIGN}1.0 to \N{MINUS SIGN}0.03)"
+    )
 
 
 def test_one_pair_is_no_family():

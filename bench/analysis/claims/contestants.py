@@ -163,6 +163,12 @@ def equal_flops(a: float | None, b: float | None, factor: float) -> bool:
     return bool(a and b) and max(a / b, b / a) <= factor  # type: ignore[operator]
 
 
+def flops_of(cost: pd.DataFrame) -> dict[tuple[Any, ...], float]:
+    """FLOPs of a forward pass by model, classes and input size, from the cost table."""
+    keys = zip(cost["model"], cost["classes"], cost["input_size"], strict=True)
+    return dict(zip(keys, cost["flops"].astype(float), strict=True))
+
+
 def gather(
     suites: "Mapping[str, Listing]",
     cells: Mapping[str, Mapping[str, Sequence[Cell]]],
@@ -176,8 +182,7 @@ def gather(
         cells: by condition, the clean one first, and suite.
         cost: the cost table.
     """
-    keys = zip(cost["model"], cost["classes"], cost["input_size"], strict=True)
-    flops = dict(zip(keys, cost["flops"].astype(float), strict=True))
+    flops = flops_of(cost)
     others: dict[tuple[Any, ...], dict[str, Cell]] = {}
     for condition, by_suite in cells.items():
         for suite, own in by_suite.items():

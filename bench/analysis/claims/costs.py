@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from bench.analysis.claims.contestants import Contestant, Measured, equal_flops, has
+from bench.analysis.claims.contestants import Contestant, Measured, equal_flops, flops_of, has
 from bench.analysis.claims.estimate import Estimate, of_pair
 from bench.analysis.claims.uncertain import (
     ALPHA,
@@ -31,7 +31,7 @@ FEWEST_TOKENS = 3
 
 def cost(evidence: "Cost", measured: Measured) -> Iterator[Estimate]:
     """See `bench.spec.claim.Cost`: one estimate a pair of models and setting."""
-    flops = _flops(measured)
+    flops = flops_of(measured.tables["cost"])
     rows = _rows(measured, evidence.of, evidence.mode)
     keys = [*SETTING, "input_size", "classes"]
     for key, own in rows.groupby(keys, dropna=False, sort=False):
@@ -198,12 +198,6 @@ def _facts(measured: Measured, row: Any) -> dict[str, Any]:
     """What is known of a measured model."""
     model = row["model"]
     return {"kind": measured.kinds.get(model), "family": row["family"], "model": model}
-
-
-def _flops(measured: Measured) -> dict[tuple[Any, ...], float]:
-    table = measured.tables["cost"]
-    keys = zip(table["model"], table["classes"], table["input_size"], strict=True)
-    return dict(zip(keys, table["flops"].astype(float), strict=True))
 
 
 def _named(setting: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.scores import scores
 from bench.analysis.claims.training import failures, learning_rates, spread
 from bench.analysis.claims.verdict import Judged, Outcome, judge, threshold
+from bench.analysis.claims.words import where
 from bench.analysis.ensembles import Ensembles
 from bench.analysis.trained import Training
 from bench.frames import frame, typed
@@ -138,8 +139,8 @@ def estimates_of(claim: Claim, measured: Measured) -> list[Estimate]:
     kept: dict[tuple[Any, ...], Estimate] = {}
     for evidence in claim.evidence:
         for one in KINDS[evidence.kind](evidence, measured):
-            where = one.runs or tuple(one.case.values())
-            kept.setdefault((evidence.name, one.case.get("setting"), where), one)
+            key = evidence.name, one.case.get("setting"), one.runs or tuple(one.case.values())
+            kept.setdefault(key, one)
     return list(kept.values())
 
 
@@ -170,7 +171,7 @@ def limits_of(judged: Judged) -> list[str]:
         titles = list(dict.fromkeys(one.titles for one in judged.having("holds", "fails")))
         limits.append(f"of {titles[0]} alone" if len(titles) == 1 else "one model stands for a whole kind")
     for key, noun in (("dataset", "data set"), ("regime", "regime")):
-        values = list(dict.fromkeys(one.case[key] for one in estimates if one.case.get(key)))
+        values = list(dict.fromkeys(where(one, key) for one in estimates if one.case.get(key)))
         if len(values) == 1:
             limits.append(f"one {noun}: {values[0]}")
     ratios = [max(r, 1 / r) for one in estimates if (r := one.flops_ratio)]

@@ -2,6 +2,7 @@
 
 from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.verdict import Judged
+from bench.analysis.names import dataset_title
 
 NOUNS = {
     "evidence": "what is measured",
@@ -18,7 +19,7 @@ MOST = 4
 
 
 def verdict_text(judged: Judged) -> str:
-    """Such as "depends on the data set: holds for flowers102, not for cifar100"."""
+    """Such as "depends on the data set: holds for Flowers102; not for CIFAR-100"."""
     if judged.verdict == "depends":
         if not judged.depends_on:
             return "depends: holds in some places and fails in others"
@@ -36,14 +37,14 @@ def verdict_text(judged: Judged) -> str:
 
 
 def count_text(judged: Judged) -> str:
-    """Such as "holds in 3 of 5 numbers, fails in 1"; empty without any."""
+    """Such as "holds in 3 of 5 numbers, fails in 1", "2 numbers" where none is decided, or nothing."""
     numbers = len(judged.estimates)
     if not numbers:
         return ""
     counted = f"{numbers} number" + "s" * (numbers > 1)
     holds, fails = judged.outcomes.count("holds"), judged.outcomes.count("fails")
     if not holds and not fails:
-        return f"{counted}, undecided"
+        return counted
     if not holds:
         return f"fails in {fails} of {counted}"
     return f"holds in {holds} of {counted}" + (f", fails in {fails}" if fails else "")
@@ -57,16 +58,25 @@ def number_text(one: Estimate) -> str:
     return text if low is None else f"{text} ({_digits(one, low)} to {_digits(one, high)})"
 
 
+def where(one: Estimate, key: str) -> str:
+    """What a key of `bench.spec.claim.KEYS` is for it, datasets by their titles; empty where it has none."""
+    text = one.case.get(key, "")
+    return dataset_title(text) if key == "dataset" else text
+
+
 def _digits(one: Estimate, value: float | None) -> str:
+    """A number as it is shown, with more decimals where it would look like 0 and is not."""
     assert value is not None
     sign = "+" if one.unit in ("points", "nats", "decades") else ""
-    return f"{value:{sign}.{1 if one.unit == 'points' else 2}f}".replace("-", MINUS)
+    fewest = 1 if one.unit == "points" else 2
+    decimals = next((n for n in range(fewest, 4) if round(value, n)), fewest)
+    return f"{value:{sign}.{decimals}f}".replace("-", MINUS)
 
 
 def _values(judged: Judged, estimates: list[Estimate]) -> str:
     """What the keys are where it holds, or where it fails."""
     values = dict.fromkeys(
-        ", ".join(one.case.get(key, "") or "other" for key in judged.depends_on) for one in estimates
+        ", ".join(where(one, key) or "other" for key in judged.depends_on) for one in estimates
     )
     named = list(values)[:MOST]
     return "; ".join(named) + (f" and {len(values) - MOST} more" if len(values) > MOST else "")

@@ -3,7 +3,7 @@
 from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.tables import limits_of
 from bench.analysis.claims.verdict import Judged, Outcome
-from bench.analysis.claims.words import count_text, number_text, verdict_text
+from bench.analysis.claims.words import count_text, number_text, verdict_text, where
 from bench.files import slug
 from bench.report.blocks import Column, Details, Field, Section, Table
 from bench.report.evidence import Evidence
@@ -101,9 +101,10 @@ def _first(judged: Judged) -> Field:
 
 
 def _where(row: Row) -> str:
-    case = row[0].case
-    size = f"{case['images per class']} images per class" if "images per class" in case else ""
-    return ", ".join(filter(None, (case.get("dataset"), size, case.get("setting"))))
+    one = row[0]
+    size = where(one, "images per class")
+    parts = where(one, "dataset"), f"{size} images per class" if size else "", where(one, "setting")
+    return ", ".join(filter(None, parts))
 
 
 def _name(judged: Judged) -> str:
