@@ -42,8 +42,8 @@ def from_patch(view: View) -> Figure:
         maps,
         "attention-patch",
         f"where {tokens.name(query)} (in the frame) attends",
-        "A bright spot at its own place means that a head looks at what is near; from the first block on, "
-        "others look across the whole image, which a convolution cannot.",
+        "A bright spot at its own place means that a head looks at what is near. From the first block on a "
+        "head can look at any patch of the image, which a small convolution cannot.",
         framed=(row, column),
     )
 
@@ -62,7 +62,7 @@ def matrices(view: View) -> Figure:
     columns = {"to_itself": own, "entropy_nats": entropy}
     if count:
         columns["to_tokens_in_front"] = attention[..., count:, :count].sum(-1).mean(-1)
-    every = "" if step == 1 else f" One row and column in {step} is drawn."
+    every = "" if step == 1 else f" Of every {step} rows and columns, one is drawn."
     return Figure(
         drawing,
         f"{view.model.name}-attention-matrices",

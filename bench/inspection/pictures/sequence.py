@@ -167,8 +167,8 @@ def steps(view: View) -> Table:
     return Table.of(
         f"{view.model.name}-steps",
         f"{view.model.title}: the shape of one image's numbers at every step, with the parameters and the "
-        "FLOPs (2 x multiply-adds) that lie in the step. They add up to those of `vcbench profile --what "
-        "cost`.",
+        "FLOPs (2 x multiply-adds) that lie in the step. They add up to those of vcbench profile --what "
+        "cost.",
         (
             Column("Step", lambda step: step.title),
             Column("From", lambda step: in_words(step.input)),
