@@ -106,8 +106,19 @@ class View:
 
     @cached_property
     def layer_names(self) -> list[str]:
-        """Of `maps`."""
-        return [f"{self.layer_word} {k + 1}" for k in range(len(self.maps))]
+        """Of `maps`: those of the steps that they come out of; counted, where these are not all known."""
+        names = [self.steps[k].title.lower() for k in self.ends if k is not None]
+        counted = [f"{self.layer_word} {k + 1}" for k in range(len(self.maps))]
+        return names if len(set(names)) == len(counted) else counted
+
+    @cached_property
+    def ends(self) -> list[int | None]:
+        """Of each of `maps` the position of the step that it comes out of; None where timm does not say."""
+        modules = [info["module"] for info in self.model.network.feature_info]
+        return [
+            next((k for k, step in enumerate(self.steps) if within(module, step.modules)), None)
+            for module in modules[: len(self.maps)]
+        ]
 
     @cached_property
     def layer_word(self) -> str:
@@ -133,6 +144,11 @@ class View:
         if not (1 <= row <= rows and 1 <= column <= columns):
             raise InputError(f"--patch {row},{column}: {self.model.title} has 1,1 to {rows},{columns}")
         return row - 1, column - 1
+
+
+def within(module: str, of_step: Sequence[str]) -> bool:
+    """Whether a module is one of a step's, or lies in one."""
+    return any(f"{module}.".startswith(f"{name}.") for name in of_step)
 
 
 def spread_over(count: int, most: int) -> Sequence[int]:

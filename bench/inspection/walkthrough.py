@@ -81,12 +81,10 @@ def _model(view: View, pictures: Sequence[Picture]) -> dict[str, Any]:
 
 def _layers(view: View) -> list[dict[str, Any]]:
     """The layers whose maps are drawn: their names, and what lies between the one before and each."""
-    modules = [info["module"] for info in view.model.network.feature_info]
     layers, done = [], 0
-    for name, module in zip(view.layer_names, modules, strict=False):
-        reached = [k for k, step in enumerate(view.steps) if _within(module, step.modules)]
-        some = view.steps[done : reached[0] + 1] if reached else []
-        done = max(done, reached[0] + 1 if reached else done)
+    for name, end in zip(view.layer_names, view.ends, strict=False):
+        some = [] if end is None else view.steps[done : end + 1]
+        done = done if end is None else max(done, end + 1)
         layers.append(
             {
                 "name": name,
@@ -97,11 +95,6 @@ def _layers(view: View) -> list[dict[str, Any]]:
             }
         )
     return layers
-
-
-def _within(module: str, of_step: Sequence[str]) -> bool:
-    """Whether a module is one of a step's, or lies in one."""
-    return any(f"{module}.".startswith(f"{name}.") for name in of_step)
 
 
 def _image(view: View) -> dict[str, Any]:

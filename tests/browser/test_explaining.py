@@ -97,7 +97,8 @@ def test_everything_is_reached_by_keyboard(show):
     assert page.locator("button.token").first.get_attribute("aria-pressed") == "true"
     page.locator("input.layer").nth(1).focus()
     page.keyboard.press("End")
-    until(page, "stage 5, one of 4 x 4", model=1)
+    until(page, "stage 4, one of 4 x 4", model=1)
+    assert "stage 4" in page.locator("#layers article").nth(1).inner_text()
 
 
 def test_another_image_changes_pictures_and_answer(show):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
 from inspection.networks import SMALL
 from PIL import Image
@@ -53,6 +54,18 @@ def views():
 @pytest.fixture(scope="module")
 def gallery(views):
     return draw(views)
+
+
+def test_maps_are_called_as_the_steps_that_they_come_out_of(views):
+    mobile = timm.create_model("mobilenetv3_small_050", num_classes=5).eval()
+    views = [*views, replace(views[1], model=replace(views[1].model, network=mobile))]
+    for view in views:
+        shapes = {step.title.lower(): step.output for step in view.steps}
+        for name, one in zip(view.layer_names, view.maps, strict=True):
+            (_, channels, height, width), shape = one.shape, shapes[name]
+            tokens = (height * width + 1, channels)
+            assert shape == (tokens if name.startswith("block") else (channels, height, width))
+    assert views[2].layer_names[-1] == "stage 7" and len(views[2].maps) == 5
 
 
 def test_every_picture_has_numbers_and_words(gallery, tmp_path):

@@ -82,7 +82,7 @@ def feature_maps(view: View) -> Figure:
     if len(view.maps) > len(stages):
         some = f"{len(stages)} of {len(view.maps)} {view.layer_word}s"
     else:
-        some = f"all {len(stages)} {view.layer_word}s"
+        some = ", ".join(view.layer_names)
     return Figure(
         drawing,
         f"{view.model.name}-maps",

@@ -32,7 +32,7 @@ def alike(views: Sequence[View]) -> Figure:
         )
         bare(axis)
         for names, which in ((first.layer_names, "y"), (second.layer_names, "x")):
-            getattr(axis, f"set_{which}ticks")(range(len(names)), [name.split()[1] for name in names])
+            getattr(axis, f"set_{which}ticks")(range(len(names)), [name.split()[-1] for name in names])
         axis.tick_params(length=2, labelsize=6)
         axis.set_ylabel(f"{first.model.card.title}, {first.layer_word}", size=6.5)
         axis.set_xlabel(f"{second.model.card.title}, {second.layer_word}", size=6.5)

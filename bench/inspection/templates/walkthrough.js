@@ -170,7 +170,7 @@ function label(article) {
     const input = one(`input.${what}`, article);
     if (input) one("output", input.parentElement).textContent = text;
   };
-  say("layer", tokens ? `${tokens.blocks[own.layer]} of ${model.layers.length}` : `${own.layer + 1} of ${model.layers.length}`);
+  say("layer", tokens ? `${tokens.blocks[own.layer]} of ${model.layers.length}` : model.layers[own.layer].name);
   say("head", own.head ? `${own.head} of ${tokens?.heads}` : "mean of all");
   say("number", `${map.channels[own.channel]} of ${map.of}, ${map.shape.join(" x ")}`);
   all("button.token", article).forEach((button) => button.setAttribute("aria-pressed", String(own.token === Number(button.value))));
