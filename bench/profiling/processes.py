@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from bench.profiling.config import WorkerConfig
+from bench.profiling.forking import CAN_FORK, ForkServer
 
 ROOT = Path(__file__).parent.parent.parent
 # What the machine keeps of its free memory: a measurement must not take others' processes down.
@@ -22,7 +23,10 @@ RESERVE = 0.1
 LIMIT_S = 900.0
 # How often, in seconds, it is asked whether to stop while a worker measures.
 LOOK_S = 0.5
+COMMAND = [sys.executable, "-P", "-m", "bench.profiling.worker"]
 EXCEPTION = re.compile(r"[\w.]*(Error|Exception|Failed|Unsupported)\b")
+
+_forking: ForkServer | None = None
 
 
 class Stopped(Exception):
@@ -34,6 +38,8 @@ def ask(
 ) -> dict[str, Any]:
     """The result of a job (see `bench.profiling.worker`), from a process of its own.
 
+    Where the system can, the process is forked from one that has imported the libraries (`renew`).
+
     A worker that the system kills counts as out of memory; one that takes longer than `limit` seconds, or
     fails otherwise, gives "failed" with the line that names the exception, or else the last one it wrote. It
     does not outlive this call, however that ends.
@@ -41,50 +47,89 @@ def ask(
     Raises:
         Stopped: `should_stop` said so; it is asked twice a second.
     """
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": str(job["threads"]),
-        "MKL_NUM_THREADS": str(job["threads"]),
-    }
-    # The way threads wait is PyTorch's default, as it is where a reader repeats the measurement.
-    environment.pop("OMP_WAIT_POLICY", None)
+    deadline = time.monotonic() + limit
+
+    def look() -> None:
+        if should_stop():
+            raise Stopped
+        if time.monotonic() > deadline:
+            raise TimeoutError
+
+    job = job | {"parent": os.getpid(), "parent_on_gpu": _on_gpu()}
+    try:
+        if CAN_FORK and job["forked"]:
+            status, answer, written = _server(job["threads"]).run(job, look, LOOK_S)
+        else:
+            status, answer, written = _run(job, look)
+    except TimeoutError:
+        return {"outcome": "failed", "reason": f"no answer after {limit:g} s: the process was ended"}
+    if status == 0:
+        return json.loads(answer)
+    if status == -getattr(signal, "SIGKILL", 0):
+        return {"outcome": "out_of_memory"}
+    lines = written.strip().splitlines() or [f"the process ended with status {status}"]
+    # Advice may follow the line that names the exception.
+    named = [line for line in lines if EXCEPTION.match(line)] or lines
+    return {"outcome": "failed", "reason": named[-1]}
+
+
+def _run(job: dict[str, Any], look: Callable[[], None]) -> tuple[int, str, str]:
+    """As `ForkServer.run`, from a process that starts anew."""
     worker = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench.profiling.worker"],
+        COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=_environment(job["threads"]),
         # Ctrl-C reaches this process alone, which decides.
         start_new_session=True,
     )
-    given: str | None = json.dumps(job | {"parent": os.getpid(), "parent_on_gpu": _on_gpu()})
-    deadline = time.monotonic() + limit
+    given: str | None = json.dumps(job)
     try:
         while True:
             try:
                 stdout, stderr = worker.communicate(given, timeout=LOOK_S)
-                break
+                return worker.returncode, stdout, stderr
             except subprocess.TimeoutExpired:
                 given = None
-            if should_stop():
-                raise Stopped
-            if time.monotonic() > deadline:
-                return {"outcome": "failed", "reason": f"no answer after {limit:g} s: the process was ended"}
+            look()
     finally:
         worker.kill()
         worker.wait()
         for pipe in filter(None, (worker.stdin, worker.stdout, worker.stderr)):
             pipe.close()
-    if worker.returncode == 0:
-        return json.loads(stdout)
-    if worker.returncode == -getattr(signal, "SIGKILL", 0):
-        return {"outcome": "out_of_memory"}
-    lines = stderr.strip().splitlines() or [f"the process ended with status {worker.returncode}"]
-    # Advice may follow the line that names the exception.
-    named = [line for line in lines if EXCEPTION.match(line)] or lines
-    return {"outcome": "failed", "reason": named[-1]}
+
+
+def _environment(threads: int) -> dict[str, str]:
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        # PyTorch asks NVML whether there is a GPU: a process that has asked CUDA cannot be forked.
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    }
+    # The way threads wait is PyTorch's default, as it is where a reader repeats the measurement.
+    environment.pop("OMP_WAIT_POLICY", None)
+    return environment
+
+
+def _server(threads: int) -> ForkServer:
+    global _forking
+    if _forking is None or _forking.closed or _forking.threads != threads:
+        renew()
+        _forking = ForkServer([*COMMAND, "--serve", str(os.getpid())], _environment(threads), threads)
+    return _forking
+
+
+def renew() -> None:
+    """End the process that the next ones would be forked from: what follows begins in one of its own, with
+    another layout of memory."""
+    global _forking
+    if _forking is not None:
+        _forking.close()
+        _forking = None
 
 
 def _on_gpu() -> bool:
@@ -101,6 +146,8 @@ def worker_job(kind: str, config: WorkerConfig, method: str = "measure", **optio
         "config": config.to_dict(),
         "options": options,
         "threads": config.threads,
+        # Memory is counted from that of a process which has just started.
+        "forked": not (kind == "memory" and config.device == "cpu"),
         "memory_limit": available_memory() if config.device == "cpu" else None,
     }
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from bench.profiling import processes
 from bench.profiling.job import ProfileJob
 from bench.profiling.kind import failure
 from bench.profiling.kinds import find_kind
@@ -51,6 +52,16 @@ def measure(
         InputError: a network cannot be made.
     """
     session = Session(store, log, should_stop)
+    try:
+        yield from _measure(jobs, session, store, resume=resume, find_best=find_best)
+    finally:
+        processes.renew()
+
+
+def _measure(
+    jobs: Sequence[ProfileJob], session: Session, store: RunStore, *, resume: bool, find_best: bool
+) -> Iterator[ProfileRecord]:
+    log, should_stop = session.log, session.should_stop
     check_jobs(jobs, session)
     repeated = [job for job in jobs if find_kind(job.what).repeated]
     # What the store holds of the same jobs, before their own results lie there.

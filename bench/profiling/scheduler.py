@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.profiling import processes
 from bench.profiling.config import LimitConfig
 from bench.profiling.job import ProfileJob
 from bench.profiling.kinds import find_kind
@@ -70,6 +71,7 @@ def measure_rows(
     for turn in range(max(rounds, further)):
         open_rows = [row for row in rows if not row.ended]
         shuffled.shuffle(open_rows)
+        processes.renew()
         # Further rounds of unstable rows leave the limits as they are.
         limits = _limits(open_rows) if turn < rounds else []
         name = "round" if turn < rounds else "further round"

@@ -1,6 +1,7 @@
 """A fresh process that takes one measurement: a JSON job on standard input, a JSON result on standard output.
 
-`python -m bench.profiling.worker`. The job holds "kind" and "method" (of a file in `bench/profiling/kinds/`),
+`python -m bench.profiling.worker`; with `--serve` one that answers many jobs, each from a child (see
+`bench.profiling.forking`). The job holds "kind" and "method" (of a file in `bench/profiling/kinds/`),
 "config" and "options" (what the method is called with), "threads", and "memory_limit" (bytes of data, on the
 CPU, or None); the result has "outcome".
 """
@@ -12,6 +13,8 @@ import signal
 import sys
 from typing import Any
 
+from bench.profiling.forking import serve
+
 Job = dict[str, Any]
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -19,6 +22,10 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 def main() -> None:
     """Take the measurement; anything that libraries print goes to standard error."""
+    if sys.argv[1:2] == ["--serve"]:
+        die_with(int(sys.argv[2]))
+        serve(take_as_child, import_all)
+        return
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     job = json.load(sys.stdin)
@@ -26,6 +33,23 @@ def main() -> None:
     result = take(job)
     with answer:
         json.dump(result, answer, allow_nan=False)
+
+
+def import_all() -> None:
+    """Import what measurements need, without touching a GPU."""
+    import torch  # noqa: F401
+    import torchvision  # noqa: F401
+
+    from bench.profiling.kinds import all_kinds
+
+    all_kinds()
+
+
+def take_as_child(job: Job) -> Job:
+    """Take a job in a process that was forked, and that ends with the one that forked it."""
+    job.pop("parent", None)
+    die_with(os.getppid())
+    return take(job)
 
 
 def die_with(parent: int | None) -> None:

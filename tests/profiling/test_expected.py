@@ -9,7 +9,7 @@ from bench.machine import device_name, machine_name
 from bench.profiling.config import LoadingConfig, NetworkConfig, ScalingConfig
 from bench.profiling.expected import expected_seconds
 from bench.profiling.job import Budget, profile_job
-from bench.profiling.kind import START_S
+from bench.profiling.kind import FRESH_S, START_S
 from bench.profiling.kinds.cost import COUNT_S
 
 CONFIG = NetworkConfig("resnet18", "infer", 8, 224, 10, "fp32", "channels_last", False, "cpu", 2)
@@ -29,7 +29,7 @@ def speed(**changes):
         (speed(), 3 * (START_S + 7 * STEP + 5 * STEP)),
         (speed(mode="train"), 3 * (START_S + (7 + 5) * 3 * STEP)),
         (speed(input_size=448), 3 * (START_S + (7 + 5) * 4 * STEP)),
-        (profile_job("memory", CONFIG), START_S + 4 * STEP),
+        (profile_job("memory", CONFIG), FRESH_S + 4 * STEP),
         (profile_job("scaling", ScalingConfig("resnet18", 10, (96, 224))), 2 * COUNT_S),
         (
             profile_job("loading", LoadingConfig("jpeg", 500, 224, "cpu", 2), Budget(3, 5, 1.0)),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -171,19 +172,79 @@ def test_a_stop_ends_the_process_that_measures_and_keeps_the_others(monkeypatch)
     assert sum(len(row.results) for row in rows) == 2
 
 
-def test_a_real_worker_is_ended_within_two_seconds_of_a_stop():
+@pytest.fixture(params=[True, False], ids=["forked", "from nothing"])
+def forked(request):
+    """Whether a worker is forked from one that has imported everything, which is ended afterwards."""
+    if request.param and not processes.CAN_FORK:
+        pytest.skip("no forking here")
+    yield request.param
+    processes.renew()
+
+
+def test_a_real_worker_is_ended_within_two_seconds_of_a_stop(forked):
     began = time.monotonic()
-    job = processes.worker_job("speed", SMALL, repeats=1, seconds=600.0)
+    job = processes.worker_job("speed", SMALL, repeats=1, seconds=600.0) | {"forked": forked}
     with pytest.raises(processes.Stopped):
         processes.ask(job, lambda: time.monotonic() > began + 0.2)
     assert not workers()
 
 
-def test_a_real_worker_that_does_not_answer_is_ended():
-    job = processes.worker_job("speed", SMALL, repeats=1, seconds=600.0)
+def test_a_real_worker_that_does_not_answer_is_ended(forked):
+    job = processes.worker_job("speed", SMALL, repeats=1, seconds=600.0) | {"forked": forked}
     found = processes.ask(job, limit=0.3)
     assert found["outcome"] == "failed" and "no answer after 0.3 s" in found["reason"]
     assert not workers()
+
+
+def test_a_real_worker_that_the_system_kills_counts_as_out_of_memory(forked):
+    """Another thread kills it, and, where it was forked, not the process that it came from."""
+    job = processes.worker_job("speed", SMALL, repeats=1, seconds=600.0) | {"forked": forked}
+
+    def kill():
+        def at_work(worker):
+            return worker.cpu_times().user > (0.1 if forked else 3)
+
+        while not (found := [one for one in measuring(forked) if at_work(one)]):
+            time.sleep(0.1)
+        found[0].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert processes.ask(job, limit=60) == {"outcome": "out_of_memory"}
+    killer.join()
+    assert len(workers()) == int(forked)
+
+
+@pytest.mark.skipif(not processes.CAN_FORK, reason="no forking here")
+def test_forked_workers_share_nothing_and_memory_is_not_counted_in_one():
+    """One fails, one takes another number of threads: what follows is measured as if it were the first."""
+    sound = processes.worker_job("speed", SMALL, repeats=2, seconds=0.0)
+    broken = sound | {"config": {"nonsense": 1}}
+    try:
+        first = processes.ask(sound)
+        assert "nonsense" in processes.ask(broken)["reason"]
+        (server,) = workers()
+        again = processes.ask(sound)
+        assert workers() == [server]
+        two = processes.ask(sound | {"threads": 2})
+        assert workers() != [server] and len(workers()) == 1
+    finally:
+        processes.renew()
+    assert first["error"] == again["error"] and (first["threads"], two["threads"]) == (1, 2)
+    assert not processes.worker_job("memory", SMALL)["forked"]
+    assert processes.worker_job("memory", replace(SMALL, device="cuda"))["forked"] and not workers()
+
+
+def test_every_round_forks_from_a_process_of_its_own(asked, monkeypatch):
+    renewed = []
+    monkeypatch.setattr(processes, "renew", lambda: renewed.append(len(batch_sizes(asked))))
+    list(measure_rows([speed_row(1), speed_row(2)], Session()))
+    assert renewed == [0, 2, 4]
+
+
+def measuring(forked):
+    """Those that measure: the children of the process that forks."""
+    return [child for worker in workers() for child in worker.children()] if forked else workers()
 
 
 def workers():
@@ -217,12 +278,20 @@ def test_a_real_worker_that_runs_out_of_memory_says_so():
     huge = replace(SMALL, batch_size=200_000)
     job = processes.worker_job("speed", huge, repeats=1, seconds=0.0)
     assert processes.ask(job | {"memory_limit": 2**30}) == {"outcome": "out_of_memory"}
+    processes.renew()
 
 
 @pytest.mark.slow
 def test_a_real_worker_that_breaks_gives_its_last_line():
     found = processes.ask(
-        {"kind": "speed", "method": "measure", "threads": 1, "config": {"nonsense": 1}, "options": {}}
+        {
+            "kind": "speed",
+            "method": "measure",
+            "threads": 1,
+            "forked": False,
+            "config": {"nonsense": 1},
+            "options": {},
+        }
     )
     assert found["outcome"] == "failed" and "nonsense" in found["reason"]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob
-from bench.profiling.kind import NETWORK, START_S, Fields, NetworkKind
+from bench.profiling.kind import FRESH_S, NETWORK, Fields, NetworkKind
 
 if TYPE_CHECKING:
     from bench.profiling.session import Session
@@ -20,7 +20,7 @@ class Memory(NetworkKind):
         return {"processes": 1} | session.measure(self.name, job.config)
 
     def expected_seconds(self, job: ProfileJob[NetworkConfig], step_s: float) -> float:
-        return START_S + STEPS * step_s
+        return FRESH_S + STEPS * step_s
 
 
 KIND = Memory()
