@@ -66,6 +66,15 @@ class Tuning:
         """All that are known."""
         return [job for one in self.tried for job in one.jobs]
 
+    def keeping_weights(self) -> "Tuning":
+        """The same, with jobs that keep their weights."""
+
+        def keeping(job: TrainJob) -> TrainJob:
+            return replace(job, trial=replace(job.trial, keep_weights=True))
+
+        tried = [replace(one, jobs=tuple(map(keeping, one.jobs))) for one in self.tried]
+        return replace(self, tried=tuple(tried))
+
 
 class Tunings:
     """The searches of a suite, as far as the store lets them be known.
@@ -144,8 +153,16 @@ class _Tuner:
         """The search of each contestant.
 
         The last rung of all of them decides whether a range is extended for all. A student is searched with
-        its teacher as that was chosen before.
+        its teacher as that was chosen before, whose weights are kept until every search has ended: trained
+        once more on a GPU, it would be another network than the one that was chosen.
         """
+        tunings = self._tunings()
+        if all(one.choice for one in tunings.values()):
+            return tunings
+        teachers = {trial.teacher.contestant for trial in self.base.values() if trial.teacher}
+        return {key: one.keeping_weights() if key in teachers else one for key, one in tunings.items()}
+
+    def _tunings(self) -> dict[str, Tuning]:
         tunings = {}
         for key in self.base:
             tunings[key] = self._rungs(key)

@@ -242,6 +242,9 @@ def _do_jobs(
         jobs = next_stage().jobs
         trainings = {job.id: job for job in jobs if isinstance(job, TrainJob)}
         done = {job.id for job in jobs if store.has(job)}
+        for job in trainings.values():
+            if job.purpose == "search" and job.id in done:
+                _release(job, store)
         for outcome in _untaught(trainings.values(), done, failed, store):
             failed.add(outcome.job.id)
             counts["errored"] += 1

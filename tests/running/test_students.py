@@ -41,6 +41,8 @@ input_size = 16
 set = { "budget.epochs" = 2, "budget.batch_size" = 8 }
 """
 
+SPACE = 'space = { "optimizer.lr" = [1e-4, 1e-3] }\nrungs = [0.5, 1.0]\n'
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -391,3 +393,18 @@ def test_the_time_of_a_student_is_that_of_two_networks(folder, monkeypatch):
     estimator = Estimator(RunStore(folder / "store"), "cpu", workspace(folder).resolver.dataset)
     alone, taught = (estimator.seconds(jobs[key]) for key in ("vit", "deit"))
     assert taught == pytest.approx(3 * alone, rel=0.01)
+
+
+def test_a_teacher_that_was_searched_is_not_trained_again_for_its_students_searches(folder):
+    """On a GPU it would be another network than the one that was chosen. Two rungs; nothing stays."""
+    changes = (
+        ('recipe = "scratch"\nshots = [3]', 'recipe = "scratch"\nprotocol = "tuned"\nshots = [6]'),
+        ('"budget.batch_size" = 8 }', '"budget.batch_size" = 8 }\n[comparison.search]\n' + SPACE),
+    )
+    _, outcomes = run(folder, *changes)
+    assert {status for _, _, status, _ in outcomes} == {"finished"}
+    store = RunStore(folder / "store")
+    searches = store.suite("mine").search_jobs
+    trials = [one for one in outcomes if one[1] == "train"]
+    assert len(trials) == len(searches) + 3
+    assert not [job for job in searches if (store.root / "searches" / job / "weights.safetensors").exists()]
