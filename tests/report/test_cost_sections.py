@@ -26,7 +26,7 @@ from report.make_profiles import (
 )
 from small_store import listing
 
-from bench.report.blocks import Figure, Table, walk
+from bench.report.blocks import Bullets, Figure, Table, walk
 from bench.report.evidence import gather
 from bench.report.measured import compared as as_trained_on
 from bench.report.measured import headlines_of, quantities
@@ -34,7 +34,7 @@ from bench.report.published import published_cost, published_speed
 from bench.report.render import header_of, render
 from bench.report.sections.beside import beside
 from bench.report.sections.cost import cost
-from bench.report.sections.measured_cost import measured_cost
+from bench.report.sections.measured_cost import measured_cost, untrained
 from bench.report.sections.measurements import end_to_end, memory, speed
 from bench.report.sections.scaling import scaling
 from bench.report.style import house_style
@@ -395,3 +395,22 @@ def test_energy_bandwidth_and_end_to_end_from_the_store(tmp_path):
         shares = [float(field.spread.strip("± %")) for field in row[-3:]]
         assert sum(shares) == pytest.approx(100, abs=0.2)
     assert column(blocks(staged, Table)["loading-example-gpu"], "Images/s") == ["9\u202f000", "150"]
+
+
+def test_a_vit_and_a_cnn_of_about_equal_operations_are_told_side_by_side(tmp_path):
+    """4.6 and 4.1 GMACs are; 17.6 and 0.4 beside them are not; each machine has a sentence of its own."""
+    models = ["vit_base_patch16_224", "deit_small_patch16_224", "resnet50", "tf_efficientnet_lite0"]
+    make_profiled_suite(tmp_path, models, modes=("infer", "train"))
+    add_profiles(tmp_path, models[1:2], place=GPU, speedup=100)
+    add_profiles(tmp_path, models[2:3], place=GPU, speedup=50)
+    found = gather(RunStore(tmp_path), "backbones")
+    (told,) = [block for block in walk(untrained(found).blocks) if isinstance(block, Bullets)]
+    assert [line.partition(": ")[2].partition(" has ")[0] for line in told.items] == [
+        "beside ResNet-50 (4.09 GMACs), DeiT-S (4.60 GMACs)"
+    ] * 2
+    for line, platform in zip(told.items, found.platforms, strict=True):
+        speed = platform.speed[platform.speed["mode"] == "infer"]
+        rates = speed[speed["as_trained"] & (speed["batch_size"] == max(BATCHES))].set_index("model")
+        ratio = rates.at["deit_small_patch16_224", "images_per_s"] / rates.at["resnet50", "images_per_s"]
+        assert line.startswith(f"{platform.name}: ") and f" has {ratio:.2f} times the images/s" in line
+    assert "in training" in told.items[0]

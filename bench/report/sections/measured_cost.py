@@ -1,17 +1,25 @@
 """What the models cost as they are trained here: operations, speed and memory in one table a machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
-from bench.report.blocks import Column, Field, Section, Table, number
+from bench.analysis.claims.contestants import equal_flops
+from bench.report.blocks import Bullets, Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.measured import Compared, Platform, compared, quantities
 from bench.report.recommendation import PROFILED
 from bench.report.row_text import gmacs, millions, row_notes
+from bench.report.text import decimal, listed
+from bench.spec.card import list_cards, read_card
 
 Row = dict[str, Any]
 TRAINING = ("speed", "memory")
 """What is compared of a training step; of inference, everything."""
+TRAINS = "Training: "
+"""What titles of what is measured in training begin with."""
+EQUAL_FLOPS = 1.25
+"""Networks whose operations differ by at most this factor are told side by side."""
 BUSY = "machine busy"  # by how much differs from row to row
 
 
@@ -22,17 +30,57 @@ def measured_cost(evidence: Evidence) -> Section:
 
 def untrained(evidence: Evidence) -> Section:
     """Level 1 of the report on a suite that trains nothing: the same, which says nothing of accuracy."""
-    return Section.of("answer", "What was measured", PROFILED, _tables(evidence))
+    told = tuple(_side_by_side(evidence))
+    return Section.of(
+        "answer", "What was measured", PROFILED, Bullets(told) if told else None, _tables(evidence)
+    )
+
+
+def _side_by_side(evidence: Evidence) -> Iterator[str]:
+    """On each machine, every transformer against each CNN of about its operations, in one sentence."""
+    costs = _costs(evidence)
+    kinds = {name: read_card(name).kind for name in list_cards()}
+    pairs = [
+        (a, b)
+        for a, b in product(evidence.in_order(costs), repeat=2)
+        if (kinds.get(a), kinds.get(b)) == ("transformer", "cnn")
+        and equal_flops(costs[a]["flops"], costs[b]["flops"], EQUAL_FLOPS)
+    ]
+    for platform in evidence.platforms:
+        measured = _measured(evidence, platform)
+        for pair in pairs:
+            inference = [_times(title, one, *pair) for title, one in measured if TRAINS not in title]
+            training = [_times(title, one, *pair) for title, one in measured if TRAINS in title]
+            said = [("", inference), ("in training ", training)]
+            parts = [f"{when}{listed(known)}" for when, times in said if (known := [*filter(None, times)])]
+            if parts:
+                a, b = (f"{evidence.titles[name]} ({gmacs(costs[name]['flops'])} GMACs)" for name in pair)
+                yield f"{platform.name}: beside {b}, {a} has {'; '.join(parts)}."
+
+
+def _times(title: str, one: Compared, a: str, b: str) -> str | None:
+    """How many times the quantity of one model another has; None where one of them was not measured."""
+    sizes = {model: size for model, size in one.rows}
+    of_a, of_b = (one.value(model, sizes.get(model, 0)) for model in (a, b))
+    if of_a is None or of_b is None:
+        return None
+    name = title.removeprefix(TRAINS).partition(" (")[0]
+    return f"{decimal(of_a / of_b)} times the {name[0].lower()}{name[1:]}"
 
 
 def _tables(evidence: Evidence) -> list[Table]:
-    sizes = [one.input_size for one in evidence.headlines]
-    counted = evidence.cost.assign(shown=evidence.cost["input_size"].isin(sizes))
-    counted = counted.sort_values(["shown", "classes", "input_size"], kind="stable")
-    costs = {row["model"]: row for row in counted.drop_duplicates("model", keep="last").to_dict("records")}
+    costs = _costs(evidence)
     measured = [(platform, _measured(evidence, platform)) for platform in evidence.platforms]
     shown = [_table(evidence, costs, *one) for one in measured if one[1]]
     return shown or ([_table(evidence, costs, None, [])] if costs else [])
+
+
+def _costs(evidence: Evidence) -> dict[str, Row]:
+    """By model, its operations, best at an input size that the suite compares."""
+    sizes = [one.input_size for one in evidence.headlines]
+    counted = evidence.cost.assign(shown=evidence.cost["input_size"].isin(sizes))
+    counted = counted.sort_values(["shown", "classes", "input_size"], kind="stable")
+    return {row["model"]: row for row in counted.drop_duplicates("model", keep="last").to_dict("records")}
 
 
 def _measured(evidence: Evidence, platform: Platform) -> list[tuple[str, Compared]]:
@@ -45,7 +93,7 @@ def _measured(evidence: Evidence, platform: Platform) -> list[tuple[str, Compare
             if any(one.value(*key) is not None for key in one.rows) and (name in TRAINING or not training):
                 batch = f" at batch {min(headline.batch_sizes)}" if quantity.smallest else ""
                 title = quantity.title.replace(" (", f"{batch} (")
-                columns.append((f"Training: {title[0].lower()}{title[1:]}" if training else title, one))
+                columns.append((f"{TRAINS}{title[0].lower()}{title[1:]}" if training else title, one))
     return columns
 
 
