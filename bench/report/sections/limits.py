@@ -44,9 +44,9 @@ def _statements(evidence: Evidence) -> Iterator[str]:
     if undecided:
         many = f"{len(undecided)} of {len(primary)} primary contrasts are"
         yield f"Which model is better: {many if len(primary) > 1 else 'the primary contrast is'} not decided."
-    timed = [one.name for one in evidence.platforms if len(one.speed) or len(one.memory)]
+    timed = [f"the {one.name}" for one in evidence.platforms if len(one.speed) or len(one.memory)]
     if timed:
         yield (
-            f"How fast the models are elsewhere: speed and memory are those of the {listed(timed)}, and "
+            f"How fast the models are elsewhere: speed and memory are those of {listed(timed)}, and "
             "other hardware can order the models differently."
         )
