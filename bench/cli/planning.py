@@ -49,6 +49,7 @@ def plan(
 
     Example: vcbench plan flowers102 --data-dir data
     """
+    from bench.cli.progress import passing_line
     from bench.machine import choose_device
     from bench.planning.plan import Resolver
     from bench.planning.stage import Stage
@@ -74,8 +75,9 @@ def plan(
     sketched = [item.sketch for item in resolved if isinstance(item, Unresolved) and item.sketch]
     searched = [*stage.tunings.jobs, *stage.tunings.later]
     expected: dict[str, float] = {}
-    for job in [*(one for one in searched if not store.has(one)), *todo.values(), *sketched]:
-        expected[job.id] = max(expected.get(job.id, 0.0), estimator.seconds(job))
+    with passing_line() as estimator.log:
+        for job in [*(one for one in searched if not store.has(one)), *todo.values(), *sketched]:
+            expected[job.id] = max(expected.get(job.id, 0.0), estimator.seconds(job))
     searches = _search_rows(stage, store, expected)
     # Only what is measured on a device depends on it; finding it may import PyTorch.
     profiles = planned_profiles(

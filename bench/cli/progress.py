@@ -28,6 +28,17 @@ STOPPING = [
 ]
 
 
+@contextmanager
+def passing_line() -> Iterator[Callable[[str], None]]:
+    """What is called with a line replaces the one before; on a terminal alone, and nothing stays."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("") as status:
+        yield status.update
+
+
 class Ended(BaseException):
     """Raised where a run is to end and there is nothing to be finished first."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.data.conditions import find_condition
 from bench.errors import REFUSALS, InputError, first_line
 from bench.machine import choose_device, device_name, machine_name
+from bench.running.threads import is_small
 from bench.spec.job import CLEAN, TrainJob, Trial
 from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 # A training step costs about three forward passes: one forward, two backward.
 BACKWARD = 3
-# Images in a step of the calibration: as many as a trial's, but few on a CPU, where that is about as fast.
-CPU_BATCH = 16
+# Images in a step of the calibration: as many as a trial's, but few on a CPU, where that is about as fast: of
+# small networks more, as a step of theirs has a cost of its own.
+CPU_BATCH, SMALL_CPU_BATCH = 4, 16
+# No further step of a calibration once it has taken so long.
+CALIBRATION_S = 3.0
 STEPS = {"cpu": 2, "cuda": 10, "mps": 10}
 WARM_UP = {"cpu": 1, "cuda": 3, "mps": 3}
 # Finished trials of a kind whose median is taken; ids are hashes, so the first are as good as any.
@@ -43,10 +47,14 @@ class Estimator:
 
     Args:
         dataset: opens the dataset of a trial.
+
+    Attributes:
+        log: called with what takes a moment.
     """
 
     def __init__(self, store: RunStore, device: str, dataset: "Callable[[Trial], Dataset]") -> None:
         self.store, self._requested, self._dataset = store, device, dataset
+        self.log: Callable[[str], None] = lambda text: None
         self._device: str | None = None
         self._rates: dict[Kind, float] = {}
         self._widths: dict[str, int] = {}
@@ -203,6 +211,7 @@ class Estimator:
 
         self._calibrated = True
         trial, device = job.trial, self.device
+        self.log(f"timing a step of {trial.model}, of which no trial has finished here")
         recipe = trial.recipe
         network = self._network(job).to(device).train(train)
         self._widths[trial.model] = network.num_features
@@ -210,7 +219,8 @@ class Estimator:
         if train:
             budget, optimizer = recipe.training
             batch = min(budget.batch_size, job.train_images)
-        batch = min(batch, CPU_BATCH) if device == "cpu" else batch
+        if device == "cpu":
+            batch = min(batch, SMALL_CPU_BATCH if is_small(trial) else CPU_BATCH)
         images = torch.randn(batch, 3, trial.input_size, trial.input_size, device=device)
         labels = torch.zeros(batch, dtype=torch.int64, device=device)
         set_backends(device)
@@ -230,14 +240,14 @@ class Estimator:
             )
             step = partial(training_step, images, labels)
         with _refusal_of(trial):
-            for _ in range(WARM_UP[device]):
+            seconds: list[float] = []
+            while len(seconds) < WARM_UP[device] + STEPS[device] and sum(seconds) < CALIBRATION_S:
+                began = time.perf_counter()
                 step()
-            _finish(device)
-            began = time.perf_counter()
-            for _ in range(STEPS[device]):
-                step()
-            _finish(device)
-        return (time.perf_counter() - began) / (STEPS[device] * batch * (BACKWARD if train else 1))
+                _finish(device)
+                seconds.append(time.perf_counter() - began)
+        warm = seconds[WARM_UP[device] :] or seconds
+        return sum(warm) / (len(warm) * batch * (BACKWARD if train else 1))
 
     def _network(self, job: TrainJob) -> Any:
         from bench.networks import find_card, make_model, resolve_weights
