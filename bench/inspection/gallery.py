@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import bench
 from bench.files import write_bytes, write_text
 from bench.frames import for_csv
+from bench.inspection.loading import RANDOM
 from bench.inspection.pictures import attention, evidence, journey, layers, likeness, sequence
 from bench.inspection.probes import Probes
 from bench.inspection.tokens import NotShown
@@ -130,11 +131,17 @@ def draw(
     """
     missing: dict[tuple[str, str], list[str]] = {}
 
-    def of(title: str, name: str, make: Callable[[], Picture]) -> list[Picture]:
+    def of(drawn: Sequence[View], name: str, make: Callable[[], Picture]) -> list[Picture]:
         progress(name)
+        title = " and ".join(view.model.title for view in drawn)
         try:
             with house_style():
-                return [make()]
+                picture = make()
+                untrained = [view.model.card.title for view in drawn if view.model.is_random]
+                if untrained and isinstance(picture, Figure):
+                    text = f"{RANDOM}: {', '.join(untrained)}"
+                    picture.drawing.text(0.004, 0.997, text, size=5, va="top", color=SERIES[1][0])
+                return [picture]
         except NotShown as reason:
             missing.setdefault((title, str(reason)), []).append(name)
             return []
@@ -144,15 +151,13 @@ def draw(
         section = Section(heading)
         for name, function in wanted.items():
             for view in views:
-                section.pictures += of(view.model.title, name, partial(function, view))
+                section.pictures += of([view], name, partial(function, view))
         if heading == "From block to block" and probes is not None:
-            title = " and ".join(view.model.title for view in views)
-            section.pictures += of(title, "probes", partial(journey.probed, views, probes))
+            section.pictures += of(views, "probes", partial(journey.probed, views, probes))
         sections.append(section)
     last = Section(LAST)
     for name, together in TOGETHER.items():
-        title = " and ".join(view.model.title for view in views)
-        last.pictures += of(title, name, partial(together, views))
+        last.pictures += of(views, name, partial(together, views))
     sections.append(last)
     left_out = [f"{title}: {', '.join(names)}: {reason}." for (title, reason), names in missing.items()]
     if probes is None:

@@ -89,7 +89,13 @@ def test_what_a_cnn_lacks_is_one_line_each_reason(gallery):
 
 def test_a_title_of_random_weights_says_so(views):
     assert all(view.model.is_random for view in views)
-    assert "RANDOM WEIGHTS" in draw(views[1:]).html()
+    gallery = draw(views[1:])
+    assert "RANDOM WEIGHTS" in gallery.html()
+    trained = replace(views[1].model, title="A ResNet")
+    for drawn, said in ((gallery, True), (draw([replace(views[1], model=trained)]), False)):
+        figures = [one for one in drawn.pictures if one.kind == "figure"]
+        for figure in figures:  # a picture that leaves the page says so too
+            assert any("RANDOM WEIGHTS" in text.get_text() for text in figure.drawing.texts) == said
 
 
 def planted(views, weights):
