@@ -264,9 +264,8 @@ def _print(listing: dict[str, Any], todo: int) -> None:
         f"{sum(row['state'] == 'done' for row in profiles)} done"
     )
     if listing["estimate"] is not None:
-        print(
-            f"The rest takes about {format_duration(listing['remaining_s'])}, one trial at a time (from {listing['estimate']})."
-        )
+        duration = format_duration(listing["remaining_s"])
+        print(f"The rest takes about {duration}, one trial at a time (from {listing['estimate']}).")
         room = [listing["cache_bytes"] / 1e9, listing["store_bytes"] / 1e9]
         print(
             "It takes about {:.2g} GB in the cache ({}) and {:.2g} GB in {}.".format(
