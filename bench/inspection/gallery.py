@@ -20,6 +20,7 @@ from bench.report.blocks import Figure, Table
 from bench.report.style import SERIES, house_style
 from bench.report.writers.fill import TEMPLATES
 from bench.report.writers.html import inline
+from bench.report.writers.policy import policy
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -176,6 +177,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["inline"] = inline
+    made.globals["policy"] = policy
     return made
 
 

@@ -1,6 +1,7 @@
 """The gallery and the page of `explain`, of small networks that were never trained."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -80,6 +81,12 @@ def test_every_picture_has_numbers_and_words(gallery, tmp_path):
     text = page.read_text(encoding="utf-8")
     assert "RANDOM WEIGHTS" in text and "<ViT>" not in text and "&lt;ViT&gt;" in text
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', text)
+    policy, style = (
+        re.search('Policy" content="(.*?)"', text)[1],
+        re.search("<style>(.*?)</style>", text, re.S)[1],
+    )
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy and "script-src" not in policy and ' style="' not in text
 
 
 def test_what_a_cnn_lacks_is_one_line_each_reason(gallery):

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import bench
 from bench.report.document import APPENDIX, INDEX, Document
+from bench.report.writers.policy import policy
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -64,4 +65,5 @@ def _environment(
         keep_trailing_newline=True,
     )
     environment.filters.update(filters)
+    environment.globals["policy"] = policy
     return environment

@@ -20,6 +20,8 @@ SHAPES = {
     "P": '<path d="M-1.7-4.6H1.7V-1.7H4.6V1.7H1.7V4.6H-1.7V1.7H-4.6V-1.7H-1.7Z"/>',
     "X": '<path d="M0-2 2-4 4-2 2 0 4 2 2 4 0 2-2 4-4 2-2 0-4-2-2-4Z"/>',
 }
+# How matplotlib has all lines joined and ended that do not say otherwise.
+LINES = 'stroke-linejoin="round" stroke-linecap="butt"'
 
 
 def to_html(document: Document, file: str = INDEX) -> str:
@@ -36,12 +38,13 @@ def inline(figure: Figure) -> Markup:
 def inline_svg(svg: str, name: str, alt: str) -> Markup:
     """A figure as part of a page: its colours follow the page's, and its ids begin with its name there."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' style="([^"]*)"', lambda match: _as_attributes(match[1]), svg)
     svg = re.sub(r'(?<=\sid=")|(?<=href="#)|(?<=url\(#)', f"{name}-", svg)
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda match: _themed(match[0]), svg)
     opening, rest = svg.split(">", 1)
     (box,) = re.findall(r'viewBox="[^"]*"', opening)
-    attributes = Markup('role="img" aria-label="{}"').format(alt)
+    attributes = Markup('{} role="img" aria-label="{}"').format(Markup(LINES), alt)
     return Markup(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box} {attributes}>{rest}')
 
 
@@ -50,6 +53,13 @@ def swatch(style: Style) -> Markup:
     shape = SHAPES[style.marker]
     fill = f'fill="var(--{style.variable})"'
     return Markup(f'<svg class="swatch" viewBox="-5 -5 10 10" aria-hidden="true" {fill}>{shape}</svg>')
+
+
+def _as_attributes(declarations: str) -> str:
+    """What a style says of an element of SVG, as its attributes, which need no leave of the page's policy."""
+    pairs = (one.split(":", 1) for one in declarations.split(";") if one.strip())
+    own = {name.strip(): value.strip() for name, value in pairs}
+    return "".join(f' {name}="{value}"' for name, value in own.items())
 
 
 def _themed(colour: str) -> str:
