@@ -239,11 +239,17 @@ Flow = Block | str | None | Iterable["Flow"]
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report with a title of its own; `anchor` is its address on the page."""
+    """A part of the report with a title of its own.
+
+    Attributes:
+        anchor: its address.
+        says_little: of a section of the page, that it stands in the appendix this time.
+    """
 
     anchor: str
     title: str
     blocks: tuple[Block, ...]
+    says_little: bool = False
 
     @classmethod
     def of(cls, anchor: str, title: str, *content: Flow) -> Self:

@@ -414,3 +414,9 @@ def test_a_vit_and_a_cnn_of_about_equal_operations_are_told_side_by_side(tmp_pat
         ratio = rates.at["deit_small_patch16_224", "images_per_s"] / rates.at["resnet50", "images_per_s"]
         assert line.startswith(f"{platform.name}: ") and f" has {ratio:.2f} times the images/s" in line
     assert "in training" in told.items[0]
+
+
+def test_inference_alone_stands_in_the_table_of_the_answer(tmp_path, evidence):
+    make_profiled_suite(tmp_path, MODELS[:1])
+    assert measured_cost(gather(RunStore(tmp_path), "backbones")).says_little
+    assert not measured_cost(evidence).says_little

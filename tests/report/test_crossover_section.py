@@ -11,6 +11,7 @@ from bench.analysis.crossovers import Crossing, Crossover, crossover_of
 from bench.report.document import Header
 from bench.report.evidence import gather
 from bench.report.sections.crossovers import crossover_sentence, crossover_table
+from bench.report.sections.crossovers import crossovers as section
 from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
@@ -59,6 +60,7 @@ def test_a_crossover_that_is_in_the_store_is_found(tmp_path):
     pair = [f for f in evidence.findings if f.pair.a == "deit"]
     found = crossover_of(pair)
     assert crossover_of([f for f in evidence.findings if f.pair.a == "vit"]) is None
+    assert not section(evidence).says_little and section(made(tmp_path / "as it was")).says_little
     assert found.status == "crossover" and found.crossings[0].leader == "a"
     assert crossover_sentence(found, pair[0].titles).startswith("DeiT-Ti/4 is better at 1, ResNet-18 at 20")
     macros = latex_macros(evidence, Header("tiny", "", "", ()))

@@ -64,13 +64,16 @@ COST_METHODS: tuple[Make, ...] = (machines, reproduce)
 def sections_of(evidence: Evidence) -> tuple[list[Section], list[Section]]:
     """The report on a suite: the sections of its page and of its appendix.
 
-    Where a section has nothing to show, it is left out, and the page ends with the names of all of these.
+    Where a section has nothing to show, it is left out, and the page ends with the names of all of these. One
+    of the page that says little this time comes first in the appendix.
     """
     page, details, methods = (
         (PAGE, DETAILS, METHODS) if evidence.trains else (COSTS, COST_DETAILS, COST_METHODS)
     )
-    on_page = _made(evidence, (*page, *added_sections(INDEX)))
-    in_appendix = _made(evidence, (*details, *added_sections(APPENDIX), *methods))
+    wanted = _made(evidence, (*page, *added_sections(INDEX)))
+    moved = [section for section in wanted if section.says_little and section.blocks]
+    on_page = [section for section in wanted if section not in moved]
+    in_appendix = [*moved, *_made(evidence, (*details, *added_sections(APPENDIX), *methods))]
     absent = [section.title for section in (*on_page, *in_appendix) if not section.blocks]
     last = limits(evidence, list(dict.fromkeys(absent)))
     return [*(one for one in on_page if one.blocks), last], [one for one in in_appendix if one.blocks]

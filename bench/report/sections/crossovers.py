@@ -1,5 +1,6 @@
 """Where the better model changes with the amount of data."""
 
+from dataclasses import replace
 from itertools import groupby
 
 from bench.analysis.contrasts import Finding
@@ -14,17 +15,24 @@ NOT_ENOUGH = "needs two sizes with three replicates"
 
 
 def crossovers(evidence: Evidence) -> Section:
-    """The table, where a pair was measured at several sizes."""
-    return Section.of("efficiency", "Data efficiency", crossover_table(evidence))
+    """The table, where a pair was measured at several sizes; it says little where no better model changes."""
+    section = Section.of("efficiency", "Data efficiency", crossover_table(evidence))
+    changes = [crossover_of(pair) for pair in _pairs(evidence)]
+    return replace(section, says_little=not any(one and one.crossings for one in changes))
+
+
+def _pairs(evidence: Evidence) -> list[list[Finding]]:
+    """The findings of each primary pair that was measured at several sizes."""
+    primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
+    groups = groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
+    every = [list(group) for _, group in groups]
+    return [own for own in every if len({finding.images_per_class for finding in own}) > 1]
 
 
 def crossover_table(evidence: Evidence) -> Table | None:
     """Where the better model changes, of each primary pair that was measured at several sizes; None where
     there is none."""
-    primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
-    groups = groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
-    every = [list(group) for _, group in groups]
-    pairs = [own for own in every if len({finding.images_per_class for finding in own}) > 1]
+    pairs = _pairs(evidence)
     columns = (
         Column("Comparison", lambda pair: pair[0].pair.comparison),
         Column("Contrast", lambda pair: pair_name(pair[0])),

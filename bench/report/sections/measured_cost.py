@@ -1,6 +1,7 @@
 """What the models cost as they are trained here: operations, speed and memory in one table a machine."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -24,8 +25,13 @@ BUSY = "machine busy"  # by how much differs from row to row
 
 
 def measured_cost(evidence: Evidence) -> Section:
-    """Parameters and operations, and by machine images/s, latency and memory of inference and training."""
-    return Section.of("cost-as-trained", "Cost as trained", _tables(evidence))
+    """Parameters and operations, and by machine images/s, latency and memory of inference and training.
+
+    It says little without a training step or energy: the table of the answer has the rest.
+    """
+    section = Section.of("cost-as-trained", "Cost as trained", _tables(evidence))
+    titles = [title for one in evidence.platforms for title, _ in _measured(evidence, one)]
+    return replace(section, says_little=not any(t.startswith((TRAINS, "Energy")) for t in titles))
 
 
 def untrained(evidence: Evidence) -> Section:
