@@ -195,7 +195,7 @@ def evaluate(
         model: any `nn.Module` or function, float (batch, channels, h, w) to logits (batch, classes), the
             classes in the order of `vcbench data list`.
         transform: a PIL image to a tensor (channels, h, w); None gives RGB in 0..1 in the size of the image.
-        dataset: its name, or "folder:PATH".
+        dataset: its name, "folder:PATH" or "table:FILE".
         split_id: which division of the images; None is the dataset's default.
         name: what to call the network.
         results: the run store, or what `vcbench.open` gave.

@@ -38,7 +38,7 @@ def models(as_json: Json = False) -> None:
 def datasets(as_json: Json = False) -> None:
     """List the datasets with their split ids and counts.
 
-    A folder of images works too: dataset = "folder:PATH" in a suite (see: vcbench new).
+    Your own images work too: dataset = "folder:PATH" or "table:FILE" in a suite (see: vcbench new).
 
     Example: vcbench datasets
     """

@@ -70,7 +70,9 @@ def verify(names: Names = None, data_dir: DataDir = None, as_json: Json = False)
 
 @app.command(name="list")
 def list_images(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's name, or folder:PATH.")],
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="A dataset's name, folder:PATH or table:FILE.")
+    ],
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
     split_id: Annotated[
         str | None, typer.Option("--split-id", help="Which division of the images [default: the first].")

@@ -55,7 +55,12 @@ def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures"
         listed = own_images(store, record.id) if own else None
         names = [*folders, *([listed] if listed else [])] if own else [wanted.dataset]
         for name in names:
-            opened = open_dataset(name, None if own else wanted.split_id, data, store=results)
+            try:
+                opened = open_dataset(name, wanted.split_id, data, store=results)
+            except InputError:
+                if not own:
+                    raise
+                continue  # one's own images of another layout
             if (opened.split_id, opened.fingerprint) == (wanted.split_id, wanted.fingerprint):
                 return lambda position: opened.read(int(opened.splits["test"][position]))
         if own:
@@ -72,7 +77,8 @@ def reader(data: Path, results: Path, folders: Sequence[str] = ()) -> "Pictures"
 
 
 def own_folders(suite: str) -> list[str]:
-    """The folders of images that a suite's file names, where the file is here; none where it is not."""
+    """The images of one's own that a suite's file names, where the file is here; none where it is not."""
+    from bench.data.registry import find_module
     from bench.spec.suite import load_suite
 
     try:
@@ -80,4 +86,4 @@ def own_folders(suite: str) -> list[str]:
     except InputError:
         return []
     names = dict.fromkeys(comparison.dataset for comparison in comparisons)
-    return [name for name in names if name.startswith("folder:") and Path(name[7:]).expanduser().is_dir()]
+    return [name for name in names if (path := find_module(name)[1]) is not None and path.exists()]

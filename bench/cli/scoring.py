@@ -25,7 +25,7 @@ SHOWN = 20
 
 def score(
     predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS.parquet", help="One row a test image.")],
-    dataset: Annotated[str, typer.Option("--dataset", help="A dataset's name, or folder:PATH.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="A dataset's name, folder:PATH or table:FILE.")],
     split_id: Annotated[str, typer.Option("--split-id", help="Which division of the images it is.")],
     name: Annotated[
         str | None, typer.Option("--name", help="What to call the model [default: the file's name].")

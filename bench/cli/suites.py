@@ -266,7 +266,9 @@ def status(
 
 
 def new(
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A folder of images.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DATA]", help="A folder or a table of images.")
+    ] = None,
     dataset: Annotated[Path | None, typer.Option("--dataset", metavar="DIR", help="The same.")] = None,
     models: Annotated[
         str | None, typer.Option("--models", metavar="A,B", help="Models to compare, separated by commas.")
@@ -284,9 +286,11 @@ def new(
     data_dir: DataDir = None,
     weights_dir: WeightsDir = None,
 ) -> None:
-    """Write a suite for your own folder of images.
+    """Write a suite for your own images.
 
-    DIR holds CLASS/image.jpg, which is split once and for all, or {train,val,test}/CLASS/image.jpg.
+    DATA is a folder that holds CLASS/image.jpg, which is split once and for all, or
+    {train,val,test}/CLASS/image.jpg; or a CSV or Parquet file with the columns path and label, and split and
+    group as needed. Where there is no val, a part of train is made val.
 
     Example: vcbench new --dataset photos --models deit_small_patch16_224,resnet50 --shots 1,5,10
     """

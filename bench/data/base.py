@@ -71,6 +71,8 @@ class Dataset:
             where a short side is over the limit; where that can be known without decoding them.
         duplicates: int64 positions within the test split to leave out of a deduplicated score, or None
             where there are none or nobody has looked.
+        groups: int64 (n,), what is on one side of every division: a patient, a video; None where each image
+            is one of its own.
         overlap: how many images have equal bytes where they should not, by the names of
             `bench.data.equal.Overlap`; empty where nobody has looked.
         warnings: what whoever uses the data should know of it, one line each.
@@ -89,6 +91,7 @@ class Dataset:
     native_size: int | None = None
     largest: Callable[[int], tuple[int, int] | None] | None = field(default=None, repr=False)
     duplicates: np.ndarray | None = field(default=None, repr=False)
+    groups: np.ndarray | None = field(default=None, repr=False)
     overlap: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -31,7 +31,7 @@ def open_dataset(
     """Open a dataset whose files are already here; nothing is downloaded.
 
     Args:
-        name: a dataset's name, or "folder:PATH" for images of one's own.
+        name: a dataset's name, or "folder:PATH" or "table:FILE" for images of one's own.
         split_id: which division of the images; None for the dataset's default.
         data_dir: the folder of the downloaded datasets.
         store: the results folder, where the split of a folder is frozen and found again.
@@ -49,11 +49,12 @@ def open_dataset(
         )
     if split_id is None and not facts.takes_path:
         split_id = next(iter(facts.splits))
-    if path is not None and path.resolve().name in _names():
-        raise InputError(
-            f"{name}: tables would call it by the name of a known dataset; "
-            f"rename the folder {path.resolve().name}"
-        )
+    if path is not None:
+        shown = path.resolve().stem if path.is_file() else path.resolve().name
+        if shown in _names():
+            raise InputError(
+                f"{name}: tables would call it by the name of a known dataset; rename {path.resolve().name}"
+            )
     return module.load(split_id, Folders(Path(data_dir), path, Path(store) if store is not None else None))
 
 

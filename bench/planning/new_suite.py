@@ -1,5 +1,6 @@
 """vcbench new: a suite for somebody's own folder of images."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -9,6 +10,7 @@ from bench.errors import InputError
 from bench.files import write_text
 
 if TYPE_CHECKING:
+    from bench.data import Dataset
     from bench.spec.card import Card
 
 INPUT_SIZE = 224
@@ -36,7 +38,7 @@ def write_suite(
     """Write a suite file that compares `models` on the images in `folder`.
 
     Args:
-        folder: DIR/CLASS/image or DIR/{train,val,test}/CLASS/image.
+        folder: DIR/CLASS/image or DIR/{train,val,test}/CLASS/image, or a table of images.
         models: names separated by commas.
         shots: images per class separated by commas; by default those of SHOTS that every class has.
         out: where to write; by default NAME.toml of the folder, here.
@@ -50,7 +52,6 @@ def write_suite(
     """
     import numpy as np
 
-    from bench.data import open_dataset
     from bench.networks import find_card
     from bench.spec.suite import suite_names
 
@@ -58,7 +59,8 @@ def write_suite(
     if not names:
         raise InputError("--models: should name at least one model, as in deit_small_patch16_224,resnet50")
     cards = [find_card(name) for name in names]
-    path = out or Path(f"{folder.resolve().name}.toml")
+    shown = folder.resolve().stem if folder.is_file() else folder.resolve().name
+    path = out or Path(f"{shown}.toml")
     if path.suffix != ".toml":
         raise InputError(f"--out {path}: should end in .toml")
     if path.stem in suite_names():
@@ -68,7 +70,7 @@ def write_suite(
         )
     if path.exists():
         raise InputError(f"{path} exists already; choose another --out")
-    dataset = open_dataset(f"folder:{folder}", None, folder)
+    dataset = _opened(folder)
     counts = np.bincount(dataset.split_labels("train"), minlength=len(dataset.class_names))
     smallest = int(counts.min())
     chosen = _numbers(shots) if shots else [number for number in SHOTS if number <= smallest]
@@ -98,7 +100,7 @@ delta = 0.01
 
 [[comparison]]
 name = {_quoted(dataset.name)}
-dataset = {_quoted(f"folder:{folder.resolve()}")}
+dataset = {_quoted(own_name(folder.resolve()))}
 split_id = {_quoted(dataset.split_id)}
 contestants = [{", ".join(_quoted(key) for key in contestants)}]
 recipe = {_quoted(recipe)}
@@ -124,6 +126,26 @@ input_size = {INPUT_SIZE}
     )
     images = f"{dataset.name}: {len(dataset.class_names)} classes; {splits} images (split {dataset.split_id})"
     return Written(path, (images, *chosen_weights, f"recipe: {recipe}"), dataset.warnings)
+
+
+def own_name(path: Path) -> str:
+    """The name of the dataset at a path: that of a folder, or of a table."""
+    return f"{'table' if path.is_file() else 'folder'}:{path}"
+
+
+def _opened(path: Path) -> "Dataset":
+    """The images at a path; where a split of their own has no val, a part of train is made val.
+
+    Raises:
+        DataError: as `open_dataset`.
+    """
+    from bench.data import open_dataset
+    from bench.data.own_split import CARVED, GIVEN
+
+    dataset = open_dataset(own_name(path), None, path)
+    lacks_val = dataset.split_id == GIVEN and not len(dataset.splits["val"])
+    several = min(Counter(dataset.split_labels("train").tolist()).values()) > 1
+    return open_dataset(own_name(path), CARVED, path) if lacks_val and several else dataset
 
 
 def _source(card: "Card", weights_dir: Path) -> str | None:
@@ -162,4 +184,4 @@ def _numbers(text: str) -> list[int]:
 def _quoted(text: str) -> str:
     """Text as a TOML basic string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'

@@ -156,7 +156,7 @@ def images_of(store: RunStore, record: Result, dataset: str | None) -> str | Non
     if dataset is not None or record.data.data_copy != "own data":
         return dataset
     lay = own_images(store, record.id)
-    if lay is None or not Path(lay.partition(":")[2]).is_dir():
+    if lay is None or not Path(lay.partition(":")[2]).exists():
         raise InputError(
             f'{record.id}: it was run on your own images "{record.data.dataset}"; '
             "say where they are with --dataset folder:PATH"

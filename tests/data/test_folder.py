@@ -131,6 +131,53 @@ def test_given_split(tmp_path):
     assert np.bincount(without.split_labels("test")).tolist() == [3] * 4
 
 
+@pytest.mark.parametrize("names", [("Train", "valid", "testing"), ("training", "Validation", "TEST")])
+def test_other_spellings_of_splits(names, tmp_path):
+    for folder, count in zip(names, (5, 2, 3), strict=True):
+        for name in NAMES:
+            fill(tmp_path / "split" / folder / name, count)
+    dataset = opened(tmp_path / "split")
+    assert dataset.split_id == "given" and dataset.counts() == {"train": 20, "val": 8, "test": 12}
+
+
+def test_val_is_taken_from_train_where_asked(tmp_path):
+    root, store = tmp_path / "split", tmp_path / "results"
+    for split, count in (("train", 20), ("test", 3)):
+        for name in NAMES:
+            fill(root / split / name, count, seed=len(split))
+    shutil.copy(root / "train/zebra/000.png", root / "train/zebra/again.png")
+    whole, carved = opened(root), opened(root, "given-val-10", store)
+    assert whole.split_id == "given" and not len(whole.splits["val"])
+    assert carved.fingerprint == whole.fingerprint
+    assert carved.splits["test"].tolist() == whole.splits["test"].tolist()
+    both = np.sort(np.concatenate([carved.splits["train"], carved.splits["val"]]))
+    assert both.tolist() == whole.splits["train"].tolist()
+    assert np.bincount(carved.split_labels("val")).tolist() == [2] * 4
+    assert carved.overlap["val_in_train"] == 0
+    again = opened(root, "given-val-10", store)
+    assert again.splits["val"].tolist() == carved.splits["val"].tolist()
+    assert opened(root, "given-val-10").splits["val"].tolist() == carved.splits["val"].tolist()
+    assert opened(root, None, store).splits["val"].tolist() == []
+    fill(root / "val" / "zebra", 1)
+    with pytest.raises(DataError, match="in train but not in val"):
+        opened(root)
+
+
+def test_val_cannot_be_taken_from_one_image(tmp_path):
+    for folder in ("train/a", "train/b", "test/a", "test/b"):
+        fill(tmp_path / "one" / folder, 1)
+    assert opened(tmp_path / "one").counts() == {"train": 2, "val": 0, "test": 2}
+    with pytest.raises(DataError, match="class 'a' has too few training images for a val split"):
+        opened(tmp_path / "one", "given-val-10")
+
+
+def test_classes_that_differ_in_case_or_spaces_are_named(tmp_path):
+    for name in ("cat", "Cat ", "dog"):
+        fill(tmp_path / "pets" / name, 4, seed=ord(name[0]))
+    (line,) = opened(tmp_path / "pets").warnings
+    assert "the classes 'Cat ', 'cat' differ in case or spaces alone" in line
+
+
 def test_split_id_has_to_fit_the_layout(flat):
     with pytest.raises(InputError, match='its split id is "stratified-70-10-20", not "given"'):
         opened(flat, "given")
@@ -149,11 +196,9 @@ def test_classes_may_be_called_train_and_test(tmp_path):
         ({"val/a": 3, "val/b": 3, "test/a": 1}, "class folders in test, val but not in train"),
         ({"train/a": 3, "train/b": 3, "test/a": 3}, "class 'b' is in train but not in test"),
         ({"train/a": 3, "train/b": 3, "test/a": 3, "test/b": 1, "test/c": 1}, "class 'c' is in test but not"),
-        ({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "valid/a": 1}, "name it 'val'"),
-        (
-            {"Train/a": 9, "Train/b": 9, "Test/a": 9, "Test/b": 9},
-            "folder 'Test' holds class folders; name it 'test'",
-        ),
+        ({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "valid/a": 1}, "in train but not in val"),
+        ({"train/a": 1, "test/a": 1, "val/a": 1, "Valid/a": 1}, "folders 'Valid' and 'val' are both val"),
+        ({"train/a": 1, "train/b": 1, "test": 3}, "3 images in test/ have no labels; .* name .*/train"),
         ({"train/a": 1, "train/b": 1, "test/a": 1, "test/b": 1, "more/a": 1}, "folder 'more' beside train"),
         ({"train/a": 1, "train/b": 0, "test/a": 1, "test/b": 1}, "train/b: holds no image"),
         ({"a": 9, "b": 0}, "b: holds no image"),

@@ -1,5 +1,6 @@
 """vcbench new: which weights it chooses, and what it refuses."""
 
+import shutil
 import tomllib
 
 import numpy as np
@@ -45,3 +46,30 @@ def test_a_local_file_is_taken_and_said(photos, tmp_path):
     assert suite["comparison"][0]["recipe"] == "finetune" and suite["comparison"][0]["name"] == "photos"
     said = "\n".join(written.choices)
     assert f"{LNQ}.safetensors" in said and "from the hub" in said and "2 classes; 14 train" in said
+
+
+def written_for(data, tmp_path, **more):
+    out = tmp_path / "s.toml"
+    out.unlink(missing_ok=True)
+    written = write_suite(data, f"{LNQ},{LITE}", None, out, weights="none", **more)
+    return tomllib.loads(out.read_text())["comparison"][0], written
+
+
+def test_val_is_taken_from_train_where_there_is_none(photos, tmp_path):
+    for split in ("train", "test"):
+        shutil.copytree(photos, tmp_path / "split" / split)
+    comparison, _ = written_for(tmp_path / "split", tmp_path)
+    assert comparison["split_id"] == "given-val-10" and comparison["shots"] == [1, 2, 5, "all"]
+    for image in range(1, 10):
+        (tmp_path / "split" / "train" / "a" / f"{image}.png").unlink()
+    assert written_for(tmp_path / "split", tmp_path)[0]["split_id"] == "given"
+
+
+def test_a_table_is_a_dataset(photos, tmp_path):
+    images = sorted(photos.rglob("*.png"))
+    rows = [f"{image.relative_to(tmp_path)},{image.parent.name},{i // 2}" for i, image in enumerate(images)]
+    (tmp_path / "plants.csv").write_text("\n".join(["path,label,group", *rows]))
+    comparison, written = written_for(tmp_path / "plants.csv", tmp_path)
+    assert comparison["dataset"] == f"table:{tmp_path / 'plants.csv'}" and comparison["name"] == "plants"
+    assert comparison["split_id"] == "grouped-70-10-20" and "2 classes" in written.choices[0]
+    assert "independent" in written.warnings[0]

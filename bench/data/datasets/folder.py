@@ -5,25 +5,22 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.base import SPLITS, Dataset, Facts, Folders
-from bench.data.equal import Overlap, equal_files, overlap_of, shared
 from bench.data.images import FORMATS, largest_sides, read_image
 from bench.data.listing import NO_CLASS, Lister, in_words
-from bench.data.own_split import own_split
-from bench.errors import DataError, InputError
-from bench.files import sha256_files
+from bench.data.own import SPLIT_IDS, Listed, files_of, own_dataset
+from bench.data.own_split import CARVED, GIVEN, STRATIFIED
+from bench.data.rows import SPELLINGS
+from bench.errors import DataError
 
 FACTS = Facts(
     name="folder",
     title="A folder of images",
     classes=None,
-    splits={"stratified-70-10-20": {}, "given": {}},
+    splits={name: SPLIT_IDS[name] for name in (STRATIFIED, GIVEN, CARVED)},
     image="files of any size: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000",
     source="your own images: PATH/CLASS/IMAGE, or PATH/{train,val,test}/CLASS/IMAGE where the split is given",
     takes_path=True,
 )
-# Other spellings of split folders, which are not to be taken for classes without a word.
-SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
-SPELLINGS |= {"test": "test", "testing": "test"}
 
 
 def load(split_id: str | None, folders: Folders) -> Dataset:
@@ -32,7 +29,8 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     Class folders are searched to any depth; what is passed over there is in the dataset's warnings
     (`bench.data.listing`). Without a split of its own the folder is divided 70/10/20 class by class, files
     with equal bytes on one side; where there is a store the division is frozen in its `splits/` and read from
-    there ever after. A split of its own is taken as it is, but equal files across its parts are a warning.
+    there ever after. A split of its own is taken as it is, but equal files across its parts are a warning;
+    where it has no val, the split id "given-val-10" takes one from train.
 
     Raises:
         InputError: the split id does not fit the folder's layout.
@@ -45,129 +43,100 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         raise DataError(f"folder:{images}: there is no folder {root}")
     lister = Lister()
     given, files = _layout(root, lister)
-    actual = "given" if given else "stratified-70-10-20"
-    if split_id not in (None, actual):
-        layout = "train/, val/ and test/" if given else "one folder a class"
-        raise InputError(f'folder:{images} has {layout}: its split id is "{actual}", not "{split_id}"')
     class_names = list(files["train" if given else "all"])
-    if len(class_names) < 2:
-        raise DataError(
-            f"{root}: {len(class_names)} class folder(s); at least 2 are needed: PATH/CLASS/IMAGE"
-        )
     paths = [path for classes in files.values() for name in class_names for path in classes[name]]
     sizes = [len(classes[name]) for classes in files.values() for name in class_names]
     labels = np.repeat(np.tile(np.arange(len(class_names), dtype=np.int64), len(files)), sizes)
-    fingerprint, equal = _content(paths, root)
-    if given:
-        bounds = np.cumsum([0, *(sum(map(len, files.get(split, {}).values())) for split in SPLITS)])
-        spans = zip(SPLITS, bounds, bounds[1:], strict=False)
-        splits = {split: np.arange(a, b, dtype=np.int64) for split, a, b in spans}
-    else:
-        splits = own_split(root, paths, labels, class_names, fingerprint, folders.store, equal)
-    overlap = overlap_of(equal, labels, splits)
-    elsewhere = shared(equal, splits["test"], np.concatenate([splits["train"], splits["val"]]))
-    return Dataset(
+    fingerprint, equal = files_of(paths, root)
+    count = lister.passed_over.total()
+    listed = Listed(
+        asked=f"folder:{images}",
         name=root.name,
-        split_id=actual,
+        root=root,
         class_names=class_names,
         labels=labels,
-        splits=splits,
+        keys=[path.relative_to(root).as_posix() for path in paths],
         fingerprint=fingerprint,
-        copy="own data",
+        equal=equal,
         read=lambda i: read_image(paths[i]),
         source=lambda i: str(paths[i]),
         largest=lambda limit: largest_sides(paths, fingerprint, limit),
         folder=root,
-        duplicates=elsewhere if len(elsewhere) else None,
-        overlap=overlap.counts(),
-        warnings=_warnings(root.name, lister, overlap, splits),
+        given=_spans(files) if given else None,
+        warnings=(f"{root.name}: {count} files passed over: {in_words(lister.passed_over)}",)
+        if count
+        else (),
     )
+    return own_dataset(listed, split_id, folders.store)
 
 
-def _warnings(name: str, lister: Lister, overlap: Overlap, splits: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """What was passed over, and equal files where they should not be, one line each."""
-    count = lister.passed_over.total()
-    warnings = [f"{name}: {count} files passed over: {in_words(lister.passed_over)}"] if count else []
-    test, val = len(splits["test"]), len(splits["val"])
-    for number, of, where, why in (
-        (overlap.test_in_train, f"of {test} test images", "in train", "their accuracy is memory"),
-        (
-            overlap.test_in_val,
-            f"of {test} test images",
-            "in val",
-            "what was chosen on them is tested on them",
-        ),
-        (overlap.val_in_train, f"of {val} val images", "in train", "what is chosen on them favours memory"),
-        (overlap.two_labels, "images", "in another class", "one of their labels must be wrong"),
-    ):
-        if number:
-            warnings.append(f"{name}: {number} {of} are also {where}, byte by byte: {why}")
-    return tuple(warnings)
-
-
-def _content(paths: list[Path], root: Path) -> tuple[str, list[list[int]]]:
-    """The fingerprint of the files, and the groups of equal ones among them."""
-    try:
-        fingerprint = sha256_files(paths, root)
-        return fingerprint, equal_files(paths, fingerprint)
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    except UnicodeEncodeError as error:
-        raise DataError(f"{root}: the file name {error.object!r} is not valid UTF-8; rename it") from error
+def _spans(files: dict[str, dict[str, list[Path]]]) -> dict[str, np.ndarray]:
+    """The positions of each given split, which follow one another."""
+    bounds = np.cumsum([0, *(sum(map(len, files.get(split, {}).values())) for split in SPLITS)])
+    spans = zip(SPLITS, bounds, bounds[1:], strict=False)
+    return {split: np.arange(a, b, dtype=np.int64) for split, a, b in spans}
 
 
 def _layout(root: Path, lister: Lister) -> tuple[bool, dict[str, dict[str, list[Path]]]]:
     """Whether the folder is split already, and its files by split ("all" where it is not) and class."""
     try:
-        given = _is_given(root)
-        return given, _given_files(root, lister) if given else {"all": _class_files(root, lister)}
+        parts = _split_folders(root)
+        return bool(parts), _given_files(root, parts, lister) if parts else {
+            "all": _class_files(root, lister)
+        }
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
-def _is_given(root: Path) -> bool:
-    """Whether folders named as splits hold class folders, rather than being classes themselves.
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folders of train, val and test, where folders so named hold class folders; else they are classes.
 
     Raises:
-        DataError: train or test is missing, or another folder lies beside them.
+        DataError: train or test is missing, two folders are the same split, or another lies beside them.
     """
     look = Lister()
     folders = look.folders(root)
-    for name in folders:
-        if name not in SPLITS and name.lower() in SPELLINGS and look.folders(root / name):
+    spelled = [name for name in folders if name.lower() in SPELLINGS]
+    if not any(look.folders(root / name) and not look.images(root / name) for name in spelled):
+        return {}
+    parts: dict[str, Path] = {}
+    for name in spelled:
+        split = SPELLINGS[name.lower()]
+        if split in parts:
             raise DataError(
-                f"{root}: folder {name!r} holds class folders; name it {SPELLINGS[name.lower()]!r} "
-                "for a given split"
+                f"{root}: folders {parts[split].name!r} and {name!r} are both {split}; keep one of them"
             )
-    named = [
-        name
-        for name in folders
-        if name in SPLITS and look.folders(root / name) and not look.images(root / name)
-    ]
-    if not named:
-        return False
+        parts[split] = root / name
     for needed in ("train", "test"):
-        if not look.folders(root / needed):
-            raise DataError(
-                f"{root}: class folders in {', '.join(named)} but not in {needed}; "
-                "a given split has train/ and test/"
-            )
-    others = [name for name in folders if name not in SPLITS]
+        if needed not in parts or not look.folders(parts[needed]):
+            raise DataError(_lacking(root, needed, parts, look))
+    others = [name for name in folders if name not in spelled]
     if others:
         raise DataError(
             f"{root}: folder {others[0]!r} beside train/ and test/; only train, val and test are read"
         )
-    return True
+    return {split: folder for split, folder in parts.items() if look.folders(folder)}
 
 
-def _given_files(root: Path, lister: Lister) -> dict[str, dict[str, list[Path]]]:
-    """The files of each split by class; a val that is missing or empty is left out.
+def _lacking(root: Path, needed: str, parts: dict[str, Path], look: Lister) -> str:
+    """That train or test has no class folders, and what can be done."""
+    named = ", ".join(split for split, folder in parts.items() if look.folders(folder))
+    line = f"{root}: class folders in {named} but not in {needed}; a given split has train/ and test/"
+    if needed == "test":
+        loose = len(look.images(parts["test"])) if "test" in parts else 0
+        line += f", and the {loose} images in test/ have no labels" if loose else ""
+        line += f"; to have a test split taken from train, name {parts['train']}"
+    return line
+
+
+def _given_files(root: Path, parts: dict[str, Path], lister: Lister) -> dict[str, dict[str, list[Path]]]:
+    """The files of each split by class.
 
     Raises:
         DataError: the splits do not hold the same classes.
     """
     lister.passed_over.update({NO_CLASS: len(lister.images(root))})
-    files = {split: _class_files(root / split, lister) for split in SPLITS if lister.folders(root / split)}
+    files = {split: _class_files(parts[split], lister) for split in SPLITS if split in parts}
     train = set(files["train"])
     for split, classes in files.items():
         lacking, extra = sorted(train - set(classes)), sorted(set(classes) - train)

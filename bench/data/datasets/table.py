@@ -1,0 +1,130 @@
+"""Images of one's own that a CSV or Parquet file lists, named as "table:FILE"."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.data.base import Dataset, Facts, Folders
+from bench.data.images import largest_sides, read_image
+from bench.data.own import SPLIT_IDS, Listed, files_of, own_dataset
+from bench.data.rows import rows_of
+from bench.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FACTS = Facts(
+    name="table",
+    title="A table of images",
+    classes=None,
+    splits=SPLIT_IDS,
+    image="files of any size, of the kinds that a folder may hold",
+    source="your own images: a CSV or Parquet file with path and label, and split and group as needed",
+    takes_path=True,
+)
+NEEDED, OPTIONAL = ("path", "label"), ("split", "group")
+ENDINGS = (".csv", ".tsv", ".parquet")
+
+
+def load(split_id: str | None, folders: Folders) -> Dataset:
+    """The images that a table lists by path (as seen from its folder) and label; split and group as needed.
+
+    Labels are names or whole numbers, and classes come in the order of their names as text. The order of the
+    rows means nothing.
+
+    Raises:
+        InputError: the split id does not fit the table.
+        DataError: the table or one of its files is missing, a column is not clear, or as `rows_of`.
+    """
+    asked = folders.images
+    assert asked is not None  # as of every dataset that takes one
+    file = asked.resolve()
+    frame = _read(file)
+    listed_paths = [Path(os.path.abspath(file.parent / path)) for path in frame["path"]]
+    _refuse_missing(file, listed_paths)
+    base = Path(os.path.commonpath([path.parent for path in listed_paths]))
+    frame = frame.assign(path=[path.relative_to(base).as_posix() for path in listed_paths]).sort_values(
+        "path"
+    )
+    keys = frame["path"].tolist()
+    twice = frame["path"].duplicated()
+    if twice.any():
+        raise DataError(f"{file}: {keys[int(twice.argmax())]} is in more than one row; keep one of them")
+    paths = [base / key for key in keys]
+    splits, groups = (frame[name].tolist() if name in frame else None for name in OPTIONAL)
+    rows = rows_of(file, keys, frame["label"].tolist(), splits, groups)
+    content, equal = files_of(paths, base)
+    listed = Listed(
+        asked=f"table:{asked}",
+        name=file.stem,
+        root=file,
+        class_names=rows.class_names,
+        labels=rows.labels,
+        keys=keys,
+        fingerprint=hashlib.sha256(f"{content}\n{rows.text}\n".encode()).hexdigest(),
+        equal=equal,
+        read=lambda i: read_image(paths[i]),
+        source=lambda i: str(paths[i]),
+        largest=lambda limit: largest_sides(paths, content, limit),
+        folder=base,
+        given=rows.given,
+        groups=rows.groups,
+    )
+    return own_dataset(listed, split_id, folders.store)
+
+
+def _read(file: Path) -> "pd.DataFrame":
+    """The columns of a table that are known here, as text; gaps are empty.
+
+    Raises:
+        DataError: it is missing, of another kind, empty, or lacks a column.
+    """
+    import pandas as pd
+
+    if file.suffix.lower() not in ENDINGS:
+        raise DataError(f"{file}: should end in one of {', '.join(ENDINGS)}")
+    try:
+        if file.suffix.lower() == ".parquet":
+            frame = pd.read_parquet(file)
+        else:
+            separator = "\t" if file.suffix.lower() == ".tsv" else ","
+            frame = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{file}: is missing") from error
+    except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+        raise DataError(f"{file}: cannot be read as a table ({' '.join(str(error).split())})") from error
+    columns = list(map(str, frame.columns))
+    for name in NEEDED:
+        if name not in columns:
+            raise DataError(
+                f"{file}: has no column {name!r}{did_you_mean(name, columns)} (its columns: "
+                f"{', '.join(columns)}); needed are path and label, and read are split and group as well"
+            )
+    if frame.empty:
+        raise DataError(f"{file}: has no rows")
+    return pd.DataFrame(
+        {name: _text(file, name, frame[name]) for name in (*NEEDED, *OPTIONAL) if name in columns}
+    )
+
+
+def _text(file: Path, name: str, column: "pd.Series") -> list[str]:
+    """A column of text or whole numbers as text.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    values = column.astype(object).where(column.notna(), "").tolist()
+    for value in values:
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise DataError(f"{file}: column {name!r} holds {value!r}; it should hold text or whole numbers")
+    return [str(value) for value in values]
+
+
+def _refuse_missing(file: Path, paths: list[Path]) -> None:
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"{file}: {len(missing)} of {len(paths)} paths are no files (first: {missing[0]}); "
+            f"paths count from the table's folder, {file.parent}"
+        )

@@ -1,0 +1,87 @@
+"""Dividing images so that those of one group (a patient, a video, a plant) are on one side."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+# Groups of more than this share of the images are placed first, while there is room for them.
+LARGE = 0.1
+
+
+def divide_groups(
+    labels: np.ndarray,
+    keys: Sequence[str],
+    groups: np.ndarray,
+    quota: Callable[[int], dict[str, int]],
+    salt: str,
+) -> dict[str, np.ndarray]:
+    """Divide whole groups so that each split has about its share of every class.
+
+    Large groups come first, the others in the order of a hash of salt and key. Each goes to the split that
+    lacks most of its share of the group's classes, in fractions of that share; of equals to train, then in
+    the order of the quota. (The rule of iterative stratification, Sechidis et al. 2011, for groups.)
+
+    Args:
+        labels: int64 (n,).
+        keys: a lasting name for each image, such as its file.
+        groups: int64 (n,), the group of every image.
+        quota: from the size of a class to the images that each split but train takes of it.
+        salt: names the division.
+
+    Returns:
+        ascending int64 positions by split, "train" among them.
+    """
+    names = ["train", *quota(len(labels))]
+    counts = np.bincount(labels)
+    wanted = np.array([[0, *quota(int(count)).values()] for count in counts], dtype=np.float64).T
+    wanted[0] = np.maximum(counts - wanted.sum(0), 1)
+    missing = wanted.copy()
+    side = np.zeros(len(labels), dtype=np.int64)
+    order = np.argsort(groups, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    for group in sorted(members, key=lambda group: _rank(group, keys, salt)):
+        classes, held = np.unique(labels[group], return_counts=True)
+        need = (missing[:, classes] / wanted[:, classes]) @ held
+        chosen = int(need.argmax())
+        missing[chosen, classes] -= held
+        side[group] = chosen
+    return {name: np.flatnonzero(side == i).astype(np.int64) for i, name in enumerate(names)}
+
+
+def united(groups: np.ndarray, more: Sequence[Sequence[int]]) -> np.ndarray:
+    """Groups joined where further groups of positions touch them, int64 (n,), numbered from 0.
+
+    Args:
+        groups: int64 (n,).
+        more: groups of positions that belong together as well.
+    """
+    from scipy.sparse import coo_array  # a plan without groups does not need it
+    from scipy.sparse.csgraph import connected_components
+
+    _, own = np.unique(groups, return_inverse=True)
+    if not more:
+        return own.astype(np.int64)
+    firsts = np.concatenate([np.full(len(group), own[group[0]]) for group in more])
+    others = np.concatenate([own[list(group)] for group in more])
+    size = int(own.max()) + 1
+    links = coo_array((np.ones(len(firsts), dtype=bool), (firsts, others)), shape=(size, size))
+    return connected_components(links, directed=False)[1][own].astype(np.int64)
+
+
+def straddling(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[tuple[int, int]]:
+    """Of each group that lies in more than one split, two positions in different ones."""
+    first: dict[int, tuple[str, int]] = {}
+    pairs: dict[int, tuple[int, int]] = {}
+    for split, positions in splits.items():
+        for position, group in zip(positions.tolist(), groups[positions].tolist(), strict=True):
+            where, other = first.setdefault(group, (split, position))
+            if where != split:
+                pairs.setdefault(group, (other, position))
+    return list(pairs.values())
+
+
+def _rank(group: np.ndarray, keys: Sequence[str], salt: str) -> tuple[int, bytes]:
+    large = len(group) if len(group) > LARGE * len(keys) else 0
+    key = min(keys[i] for i in group.tolist())
+    return -large, hashlib.sha256(f"{salt}\0{key}".encode()).digest()

@@ -1,0 +1,179 @@
+"""What data sets of one's own images share, however they were listed: division, equal images, warnings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.base import Dataset
+from bench.data.equal import Overlap, equal_files, overlap_of, shared
+from bench.data.own_split import CARVED, GIVEN, GROUPED, STRATIFIED, own_split
+from bench.errors import DataError, InputError
+from bench.files import sha256_files
+
+# By which split ids images of one's own may be divided; their counts are the user's.
+SPLIT_IDS: dict[str, dict[str, int]] = {STRATIFIED: {}, GIVEN: {}, CARVED: {}, GROUPED: {}}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Images with labels, as a folder or a table lists them.
+
+    Attributes:
+        asked: how the user named them, as in "folder:PATH".
+        name: what tables call them.
+        root: the folder or file that messages name.
+        class_names: one name a class, in the order of the labels.
+        labels: int64 (n,).
+        keys: a lasting name for each image.
+        fingerprint: of everything that was listed and of the images' bytes.
+        equal: groups of positions of images with equal bytes.
+        read, source, largest, folder: as of `bench.data.base.Dataset`.
+        given: int64 positions by split, of a split of its own; None where the images are to be divided.
+        groups: int64 (n,), what must lie on one side of any division (a patient, a video); None without.
+        warnings: what was noticed while they were listed, one line each.
+    """
+
+    asked: str
+    name: str
+    root: Path
+    class_names: list[str] = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    keys: list[str] = field(repr=False)
+    fingerprint: str
+    equal: list[list[int]] = field(repr=False)
+    read: Callable[[int], np.ndarray] = field(repr=False)
+    source: Callable[[int], str] = field(repr=False)
+    largest: Callable[[int], tuple[int, int] | None] | None = field(default=None, repr=False)
+    folder: Path | None = None
+    given: dict[str, np.ndarray] | None = field(default=None, repr=False)
+    groups: np.ndarray | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
+
+
+def own_dataset(listed: Listed, split_id: str | None, store: Path | None) -> Dataset:
+    """Listed images as a data set, divided as they ask for it.
+
+    Raises:
+        InputError: the split id does not fit.
+        DataError: fewer than two classes, a class too small to be divided, or a group on both sides of a
+            split of its own.
+    """
+    if len(listed.class_names) < 2:
+        how = " folder(s); at least 2 are needed: PATH/CLASS/IMAGE"
+        how = how if listed.asked.startswith("folder:") else "(es); at least 2 are needed"
+        raise DataError(f"{listed.root}: {len(listed.class_names)} class{how}")
+    actual = _split_id(listed, split_id)
+    splits = own_split(
+        listed.root,
+        listed.name,
+        listed.keys,
+        listed.labels,
+        listed.class_names,
+        listed.fingerprint,
+        store,
+        listed.equal,
+        actual,
+        listed.given,
+        listed.groups,
+    )
+    overlap = overlap_of(listed.equal, listed.labels, splits)
+    elsewhere = shared(listed.equal, splits["test"], np.concatenate([splits["train"], splits["val"]]))
+    return Dataset(
+        name=listed.name,
+        split_id=actual,
+        class_names=listed.class_names,
+        labels=listed.labels,
+        splits=splits,
+        fingerprint=listed.fingerprint,
+        copy="own data",
+        read=listed.read,
+        source=listed.source,
+        largest=listed.largest,
+        folder=listed.folder,
+        duplicates=elsewhere if len(elsewhere) else None,
+        groups=listed.groups,
+        overlap=overlap.counts(),
+        warnings=(
+            *listed.warnings,
+            *_alike(listed),
+            *_equal(listed.name, overlap, splits),
+            *_grouped(listed, splits),
+        ),
+    )
+
+
+def files_of(paths: list[Path], root: Path) -> tuple[str, list[list[int]]]:
+    """The fingerprint of some files below a folder, and the groups of those with equal bytes.
+
+    Raises:
+        DataError: a file cannot be read, or its name is not UTF-8.
+    """
+    try:
+        fingerprint = sha256_files(paths, root)
+        return fingerprint, equal_files(paths, fingerprint)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    except UnicodeEncodeError as error:
+        raise DataError(f"{root}: the file name {error.object!r} is not valid UTF-8; rename it") from error
+
+
+def _split_id(listed: Listed, asked: str | None) -> str:
+    """By which id the images are divided: the one that was asked for, where it fits."""
+    if listed.given is None:
+        fitting, layout = [GROUPED if listed.groups is not None else STRATIFIED], "no split of its own"
+        layout = "one folder a class" if listed.asked.startswith("folder:") else layout
+    else:
+        carved = [] if len(listed.given["val"]) else [CARVED]
+        fitting, layout = [GIVEN, *carved], "train and test" if carved else "train, val and test"
+    if asked is not None and asked not in fitting:
+        ids = " or ".join(f'"{one}"' for one in fitting)
+        raise InputError(f'{listed.asked} has {layout}: its split id is {ids}, not "{asked}"')
+    return asked or fitting[0]
+
+
+def _alike(listed: Listed) -> list[str]:
+    """Classes whose names differ in case or spaces alone: one class in two pieces, as a rule."""
+    seen: dict[str, list[str]] = {}
+    for name in listed.class_names:
+        seen.setdefault(" ".join(name.casefold().split()), []).append(name)
+    return [
+        f"{listed.name}: the classes {', '.join(map(repr, names))} differ in case or spaces alone; "
+        "if they are the same, give them one name"
+        for names in seen.values()
+        if len(names) > 1
+    ]
+
+
+def _equal(name: str, overlap: Overlap, splits: dict[str, np.ndarray]) -> list[str]:
+    """Equal files where they should not be, one line each."""
+    test, val = len(splits["test"]), len(splits["val"])
+    warnings = []
+    for number, of, where, why in (
+        (overlap.test_in_train, f"of {test} test images", "in train", "their accuracy is memory"),
+        (
+            overlap.test_in_val,
+            f"of {test} test images",
+            "in val",
+            "what was chosen on them is tested on them",
+        ),
+        (overlap.val_in_train, f"of {val} val images", "in train", "what is chosen on them favours memory"),
+        (overlap.two_labels, "images", "in another class", "one of their labels must be wrong"),
+    ):
+        if number:
+            warnings.append(f"{name}: {number} {of} are also {where}, byte by byte: {why}")
+    return warnings
+
+
+def _grouped(listed: Listed, splits: dict[str, np.ndarray]) -> list[str]:
+    """That test images of one group are not independent, which intervals over images take them to be."""
+    if listed.groups is None:
+        return []
+    test, groups = len(splits["test"]), len(np.unique(listed.groups[splits["test"]]))
+    if groups == test:
+        return []
+    return [
+        f"{listed.name}: the {test} test images come from {groups} groups; intervals take images to be "
+        "independent and are too narrow where those of a group are alike"
+    ]
