@@ -89,6 +89,9 @@ def inspect(
             "--out", metavar="DIR", help="Where to [default: reports/inside-MODEL].", show_default=False
         ),
     ] = None,
+    page_only: Annotated[
+        bool, typer.Option("--page-only", help="Write the page alone, without a file for each picture.")
+    ] = False,
     results: Results = DEFAULT_RESULTS,
     data_dir: DataDir = None,
     weights_dir: WeightsDir = None,
@@ -134,7 +137,7 @@ def inspect(
         refuse_if_committed(target)
     with Console(stderr=True).status("") as status:
         gallery = draw(views, probes, lambda name: status.update(f"drawing {name}"))
-    page = gallery.write(target)
+    page = gallery.write(target, page_only=page_only)
     for line in gallery.left_out:
         print(f"left out: {line}")
     print(f"{page}: {len(gallery.pictures)} pictures of {_named(views)}")

@@ -97,24 +97,25 @@ class Gallery:
             raise KeyError(f"{name}: {len(named)} pictures; there are {[one.name for one in self.pictures]}")
         return named[0]
 
-    def html(self) -> str:
-        """The page: style and figures in one file."""
+    def html(self, *, files: bool = False) -> str:
+        """The page: style and figures in one file; with links to the `files` beside it."""
         template = environment().get_template("gallery.html")
-        return template.render(gallery=self, series=SERIES, version=bench.__version__)
+        return template.render(gallery=self, files=files, series=SERIES, version=bench.__version__)
 
-    def write(self, out: str | Path) -> Path:
-        """Write the page index.html, and of each picture PNG, SVG and the numbers as CSV; returns the page.
+    def write(self, out: str | Path, *, page_only: bool = False) -> Path:
+        """Write the page index.html, and of each picture PNG, SVG and the numbers as CSV unless `page_only`;
+        returns the page.
 
         Raises:
             StoreError: the folder cannot be written.
         """
         folder = Path(out)
-        for picture in self.pictures:
+        for picture in () if page_only else self.pictures:
             if isinstance(picture, Figure):
                 write_bytes(folder / f"{picture.name}.png", picture.png)
                 write_text(folder / f"{picture.name}.svg", picture.svg)
             write_text(folder / f"{picture.name}.csv", _csv(picture))
-        write_text(folder / "index.html", self.html())
+        write_text(folder / "index.html", self.html(files=not page_only))
         return folder / "index.html"
 
 

@@ -79,6 +79,11 @@ def test_every_picture_has_numbers_and_words(gallery, tmp_path):
             assert picture.alt and picture.caption
             assert Image.open(tmp_path / f"{picture.name}.png").width > 1000
     text = page.read_text(encoding="utf-8")
+    linked = set(re.findall(r'href="([^"#:]+)"', text))
+    assert linked == {path.name for path in tmp_path.iterdir()} - {"index.html"}
+    alone = gallery.write(tmp_path / "alone", page_only=True)
+    assert list(alone.parent.iterdir()) == [alone]
+    assert not re.findall(r'href="([^"#:]+)"', alone.read_text(encoding="utf-8"))
     assert "RANDOM WEIGHTS" in text and "<ViT>" not in text and "&lt;ViT&gt;" in text
     assert not re.findall(r'(?:src|href)="(?:https?:)?//', text)
     policy, style = (
