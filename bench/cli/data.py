@@ -23,6 +23,10 @@ from bench.cli.progress import image_bar
 app = typer.Typer(help="Fetch, verify and list datasets.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets [default: all].")]
 
+SplitId = Annotated[
+    str | None, typer.Option("--split-id", help="Which division of the images [default: the first].")
+]
+
 
 @app.command()
 def fetch(names: Names = None, data_dir: DataDir = None, as_json: Json = False) -> None:
@@ -74,9 +78,7 @@ def list_images(
         str, typer.Argument(metavar="DATASET", help="A dataset's name, folder:PATH or table:FILE.")
     ],
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
-    split_id: Annotated[
-        str | None, typer.Option("--split-id", help="Which division of the images [default: the first].")
-    ] = None,
+    split_id: SplitId = None,
     data_dir: DataDir = None,
     results: Results = DEFAULT_RESULTS,
 ) -> None:
@@ -102,6 +104,52 @@ def list_images(
     for position, image in enumerate(opened.splits[split].tolist()):
         label = int(opened.labels[image])
         rows.writerow((position, opened.file(image), label, opened.class_names[label]))
+
+
+@app.command()
+def duplicates(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="A dataset's name, folder:PATH or table:FILE.")
+    ],
+    split_id: SplitId = None,
+    distance: Annotated[
+        int, typer.Option("--distance", metavar="BITS", help="Bits of 128 that may differ, 0 to 7.")
+    ] = 6,
+    every: Annotated[bool, typer.Option("--all", help="Also pairs of one split and class.")] = False,
+    groups: Annotated[
+        Path | None,
+        typer.Option("--groups", metavar="FILE.csv", help="Write a table that keeps them on one side."),
+    ] = None,
+    data_dir: DataDir = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """List images with equal pixels and near duplicates, across splits or classes, as CSV.
+
+    "distance" is the number of bits in which their difference hashes differ; "equal" where all pixels are.
+    The table of --groups has path, label and group: vcbench new FILE.csv divides it anew, with all that are
+    alike on one side.
+
+    Example: vcbench data duplicates folder:photos --groups photos.csv > pairs.csv
+    """
+    from bench.data import open_dataset
+    from bench.data.alike import find_alike
+    from bench.data.grouped import write_groups
+    from bench.store.run_store import RunStore
+
+    opened = open_dataset(dataset, split_id, data_folder(data_dir), store=RunStore(results).if_there())
+    with image_bar(f"looking at {opened.name}") as progress:
+        alike = find_alike(opened, distance, progress)
+    if groups is not None:
+        write_groups(opened, alike.groups(opened), groups)
+    for line in alike.in_words(opened):
+        warn(line)
+    shown = alike if every else alike.across(opened)
+    split_of = {i: split for split, positions in opened.splits.items() for i in positions.tolist()}
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(("distance", "split", "file", "class", "other_split", "other_file", "other_class"))
+    for pair, apart in zip(shown.pairs.tolist(), shown.distance.tolist(), strict=True):
+        described = [(split_of[i], opened.file(i), opened.class_names[opened.labels[i]]) for i in pair]
+        rows.writerow(("equal" if apart < 0 else apart, *described[0], *described[1]))
 
 
 def _show(copies: list[dict[str, Any]], as_json: bool, missing: Sequence[Exception] = ()) -> None:

@@ -1,9 +1,17 @@
 """Dividing images so that those of one group (a patient, a video, a plant) are on one side."""
 
+import csv
 import hashlib
+import io
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+
+from bench.data.base import Dataset
+from bench.errors import InputError
+from bench.files import write_text
 
 # Groups of more than this share of the images are placed first, while there is room for them.
 LARGE = 0.1
@@ -79,6 +87,29 @@ def straddling(groups: np.ndarray, splits: Mapping[str, np.ndarray]) -> list[tup
             if where != split:
                 pairs.setdefault(group, (other, position))
     return list(pairs.values())
+
+
+def write_groups(dataset: Dataset, groups: np.ndarray, file: Path) -> None:
+    """Write a table of images with their groups (see `bench.data.datasets.table`).
+
+    Args:
+        groups: int64 (n,).
+
+    Raises:
+        InputError: the images are not files, or the table exists or is no CSV.
+        StoreError: it cannot be written.
+    """
+    if dataset.folder is None:
+        raise InputError(f"{dataset.name}: its images are no files of their own, which a table could list")
+    if file.suffix != ".csv" or file.exists():
+        raise InputError(f"{file}: should end in .csv" if file.suffix != ".csv" else f"{file} exists already")
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("path", "label", "group"))
+    for i, group in enumerate(groups.tolist()):
+        path = os.path.relpath(dataset.source(i), file.resolve().parent)
+        rows.writerow((path, dataset.class_names[dataset.labels[i]], group))
+    write_text(file, text.getvalue())
 
 
 def _rank(group: np.ndarray, keys: Sequence[str], salt: str) -> tuple[int, bytes]:

@@ -1,12 +1,13 @@
 """Which training images a model sees: nested, class-balanced draws that are the same for every model."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from bench.errors import InputError
+from bench.errors import DataError, InputError
 
 
 def draw_subset(
@@ -66,23 +67,55 @@ def _orders(dataset_name: str, split_id: str, draw_seed: int, labels: bytes) -> 
     return orders
 
 
-def fold_of(labels: np.ndarray, fold: int, folds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def fold_of(
+    labels: np.ndarray, fold: int, folds: int, seed: int, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """One fold of a subset, with about as many images of each class as any other.
 
     Args:
         labels: int64 (n,), the classes of the subset.
         fold: 0 to folds - 1.
         seed: divides the images of each class.
+        groups: int64 (n,), of images that are on one side; None where each is one of its own.
 
     Returns:
         Indices of the images to train on and of those held out, int64, ascending.
+
+    Raises:
+        DataError: there are fewer groups than folds.
     """
+    if groups is not None:
+        held_out = group_folds(labels, groups, folds, seed)[fold]
+        return np.setdiff1d(np.arange(len(labels)), held_out), held_out
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         indices = np.flatnonzero(labels == label).tolist()
         order = sorted(indices, key=lambda index: _rank(f"fold\0{seed}\0{label}\0{index}"))
         held[order[fold::folds]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def group_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """The images of each fold, int64, ascending: whole groups, with about as many of each class as any other.
+
+    Args:
+        labels, groups: int64 (n,).
+        seed: divides the groups.
+
+    Raises:
+        DataError: there are fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # a plan does not need it
+
+    if (count := len(np.unique(groups))) < folds:
+        raise DataError(
+            f"{folds} folds need at least {folds} groups of training images; there are {count}; set "
+            'fewer search.folds, or search.judge = "val"'
+        )
+    with warnings.catch_warnings():  # a class with fewer images than folds is missing in some: no harm
+        warnings.simplefilter("ignore", UserWarning)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        return [held_out for _, held_out in splitter.split(labels, labels, groups)]
 
 
 def _rank(text: str) -> bytes:

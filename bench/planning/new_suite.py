@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.spec.card import Card
 
 INPUT_SIZE = 224
+LOOKED_AT = 5000  # images of which duplicates are looked for, which decodes them all
 SHOTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -71,6 +72,7 @@ def write_suite(
     if path.exists():
         raise InputError(f"{path} exists already; choose another --out")
     dataset = _opened(folder)
+    alike = _alike(dataset)
     counts = np.bincount(dataset.split_labels("train"), minlength=len(dataset.class_names))
     smallest = int(counts.min())
     chosen = _numbers(shots) if shots else [number for number in SHOTS if number <= smallest]
@@ -125,7 +127,7 @@ input_size = {INPUT_SIZE}
         f"{card.title}: {source or 'random weights'}" for card, source in zip(cards, sources, strict=True)
     )
     images = f"{dataset.name}: {len(dataset.class_names)} classes; {splits} images (split {dataset.split_id})"
-    return Written(path, (images, *chosen_weights, f"recipe: {recipe}"), dataset.warnings)
+    return Written(path, (images, *chosen_weights, f"recipe: {recipe}"), (*dataset.warnings, *alike))
 
 
 def own_name(path: Path) -> str:
@@ -146,6 +148,20 @@ def _opened(path: Path) -> "Dataset":
     lacks_val = dataset.split_id == GIVEN and not len(dataset.splits["val"])
     several = min(Counter(dataset.split_labels("train").tolist()).values()) > 1
     return open_dataset(own_name(path), CARVED, path) if lacks_val and several else dataset
+
+
+def _alike(dataset: "Dataset") -> list[str]:
+    """Equal pixels and near duplicates across splits and classes, one line each.
+
+    Raises:
+        DataError: an image is damaged.
+    """
+    from bench.data.alike import find_alike
+
+    if len(dataset.labels) > LOOKED_AT:
+        return [f"{dataset.name}: near duplicates were not looked for; vcbench data duplicates does"]
+    lines = find_alike(dataset).in_words(dataset)
+    return [*lines, "which they are, and how they come on one side: vcbench data duplicates"] if lines else []
 
 
 def _source(card: "Card", weights_dir: Path) -> str | None:

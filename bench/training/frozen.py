@@ -142,6 +142,7 @@ def _fit_probe(
         inputs.outputs,
         recipe,
         seed=inputs.job.identity["draw_seed"] or 0,
+        groups=inputs.groups("train"),
         device=inputs.device,
         should_stop=inputs.observer.should_stop,
     )

@@ -92,7 +92,8 @@ class Inputs:
         positions = draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw)
         held_out, search = None, identity.get("search", {})
         if "fold" in search:
-            kept, left = fold_of(labels[positions], search["fold"], search["folds"], draw)
+            groups = None if dataset.groups is None else dataset.groups[dataset.splits["train"]][positions]
+            kept, left = fold_of(labels[positions], search["fold"], search["folds"], draw, groups)
             positions, held_out = positions[kept], positions[left]
         return cls(
             job=job,
@@ -137,6 +138,12 @@ class Inputs:
     def labels(self, split: str) -> np.ndarray:
         """Classes of the images in use."""
         return self.dataset.split_labels(self._split(split))[self.positions_of(split)]
+
+    def groups(self, split: str) -> np.ndarray | None:
+        """Groups of the images in use, int64 (n,); None where each image is one of its own."""
+        if self.dataset.groups is None:
+            return None
+        return self.dataset.groups[self.dataset.splits[self._split(split)]][self.positions_of(split)]
 
     def _split(self, split: str) -> str:
         """The split of the dataset from which images are taken."""

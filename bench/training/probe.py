@@ -23,6 +23,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 from torch.nn import functional
 
+from bench.data.subsets import group_folds
 from bench.spec.recipe import Probe
 from bench.training.observer import Stopped
 
@@ -75,6 +76,7 @@ def fit(
     recipe: Probe,
     *,
     seed: int,
+    groups: np.ndarray | None = None,
     device: str = "cpu",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> LinearProbe:
@@ -86,6 +88,7 @@ def fit(
         classes: number of outputs.
         recipe: candidate strengths, and from how many images on they are compared.
         seed: draws the folds.
+        groups: int64 (n,), of images that are in one fold; None where each is one of its own.
         should_stop: asked several times a second.
 
     Returns:
@@ -102,7 +105,7 @@ def fit(
     axes = _while_watching(lambda: _principal_axes(x), should_stop)
     x = x @ axes.T
     scores, start, l2 = None, None, recipe.l2_fixed
-    splits = _splits(labels, classes, recipe, seed)
+    splits = _splits(labels, classes, recipe, seed, groups)
     if splits:
         l2, scores, start = _choose(x, y, classes, recipe.l2, splits, should_stop)
     whole = Regression(x, y, classes, should_stop=should_stop, dtype=torch.float64)
@@ -117,12 +120,16 @@ def fit(
 
 
 def _splits(
-    labels: np.ndarray, classes: int, recipe: Probe, seed: int
+    labels: np.ndarray, classes: int, recipe: Probe, seed: int, groups: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Positions to fit to and to hold out, for each fold that is used; none where l2 is not chosen."""
     folds, used = _folds(len(labels), classes, recipe)
     if not used:
         return []
+    if groups is not None:
+        folds = min(folds, len(np.unique(groups)))
+        held = group_folds(labels, groups, folds, seed)[:used] if folds > 1 else []
+        return [(np.setdiff1d(np.arange(len(labels)), one), one) for one in held]
     with warnings.catch_warnings():  # a class with fewer images than folds is missing in some: no harm
         warnings.simplefilter("ignore", UserWarning)
         splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data import draw_subset
-from bench.errors import InputError
+from bench.data.subsets import fold_of
+from bench.errors import DataError, InputError
 
 LABELS = np.array([0, 1, 2] * 8 + [0, 0, 1], dtype=np.int64)
 
@@ -79,3 +80,16 @@ def test_too_many_shots_names_class_and_count():
         draw_subset("d", "s", LABELS, 0, 0)
     with pytest.raises(InputError, match="draw seed"):
         draw_subset("d", "s", LABELS, 1, None)
+
+
+def test_folds_keep_groups_whole():
+    rng = np.random.default_rng(1)
+    labels, groups = rng.integers(0, 4, 200), rng.integers(0, 40, 200)
+    held = [fold_of(labels, fold, 5, 0, groups) for fold in range(5)]
+    assert np.sort(np.concatenate([left for _, left in held])).tolist() == list(range(200))
+    for kept, left in held:
+        assert np.sort(np.concatenate([kept, left])).tolist() == list(range(200))
+        assert not set(groups[kept]) & set(groups[left])
+        assert abs(len(left) - 40) <= 10
+    with pytest.raises(DataError, match="5 folds need at least 5 groups of training images; there are 4"):
+        fold_of(labels, 0, 5, 0, groups % 4)

@@ -73,3 +73,19 @@ def test_a_table_is_a_dataset(photos, tmp_path):
     assert comparison["dataset"] == f"table:{tmp_path / 'plants.csv'}" and comparison["name"] == "plants"
     assert comparison["split_id"] == "grouped-70-10-20" and "2 classes" in written.choices[0]
     assert "independent" in written.warnings[0]
+
+
+def test_near_duplicates_across_splits_are_told(photos, tmp_path):
+    for split in ("train", "val", "test"):
+        for name in ("a", "b"):
+            (tmp_path / "split" / split / name).mkdir(parents=True)
+    for image in range(3):
+        for name in ("a", "b"):
+            for split, kind in (("train", "png"), ("val", "bmp")):
+                shown = Image.open(photos / name / f"{3 * (split == 'val') + image}.png")
+                shown.save(tmp_path / "split" / split / name / f"{image}.{kind}")
+            Image.open(photos / name / f"{image}.png").save(tmp_path / "split/test" / name / f"{image}.bmp")
+    _, written = written_for(tmp_path / "split", tmp_path)
+    first, second = written.warnings
+    assert first == "split: 6 of 6 test images have equal pixels or a near duplicate in train"
+    assert "vcbench data duplicates" in second

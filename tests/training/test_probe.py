@@ -261,3 +261,16 @@ def test_the_rate_is_of_the_products_that_were_timed(monkeypatch):
     monkeypatch.setattr(probe.time, "perf_counter", lambda: next(clock))
     # 10 products of (ROWS, 256) and (256, 64), of two operations a term, in 2 s.
     assert probe.multiplications_per_s.__wrapped__() == 10 * 2 * probe.ROWS * 256 * 64 / 2
+
+
+def test_groups_are_in_one_fold():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 6)
+    labels = rng.integers(0, 3, 120)
+    splits = _splits(labels, 3, Probe(cv_from=12, folds=5), 0, groups)
+    assert len(splits) == 5
+    assert np.sort(np.concatenate([held for _, held in splits])).tolist() == list(range(120))
+    for kept, held in splits:
+        assert len(kept) + len(held) == 120 and not set(groups[kept]) & set(groups[held])
+    assert len(_splits(labels, 3, Probe(cv_from=12, folds=5), 0, groups // 10)) == 2
+    assert _splits(labels, 3, Probe(cv_from=12, folds=5), 0, groups * 0) == []
