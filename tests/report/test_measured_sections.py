@@ -17,6 +17,7 @@ from bench.report.evidence import gather
 from bench.report.measured import Platform, headline_rows, headlines_of, platforms
 from bench.report.render import header_of
 from bench.report.row_text import describe_setting, rate, row_notes, three_digits
+from bench.report.sections.answer_table import shown_on
 from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
@@ -247,3 +248,15 @@ def test_a_suite_that_trains_nothing_is_cited_by_its_speeds(evidence):
     assert cited.results_hash in bibliography(evidence)
     with pytest.raises(InputError, match="trains nothing"):
         to_model_index(evidence.store, "backbones")
+
+
+def test_columns_of_the_answer_name_a_machine_only_where_two_have_measured_it(evidence):
+    """Another machine that has measured other models, or in another setting, changes no title."""
+    keys = {("resnet18", 224), ("resnet50", 224)}
+    cpu, gpu = evidence.platforms
+    assert [one.quantity.title for one, _ in shown_on(cpu, evidence.headlines, keys)] == [
+        "Images/s",
+        "Memory (MiB)",
+    ]
+    assert shown_on(gpu, evidence.headlines, keys)
+    assert not shown_on(gpu, [replace(one, precision="bf16") for one in evidence.headlines], keys)

@@ -10,7 +10,7 @@ from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, Regime
 from bench.report.evidence import Evidence
 from bench.report.leads import declared
-from bench.report.measured import Compared, compared, memory_column, quantities
+from bench.report.measured import Compared, Headline, Platform, compared, memory_column, quantities
 from bench.report.row_text import WITHHELD, gmacs, millions
 from bench.report.sections.answer_figure import Styles
 from bench.report.text import percent
@@ -121,19 +121,29 @@ def _measured(evidence: Evidence, rows: Sequence[Row]) -> tuple[list[Column], li
         for one in evidence.headlines
         if one.mode == "infer" and one.input_size in {size for _, size in keys}
     ]
-    for platform in evidence.platforms:
-        on = f" ({platform.name})" if len(evidence.platforms) > 1 else ""
-        of = quantities(platform)
-        known = [compared(platform, headlines, of[name]) for name in ("speed", "memory")]
-        shown = [one for one in known if one.rows.keys() & keys]
-        columns += [_known(f"{one.quantity.title}{on}", one) for one in shown]
-        if shown:
-            settings = [setting for one in shown for setting in one.settings]
-            settings += [memory_column(platform)[1]] if known[1] in shown else []
-            where.append(f"Measured on the {platform.name}: {'; '.join(dict.fromkeys(settings))}.")
+    measured = {platform.name: shown_on(platform, headlines, keys) for platform in evidence.platforms}
+    measured = {name: shown for name, shown in measured.items() if shown}
+    for name, shown in measured.items():
+        on = f", {name}" if len(measured) > 1 else ""
+        columns += [_known(f"{one.quantity.title}{on}", one) for one, _ in shown]
+        settings = [setting for one, also in shown for setting in (*one.settings, *also)]
+        where.append(f"Measured on the {name}: {'; '.join(dict.fromkeys(settings))}.")
     if any(column.content(row) == WITHHELD for column in columns for row in rows):
         where.append("Withheld: the measurement was unstable.")
     return columns, where
+
+
+def shown_on(
+    platform: Platform, headlines: Sequence[Headline], keys: set[tuple[str, int]]
+) -> list[tuple[Compared, list[str]]]:
+    """Throughput and memory on a platform, where any of the models has them, and what is to be said besides
+    their settings."""
+    of = quantities(platform)
+    known = [
+        (compared(platform, headlines, of["speed"]), []),
+        (compared(platform, headlines, of["memory"]), [memory_column(platform)[1]]),
+    ]
+    return [one for one in known if one[0].rows.keys() & keys]
 
 
 def _known(title: str, one: Compared) -> Column:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.report.blocks import Bullets, Section
 from bench.report.evidence import Evidence
+from bench.report.sections.measured_cost import measured_on
 from bench.report.text import counted, listed
 
 
@@ -44,7 +45,7 @@ def _statements(evidence: Evidence) -> Iterator[str]:
     if undecided:
         many = f"{len(undecided)} of {len(primary)} primary contrasts are"
         yield f"Which model is better: {many if len(primary) > 1 else 'the primary contrast is'} not decided."
-    timed = [f"the {one.name}" for one in evidence.platforms if len(one.speed) or len(one.memory)]
+    timed = [f"the {one.name}" for one in evidence.platforms if measured_on(evidence, one)]
     if timed:
         yield (
             f"How fast the models are elsewhere: speed and memory are those of {listed(timed)}, and "

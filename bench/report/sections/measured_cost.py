@@ -30,7 +30,7 @@ def measured_cost(evidence: Evidence) -> Section:
     It says little without a training step or energy: the table of the answer has the rest.
     """
     section = Section.of("cost-as-trained", "Cost as trained", _tables(evidence))
-    titles = [title for one in evidence.platforms for title, _ in _measured(evidence, one)]
+    titles = [title for one in evidence.platforms for title, _ in measured_on(evidence, one)]
     return replace(section, says_little=not any(t.startswith((TRAINS, "Energy")) for t in titles))
 
 
@@ -53,7 +53,7 @@ def _side_by_side(evidence: Evidence) -> Iterator[str]:
         and equal_flops(costs[a]["flops"], costs[b]["flops"], EQUAL_FLOPS)
     ]
     for platform in evidence.platforms:
-        measured = _measured(evidence, platform)
+        measured = measured_on(evidence, platform)
         for pair in pairs:
             inference = [_times(title, one, *pair) for title, one in measured if TRAINS not in title]
             training = [_times(title, one, *pair) for title, one in measured if TRAINS in title]
@@ -76,7 +76,7 @@ def _times(title: str, one: Compared, a: str, b: str) -> str | None:
 
 def _tables(evidence: Evidence) -> list[Table]:
     costs = _costs(evidence)
-    measured = [(platform, _measured(evidence, platform)) for platform in evidence.platforms]
+    measured = [(platform, measured_on(evidence, platform)) for platform in evidence.platforms]
     shown = [_table(evidence, costs, *one) for one in measured if one[1]]
     return shown or ([_table(evidence, costs, None, [])] if costs else [])
 
@@ -89,7 +89,7 @@ def _costs(evidence: Evidence) -> dict[str, Row]:
     return {row["model"]: row for row in counted.drop_duplicates("model", keep="last").to_dict("records")}
 
 
-def _measured(evidence: Evidence, platform: Platform) -> list[tuple[str, Compared]]:
+def measured_on(evidence: Evidence, platform: Platform) -> list[tuple[str, Compared]]:
     """What was measured on a platform, by the titles of its columns."""
     columns = []
     for headline in {one.mode: one for one in evidence.headlines}.values():
