@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 LONGEST_SLUG = 60
+# The listing of a suite of 100,000 trials has a fifth of it.
+LARGEST_JSON = 2**27
 
 
 def canonical(value: Any) -> str:
@@ -197,6 +199,8 @@ def read_json(path: Path) -> Any:
         StoreError: the file cannot be read, is not JSON, or has a number that is not finite.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST_JSON:
+            raise StoreError(f"{path}: {size:,} bytes of JSON; at most {LARGEST_JSON:,} are read")
         text = path.read_bytes()
         content = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
     except OSError as error:

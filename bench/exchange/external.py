@@ -32,11 +32,12 @@ import pyarrow.parquet
 
 from bench import __version__
 from bench.analysis.statistics import wilson
-from bench.errors import InputError, did_you_mean, shortened
+from bench.errors import InputError, StoreError, did_you_mean, shortened
 from bench.files import sha256_file
 from bench.metrics import added_metrics
 from bench.metrics.accuracy import compact, deduplicated_top1, score
 from bench.store.lookup import known_ids
+from bench.store.parquet import MOST_VALUES, read_parquet
 from bench.store.predictions import save_predictions
 from bench.store.records.base import FORMAT, Data
 from bench.store.records.external import NAME, ExternalRecord
@@ -130,8 +131,12 @@ def read_predictions(path: Path, test: TestSet) -> GivenPredictions:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; its form is shown by: vcbench score --help")
+    count, classes = len(test.labels), test.data.classes
     try:
-        frame = pd.read_parquet(path)
+        most = max(MOST_VALUES, 2 * count * (classes + len(COLUMNS)))
+        frame = read_parquet(path, path.read_bytes(), most=most).to_pandas()
+    except StoreError as error:
+        raise InputError(f"{error}; should be a Parquet file: vcbench score --help") from error
     # Damaged metadata of pandas within the file gives all of these.
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as Parquet ({error})") from error
@@ -148,7 +153,6 @@ def read_predictions(path: Path, test: TestSet) -> GivenPredictions:
             f'{path}: should have a column "image" or "filename" and one of "predicted" and "probabilities"; '
             f"it has: {have}"
         )
-    count, classes = len(test.labels), test.data.classes
     if "image" in frame:
         images = _whole(frame["image"], path, "image", count)
     else:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import InputError, did_you_mean, shortened
 from bench.escape import INVISIBLE, visible
 
+LARGEST = 2**20
+
 
 class Strict(BaseModel):
     """A schema whose unknown keys and wrong types are errors."""
@@ -29,6 +31,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputError: the file cannot be read or is not TOML.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise InputError(f"{path}: {size:,} bytes of TOML; at most {LARGEST:,} are read")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

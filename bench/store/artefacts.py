@@ -9,6 +9,7 @@ from bench.files import staged
 from bench.spec.job import CLEAN, evaluation_id
 from bench.store.job_files import JobFiles
 from bench.store.layout import Layout
+from bench.store.parquet import Kind, read_columns
 from bench.store.predictions import save_predictions
 from bench.store.records.external import ExternalRecord
 from bench.store.records.trials import Result
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
+
+PREDICTIONS: dict[str, Kind] = {"predicted": "whole", "rank": "whole"}
+PREDICTIONS |= dict.fromkeys(("confidence", "log_prob"), "number")
+LOGGED: dict[str, Kind] = dict.fromkeys(("epoch", "lr", "images_per_s", "val_top1", "val_nll"), "number")
+REACH: dict[str, Kind] = {"run": "text", "layer": "whole"}
+REACH |= dict.fromkeys(("depth", "gradient", "attention"), "number")
 
 
 class Artefacts(Layout):
@@ -28,12 +35,15 @@ class Artefacts(Layout):
         External predictions may have the column `predicted` alone.
         """
         if isinstance(record, ExternalRecord):
-            return _table(self.predictions_of("brought", record.id))
-        return _table(self.evaluation_files(record.id, record.condition).predictions)
+            path = self.predictions_of("brought", record.id)
+            return _frame(read_columns(path, {"predicted": "whole"}, PREDICTIONS))
+        return _frame(
+            read_columns(self.evaluation_files(record.id, record.condition).predictions, PREDICTIONS)
+        )
 
     def prediction_columns(self, record: Result) -> "dict[str, np.ndarray] | None":
         """The columns of `predictions`, for whoever reads those of many trials: it takes half as long."""
-        table = _arrow(self.evaluation_files(record.id, record.condition).predictions)
+        table = read_columns(self.evaluation_files(record.id, record.condition).predictions, PREDICTIONS)
         return None if table is None else {name: table[name].to_numpy() for name in table.column_names}
 
     def history(self, run: str) -> "pd.DataFrame | None":
@@ -42,7 +52,7 @@ class Artefacts(Layout):
         Raises:
             StoreError: the file is damaged.
         """
-        return _table(self.files(run).history)
+        return _frame(read_columns(self.files(run).history, {"step": "whole", "loss": "number"}, LOGGED))
 
     def evaluation_files(self, run: str, condition: str = CLEAN) -> JobFiles:
         """Where predictions of a trial lie; those of format 1 lie beside the trial."""
@@ -63,8 +73,8 @@ class Artefacts(Layout):
 
         path = self.evaluation_files(run).probabilities
         try:
-            array: np.ndarray = np.load(path, allow_pickle=False)
-            return array.astype(np.float32)
+            # Mapped, as the header may promise more than is there; objects, which are pickled, are refused.
+            return np.lib.format.open_memmap(path, mode="r").astype(np.float32)
         except (OSError, ValueError, EOFError) as error:
             raise StoreError(f"{path}: cannot be read ({error})") from error
 
@@ -76,7 +86,8 @@ class Artefacts(Layout):
         """
         path = self.averages_file
         # Earlier versions kept them in the table alone.
-        return _table(path if path.exists() else self.table_of("ensembles", ".parquet"))
+        path = path if path.exists() else self.table_of("ensembles", ".parquet")
+        return _frame(read_columns(path, {"run_a": "text", "run_b": "text", "top1": "number"}))
 
     def write_averages(self, averages: "pd.DataFrame") -> None:
         """Store the accuracies of averages of two networks, in place of those that were there."""
@@ -89,7 +100,7 @@ class Artefacts(Layout):
         Raises:
             StoreError: the file is damaged.
         """
-        return _table(self.reach_file)
+        return _frame(read_columns(self.reach_file, REACH))
 
     def write_reach(self, reach: "pd.DataFrame") -> None:
         """Store how far layers look, in place of what was there."""
@@ -129,23 +140,5 @@ def _write(frame: "pd.DataFrame", path: Path) -> None:
         frame.to_parquet(part, compression="zstd", index=False)
 
 
-def _table(path: Path) -> "pd.DataFrame | None":
-    table = _arrow(path)
+def _frame(table: "pa.Table | None") -> "pd.DataFrame | None":
     return None if table is None else table.to_pandas(use_threads=False)
-
-
-def _arrow(path: Path) -> "pa.Table | None":
-    """A Parquet file, read at once, as another process may put a new one in its place."""
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        return pa.parquet.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-    except (pa.ArrowException, OSError, ValueError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from bench.errors import StoreError
 from bench.files import staged, write_json
 from bench.store.layout import Layout
+from bench.store.parquet import read_columns
 from bench.store.reading import read
 from bench.store.records.base import FORMAT, Data
 from bench.store.records.notes import ClassNames
@@ -24,17 +25,13 @@ class Labels(Layout):
         Raises:
             StoreError: the file cannot be read.
         """
-        import pandas as pd
-        import pyarrow as pa
-
         path = self.labels_of(data.key)
-        try:
-            frame = pd.read_parquet(path)
-            if "label" not in frame:
-                raise KeyError("no column label")
-        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-            raise StoreError(f"{path}: cannot be read ({error})") from error
-        return frame
+        table = read_columns(path, {"label": "whole"}, {"duplicate": "yes or no"})
+        if table is None:
+            raise StoreError(f"{path}: cannot be read (it is not there)")
+        if len(table) != data.test_images:
+            raise StoreError(f"{path}: {len(table)} labels for {data.test_images} test images")
+        return table.to_pandas(use_threads=False)
 
     def class_names(self, data: Data) -> list[str] | None:
         """The names of the classes; None where the store has none."""
