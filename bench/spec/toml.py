@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import InputError, did_you_mean, shortened
 from bench.escape import INVISIBLE, visible
 
-LARGEST = 2**20
+LARGEST = 2**18
+# A key of n parts takes tomllib n^2 memory: 100 kB of them 10 GB.
+MOST_DOTS = 200
 
 
 class Strict(BaseModel):
@@ -33,7 +35,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise InputError(f"{path}: {size:,} bytes of TOML; at most {LARGEST:,} are read")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if long := next(
+            (n for n, line in enumerate(text.split("\n"), 1) if line.count(".") > MOST_DOTS), None
+        ):
+            raise InputError(f"{path}: line {long} has more than {MOST_DOTS} dots; break it into several")
+        return tomllib.loads(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # of TOML, of UTF-8, or an integer of thousands of digits
