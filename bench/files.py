@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONGEST_SLUG = 60
 # The listing of a suite of 100,000 trials has a fifth of it.
 LARGEST_JSON = 2**27
+SMALL = 2**16  # bytes of a file that is read at once
 
 
 def canonical(value: Any) -> str:
@@ -231,29 +232,48 @@ def sha256_file(path: Path) -> str:
     return sha256_files([path], path.parent, named=False)
 
 
-def sha256_files(paths: Iterable[Path], root: Path, *, named: bool = True) -> str:
+def sha256_files(
+    paths: Iterable[Path], root: Path, *, named: bool = True, hashes: list[str] | None = None
+) -> str:
     """One SHA-256 over the contents of files and, where `named`, their names relative to `root`.
 
     The answer is remembered by the paths, inodes, sizes and both times of change of all of them: programs can
-    set the one time back, but not the other.
+    set the one time back, but not the other. Where the files are read, `hashes` gets the hash of each.
     """
     paths = list(paths)
-    stats = [_facts(path) for path in paths]
+    stats = _facts(paths)
     signature = hashlib.sha256(json.dumps([named, str(root.absolute()), stats]).encode()).hexdigest()
     memory = cache_dir() / "fingerprints" / signature
     if (known := remembered(memory)) is not None:
         return known
+    contents = [_content(path) for path in paths]
     if named:
         whole = hashlib.sha256()
-        for path in paths:
-            whole.update(f"{path.relative_to(root).as_posix()}\0{_content(path)}\n".encode())
+        for name, content in zip(relative_names(paths, root), contents, strict=True):
+            whole.update(f"{name}\0{content}\n".encode())
         value = whole.hexdigest()
     else:
-        (path,) = paths
-        value = _content(path)
-    if stats == [_facts(path) for path in paths]:  # else something was written to meanwhile
+        (value,) = contents
+    if stats == _facts(paths):  # else something was written to meanwhile
         remember(memory, value)
+    if hashes is not None:
+        hashes += contents
     return value
+
+
+def relative_names(paths: Iterable[Path], root: Path) -> list[str]:
+    """Paths below a folder as seen from it, with slashes; of a million in a second or two.
+
+    Raises:
+        ValueError: one is not below it.
+    """
+    above = os.path.join(root, "")
+    names = []
+    for path in map(str, paths):
+        if not path.startswith(above):
+            raise ValueError(f"{path} is not below {root}")
+        names.append(path[len(above) :])
+    return names if os.sep == "/" else [name.replace(os.sep, "/") for name in names]
 
 
 def remember(path: Path, text: str) -> None:
@@ -270,12 +290,21 @@ def remembered(path: Path) -> str | None:
     return text if hashlib.sha256(text.encode()).hexdigest() == checksum else None
 
 
-def _facts(path: Path) -> list[str | int]:
-    """What changes with every change of a file's content."""
-    stat = path.stat()
-    return [str(path.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+def _facts(paths: Iterable[Path]) -> list[list[str | int]]:
+    """What changes with every change of a file's content, of each file."""
+    here = os.getcwd()
+    facts: list[list[str | int]] = []
+    for path in paths:
+        stat = os.stat(path)
+        whole = os.path.join(here, path)  # which an absolute path stays
+        facts.append([whole, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
+    return facts
 
 
 def _content(path: Path) -> str:
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
+        content = file.read(SMALL)
+        if len(content) < SMALL:  # a buffer, which costs more than most files, is not needed
+            return hashlib.sha256(content).hexdigest()
+        file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -32,14 +32,21 @@ class Overlap:
         return asdict(self)
 
 
-def equal_files(paths: list[Path], fingerprint: str) -> list[list[int]]:
-    """Groups of two or more positions of files with equal bytes; only files of equal size are read.
+def equal_files(paths: list[Path], fingerprint: str, hashes: list[str]) -> list[list[int]]:
+    """Groups of two or more positions of files with equal bytes.
 
-    The answer is kept in the cache under the fingerprint of the files, which no other content has.
+    Without `hashes` of their content, known where they were just read, those of equal size are read. The
+    answer is kept in the cache under the fingerprint of the files, which no other content has.
     """
     memory = cache_dir() / "equal-files" / fingerprint
     if (known := remembered(memory)) is not None:
         return json.loads(known)
+    groups = twins_of(hashes) if hashes else _by_size(paths)
+    remember(memory, canonical(groups))
+    return groups
+
+
+def _by_size(paths: list[Path]) -> list[list[int]]:
     by_size = defaultdict(list)
     for position, path in enumerate(paths):
         by_size[path.stat().st_size].append(position)
@@ -48,7 +55,6 @@ def equal_files(paths: list[Path], fingerprint: str) -> list[list[int]]:
         if len(alike) > 1:
             equal = twins_of([_sha256(paths[position]) for position in alike])
             groups += [[alike[i] for i in group] for group in equal]
-    remember(memory, canonical(groups))
     return groups
 
 

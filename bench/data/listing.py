@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.data.images import extensions
+from bench.files import relative_names
 
 # Folders that systems put beside people's files, and small files of the same kind; those that begin with
 # a dot are passed over as well.
@@ -87,7 +88,8 @@ class Lister:
         paths = self.images(folder)
         for name in self.folders(folder):
             paths += self._below(folder / name, [*above, folder_id])
-        return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
+        names = relative_names(paths, folder)
+        return [paths[i] for i in sorted(range(len(paths)), key=names.__getitem__)]
 
 
 def in_words(passed_over: Counter[str]) -> str:

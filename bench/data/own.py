@@ -111,8 +111,9 @@ def files_of(paths: list[Path], root: Path) -> tuple[str, list[list[int]]]:
         DataError: a file cannot be read, or its name is not UTF-8.
     """
     try:
-        fingerprint = sha256_files(paths, root)
-        return fingerprint, equal_files(paths, fingerprint)
+        hashes: list[str] = []
+        fingerprint = sha256_files(paths, root, hashes=hashes)
+        return fingerprint, equal_files(paths, fingerprint, hashes)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
     except UnicodeEncodeError as error:

@@ -63,9 +63,9 @@ def _fill(groups: Sequence[tuple[int, ...]], room: int) -> set[tuple[int, ...]]:
     return taken
 
 
-def twins_of(contents: Sequence[bytes]) -> list[list[int]]:
+def twins_of(contents: Sequence[bytes | str]) -> list[list[int]]:
     """Groups of two or more positions whose contents (or their hashes) are equal."""
-    groups = defaultdict(list)
+    groups: dict[bytes | str, list[int]] = defaultdict(list)
     for position, content in enumerate(contents):
         groups[content].append(position)
     return [group for group in groups.values() if len(group) > 1]

@@ -1,5 +1,6 @@
 """Fingerprints that are remembered, and what killed writers leave."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,17 @@ from PIL import Image
 from bench.data import open_dataset
 from bench.data.images import largest_sides
 from bench.errors import StoreError
-from bench.files import cache_dir, locked, remember, remembered, sha256_file, write_text
+from bench.files import (
+    SMALL,
+    cache_dir,
+    locked,
+    relative_names,
+    remember,
+    remembered,
+    sha256_file,
+    sha256_files,
+    write_text,
+)
 
 
 def test_a_file_changed_in_place_has_another_fingerprint_whatever_its_time_says(tmp_path):
@@ -41,6 +52,25 @@ def test_a_damaged_memory_is_not_believed(tmp_path, content):
     flipped = memory.read_bytes()
     memory.write_bytes(content if content is not None else bytes([flipped[0] ^ 1]) + flipped[1:])
     assert remembered(memory) is None and sha256_file(path) == value and remembered(memory) == value
+
+
+def test_one_hash_over_names_and_contents(tmp_path):
+    sizes = {"a.png": 0, "b/c.png": 1, "b/d.png": SMALL - 1, "b/e.png": SMALL, "z.png": 3 * SMALL + 7}
+    for name, size in sizes.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(os.urandom(size))
+    paths = [tmp_path / name for name in sizes]
+    each = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    whole = "".join(f"{name}\0{content}\n" for name, content in zip(sizes, each, strict=True))
+    hashes, again = [], []
+    assert sha256_files(paths, tmp_path, hashes=hashes) == hashlib.sha256(whole.encode()).hexdigest()
+    assert hashes == each
+    assert sha256_files(paths, tmp_path, hashes=again) == hashlib.sha256(whole.encode()).hexdigest()
+    assert again == []  # remembered, and not read
+    assert [sha256_file(path) for path in paths] == each
+    assert relative_names(paths, tmp_path) == list(sizes)
+    with pytest.raises(ValueError, match="is not below"):
+        relative_names(paths, tmp_path / "b")
 
 
 def test_what_is_remembered_is_one_line(tmp_path):

@@ -11,6 +11,7 @@ from bench.data.own import SPLIT_IDS, Listed, files_of, own_dataset
 from bench.data.own_split import CARVED, GIVEN, STRATIFIED
 from bench.data.rows import SPELLINGS
 from bench.errors import DataError
+from bench.files import relative_names
 
 FACTS = Facts(
     name="folder",
@@ -55,7 +56,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         root=root,
         class_names=class_names,
         labels=labels,
-        keys=[path.relative_to(root).as_posix() for path in paths],
+        keys=relative_names(paths, root),
         fingerprint=fingerprint,
         equal=equal,
         read=lambda i: read_image(paths[i]),

@@ -10,6 +10,7 @@ from bench.data.images import largest_sides, read_image
 from bench.data.own import SPLIT_IDS, Listed, files_of, own_dataset
 from bench.data.rows import rows_of
 from bench.errors import DataError, did_you_mean
+from bench.files import relative_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +45,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     listed_paths = [Path(os.path.abspath(file.parent / path)) for path in frame["path"]]
     _refuse_missing(file, listed_paths)
     base = Path(os.path.commonpath([path.parent for path in listed_paths]))
-    frame = frame.assign(path=[path.relative_to(base).as_posix() for path in listed_paths]).sort_values(
-        "path"
-    )
+    frame = frame.assign(path=relative_names(listed_paths, base)).sort_values("path")
     keys = frame["path"].tolist()
     twice = frame["path"].duplicated()
     if twice.any():
