@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,9 +201,7 @@ def read_json(path: Path) -> Any:
         StoreError: the file cannot be read, is not JSON, or has a number that is not finite.
     """
     try:
-        if (size := path.stat().st_size) > LARGEST_JSON:
-            raise StoreError(f"{path}: {size:,} bytes of JSON; at most {LARGEST_JSON:,} are read")
-        text = path.read_bytes()
+        text = read_regular(path, LARGEST_JSON)
         content = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
@@ -212,6 +211,22 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path}: not valid JSON (nested too deeply)") from error
     # Other letters than ASCII are rare, and escaped where this package wrote the file.
     return content if text.isascii() and b"\\u" not in text else all_visible(content)
+
+
+def read_regular(path: Path, most: int | None = None) -> bytes:
+    """The content of a file of at most so many bytes; not of a pipe or a device, which may never end.
+
+    Raises:
+        OSError: it cannot be read, or is not one.
+    """
+    facts = path.stat()
+    if stat.S_ISDIR(facts.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if most is not None and facts.st_size > most:
+        raise OSError(errno.EFBIG, f"{facts.st_size:,} bytes; at most {most:,} are read", str(path))
+    return path.read_bytes()
 
 
 def _finite(text: str) -> float:

@@ -59,7 +59,7 @@ def poisoned(whole, folder, payload):
     shutil.copytree(whole, store)
     listing = json.loads((store / "suites" / "small.json").read_text())
     key = f"vit {payload}"
-    listing |= {name: f"{payload} {name}" for name in ("title", "description", "suite")}
+    listing |= {name: f"{payload} {name}" for name in ("title", "description")}
     listing["settings"] = [f"comparison.unmatched={payload}"]
     listing["contestants"] = {
         key: listing["contestants"]["vit"] | {"title": payload},
@@ -84,7 +84,7 @@ def poisoned(whole, folder, payload):
     )
     (store / "suites" / "small.json").unlink()
     name = re.sub(r"[/\x00-\x1f\u202e\ud800]", " ", f"own {payload}")[:120]
-    (store / "suites" / f"{name}.json").write_text(json.dumps(listing))
+    (store / "suites" / f"{name}.json").write_text(json.dumps(listing | {"suite": name}))
     return name
 
 

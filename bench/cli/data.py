@@ -19,6 +19,7 @@ from bench.cli.common import (
     warn,
 )
 from bench.cli.progress import image_bar
+from bench.escape import csv_text, visible
 
 app = typer.Typer(help="Fetch, verify and list datasets.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets [default: all].")]
@@ -103,7 +104,7 @@ def list_images(
     rows.writerow(("position", "file", "label", "class"))
     for position, image in enumerate(opened.splits[split].tolist()):
         label = int(opened.labels[image])
-        rows.writerow((position, opened.file(image), label, opened.class_names[label]))
+        rows.writerow(map(_shown, (position, opened.file(image), label, opened.class_names[label])))
 
 
 @app.command()
@@ -149,7 +150,13 @@ def duplicates(
     rows.writerow(("distance", "split", "file", "class", "other_split", "other_file", "other_class"))
     for pair, apart in zip(shown.pairs.tolist(), shown.distance.tolist(), strict=True):
         described = [(split_of[i], opened.file(i), opened.class_names[opened.labels[i]]) for i in pair]
-        rows.writerow(("equal" if apart < 0 else apart, *described[0], *described[1]))
+        line = ("equal" if apart < 0 else apart, *described[0], *described[1])
+        rows.writerow(map(_shown, line))
+
+
+def _shown(value: Any) -> Any:
+    """A value for a terminal or a spreadsheet, whatever somebody has put into a name."""
+    return csv_text(visible(value) if isinstance(value, str) else value)
 
 
 def _show(copies: list[dict[str, Any]], as_json: bool, missing: Sequence[Exception] = ()) -> None:

@@ -128,7 +128,11 @@ def _thaw(frozen: Path, fingerprint: str, images: int) -> dict[str, np.ndarray]:
         raise DataError(
             f"{frozen}: was changed since the split was frozen; restore it, or delete it to divide anew"
         )
-    return with_train(content["splits"], images)
+    splits = content["splits"]
+    positions = [position for split in splits.values() for position in split]
+    if len(set(positions)) < len(positions) or not set(positions) <= set(range(images)):
+        raise DataError(f"{frozen}: should have positions of the {images} images, each once")
+    return with_train(splits, images)
 
 
 def _quota(count: int) -> dict[str, int]:

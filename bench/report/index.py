@@ -3,6 +3,7 @@
 It is made from their MANIFEST.json and figures alone, so that the run stores need not be there.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bench.errors import InputError, StoreError
-from bench.files import write_text
+from bench.errors import InputError, StoreError, shortened
+from bench.files import slug, within, write_text
 from bench.report.blocks import Figure, walk
 from bench.report.document import INDEX, Document
 from bench.report.evidence import Evidence
@@ -21,6 +22,24 @@ from bench.report.style import SERIES
 from bench.report.writers.fill import filled
 from bench.report.writers.html import inline_svg
 
+# What matplotlib draws a figure of a report with. A figure becomes a part of the page.
+DRAWN = {
+    "?xml",
+    "!DOCTYPE",
+    "svg",
+    "metadata",
+    "defs",
+    "style",
+    "g",
+    "path",
+    "clipPath",
+    "rect",
+    "use",
+    "image",
+}
+DRAWN |= {"rdf:RDF", "cc:Work", "cc:Agent", "dc:type", "dc:title", "dc:date", "dc:format", "dc:creator"}
+# Attributes that run something or lead away.
+HANDLER = re.compile(r"""\bon\w+\s*=|href\s*=\s*(?!"(#|data:image/png;))""", re.IGNORECASE)
 FACTS = ("Trials", "Machines", "Dates")
 
 
@@ -85,20 +104,27 @@ def _entry(report: Path) -> Entry:
     if not isinstance(short, Mapping):
         suite = content.get("suite", report.name)
         raise InputError(f"{report}: has no summary; render it again: vcbench report {suite} --out {report}")
-    return Entry(
-        folder=report.name,
-        title=short["title"],
-        trains=short["trains"],
-        answer=tuple(short["answer"]),
-        facts=tuple(f"{term}: {short['facts'][term]}" for term in FACTS[not short["trains"] :]),
-        figures=tuple((_figure(report, one["name"], one["alt"]), one["caption"]) for one in short["figures"]),
-    )
+    try:
+        return Entry(
+            folder=report.name,
+            title=str(short["title"]),
+            trains=bool(short["trains"]),
+            answer=tuple(map(str, short["answer"])),
+            facts=tuple(f"{term}: {short['facts'][term]}" for term in FACTS[not short["trains"] :]),
+            figures=tuple((_figure(report, one), str(one["caption"])) for one in short["figures"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{report}: its summary is damaged ({error!r}); render the report again") from error
 
 
-def _figure(report: Path, name: str, alt: str) -> Markup:
-    path = report / "figures" / f"{name}.svg"
+def _figure(report: Path, one: Mapping[str, Any]) -> Markup:
+    path = within(report / "figures", f"{one['name']}.svg")
     try:
         svg = path.read_text(encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
-    return inline_svg(svg, f"{report.name}-{name}", alt)
+    foreign = [tag for tag in re.findall(r"<\s*([^\s/>]+)", svg) if tag not in DRAWN]
+    if foreign or HANDLER.search(svg) or not svg.count("<svg") == svg.count("viewBox=") == 1:
+        what = f" (<{shortened(foreign[0], 20)}>)" if foreign else ""
+        raise InputError(f"{path}: holds what no figure of a report has{what}; render the report again")
+    return inline_svg(svg, slug(f"{report.name}-{one['name']}"), str(one["alt"]))

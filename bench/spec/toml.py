@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import InputError, did_you_mean, shortened
 from bench.escape import INVISIBLE, visible
+from bench.files import read_regular
 
 LARGEST = 2**18
 # A key of n parts takes tomllib n^2 memory: 100 kB of them 10 GB.
@@ -33,9 +34,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputError: the file cannot be read or is not TOML.
     """
     try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise InputError(f"{path}: {size:,} bytes of TOML; at most {LARGEST:,} are read")
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, LARGEST).decode()
         if long := next(
             (n for n, line in enumerate(text.split("\n"), 1) if line.count(".") > MOST_DOTS), None
         ):

@@ -25,15 +25,19 @@ withdrawn.csv               trials that were taken out, written by hand
 tables/                     made anew from the above
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from bench.errors import StoreError
+from bench.errors import StoreError, shortened
 from bench.spec.job import Job
 from bench.store.job_files import JobFiles
 
 Kind = Literal["runs", "searches", "evaluations", "profiles", "baselines", "brought"]
 KINDS: dict[str, Kind] = {"train": "runs", "evaluate": "evaluations", "profile": "profiles"}
+
+# Of the 255 bytes that file systems take, what is left for the names of temporary files and locks.
+LONGEST_FILE = 220
 
 
 def kind_of(job: Job) -> Kind:
@@ -59,6 +63,10 @@ class Layout:
             self.root / name
             for name in ("runs", "searches", "evaluations", "profiles", "suites", "labels", "tables")
         ]
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is in the store, wherever links lead that are on the way to it."""
+        return path.resolve().is_relative_to(self.root.resolve())
 
     def folder_of(self, kind: Kind, name: str) -> Path:
         """The folder of a trial, profile, baseline or external model."""
@@ -89,8 +97,12 @@ class Layout:
         return self.root / "profiles" / profile / "samples.parquet"
 
     def listing_of(self, suite: str) -> Path:
-        """What the store keeps of a suite."""
-        return self.root / "suites" / f"{suite}.json"
+        """What the store keeps of a suite.
+
+        Raises:
+            StoreError: the name leads out of the folder.
+        """
+        return self._file("suites", f"{suite}.json")
 
     def labels_of(self, data: tuple[str, str, str]) -> Path:
         """The true labels of a test split, by dataset, split id and fingerprint.
@@ -99,10 +111,12 @@ class Layout:
             StoreError: these names lead out of the folder.
         """
         dataset, split_id, fingerprint = data
-        name = f"{dataset}-{split_id}-{fingerprint[:12]}.parquet"
-        if Path(name).name != name:
-            raise StoreError(f"{self.root}: {name!r}, from a record, is not the name of a file")
-        return self.root / "labels" / name
+        return self._file("labels", f"{dataset}-{split_id}-{fingerprint[:12]}.parquet")
+
+    def _file(self, folder: str, name: str) -> Path:
+        if Path(name).name != name or len(os.fsencode(name)) > LONGEST_FILE:
+            raise StoreError(f"{self.root}: {shortened(name)!r}, from a record, is not the name of a file")
+        return self.root / folder / name
 
     def class_names_of(self, data: tuple[str, str, str]) -> Path:
         """The names of its classes."""

@@ -52,6 +52,10 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             if other.record(kind, name) is None:
                 continue
             one = _record(kind, name, other, store, added)
+            if outside := [path for path in _files(other.folder_of(kind, name)) if not other.holds(path)]:
+                one = Merged(
+                    kind, name, "conflict", f"{outside[0].name} is a link that leads out of its store"
+                )
             if one.what == "added" and not dry_run:
                 with store.claim(name) as mine:
                     if not mine:
@@ -60,7 +64,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             added |= {name} if one.what == "added" else set()
             yield one
     for folder in ("labels", "splits"):
-        for path in sorted((other.root / folder).glob("*")):
+        for path in sorted((other.root / folder).glob("[!.]*")):
             yield _file(folder, path, store.root / folder / path.name, dry_run)
     for name, listing in other.suites().items():
         yield _suite(name, listing, store, dry_run)
@@ -93,13 +97,19 @@ def _what_it_came_to(record: Stored | None) -> dict[str, Any]:
 
 def _copy_job(source: Path, target: Path) -> None:
     """Copy what a finished job has left, its record last."""
-    unfinished = set(JobFiles(source).unfinished())
-    files = [path for path in sorted(source.iterdir()) if path.is_file() and path not in unfinished]
-    for path in sorted(files, key=lambda path: path.name == "record.json"):
+    for path in sorted(_files(source), key=lambda path: path.name == "record.json"):
         write_bytes(target / path.name, path.read_bytes())
 
 
+def _files(folder: Path) -> list[Path]:
+    """The files in the folder of a finished job."""
+    unfinished = set(JobFiles(folder).unfinished())
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path not in unfinished]
+
+
 def _file(kind: str, source: Path, target: Path, dry_run: bool) -> Merged:
+    if source.is_symlink() or not source.is_file():
+        return Merged(kind, source.name, "conflict", "is no file, but a link or a folder")
     content = source.read_bytes()
     if target.exists():
         same = target.read_bytes() == content

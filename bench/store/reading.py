@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from bench.errors import StoreError, shortened
-from bench.files import digest, read_json
+from bench.files import digest, read_json, read_regular
 from bench.spec.job import evaluation_identity
 from bench.spec.toml import first_problem
 from bench.store.layout import Kind, Layout
@@ -123,7 +123,7 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from bench.errors import StoreError, warn
+from bench.errors import StoreError, shortened, warn
 from bench.escape import visible
 from bench.files import staged, write_json
 from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_id, evaluations
@@ -45,6 +45,18 @@ class RunStore(Unfinished, Artefacts, Labels):
             for folder in self.folders:
                 if folder.exists() and not folder.is_dir():
                     raise StoreError(f"{folder}: should be a folder of the run store; remove it")
+            self._check_links()
+
+    def _check_links(self) -> None:
+        """Refuse folders that are links to elsewhere: through them a store that somebody else made would have
+        files outside of it read, written and removed. Files that are links are replaced, never written to."""
+        above = [self.root, *(self.folder_of(kind, "") for kind in get_args(Kind))]
+        for folder in filter(Path.is_dir, above):
+            with os.scandir(folder) as entries:
+                links = [entry for entry in entries if entry.is_symlink() and entry.is_dir()]
+            for link in links:
+                if not self.holds(Path(link.path)):
+                    raise StoreError(f"{link.path}: is a link that leads out of the run store; remove it")
 
     def if_there(self) -> Path | None:
         """The folder where it is a run store already, else None."""
@@ -307,4 +319,7 @@ class RunStore(Unfinished, Artefacts, Labels):
 def _read_listing(path: Path) -> Listing:
     if visible(path.stem) != path.stem:
         raise StoreError(f"{path.parent}: {path.name!r} is not the name of a suite; remove the file")
-    return read(path, Listing)
+    listing = read(path, Listing)
+    if listing.suite != path.stem:
+        raise StoreError(f'{path}: the listing of "{shortened(listing.suite)}", under the name of another')
+    return listing
