@@ -150,8 +150,8 @@ def duplicates(
     rows.writerow(("distance", "split", "file", "class", "other_split", "other_file", "other_class"))
     for pair, apart in zip(shown.pairs.tolist(), shown.distance.tolist(), strict=True):
         described = [(split_of[i], opened.file(i), opened.class_names[opened.labels[i]]) for i in pair]
-        line = ("equal" if apart < 0 else apart, *described[0], *described[1])
-        rows.writerow(map(_shown, line))
+        row = ("equal" if apart < 0 else apart, *described[0], *described[1])
+        rows.writerow(map(_shown, row))
 
 
 def _shown(value: Any) -> Any:
