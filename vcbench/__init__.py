@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.exchange.evaluate import Network, Score, Transform
     from bench.spec.suite import Suite
 
-__all__ = ["Results", "__version__", "evaluate", "load_suite", "open", "run"]
+__all__ = ["Results", "__version__", "evaluate", "load_suite", "open", "run", "save_images"]
 
 
 def load_suite(
@@ -225,6 +225,42 @@ def evaluate(
     folder = data_folder(None if data_dir is None else Path(data_dir))
     opened = open_dataset(dataset, split_id, folder, store=store.root)
     return score(model, transform, opened, store, name, batch_size)
+
+
+def save_images(
+    folder: str | Path,
+    train: Any,
+    test: Any = None,
+    val: Any = None,
+    *,
+    class_names: Sequence[str] | None = None,
+) -> str:
+    """Write the images of PyTorch Datasets as a folder of PNG files, whose name suites and `evaluate` take.
+
+    Args:
+        folder: where to write; it must not be there yet.
+        train, test, val: what has a length and gives (image, label) by position: an image of PIL, an array
+            uint8 (h, w, 3), or a tensor (3, h, w) of uint8 or of 0 to 1, not normalised or augmented;
+            labels are class numbers from 0. Each is read twice. Without test, train is divided.
+        class_names: one a class; by default `train.classes` where it has some, else the numbers. Where they
+            are not in the order of their text, their numbers are put before them.
+
+    Returns:
+        "folder:PATH".
+
+    Raises:
+        InputError: the folder exists, or an image, a label or a class name is of another kind.
+        StoreError: the files cannot be written.
+
+    Example:
+        >>> name = vcbench.save_images("photos", my_train_set, my_test_set)
+        >>> vcbench.evaluate(network, transform, dataset=name)
+    """
+    from bench.data.saving import save_images as save
+
+    given = {"train": train, "val": val, "test": test}
+    splits = {split: images for split, images in given.items() if images is not None}
+    return save(Path(folder), splits, class_names)
 
 
 def _is_watched() -> bool:

@@ -69,6 +69,18 @@ def read_image(path: Path) -> np.ndarray:
         ) from error
 
 
+def decode_image(content: bytes, where: str) -> np.ndarray:
+    """The bytes of a file as uint8 (h, w, 3) RGB: as `read_image`.
+
+    Raises:
+        DataError: as `read_image`; the line names `where`.
+    """
+    try:
+        return _decoded(io.BytesIO(content))
+    except Exception as error:  # as in read_image
+        raise DataError(f"{where}: cannot be decoded ({_reason(error)}); replace or remove it") from error
+
+
 def largest_sides(paths: Sequence[Path], fingerprint: str, limit: int) -> tuple[int, int] | None:
     """The largest short and the largest long side in px of some image files, by what their headers say.
 

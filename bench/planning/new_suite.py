@@ -131,8 +131,11 @@ input_size = {INPUT_SIZE}
 
 
 def own_name(path: Path) -> str:
-    """The name of the dataset at a path: that of a folder, or of a table."""
-    return f"{'table' if path.is_file() else 'folder'}:{path}"
+    """The name of the dataset at a path: that of a folder, a table, or a data set of Hugging Face."""
+    from bench.data.datasets.huggingface import is_one
+
+    kind = "table" if path.is_file() else "huggingface" if is_one(path) else "folder"
+    return f"{kind}:{path}"
 
 
 def _opened(path: Path) -> "Dataset":

@@ -1,6 +1,6 @@
 """How long a folder of many images takes to be planned, and how much memory.
 
-    python tests/perf/many_files.py 1000000 /tmp/many
+    python tests/perf/many_files.py 1000000 many
 
 The images are of 2 x 2 px, all different, in 1000 classes; they stay for the next time. The folder is planned
 twice: the first time every file is read, the second nothing has changed.

@@ -1,0 +1,177 @@
+"""A data set of Hugging Face that lies in a folder, named as "huggingface:PATH"."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.data.base import Dataset, Facts, Folders
+from bench.data.images import decode_image
+from bench.data.own import SPLIT_IDS, Listed, own_dataset
+from bench.data.rows import SPELLINGS, rows_of
+from bench.data.stratify import twins_of
+from bench.errors import DataError
+from bench.files import cache_dir, canonical, remember, remembered, sha256_files
+
+if TYPE_CHECKING:
+    import datasets
+
+FACTS = Facts(
+    name="huggingface",
+    title="A data set of Hugging Face",
+    classes=None,
+    splits=SPLIT_IDS,
+    image="what its image column holds",
+    source="a folder that save_to_disk wrote, or hf download --repo-type dataset (Parquet files)",
+    takes_path=True,
+)
+SAVED = ("dataset_dict.json", "state.json")
+
+
+def load(split_id: str | None, folders: Folders) -> Dataset:
+    """The images of a data set with one column of images and one of labels, and a column `group` as needed.
+
+    A data set of the one split train is divided; else its splits are taken as they are. Classes come in the
+    order of their names as text, whatever their numbers are there.
+
+    Raises:
+        InputError: the split id does not fit.
+        DataError: `datasets` is not installed, the folder holds no such data set, its columns are not clear,
+            or as `rows_of`.
+    """
+    asked = folders.images
+    assert asked is not None  # as of every dataset that takes one
+    root = asked.resolve()
+    opened = _opened(root)
+    passed_over = sorted(name for name in opened if name.lower() not in SPELLINGS)
+    splits = {name: part for name, part in opened.items() if name not in passed_over}
+    places = [(name, i) for name, part in splits.items() for i in range(len(part))]
+    if not places:
+        raise DataError(f"{root}: has no images in train, val or test (its splits: {', '.join(opened)})")
+    parts = {name: _columns(root, name, part) for name, part in splits.items()}
+    keys = [f"{name}/{i:09d}" for name, i in places]
+    only_train = len(splits) == 1 and SPELLINGS[next(iter(splits)).lower()] == "train"
+    grouped = all("group" in part.column_names for part in splits.values())
+    rows = rows_of(
+        root,
+        keys,
+        [label for name in splits for label in parts[name][1]],
+        None if only_train else [name for name, _ in places],
+        [str(group) for part in splits.values() for group in part["group"]] if grouped else None,
+    )
+    hashes = [one for name, part in splits.items() for one in _hashes(part, parts[name][0])]
+    content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+    def read(i: int) -> Any:
+        name, position = places[i]
+        image = splits[name][position][parts[name][0]]
+        return decode_image(_bytes(image), f"{root}: {keys[i]}")
+
+    shown = _name(root)
+    listed = Listed(
+        asked=f"huggingface:{asked}",
+        name=shown,
+        root=root,
+        class_names=rows.class_names,
+        labels=rows.labels,
+        keys=keys,
+        fingerprint=hashlib.sha256(f"{content}\n{rows.text}\n".encode()).hexdigest(),
+        equal=twins_of(hashes),
+        read=read,
+        source=lambda i: f"{places[i][0]} image {places[i][1]}",
+        given=rows.given,
+        groups=rows.groups,
+        warnings=tuple(
+            f"{shown}: {len(opened[name])} images of the split {name!r} passed over" for name in passed_over
+        ),
+    )
+    return own_dataset(listed, split_id, folders.store)
+
+
+def is_one(folder: Path) -> bool:
+    """Whether a folder holds a data set of Hugging Face, rather than folders of images."""
+    saved = any((folder / name).is_file() for name in SAVED)
+    return saved or any(next(folder.glob(where), None) for where in ("*.parquet", "data/*.parquet"))
+
+
+def _opened(root: Path) -> "dict[str, datasets.Dataset]":
+    """The splits by name, with images as they are stored."""
+    if not root.is_dir() or not is_one(root):
+        raise DataError(f"{root}: is no folder of save_to_disk or of Parquet files of the hub")
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError('data sets of Hugging Face need: pip install "vcbench[huggingface]"') from error
+    datasets.disable_progress_bars()
+    try:
+        if any((root / name).is_file() for name in SAVED):
+            whole = datasets.load_from_disk(root)
+        else:
+            whole = datasets.load_dataset(str(root), cache_dir=str(cache_dir() / "huggingface"))
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"{root}: cannot be read ({' '.join(str(error).split())})") from error
+    splits = whole if isinstance(whole, dict) else {"train": whole}
+    stored = datasets.Image(decode=False)
+    return {name: _cast(part, stored) for name, part in splits.items()}
+
+
+def _cast(part: "datasets.Dataset", stored: "datasets.Image") -> "datasets.Dataset":
+    for name, feature in part.features.items():
+        if type(feature) is type(stored):
+            part = part.cast_column(name, stored)
+    return part
+
+
+def _columns(root: Path, split: str, part: "datasets.Dataset") -> tuple[str, list[str]]:
+    """The name of the column of images, and the labels as text, empty where there is none.
+
+    Raises:
+        DataError: there is not one column of images, or not one of labels.
+    """
+    import datasets
+
+    images = [name for name, feature in part.features.items() if isinstance(feature, datasets.Image)]
+    classes = [name for name, feature in part.features.items() if isinstance(feature, datasets.ClassLabel)]
+    labels = classes if len(classes) == 1 else [name for name in ("label", "labels") if name in part.features]
+    if len(images) != 1 or len(labels) != 1:
+        columns = ", ".join(part.column_names)
+        raise DataError(
+            f"{root}: {split} has {len(images)} columns of images and {len(labels)} of labels (its columns: "
+            f'{columns}); one of each is needed: name the labels "label"'
+        )
+    feature = part.features[labels[0]]
+    if isinstance(feature, datasets.ClassLabel):
+        names = [*feature.names, ""]  # -1, of images whose label is kept secret, is the last
+        return images[0], ["" if label is None else names[label] for label in part[labels[0]]]
+    return images[0], ["" if label is None else str(label) for label in part[labels[0]]]
+
+
+def _hashes(part: "datasets.Dataset", column: str) -> list[str]:
+    """SHA-256 of the bytes of each image, kept in the cache under the content of the files they are from."""
+    files = [Path(one["filename"]) for one in part.cache_files]
+    if not files:  # in memory
+        return [hashlib.sha256(_bytes(row[column])).hexdigest() for row in part]
+    contents: list[str] = [sha256_files([file], file.parent, named=False) for file in files]
+    memory = (
+        cache_dir() / "image-hashes" / hashlib.sha256("\n".join([column, *contents]).encode()).hexdigest()
+    )
+    if (known := remembered(memory)) is not None:
+        hashes: list[str] = json.loads(known)
+        return hashes
+    hashes = [hashlib.sha256(_bytes(row[column])).hexdigest() for row in part]
+    remember(memory, canonical(hashes))
+    return hashes
+
+
+def _bytes(image: dict[str, Any] | None) -> bytes:
+    """The file of an image, which lies in the data set or beside it; empty where there is none."""
+    if image is None:
+        return b""
+    content: bytes = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+    return content
+
+
+def _name(root: Path) -> str:
+    """What tables call it: the name of its folder, in the cache of the hub that of the data set."""
+    kept = root.parent.parent.name
+    return kept.split("--")[-1] if root.parent.name == "snapshots" and "--" in kept else root.name

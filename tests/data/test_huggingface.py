@@ -1,0 +1,110 @@
+"""Data sets of Hugging Face that lie in a folder."""
+
+import io
+import shutil
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.data import open_dataset
+from bench.data.datasets.huggingface import is_one
+from bench.errors import DataError
+
+FEATURES = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"])})
+
+
+def picture(i):
+    return Image.fromarray(np.random.default_rng(i).integers(0, 256, (6, 5, 3), dtype=np.uint8))
+
+
+def part(start, count, features=FEATURES, **columns):
+    rows = {"image": [picture(start + i) for i in range(count)], "label": [i % 2 for i in range(count)]}
+    return datasets.Dataset.from_dict({**rows, **columns}, features=features)
+
+
+def opened(root, split_id=None, store=None):
+    return open_dataset(f"huggingface:{root}", split_id, root, store=store)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    whole = datasets.DatasetDict(train=part(0, 20), validation=part(20, 4), test=part(30, 6))
+    whole.save_to_disk(tmp_path / "pets")
+    return tmp_path / "pets"
+
+
+def test_images_and_labels_are_those_of_the_library(saved):
+    dataset, theirs = opened(saved), datasets.load_from_disk(saved)
+    assert dataset.name == "pets" and dataset.class_names == ["cat", "dog"] and is_one(saved)
+    assert dataset.split_id == "given" and dataset.counts() == {"train": 20, "val": 4, "test": 6}
+    for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
+        for i, row in zip(dataset.splits[split].tolist(), theirs[name], strict=True):
+            np.testing.assert_array_equal(dataset.read(i), np.asarray(row["image"]))
+            assert dataset.class_names[dataset.labels[i]] == ["dog", "cat"][row["label"]]
+    assert dataset.source(int(dataset.splits["val"][1])) == "validation image 1"
+    assert dataset.warnings == ()
+
+
+def test_parquet_files_of_the_hub_are_the_same_data(saved, tmp_path):
+    snapshot = tmp_path / "hub" / "datasets--somebody--pets" / "snapshots" / "0123"
+    (snapshot / "data").mkdir(parents=True)
+    for name, one in datasets.load_from_disk(saved).items():
+        one.to_parquet(snapshot / "data" / f"{name}-00000-of-00001.parquet")
+    dataset = opened(snapshot)
+    assert dataset.name == "pets" and dataset.fingerprint == opened(saved).fingerprint
+    np.testing.assert_array_equal(dataset.read(7), opened(saved).read(7))
+
+
+def test_one_split_is_divided_and_groups_are_kept(tmp_path):
+    part(0, 40).save_to_disk(tmp_path / "plain")
+    dataset = opened(tmp_path / "plain", store=tmp_path / "results")
+    assert dataset.split_id == "stratified-70-10-20"
+    assert dataset.counts() == {"train": 28, "val": 4, "test": 8}
+    features = datasets.Features({**FEATURES, "group": datasets.Value("int64")})
+    part(0, 40, features, group=[i // 4 for i in range(40)]).save_to_disk(tmp_path / "grouped")
+    grouped = opened(tmp_path / "grouped")
+    assert grouped.split_id == "grouped-70-10-20"
+    for positions in grouped.splits.values():
+        assert len(positions) == 4 * len(set((positions // 4).tolist()))
+
+
+def test_equal_images_are_counted_and_other_splits_told(tmp_path):
+    datasets.DatasetDict(train=part(0, 20), test=part(18, 6), extra=part(90, 3)).save_to_disk(
+        tmp_path / "pets"
+    )
+    dataset = opened(tmp_path / "pets")
+    assert dataset.overlap["test_in_train"] == 2
+    assert dataset.warnings[0] == "pets: 3 images of the split 'extra' passed over"
+
+
+def test_what_is_not_clear_is_one_line(tmp_path):
+    unnamed = part(0, 20).rename_column("label", "kind").cast_column("kind", datasets.Value("int64"))
+    secret = part(30, 4).map(lambda row: {"label": -1})
+    two = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.Value("int64"), "mask": datasets.Image()}
+    )
+    broken = io.BytesIO(b"no image").getvalue()
+    for name, whole, message in (
+        ("secret", {"train": part(0, 20), "test": secret}, "4 image.s. have no label .first: test/000000000"),
+        ("two", {"train": part(0, 4, two, mask=[picture(0)] * 4)}, "2 columns of images and 1 of labels"),
+        ("no", {"train": unnamed},
+         "1 columns of images and 0 of labels"),
+        ("untested", {"train": part(0, 20), "validation": part(20, 6)}, "no image has the split 'test'"),
+    ):  # fmt: skip
+        datasets.DatasetDict(whole).save_to_disk(tmp_path / name)
+        with pytest.raises(DataError, match=message) as caught:
+            opened(tmp_path / name)
+        assert "\n" not in str(caught.value) and str(tmp_path / name) in str(caught.value)
+    rows = {
+        "image": [{"bytes": broken, "path": None}] * 2 + [picture(i) for i in range(20)],
+        "label": [0, 1] * 11,
+    }
+    datasets.Dataset.from_dict(rows, features=FEATURES).save_to_disk(tmp_path / "broken")
+    with pytest.raises(DataError, match="train/000000000: cannot be decoded"):
+        opened(tmp_path / "broken").read(0)
+    shutil.rmtree(tmp_path / "broken")
+    (tmp_path / "broken").mkdir()
+    with pytest.raises(DataError, match="is no folder of save_to_disk"):
+        opened(tmp_path / "broken")
