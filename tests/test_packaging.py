@@ -84,7 +84,7 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement: Requirement):
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("bench", "vcbench"), ("huggingface", "labels", "ray", *TRACKERS)),
+        (("bench", "vcbench"), ("huggingface", "labels", "onnx", "openvino", "ray", *TRACKERS)),
         (("tests",), ("test", "notebook", "perf", "browser", *TRACKERS)),
     ],
     ids=["packages", "tests"],

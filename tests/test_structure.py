@@ -31,6 +31,7 @@ ORDER = [
     "bench.report",
     "bench.exchange",
     "bench.inspection",
+    "bench.deploy",
     "bench.cli",
     "bench.__main__",
     "vcbench",

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.common import DEFAULT_RESULTS, Results, existing_store
+from bench.cli.common import DEFAULT_RESULTS, DataDir, Results, WeightsDir, existing_store
+from bench.cli.deploying import Uncalibrated, export_run
 from bench.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -13,20 +14,28 @@ if TYPE_CHECKING:
 
     from bench.store.run_store import RunStore
 
+MODEL_FORMATS = ("onnx", "openvino", "timm", "safetensors")
 FORMATS = ("parquet", "csv", "timm", "eval-results", "every-eval-ever")
 
 
 def export(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run, to take its network away.")
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write to.")],
     form: Annotated[
         str,
         typer.Option(
             "--format",
             help="parquet, csv, timm, eval-results, every-eval-ever, or a tracker: tensorboard, wandb, "
-            "mlflow, trackio.",
+            "mlflow, trackio. Of a run: onnx, openvino, timm or safetensors.",
         ),
     ] = "parquet",
+    uncalibrated: Uncalibrated = False,
     results: Results = DEFAULT_RESULTS,
+    data_dir: DataDir = None,
+    weights_dir: WeightsDir = None,
     hub_datasets: Annotated[
         list[str] | None,
         typer.Option(
@@ -36,18 +45,38 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write results for other tools.
+    """Write results for other tools, or the network of a run.
 
-    parquet and csv are the tables. timm has the columns of the CSV files in timm's results folder, as far as
-    there are values: one file a cell of a suite, and one of costs. eval-results are the YAML files that
-    model repositories of the Hugging Face Hub hold in .eval_results; every-eval-ever is that project's JSON.
+    Of a RUN: its network in a folder DIR, with class names, how images are made ready, the licence of the
+    weights, and a model card. onnx and openvino take RGB images in 0..1, any number at once, and give logits
+    and calibrated probabilities; timm reads its folder by timm.create_model("local-dir:DIR"). The file is
+    there only if its logits are those of the network.
+
+    Of a store: parquet and csv are the tables. timm has the columns of the CSV files in timm's results
+    folder, as far as there are values: one file a cell of a suite, and one of costs. eval-results are the
+    YAML files that model repositories of the Hugging Face Hub hold in .eval_results; every-eval-ever is that
+    project's JSON.
 
     A tracker gets every trial with learning curve, configuration, tags and metrics, grouped by cell, and a
     report of every suite, all offline in DIR; trials that DIR has already are left alone. Its library is an
     extra: pip install 'vcbench[tensorboard]'.
 
-    Example: vcbench export --format tensorboard --out exported
+    Example: vcbench export 0b8e67 --format onnx --out model
     """
+    if run is not None:
+        if form not in MODEL_FORMATS:
+            known = f"{', '.join(MODEL_FORMATS)}{did_you_mean(form, MODEL_FORMATS)}"
+            raise InputError(f"--format {form}: of a run should be {known}")
+        export_run(
+            run,
+            form,
+            out,
+            uncalibrated=uncalibrated,
+            results=results,
+            data_dir=data_dir,
+            weights_dir=weights_dir,
+        )
+        return
     from bench.store.run_store import RunStore
 
     write = _writer(form, hub_datasets or [])

@@ -11,6 +11,7 @@ from bench.cli import (
     claims,
     comparing,
     data,
+    deploying,
     exporting,
     inspecting,
     merging,
@@ -42,7 +43,8 @@ COMMANDS = (
     *(recipes.recipe, recipes.verify),
     *(profile.profile, results.tables, results.report, results.index, runs.show, runs.reproduce),
     *(inspecting.inspect, inspecting.explain),
-    *(comparing.compare, power.power, claims.claims, citing.cite, exporting.export, scoring.score),
+    *(comparing.compare, power.power, claims.claims, citing.cite, scoring.score),
+    *(deploying.predict, exporting.export),
 )
 for command in COMMANDS:
     app.command()(command)

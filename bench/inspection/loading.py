@@ -43,6 +43,7 @@ class Loaded:
         augment: how images are made ready; its random parts are not used.
         classes: names of the outputs.
         dataset: of a run, the name, split id and fingerprint of what it was trained on.
+        run: its id, of a run.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Loaded:
     classes: Sequence[str]
     device: str
     dataset: tuple[str, str, str] | None = None
+    run: str = ""
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -194,6 +196,7 @@ def _of_run(store: RunStore, text: str, device: str, input_size: int | None) -> 
         classes=names if names and len(names) == outputs else _numbers(outputs),
         device=device,
         dataset=(record.data.dataset, record.data.split_id, record.data.fingerprint),
+        run=record.id,
     )
 
 

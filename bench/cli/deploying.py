@@ -1,0 +1,149 @@
+"""vcbench predict, and exporting a run: the trained network taken away."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.common import (
+    DEFAULT_RESULTS,
+    DataDir,
+    Device,
+    Results,
+    WeightsDir,
+    data_folder,
+    existing_store,
+    weights_folder,
+)
+from bench.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.inspection.loading import Loaded
+
+Uncalibrated = Annotated[
+    bool,
+    typer.Option("--uncalibrated", help="Leave probabilities as they are, which needs no data."),
+]
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run whose weights were kept.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Files, or folders of them.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="A CSV file [default: standard output].")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many classes an image gets.")] = 1,
+    uncalibrated: Uncalibrated = False,
+    results: Results = DEFAULT_RESULTS,
+    data_dir: DataDir = None,
+    weights_dir: WeightsDir = None,
+    device: Device = "auto",
+) -> None:
+    """Say which class images are of, with a calibrated probability, as CSV.
+
+    Probabilities are calibrated by a temperature that is fitted on the val split of the run's data. Each file
+    has its rows: one that cannot be read says why.
+
+    Example: vcbench predict 0b8e67 new/ --out predicted.csv
+    """
+    from rich.console import Console
+
+    from bench.deploy.predict import image_files, predict_files
+    from bench.files import write_text
+    from bench.frames import for_csv
+
+    files = image_files(images)
+    loaded = open_run(run, results, data_dir, weights_dir, device)
+    with Console(stderr=True).status("") as status:
+        temperature = None if uncalibrated else calibrated(loaded, results, data_dir, status.update)
+        rows = predict_files(
+            loaded,
+            files,
+            temperature=temperature or 1.0,
+            top=top,
+            progress=lambda done: status.update(f"{done} of {len(files)} images"),
+        )
+    text = for_csv(rows).to_csv(index=False)
+    if out is None:
+        print(text, end="")
+        return
+    write_text(out, text)
+    failed = int(rows["problem"].notna().sum())
+    how = "not calibrated" if temperature is None else f"temperature {temperature:.3g}, fitted on val"
+    print(f"{out}: {len(files) - failed} of {len(files)} images predicted, {failed} could not be read; {how}")
+
+
+def export_run(
+    run: str,
+    form: str,
+    out: Path,
+    *,
+    uncalibrated: bool,
+    results: Path,
+    data_dir: Path | None,
+    weights_dir: Path | None,
+) -> None:
+    """Write the network of a run in a form of `bench.deploy.formats.WRITERS`, with its model card.
+
+    Raises:
+        InputError, DataError: something is not there, or does not fit.
+    """
+    from rich.console import Console
+
+    from bench.deploy.card import model_card
+    from bench.deploy.formats import export_model, facts
+    from bench.files import write_text
+    from bench.store.run_store import RunStore
+
+    loaded = open_run(run, results, data_dir, weights_dir, "cpu")
+    store = RunStore(results)
+    result = store.result(loaded.run)
+    if result is None:
+        raise InputError(f"{results}: run {loaded.run} is not evaluated yet; vcbench run goes on")
+    with Console(stderr=True).status("") as status:
+        temperature = None if uncalibrated else calibrated(loaded, results, data_dir, status.update)
+        status.update(f"writing {form}")
+        path = export_model(loaded, form, out, temperature)
+    write_text(out / "README.md", model_card(result, facts(loaded, temperature), path.name))
+    print(f"{path}: the same logits as run {loaded.run}; model card in {out / 'README.md'}")
+
+
+def open_run(
+    run: str, results: Path, data_dir: Path | None, weights_dir: Path | None, device: str
+) -> "Loaded":
+    """The network of a run.
+
+    Raises:
+        InputError: there is no such run, or its weights were not kept.
+    """
+    from bench.inspection.loading import load
+    from bench.machine import choose_device
+
+    loaded = load(
+        run,
+        weights=None,
+        weights_dir=weights_folder(weights_dir, data_folder(data_dir)),
+        results=existing_store(results),
+        device=choose_device(device),
+    )
+    if not loaded.run:
+        raise InputError(f"{run}: is a model; give the id of a run, as vcbench tables lists them")
+    return loaded
+
+
+def calibrated(loaded: "Loaded", results: Path, data_dir: Path | None, say: "Callable[[str], None]") -> float:
+    """The temperature of a run, from its data.
+
+    Raises:
+        InputError, DataError: its data are not here.
+    """
+    from bench.data import open_dataset
+    from bench.deploy.calibrate import temperature_on_val
+
+    assert loaded.dataset is not None
+    name, split_id, _ = loaded.dataset
+    dataset = open_dataset(name, split_id, data_folder(data_dir), store=results)
+    total = len(dataset.splits["val"])
+    return temperature_on_val(loaded, dataset, lambda done: say(f"calibrating: {done} of {total} val images"))

@@ -1,0 +1,1 @@
+"""A trained run taken away: predictions for new images, and files for other programs."""

@@ -1,0 +1,80 @@
+"""Temperature scaling: one number by which logits are divided, so that probabilities mean what they say.
+
+After Guo et al., 2017 (arXiv 1706.04599). It changes no predicted class.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from bench.data import Dataset
+from bench.errors import InputError
+from bench.inspection.loading import Loaded
+
+# Temperatures that are looked through.
+LOWEST, HIGHEST = 0.05, 20.0
+# Images that go through the network at once.
+BATCH = 32
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature with the smallest mean negative log-likelihood.
+
+    Args:
+        logits: (images, classes).
+        labels: (images,).
+    """
+    logits = logits.astype(np.float64)
+    rows = np.arange(len(labels))
+
+    def nll(log_temperature: float) -> float:
+        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
+
+    found = minimize_scalar(nll, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def logits_of(
+    loaded: Loaded,
+    images: Sequence[Callable[[], np.ndarray]],
+    progress: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """Logits float32 (images, classes), in fp32; an image is read when its turn comes.
+
+    Args:
+        images: each gives pixels uint8 (h, w, 3).
+        progress: called with how many are done.
+    """
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(images), BATCH):
+            pixels = [read() for read in images[start : start + BATCH]]
+            rows.append(loaded.network(loaded.inputs(pixels)).float().cpu())
+            progress(start + len(pixels))
+    return torch.cat(rows).numpy() if rows else np.zeros((0, len(loaded.classes)), np.float32)
+
+
+def temperature_on_val(
+    loaded: Loaded, dataset: Dataset, progress: Callable[[int], None] = lambda done: None
+) -> float:
+    """The temperature of a run, fitted on the val split of the data that it was trained on.
+
+    Raises:
+        InputError: the data are not those of the run, or have no val images.
+        DataError: an image is damaged.
+    """
+    assert loaded.dataset is not None
+    name, split_id, fingerprint = loaded.dataset
+    if dataset.fingerprint != fingerprint:
+        raise InputError(
+            f"{name}: the images here are not those that {loaded.title} was trained on; --uncalibrated does "
+            "without them"
+        )
+    positions = dataset.splits["val"]
+    if not len(positions):
+        raise InputError(f"{name} has no val images to calibrate on; --uncalibrated does without")
+    reads = [lambda position=int(position): dataset.read(position) for position in positions]
+    return fit_temperature(logits_of(loaded, reads, progress), dataset.labels[positions])

@@ -1,0 +1,75 @@
+"""The model card of a run that is taken away: what it is, what it gave, and what that says nothing about."""
+
+from typing import Any
+
+from bench.escape import visible
+from bench.store.records.trials import Result
+
+METRICS = {
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "mean_per_class": "mean accuracy per class",
+    "nll": "negative log-likelihood (nats)",
+    "ece": "expected calibration error, before calibration",
+}
+
+
+def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
+    """Markdown with the front matter of model repositories.
+
+    Args:
+        result: of the run on clean test images.
+        facts: see `bench.deploy.formats.facts`.
+        file: the name of the file of the network.
+    """
+    data, ready = result.data, facts["preprocessing"]
+    assert result.evaluation is not None
+    metrics = result.evaluation.metrics.content()
+    known = {name: metrics.get(key) for key, name in METRICS.items()}
+    rows = [f"| {name} | {value:.4f} |" for name, value in known.items() if value is not None]
+    temperature = facts["temperature"]
+    calibrated = (
+        f"Probabilities are calibrated: logits are divided by {temperature:.4g}, fitted on the val split."
+        if temperature
+        else "Probabilities are not calibrated."
+    )
+    subset = "all" if result.identity.shots is None else str(result.identity.shots)
+    return "\n".join(
+        [
+            "---",
+            f"license: {facts['licence']}",
+            "pipeline_tag: image-classification",
+            "tags:",
+            "- image-classification",
+            "- vcbench",
+            "---",
+            "",
+            f"# {visible(facts['model'])}",
+            "",
+            f"`{file}`, from {visible(facts['weights'])} ({subset} per class).",
+            "",
+            f"## On {data.test_images} test images of {visible(data.dataset)}",
+            "",
+            "| Metric | Value |",
+            "| :-- | --: |",
+            *rows,
+            "",
+            f"One training run; other runs of the recipe give other numbers. {calibrated}",
+            "",
+            "## Use",
+            "",
+            f"- Images: {ready['order']}, {ready['resize']} to {ready['resize_px']} px "
+            f"({ready['interpolation']}), centre {ready['center_crop_px']} px.",
+            f"- Classes: {len(facts['class_names'])}, in the order of `class_names`.",
+            f"- Licence of the weights that training began with: {facts['licence']}. The images "
+            "have terms of their own.",
+            "",
+            "## Limits",
+            "",
+            "Accuracy is that on test images of the same source. Images from other cameras, places or "
+            "classes were not tried, and an image of none of the classes gets one of them all the same.",
+            "",
+            f"Run {result.id}, made by {facts['made_by']}.",
+            "",
+        ]
+    )

@@ -1,0 +1,238 @@
+"""A run as a file for other programs, checked against the network that it was made of before it counts."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench import __version__
+from bench.errors import BenchError, InputError
+from bench.files import write_text
+from bench.inspection.loading import Loaded
+
+# Largest distance of a file's logits from the network's in fp32, over the length of the latter.
+TOLERANCE = 1e-4
+CHECKED_IMAGES = 3
+OUTPUTS = ("logits", "probabilities")
+
+
+class Mismatch(BenchError):
+    """The file gives something else than the network."""
+
+
+class Complete(nn.Module):
+    """RGB images in 0..1 to logits and calibrated probabilities: what an exported graph computes.
+
+    Input float32 (n, 3, size, size), outputs (n, classes) each.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, loaded: Loaded, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = loaded.network, temperature
+        self.register_buffer("mean", loaded.pipeline.mean.view(3, 1, 1).float().cpu())
+        self.register_buffer("std", loaded.pipeline.std.view(3, 1, 1).float().cpu())
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.network((images - self.mean) / self.std)
+        return logits, (logits / self.temperature).softmax(1)
+
+
+def facts(loaded: Loaded, temperature: float | None) -> dict[str, Any]:
+    """What a user of the file has to know: classes, how images are made ready, licence, where it is from.
+
+    `temperature` is None where probabilities are not calibrated.
+    """
+    augment = loaded.augment
+    return {
+        "model": loaded.title,
+        "weights": loaded.weights,
+        "licence": loaded.card.licence,
+        "class_names": list(loaded.classes),
+        "temperature": temperature,
+        "preprocessing": {
+            "order": "RGB, upright as EXIF says",
+            "resize": "squash" if augment.resize == "squash" else "short side, then the centre square",
+            "resize_px": augment.stored_size(loaded.size),
+            "interpolation": f"{augment.interpolation}, with antialiasing, as Pillow does",
+            "center_crop_px": loaded.size,
+            "mean": [round(float(value), 6) for value in loaded.pipeline.mean.flatten()],
+            "std": [round(float(value), 6) for value in loaded.pipeline.std.flatten()],
+        },
+        "made_by": f"VCBench {__version__}",
+    }
+
+
+def write_safetensors(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
+    """The weights under the names that timm gives them, and `facts` beside them."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = {name: value.detach().cpu().contiguous() for name, value in loaded.network.state_dict().items()}
+    save_file(weights, path, metadata={"format": "pt"})
+    read = load_file(path)
+    if any(not torch.equal(read[name], value) for name, value in weights.items()):
+        raise Mismatch(f"{path}: reads back as something else")
+    write_text(folder / "facts.json", json.dumps(facts(loaded, temperature), indent=2) + "\n")
+    return path
+
+
+def write_timm(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
+    """A folder that `timm.create_model("local-dir:FOLDER", pretrained=True)` reads.
+
+    Raises:
+        InputError: the network is not one of timm's as it stands.
+    """
+    import timm
+
+    card = loaded.card
+    if card.stem is not None:
+        raise InputError(
+            f"{card.name}: its first layer is not that of timm's {card.architecture}; take --format onnx or "
+            "safetensors"
+        )
+    about = facts(loaded, temperature)
+    ready = about["preprocessing"]
+    config = {
+        "architecture": card.architecture,
+        "num_classes": len(loaded.classes),
+        "model_args": dict(card.options) | ({"img_size": loaded.size} if card.patch else {}),
+        "label_names": about["class_names"],
+        "pretrained_cfg": {
+            "input_size": [3, loaded.size, loaded.size],
+            "crop_pct": loaded.size / ready["resize_px"],
+            "interpolation": loaded.augment.interpolation,
+            "mean": ready["mean"],
+            "std": ready["std"],
+            "num_classes": len(loaded.classes),
+            "license": card.licence,
+        },
+    }
+    path = write_safetensors(loaded, folder, temperature)
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    again = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    images = _images(loaded)
+    mean, std = (values.view(3, 1, 1).cpu() for values in (loaded.pipeline.mean, loaded.pipeline.std))
+    with torch.inference_mode():
+        _check(again((images - mean) / std).numpy(), loaded, images, path)
+    return path
+
+
+def write_onnx(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
+    """One file, with `facts` in its metadata and any number of images at once.
+
+    Input "images", float32 (n, 3, size, size), RGB in 0..1; outputs "logits" and "probabilities".
+    """
+    import onnx
+    import onnxruntime
+
+    path, images = folder / "model.onnx", _images(loaded)
+    program = torch.onnx.export(
+        Complete(loaded, temperature or 1.0).eval(),
+        (images,),
+        dynamo=True,
+        input_names=["images"],
+        output_names=list(OUTPUTS),
+        dynamic_shapes={"images": {0: torch.export.Dim("n")}},
+        verbose=False,
+    )
+    assert program is not None
+    program.save(path, external_data=False)
+    model = onnx.load(path)
+    onnx.helper.set_model_props(
+        model, {name: json.dumps(value) for name, value in facts(loaded, temperature).items()}
+    )
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for part in (images, images[:1]):
+        _check(session.run(["logits"], {"images": part.numpy()})[0], loaded, part, path)
+    return path
+
+
+def write_openvino(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
+    """model.xml with model.bin, in fp32, as `write_onnx`; `facts` lie beside them."""
+    import openvino
+
+    path, images = folder / "model.xml", _images(loaded)
+    with torch.inference_mode():
+        model = openvino.convert_model(
+            Complete(loaded, temperature or 1.0).eval(),
+            example_input=images,
+            input=[("images", [-1, 3, loaded.size, loaded.size], np.float32)],
+        )
+    for output, name in zip(model.outputs, OUTPUTS, strict=True):
+        output.get_tensor().set_names({name})
+    openvino.save_model(model, path, compress_to_fp16=False)
+    # Left to itself, a processor with instructions for it computes in bf16.
+    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for part in (images, images[:1]):
+        _check(compiled({"images": part.numpy()})["logits"], loaded, part, path)
+    write_text(folder / "facts.json", json.dumps(facts(loaded, temperature), indent=2) + "\n")
+    return path
+
+
+WRITERS: dict[str, Callable[[Loaded, Path, float | None], Path]] = {
+    "onnx": write_onnx,
+    "openvino": write_openvino,
+    "timm": write_timm,
+    "safetensors": write_safetensors,
+}
+
+
+def export_model(loaded: Loaded, form: str, out: Path, temperature: float | None) -> Path:
+    """Write a run in a form of `WRITERS` to a new folder, which is there only if the check was passed.
+
+    Args:
+        temperature: of calibrated probabilities; None leaves them as they are.
+
+    Returns:
+        The file of the network.
+
+    Raises:
+        InputError: the folder is there already, the form's library is not installed, or the network does not
+            fit the form.
+        Mismatch: the file gives something else than the network.
+    """
+    if out.exists():
+        raise InputError(f"{out}: is there already; give another --out")
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        path = WRITERS[form](loaded, part, temperature)
+        part.rename(out)
+    except ImportError as error:
+        raise InputError(f"--format {form}: needs {error.name}; pip install 'vcbench[{form}]'") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return out / path.name
+
+
+def _images(loaded: Loaded) -> Tensor:
+    """Random images, float32 (n, 3, size, size) in 0..1."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(CHECKED_IMAGES, 3, loaded.size, loaded.size, generator=generator)
+
+
+def _check(logits: np.ndarray, loaded: Loaded, images: Tensor, path: Path) -> None:
+    """Hold the logits of a file against those of the network.
+
+    Raises:
+        Mismatch: they are further apart than `TOLERANCE`.
+    """
+    with torch.inference_mode():
+        expected = Complete(loaded, 1.0).eval()(images)[0].numpy()
+    error = np.linalg.norm(logits - expected) / max(float(np.linalg.norm(expected)), 1e-30)
+    if not error <= TOLERANCE:
+        raise Mismatch(
+            f"{path.name}: its logits are {error:.2g} away from the network's, relative to their length; "
+            "nothing was written"
+        )

@@ -1,0 +1,83 @@
+"""Classes and probabilities for image files."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from bench.deploy.calibrate import logits_of
+from bench.errors import DataError, InputError
+from bench.inspection.images import from_file
+from bench.inspection.loading import Loaded
+
+COLUMNS = ("image", "rank", "class", "probability", "problem")
+
+
+def image_files(paths: Iterable[Path]) -> list[Path]:
+    """The files that were named, and all that lie in folders that were, but hidden ones, in order of names.
+
+    Raises:
+        InputError: one is not there, or a folder is empty.
+    """
+    files = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
+            if not inside:
+                raise InputError(f"{path}: no files in this folder")
+            files += inside
+        elif path.exists():
+            files.append(path)
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    return files
+
+
+def predict_files(
+    loaded: Loaded,
+    files: Iterable[Path],
+    *,
+    temperature: float = 1.0,
+    top: int = 1,
+    progress: Callable[[int], None] = lambda done: None,
+) -> pd.DataFrame:
+    """The likeliest classes of each file.
+
+    Args:
+        temperature: that logits are divided by.
+        top: how many classes an image gets, a row each.
+        progress: called with how many images are done.
+
+    Returns:
+        image (its path), rank from 1, class, probability, and problem: why a file could not be read, of which
+        the others are empty. Files stand in their order, none is left out.
+    """
+    files = list(files)
+    pixels: dict[Path, np.ndarray] = {}
+    problems: dict[Path, str] = {}
+    logits: list[np.ndarray] = []
+    done = 0
+    for start in range(0, len(files), 256):  # as many images as may lie in memory
+        part = files[start : start + 256]
+        pixels.clear()
+        for path in part:
+            try:
+                pixels[path] = from_file(path).pixels
+            except DataError as error:
+                problems[path] = str(error).removeprefix(f"{path}: ")
+        reads = [lambda path=path: pixels[path] for path in part if path in pixels]
+        logits.append(logits_of(loaded, reads))
+        done += len(part)
+        progress(done)
+    rows: list[tuple[str, int | None, str | None, float | None, str | None]] = []
+    probabilities = iter(softmax(np.concatenate(logits) / temperature, axis=1) if logits else ())
+    for path in files:
+        if path in problems:
+            rows.append((str(path), None, None, None, problems[path]))
+            continue
+        own = next(probabilities)
+        for rank, k in enumerate(np.argsort(-own, kind="stable")[:top], start=1):
+            rows.append((str(path), rank, loaded.classes[k], float(own[k]), None))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": "Int64"})

@@ -1,0 +1,195 @@
+"""Predictions for files and exported networks, held against what the store says of the same images."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from scipy.special import log_softmax, softmax
+
+from bench.data import open_dataset
+from bench.deploy import formats
+from bench.deploy.calibrate import fit_temperature
+from bench.inspection.loading import load
+from bench.store.run_store import RunStore
+
+SUITE = """
+title = "t"
+description = "d"
+[models]
+vit = { model = "vit_digits" }
+resnet = { model = "resnet_digits" }
+[[comparison]]
+name = "c"
+dataset = "digits"
+contestants = ["vit", "resnet"]
+recipe = "scratch"
+shots = [20]
+replicates = 1
+input_size = 16
+set = { "budget.epochs" = 6, "budget.min_steps" = 0, "budget.batch_size" = 16, "optimizer.lr" = 3e-3 }
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store with a trained ViT and a trained ResNet."""
+    from bench.running.engines.in_process import InProcess
+    from bench.running.runner import run_suite
+    from bench.running.workspace import Workspace
+    from bench.spec.suite import load_suite
+    from bench.training.observer import Silent
+
+    folder = tmp_path_factory.mktemp("taken")
+    (folder / "mine.toml").write_text(SUITE)
+    run_suite(
+        load_suite(str(folder / "mine.toml")),
+        Workspace(folder, folder, folder / "results", "cpu"),
+        InProcess(),
+        follow=lambda job: Silent(),
+        should_stop=lambda: False,
+    )
+    return RunStore(folder / "results")
+
+
+@pytest.fixture(scope="module")
+def runs(store):
+    return {record.model.name: record for record in store.results()}
+
+
+@pytest.fixture(scope="module")
+def photos(store, tmp_path_factory):
+    """Test images as files, one that is none among them, and their positions in the test split."""
+    folder = tmp_path_factory.mktemp("photos")
+    dataset = open_dataset("digits", None, folder)
+    for number, position in enumerate(dataset.splits["test"][:40]):
+        Image.fromarray(dataset.read(int(position))).save(folder / f"{number:03d}.png")
+    (folder / "999.png").write_bytes(b"no image")
+    return folder
+
+
+def test_the_temperature_is_the_best_of_a_fine_grid():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(5, size=400)
+    logits = rng.normal(size=(400, 5)) * 4
+    logits[np.arange(400), labels] += 3
+    grid = np.geomspace(0.05, 20, 4000)
+    rows = np.arange(400)
+    nll = [-log_softmax(logits / t, axis=1)[rows, labels].mean() for t in grid]
+    assert fit_temperature(logits, labels) == pytest.approx(grid[int(np.argmin(nll))], rel=3e-3)
+    assert fit_temperature(logits / 3, labels) == pytest.approx(fit_temperature(logits, labels) / 3, rel=1e-3)
+
+
+def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos, vcbench):
+    run = runs["vit_digits"].id
+    arguments = ("predict", run[:8], str(photos), "--results", str(store.root), "--top", "10")
+    status, out, err = vcbench(*arguments, "--uncalibrated")
+    assert status == 0 and err == ""
+    (photos.parent / "plain.csv").write_text(out)
+    plain = pd.read_csv(photos.parent / "plain.csv", dtype={"class": str})
+    stored = store.predictions(runs["vit_digits"])["predicted"][:40]
+    first = plain[plain["rank"] == 1]
+    assert first["class"].astype(int).tolist() == stored.tolist()
+    everything = [np.load(path) for path in (store.root / "evaluations").glob("*/probabilities.npy")]
+    own = [one for one in everything if (one[:40].argmax(1) == stored).all()]
+    expected = own[0][:40].astype(float)
+    given = plain.dropna(subset=["rank"]).pivot(index="image", columns="class", values="probability")
+    np.testing.assert_allclose(given.to_numpy(), expected, atol=2e-3)
+    (broken,) = plain[plain["problem"].notna()].to_dict("records")
+    assert broken["image"].endswith("999.png") and "cannot be decoded" in broken["problem"]
+    # Calibrated: the same classes, logits divided by the temperature of val.
+    target = photos.parent / "calibrated.csv"
+    status, out, _ = vcbench(*arguments, "--out", str(target))
+    assert status == 0 and "40 of 41 images predicted, 1 could not be read; temperature" in out
+    calibrated = pd.read_csv(target, dtype={"class": str}).dropna(subset=["rank"])
+    assert calibrated[calibrated["rank"] == 1]["class"].tolist() == first["class"].tolist()
+    temperature = float(out.partition("temperature ")[2].partition(",")[0])
+    logits = np.log(given.to_numpy())
+    again = calibrated.pivot(index="image", columns="class", values="probability").to_numpy()
+    np.testing.assert_allclose(again, softmax(logits / temperature, axis=1), atol=5e-3)
+
+
+def exported(vcbench, store, run, form, out):
+    status, said, err = vcbench(
+        "export", run, "--format", form, "--out", str(out), "--results", str(store.root)
+    )
+    assert (status, err) == (0, "") and f"the same logits as run {run}" in said
+    return out
+
+
+def shown(store, run, photos):
+    """The input of the run's network before it is normalised: RGB in 0..1, float32 (n, 3, 16, 16)."""
+    loaded = load(run, weights=None, weights_dir=store.root, results=store.root)
+    pixels = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(photos.glob("0*.png"))]
+    images = torch.stack([torch.tensor(loaded.shown(one)) for one in pixels]).permute(0, 3, 1, 2) / 255
+    return images.numpy()
+
+
+@pytest.mark.parametrize("model", ["vit_digits", "resnet_digits"])
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_a_graph_gives_what_the_store_says(form, model, store, runs, photos, vcbench, tmp_path):
+    run = runs[model].id
+    folder = exported(vcbench, store, run, form, tmp_path / "out")
+    images = shown(store, run, photos)
+    if form == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(folder / "model.onnx")
+        logits, probabilities = session.run(None, {"images": images})
+        facts = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
+    else:
+        import openvino
+
+        given = openvino.compile_model(folder / "model.xml", "CPU")({"images": images})
+        logits, probabilities = given["logits"], given["probabilities"]
+        facts = json.loads((folder / "facts.json").read_text())
+    assert logits.argmax(1).tolist() == store.predictions(runs[model])["predicted"][:40].tolist()
+    np.testing.assert_allclose(probabilities, softmax(logits / facts["temperature"], axis=1), atol=1e-5)
+    assert facts["class_names"] == [str(k) for k in range(10)] and facts["licence"]
+    card = (folder / "README.md").read_text()
+    assert f"{runs[model].top1:.4f}" in card and facts["licence"] in card and run in card
+
+
+def test_timm_reads_its_folder_and_the_weights_are_those_of_the_run(store, runs, vcbench, tmp_path):
+    run = runs["vit_digits"].id
+    folder = exported(vcbench, store, run, "timm", tmp_path / "timm")
+    network = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    kept = load_file(store.root / "runs" / run / "weights.safetensors")
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, kept[name])
+    plain = exported(vcbench, store, run, "safetensors", tmp_path / "plain")
+    assert load_file(plain / "model.safetensors").keys() == kept.keys()
+    assert json.loads((plain / "facts.json").read_text())["preprocessing"]["center_crop_px"] == 16
+
+
+def test_a_file_that_gives_something_else_is_not_kept(store, runs, tmp_path, monkeypatch):
+    loaded = load(runs["vit_digits"].id, weights=None, weights_dir=tmp_path, results=store.root)
+    true = formats._check
+
+    def other(logits, *rest):
+        true(logits + 1, *rest)
+
+    monkeypatch.setattr(formats, "_check", other)
+    with pytest.raises(formats.Mismatch, match="away from the network's"):
+        formats.export_model(loaded, "onnx", tmp_path / "out", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("export", "RUN", "--format", "onx", "--out", "new"), "--format onx: of a run should be onnx, "),
+        (("export", "RUN", "--format", "onnx", "--out", "."), ".: is there already; give another --out"),
+        (("export", "vit_digits", "--format", "onnx", "--out", "new"), "is a model; give the id of a run"),
+        (("predict", "RUN", "nowhere.png"), "nowhere.png: no such file or folder"),
+        (("predict", "0000000", "PHOTOS"), "no run or profile"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_line(arguments, line, store, runs, photos, vcbench):
+    own = {"RUN": runs["vit_digits"].id, "PHOTOS": str(photos)}
+    status, _, err = vcbench(*(own.get(one, one) for one in arguments), "--results", str(store.root))
+    assert status == 2 and line in err and err.count("\n") == 1
