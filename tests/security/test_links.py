@@ -93,7 +93,7 @@ def test_tables_that_are_links_are_replaced(theirs, secret):
     assert not (theirs / "tables" / "accuracy.csv").is_symlink()
 
 
-@pytest.mark.parametrize("suite", ["../../secret/small", "/tmp/x", "other", "a/b", ".."])
+@pytest.mark.parametrize("suite", ["../../secret/small", "/x", "other", "a/b", ".."])
 def test_the_name_within_a_listing_is_that_of_its_file(theirs, secret, tmp_path, suite):
     path = theirs / "suites" / "small.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"suite": suite}))
