@@ -33,7 +33,8 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
         if temperature
         else "Probabilities are not calibrated."
     )
-    subset = "all" if result.identity.shots is None else str(result.identity.shots)
+    shots = result.identity.shots
+    subset = "all of them" if shots is None else f"{shots} per class"
     return "\n".join(
         [
             "---",
@@ -46,7 +47,7 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
             "",
             f"# {visible(facts['model'])}",
             "",
-            f"`{file}`, from {visible(facts['weights'])} ({subset} per class).",
+            f"`{file}`, from {visible(facts['weights'])} ({subset}).",
             "",
             f"## On {data.test_images} test images of {visible(data.dataset)}",
             "",
