@@ -256,8 +256,7 @@ def sha256_files(
     set the one time back, but not the other. Where the files are read, `hashes` gets the hash of each.
     """
     paths = list(paths)
-    stats = _facts(paths)
-    signature = hashlib.sha256(json.dumps([named, str(root.absolute()), stats]).encode()).hexdigest()
+    signature = _signature(paths, f"{named}\0{root.absolute()}")
     memory = cache_dir() / "fingerprints" / signature
     if (known := remembered(memory)) is not None:
         return known
@@ -269,7 +268,9 @@ def sha256_files(
         value = whole.hexdigest()
     else:
         (value,) = contents
-    if stats == _facts(paths):  # else something was written to meanwhile
+    if signature == _signature(
+        paths, f"{named}\0{root.absolute()}"
+    ):  # else something was written to meanwhile
         remember(memory, value)
     if hashes is not None:
         hashes += contents
@@ -305,15 +306,15 @@ def remembered(path: Path) -> str | None:
     return text if hashlib.sha256(text.encode()).hexdigest() == checksum else None
 
 
-def _facts(paths: Iterable[Path]) -> list[list[str | int]]:
-    """What changes with every change of a file's content, of each file."""
-    here = os.getcwd()
-    facts: list[list[str | int]] = []
+def _signature(paths: Iterable[Path], start: str) -> str:
+    """A hash of `start` and of what changes with every change of a file's content, of each file."""
+    here, signature = os.getcwd(), hashlib.sha256(start.encode())
     for path in paths:
         stat = os.stat(path)
         whole = os.path.join(here, path)  # which an absolute path stays
-        facts.append([whole, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
-    return facts
+        facts = f"\0{whole}\0{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+        signature.update(facts.encode(errors="surrogateescape"))
+    return signature.hexdigest()
 
 
 def _content(path: Path) -> str:

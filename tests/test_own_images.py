@@ -282,3 +282,22 @@ def test_names_that_look_like_gaps_stay_names(tmp_path):
     assert record.data.classes == 3
     opened = open_dataset(f"folder:{tmp_path / 'NA'}", None, tmp_path, store=store)
     assert tuple(opened.class_names) == classes
+
+
+def test_suspect_labels_are_a_table_and_a_page(made, tmp_path):
+    dataset, store, out = f"folder:{made / 'grades'}", made / "results", tmp_path / "suspects"
+    ran = vcbench("data", "suspects", dataset, "--results", store, "--out", out)
+    assert ran.returncode == 0 and "of 15 test labels are suspect, by 4 run(s)" in ran.stdout, ran
+    table = pd.read_csv(out / "suspects.csv", dtype={"label": str, "suggested": str})
+    assert sorted(table["file"]) == sorted(listed(made / "grades")["file"])
+    assert (table["file"].str.split("/").str[1] == table["label"]).all()
+    runs = [np.load(RunStore(store).evaluation_files(r.id).probabilities) for r in RunStore(store).results()]
+    mean = np.mean([run.astype(float) for run in runs], axis=0)
+    row = table.iloc[3]
+    label = sorted(CLASSES).index(row["label"])
+    assert row["self_confidence"] == pytest.approx(mean[row["position"], label], abs=1e-3)
+    assert (out / "index.html").read_text().count("<img") == table["suspect"].sum()
+    told(
+        vcbench("data", "suspects", dataset, "--results", tmp_path / "none", "--out", out),
+        "no finished run with probabilities",
+    )

@@ -159,6 +159,57 @@ def _shown(value: Any) -> Any:
     return csv_text(visible(value) if isinstance(value, str) else value)
 
 
+@app.command()
+def suspects(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="A dataset's name, folder:PATH or table:FILE.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write; git has to ignore it.")],
+    split_id: SplitId = None,
+    shown: Annotated[int, typer.Option("--show", metavar="N", help="Pictures at most.")] = 200,
+    data_dir: DataDir = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """List test images whose labels are likely wrong, by the stored runs that had most training images.
+
+    Their probabilities are averaged and judged by confident learning (pip install "vcbench[labels]"). Written
+    are suspects.csv, with all test images, and index.html, with pictures of the suspects. Whether a suspect
+    is an error is for you to judge; labels that you mend make another data set.
+
+    Example: vcbench data suspects folder:photos --out reports/suspects
+    """
+    from bench.analysis.suspects import stored_probabilities
+    from bench.analysis.suspects import suspects as judged
+    from bench.cli.pictures import refuse_if_committed
+    from bench.data import open_dataset
+    from bench.files import write_text
+    from bench.inspection.contact_sheet import contact_sheet
+    from bench.store.run_store import RunStore
+
+    refuse_if_committed(out)
+    store = RunStore(results)
+    opened = open_dataset(dataset, split_id, data_folder(data_dir), store=store.if_there())
+    probabilities, runs = stored_probabilities(store, opened.fingerprint, opened.split_id)
+    names, positions = opened.class_names, opened.splits["test"]
+    table = judged(opened.split_labels("test"), probabilities)
+    files = [opened.file(int(positions[position])) for position in table["position"]]
+    table.insert(1, "file", files)
+    for column in ("label", "suggested"):
+        table[column] = [names[number] for number in table[column]]
+    number = int(table["suspect"].sum())
+    text = f"{number} of {len(table)} test labels are suspect, by {len(runs)} run(s)."
+    figures = (
+        (
+            opened.read(int(positions[row.position])),
+            [f"{row.label}?", f"rather {row.suggested}", f"label at {row.self_confidence:.1%}", row.file],
+        )
+        for row in table.head(min(number, shown)).itertuples()
+    )
+    write_text(out / "suspects.csv", table.to_csv(index=False))
+    write_text(out / "index.html", contact_sheet(f"Suspect labels of {opened.name}", text, figures))
+    print(f"{opened.name}: {text} See {out / 'suspects.csv'} and {out / 'index.html'}.")
+
+
 def _show(copies: list[dict[str, Any]], as_json: bool, missing: Sequence[Exception] = ()) -> None:
     """Print what verification found; exit status 2 where something is damaged or missing."""
     if as_json:
