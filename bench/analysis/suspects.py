@@ -42,8 +42,10 @@ def stored_probabilities(store: "RunStore", fingerprint: str, split_id: str) -> 
             f"{store.root}: has no finished run with probabilities on this data ({split_id}); run a "
             "suite on it first"
         )
-    total = sum(store.probabilities(run).astype(np.float64) for run in ids)
-    return np.asarray(total / total.sum(1, keepdims=True)), ids
+    total = store.probabilities(ids[0]).astype(np.float64)
+    for run in ids[1:]:
+        total += store.probabilities(run)
+    return total / total.sum(1, keepdims=True), ids
 
 
 def suspects(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
