@@ -5,7 +5,8 @@ Trials of one model on one subset are not trained where
 - their training loss has not left chance: averaged over the last tenth of training and over the trials, it is
   above 95 % of ln C, which guessing among C outputs gives whatever the targets (smoothed or mixed ones too);
 - or their mean test accuracy is below that of a baseline on the same training images, averaged over the same
-  trials: chance, the majority class, or the nearest neighbour in raw pixels (`bench.training.baselines`);
+  trials: chance, the majority class, the nearest neighbour in image statistics or that in raw pixels
+  (`bench.training.baselines`);
   of a pretrained model also nearest neighbours by its own frozen features, where a recipe with [knn] has
   measured them.
 
@@ -37,6 +38,7 @@ AT_CHANCE = "training loss at chance"
 BEATEN = {
     "chance_top1": "beaten by chance",
     "majority_top1": "beaten by the majority class",
+    "statistics_top1": "beaten by image statistics",
     "nearest_top1": "beaten by 1-nearest-neighbour",
     "own_features_top1": "beaten by the nearest neighbours of its own frozen features",
 }
@@ -53,6 +55,7 @@ BASELINES = {
     "chance_top1": "float64",
     "majority_top1": "float64",
     "nearest_top1": "float64",
+    "statistics_top1": "float64",
     "pixels": "Int64",
     "data_copy": "str",
     "machine": "str",

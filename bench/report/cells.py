@@ -46,8 +46,8 @@ class Score:
 class Cell(cells.Cell):
     """One contestant on one subset size, with its scores and flags.
 
-    `nearest` and `majority` are the accuracies of the nearest neighbour and of the majority class on the same
-    training images, over the same trials.
+    `nearest`, `statistics` and `majority` are the accuracies of the nearest neighbours in raw pixels and in
+    image statistics and of the majority class on the same training images, over the same trials.
     `interval` is the plain 95 % interval of its accuracy; None where no run has predictions, without ends
     where fewer than three have. `untrained` is why its networks do not count as trained, None where they do.
     """
@@ -55,6 +55,7 @@ class Cell(cells.Cell):
     flags: tuple[Note, ...]
     interval: Estimate | None
     nearest: Score
+    statistics: Score
     majority: Score
     untrained: str | None
 
@@ -70,10 +71,10 @@ class Cell(cells.Cell):
         """A cell with its flags and scores; `baselines` are those of its runs, of each that has some."""
         own: dict[str, Any] = {field.name: getattr(cell, field.name) for field in fields(cell)}
         more: dict[str, Any] = {"flags": tuple(flags), "interval": interval, "untrained": untrained}
-        nearest, majority = (
-            Score.of([getattr(one, f"{name}_top1") for one in baselines]) for name in ("nearest", "majority")
-        )
-        return cls(**own, **more, nearest=nearest, majority=majority)
+        for name in ("nearest", "statistics", "majority"):
+            values = [getattr(one, f"{name}_top1") for one in baselines]
+            more[name] = Score.of([value for value in values if value is not None])
+        return cls(**own, **more)
 
     @cached_property
     def scores(self) -> dict[str, Score]:

@@ -5,13 +5,22 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.dummy import DummyClassifier
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 
 from bench.data import draw_subset, open_dataset
 from bench.data.base import Dataset
 from bench.planning.plan import Resolver, trials_of
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
-from bench.training.baselines import Stopped, majority_class, measure_baselines, nearest_classes, raw_pixels
+from bench.training.baselines import (
+    Stopped,
+    majority_class,
+    measure_baselines,
+    nearest_by_statistics,
+    nearest_classes,
+    raw_pixels,
+    statistics,
+)
 
 
 def digits(tmp_path) -> Dataset:
@@ -75,6 +84,25 @@ def test_large_images_are_scaled_down_and_those_of_large_sets_further(tmp_path, 
     assert (pixels[:, :, :15] == -128).all() and (pixels[:, :, 17:] == 127).all()
     monkeypatch.setattr("bench.training.baselines.MANY", 2)
     assert raw_pixels(dataset, "train").shape == (3, 3 * 16 * 16)
+
+
+def test_image_statistics_are_what_they_are_called_and_find_the_nearest():
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (60, 16, 16, 3)).astype(np.float32) - 128
+    images *= rng.uniform(0.2, 1, (60, 1, 1, 3)).astype(np.float32)
+    found = statistics(images.reshape(60, -1))
+    for image, numbers in zip(images.astype(float), found, strict=True):
+        grey = image.mean(2)
+        expected = [image[..., c].mean() for c in range(3)] + [image[..., c].std() for c in range(3)]
+        expected += [np.abs(grey[:, 1:] - grey[:, :-1]).mean(), np.abs(grey[1:] - grey[:-1]).mean()]
+        np.testing.assert_allclose(numbers, expected, rtol=1e-3, atol=1e-3)
+    labels = rng.integers(0, 4, 40)
+    scaler = StandardScaler().fit(found[:40])
+    known = KNeighborsClassifier(1, algorithm="brute").fit(scaler.transform(found[:40]), labels)
+    own = nearest_by_statistics(found[:40], labels, found[40:])
+    assert own.tolist() == known.predict(scaler.transform(found[40:])).tolist()
+    one = nearest_by_statistics(found[:1], labels[:1], found[40:])
+    assert set(one.tolist()) == {labels[0]}
 
 
 SUITE = """

@@ -19,7 +19,8 @@ def accuracy(evidence: Evidence) -> Section:
         "negative log-likelihood in nats, ECE the expected calibration error over 15 bins. A diverged trial "
         "is scored as guessing, and has no ECE. Without duplicates is the accuracy on the test images that "
         "have no near-duplicate in the training images, where the dataset is known to have some. Nearest "
-        "neighbour is the class of the nearest training image in raw pixels. A model that is below it, below "
+        "neighbour is the class of the nearest training image in raw pixels, image statistics that of the "
+        "nearest in brightness, colour and sharpness. A model that is below one of them, below "
         'the most frequent class of the training images or below chance is marked "not trained", and no '
         "statement about its architecture rests on it.",
         in_words(regimes(evidence.cells)),
@@ -65,6 +66,8 @@ def _columns(evidence: Evidence, cells: list[Cell]) -> list[Column]:
         columns.append(percent_of("top1_deduplicated", "Without duplicates (%)"))
     if any(cell.nearest.n for cell in cells):
         columns.append(number("Nearest neighbour (%)", lambda cell: cell.nearest.as_percent()[0]))
+    if any(cell.statistics.n for cell in cells):
+        columns.append(number("Image statistics (%)", lambda cell: cell.statistics.as_percent()[0]))
     return columns
 
 

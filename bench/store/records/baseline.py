@@ -16,4 +16,5 @@ class BaselineRecord(Circumstances):
     chance_top1: Share
     majority_top1: Share
     nearest_top1: Share
+    statistics_top1: Share | None = None
     pixels: Count | None = None
