@@ -90,7 +90,11 @@ def test_equal_files_are_flagged_in_tables_and_report(made, tmp_path):
     assert run["top1_deduplicated"] == (outputs["predicted"] == truth["label"])[kept].mean()
     ran = vcbench("report", "grades", "--results", made / "results", "--out", tmp_path / "report")
     assert ran.returncode == 0, ran.stderr
-    assert "4 of 15 test images are also in train" in (tmp_path / "report/report.md").read_text()
+    page = (tmp_path / "report/report.md").read_text()
+    assert "4 of 15 test images are also in train" in page
+    baselines = pd.read_parquet(made / "results/tables/baselines.parquet")
+    assert baselines["statistics_top1"].between(0, 1).all() and len(baselines) == 1
+    assert "Image statistics (%)" in page + (tmp_path / "report/appendix.md").read_text()
 
 
 def test_the_best_by_val_needs_val(made, tmp_path):

@@ -3,7 +3,7 @@
 A network that one of them beats has not been trained (`bench.analysis.trained`). All are exact and take no
 choice: the class with the most training images, and the class of the training image at the smallest Euclidean
 distance between raw pixels, or between eight numbers that say how bright, coloured and sharp an image is:
-where these do well, classes can be told apart without looking at what is shown. So that a large data set takes
+where these do well, classes can be told apart without looking at what is shown. So that a large set takes
 a minute and not hours, images larger than `PIXELS` are scaled to PIXELS x PIXELS first, or to COARSE_PIXELS
 where there are over MANY training images.
 """

@@ -11,6 +11,8 @@ from bench.report.text import NOT_MEASURED, count, percent
 
 def accuracy(evidence: Evidence) -> Section:
     """A table for each comparison, grouped by images per class so that models stand side by side."""
+    measured = any(cell.statistics.n for cell in evidence.cells)
+    also = ", image statistics that of the nearest in brightness, colour and sharpness" if measured else ""
     return Section.of(
         "accuracy",
         "Accuracy",
@@ -19,9 +21,8 @@ def accuracy(evidence: Evidence) -> Section:
         "negative log-likelihood in nats, ECE the expected calibration error over 15 bins. A diverged trial "
         "is scored as guessing, and has no ECE. Without duplicates is the accuracy on the test images that "
         "have no near-duplicate in the training images, where the dataset is known to have some. Nearest "
-        "neighbour is the class of the nearest training image in raw pixels, image statistics that of the "
-        "nearest in brightness, colour and sharpness. A model that is below one of them, below "
-        'the most frequent class of the training images or below chance is marked "not trained", and no '
+        f"neighbour is the class of the nearest training image in raw pixels{also}. A model that is below it, "
+        'below the most frequent class of the training images or below chance is marked "not trained", and no '
         "statement about its architecture rests on it.",
         in_words(regimes(evidence.cells)),
         [

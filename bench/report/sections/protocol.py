@@ -59,7 +59,7 @@ def _trained(evidence: Evidence) -> str:
         'A cell is "not trained", and supports no statement about its architecture, where the training '
         f"loss, averaged over the last tenth of training, is above {100 * LEFT_CHANCE:.0f} % of that of "
         "guessing (ln C for C classes), or where the mean test accuracy is below that of chance, of the "
-        "majority class or of a nearest neighbour on the same training images. Two trainings of one model "
+        "majority class or of the nearest neighbour on the same training images. Two trainings of one model "
         "may still be compared."
     )
     if not baselines:
