@@ -21,9 +21,9 @@ def accuracy(evidence: Evidence) -> Section:
         "negative log-likelihood in nats, ECE the expected calibration error over 15 bins. A diverged trial "
         "is scored as guessing, and has no ECE. Without duplicates is the accuracy on the test images that "
         "have no near-duplicate in the training images, where the dataset is known to have some. Nearest "
-        f"neighbour is the class of the nearest training image in raw pixels{also}. A model that is below it, "
-        'below the most frequent class of the training images or below chance is marked "not trained", and no '
-        "statement about its architecture rests on it.",
+        f"neighbour is the class of the nearest training image in raw pixels{also}. A model that is below "
+        'it, below the most frequent class of the training images or below chance is marked "not trained", '
+        "and no statement about its architecture rests on it.",
         in_words(regimes(evidence.cells)),
         [
             cell_table(
