@@ -49,12 +49,13 @@ def read_withdrawn(path: Path) -> pd.DataFrame:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
+            columns = reader.fieldnames or ()
             rows: list[dict[str, Any]] = [
                 {name: value or None for name, value in row.items()} for row in reader
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from error
-    if lacking := [name for name in WITHDRAWN if name not in (reader.fieldnames or ())]:
+    if lacking := [name for name in WITHDRAWN if name not in columns]:
         raise StoreError(f"{path}: should have the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}")
     numbers = {name: int if kind == "Int64" else float for name, kind in WITHDRAWN.items() if kind != "str"}
     try:

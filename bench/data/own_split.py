@@ -129,9 +129,11 @@ def _thaw(frozen: Path, fingerprint: str, images: int) -> dict[str, np.ndarray]:
             f"{frozen}: was changed since the split was frozen; restore it, or delete it to divide anew"
         )
     splits = content["splits"]
-    positions = [position for split in splits.values() for position in split]
-    if len(set(positions)) < len(positions) or not set(positions) <= set(range(images)):
-        raise DataError(f"{frozen}: should have positions of the {images} images, each once")
+    lists = list(splits.values()) if isinstance(splits, dict) and splits.keys() == {"val", "test"} else [None]
+    listed = [one for part in lists for one in (part if isinstance(part, list) else [None])]
+    whole = all(type(one) is int and 0 <= one < images for one in listed)
+    if not whole or len(set(listed)) < len(listed):
+        raise DataError(f"{frozen}: should list val and test as positions of the {images} images, each once")
     return with_train(splits, images)
 
 

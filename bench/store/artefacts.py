@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
-from bench.errors import StoreError
+from bench.errors import StoreError, first_line
 from bench.files import staged
 from bench.spec.job import CLEAN, evaluation_id
 from bench.store.job_files import JobFiles
@@ -75,8 +76,9 @@ class Artefacts(Layout):
         try:
             # Mapped, as the header may promise more than is there; objects, which are pickled, are refused.
             return np.lib.format.open_memmap(path, mode="r").astype(np.float32)
-        except (OSError, ValueError, EOFError) as error:
-            raise StoreError(f"{path}: cannot be read ({error})") from error
+        # NumPy reads the header as it would Python.
+        except (OSError, ValueError, TypeError, OverflowError, SyntaxError, TokenError) as error:
+            raise StoreError(f"{path}: cannot be read ({first_line(error)})") from error
 
     def averages(self) -> "pd.DataFrame | None":
         """Accuracies of averages of two networks (run_a, run_b, top1); None where there are none.

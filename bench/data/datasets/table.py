@@ -9,8 +9,9 @@ from bench.data.base import Dataset, Facts, Folders
 from bench.data.images import largest_sides, read_image
 from bench.data.own import SPLIT_IDS, Listed, files_of, own_dataset
 from bench.data.rows import rows_of
-from bench.errors import DataError, did_you_mean
+from bench.errors import DataError, StoreError, did_you_mean
 from bench.files import relative_names
+from bench.store.parquet import read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,12 +86,14 @@ def _read(file: Path) -> "pd.DataFrame":
         raise DataError(f"{file}: should end in one of {', '.join(ENDINGS)}")
     try:
         if file.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(file)
+            frame = read_parquet(file, file.read_bytes()).replace_schema_metadata(None).to_pandas()
         else:
             separator = "\t" if file.suffix.lower() == ".tsv" else ","
             frame = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{file}: is missing") from error
+    except StoreError as error:
+        raise DataError(str(error)) from error
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise DataError(f"{file}: cannot be read as a table ({' '.join(str(error).split())})") from error
     columns = list(map(str, frame.columns))

@@ -1,0 +1,158 @@
+"""Stores of strangers are read, tabulated and merged, whatever stands in them; names stay what they are."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jinja2
+import markdown_it
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from security.fuzzing import changed_bytes, changed_data, fuzz
+from small_store import run_id, write_store
+
+from bench.errors import BenchError, brief
+from bench.escape import FORMULA, INVISIBLE, csv_text, visible
+from bench.files import slug, within
+from bench.report.writers.escape import latex
+from bench.report.writers.markdown import escape, fence, in_html, paragraph
+from bench.store.merge import merge
+from bench.store.run_store import RunStore
+from bench.tables.tables import write_tables
+
+RUN = run_id("vit", 5, 0)
+FILES = [
+    f"runs/{RUN}/record.json",
+    "profiles/c000000000000000/record.json",
+    "suites/small.json",
+    "labels/digits-frozen-dddddddddddd.classes.json",
+    "store.json",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """With a store, to which each example does something else."""
+    folder = tmp_path_factory.mktemp("stores")
+    write_store(
+        folder / "theirs", {("vit", 5): np.ones((1, 40), bool), ("resnet", 5): np.zeros((1, 40), bool)}
+    )
+    (folder / "theirs" / FILES[3]).write_text(json.dumps({"format": 1, "classes": list("0123456789")}))
+    return folder
+
+
+@fuzz(20)
+@given(data=st.data())
+def test_a_store_of_strangers(folder, data):
+    theirs, ours = folder / "theirs", folder / "ours"
+    path = theirs / data.draw(st.sampled_from(FILES))
+    before = path.read_bytes()
+    content = json.loads(before)
+    text = data.draw(
+        st.one_of(changed_data(content).map(lambda value: json.dumps(value).encode()), changed_bytes(before))
+    )
+    around = {item.name for item in folder.iterdir()}
+    try:
+        path.write_bytes(text)
+        for action in (
+            lambda: list(merge(RunStore(theirs), RunStore(ours))),
+            lambda: write_tables(RunStore(ours)),
+        ):
+            try:
+                action()
+            except BenchError as error:
+                assert str(error) and "\n" not in brief(str(error))
+        assert {item.name for item in folder.iterdir()} <= around | {"ours"}
+        if ours.exists():
+            assert {item.name for item in ours.iterdir()} <= {
+                *("runs", "profiles", "labels", "suites", "splits", "tables", "store.json", ".locks"),
+                "ensembles.parquet",
+            }
+    finally:
+        path.write_bytes(before)
+        shutil.rmtree(ours, ignore_errors=True)
+
+
+NAMES = st.one_of(
+    st.text(max_size=40),
+    st.lists(
+        st.sampled_from(
+            [*"<>&\"'`$\\{}_^#~%|*[]()=+-@.,;:/ \t\n\r0a", "\x00", "\u202e", "\ud800", "..", "\u2028"]
+        ),
+        max_size=12,
+    ).map("".join),
+)
+
+
+@fuzz(400)
+@given(name=NAMES)
+def test_names(name):
+    shown = visible(name)
+    assert not INVISIBLE.search(shown) and visible(shown) == shown
+    for path in (within(Path("folder"), name), Path("folder") / slug(name)):
+        assert path.parent == Path("folder") and path.name not in ("", ".", "..") and "\0" not in path.name
+    written = csv_text(name)
+    assert not written.startswith(FORMULA) or re.fullmatch(r"\s*[-+]?[-+\w.]+\s*", written)
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([csv_text(shown), "end"])
+    (row,) = csv.reader(io.StringIO(line.getvalue(), newline=""))
+    assert row == [csv_text(shown), "end"]
+
+
+@fuzz(300)
+@given(name=NAMES)
+def test_names_in_latex(name):
+    text = latex(name)
+    assert "\n" not in text and "\r" not in text
+    commands = re.findall(r"\\([a-zA-Z]+|.)", text)
+    assert set(commands) <= {
+        *(
+            "textbackslash",
+            "textbraceleft",
+            "textbraceright",
+            "textasciitilde",
+            "textasciicircum",
+            "textless",
+        ),
+        *("textgreater", "textbar", "char", "pm", "cdot", "times", "rightarrow", "leq", "geq"),
+        *"$&#_%,",
+    }
+    bare = re.sub(r"\\.", "", text)
+    assert not set("%#&~^_") & set(bare) and bare.count("{") == bare.count("}") and bare.count("$") % 2 == 0
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, [name for name, _ in attributes]))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+PAGE = jinja2.Environment(autoescape=True).from_string('<p title="{{ name }}">{{ name }}</p>')
+
+
+@fuzz(300)
+@given(name=NAMES.map(visible))
+def test_names_in_html_and_markdown(name):
+    assert Tags(PAGE.render(name=name)).tags == [("p", ["title"])]
+    markdown = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table")
+    for text in (f"x {escape(name)} y", f"{paragraph(name)} y", f"<summary>{in_html(name)}</summary>"):
+        read = Tags(markdown.render(text))
+        assert {tag for tag, _ in read.tags} <= {"p", "summary"}, (text, read.tags)
+    row = markdown.render(f"| a | b |\n|---|---|\n| {escape(name)} | end |\n")
+    assert [tag for tag, _ in Tags(row).tags].count("td") == 2
+    code = Tags(markdown.render(f"{fence(name)}\n{name}\n{fence(name)}\n"))
+    assert {tag for tag, _ in code.tags} <= {"pre", "code"}
