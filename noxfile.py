@@ -1,12 +1,14 @@
 """The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `lowest`,
-`trackers`, `docs`.
+`trackers`, `audit`, `docs`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
 it is, and installs nothing. Arguments for the command itself follow `--`.
 """
 
+import json
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -92,6 +94,32 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Write the bill of materials build/sbom.cdx.json, and look the pins up among known vulnerabilities.
+
+    nox -s audit -- --strict: one that is known is an error, and so is that none could be looked up.
+    """
+    install(session, *nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["audit"])
+    pins, first, bill = Path("constraints.txt"), Path("build/first.txt"), Path("build/sbom.cdx.json")
+    bill.parent.mkdir(exist_ok=True)
+    described = ("--pyproject", "pyproject.toml", "--output-reproducible", "--output-file", str(bill))
+    quiet = {"PYTHONWARNINGS": "ignore"}  # what depends on what is not in a list of pins
+    session.run("cyclonedx-py", "requirements", *described, str(pins), env=quiet)
+    # One pin by itself tells in a second whether the database answers.
+    first.write_text(pins.read_text(encoding="utf-8").partition("\n")[0], encoding="utf-8")
+    known = looked_up(session, pins) if looked_up(session, first) else []
+    lines = [
+        f"{one['name']} {one['version']}: {found['id']}, mended in {found['fix_versions'] or 'none'}"
+        for one in known
+        for found in one["vulns"]
+    ]
+    for line in lines if known else ["pip-audit: its database does not answer; nothing was looked up"]:
+        session.warn(line)
+    if "--strict" in session.posargs and (lines or not known):
+        session.error(f"{len(lines)} known vulnerabilities in {len(known)} pins that were looked up")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Make the site of the guides in .nox/site; a broken link or a wrong reference is an error."""
     # The reference is made from the text of the code, which need not be installed for it.
@@ -106,6 +134,19 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+
+
+def looked_up(session: nox.Session, pins: Path) -> list[dict]:
+    """What pip-audit's database knows of the pins in a file; those that it does not have are left out."""
+    answer = Path("build/audit.json")
+    answer.unlink(missing_ok=True)
+    plain = ("--no-deps", "--disable-pip", "--progress-spinner", "off", "--timeout", "10", "--format", "json")
+    command = ("pip-audit", "--requirement", str(pins), *plain, "--output", str(answer))
+    session.run(*command, success_codes=[0, 1], silent=True)
+    if not answer.exists():
+        return []
+    every = json.loads(answer.read_text(encoding="utf-8"))["dependencies"]
+    return [one for one in every if "skip_reason" not in one]
 
 
 def install(session: nox.Session, *what: str) -> None:

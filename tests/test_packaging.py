@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -158,13 +159,19 @@ def commands(monkeypatch):
     class Recorder:
         def __init__(self, posargs: list[str], venv_backend: str) -> None:
             self.posargs, self.venv_backend = posargs, venv_backend
-            self.installed, self.ran = [], []
+            self.installed, self.ran, self.warned = [], [], []
 
         def install(self, *arguments: str, **_: object) -> None:
             self.installed.append(" ".join(arguments))
 
         def run(self, *arguments: str, **_: object) -> None:
             self.ran.append(" ".join(arguments))
+
+        def warn(self, line: str) -> None:
+            self.warned.append(line)
+
+        def error(self, line: str) -> None:
+            raise AssertionError(line)
 
     def call(name: str, posargs: str = "", venv_backend: str = "uv") -> Recorder:
         recorder = Recorder(posargs.split(), venv_backend)
@@ -206,10 +213,22 @@ def test_nox_report_takes_the_folders_of_store_and_report(commands):
     assert ran == ["python -m bench tables --results r", "python -m bench report cpu --results r --out o"]
 
 
-@pytest.mark.parametrize("name", ["bench", "report", "tests", "lowest", "lint", "perf", "trackers", "docs"])
+@pytest.mark.parametrize(
+    "name", ["bench", "report", "tests", "lowest", "lint", "perf", "trackers", "docs", "audit"]
+)
 def test_nox_without_an_environment_installs_nothing(commands, name):
     done = commands(name, venv_backend="none")
     assert done.ran and not done.installed
+
+
+def test_nox_audit_says_that_nothing_was_looked_up(commands, tmp_path, monkeypatch):
+    for name in ("constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert commands("audit").warned == ["pip-audit: its database does not answer; nothing was looked up"]
+    assert not commands("audit", venv_backend="none").installed
+    with pytest.raises(AssertionError, match="0 known vulnerabilities in 0 pins"):
+        commands("audit", "--strict")
 
 
 WITHOUT_POSIX = """
