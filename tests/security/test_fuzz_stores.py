@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@fuzz(20)
+@fuzz(15)
 @given(data=st.data())
 def test_a_store_of_strangers(folder, data):
     theirs, ours = folder / "theirs", folder / "ours"
