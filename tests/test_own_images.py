@@ -73,6 +73,8 @@ def test_equal_and_passed_over_files_are_told_before_anything_runs(made, tmp_pat
     verified = vcbench("data", "verify", f"folder:{made / 'grades'}")
     for ran in (first, planned, verified):
         assert ran.returncode == 0 and LEAK in ran.stderr and PASSED in ran.stderr, ran
+    notes = f"vcbench: {made / 'grades/train/1/notes.txt'}: passed over (.txt)"
+    assert notes in verified.stderr.splitlines()
     (seen,) = json.loads(vcbench("data", "verify", f"folder:{made / 'grades'}", "--json").stdout)
     assert [line[: len(LEAK)] for line in seen["warnings"]] == [PASSED, LEAK]
 

@@ -224,6 +224,8 @@ def _show(copies: list[dict[str, Any]], as_json: bool, missing: Sequence[Excepti
     for one in copies:
         for line in one["warnings"]:
             warn(line)
+        for line in one["skipped"]:
+            typer.echo(f"vcbench: {line}", err=True)
         for problem in one["problems"]:
             typer.echo(f"vcbench: error: {one['name']}: {problem}", err=True)
     for error in missing:

@@ -7,10 +7,11 @@ and whose grey levels are correlated; an image without contrast is near to none.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain, combinations, product
 
 import numpy as np
 from PIL import Image
@@ -24,6 +25,7 @@ SIDE, BITS = 9, 128
 # Bits that may differ. A search by bands of 16 bits misses no pair up to FARTHEST.
 NEAR, FARTHEST = 6, 7
 CORRELATION = 0.98
+MANY = 100
 FORMAT = 1
 DIGEST, HASH = 32, BITS // 8  # bytes
 
@@ -35,7 +37,8 @@ class Alike:
     """Pairs of images that are alike.
 
     Attributes:
-        pairs: int64 (m, 2), positions into the dataset, the smaller first; ascending.
+        pairs: int64 (m, 2), positions into the dataset, the smaller first; ascending. Of an image with many
+            copies not every pair is there, but all copies are joined.
         distance: int64 (m,), bits in which the hashes differ; -1 where all pixels are equal.
     """
 
@@ -44,11 +47,8 @@ class Alike:
 
     def across(self, dataset: Dataset) -> "Alike":
         """Those whose images lie in different splits or classes."""
-        split = np.zeros(len(dataset.labels), dtype=np.int64)
-        for number, name in enumerate(SPLITS):
-            split[dataset.splits[name]] = number
-        one, other = self.pairs.T
-        kept = (split[one] != split[other]) | (dataset.labels[one] != dataset.labels[other])
+        sides = _sides(dataset)
+        kept = sides[self.pairs[:, 0]] != sides[self.pairs[:, 1]]
         return Alike(self.pairs[kept], self.distance[kept])
 
     def count(self, these: np.ndarray, others: np.ndarray) -> int:
@@ -92,22 +92,49 @@ def find_alike(
     if not 0 <= distance <= FARTHEST:
         raise InputError(f"--distance {distance}: should be 0 to {FARTHEST} (of {BITS} bits)")
     known = _known(dataset, progress)
-    greys = known[:, DIGEST:].reshape(-1, SIDE, SIDE)
-    _, pixels = np.unique(known[:, :DIGEST], axis=0, return_inverse=True)
-    hashes, number = np.unique(difference_hashes(greys), axis=0, return_inverse=True)
+    _, first, pixels = np.unique(known[:, :DIGEST], axis=0, return_index=True, return_inverse=True)
+    copies = _members(pixels)  # of each different image, here known by its first copy
+    greys = known[first, DIGEST:].reshape(-1, SIDE, SIDE)
+    contrast = np.flatnonzero(greys.reshape(len(greys), -1).std(1) > 0)
+    hashes, number = np.unique(difference_hashes(greys[contrast]), axis=0, return_inverse=True)
+    alike = [contrast[group] for group in _members(number)]
+    near = [(a, b, 0) for group in alike for a, b in combinations(group.tolist(), 2)]
+    for one, other, apart in near_pairs(hashes, distance):
+        near += [(a, b, apart) for a in alike[one].tolist() for b in alike[other].tolist()]
+    table = np.array(near, dtype=np.int64).reshape(-1, 3)
+    table = table[_correlation(greys[table[:, 0]], greys[table[:, 1]]) >= CORRELATION]
+    sides = _sides(dataset)
+    found = [(a, b, -1) for own in copies if len(own) > 1 for a, b in _pairs(own, own, sides)]
+    found += [(a, b, apart) for i, j, apart in table.tolist() for a, b in _pairs(copies[i], copies[j], sides)]
+    result = np.array(sorted(found), dtype=np.int64).reshape(-1, 3)
+    return Alike(result[:, :2], result[:, 2])
+
+
+def _members(number: np.ndarray) -> list[np.ndarray]:
+    """The positions of each number from 0, ascending."""
     order = np.argsort(number, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
-    found = [
-        (min(a, b), max(a, b), apart)
-        for one, other, apart in [*((i, i, 0) for i in range(len(hashes))), *near_pairs(hashes, distance)]
-        for place, a in enumerate(members[one].tolist())
-        for b in members[other].tolist()[place + 1 if one == other else 0 :]
-    ]
-    table = np.array(sorted(found), dtype=np.int64).reshape(-1, 3)
-    one, other = table[:, 0], table[:, 1]
-    equal = pixels[one] == pixels[other]
-    kept = equal | (_correlation(greys[one], greys[other]) >= CORRELATION)
-    return Alike(table[kept, :2], np.where(equal, -1, table[:, 2])[kept])
+    return np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+
+
+def _sides(dataset: Dataset) -> np.ndarray:
+    """A number for the split and class of each image, int64 (n,)."""
+    split = np.zeros(len(dataset.labels), dtype=np.int64)
+    for number, name in enumerate(SPLITS):
+        split[dataset.splits[name]] = number
+    return split * len(dataset.class_names) + dataset.labels
+
+
+def _pairs(one: np.ndarray, other: np.ndarray, sides: np.ndarray) -> set[tuple[int, int]]:
+    """Pairs of the copies of one image and of another (or the same), the smaller position first.
+
+    Of more than MANY copies each is paired with the first one in every split and class alone.
+    """
+    if max(len(one), len(other)) <= MANY:
+        pairs: Iterable[tuple[int, int]] = product(one.tolist(), other.tolist())
+    else:
+        first, others = (group[np.unique(sides[group], return_index=True)[1]] for group in (one, other))
+        pairs = chain(product(one.tolist(), others.tolist()), product(first.tolist(), other.tolist()))
+    return {(min(a, b), max(a, b)) for a, b in pairs if a != b}
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -75,6 +75,7 @@ class Dataset:
             is one of its own.
         overlap: how many images have equal bytes where they should not, by the names of
             `bench.data.equal.Overlap`; empty where nobody has looked.
+        skipped: the files that were passed over while it was listed, one line each with the reason.
         warnings: what whoever uses the data should know of it, one line each.
     """
 
@@ -93,6 +94,7 @@ class Dataset:
     duplicates: np.ndarray | None = field(default=None, repr=False)
     groups: np.ndarray | None = field(default=None, repr=False)
     overlap: dict[str, int] = field(default_factory=dict)
+    skipped: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
 
     @property

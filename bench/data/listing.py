@@ -20,14 +20,19 @@ NO_CLASS = "in no class folder"
 
 
 class Lister:
-    """Lists folders, and counts what it passes over: `passed_over` has the number of files by kind.
+    """Lists folders, and keeps what it passes over: `skipped` has each file with its kind.
 
     Hidden files and folders (with a dot in front) and those of SYSTEM_FOLDERS and SYSTEM_FILES are passed
     over without being counted.
     """
 
     def __init__(self) -> None:
-        self.passed_over: Counter[str] = Counter()
+        self.skipped: list[tuple[Path, str]] = []
+
+    @property
+    def passed_over(self) -> Counter[str]:
+        """The number of files that were passed over, by kind."""
+        return Counter(kind for _, kind in self.skipped)
 
     def folders(self, folder: Path) -> list[str]:
         """Names of the folders in a folder and of links to folders, ascending; none where there is no folder.
@@ -56,12 +61,18 @@ class Lister:
             if entry.is_dir() or entry.name.lower() in SYSTEM_FILES:
                 continue
             if not entry.name.lower().endswith(extensions()):
-                self.passed_over[Path(entry.name).suffix.lower() or "without an ending"] += 1
+                self.skipped.append(
+                    (Path(entry.path), Path(entry.name).suffix.lower() or "without an ending")
+                )
             elif entry.is_file() or not os.path.exists(entry.path):
                 paths.append(Path(entry.path))
             else:
-                self.passed_over["pipe or device"] += 1
+                self.skipped.append((Path(entry.path), "pipe or device"))
         return paths
+
+    def skip(self, paths: list[Path], kind: str) -> None:
+        """Pass over some files."""
+        self.skipped += [(path, kind) for path in paths]
 
     def classes(self, folder: Path) -> dict[str, list[Path]]:
         """The images of each class folder by its name; within a class in the order of their relative names.
@@ -72,7 +83,7 @@ class Lister:
         Raises:
             OSError: a folder cannot be read.
         """
-        self.passed_over.update({NO_CLASS: len(self.images(folder))})
+        self.skip(self.images(folder), NO_CLASS)
         files: dict[str, list[Path]] = {}
         above = [_folder_id(parent) for parent in (folder, *folder.parents)]
         for name in self.folders(folder):
@@ -83,7 +94,7 @@ class Lister:
         """The images in a folder and all folders in it; a link back to one of `above` is not followed."""
         folder_id = _folder_id(folder)
         if folder_id in above:
-            self.passed_over["link to a folder above it"] += 1
+            self.skipped.append((folder, "link to a folder above it"))
             return []
         paths = self.images(folder)
         for name in self.folders(folder):

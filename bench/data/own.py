@@ -32,6 +32,7 @@ class Listed:
         read, source, largest, folder: as of `bench.data.base.Dataset`.
         given: int64 positions by split, of a split of its own; None where the images are to be divided.
         groups: int64 (n,), what must lie on one side of any division (a patient, a video); None without.
+        skipped: as of `bench.data.base.Dataset`.
         warnings: what was noticed while they were listed, one line each.
     """
 
@@ -49,6 +50,7 @@ class Listed:
     folder: Path | None = None
     given: dict[str, np.ndarray] | None = field(default=None, repr=False)
     groups: np.ndarray | None = field(default=None, repr=False)
+    skipped: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
 
 
@@ -95,6 +97,7 @@ def own_dataset(listed: Listed, split_id: str | None, store: Path | None) -> Dat
         duplicates=elsewhere if len(elsewhere) else None,
         groups=listed.groups,
         overlap=overlap.counts(),
+        skipped=listed.skipped,
         warnings=(
             *listed.warnings,
             *_alike(listed),

@@ -25,7 +25,8 @@ def verify(
 
     Returns:
         name; counts: images by split id and split; fingerprint; copy; problems: one line for each
-        damaged or differing file; warnings: what else is to be known of the data, one line each.
+        damaged or differing file; warnings: what else is to be known of the data, one line each; skipped:
+        files that were passed over, one line each with the reason.
 
     Raises:
         InputError: there is no such dataset.
@@ -45,6 +46,7 @@ def verify(
         "copy": checked.copy,
         "problems": problems,
         "warnings": list(checked.warnings),
+        "skipped": list(checked.skipped),
     }
 
 

@@ -71,6 +71,18 @@ def test_what_is_known_is_kept_and_made_anew_where_damaged(photos, monkeypatch):
         find_alike(opened(photos), 8)
 
 
+def test_many_copies_are_not_paired_each_with_each(photos):
+    for i in range(150):
+        Image.new("RGB", (40, 40), (1, 2, 3)).save(photos / "train/dog" / f"none{i}.png")
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(photos / "test/cat/none.png")
+    dataset = opened(photos)
+    alike = find_alike(dataset)
+    assert 150 <= len(alike.pairs) < 400
+    assert alike.count(dataset.splits["train"], dataset.splits["test"]) == 3 + 150
+    none = [i for i in range(len(dataset.labels)) if "none" in dataset.file(i)]
+    assert len(none) == 151 and len(set(alike.groups(dataset)[none].tolist())) == 1
+
+
 @pytest.mark.parametrize("distance", [0, 3, 7])
 def test_no_pair_of_near_hashes_is_missed(distance):
     rng = np.random.default_rng(distance)

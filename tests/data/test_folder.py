@@ -54,6 +54,9 @@ def test_as_torchvision_lists_it(flat):
     theirs = ImageFolder(flat)
     assert dataset.name == "my images"
     assert dataset.warnings == ("my images: 2 files passed over: 1 .txt, 1 in no class folder",)
+    notes, stray = flat / "zebra" / "notes.txt", flat / "stray.png"
+    expected = {f"{notes}: passed over (.txt)", f"{stray}: passed over (in no class folder)"}
+    assert set(dataset.skipped) == expected and len(dataset.skipped) == 2
     assert dataset.copy == "own data" and dataset.native_size is None
     assert dataset.class_names == theirs.classes
     pairs = [(dataset.source(i), int(label)) for i, label in enumerate(dataset.labels)]

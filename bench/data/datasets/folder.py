@@ -49,7 +49,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     sizes = [len(classes[name]) for classes in files.values() for name in class_names]
     labels = np.repeat(np.tile(np.arange(len(class_names), dtype=np.int64), len(files)), sizes)
     fingerprint, equal = files_of(paths, root)
-    count = lister.passed_over.total()
+    count = len(lister.skipped)
     listed = Listed(
         asked=f"folder:{images}",
         name=root.name,
@@ -64,6 +64,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         largest=lambda limit: largest_sides(paths, fingerprint, limit),
         folder=root,
         given=_spans(files) if given else None,
+        skipped=tuple(f"{path}: passed over ({kind})" for path, kind in lister.skipped),
         warnings=(f"{root.name}: {count} files passed over: {in_words(lister.passed_over)}",)
         if count
         else (),
@@ -136,7 +137,7 @@ def _given_files(root: Path, parts: dict[str, Path], lister: Lister) -> dict[str
     Raises:
         DataError: the splits do not hold the same classes.
     """
-    lister.passed_over.update({NO_CLASS: len(lister.images(root))})
+    lister.skip(lister.images(root), NO_CLASS)
     files = {split: _class_files(parts[split], lister) for split in SPLITS if split in parts}
     train = set(files["train"])
     for split, classes in files.items():
