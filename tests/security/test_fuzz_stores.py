@@ -79,14 +79,20 @@ def test_a_store_of_strangers(folder, data):
         shutil.rmtree(ours, ignore_errors=True)
 
 
+SIGNS = [*"<>&\"'`$\\{}_^#~%|*[]()=+-@.,;:/ \t\n\r0a", "\x00", "\u202e", "\ud800", "..", "\u2028"]
+MARKUP = [
+    "<b>",
+    "<script>",
+    "<img src=x onerror=y>",
+    "</p>",
+    "](javascript:x)",
+    "![a](b)",
+    "<!--",
+    "http://x.org",
+]
 NAMES = st.one_of(
     st.text(max_size=40),
-    st.lists(
-        st.sampled_from(
-            [*"<>&\"'`$\\{}_^#~%|*[]()=+-@.,;:/ \t\n\r0a", "\x00", "\u202e", "\ud800", "..", "\u2028"]
-        ),
-        max_size=12,
-    ).map("".join),
+    st.lists(st.sampled_from(SIGNS + MARKUP), max_size=12).map("".join),
 )
 
 
