@@ -76,6 +76,7 @@ class Training:
             (record.data.key, record.shots, record.draw_seed): record for record in store.baselines()
         }
         self._losses: dict[str, float | None] = {}
+        self._clean_ones: dict[str, Result | None] = {}
 
     def baseline(self, record: "Result") -> "BaselineRecord | None":
         """The baselines on the images of a trial; None where they were not measured."""
@@ -104,7 +105,11 @@ class Training:
 
     def _clean(self, record: "Result") -> "Result | None":
         """The same trial on the clean test images."""
-        return record if record.condition == CLEAN else self._store.result(record.id)
+        if record.condition == CLEAN:
+            return record
+        if record.id not in self._clean_ones:
+            self._clean_ones[record.id] = self._store.result(record.id)
+        return self._clean_ones[record.id]
 
     def _value(self, record: "Result", name: str) -> float | None:
         if name == "chance_top1":

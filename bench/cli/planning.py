@@ -99,6 +99,7 @@ def plan(
         "store_bytes": estimator.store_bytes,
         "measuring_s": round(_measuring(profiles, store)),
     }
+    store.keep_checked()
     if as_json:
         print_json(listing)
     else:

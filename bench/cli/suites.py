@@ -212,7 +212,6 @@ def status(
     store = RunStore(existing_store(results))
     listings = store.suites()
     name = stored_suite(store, suite) if suite else None
-    done = {record.id for record in store.each_result()}
     rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:
         runs = listings[key].runs
@@ -221,18 +220,21 @@ def status(
             {
                 "suite": key,
                 "trials": listings[key].planned,
-                "done": len(done & runs.keys()),
+                "done": sum(map(store.is_done, runs)),
                 "begun": sum(map(store.is_begun, runs)),
                 "errored": len(errors),
-                "searches": sum(store.search(job) is not None for job in listings[key].search_jobs),
+                "searches": sum(
+                    store.outcome("searches", job) is not None for job in listings[key].search_jobs
+                ),
                 "searches_asked": len(listings[key].search_jobs),
-                "evaluations": sum(store.result(*one) is not None for one in listings[key].evaluations),
+                "evaluations": sum(store.is_evaluated(*one) for one in listings[key].evaluations),
                 "evaluations_asked": len(listings[key].evaluations),
                 "profiles": sum(store.has_profile(profile) for profile in listings[key].profiles),
                 "profiles_asked": len(listings[key].profiles),
                 "errors": {run: error.message for run, error in errors.items()},
             }
         )
+    store.keep_checked()
     if as_json:
         print_json(rows)
         return

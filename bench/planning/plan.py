@@ -10,6 +10,7 @@ from bench.planning.conditions import conditions_of
 from bench.planning.teachers import teachers_first, with_teachers
 from bench.spec.job import CLEAN, TRIAL_FORMAT, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Comparison, Suite
+from bench.store.layout import kind_of
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def plan(training: Iterable[TrainJob], store: RunStore) -> list[TrainJob | Evalu
         if job.id not in trials and all(map(store.has, job.students)):
             continue
         jobs[job.id] = job
-        record = store.trained(job)
-        if job.purpose == "report" and job.id in trials and (record is None or record.outcome == "finished"):
+        diverged = store.outcome(kind_of(job), job.id) == "diverged"
+        if job.purpose == "report" and job.id in trials and not diverged:
             jobs |= {evaluating.id: evaluating for evaluating in evaluations(job)}
     return list(jobs.values())
 

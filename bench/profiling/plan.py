@@ -36,11 +36,13 @@ def _costs(suite: Suite) -> Iterator[ProfileJob]:
 
 
 def _costs_of_trials(trials: Iterable[TrainJob | Unresolved]) -> Iterator[ProfileJob]:
-    for item in trials:
-        job = item if isinstance(item, TrainJob) else item.sketch if item.waiting else None
-        if job is not None:
-            outputs = job.trial.recipe.head_outputs or job.classes
-            yield profile_job("cost", CostConfig(job.trial.model, outputs, job.trial.input_size))
+    jobs = (one if isinstance(one, TrainJob) else one.sketch if one.waiting else None for one in trials)
+    configs = {
+        (job.trial.model, job.trial.recipe.head_outputs or job.classes, job.trial.input_size): None
+        for job in jobs
+        if job is not None
+    }
+    return (profile_job("cost", CostConfig(*config)) for config in configs)
 
 
 def _measured(suite: Suite, device: str) -> Iterator[ProfileJob]:

@@ -1,5 +1,7 @@
 """The jobs of one round, each handed out once those that it needs are done."""
 
+import heapq
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from bench.running.attempt import Outcome
@@ -16,19 +18,29 @@ class Queue:
     """
 
     def __init__(self, jobs: Iterable[TrainJob | EvaluateJob], done: Collection[str] = ()) -> None:
-        self._waiting, self._done = list(jobs), set(done)
+        self._jobs, done = list(jobs), set(done)
+        self._lacking = [set(job.needs) - done for job in self._jobs]
+        self._ready = [number for number, lacking in enumerate(self._lacking) if not lacking]
+        self._waiting = len(self._jobs)
+        self._needing: defaultdict[str, list[int]] = defaultdict(list)
+        for number, lacking in enumerate(self._lacking):
+            for need in lacking:
+                self._needing[need].append(number)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return self._waiting
 
     def take(self) -> TrainJob | EvaluateJob | None:
         """The next job that is ready; None where none is, or none yet."""
-        for number, job in enumerate(self._waiting):
-            if self._done.issuperset(job.needs):
-                return self._waiting.pop(number)
-        return None
+        if not self._ready:
+            return None
+        self._waiting -= 1
+        return self._jobs[heapq.heappop(self._ready)]
 
     def ended(self, outcome: Outcome) -> None:
         """Tell how a job ended that was handed out."""
         if outcome.status in ("finished", "elsewhere"):
-            self._done.add(outcome.job.id)
+            for number in self._needing.pop(outcome.job.id, ()):
+                self._lacking[number].discard(outcome.job.id)
+                if not self._lacking[number]:
+                    heapq.heappush(self._ready, number)

@@ -180,7 +180,8 @@ def run_suite(
     check_networks([*stage.tunings.jobs, *stage.subsets], resolver)
     store.prepare()
     resolver.freeze_splits(store.root)
-    others = [trial for trial in trials_of(suite) if trial not in set(trials)]
+    wanted = set(trials)
+    others = [trial for trial in trials_of(suite) if trial not in wanted]
 
     def list_suite() -> None:
         everything = Stage(suite, [*trials, *others], resolver.offline(), store, strict=False)
@@ -218,6 +219,7 @@ def run_suite(
             f"{store.root}: {what} were removed while this ran; the same command makes them anew"
         )
     list_suite()
+    store.keep_checked()
     return counts
 
 

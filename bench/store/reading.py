@@ -1,6 +1,7 @@
 """Reading the files of a run store: whole, of a format this version knows, and what they say they are."""
 
 import hashlib
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,11 +65,12 @@ def schema_of(kind: Kind, content: dict[str, Any]) -> type[Record]:
     return SCHEMAS[kind]
 
 
-def read_record(layout: Layout, kind: Kind, name: str) -> Record:
+def read_record(layout: Layout, kind: Kind, name: str, *, checked: bool = False) -> Record:
     """A record that can be believed.
 
     Its folder has the name of its id, the id of a trial or an evaluation is the digest of its identity, and
-    its predictions, where they are there, are the ones that it was written with.
+    its predictions, where they are there, are the ones that it was written with. Of a record that was
+    `checked` before and is still the same, only their hash is compared.
 
     Raises:
         StoreError: as `read`; or one of these does not hold.
@@ -88,7 +90,7 @@ def read_record(layout: Layout, kind: Kind, name: str) -> Record:
     scored = record.evaluation if isinstance(record, TrialRecord) else record
     if isinstance(scored, ExternalRecord | EvaluationRecord):
         predictions = layout.predictions_of(kind, name)
-        if not _goes_with(scored, predictions, layout):
+        if not _goes_with(scored, predictions, layout, checked):
             raise StoreError(f"{predictions}: not the predictions that its record was written with")
     return record
 
@@ -112,13 +114,14 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(_bytes(path)).hexdigest()
 
 
-def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file does; None where it is not there."""
+def stamp(path: Path) -> tuple[int, int, int, int] | None:
+    """What changes when a file does: programs can set the one time back, but not the other; None where it is
+    not there."""
     try:
-        stat = path.stat()
+        stat = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def _bytes(path: Path) -> bytes:
@@ -141,7 +144,7 @@ def _content(path: Path) -> dict[str, Any]:
     return upgrade(content)
 
 
-def _goes_with(record: EvaluationRecord | ExternalRecord, path: Path, layout: Layout) -> bool:
+def _goes_with(record: EvaluationRecord | ExternalRecord, path: Path, layout: Layout, checked: bool) -> bool:
     """Whether predictions are those of a record; ones that were removed are not missed.
 
     They have its hash, if it is of a version that kept one; and in any case its number of test images and its
@@ -152,6 +155,8 @@ def _goes_with(record: EvaluationRecord | ExternalRecord, path: Path, layout: La
     content = _bytes(path)
     if record.predictions_sha256 not in (None, hashlib.sha256(content).hexdigest()):
         return False
+    if checked and record.predictions_sha256 is not None:
+        return True
     columns = _columns(path, content, ("predicted", "rank"))
     predicted, rank = columns.get("predicted"), columns.get("rank")
     if predicted is None or len(predicted) != record.data.test_images:
@@ -168,7 +173,7 @@ def _goes_with(record: EvaluationRecord | ExternalRecord, path: Path, layout: La
 
 
 @lru_cache(maxsize=16)
-def _true_classes(path: Path, version: tuple[int, int, int]) -> "np.ndarray | None":
+def _true_classes(path: Path, version: tuple[int, int, int, int]) -> "np.ndarray | None":
     """The labels of a test split, read once for all trials on it; `version` is the stamp of the file."""
     return _columns(path, _bytes(path), ("label",)).get("label")
 

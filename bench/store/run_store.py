@@ -11,6 +11,7 @@ from bench.escape import visible
 from bench.files import staged, write_json
 from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_id, evaluations
 from bench.store.artefacts import Artefacts
+from bench.store.checked import Checked
 from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
 from bench.store.layout import Kind, kind_of
@@ -23,6 +24,8 @@ from bench.store.records.notes import Failure, StoreMark
 from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import EvaluationRecord, Result, TrialRecord
 from bench.store.unfinished import Unfinished
+
+EVALUATED = "evaluated"
 
 
 class RunStore(Unfinished, Artefacts, Labels):
@@ -38,6 +41,7 @@ class RunStore(Unfinished, Artefacts, Labels):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._seen: dict[Path, tuple[Any, Any]] = {}
+        self._checked = Checked(self.root)
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root}: is a file, not a run store; choose another --results")
         if self.marker.exists():
@@ -154,17 +158,43 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def is_done(self, run: str) -> bool:
         """Whether a trial has an outcome that stands, and was evaluated if it finished."""
-        return self.result(run) is not None
+        return self.is_evaluated(run, CLEAN)
+
+    def is_evaluated(self, run: str, condition: str) -> bool:
+        """Whether there is a `result` of a trial under a condition."""
+        trained = self.outcome("runs", run)
+        if trained is None or trained == "diverged":
+            return trained is not None
+        if condition == CLEAN and trained == EVALUATED:
+            return True
+        return self.outcome("evaluations", evaluation_id(run, condition)) is not None
+
+    def outcome(self, kind: Kind, name: str) -> str | None:
+        """The outcome of a trial, a search job or an evaluation; None where there is no record.
+
+        A trial that is stored with its evaluation, as format 1 has it, is `EVALUATED`. Of a record that was
+        believed before and was not touched since, it is known without reading it.
+        """
+        path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
+        now = stamp(path), stamp(predictions)
+        if now[0] is None:
+            return None
+        known = self._checked.outcome(f"{kind}/{name}", now)
+        return _outcome(self._record(kind, name, Stored)) if known is None else known
+
+    def keep_checked(self) -> None:
+        """Remember in the cache which records were believed: the next command is faster on a large store."""
+        self._checked.keep()
 
     def has(self, job: Job) -> bool:
         """Whether the result of a job is there; of a training also its weights, while they are needed: to be
         evaluated, or to teach."""
         if isinstance(job, EvaluateJob):
-            return self.result(job.training.id, job.condition) is not None
+            return self.is_evaluated(job.training.id, job.condition)
         if isinstance(job, TrainJob):
-            trial = self.trained(job)
-            if trial is None or trial.outcome == "diverged" or self.files_of(job).weights.exists():
-                return trial is not None
+            trained = self.outcome(kind_of(job), job.id)
+            if trained is None or trained == "diverged" or self.files_of(job).weights.exists():
+                return trained is not None
             evaluated = [] if job.purpose == "search" else evaluations(job)
             return all(map(self.has, [*evaluated, *job.students]))
         return self.profile(job.id) is not None
@@ -204,7 +234,7 @@ class RunStore(Unfinished, Artefacts, Labels):
     def is_begun(self, run: str) -> bool:
         """Whether something of an unfinished trial is there to go on from."""
         files = self.files(run)
-        begun = self.trial(run) is not None or files.checkpoint.exists() or files.training.exists()
+        begun = self.outcome("runs", run) is not None or files.checkpoint.exists() or files.training.exists()
         return begun and not self.is_done(run)
 
     def state(self, run: str) -> str:
@@ -264,8 +294,20 @@ class RunStore(Unfinished, Artefacts, Labels):
     def _record(self, kind: Kind, name: str, schema: type[AnyStored]) -> AnyStored | None:
         """A record that can be believed; None where there is none, or it is not one."""
         path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
-        record = self._believed(path, predictions, partial(read_record, self, kind, name))
+        record = self._believed(path, predictions, partial(self._read, kind, name))
         assert record is None or isinstance(record, schema)
+        return record
+
+    def _read(self, kind: Kind, name: str) -> Stored:
+        """A record, checked; its predictions are not read as a table again where it was checked before."""
+        key, now = (
+            f"{kind}/{name}",
+            (stamp(self.record_of(kind, name)), stamp(self.predictions_of(kind, name))),
+        )
+        before = self._checked.outcome(key, now) is not None
+        record = read_record(self, kind, name, checked=before)
+        if not before and (outcome := _outcome(record)) is not None:
+            self._checked.add(key, now, outcome)
         return record
 
     def _believed(self, path: Path, beside: Path, read_it: Callable[[], AnyStored]) -> AnyStored | None:
@@ -314,6 +356,14 @@ class RunStore(Unfinished, Artefacts, Labels):
         """Store which trials and profiles a suite holds; unchanged content is left alone."""
         if self.suite(listing.suite) != listing:
             write_json(self.listing_of(listing.suite), listing.content())
+
+
+def _outcome(record: Stored | None) -> str | None:
+    """The outcome of a trial or an evaluation, `EVALUATED` for a finished trial with its evaluation."""
+    if not isinstance(record, TrialRecord | EvaluationRecord):
+        return None
+    evaluated = isinstance(record, TrialRecord) and record.evaluation is not None
+    return EVALUATED if evaluated and record.outcome == "finished" else record.outcome
 
 
 def _read_listing(path: Path) -> Listing:

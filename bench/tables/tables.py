@@ -197,6 +197,7 @@ def write_tables(store: "RunStore") -> list[Path]:
         ):
             table = pa.Table.from_pandas(shown, preserve_index=False)
             written.append(store.write_table(name, suffix, partial(write, table)))
+    store.keep_checked()
     return written
 
 
