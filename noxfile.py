@@ -1,5 +1,5 @@
-"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `lowest`,
-`trackers`, `audit`, `docs`.
+"""The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `faults`,
+`scale`, `lowest`, `trackers`, `audit`, `docs`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
@@ -82,6 +82,20 @@ def simulate(session: nox.Session) -> None:
     """Print how often claims are wrong in 2,000 suites a scenario: nox -s simulate -- [--out CSV]."""
     install(session, "-e", ".")
     session.run("python", "-m", "bench.analysis.simulation.study", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Kill, cut the power, fill the disk; figures go to docs/faults.md: nox -s faults -- [--times N]."""
+    install(session, "-e", ".[test]")
+    session.run("python", "-m", "tests.faults", "--out", "docs/faults.md", *session.posargs)
+
+
+@nox.session
+def scale(session: nox.Session) -> None:
+    """Time every step of a suite of 100,000 simulated jobs: nox -s scale -- [--jobs N]."""
+    install(session, "-e", ".[test]")
+    session.run("python", "tests/scale/run.py", *session.posargs)
 
 
 @nox.session

@@ -102,8 +102,7 @@ def staged(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
-        lock = _acquire(_lock_of(part))
-        assert lock is not None  # nobody else draws this name
+        lock = _hold(part)
         try:
             part.touch(exist_ok=False)
             yield part
@@ -116,9 +115,21 @@ def staged(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
 
 
+def _hold(part: Path) -> "FileLock":
+    """The lock of a temporary file that nobody else has; nothing stays where the file system has no locks."""
+    try:
+        while (lock := _acquire(_lock_of(part))) is None:  # somebody thinks that it was left there
+            continue
+    except OSError:
+        _lock_of(part).unlink(missing_ok=True)
+        raise
+    return lock
+
+
 def _remove_abandoned(path: Path) -> None:
     """Remove what writers of `path` have left that were killed: nobody holds its lock."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    left = path.parent.glob(f".{glob.escape(path.name)}.*.part*")
+    for part in {one.with_suffix("") if one.suffix == ".lock" else one for one in left}:
         if (lock := _acquire(_lock_of(part))) is not None:
             _remove(part, lock)
 
@@ -169,6 +180,8 @@ def _acquire(path: Path) -> "FileLock | None":
             return None
         except FileNotFoundError:  # its folder was removed meanwhile
             continue
+        except NotImplementedError as error:  # so filelock says it
+            raise OSError(errno.ENOLCK, "the file system has no locks") from error
 
 
 def cannot_write(path: Path, error: OSError) -> StoreError:

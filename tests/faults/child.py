@@ -1,0 +1,199 @@
+"""Commands in a process of their own, to which something happens at a chosen moment.
+
+A moment is an operation on a file of the store, the cache or the report, or a step of a job. It has a name:
+what is being done. Processes are forked from one that has imported everything, so that they start at once.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+# What a path tells of the moment, the first that is in it.
+NAMES = {
+    "checkpoint": "checkpoint", "record.json": "record", "/tables/": "tables", "/report/": "report",
+    "/cache/": "cache", "/searches/": "search", "/evaluations/": "evaluation",
+    "/suites/": "list of the suite",
+}  # fmt: skip
+MOMENTS = (
+    "training", "student", "search", "evaluation", "checkpoint", "record", "list of the suite", "cache",
+    "tables", "report",
+)  # fmt: skip
+
+
+@dataclass
+class Fault:
+    """What happens, and when: at the `count`-th moment of a name; None has nothing happen.
+
+    Attributes:
+        act: "kill", "power" (killed, and what was not synced is lost), a signal by name, "memory", "nan",
+            "no locks" or "clock", which hold from the beginning.
+    """
+
+    act: str
+    moment: str | None = None
+    count: int = 1
+
+
+@dataclass
+class Ended:
+    """How commands ended: their status (negative: by a signal), what they printed, the moments passed."""
+
+    status: int
+    text: str
+    moments: Counter = field(default_factory=Counter)
+
+
+def start(folder: Path, commands: list[list[str]], fault: Fault | None = None):
+    """A process that runs commands of vcbench in a folder, until one fails."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["faults.preload"])
+    process = context.Process(target=_child, args=(folder, commands, fault))
+    process.start()
+    return process
+
+
+def wait(process, folder: Path, seconds: float = 600) -> Ended:
+    """How it ended.
+
+    Raises:
+        TimeoutError: it does not end; it is killed.
+    """
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        raise TimeoutError(f"no end after {seconds} s: {_text(folder, process.pid)[-500:]}")
+    passed = folder / f"moments-{process.pid}.txt"
+    moments = Counter(passed.read_text().splitlines()) if passed.exists() else Counter()
+    return Ended(process.exitcode, _text(folder, process.pid), moments)
+
+
+def run(folder: Path, commands: list[list[str]], fault: Fault | None = None) -> Ended:
+    """Start it and wait."""
+    return wait(start(folder, commands, fault), folder)
+
+
+def _text(folder: Path, number: int) -> str:
+    path = folder / f"out-{number}.txt"
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _child(folder: Path, commands: list[list[str]], fault: Fault | None) -> None:
+    os.chdir(folder)
+    os.environ["VCBENCH_CACHE"] = str(folder / "cache")
+    out = os.open(f"out-{os.getpid()}.txt", os.O_CREAT | os.O_WRONLY)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    from bench.training import loop
+
+    loop.CHECKPOINT_SECONDS = 0.0
+    moments = _Moments(folder, fault)
+    with contextlib.ExitStack() as stack:
+        moments.watch(stack)
+        status = 0
+        for command in commands:
+            status = status or _vcbench(command)
+    (folder / f"moments-{os.getpid()}.txt").write_text("\n".join(moments.passed.elements()))
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def _vcbench(command: list[str]) -> int:
+    from bench.__main__ import main
+
+    with mock.patch.object(sys, "argv", ["vcbench", *command]):
+        try:
+            status = main()
+        except SystemExit as end:
+            status = end.code
+    return status or 0
+
+
+class _Moments:
+    """Counts moments, and does what is to happen at one of them."""
+
+    def __init__(self, folder: Path, fault: Fault | None) -> None:
+        self.folder, self.fault, self.passed = str(folder), fault or Fault("nothing"), Counter()
+        self.layer = None
+        self.busy = False
+
+    def watch(self, stack: contextlib.ExitStack) -> None:
+        """From now on; what holds from the beginning begins."""
+        from bench.running.engines import in_process
+
+        attempt = in_process.attempt
+        stack.enter_context(
+            mock.patch.object(
+                in_process, "attempt", lambda job, *rest: attempt(job, rest[0], self._followed(job, rest[1]))
+            )
+        )
+        act = self.fault.act
+        if act == "power":
+            from faults.power import Layer
+
+            self.layer = stack.enter_context(Layer(Path(self.folder)))
+        if act == "no locks":
+            import errno
+            import fcntl
+
+            refused = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+            stack.enter_context(mock.patch.object(fcntl, "flock", side_effect=refused))
+        if act == "clock":  # an hour back at every look
+            now, looks = time.time(), iter(range(10**9))
+            stack.enter_context(mock.patch.object(time, "time", lambda: now - 3600 * next(looks)))
+        sys.addaudithook(self._audit)
+
+    def tick(self, name: str) -> None:
+        """A moment is there."""
+        self.passed[name] += 1
+        fault = self.fault
+        if name != fault.moment or self.passed[name] != fault.count:
+            return
+        if fault.act == "power":
+            self.busy = True
+            self.layer.lose()
+        if fault.act in ("kill", "power"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault.act == "memory":
+            raise MemoryError("a simulated one")
+        if fault.act.startswith("SIG"):
+            os.kill(os.getpid(), getattr(signal, fault.act))
+
+    def _audit(self, event: str, arguments: tuple) -> None:
+        if self.busy or event not in ("open", "os.rename", "os.remove"):
+            return
+        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+            return
+        path = str(arguments[0])
+        if not os.path.isabs(path):
+            path = os.path.join(self.folder, path)
+        if path.startswith(self.folder) and (name := next((n for p, n in NAMES.items() if p in path), None)):
+            self.tick(name)
+
+    def _followed(self, job, follow):
+        name = "search" if job.purpose == "search" else "evaluation" if job.kind == "evaluate" else "training"
+        if job.kind == "train" and job.teacher is not None:
+            name = "student"
+
+        def followed(job):
+            observer = follow(job)
+            progress = observer.progress
+
+            def ticking(phase, *rest, **numbers):
+                self.tick(name)
+                progress(phase, *rest, **numbers)
+
+            observer.progress = ticking
+            return observer
+
+        return followed

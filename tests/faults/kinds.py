@@ -1,0 +1,309 @@
+"""Every kind of fault: what is done, how often, and what came of it."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults.child import MOMENTS, Fault, run, start, wait
+from faults.harness import REPORT, RUN, TABLES, copy, folder_with_suite, one_line, problems, records, resume
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+ALL = [RUN, TABLES, REPORT]
+
+
+@dataclass
+class Row:
+    """A row of the table: how often a fault came about, and what was not as it should be."""
+
+    fault: str
+    times: int
+    found: list[str]
+
+
+@dataclass
+class Bench:
+    """Where faults are tried, and to which store theirs are compared.
+
+    Attributes:
+        moments: how often each moment is passed undisturbed.
+    """
+
+    root: Path
+    undisturbed: Path
+    moments: Counter
+    random: random.Random
+    number: int = 0
+
+    @classmethod
+    def make(cls, root: Path, seed: int) -> "Bench":
+        """With a run to which nothing happens."""
+        folder = folder_with_suite(root, "undisturbed")
+        ended = run(folder, ALL)
+        assert ended.status == 0, ended
+        return cls(root, folder, ended.moments, random.Random(seed))
+
+    def folder(self) -> Path:
+        """A new folder with the suite."""
+        self.number += 1
+        return folder_with_suite(self.root, f"try-{self.number}")
+
+    def fault(self, act: str, *moments: str) -> Fault:
+        """At a moment by chance: first which, then which time."""
+        moment = self.random.choice(moments or MOMENTS)
+        return Fault(act, moment, self.random.randint(1, max(1, self.moments[moment] // 2)))
+
+    def check(self, folder: Path, before: dict[str, bytes], remove: bool = True) -> list[str]:
+        """Run it to its end, and see what is wrong; where nothing is, the folder may be removed."""
+        ended = resume(folder)
+        found = problems(folder, self.undisturbed, before)
+        found += [] if one_line(ended.text) else ["a traceback when it was run again"]
+        if not found and remove:
+            shutil.rmtree(folder)
+        return found
+
+
+def kills(bench: Bench, times: int, act: str = "kill", moments: Sequence[str] = MOMENTS) -> Iterator[Row]:
+    """At every kind of moment, one after the other in one store, which is then run to its end."""
+    counts, found = Counter(), []
+    while sum(counts.values()) < times:
+        folder, before = bench.folder(), {}
+        for moment in moments:
+            fault = bench.fault(act, moment)
+            ended = run(folder, ALL, fault)
+            counts[moment] += ended.status == -signal.SIGKILL
+            if act == "kill":
+                changed = [name for name, content in before.items() if records(folder).get(name) != content]
+                found += [f"{name}: lost after a kill at {fault}" for name in changed]
+            before = records(folder)
+            if sum(counts.values()) >= times:
+                break
+        found += bench.check(folder, before)
+    what = {"kill": "kill -9", "power": "power loss"}[act]
+    for moment in moments:
+        yield Row(f"{what}, {moment}", counts[moment], found)
+
+
+def power(bench: Bench, times: int) -> Iterator[Row]:
+    """As `kills`, and what was not synced is lost."""
+    yield from kills(bench, times, "power")
+
+
+def several(bench: Bench, times: int) -> Iterator[Row]:
+    """2, 4 and 8 processes on one store and one cache, half of which are killed."""
+    for count in (2, 4, 8)[: max(1, times)]:
+        folder, killed = bench.folder(), 0
+        faults = [bench.fault("kill") if number % 2 else None for number in range(count)]
+        processes = [start(folder, ALL, fault) for fault in faults]
+        for process, fault in zip(processes, faults, strict=True):
+            ended = wait(process, folder)
+            killed += ended.status == -signal.SIGKILL
+            if fault is None and ended.status:
+                yield Row(f"{count} processes on one store", count, [ended.text[-300:]])
+        yield Row(
+            f"{count} processes on one store, {killed} killed", count, bench.check(folder, records(folder))
+        )
+
+
+def signals(bench: Bench, times: int) -> Iterator[Row]:
+    """Each ends the run with its status, one line, and a store that is gone on with."""
+    for name in SIGNALS[: max(1, times)]:
+        folder = bench.folder()
+        ended = run(folder, ALL, bench.fault(name, "training", "student", "search", "evaluation"))
+        number, found = getattr(signal, name), []
+        if ended.status != 128 + number or not one_line(ended.text):
+            found.append(f"{name}: status {ended.status}: {ended.text[-200:]}")
+        yield Row(name, 1, found + bench.check(folder, records(folder)))
+
+
+def damage(bench: Bench, times: int) -> Iterator[Row]:
+    """A file is cut or has a bit turned: before a run that goes on, or in a store that is done."""
+    for when, kinds in {
+        "unfinished run": ("*/*/checkpoint.pt", "*/*/weights.safetensors", "*/*/training.json"),
+        "cache": ("images/*", "fingerprints/*"),
+        "finished run": ("*/*/record.json", "*/*/predictions.parquet"),
+    }.items():
+        found, done = [], 0
+        for _ in range(times):
+            if when == "unfinished run":
+                folder = bench.folder()
+                run(folder, ALL, Fault("kill", "student", 3 + bench.random.randrange(5)))
+            else:
+                folder = copy(bench.undisturbed, bench.root, f"copy-{bench.number}")
+                bench.number += 1
+                if when == "cache":
+                    shutil.rmtree(folder / "store")
+            top = folder / ("cache" if when == "cache" else "store")
+            paths = sorted(path for kind in kinds for path in top.glob(kind) if path.stat().st_size)
+            path = bench.random.choice(paths)
+            content = bytearray(path.read_bytes())
+            if bench.random.random() < 0.5:
+                content = content[: bench.random.randrange(len(content))]
+            else:
+                content[bench.random.randrange(len(content))] ^= 1 << bench.random.randrange(8)
+            path.write_bytes(content)
+            before = {name: kept for name, kept in records(folder).items() if folder / "store" / name != path}
+            done += 1
+            found += [f"{path.name}: {problem}" for problem in bench.check(folder, before)]
+        yield Row(f"a file cut or a bit turned: {when}", done, found)
+
+
+def memory(bench: Bench, times: int) -> Iterator[Row]:
+    """The job is noted as errored and tried again by the same command."""
+    folder = bench.folder()
+    ended = run(folder, [RUN], Fault("memory", "training", 2))
+    found = [] if ended.status == 1 and "out of memory" in ended.text else [ended.text[-300:]]
+    yield Row("out of memory", 1, found + bench.check(folder, records(folder)))
+
+
+def no_locks(bench: Bench, times: int) -> Iterator[Row]:
+    """One line that says so."""
+    folder = bench.folder()
+    ended = run(folder, [RUN], Fault("no locks"))
+    said = ended.status == 2 and one_line(ended.text) and "lock" in ended.text.lower()
+    found = [] if said else [f"status {ended.status}: {ended.text[-300:]}"]
+    yield Row("a file system without locks", 1, found + bench.check(folder, {}))
+
+
+def clock(bench: Bench, times: int) -> Iterator[Row]:
+    """Files from the future, and time that goes back at every look."""
+    folder = bench.folder()
+    run(folder, ALL, bench.fault("kill", "student"))
+    for path in folder.rglob("*"):
+        os.utime(path, (2e9, 2e9))
+    ended = run(folder, [RUN], Fault("clock"))
+    found = [] if ended.status == 0 else [ended.text[-300:]]
+    yield Row("clock set back", 1, found + bench.check(folder, records(folder)))
+
+
+def store_removed(bench: Bench, times: int) -> Iterator[Row]:
+    """It is noticed, and the same command makes everything anew."""
+    folder = bench.folder()
+    process = start(folder, [RUN])
+    while process.is_alive() and not list(folder.glob("store/runs/*/record.json")):
+        time.sleep(0.02)
+    (folder / "store").rename(folder / "elsewhere")
+    ended = wait(process, folder)
+    shutil.rmtree(folder / "elsewhere")
+    said = ended.status == 2 and one_line(ended.text) and "removed" in ended.text
+    found = [] if said else [f"status {ended.status}: {ended.text[-300:]}"]
+    yield Row("store removed while running", 1, found + bench.check(folder, {}))
+
+
+def workers(bench: Bench, times: int) -> Iterator[Row]:
+    """One of two workers is killed; then one stops answering, and Ctrl-C twice ends the command."""
+    command = [*RUN[:-1], "2"]
+    for what, number in (("a dead worker", signal.SIGKILL), ("a hung worker", signal.SIGSTOP)):
+        folder, found = bench.folder(), []
+        process = start(folder, [command])
+        worker = None
+        while process.is_alive() and worker is None:
+            begun = list(folder.glob("store/*/*/checkpoint.pt"))
+            spawned = _children(process.pid) if begun else []
+            worker = next((one for one in spawned if "spawn_main" in _command(one)), None)
+            time.sleep(0.02)
+        if worker is not None:
+            os.kill(worker, number)
+        if number == signal.SIGSTOP:
+            for _ in range(2):
+                time.sleep(1)
+                os.kill(process.pid, signal.SIGINT)
+        ended = wait(process, folder, 300)
+        if ended.status not in ((1,) if number == signal.SIGKILL else (130,)) or not one_line(ended.text):
+            found.append(f"status {ended.status}: {ended.text[-300:]}")
+        if worker is not None and os.path.exists(f"/proc/{worker}"):
+            found.append("the worker is still there")
+        yield Row(what, 1, found + bench.check(folder, records(folder)))
+
+
+def full_disk(bench: Bench, times: int) -> Iterator[Row]:
+    """A small tmpfs for the store, and one for the cache; with room again, it goes on."""
+    for what in ("store", "cache"):
+        for size in ("64k", "256k")[: max(1, times)]:
+            folder = bench.folder()
+            with mounted(folder / what, f"size={size}") as there:
+                if not there:
+                    yield Row(f"disk full: {what} (skipped: needs root)", 0, [])
+                    continue
+                ended = run(folder, [RUN])
+                said = ended.status in (1, 2) and one_line(ended.text) and "disk is full" in ended.text
+                found = [] if said else [f"status {ended.status}: {ended.text[-300:]}"]
+                parts = [str(path) for path in folder.rglob(".*.part*")]
+                remount(folder / what, "size=1g")
+                before = records(folder)
+                yield Row(
+                    f"disk full: {what} of {size}",
+                    1,
+                    found + parts + bench.check(folder, before, remove=False),
+                )
+
+
+def read_only(bench: Bench, times: int) -> Iterator[Row]:
+    """Reading goes on; a run ends with one line."""
+    folder = bench.folder()
+    with mounted(folder / "store", "size=1g") as there:
+        if not there:
+            yield Row("read-only store (skipped: needs root)", 0, [])
+            return
+        run(folder, ALL, bench.fault("kill", "student"))
+        remount(folder / "store", "ro")
+        before, ended = records(folder), run(folder, [RUN])
+        said = ended.status == 2 and one_line(ended.text) and "cannot be written" in ended.text
+        found = [] if said else [f"status {ended.status}: {ended.text[-300:]}"]
+        seen = run(folder, [["status", "--results", "store"]])
+        found += [] if seen.status == 0 else [seen.text[-300:]]
+        remount(folder / "store", "rw")
+        yield Row("read-only store", 1, found + bench.check(folder, before, remove=False))
+
+
+@contextmanager
+def mounted(path: Path, options: str) -> Iterator[bool]:
+    """A tmpfs at a path; gives False where it may not be mounted."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
+    there = shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+    try:
+        yield there
+    finally:
+        if there:
+            subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def remount(path: Path, options: str) -> None:
+    """Change the options of a tmpfs."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+        except OSError as error:
+            assert error.errno in (errno.ENOENT, errno.ESRCH)
+    return found
+
+
+def _command(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+KINDS: dict[str, Callable[[Bench, int], Iterator[Row]]] = {
+    one.__name__: one
+    for one in (
+        kills, several, power, signals, damage, memory, no_locks, clock, store_removed, workers, full_disk,
+        read_only,
+    )
+}  # fmt: skip
