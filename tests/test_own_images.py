@@ -307,3 +307,20 @@ def test_suspect_labels_are_a_table_and_a_page(made, tmp_path):
         vcbench("data", "suspects", dataset, "--results", tmp_path / "none", "--out", out),
         "no finished run with probabilities",
     )
+
+
+def test_images_that_do_not_fit_into_the_cache_give_the_same_predictions(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("VCBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VCBENCH_CACHE_GB", "0")
+    ran = vcbench("run", made / "grades.toml", "--results", tmp_path / "results", "--device", "cpu",
+                  "--only", "resnet", "--replicates", "1")  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    (record,) = RunStore(tmp_path / "results").results()
+    whole, streamed = (
+        pd.read_parquet(RunStore(store).evaluation_files(record.id).predictions)
+        for store in (made / "results", tmp_path / "results")
+    )
+    pd.testing.assert_frame_equal(whole, streamed)
+    kept, streamed = (list((tmp_path / "cache" / name).iterdir()) for name in ("images", "decodable"))
+    assert len([path for path in kept if path.suffix == ".npy"]) == 2  # for the nearest neighbour
+    assert len(streamed) == 3

@@ -63,6 +63,7 @@ class Estimator:
         self._unseen = store.each_result()
         self._measured = self._calibrated = False
         self._counted: set[Path | tuple[str, str]] = set()
+        self._streamed: set[Path] = set()
         self.cache_bytes = self.store_bytes = 0
 
     @property
@@ -96,8 +97,10 @@ class Estimator:
             self._measured |= bool(finished)
             self._rates[kind] = statistics.median(finished) if finished else self._calibrated_rate(job)
         looks = tests * sum(_cost(job.trial, one) for one in missing)
-        passes = looks if is_trained else looks + trained + self._evaluated(job)
-        return decoding + self._rates[kind] * passes
+        seen = 0 if is_trained else self._evaluated(job)
+        passes = looks + (0 if is_trained else trained) + seen
+        again = looks + (0 if is_trained else trained / BACKWARD) + seen
+        return decoding + self._streaming(job, again) + self._rates[kind] * passes
 
     def _is_first(self, run: str, what: str) -> bool:
         """Whether this was not counted yet: several comparisons may hold the same trial."""
@@ -118,16 +121,23 @@ class Estimator:
         trial = job.trial
         augment = trial.recipe.augment
         how = {"resize": augment.resize, "interpolation": augment.interpolation}
-        own = {"size": augment.stored_size(trial.input_size), **how}
+        own = _how_decoded(trial)
         sizes = {find_condition(one).input_size(trial.input_size) for one in trial.conditions}
         others = [{"size": augment.stored_size(size), **how} for size in sorted(sizes - {trial.input_size})]
-        seconds = sum(self._decode_as(job, each) for each in (own, how_decoded(self._dataset(trial))))
+        seconds = self._decode_as(job, own)
+        seconds += self._decode_as(job, how_decoded(self._dataset(trial)), limited=False)
         return seconds + sum(self._decode_as(job, each, ("test",)) for each in others)
 
     def _decode_as(
-        self, job: TrainJob, how: dict[str, Any], splits: tuple[str, ...] = ("train", "val", "test")
+        self,
+        job: TrainJob,
+        how: dict[str, Any],
+        splits: tuple[str, ...] = ("train", "val", "test"),
+        *,
+        limited: bool = True,
     ) -> float:
         from bench.data.cache import Array, bytes_to_decode, seconds_an_image
+        from bench.data.streamed import fits
 
         dataset, images = self._dataset(job.trial), 0.0
         for split in splits:
@@ -135,6 +145,11 @@ class Estimator:
             if array.path in self._counted:
                 continue
             self._counted.add(array.path)
+            if limited and not fits(array, self.cache_bytes):
+                self._streamed.add(array.path)
+                # Each is decoded once to see whether it is whole, and once more for its features.
+                images += array.count * (1 if job.trial.recipe.budget else 2)
+                continue
             missing = bytes_to_decode(dataset, split, **how)
             self.cache_bytes += missing
             images += missing / array.image_bytes
@@ -144,6 +159,15 @@ class Estimator:
         if key not in self._decoding:
             self._decoding[key] = seconds_an_image(dataset, DECODED, **how)
         return images * self._decoding[key]
+
+    def _streaming(self, job: TrainJob, images: float) -> float:
+        """Seconds of decoding so many images anew, where they are not kept."""
+        from bench.data.cache import Array
+
+        dataset, how = self._dataset(job.trial), _how_decoded(job.trial)
+        if Array.of(dataset, "train", **how).path not in self._streamed:
+            return 0.0
+        return images * self._decoding[(dataset.fingerprint, *how.values())]
 
     def _extract(self, job: TrainJob) -> float:
         """Seconds of passing forward the images whose features are not in the cache."""
@@ -300,6 +324,16 @@ def _finish(device: str) -> None:
     import torch
 
     torch.get_device_module(device).synchronize()
+
+
+def _how_decoded(trial: Trial) -> dict[str, Any]:
+    """How the images of a trial are stored: see `bench.data.cache.decoded`."""
+    augment = trial.recipe.augment
+    return {
+        "size": augment.stored_size(trial.input_size),
+        "resize": augment.resize,
+        "interpolation": augment.interpolation,
+    }
 
 
 def _kind(identity: dict[str, Any], teacher: str | None = None) -> Kind:

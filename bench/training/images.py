@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.data.device import to_device
+from bench.data.streamed import Streamed
 
 # Share of the GPU's free memory that a subset may take to be kept there.
 RESIDENT_SHARE = 0.25
@@ -17,7 +18,7 @@ class Images:
     """Images of some positions of a decoded split.
 
     Args:
-        decoded: uint8, shape (n, s, s, 3), usually memory-mapped.
+        decoded: uint8, shape (n, s, s, 3): memory-mapped, or decoded as they are wanted.
         positions: which of them, shape (m,).
         device: where batches are wanted.
         change: makes of a batch, with its positions, what is handed out instead; None for no change.
@@ -25,7 +26,7 @@ class Images:
 
     def __init__(
         self,
-        decoded: np.ndarray,
+        decoded: np.ndarray | Streamed,
         positions: np.ndarray,
         device: str,
         change: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,

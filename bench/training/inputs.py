@@ -11,8 +11,8 @@ from torch import nn
 
 from bench.data import Dataset, draw_subset
 from bench.data.augment import Pipeline
-from bench.data.cache import decoded
 from bench.data.conditions import find_condition
+from bench.data.streamed import Streamed, decoded_or_streamed
 from bench.data.subsets import fold_of
 from bench.errors import InputError
 from bench.networks import Weights, make_model
@@ -149,14 +149,14 @@ class Inputs:
         """The split of the dataset from which images are taken."""
         return "train" if split == "val" and self.held_out is not None else split
 
-    def decode(self, split: str) -> np.ndarray:
-        """Images of a whole split as they are stored, decoded if they are not yet: see `decoded`.
+    def decode(self, split: str) -> np.ndarray | Streamed:
+        """Images of a whole split as they are stored, decoded if they are not yet: see `decoded_or_streamed`.
 
         Raises:
             Stopped: the observer asked for it; what has been decoded is kept.
         """
         augment = self.trial.recipe.augment
-        return decoded(
+        return decoded_or_streamed(
             self.dataset,
             split,
             size=augment.stored_size(self.input_size),

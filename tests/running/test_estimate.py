@@ -73,6 +73,20 @@ def test_room_is_what_is_then_taken_and_nothing_is_expected_twice(
     assert again["cache_bytes"] == 0 and again["remaining_s"] <= said["remaining_s"]
 
 
+def test_images_that_are_not_kept_take_time_at_every_look_and_no_room(photos, vcbench, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.data.cache.seconds_an_image", lambda *args, **how: 1.0)
+    text = SUITE.format(weights="none", recipe="scratch")
+    (tmp_path / "own.toml").write_text(text)
+    said = []
+    for limit in ("", "0"):
+        monkeypatch.setenv("VCBENCH_CACHE", str(tmp_path / f"cache{limit}"))
+        monkeypatch.setenv("VCBENCH_CACHE_GB", limit)
+        said.append(planned(vcbench))
+    kept, streamed = said
+    assert streamed["cache_bytes"] < kept["cache_bytes"]
+    assert streamed["remaining_s"] > kept["remaining_s"] + 100  # images that training sees, at a second each
+
+
 def test_time_needs_no_weights(photos, vcbench, tmp_path):
     text = SUITE.format(weights=f"file:{tmp_path / 'none.safetensors'}", recipe="linear-probe")
     (tmp_path / "own.toml").write_text(text)
