@@ -70,8 +70,8 @@ def shortened(text: str, characters: int = 120) -> str:
 
 
 def brief(message: str) -> str:
-    """A message on one line; its words and the whole are cut in the middle where they are very long."""
-    return shortened(" ".join(map(shortened, message.split())), 500)
+    """A message on one line, hidden characters shown; what is very long is cut in the middle."""
+    return visible(shortened(" ".join(map(shortened, message.split())), 500))
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.errors import InputError, StoreError, did_you_mean, shortened
+from bench.escape import visible
 
 if TYPE_CHECKING:
     from bench.running.engines import Jobs
@@ -143,12 +144,12 @@ def print_json(value: Any) -> None:
 
 def warn(line: str) -> None:
     """A line that should not be missed, on standard error."""
-    print(f"vcbench: warning: {line}", file=sys.stderr)
+    print(f"vcbench: warning: {visible(line)}", file=sys.stderr)
 
 
 def print_columns(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> None:
     """Rows under a header, one a line, in columns that line up."""
-    table = [[str(cell) for cell in row] for row in (header, *rows)]
+    table = [[visible(str(cell)).replace("\n", " ") for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,8 +1,9 @@
 """The model card of a run that is taken away: what it is, what it gave, and what that says nothing about."""
 
+import json
 from typing import Any
 
-from bench.escape import visible
+from bench.report.writers.markdown import escape
 from bench.store.records.trials import Result
 
 METRICS = {
@@ -38,18 +39,18 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
     return "\n".join(
         [
             "---",
-            f"license: {facts['licence']}",
+            f"license: {json.dumps(facts['licence'])}",
             "pipeline_tag: image-classification",
             "tags:",
             "- image-classification",
             "- vcbench",
             "---",
             "",
-            f"# {visible(facts['model'])}",
+            f"# {escape(facts['model'])}",
             "",
-            f"`{file}`, from {visible(facts['weights'])} ({subset}).",
+            f"`{file}`, from {escape(facts['weights'])} ({subset}).",
             "",
-            f"## On {data.test_images} test images of {visible(data.dataset)}",
+            f"## On {data.test_images} test images of {escape(data.dataset)}",
             "",
             "| Metric | Value |",
             "| :-- | --: |",
@@ -62,7 +63,7 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
             f"- Images: {ready['order']}, {ready['resize']} to {ready['resize_px']} px "
             f"({ready['interpolation']}), centre {ready['center_crop_px']} px.",
             f"- Classes: {len(facts['class_names'])}, in the order of `class_names`.",
-            f"- Licence of the weights that training began with: {facts['licence']}. The images "
+            f"- Licence of the weights that training began with: {escape(facts['licence'])}. The images "
             "have terms of their own.",
             "",
             "## Limits",

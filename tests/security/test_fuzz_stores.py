@@ -1,5 +1,6 @@
 """Stores of strangers are read, tabulated and merged, whatever stands in them; names stay what they are."""
 
+import contextlib
 import csv
 import io
 import json
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from security.fuzzing import changed_bytes, changed_data, fuzz
 from small_store import run_id, write_store
 
+from bench.cli.common import print_columns
 from bench.errors import BenchError, brief
 from bench.escape import FORMULA, INVISIBLE, csv_text, visible
 from bench.files import slug, within
@@ -109,6 +111,20 @@ def test_names(name):
     csv.writer(line, lineterminator="\n").writerow([csv_text(shown), "end"])
     (row,) = csv.reader(io.StringIO(line.getvalue(), newline=""))
     assert row == [csv_text(shown), "end"]
+
+
+@fuzz(200)
+@given(name=NAMES)
+def test_names_on_a_terminal(name):
+    for function in (brief, print_columns_of):
+        shown = function(name)
+        assert not INVISIBLE.search(shown) and shown.count("\n") <= 2
+
+
+def print_columns_of(name):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        print_columns([(name, 1)], ("NAME", "COUNT"))
+    return out.getvalue()
 
 
 @fuzz(300)
