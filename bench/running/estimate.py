@@ -62,7 +62,7 @@ class Estimator:
         self._seen: defaultdict[Kind, list[float]] = defaultdict(list)
         self._unseen = store.each_result()
         self._measured = self._calibrated = False
-        self._counted: set[Path | tuple[str, str]] = set()
+        self._counted: set[Path | tuple[object, ...]] = set()
         self._streamed: set[Path] = set()
         self.cache_bytes = self.store_bytes = 0
 
@@ -79,7 +79,7 @@ class Estimator:
         is_trained = self.store.has(job)
         decoding = self._decode(job)
         tests = len(self._dataset(job.trial).splits["test"])
-        missing = [one for one in job.trial.conditions if self.store.result(job.id, one) is None]
+        missing = [one for one in job.trial.conditions if not self.store.is_evaluated(job.id, one)]
         new = [one for one in missing if self._is_first(job.id, one)]
         self.store_bytes += len(new) * tests * (2 * job.classes + 8)  # probabilities, predictions
         if recipe.budget is None:
@@ -122,6 +122,10 @@ class Estimator:
         augment = trial.recipe.augment
         how = {"resize": augment.resize, "interpolation": augment.interpolation}
         own = _how_decoded(trial)
+        counted = (trial.dataset, trial.split_id, trial.input_size, *own.values(), trial.conditions)
+        if counted in self._counted:
+            return 0.0
+        self._counted.add(counted)
         sizes = {find_condition(one).input_size(trial.input_size) for one in trial.conditions}
         others = [{"size": augment.stored_size(size), **how} for size in sorted(sizes - {trial.input_size})]
         seconds = self._decode_as(job, own)

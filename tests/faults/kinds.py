@@ -64,6 +64,8 @@ class Bench:
     def check(self, folder: Path, before: dict[str, bytes], remove: bool = True) -> list[str]:
         """Run it to its end, and see what is wrong; where nothing is, the folder may be removed."""
         ended = resume(folder)
+        if ended.status:
+            return [f"{folder}: run again, it ends with {ended.status}: {ended.text[-300:]}"]
         found = problems(folder, self.undisturbed, before)
         found += [] if one_line(ended.text) else ["a traceback when it was run again"]
         if not found and remove:
