@@ -57,6 +57,23 @@ def test_parquet_files_of_the_hub_are_the_same_data(saved, tmp_path):
     np.testing.assert_array_equal(dataset.read(7), opened(saved).read(7))
 
 
+def test_a_readme_of_a_stranger_has_nothing_fetched(saved, tmp_path, monkeypatch):
+    """It lists an address: the Parquet files of the folder are what is read."""
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    for name, one in datasets.load_from_disk(saved).items():
+        one.to_parquet(folder / f"{name}.parquet")
+    head = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: "
+    (folder / "README.md").write_text(head + "https://example.invalid/x.parquet\n---\n")
+
+    def refuse(*_, **__):
+        raise AssertionError("a connection was asked for")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    found, expected = (open_dataset(f"huggingface:{path}", None, tmp_path) for path in (folder, saved))
+    assert found.labels.tolist() == expected.labels.tolist()
+
+
 def test_one_split_is_divided_and_groups_are_kept(tmp_path):
     part(0, 40).save_to_disk(tmp_path / "plain")
     dataset = opened(tmp_path / "plain", store=tmp_path / "results")

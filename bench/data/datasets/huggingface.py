@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data.base import Dataset, Facts, Folders
+from bench.data.base import SPLITS, Dataset, Facts, Folders
 from bench.data.images import decode_image
 from bench.data.own import SPLIT_IDS, Listed, own_dataset
 from bench.data.rows import SPELLINGS, rows_of
@@ -90,8 +91,16 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
 
 def is_one(folder: Path) -> bool:
     """Whether a folder holds a data set of Hugging Face, rather than folders of images."""
-    saved = any((folder / name).is_file() for name in SAVED)
-    return saved or any(next(folder.glob(where), None) for where in ("*.parquet", "data/*.parquet"))
+    return any((folder / name).is_file() for name in SAVED) or bool(_parquet_files(folder))
+
+
+def _parquet_files(folder: Path) -> dict[str, list[str]]:
+    """The Parquet files of each split: of train-00000-of-00002.parquet it is train."""
+    files: dict[str, list[str]] = {}
+    for path in sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]):
+        files.setdefault(re.split(r"[-_.]", path.stem)[0], []).append(str(path))
+    order = [*SPLITS, None]
+    return dict(sorted(files.items(), key=lambda one: order.index(SPELLINGS.get(one[0].lower()))))
 
 
 def _opened(root: Path) -> "dict[str, datasets.Dataset]":
@@ -107,7 +116,9 @@ def _opened(root: Path) -> "dict[str, datasets.Dataset]":
         if any((root / name).is_file() for name in SAVED):
             whole = datasets.load_from_disk(root)
         else:
-            whole = datasets.load_dataset(str(root), cache_dir=str(cache_dir() / "huggingface"))
+            # By their names, as what a README lists may lie elsewhere, and would be fetched.
+            cache = str(cache_dir() / "huggingface")
+            whole = datasets.load_dataset("parquet", data_files=_parquet_files(root), cache_dir=cache)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{root}: cannot be read ({' '.join(str(error).split())})") from error
     splits = whole if isinstance(whole, dict) else {"train": whole}
