@@ -15,10 +15,16 @@ def main() -> None:
         import bench.cli.verbs  # noqa: F401
         from bench import cli
 
+        noted: list[int] = []
+
+        def interrupt(number: int, _: object) -> None:
+            noted.append(number)
+            raise KeyboardInterrupt
+
         if heeded:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, interrupt)
         try:
-            cli.main()
+            cli.main(lambda: bool(noted))
         finally:
             # The interpreter would show a traceback of its own ending.
             if heeded:

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from bench.errors import BenchError, brief, first_line, shortened
 PACKAGE = Path(__file__).parent.parent
 
 
-def main() -> None:
+def main(was_interrupted: Callable[[], bool] = lambda: False) -> None:
     """Run the command line.
 
     Whatever goes wrong is one line on standard error and exit status 2: status 1 is kept for what a command
     finds out (a regression, a run that does not reproduce), 130 is for Ctrl-C. `--debug` anywhere shows the
     traceback instead.
+
+    Args:
+        was_interrupted: whether Ctrl-C was pressed: libraries make other exceptions of it.
     """
     # Threads that spin while they wait make small networks many times slower where anything else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -39,7 +43,7 @@ def main() -> None:
     except KeyboardInterrupt:
         status = _interrupted()
     except Exception as error:
-        if type(error).__name__ == "Abort":  # what click makes of Ctrl-C
+        if was_interrupted() or type(error).__name__ == "Abort":  # what click makes of Ctrl-C
             status = _interrupted()
         elif debug:
             raise

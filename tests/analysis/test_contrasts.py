@@ -307,7 +307,7 @@ def test_labels_of_other_images_are_named(tmp_path):
     with pytest.raises(StoreError, match="labels/.*: not the labels that"):
         build_tables(RunStore(tmp_path))
     labels.head(7).to_parquet(path)
-    with pytest.raises(StoreError, match="7 labels for the 120 test images"):
+    with pytest.raises(StoreError, match="7 labels for 120 test images"):
         build_tables(RunStore(tmp_path))
 
 
