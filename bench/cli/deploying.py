@@ -94,7 +94,6 @@ def export_run(
 
     from bench.deploy.card import model_card
     from bench.deploy.formats import export_model, facts
-    from bench.files import write_text
     from bench.store.run_store import RunStore
 
     loaded = open_run(run, results, data_dir, weights_dir, "cpu")
@@ -105,8 +104,8 @@ def export_run(
     with Console(stderr=True).status("") as status:
         temperature = None if uncalibrated else calibrated(loaded, results, data_dir, status.update)
         status.update(f"writing {form}")
-        path = export_model(loaded, form, out, temperature)
-    write_text(out / "README.md", model_card(result, facts(loaded, temperature), path.name))
+        about = facts(loaded, temperature)
+        path = export_model(loaded, form, out, temperature, lambda file: model_card(result, about, file))
     print(f"{path}: the same logits as run {loaded.run}; model card in {out / 'README.md'}")
 
 

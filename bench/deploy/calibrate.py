@@ -3,12 +3,14 @@
 After Guo et al., 2017 (arXiv 1706.04599). It changes no predicted class.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from torch import Tensor
 
 from bench.data import Dataset
 from bench.errors import InputError
@@ -38,22 +40,19 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def logits_of(
-    loaded: Loaded,
-    images: Sequence[Callable[[], np.ndarray]],
-    progress: Callable[[int], None] = lambda done: None,
+    loaded: Loaded, inputs: Iterator[Tensor], progress: Callable[[int], None] = lambda done: None
 ) -> np.ndarray:
-    """Logits float32 (images, classes), in fp32; an image is read when its turn comes.
+    """Logits float32 (images, classes), in fp32.
 
     Args:
-        images: each gives pixels uint8 (h, w, 3).
+        inputs: of an image each, float32 (1, 3, size, size); taken as they are wanted.
         progress: called with how many are done.
     """
-    rows = []
+    rows: list[Tensor] = []
     with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            pixels = [read() for read in images[start : start + BATCH]]
-            rows.append(loaded.network(loaded.inputs(pixels)).float().cpu())
-            progress(start + len(pixels))
+        while batch := list(islice(inputs, BATCH)):
+            rows.append(loaded.network(torch.cat(batch)).float().cpu())
+            progress(sum(map(len, rows)))
     return torch.cat(rows).numpy() if rows else np.zeros((0, len(loaded.classes)), np.float32)
 
 
@@ -76,5 +75,5 @@ def temperature_on_val(
     positions = dataset.splits["val"]
     if not len(positions):
         raise InputError(f"{name} has no val images to calibrate on; --uncalibrated does without")
-    reads = [lambda position=int(position): dataset.read(position) for position in positions]
-    return fit_temperature(logits_of(loaded, reads, progress), dataset.labels[positions])
+    inputs = (loaded.input(dataset.read(int(position))) for position in positions)
+    return fit_temperature(logits_of(loaded, inputs, progress), dataset.labels[positions])

@@ -187,11 +187,14 @@ WRITERS: dict[str, Callable[[Loaded, Path, float | None], Path]] = {
 }
 
 
-def export_model(loaded: Loaded, form: str, out: Path, temperature: float | None) -> Path:
+def export_model(
+    loaded: Loaded, form: str, out: Path, temperature: float | None, card: Callable[[str], str]
+) -> Path:
     """Write a run in a form of `WRITERS` to a new folder, which is there only if the check was passed.
 
     Args:
         temperature: of calibrated probabilities; None leaves them as they are.
+        card: gives the model card, of the name of the network's file.
 
     Returns:
         The file of the network.
@@ -208,6 +211,7 @@ def export_model(loaded: Loaded, form: str, out: Path, temperature: float | None
     part.mkdir(parents=True)
     try:
         path = WRITERS[form](loaded, part, temperature)
+        write_text(part / "README.md", card(path.name))
         part.rename(out)
     except ImportError as error:
         raise InputError(f"--format {form}: needs {error.name}; pip install 'vcbench[{form}]'") from error

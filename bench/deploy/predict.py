@@ -1,11 +1,12 @@
 """Classes and probabilities for image files."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
+from torch import Tensor
 
 from bench.deploy.calibrate import logits_of
 from bench.errors import DataError, InputError
@@ -48,31 +49,24 @@ def predict_files(
     Args:
         temperature: that logits are divided by.
         top: how many classes an image gets, a row each.
-        progress: called with how many images are done.
+        progress: called with how many images are predicted.
 
     Returns:
         image (its path), rank from 1, class, probability, and problem: why a file could not be read, of which
         the others are empty. Files stand in their order, none is left out.
     """
     files = list(files)
-    pixels: dict[Path, np.ndarray] = {}
     problems: dict[Path, str] = {}
-    logits: list[np.ndarray] = []
-    done = 0
-    for start in range(0, len(files), 256):  # as many images as may lie in memory
-        part = files[start : start + 256]
-        pixels.clear()
-        for path in part:
+
+    def readable() -> Iterator[Tensor]:
+        for path in files:
             try:
-                pixels[path] = from_file(path).pixels
+                yield loaded.input(from_file(path).pixels)
             except DataError as error:
                 problems[path] = str(error).removeprefix(f"{path}: ")
-        reads = [lambda path=path: pixels[path] for path in part if path in pixels]
-        logits.append(logits_of(loaded, reads))
-        done += len(part)
-        progress(done)
+
+    probabilities = iter(softmax(logits_of(loaded, readable(), progress) / temperature, axis=1))
     rows: list[tuple[str, int | None, str | None, float | None, str | None]] = []
-    probabilities = iter(softmax(np.concatenate(logits) / temperature, axis=1) if logits else ())
     for path in files:
         if path in problems:
             rows.append((str(path), None, None, None, problems[path]))

@@ -47,9 +47,16 @@ class ForkServer:
         """The exit status of the child that took `job` (minus the signal that ended it), its answer, and
         what it wrote to standard error.
 
-        `look` is called every `look_s` seconds; where it raises, and where the server itself has ended, the
-        server is closed.
+        `look` is called every `look_s` seconds. Where it raises, where the server itself has ended, and at
+        Ctrl-C, the server is closed.
         """
+        try:
+            return self._answer(job, look, look_s)
+        except BaseException:  # passed on: only the child is not to go on measuring
+            self.close()
+            raise
+
+    def _answer(self, job: Job, look: Callable[[], None], look_s: float) -> tuple[int, str, str]:
         pipes = self._process.stdin, self._process.stdout
         assert pipes[0] is not None and pipes[1] is not None
         start = self._errors.seek(0, os.SEEK_END)
@@ -68,11 +75,7 @@ class ForkServer:
                         return self._ended(start)
                     line += part
                 else:
-                    try:
-                        look()
-                    except BaseException:
-                        self.close()
-                        raise
+                    look()
         status, answer = json.loads(line)
         return status, answer, self._written(start)
 
@@ -83,6 +86,7 @@ class ForkServer:
         self._process.wait()
         for pipe in filter(None, (self._process.stdin, self._process.stdout)):
             pipe.close()
+        self._errors.close()
 
     @property
     def closed(self) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from scipy.special import log_softmax, softmax
 
+from bench.cli.exporting import MODEL_FORMATS
 from bench.data import open_dataset
 from bench.deploy import formats
 from bench.deploy.calibrate import fit_temperature
@@ -154,6 +155,10 @@ def test_a_graph_gives_what_the_store_says(form, model, store, runs, photos, vcb
     assert f"{runs[model].top1:.4f}" in card and facts["licence"] in card and run in card
 
 
+def test_the_command_line_offers_every_format():
+    assert tuple(formats.WRITERS) == MODEL_FORMATS
+
+
 def test_timm_reads_its_folder_and_the_weights_are_those_of_the_run(store, runs, vcbench, tmp_path):
     run = runs["vit_digits"].id
     folder = exported(vcbench, store, run, "timm", tmp_path / "timm")
@@ -175,7 +180,7 @@ def test_a_file_that_gives_something_else_is_not_kept(store, runs, tmp_path, mon
 
     monkeypatch.setattr(formats, "_check", other)
     with pytest.raises(formats.Mismatch, match="away from the network's"):
-        formats.export_model(loaded, "onnx", tmp_path / "out", None)
+        formats.export_model(loaded, "onnx", tmp_path / "out", None, str)
     assert list(tmp_path.iterdir()) == []
 
 
