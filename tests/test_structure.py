@@ -32,6 +32,7 @@ ORDER = [
     "bench.exchange",
     "bench.inspection",
     "bench.deploy",
+    "bench.picking",
     "bench.cli",
     "bench.__main__",
     "vcbench",

@@ -24,9 +24,10 @@ from vcbench.results import Results
 
 if TYPE_CHECKING:
     from bench.exchange.evaluate import Network, Score, Transform
+    from bench.picking.answer import Answer
     from bench.spec.suite import Suite
 
-__all__ = ["Results", "__version__", "evaluate", "load_suite", "open", "run", "save_images"]
+__all__ = ["Results", "__version__", "evaluate", "load_suite", "open", "pick", "run", "save_images"]
 
 
 def load_suite(
@@ -225,6 +226,80 @@ def evaluate(
     folder = data_folder(None if data_dir is None else Path(data_dir))
     opened = open_dataset(dataset, split_id, folder, store=store.root)
     return score(model, transform, opened, store, name, batch_size)
+
+
+def pick(
+    data: str | Path,
+    budget: str = "10m",
+    *,
+    models: Sequence[str] = (),
+    max_params: float | None = None,
+    max_latency_ms: float | None = None,
+    input_size: int = 224,
+    out: str | Path | None = None,
+    results: str | Path = "results",
+    data_dir: str | Path | None = None,
+    weights_dir: str | Path | None = None,
+    device: str = "auto",
+    progress: bool | None = None,
+) -> "Answer":
+    """Pick a backbone for images of your own within a budget, as `vcbench pick` does.
+
+    Args:
+        data: a folder of images, a table of them, or the name of a dataset.
+        budget: when to have the answer, such as "90s", "10m" or "1h30m".
+        models: the candidates; by default pretrained ViTs and CNNs whose weights are here or can be fetched.
+        max_params: the most parameters.
+        max_latency_ms: the most milliseconds of one image here.
+        input_size: in px.
+        out: the file of the suite that goes on; by default pick-NAME.toml.
+        results: the run store.
+        data_dir, weights_dir, device, progress: as for `run`.
+
+    Returns:
+        The answer: printed, in sentences; `table`, a DataFrame with a row a model; `best`, a model's name;
+        `figure()`; `suite`, the file that `run` takes to go on; `next`, the command for that.
+
+    Raises:
+        InputError: an unknown model, or a budget that is too small, which says how much it takes.
+        DataError, WeightsError: images or weights are not here or damaged.
+        KeyboardInterrupt: after Ctrl-C, before there was anything to say.
+
+    Example:
+        >>> answer = vcbench.pick("photos", budget="10m", max_params=30e6)
+        >>> print(answer)
+        >>> vcbench.run(answer.suite)
+    """
+    from bench.cli.common import duration
+    from bench.cli.picking import Place, pick_backbone
+    from bench.cli.progress import Ended, Stop
+    from bench.errors import InputError
+
+    stop = Stop(duration(budget, "budget"))
+    main_thread = threading.current_thread() is threading.main_thread()
+    place = Place(
+        Path(results),
+        None if data_dir is None else Path(data_dir),
+        None if weights_dir is None else Path(weights_dir),
+        device,
+    )
+    try:
+        with stop.on_signals() if main_thread else nullcontext():
+            return pick_backbone(
+                str(data),
+                place,
+                stop,
+                models=list(models),
+                max_params=max_params,
+                max_latency_ms=max_latency_ms,
+                input_size=input_size,
+                out=None if out is None else Path(out),
+                quiet=not (_is_watched() if progress is None else progress),
+            )
+    except Ended:
+        if stop.interrupted:
+            raise KeyboardInterrupt from None
+        raise InputError(f"the budget of {budget} was spent before the images were listed") from None
 
 
 def save_images(

@@ -246,3 +246,28 @@ def image_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(what, total=1)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def phases(*, quiet: bool = False) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """A bar over one phase after the other; gives what is called with phase, done and total, and what prints
+    a line above the bar."""
+    console = _console(highlight=False, quiet=quiet)
+    columns = (
+        TextColumn("{task.description}", markup=False, table_column=_column(max_width=60)),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=1)
+        current = ""
+
+        def show(phase: str, done: int, total: int) -> None:
+            nonlocal current
+            if phase != current:
+                current = phase
+                bars.reset(task, total=total, description=phase)
+            bars.update(task, completed=done, total=total)
+
+        yield show, lambda line: console.print(line, markup=False, soft_wrap=True)

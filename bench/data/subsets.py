@@ -55,6 +55,25 @@ def draw_subset(
     return np.sort(np.concatenate([order[:shots] for order in orders]))
 
 
+def growing_samples(
+    dataset_name: str, split_id: str, labels: np.ndarray, shots: Sequence[int]
+) -> list[np.ndarray]:
+    """Samples of the training split with up to so many images of each class, each with all of the one before.
+
+    They are those of `draw_subset` with the draw seed 0, as long as every class has as many images; of a
+    smaller class all are taken.
+
+    Args:
+        labels: int64 (n,).
+        shots: ascending.
+
+    Returns:
+        int64 positions into the training split, ascending, a sample each.
+    """
+    orders = _orders(dataset_name, split_id, 0, np.asarray(labels, np.int64).tobytes())
+    return [np.sort(np.concatenate([order[:number] for order in orders])) for number in shots]
+
+
 @lru_cache(maxsize=1)  # the models of a suite are trained on one draw after the other, at all sizes
 def _orders(dataset_name: str, split_id: str, draw_seed: int, labels: bytes) -> list[np.ndarray]:
     """The positions of each class, int64, in the order of the draw; `labels` are those of `draw_subset`."""

@@ -71,7 +71,7 @@ def write_suite(
         )
     if path.exists():
         raise InputError(f"{path} exists already; choose another --out")
-    dataset = _opened(folder)
+    dataset = open_own(folder)
     alike = _alike(dataset)
     counts = np.bincount(dataset.split_labels("train"), minlength=len(dataset.class_names))
     smallest = int(counts.min())
@@ -85,15 +85,15 @@ def write_suite(
     _all_or_none(cards, sources, weights_dir)
     contestants = [name.replace(".", "-") for name in names]
     models_text = "\n".join(
-        f"{key} = {{ model = {_quoted(card.name)}, title = {_quoted(card.title)}, "
-        f"weights = {_quoted('card' if source else 'none')} }}"
+        f"{key} = {{ model = {quoted(card.name)}, title = {quoted(card.title)}, "
+        f"weights = {quoted('card' if source else 'none')} }}"
         for key, card, source in zip(contestants, cards, sources, strict=True)
     )
-    pairs = ", ".join(f"[{_quoted(a)}, {_quoted(b)}]" for a, b in combinations(contestants, 2))
+    pairs = ", ".join(f"[{quoted(a)}, {quoted(b)}]" for a, b in combinations(contestants, 2))
     recipe = "finetune" if all(sources) else "scratch"
     size = f"{len(dataset.class_names)} classes, {counts.sum()} training images, split {dataset.split_id}."
-    text = f"""title = {_quoted(f"{', '.join(card.title for card in cards)} on {dataset.name}")}
-description = {_quoted(size)}
+    text = f"""title = {quoted(f"{', '.join(card.title for card in cards)} on {dataset.name}")}
+description = {quoted(size)}
 # A difference within delta (a fraction of 1) is called equivalent.
 delta = 0.01
 
@@ -101,11 +101,11 @@ delta = 0.01
 {models_text}
 
 [[comparison]]
-name = {_quoted(dataset.name)}
-dataset = {_quoted(own_name(folder.resolve()))}
-split_id = {_quoted(dataset.split_id)}
-contestants = [{", ".join(_quoted(key) for key in contestants)}]
-recipe = {_quoted(recipe)}
+name = {quoted(dataset.name)}
+dataset = {quoted(own_name(folder.resolve()))}
+split_id = {quoted(dataset.split_id)}
+contestants = [{", ".join(quoted(key) for key in contestants)}]
+recipe = {quoted(recipe)}
 # Every model gets the learning rate that suits it, by the same search. Without this line all are
 # trained with the recipe's own: faster, and a first look only.
 protocol = "tuned"
@@ -117,7 +117,7 @@ precision = "bf16"
 contrasts = [{pairs}]
 
 [[profiles.cost]]
-models = [{", ".join(_quoted(card.name) for card in cards)}]
+models = [{", ".join(quoted(card.name) for card in cards)}]
 classes = [{len(dataset.class_names)}]
 input_size = {INPUT_SIZE}
 """
@@ -138,8 +138,11 @@ def own_name(path: Path) -> str:
     return f"{kind}:{path}"
 
 
-def _opened(path: Path) -> "Dataset":
+def open_own(path: Path, store: Path | None = None) -> "Dataset":
     """The images at a path; where a split of their own has no val, a part of train is made val.
+
+    Args:
+        store: the results folder, where their division is frozen; None freezes nothing.
 
     Raises:
         DataError: as `open_dataset`.
@@ -147,10 +150,10 @@ def _opened(path: Path) -> "Dataset":
     from bench.data import open_dataset
     from bench.data.own_split import CARVED, GIVEN
 
-    dataset = open_dataset(own_name(path), None, path)
+    dataset = open_dataset(own_name(path), None, path, store=store)
     lacks_val = dataset.split_id == GIVEN and not len(dataset.splits["val"])
     several = min(Counter(dataset.split_labels("train").tolist()).values()) > 1
-    return open_dataset(own_name(path), CARVED, path) if lacks_val and several else dataset
+    return open_dataset(own_name(path), CARVED, path, store=store) if lacks_val and several else dataset
 
 
 def _alike(dataset: "Dataset") -> list[str]:
@@ -200,7 +203,7 @@ def _numbers(text: str) -> list[int]:
     return sorted({int(part) for part in parts})
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Text as a TOML basic string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'

@@ -102,7 +102,7 @@ def fit(
     y = torch.from_numpy(labels.astype(np.int64)).to(device)
     centre = x.mean(0)
     x -= centre  # moves the bias alone
-    axes = _while_watching(lambda: _principal_axes(x), should_stop)
+    axes = principal_axes(x, should_stop)
     x = x @ axes.T
     scores, start, l2 = None, None, recipe.l2_fixed
     splits = _splits(labels, classes, recipe, seed, groups)
@@ -210,10 +210,10 @@ class Regression:
         self.solution = torch.zeros(classes, x.shape[1] + 1, dtype=dtype, device=x.device)
         self.gradient = float("inf")
 
-    def solve(self, l2: float, tolerance: float) -> torch.Tensor:
+    def solve(self, l2: float, tolerance: float, iterations: int = ITERATIONS) -> torch.Tensor:
         """Weights and bias in one array (classes, width + 1), from the last solution on.
 
-        It ends when the gradient's norm is at most `tolerance` * l2 * ||W||, or after ITERATIONS.
+        It ends when the gradient's norm is at most `tolerance` * l2 * ||W||, or after so many iterations.
         """
         ones = self.variance.new_ones(1)
         diagonal = self._curvature() * torch.cat([self.variance, ones]) + l2 * torch.cat(
@@ -223,8 +223,8 @@ class Regression:
         position = (self.solution / scale).requires_grad_(True)
         optimizer = torch.optim.LBFGS(
             [position],
-            max_iter=ITERATIONS,
-            max_eval=2 * ITERATIONS,
+            max_iter=iterations,
+            max_eval=2 * iterations,
             history_size=10,
             tolerance_grad=0,
             tolerance_change=0,
@@ -293,11 +293,19 @@ class _Converged(Exception):
     """Raised from within L-BFGS, whose own conditions to end know nothing of the strength."""
 
 
-def _principal_axes(x: torch.Tensor) -> torch.Tensor:
-    """Orthonormal rows that span the centred features: along them their covariance is diagonal."""
-    if len(x) <= x.shape[1]:
-        return torch.linalg.svd(x, full_matrices=False)[2]
-    return torch.linalg.eigh(x.T @ x)[1].T
+def principal_axes(x: torch.Tensor, should_stop: Callable[[], bool] = lambda: False) -> torch.Tensor:
+    """Orthonormal rows that span centred features (n, width): along them their covariance is diagonal.
+
+    Raises:
+        Stopped: `should_stop` asked for it.
+    """
+
+    def axes() -> torch.Tensor:
+        if len(x) <= x.shape[1]:
+            return torch.linalg.svd(x, full_matrices=False)[2]
+        return torch.linalg.eigh(x.T @ x)[1].T
+
+    return _while_watching(axes, should_stop)
 
 
 def _while_watching(work: Callable[[], torch.Tensor], should_stop: Callable[[], bool]) -> torch.Tensor:

@@ -70,8 +70,9 @@ def test_card_agrees_with_timm(name):
         assert (card.mean, card.std) == (settings.mean, settings.std)
         assert (3, card.input_size, card.input_size) == settings.input_size
         assert f"timm/{card.architecture}.{card.tag}" == settings.hf_hub_id
-        trained_on = {"1k": "ImageNet-1k", "21k": "ImageNet-21k"}[card.tag.rpartition("in")[2]]
-        assert card.pretraining == trained_on
+        sets = {"in1k": "ImageNet-1k", "in21k": "ImageNet-21k"}
+        trained_on = [sets[part] for part in card.tag.split("_") if part in sets]
+        assert card.pretraining == ", then ".join(trained_on)
     if card.pretraining == "none":
         assert card.tag is None and card.upstream_top1 is None
     assert (card.upstream_top1 is None) == (card.upstream_source == "")

@@ -1,0 +1,297 @@
+"""From candidates to a first answer within a budget: time them, race them, judge those that are left."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.data import Dataset
+from bench.data.subsets import growing_samples
+from bench.errors import InputError
+from bench.picking.candidates import Candidate, LeftOut
+from bench.picking.clock import ENDING, Clock
+from bench.picking.features import TIMED, Extractor, Pictures
+from bench.picking.length import SHORTEST, tuning_images
+from bench.picking.race import Race, run_race, shots_of_rounds
+from bench.picking.scores import FOLDS, Score, cross_validated, fit_path
+from bench.spec.recipe import Augment
+from bench.training.observer import Stopped
+
+# Shares of the budget by whose end a stage is over, with fine-tuning to follow and without.
+TIMING, RACE, RACE_ALONE, JUDGING = 0.2, 0.5, 0.75, 0.95
+JUDGED = 2000  # images of val that are looked at
+JUDGED_AT_ONCE = 100  # in the beginning, then twice as many
+FEWEST_JUDGED = 30
+SURVIVORS = 3
+TOO_LITTLE = 1.25  # times a budget within which nothing was scored would do, at least
+DECODED_FIRST = 16  # images, to know how long decoding takes
+FIT_S = 0.3  # of a probe of a first sample, before any was fitted
+
+
+class Watch:
+    """Shows how far a stage is, and ends it in time: an observer of `bench.training.observer`."""
+
+    def __init__(self, clock: Clock, show: Callable[[str, int, int], None]) -> None:
+        self._clock, self._show = clock, show
+        self.share = JUDGING
+
+    def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
+        """Passed on."""
+        self._show(phase, done, total)
+
+    def logged(self, row: dict[str, float]) -> None:
+        """Nothing is logged here."""
+
+    def should_stop(self) -> bool:
+        """Whether the stage's share of the budget is spent."""
+        return self._clock.until(self.share)()
+
+    @property
+    def budget(self) -> float:
+        """Seconds in all."""
+        return self._clock.budget
+
+    def seconds_left(self) -> float:
+        """Of the stage."""
+        return self.share * self._clock.budget - self._clock.spent
+
+
+@dataclass
+class Entered:
+    """A candidate in the race.
+
+    Attributes:
+        latency_ms: of one image.
+        images_per_s: in batches of `batch`.
+        judged: bool (m,), which images of val its probe classified correctly; None where it was not judged.
+    """
+
+    candidate: Candidate
+    extractor: Extractor
+    dataset: Dataset
+    latency_ms: float
+    batch: int
+    images_per_s: float
+    judged: np.ndarray | None = None
+    _fit: tuple[int, float] | None = None
+    _seen: int = 0
+    _clock: Callable[[], float] = field(default=lambda: 0.0, repr=False)
+
+    @property
+    def name(self) -> str:
+        """That of its card."""
+        return self.candidate.name
+
+    @property
+    def upstream_top1(self) -> float | None:
+        """Published accuracy of its pretraining."""
+        return self.candidate.card.upstream_top1
+
+    def expected_seconds(self, images: int) -> float:
+        """Of decoding and passing on what is new of so many images, and of the probes."""
+        an_image = 1 / self.images_per_s + self.extractor.pictures.seconds_an_image
+        return (images - self._seen) * an_image + self.fit_seconds(images)
+
+    def fit_seconds(self, images: int) -> float:
+        """Of the probes on so many images."""
+        n, seconds = self._fit or (images, FIT_S)
+        return seconds * (images / n) ** 2
+
+    def score(self, sample: np.ndarray) -> Score:
+        """Its score on a sample of the training split."""
+        features = self.extractor.features("train", sample)
+        self._seen = len(sample)
+        train, groups = self.dataset.splits["train"][sample], self.dataset.groups
+        began = self._clock()
+        score = cross_validated(
+            features,
+            self.dataset.labels[train],
+            len(self.dataset.class_names),
+            groups=None if groups is None else groups[train],
+            device=self.extractor.pictures.device,
+            should_stop=self.extractor.observer.should_stop,
+        )
+        self._fit = len(sample), self._clock() - began
+        return score
+
+    def judge(self, sample: np.ndarray, val: np.ndarray, l2: float) -> None:
+        """Classify images of val at some positions by a probe on a sample of the training split."""
+        train, unseen = self.dataset.splits["train"][sample], self.dataset.splits["val"][val]
+        [(_, regression)] = fit_path(
+            self.extractor.features("train", sample),
+            self.dataset.labels[train],
+            len(self.dataset.class_names),
+            [l2],
+            device=self.extractor.pictures.device,
+            should_stop=self.extractor.observer.should_stop,
+        )
+        logits = regression.logits(self.extractor.features("val", val))
+        self.judged = logits.argmax(1).numpy() == self.dataset.labels[unseen]
+
+
+@dataclass
+class Picked:
+    """What a pick has found out.
+
+    Attributes:
+        entered: by name.
+        val: positions of the val images on which those that were left are judged; empty where they were not.
+        left_out: the models that took no part.
+        seconds: what was spent.
+    """
+
+    dataset: Dataset
+    input_size: int
+    precision: str
+    device: str
+    entered: dict[str, Entered]
+    race: Race
+    left_out: list[LeftOut]
+    val: np.ndarray
+    seconds: float
+    budget: float
+
+    @property
+    def survivors(self) -> list[str]:
+        """The names of those that were judged, or of the best of the race; the most accurate first."""
+        names = [name for name in self.race.ranked() if self.entered[name].judged is not None]
+        if not names:
+            return self.race.ranked()[:SURVIVORS]
+        return sorted(names, key=lambda name: -self.accuracy(name))
+
+    @property
+    def best(self) -> str:
+        """The most accurate."""
+        return self.survivors[0]
+
+    def correct(self, name: str) -> np.ndarray:
+        """bool (n,): on the images of val where it was judged, else on those held out in its last round."""
+        judged = self.entered[name].judged
+        return self.race.standings[name].last.probe if judged is None else judged
+
+    def accuracy(self, name: str) -> float:
+        """Share of `correct`."""
+        return float(self.correct(name).mean())
+
+    def majority(self) -> float:
+        """The accuracy of always naming the largest class of the training split, on val, else on train."""
+        counts = np.bincount(self.dataset.split_labels("train"), minlength=len(self.dataset.class_names))
+        labels = self.dataset.split_labels("val")[self.val] if len(self.val) else None
+        if labels is None:
+            return float(counts.max() / counts.sum())
+        return float((labels == counts.argmax()).mean())
+
+
+def pick(
+    dataset: Dataset,
+    candidates: Iterable[Candidate],
+    left_out: list[LeftOut],
+    clock: Clock,
+    *,
+    input_size: int,
+    device: str,
+    precision: str,
+    max_latency_ms: float | None,
+    named: bool,
+    show: Callable[[str, int, int], None],
+    note: Callable[[str], None],
+    now: Callable[[], float],
+) -> Picked:
+    """Time candidates, race them on frozen features, and judge those that are left on images of val.
+
+    Args:
+        candidates: as `find_candidates` gives them; those for which there is no time are left out.
+        left_out: gets these.
+        max_latency_ms: the most milliseconds of one image.
+        named: whether the user named the models, so that one that cannot take part is an error.
+        show: called with phase, done and total.
+        note: called with a line after each step.
+
+    Raises:
+        InputError: no candidate, or the budget is too small for two of them.
+        DataError: an image is damaged.
+    """
+    watch = Watch(clock, show)
+    pictures = Pictures(dataset, input_size, device, Augment())
+    entered: dict[str, Entered] = {}
+    for candidate in candidates:
+        if len(entered) >= 2 and clock.until(TIMING)():
+            left_out.append(LeftOut(candidate.card, "was not timed: there was no time for it"))
+            continue
+        show(f"timing {candidate.card.title}", len(entered), len(entered) + 1)
+        extractor = Extractor(candidate, pictures, precision, watch)
+        batch = TIMED[device]
+        try:
+            latency, whole = extractor.milliseconds(1), extractor.milliseconds(batch)
+        except InputError as error:
+            if named:
+                raise
+            left_out.append(LeftOut(candidate.card, str(error)))
+            continue
+        if max_latency_ms is not None and latency > max_latency_ms:
+            left_out.append(LeftOut(candidate.card, f"takes {latency:.0f} ms for one image"))
+            continue
+        entered[candidate.name] = Entered(
+            candidate, extractor, dataset, latency, batch, 1000 * batch / whole, _clock=now
+        )
+    if not entered:
+        reasons = "; ".join(f"{one.card.name} {one.reason}" for one in left_out[:3])
+        raise InputError(f"no model can take part: {reasons or 'none has weights'}")
+    labels = dataset.split_labels("train")
+    counts = np.bincount(labels, minlength=len(dataset.class_names))
+    samples = growing_samples(dataset.id_name, dataset.split_id, labels, shots_of_rounds(counts))
+    pictures.at("train", samples[0][:DECODED_FIRST])
+    fastest = sorted(1 / one.images_per_s for one in entered.values())[:2]
+    short = sum(fastest) * tuning_images(SHORTEST, len(labels), replicates=1)
+    watch.share = RACE if short < (JUDGING - RACE) * clock.budget else RACE_ALONE
+    race = run_race(list(entered.values()), samples, watch.seconds_left, note)
+    if not race.images:
+        two = sorted(one.expected_seconds(len(samples[0])) for one in entered.values())[:2]
+        needed = max((clock.spent + sum(two)) / RACE_ALONE, TOO_LITTLE * clock.budget) + ENDING
+        raise InputError(
+            f"--budget: {clock.given:.0f} s are too little: timing and a first round on {len(samples[0])} "
+            f"images take about {needed:.0f} s here"
+        )
+    watch.share = JUDGING
+    val = _judge(race, entered, dataset, next(one for one in samples if len(one) == race.images), watch)
+    return Picked(
+        dataset, input_size, precision, device, entered, race, left_out, val, clock.spent, clock.budget
+    )
+
+
+def _judge(
+    race: Race, entered: dict[str, Entered], dataset: Dataset, sample: np.ndarray, watch: Watch
+) -> np.ndarray:
+    """Judge the best of the race on as many images of val as there is time for; gives their positions."""
+    best = [entered[name] for name in race.ranked()[:SURVIVORS]]
+    order = np.random.default_rng(0).permutation(len(dataset.splits["val"]))[:JUDGED]
+    # The probes are fitted last, and need time as well.
+    end, fits = watch.share, sum(one.fit_seconds(len(sample)) for one in best) / FOLDS
+    watch.share = end - fits / watch.budget
+    done = 0
+    try:
+        for stop in _doubled(JUDGED_AT_ONCE, len(order)):
+            for one in best:
+                one.extractor.features("val", order[:stop])
+            done = stop
+    except Stopped:
+        pass
+    watch.share = end
+    if done < FEWEST_JUDGED:
+        return np.empty(0, np.int64)
+    try:
+        for one in best:
+            one.judge(sample, order[:done], race.standings[one.name].last.l2)
+    except Stopped:
+        for one in best:
+            one.judged = None
+        return np.empty(0, np.int64)
+    return order[:done]
+
+
+def _doubled(first: int, last: int) -> Iterator[int]:
+    """`first`, twice that, and so on below `last`; then `last`."""
+    while first < last:
+        yield first
+        first *= 2
+    yield last

@@ -1,0 +1,183 @@
+"""The race: candidates are scored on a growing sample, and those that are surely behind leave it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from bench.picking.scores import Score
+from bench.training.observer import Stopped
+
+FIRST = 100  # images of the first round, or two a class where that is more
+SURE = 3.0  # standard errors of a paired difference from which on a candidate is surely behind
+FEW = 50  # images below which none is sure
+
+
+class Entrant(Protocol):
+    """What takes part."""
+
+    @property
+    def name(self) -> str:
+        """Unlike that of any other."""
+
+    @property
+    def upstream_top1(self) -> float | None:
+        """Published accuracy of its pretraining, a fraction."""
+
+    def expected_seconds(self, images: int) -> float:
+        """What scoring it on so many images will take."""
+
+    def score(self, sample: np.ndarray) -> Score:
+        """Its score on training images at some positions, int64 (n,).
+
+        Raises:
+            Stopped: there is no more time.
+        """
+
+
+@dataclass
+class Standing:
+    """How an entrant fared.
+
+    Attributes:
+        rounds: images and score of each round that it took part in.
+        left: why it left, as the end of a sentence; None for those that stay to the end.
+        behind: by how much of top-1 it was behind the first when it left.
+    """
+
+    rounds: list[tuple[int, Score]] = field(default_factory=list)
+    left: str | None = None
+    behind: float | None = None
+
+    @property
+    def last(self) -> Score:
+        """That of its last round."""
+        return self.rounds[-1][1]
+
+
+@dataclass
+class Race:
+    """A race that was run.
+
+    Attributes:
+        standings: by name, of everybody who entered.
+        images: how many the last whole round had.
+        ended: why there was no further round.
+    """
+
+    standings: dict[str, Standing]
+    images: int = 0
+    ended: str = ""
+
+    def ranked(self) -> list[str]:
+        """Those that stayed, the best first; equals in the order in which they entered."""
+        stayed = [name for name, one in self.standings.items() if one.left is None and one.rounds]
+        return sorted(stayed, key=lambda name: -self.standings[name].last.top1)
+
+
+def run_race(
+    entrants: Sequence[Entrant],
+    samples: Sequence[np.ndarray],
+    seconds_left: Callable[[], float],
+    log: Callable[[str], None] = lambda line: None,
+) -> Race:
+    """Score everybody on one sample after the other, as long as the time for a whole round is left.
+
+    After each round those leave that are surely behind the first, and, where the next round would take too
+    long for all, the last of the others. Two never leave: the one that is first, and the one whose
+    pretraining has the best published accuracy, for either alone may be far from the best (Renggli et al.,
+    2020, arXiv 2010.06402); where that is one model, the second stays with it.
+
+    Args:
+        samples: positions of training images, int64, each with those of the one before.
+        seconds_left: for the race.
+        log: called with a line after each round.
+    """
+    race = Race({one.name: Standing() for one in entrants})
+    running = list(entrants)
+    best_known = max(entrants, key=lambda one: one.upstream_top1 or 0.0).name
+    for sample in samples:
+        size = len(sample)
+        running = _affordable(running, size, seconds_left(), race, _kept(race, best_known))
+        if not running:
+            race.ended = f"there was no time for {size} images"
+            break
+        try:
+            scores = {one.name: one.score(sample) for one in running}
+        except Stopped:
+            race.ended = "the time was over"
+            break
+        race.images = size
+        for name, score in scores.items():
+            race.standings[name].rounds.append((size, score))
+        first = race.ranked()[0]
+        log(f"{size} images: {first} is first with {scores[first].top1:.1%}, {len(running)} in the race")
+        running = _not_behind(running, race, _kept(race, best_known))
+    else:
+        race.ended = "all training images were used"
+    for one in entrants:
+        if not race.standings[one.name].rounds:
+            race.standings[one.name].left = race.standings[one.name].left or "was not scored in time"
+    return race
+
+
+def shots_of_rounds(counts: np.ndarray) -> list[int]:
+    """Images per class of each round, ascending, for classes of so many images: doubled until all are in."""
+    largest, shots = int(counts.max()), max(2, -(-FIRST // len(counts)))
+    rounds = []
+    while shots < largest:
+        rounds.append(shots)
+        shots *= 2
+    return [*rounds, largest]
+
+
+def surely_behind(first: np.ndarray, other: np.ndarray) -> float | None:
+    """By how much the second is behind the first, from bool (n,) on the same images; None where that may be
+    chance."""
+    difference = first.astype(float) - other
+    mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
+    return float(mean) if len(difference) >= FEW and mean > SURE * error and mean > 0 else None
+
+
+def _kept(race: Race, best_known: str) -> set[str]:
+    """Those that never leave."""
+    ranked = race.ranked()
+    return {best_known, *ranked[: 2 if ranked[:1] == [best_known] else 1]} if ranked else set()
+
+
+def _affordable(
+    running: list[Entrant], size: int, seconds: float, race: Race, kept: set[str]
+) -> list[Entrant]:
+    """Those for which there is time, all of `kept` among them; nobody where there is none for these."""
+    order = {name: place for place, name in enumerate(race.ranked())}
+    queue = sorted(running, key=lambda one: (one.name not in kept, order.get(one.name, 0)))
+    chosen: list[Entrant] = []
+    total = 0.0
+    for one in queue:
+        total += one.expected_seconds(size)
+        if total > seconds:
+            break
+        chosen.append(one)
+    whole = all(one in chosen for one in running if one.name in kept)
+    # A race of one says nothing, unless only one entered.
+    if not whole or len(chosen) < min(2, len(running)):
+        return []
+    for one in running:
+        if one not in chosen and race.images:
+            first = race.standings[race.ranked()[0]].last
+            standing = race.standings[one.name]
+            standing.behind = first.top1 - standing.last.top1
+            standing.left = f"there was no time for it on more than {race.images} images"
+    return [one for one in running if one in chosen]
+
+
+def _not_behind(running: list[Entrant], race: Race, kept: set[str]) -> list[Entrant]:
+    first = race.standings[race.ranked()[0]].last
+    for one in running:
+        standing = race.standings[one.name]
+        behind = surely_behind(first.probe, standing.last.probe)
+        if one.name not in kept and behind is not None:
+            standing.behind = behind
+            standing.left = f"was behind by {100 * behind:.1f} points after {race.images} images"
+    return [one for one in running if race.standings[one.name].left is None]

@@ -1,0 +1,229 @@
+"""vcbench pick, on a small folder, with small networks whose weights lie in a folder."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from safetensors.torch import save_file
+
+import vcbench as api
+from bench.errors import InputError
+from bench.networks import find_card, make_model, resolve_weights
+from bench.picking.candidates import FETCHED, LeftOut, alternating, default_pool, find_candidates
+from bench.spec.suite import load_suite
+
+MODELS = ("vit_digits", "resnet_digits", "resnet_digits_small")
+NAMES = ",".join(MODELS)
+CLASSES = ("cat", "dog", "owl")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    for seed, name in enumerate(MODELS):
+        card = find_card(name)
+        none = resolve_weights(card, "none", folder, download=False)
+        network = make_model(card, none, classes=10, input_size=16, seed=seed)
+        save_file(network.state_dict(), folder / f"{name}.safetensors")
+    return folder
+
+
+def fill(folder, per_class=110):
+    random = np.random.default_rng(0)
+    for number, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for image in range(per_class):
+            pixels = random.integers(0, 120, (16, 16, 3), dtype=np.uint8)
+            pixels[..., number] += 60
+            Image.fromarray(pixels).save(folder / name / f"{image}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("pictures") / "photos")
+
+
+@pytest.fixture
+def pick(vcbench, weights, photos):
+    def call(*options, data=photos, models=NAMES):
+        named = ["--models", models] if models else []
+        return vcbench(
+            "pick", str(data), *named, "--input-size", "16", "--device", "cpu",
+            "--weights-dir", str(weights), *options,
+        )  # fmt: skip
+
+    return call
+
+
+def test_an_answer_a_table_and_a_suite_that_goes_on(pick, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.picking.suite.LENGTHS", ())  # no time for fine-tuning
+    status, out, err = pick("--budget", "60s", "--json")
+    assert status == 0, err
+    answer = json.loads(out)
+    table = pd.DataFrame(answer["table"])
+    assert set(table["model"]) == set(MODELS) and table["params"].gt(0).all()
+    assert "val images that nothing was chosen on" in answer["answer"][0]
+    judged = table.dropna(subset=["top1"])
+    assert (judged["unseen"] == 33).all() and judged["low"].le(judged["top1"]).all()
+    assert answer["best"] == judged["model"].iloc[0] and judged["top1"].is_monotonic_decreasing
+    assert "vcbench run pick-photos.toml" in answer["next"]
+    suite = load_suite(str(tmp_path / "pick-photos.toml"))
+    assert [one.name for one in suite.comparison] == ["photos-finetune", "photos-probe"]
+    assert suite.comparison[0].protocol == "tuned" and len(suite.models) == len(judged)
+    record = json.loads((tmp_path / "pick-photos.json").read_text())
+    for row in judged.itertuples():
+        right = record["judged"][row.model]
+        assert np.mean(right) == pytest.approx(row.top1)
+        assert record["rounds"][row.model][-1]["images"] == row.sample == 231
+    assert len(record["val_positions"]) == 33 and set(record["weights"]) == set(MODELS)
+    # The test split was not looked at.
+    assert not (tmp_path / "results/evaluations").exists()
+
+
+def test_fine_tuning_where_there_is_time_and_the_run_goes_on(pick, vcbench, tmp_path, weights, monkeypatch):
+    from bench.picking.length import Length
+
+    monkeypatch.setattr("bench.picking.suite.LENGTHS", (Length(2, 0),))
+    monkeypatch.setattr(
+        "bench.picking.suite._measured", lambda picked, named: ""
+    )  # which takes half a minute
+    monkeypatch.setattr("bench.picking.pick.SURVIVORS", 2)
+    status, out, err = pick("--budget", "5m", models="vit_digits,resnet_digits")
+    assert status == 0, err
+    assert "Three replicates would show" in out and "On photos" in out
+    store = api.open(tmp_path / "results")
+    accuracy = store.accuracy.groupby(["recipe", "model"])["top1"].mean()
+    assert {recipe for recipe, _ in accuracy.index} == {"finetune", "linear-probe"} and len(accuracy) == 4
+    for model in ("vit_digits", "resnet_digits"):
+        assert f"{accuracy['finetune', model]:.1%}" in out
+    searched = store.search.groupby("contestant").size()
+    assert searched.nunique() == 1  # the same search for both
+
+
+def test_the_same_command_again_uses_what_it_has(pick, monkeypatch):
+    import bench.picking.features as features
+
+    monkeypatch.setattr("bench.picking.suite.LENGTHS", ())
+    assert pick("--budget", "60s")[0] == 0
+    monkeypatch.setattr(features, "forward_all", lambda *rest, **more: pytest.fail("computed again"))
+    status, out, _ = pick("--budget", "60s")
+    assert status == 0 and "PARETO" in out
+
+
+def test_in_python(photos, weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.picking.suite.LENGTHS", ())
+    answer = api.pick(
+        photos, "60s", models=MODELS, input_size=16, device="cpu", weights_dir=weights, progress=False
+    )
+    assert answer.best in MODELS and answer.best in set(answer.table["model"])
+    assert str(answer).startswith(("Take ", answer.table["title"].iloc[0]))
+    assert api.load_suite(answer.suite).name == "pick-photos"
+    assert len(answer.figure().axes[0].texts) == answer.table["group"].notna().sum()
+    assert "<table" in answer._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--budget", "0s"], "should be a duration"),
+        (["--budget", "4s"], "--budget: 4 s are too little: timing and a first round on 102 images"),
+        (["--max-params", "ten"], "--max-params ten: should be a number such as 10M"),
+        (["--max-params", "10"], "no model can take part: resnet_digits_small has"),
+        (["--max-latency", "5"], "--max-latency 5: should be a time such as 30ms"),
+        (["--out", "there.txt"], "should end in .toml"),
+        (["--budget", "30s", "--max-latency", "0.0001ms"], "no model can take part"),
+    ],
+)
+def test_options_that_do_not_fit(pick, options, line):
+    status, out, err = pick(*(options if "--budget" in options else ["--budget", "60s", *options]))
+    assert status == 2 and line in err.replace("\n", " ") and not out
+
+
+def test_a_model_without_weights_that_was_named_is_an_error(pick):
+    status, _, err = pick("--budget", "30s", models="vit_digits,resnet_digits_large")
+    assert status == 2 and "resnet_digits_large: no pretrained weights" in err
+
+
+def test_a_file_that_no_pick_has_written_stays(pick, tmp_path):
+    (tmp_path / "pick-photos.toml").write_text("mine")
+    status, _, err = pick("--budget", "30s")
+    assert status == 2 and "no pick has written it" in err
+    assert (tmp_path / "pick-photos.toml").read_text() == "mine"
+
+
+def test_a_folder_that_is_not_there(pick, tmp_path):
+    status, _, err = pick("--budget", "30s", data=tmp_path / "nowhere")
+    assert status == 2 and "nowhere" in err
+
+
+def test_the_default_pool_has_both_families_in_several_sizes():
+    cards = default_pool()
+    assert len(cards) >= 20
+    for kind in ("cnn", "transformer"):
+        own = [card for card in alternating(cards) if card.kind == kind]
+        assert len(own) >= 7
+    assert [card.kind for card in alternating(cards)[:4]] == ["cnn", "transformer"] * 2
+
+
+def test_offline_those_take_part_whose_weights_are_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    left_out: list[LeftOut] = []
+    found = find_candidates(
+        [], tmp_path, classes=3, input_size=224, max_params=None, online=lambda: False, left_out=left_out
+    )
+    assert list(found) == [] and {one.card.name for one in left_out} == {card.name for card in default_pool()}
+    assert {one.reason for one in left_out} == {"no weights here, and the hub does not answer"}
+
+
+def test_large_models_are_not_fetched_unasked(tmp_path, monkeypatch):
+    asked = []
+
+    def weights_of(card, requested, folder, *, download):
+        from bench.errors import WeightsError
+
+        if download:
+            asked.append(card.name)
+        raise WeightsError("not here")
+
+    monkeypatch.setattr("bench.picking.candidates.resolve_weights", weights_of)
+    left_out: list[LeftOut] = []
+    find = find_candidates(
+        [], tmp_path, classes=3, input_size=224, max_params=None, online=lambda: True, left_out=left_out
+    )
+    assert list(find) == []
+    assert (
+        "resnet18" in asked and "vit_large_patch32_224" not in asked and "vit_base_patch16_224" not in asked
+    )
+    assert FETCHED == 30e6 and any("are large" in one.reason for one in left_out)
+
+
+def test_an_unknown_model(tmp_path):
+    with pytest.raises(InputError, match="resnet51"):
+        list(
+            find_candidates(
+                ["resnet51"], tmp_path, classes=3, input_size=224, max_params=None,
+                online=lambda: False, left_out=[],
+            )
+        )  # fmt: skip
+
+
+def test_real_images_and_weights(vcbench, real_data, tmp_path):
+    """On the real data the table says what the linear-probe recipe says of the same images."""
+    from bench.data import open_dataset
+
+    status, out, err = vcbench(
+        "pick", "flowers102", "--budget", "10m", "--data-dir", str(real_data), "--device", "cpu",
+        "--input-size", "64", "--models", "tf_efficientnet_lite0,deit_tiny_patch16_224_lnq", "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    table = pd.DataFrame(json.loads(out)["table"])
+    assert open_dataset("flowers102", None, real_data).counts()["train"] == 1020
+    row = table.set_index("model").loc["tf_efficientnet_lite0"]
+    assert row["sample"] == 1020 and row["unseen"] == 1020
+    # Held out once each and fitted to four fifths, against val and fitted to all: within a few points.
+    assert row["cv_top1"] - 0.03 < row["top1"] < row["cv_top1"] + 0.12
+    assert row["top1"] > 0.3
