@@ -1,5 +1,5 @@
 """The project's commands: `nox -s bench`, `tests`, `report`, `lint`, `browser`, `perf`, `simulate`, `faults`,
-`scale`, `lowest`, `trackers`, `audit`, `docs`.
+`scale`, `regret`, `lowest`, `trackers`, `audit`, `docs`.
 
 Each has an environment of its own under `.nox/`, made once and kept. uv links the files of one download into
 all of them, so that PyTorch is on the disk once. `--no-venv` runs a command in the environment you are in, as
@@ -96,6 +96,13 @@ def scale(session: nox.Session) -> None:
     """Time every step of a suite of 100,000 simulated jobs: nox -s scale -- [--jobs N]."""
     install(session, "-e", ".[test]")
     session.run("python", "tests/scale/run.py", *session.posargs)
+
+
+@nox.session
+def regret(session: nox.Session) -> None:
+    """Measure what picking a backbone costs in accuracy, for docs/regret.md: nox -s regret -- [--tasks N]."""
+    install(session, "-e", ".[test]")
+    session.run("python", "-m", "tests.regret", *session.posargs)
 
 
 @nox.session

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from bench.data import Dataset
     from bench.picking.answer import Accuracies, Answer
-    from bench.picking.clock import Clock
     from bench.picking.pick import Picked
 
 BUDGET = "10m"
@@ -154,12 +153,14 @@ def pick_backbone(
     input_size: int = 224,
     out: Path | None = None,
     quiet: bool = False,
+    finetune: bool = True,
 ) -> "Answer":
     """Behind `vcbench pick` and `vcbench.pick`; see there.
 
     Args:
         stop: the budget, and whether to end early.
         quiet: show neither bars nor lines.
+        finetune: whether to fine-tune where there is time.
 
     Raises:
         BenchError: the images or the models are not here, or the budget is too small.
@@ -218,7 +219,7 @@ def pick_backbone(
             now=time.perf_counter,
         )
     told = sentences(picked)
-    measured, further = _go_on(picked, name, path, place, stop, clock, quiet)
+    measured, further = _go_on(picked, name, path, place, stop, clock.left if finetune else 0.0, quiet)
     write_json(path.with_suffix(".json"), record(picked, name))
     if measured:
         told = [_finetuned_answer(place.results, path), *told]
@@ -226,7 +227,7 @@ def pick_backbone(
 
 
 def _go_on(
-    picked: "Picked", dataset: str, path: Path, place: Place, stop: Stop, clock: "Clock", quiet: bool
+    picked: "Picked", dataset: str, path: Path, place: Place, stop: Stop, seconds: float, quiet: bool
 ) -> tuple["Accuracies | None", str]:
     """Write the suite, and run it where there is time for it; gives what it came to, and what goes on."""
     from bench.cli.running import run_and_tabulate
@@ -234,7 +235,7 @@ def _go_on(
     from bench.picking.suite import expected_seconds, length_in, write_pick_suite
     from bench.spec.suite import load_suite
 
-    fits = None if clock.interrupted() else length_in(picked, clock.left)
+    fits = None if stop.interrupted else length_in(picked, seconds)
     length, names = fits or (SHORTEST, picked.survivors)
     write_pick_suite(picked, dataset, names, length, path)
     command = place.run(path)
@@ -264,13 +265,14 @@ def _go_on(
 
 
 def accuracies_of(results: Path, path: Path) -> "Accuracies":
-    """Mean top-1 on the test split, of those that a suite has trained."""
+    """Mean top-1 of those that a suite has trained."""
     from bench.store.run_store import RunStore
     from bench.tables.tables import build_tables
 
     accuracy = build_tables(RunStore(results))["accuracy"]
     own = accuracy[(accuracy["suite"] == path.stem) & (accuracy["condition"] == "clean")]
-    return dict(own.groupby(["recipe", "model"])["top1"].mean())
+    means = own.groupby(["recipe", "model"])[["val_top1", "top1"]].mean()
+    return {(str(recipe), str(model)): (row[0], row[1]) for (recipe, model), *row in means.itertuples()}
 
 
 def _finetuned_answer(results: Path, path: Path) -> str:
