@@ -1,5 +1,7 @@
 """What is commonly said of ViTs and CNNs, held against the suite's numbers."""
 
+from dataclasses import replace
+
 from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.tables import limits_of
 from bench.analysis.claims.verdict import Judged, Outcome
@@ -28,7 +30,7 @@ def claims(evidence: Evidence) -> Section:
         Column("First number", _first, wide=True),
         Column("Numbers", lambda one: Field(count_text(one), link=f"table-{_name(one)}"), wide=True),
     )
-    return Section.of(
+    section = Section.of(
         "claims",
         TITLE,
         Table.of(
@@ -48,6 +50,7 @@ def claims(evidence: Evidence) -> Section:
         else None,
         f"Not measured here: {_claims(absent)} (vcbench claims lists all)." if absent else None,
     )
+    return replace(section, says_little=len(decided) < 2)
 
 
 def _claims(numbers: list[str]) -> str:

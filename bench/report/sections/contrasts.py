@@ -18,7 +18,7 @@ from bench.report.verdicts import pair_name, table_of, verdict
 
 TITLE = "Contrasts"
 SMALLEST_P = 0.001
-ROW, GAP = 3.6, 1.3
+ROW, GAP = 3.25, 1.2
 LOWEST = 34.0
 """Heights: of a row in mm, between two pairs in rows, and of the lowest plot beside which a label fits."""
 NUMBERS = 27.0
