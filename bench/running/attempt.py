@@ -132,7 +132,8 @@ def _what_went_wrong(error: Exception) -> str:
     if isinstance(error, BenchError):
         return str(error)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and is_out_of_memory(error)):
-        return f"out of memory ({first_line(error)})"
+        less = "a budget.micro_batch in the recipe passes a batch in parts"
+        return f"out of memory ({first_line(error)}); {less}"
     return f"{type(error).__name__}: {first_line(error)}"
 
 

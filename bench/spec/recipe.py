@@ -81,11 +81,25 @@ class Augment(Strict):
 
 
 class Budget(Strict):
-    """How long to train; the same for every model of a comparison."""
+    """How long to train; the same for every model of a comparison.
+
+    With `micro_batch` a step passes its batch in parts of at most so many images and adds their gradients up,
+    for less memory. It is the same step but for rounding, for what is drawn at random within the network, and
+    for batch normalisation, whose statistics are then those of a part.
+    """
 
     epochs: int = Field(ge=1, le=1_000_000)
     min_steps: int = Field(0, ge=0, le=1_000_000_000)
     batch_size: int = Field(ge=2, le=LARGEST_BATCH)
+    micro_batch: int | None = Field(None, ge=1, le=LARGEST_BATCH)
+
+    @model_validator(mode="after")
+    def _parts_of_a_batch(self) -> "Budget":
+        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+            raise ValueError(
+                f"micro_batch should be at most batch_size, {self.batch_size}, not {self.micro_batch}"
+            )
+        return self
 
     def steps(self, images: int) -> tuple[int, int]:
         """Total steps and steps an epoch for a subset of `images` images.
@@ -252,6 +266,7 @@ class Recipe(Strict):
         # These came later than trials that are stored.
         for table, defaults in (
             (content, {"distill": None, "knn": None}),
+            (content["budget"] or {}, {"micro_batch": None}),
             (augment, {"repeats": 1}),
             (augment["randaugment"] or {}, {"std": 0.0, "prob": 1.0}),
         ):

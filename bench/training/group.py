@@ -1,7 +1,7 @@
 """Processes that train one network together, each on a share of every batch (data parallel)."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -57,6 +57,13 @@ class Group:
             convert: Callable[[nn.Module], nn.Module] = convert_sync_batchnorm
             convert(network)  # in place; names and values stay as they are
         return DistributedDataParallel(network)
+
+    def apart(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Within it gradients of a wrapped network add up in each process, and are not averaged yet."""
+        if self.size == 1:
+            return nullcontext()
+        no_sync: AbstractContextManager[None] = network.no_sync()  # type: ignore[operator]
+        return no_sync
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean over the processes."""

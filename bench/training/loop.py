@@ -110,6 +110,7 @@ class Trainer:
             self.loss,
             precision=precision,
             clip_grad=update.clip_grad,
+            micro_batch=budget.micro_batch,
             group=group,
         )
         self.progress, self.best = checkpoint.load(saved, network, self.optimizer)

@@ -41,6 +41,7 @@ class TrainingStep:
         precision: "fp32", "tf32" (see `set_backends`), "bf16" or "fp16", whose loss is scaled.
         clip_grad: the largest norm of all gradients; None does not clip.
         compiled: whether the forward pass is compiled.
+        micro_batch: images passed at once; their gradients add up to those of the batch. None passes all.
         group: of processes that do each step together, each with the whole batch at hand.
     """
 
@@ -53,10 +54,11 @@ class TrainingStep:
         precision: str,
         clip_grad: float | None,
         compiled: bool = False,
+        micro_batch: int | None = None,
         group: Group = ALONE,
     ) -> None:
         self.network, self.optimizer, self.loss = network, optimizer, loss
-        self.precision, self.clip_grad = precision, clip_grad
+        self.precision, self.clip_grad, self.micro_batch = precision, clip_grad, micro_batch
         self.device = next(network.parameters()).device.type
         self.group = group
         whole = group.wrap(network)
@@ -67,16 +69,24 @@ class TrainingStep:
         """The loss of a batch before the update, detached: see `bench.training.loss` for the shapes."""
         count, share = len(images), self.group.share(len(images))
         images, targets = images[share], targets[share]
-        with autocast(self.precision, self.device):
-            outputs = self._forward(images)
-        # Gradients are averaged over processes, whose shares may differ by an image.
-        weight = len(images) * self.group.size / count
-        loss = self.loss(outputs, targets, images) * weight
-        self.optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
+        size = self.micro_batch or len(images)
+        starts = range(0, len(images), size)
+        losses = []
+        for start in starts:
+            part = slice(start, start + size)
+            with nullcontext() if start == starts[-1] else self.group.apart(self._forward):
+                with autocast(self.precision, self.device):
+                    outputs = self._forward(images[part])
+                # Gradients are averaged over processes, whose shares may differ by an image.
+                weight = len(images[part]) * self.group.size / count
+                loss = self.loss(outputs, targets[part], images[part]) * weight
+                if not losses:
+                    self.optimizer.zero_grad(set_to_none=True)
+                self._scaler.scale(loss).backward()
+            losses.append(loss.detach())
         if self.clip_grad is not None:
             self._scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_grad)
         self._scaler.step(self.optimizer)
         self._scaler.update()
-        return self.group.mean(loss.detach())
+        return self.group.mean(losses[0] if len(losses) == 1 else torch.stack(losses).sum())

@@ -68,6 +68,15 @@ def test_twenty_steps_by_two_processes_give_the_weights_of_one(tmp_path, more):
     assert one.record.metrics.val_top1 == pytest.approx(two.record.metrics.val_top1, abs=0.01)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_batch_in_parts_gives_the_weights_of_a_whole_one(tmp_path, processes):
+    """Parts of 5, which divide neither 25 images nor the shares of 12 and 13 of two processes."""
+    whole, one = trained(tmp_path / "one", 1)
+    parts, other = trained(tmp_path / "other", processes, more=', "budget.micro_batch" = 5')
+    assert one.record.id != other.record.id  # the recipe says so
+    assert max(float((whole[name] - parts[name]).abs().max()) for name in whole) < 1e-4
+
+
 def test_a_stop_is_a_checkpoint_from_which_one_or_two_go_on(tmp_path):
     class Once(Silent):
         steps = 0

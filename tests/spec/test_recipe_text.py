@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 
+from bench.errors import InputError
 from bench.spec.overrides import override
 from bench.spec.recipe import load_recipe, recipe_names
 from bench.spec.recipe_text import recipe_toml
@@ -39,3 +40,12 @@ def test_what_differs_from_the_recipe_that_comes_with_vcbench_says_so(tmp_path):
     assert {key: again[key] for key in OTHERWISE} == OTHERWISE
     assert tomllib.loads(text)["augment"]["randaugment"]["ops"] == 1
     assert "  # " not in recipe_toml(base, base)
+
+
+def test_parts_of_a_batch_are_no_larger_than_it_and_no_news_without():
+    base = load_recipe("scratch")
+    assert "micro_batch" not in base.identity()["budget"]
+    parts = override(base, {"budget.micro_batch": 16}, where="here")
+    assert parts.identity() != base.identity() and parts.identity()["budget"]["micro_batch"] == 16
+    with pytest.raises(InputError, match="micro_batch should be at most batch_size, 8, not 16"):
+        override(base, {"budget.micro_batch": 16, "budget.batch_size": 8}, where="here")

@@ -18,18 +18,30 @@ from bench.training.observer import Silent
 from bench.training.step import TrainingStep
 
 
+@pytest.mark.parametrize("micro_batch", [None, 1, 4, 6])
 @pytest.mark.parametrize("clip_grad", [None, 0.1])
 @pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-6), ("bf16", 2e-2), ("fp16", 2e-3)])
-def test_a_step_is_that_of_plain_torch(precision, tolerance, clip_grad):
-    """In half precision to its rounding: the scale of fp16's loss is not in the gradient that is clipped."""
+def test_a_step_is_that_of_plain_torch(precision, tolerance, clip_grad, micro_batch):
+    """In half precision to its rounding: the scale of fp16's loss is not in the gradient that is clipped. Parts of
+    a batch, of which the last may be smaller, come to the whole."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 5))
     plain = copy.deepcopy(network)
     images, labels = torch.randn(6, 3, 2, 2), torch.arange(6) % 5
     targets = F.one_hot(labels, 5).float() * 0.9 + 0.02
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    step = TrainingStep(network, optimizer, CrossEntropy(), precision=precision, clip_grad=clip_grad)
+    seen = []
+    network.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    step = TrainingStep(
+        network,
+        optimizer,
+        CrossEntropy(),
+        precision=precision,
+        clip_grad=clip_grad,
+        micro_batch=micro_batch,
+    )
     loss = step(images, targets)
+    assert seen == {None: [6], 1: [1] * 6, 4: [4, 2], 6: [6]}[micro_batch]
 
     expected = -(targets * F.log_softmax(plain(images), 1)).sum(1).mean()
     gradients = torch.autograd.grad(expected, list(plain.parameters()))
