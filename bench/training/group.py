@@ -58,11 +58,11 @@ class Group:
             convert(network)  # in place; names and values stay as they are
         return DistributedDataParallel(network)
 
-    def apart(self, network: nn.Module) -> AbstractContextManager[None]:
+    def apart(self, network: Any) -> AbstractContextManager[None]:
         """Within it gradients of a wrapped network add up in each process, and are not averaged yet."""
         if self.size == 1:
             return nullcontext()
-        no_sync: AbstractContextManager[None] = network.no_sync()  # type: ignore[operator]
+        no_sync: AbstractContextManager[None] = network.no_sync()
         return no_sync
 
     def mean(self, value: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class TrainingStep:
         images, targets = images[share], targets[share]
         size = self.micro_batch or len(images)
         starts = range(0, len(images), size)
-        losses = []
+        losses: list[Tensor] = []
         for start in starts:
             part = slice(start, start + size)
             with nullcontext() if start == starts[-1] else self.group.apart(self._forward):

@@ -22,8 +22,10 @@ from bench.training.step import TrainingStep
 @pytest.mark.parametrize("clip_grad", [None, 0.1])
 @pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-6), ("bf16", 2e-2), ("fp16", 2e-3)])
 def test_a_step_is_that_of_plain_torch(precision, tolerance, clip_grad, micro_batch):
-    """In half precision to its rounding: the scale of fp16's loss is not in the gradient that is clipped. Parts of
-    a batch, of which the last may be smaller, come to the whole."""
+    """In half precision to its rounding: the scale of fp16's loss is not in the gradient that is clipped.
+
+    Parts of a batch, of which the last may be smaller, come to the whole.
+    """
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 5))
     plain = copy.deepcopy(network)
