@@ -21,7 +21,7 @@ from PIL import Image
 
 from bench.data.base import Dataset
 from bench.data.square import Interpolation, Resize, fit
-from bench.errors import DataError, StoreError, warn
+from bench.errors import DataError, StoreError, TrialError, warn
 from bench.files import cache_dir, cannot_write, digest, locked
 
 FORMAT = 2
@@ -34,6 +34,8 @@ Progress = Callable[[int, int], None]
 
 # Arrays whose checksums this process has compared: their inode, size and time of change then.
 _checked: dict[Path, tuple[int, int, int]] = {}
+# Arrays that this process reads.
+_mapped: "dict[Path, Array]" = {}
 
 
 def decoded(
@@ -70,7 +72,26 @@ def decoded(
         with _waited_for(array.path, lambda: progress(0, array.count)):
             if not array.is_whole(progress):
                 array.make(progress)
+    _mapped[array.path] = array
     return np.load(array.path, mmap_mode="r")
+
+
+def require_unchanged() -> None:
+    """Make sure that no array was changed while this process read it.
+
+    Raises:
+        TrialError: one was, in place, and lacks a checksum since.
+    """
+    for path, array in _mapped.items():
+        known = _checked.get(path)
+        try:
+            now = _state(path)
+        except FileNotFoundError:
+            continue  # what was mapped is there all the same
+        if known is None or now == known or now[0] != known[0]:
+            continue
+        if not array.is_whole(lambda done, total: None):
+            raise TrialError(f"{path}: was changed while it was read; run again, it is decoded anew")
 
 
 def bytes_to_decode(

@@ -143,6 +143,7 @@ def _execute(
     """What a job came to, and the circumstances."""
     import torch
 
+    from bench.data.cache import require_unchanged
     from bench.running.execute import evaluate, train
     from bench.running.together import together
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
@@ -179,6 +180,7 @@ def _execute(
         model = _stored_model(inputs, sha256)
         product = evaluate(job, inputs, model, lambda: store.count_look(files))
         product.content["weights_sha256"] = sha256
+    require_unchanged()
     gpu = gpu_facts(device)
     if gpu is not None and "other_processes" in gpu:
         gpu["other_processes"] = max(gpu["other_processes"], others)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.augment import Pipeline
+from bench.data.cache import require_unchanged
 from bench.errors import InputError
 from bench.spec.recipe import Recipe
 from bench.training import checkpoint
@@ -255,8 +256,13 @@ class Trainer:
         return time.perf_counter() - self.saved_at > max(CHECKPOINT_SECONDS, 100 * self.save_seconds)
 
     def _save(self) -> None:
-        """Write a checkpoint; the time for it does not count as training."""
+        """Write a checkpoint; the time for it does not count as training.
+
+        Raises:
+            TrialError: the images were changed meanwhile: what was trained since the last is of no use.
+        """
         began = time.perf_counter()
+        require_unchanged()
         checkpoint.save(self.saved, self.network, self.optimizer, self.progress, self.best)
         self.saved_at = self.started = time.perf_counter()
         self.save_seconds = self.saved_at - began

@@ -20,7 +20,7 @@ from bench.data import cache, open_dataset
 from bench.data.base import Dataset
 from bench.data.cache import bytes_to_decode, decoded
 from bench.data.square import fit
-from bench.errors import DataError, StoreError
+from bench.errors import DataError, StoreError, TrialError
 from bench.files import cache_dir
 
 HOW = {"size": 16, "resize": "crop", "interpolation": "bicubic"}
@@ -254,6 +254,29 @@ def test_only_what_is_damaged_is_decoded_anew():
     read = []
     decoded(replace(dataset, read=lambda i: read.append(i) or dataset.read(i)), "train", **HOW)
     assert sorted(read) == sorted(dataset.splits["train"][128:256].tolist())
+
+
+def test_what_is_changed_while_it_is_read_is_noticed(monkeypatch):
+    """A bit turned in place is; the same bytes written again, another file in its place, and none are not."""
+    monkeypatch.setattr(cache, "_mapped", {})
+    _, dataset = noise([(20, 24)] * 300, "8" * 64)
+    array = decoded(dataset, "train", **HOW)
+    path, content = Path(array.filename), np.array(array)
+    cache.require_unchanged()
+    whole = path.read_bytes()
+    write_at(path, 200, whole[200:300])
+    cache.require_unchanged()
+    flip(path, path.stat().st_size // 2)
+    with pytest.raises(TrialError, match="was changed while it was read"):
+        cache.require_unchanged()
+    np.testing.assert_array_equal(decoded(dataset, "train", **HOW), content)  # is decoded anew
+    cache.require_unchanged()
+    other = path.with_suffix(".other")
+    other.write_bytes(bytes(len(whole)))
+    other.rename(path)
+    cache.require_unchanged()
+    path.unlink()
+    cache.require_unchanged()
 
 
 class Enough(Exception):

@@ -32,8 +32,9 @@ class Fault:
     """What happens, and when: at the `count`-th moment of a name; None has nothing happen.
 
     Attributes:
-        act: "kill", "power" (killed, and what was not synced is lost), a signal by name, "memory", "nan",
-            "no locks" or "clock", which hold from the beginning.
+        act: "kill", "power" (killed, and what was not synced is lost), a signal by name, "memory", "flip" (a
+            bit of an image in the cache, of the store's newest weights or predictions), "nan" (all losses of
+            a network), "no locks" or "clock", which hold from the beginning.
     """
 
     act: str
@@ -119,6 +120,19 @@ def _vcbench(command: list[str]) -> int:
     return status or 0
 
 
+def _flip(folder: Path, number: int) -> None:
+    """Turn a bit in one of the files that a run reads again: images, weights, predictions."""
+    patterns = ("cache/images/*.npy", "store/*/*/weights.safetensors", "store/*/*/predictions.parquet")
+    paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    if paths:
+        path = paths[number % len(paths)]
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            (byte,) = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte ^ 1]))
+
+
 class _Moments:
     """Counts moments, and does what is to happen at one of them."""
 
@@ -148,6 +162,13 @@ class _Moments:
 
             refused = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
             stack.enter_context(mock.patch.object(fcntl, "flock", side_effect=refused))
+        if act == "nan":
+            from bench.training.loss import CrossEntropy
+
+            def spoilt(own, outputs, targets, images):
+                return outputs.float().sum() * float("nan")
+
+            stack.enter_context(mock.patch.object(CrossEntropy, "__call__", spoilt))
         if act == "clock":  # an hour back at every look
             now, looks = time.time(), iter(range(10**9))
             stack.enter_context(mock.patch.object(time, "time", lambda: now - 3600 * next(looks)))
@@ -166,6 +187,10 @@ class _Moments:
             os.kill(os.getpid(), signal.SIGKILL)
         if fault.act == "memory":
             raise MemoryError("a simulated one")
+        if fault.act == "flip":
+            self.busy = True
+            _flip(Path(self.folder), fault.count)
+            self.busy = False
         if fault.act.startswith("SIG"):
             os.kill(os.getpid(), getattr(signal, fault.act))
 

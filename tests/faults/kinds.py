@@ -1,6 +1,7 @@
 """Every kind of fault: what is done, how often, and what came of it."""
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -158,6 +159,58 @@ def damage(bench: Bench, times: int) -> Iterator[Row]:
         yield Row(f"a file cut or a bit turned: {when}", done, found)
 
 
+def flips(bench: Bench, times: int) -> Iterator[Row]:
+    """A bit is turned in a file while the run reads it."""
+    found = []
+    for _ in range(times):
+        folder = bench.folder()
+        fault = bench.fault("flip", "training", "student", "search", "evaluation")
+        ended = run(folder, ALL, fault)
+        if ended.status not in (0, 1, 2) or not one_line(ended.text):
+            found.append(f"{fault}: status {ended.status}: {ended.text[-300:]}")
+        found += [f"{fault}: {problem}" for problem in bench.check(folder, {})]
+    yield Row("a bit turned while it is read", times, found)
+
+
+def cold_cache(bench: Bench, times: int) -> Iterator[Row]:
+    """Two processes with a store each build one cache."""
+    found = []
+    for _ in range(times):
+        folder = bench.folder()
+        other = [one.replace("store", "other") for one in RUN]
+        processes = [start(folder, [RUN]), start(folder, [other])]
+        for process in processes:
+            ended = wait(process, folder)
+            if ended.status or not one_line(ended.text):
+                found.append(f"status {ended.status}: {ended.text[-300:]}")
+        mine, theirs = (
+            {
+                path.parent.name: path.read_bytes()
+                for path in folder.glob(f"{name}/evaluations/*/predictions.parquet")
+            }
+            for name in ("store", "other")
+        )
+        found += [] if mine == theirs and mine else ["the two stores have other predictions"]
+        shutil.rmtree(folder / "other")
+        found += bench.check(folder, records(folder))
+    yield Row("two processes, one cold cache", times, found)
+
+
+def nan(bench: Bench, times: int) -> Iterator[Row]:
+    """Every network that is trained diverges: it is final, it is told, and the report says so."""
+    folder = bench.folder()
+    ended = run(folder, ALL, Fault("nan"))
+    outcomes = [json.loads(content)["outcome"] for content in records(folder).values()]
+    found = [] if ended.status == 0 and one_line(ended.text) else [f"{ended.status}: {ended.text[-300:]}"]
+    if "diverged: loss is nan at step" not in ended.text or set(outcomes) != {"diverged"}:
+        found.append(f"outcomes {Counter(outcomes)}: {ended.text[-300:]}")
+    again = records(folder)
+    found += [] if resume(folder).status == 0 and records(folder) == again else ["another outcome afterwards"]
+    if "diverged" not in (folder / "report/appendix.html").read_text():
+        found.append("the report does not say so")
+    yield Row("NaN in training", 1, found)
+
+
 def memory(bench: Bench, times: int) -> Iterator[Row]:
     """The job is noted as errored and tried again by the same command."""
     folder = bench.folder()
@@ -306,6 +359,6 @@ KINDS: dict[str, Callable[[Bench, int], Iterator[Row]]] = {
     one.__name__: one
     for one in (
         kills, several, power, signals, damage, memory, no_locks, clock, store_removed, workers, full_disk,
-        read_only,
+        read_only, flips, cold_cache, nan,
     )
 }  # fmt: skip
