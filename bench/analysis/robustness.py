@@ -6,6 +6,8 @@ of the reference model; their mean over the corruptions is the mCE (Hendrycks an
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,9 +59,13 @@ Key = tuple[str, int | None, str]
 def results_by_condition(store: "RunStore", suites: Iterable["Listing"]) -> dict[str, dict[str, "Result"]]:
     """By condition, other than clean, and trial: the results that suites ask for."""
     results: dict[str, dict[str, Result]] = {}
-    for run, condition in sorted({one for suite in suites for one in suite.evaluations}):
-        if condition != CLEAN and (result := store.result(run, condition)):
-            results.setdefault(condition, {})[run] = result
+    asked = sorted({one for suite in suites for one in suite.evaluations if one[1] != CLEAN})
+    for run, own in groupby(asked, key=itemgetter(0)):
+        if (trial := store.trial(run)) is None:
+            continue
+        for _, condition in own:
+            if result := store.result_of(trial, condition):
+                results.setdefault(condition, {})[run] = result
     return results
 
 

@@ -36,6 +36,7 @@ from bench.store.job_files import JobFiles
 Kind = Literal["runs", "searches", "evaluations", "profiles", "baselines", "brought"]
 KINDS: dict[str, Kind] = {"train": "runs", "evaluate": "evaluations", "profile": "profiles"}
 
+RECORD, PREDICTIONS = "record.json", "predictions.parquet"
 # Of the 255 bytes that file systems take, what is left for the names of temporary files and locks.
 LONGEST_FILE = 220
 
@@ -74,11 +75,11 @@ class Layout:
 
     def record_of(self, kind: Kind, name: str) -> Path:
         """Its record."""
-        return self.root.joinpath(kind, name, "record.json")
+        return self.root.joinpath(kind, name, RECORD)
 
     def predictions_of(self, kind: Kind, name: str) -> Path:
         """Its predictions, one row a test image."""
-        return self.root.joinpath(kind, name, "predictions.parquet")
+        return self.root.joinpath(kind, name, PREDICTIONS)
 
     def files(self, run: str) -> JobFiles:
         """Where the files of a trial lie."""

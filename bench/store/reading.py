@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 ROUNDING = 1e-9
+Stamp = tuple[int, int, int, int]
+Stamps = tuple[Stamp | None, Stamp | None]
+"""Of a record, or another file of the store, and of what lies beside it."""
 AnyStored = TypeVar("AnyStored", bound=Stored)
 Record = TrialRecord | EvaluationRecord | ProfileRecord | BaselineRecord | ExternalRecord
 SCHEMAS: dict[Kind, type[Record]] = {
@@ -114,7 +117,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(_bytes(path)).hexdigest()
 
 
-def stamp(path: Path) -> tuple[int, int, int, int] | None:
+def stamp(path: Path | str) -> Stamp | None:
     """What changes when a file does: programs can set the one time back, but not the other; None where it is
     not there."""
     try:

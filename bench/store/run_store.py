@@ -14,8 +14,18 @@ from bench.store.artefacts import Artefacts
 from bench.store.checked import Checked
 from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
-from bench.store.layout import Kind, kind_of
-from bench.store.reading import AnyStored, Record, made_of, read, read_record, schema_of, sha256, stamp
+from bench.store.layout import PREDICTIONS, RECORD, Kind, kind_of
+from bench.store.reading import (
+    AnyStored,
+    Record,
+    Stamps,
+    made_of,
+    read,
+    read_record,
+    schema_of,
+    sha256,
+    stamp,
+)
 from bench.store.records.base import FORMAT, Stored
 from bench.store.records.baseline import BaselineRecord
 from bench.store.records.external import ExternalRecord
@@ -40,7 +50,7 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._seen: dict[Path, tuple[Any, Any]] = {}
+        self._seen: dict[str, tuple[Any, Any]] = {}
         self._checked = Checked(self.root)
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root}: is a file, not a run store; choose another --results")
@@ -108,9 +118,13 @@ class RunStore(Unfinished, Artefacts, Labels):
         A trial that diverged while it trained has no evaluation and is one all the same.
         """
         trial = self.trial(run)
-        if trial is None or trial.outcome == "diverged":
-            return None if trial is None else Result.of(trial, None, condition)
-        one = self.evaluation(evaluation_id(run, condition))
+        return None if trial is None else self.result_of(trial, condition)
+
+    def result_of(self, trial: TrialRecord, condition: str) -> Result | None:
+        """As `result`, of a trial that was read."""
+        if trial.outcome == "diverged":
+            return Result.of(trial, None, condition)
+        one = self.evaluation(evaluation_id(trial.id, condition))
         if one is None and condition == CLEAN:
             one = trial.evaluation
         return None if one is None else Result.of(trial, one, condition)
@@ -293,36 +307,37 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def _record(self, kind: Kind, name: str, schema: type[AnyStored]) -> AnyStored | None:
         """A record that can be believed; None where there is none, or it is not one."""
-        path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
-        record = self._believed(path, predictions, partial(self._read, kind, name))
+        now = self._stamps(kind, name)
+        record = self._believed(f"{kind}/{name}", now, partial(self._read, kind, name))
         assert record is None or isinstance(record, schema)
         return record
 
+    def _stamps(self, kind: Kind, name: str) -> Stamps:
+        """Of a record and its predictions; asked for so often that making a Path each time would tell."""
+        folder = os.path.join(self.root, kind, name)
+        return stamp(os.path.join(folder, RECORD)), stamp(os.path.join(folder, PREDICTIONS))
+
     def _read(self, kind: Kind, name: str) -> Stored:
         """A record, checked; its predictions are not read as a table again where it was checked before."""
-        key, now = (
-            f"{kind}/{name}",
-            (stamp(self.record_of(kind, name)), stamp(self.predictions_of(kind, name))),
-        )
+        key, now = f"{kind}/{name}", self._stamps(kind, name)
         before = self._checked.outcome(key, now) is not None
         record = read_record(self, kind, name, checked=before)
         if not before and (outcome := _outcome(record)) is not None:
             self._checked.add(key, now, outcome)
         return record
 
-    def _believed(self, path: Path, beside: Path, read_it: Callable[[], AnyStored]) -> AnyStored | None:
+    def _believed(self, key: str, now: Stamps, read_it: Callable[[], AnyStored]) -> AnyStored | None:
         """What a file holds, read again only where it or the one beside it has changed."""
-        now = stamp(path), stamp(beside)
         if now[0] is None:
             return None
-        before, known = self._seen.get(path, (None, None))
+        before, known = self._seen.get(key, (None, None))
         if before != now:
             try:
                 known = read_it()
             except StoreError as error:
                 warn(f"{error}; it is left out")
                 known = None
-            self._seen[path] = now, known
+            self._seen[key] = now, known
         held: AnyStored | None = known
         return held
 
@@ -350,7 +365,8 @@ class RunStore(Unfinished, Artefacts, Labels):
     def suite(self, name: str) -> Listing | None:
         """What was run of one suite."""
         path = self.listing_of(name)
-        return self._believed(path, path, partial(_read_listing, path))
+        now = stamp(path)
+        return self._believed(f"suites/{name}", (now, now), partial(_read_listing, path))
 
     def write_suite(self, listing: Listing) -> None:
         """Store which trials and profiles a suite holds; unchanged content is left alone."""
