@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from bench.data import Dataset
     from bench.picking.answer import Accuracies, Answer
+    from bench.picking.candidates import Candidate
     from bench.picking.pick import Picked
 
 BUDGET = "10m"
@@ -171,7 +172,7 @@ def pick_backbone(
     from bench.files import write_json
     from bench.machine import choose_device
     from bench.networks.weights import hub_answers
-    from bench.picking.answer import Answer, record, sentences
+    from bench.picking.answer import Answer, record, sentences, stopped_at
     from bench.picking.candidates import LeftOut, find_candidates
     from bench.picking.clock import ENDING, Clock
     from bench.picking.pick import pick as race
@@ -189,15 +190,19 @@ def pick_backbone(
     for line in () if quiet else dataset.warnings:
         warn(line)
     left_out: list[LeftOut] = []
-    candidates = find_candidates(
-        models,
-        weights_folder(place.weights_dir, folder),
-        classes=len(dataset.class_names),
-        input_size=input_size,
-        max_params=max_params,
-        online=hub_answers,
-        left_out=left_out,
-    )
+
+    def candidates(is_over: Callable[[], bool]) -> "Iterator[Candidate]":
+        return find_candidates(
+            models,
+            weights_folder(place.weights_dir, folder),
+            classes=len(dataset.class_names),
+            input_size=input_size,
+            max_params=max_params,
+            online=hub_answers,
+            is_over=is_over,
+            left_out=left_out,
+        )
+
     stop.heed()
     counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts().items())
     with phases(quiet=quiet) as (show, note):
@@ -223,7 +228,7 @@ def pick_backbone(
     write_json(path.with_suffix(".json"), record(picked, name))
     if measured:
         told = [_finetuned_answer(place.results, path), *told]
-    return Answer(picked, told, further, path, measured or {})
+    return Answer(picked, told, stopped_at(picked) + further, path, measured or {})
 
 
 def _go_on(

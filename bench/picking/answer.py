@@ -241,13 +241,13 @@ def _take(picked: Picked, best: str, tied: list[str]) -> str:
     )
     how = (
         f"a linear probe on its frozen features, fitted to {images:,} training images, is right on "
-        f"{picked.accuracy(best):.1%} of {what} (95 % interval {low:.1%} to {high:.1%}; always naming the "
-        f"largest class: {picked.majority():.1%})"
+        f"{_percent(picked.accuracy(best))} of {what} (95 % interval {100 * low:.1f} to {100 * high:.1f}; "
+        f"always naming the largest class: {_percent(picked.majority())})"
     )
     if not tied:
         return f"Take {title}: {how}."
     others = " and ".join(
-        f"{picked.entered[name].candidate.card.title} ({picked.accuracy(name):.1%})" for name in tied
+        f"{picked.entered[name].candidate.card.title} ({_percent(picked.accuracy(name))})" for name in tied
     )
     return f"{title} is ahead, but not told apart from {others}: {how}."
 
@@ -266,6 +266,18 @@ def _cost(picked: Picked, best: str, tied: list[str]) -> str:
         return f"{text}."
     title = picked.entered[fastest].candidate.card.title
     return f"{text}; {title} is {ratio:.1f} times as fast: take it where speed counts."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def stopped_at(picked: Picked) -> str:
+    """What more time would have been used for in the race; empty where it used all images."""
+    whole = len(picked.dataset.splits["train"])
+    if picked.race.images == whole:
+        return ""
+    return f"The race stopped at {picked.race.images:,} of {whole:,} training images: {picked.race.ended}. "
 
 
 def _other_family(picked: Picked, best: str) -> list[str]:

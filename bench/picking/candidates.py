@@ -57,6 +57,7 @@ def find_candidates(
     input_size: int,
     max_params: float | None,
     online: Callable[[], bool],
+    is_over: Callable[[], bool],
     left_out: list[LeftOut],
 ) -> Iterator[Candidate]:
     """Candidates, one after the other, CNNs and ViTs in turn, small ones first; weights are fetched then.
@@ -67,6 +68,7 @@ def find_candidates(
         weights_dir: where weight files lie.
         max_params: the most parameters.
         online: whether the hub answers, asked when weights are missing.
+        is_over: asked before the weights of each are looked for; once it is, all others are left out.
         left_out: gets those that take no part.
 
     Raises:
@@ -81,6 +83,9 @@ def find_candidates(
         (here if candidate is not None else away).append(card)
     reachable = bool(away) and (bool(models) or online())
     for card in [*alternating(here), *(alternating(away) if reachable else [])]:
+        if is_over():
+            left_out.append(LeftOut(card, "no time to time it"))
+            continue
         try:
             parameters = count_parameters(card.name, classes, input_size)
         except InputError as error:

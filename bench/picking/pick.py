@@ -1,6 +1,6 @@
 """From candidates to a first answer within a budget: time them, race them, judge those that are left."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -184,7 +184,7 @@ class Picked:
 
 def pick(
     dataset: Dataset,
-    candidates: Iterable[Candidate],
+    candidates: Callable[[Callable[[], bool]], Iterator[Candidate]],
     left_out: list[LeftOut],
     clock: Clock,
     *,
@@ -200,7 +200,7 @@ def pick(
     """Time candidates, race them on frozen features, and judge those that are left on images of val.
 
     Args:
-        candidates: as `find_candidates` gives them; those for which there is no time are left out.
+        candidates: gives them as `find_candidates` does, told how to ask whether the time for it is over.
         left_out: gets these.
         max_latency_ms: the most milliseconds of one image.
         named: whether the user named the models, so that one that cannot take part is an error.
@@ -214,10 +214,8 @@ def pick(
     watch = Watch(clock, show)
     pictures = Pictures(dataset, input_size, device, Augment())
     entered: dict[str, Entered] = {}
-    for candidate in candidates:
-        if len(entered) >= 2 and clock.until(TIMING)():
-            left_out.append(LeftOut(candidate.card, "was not timed: there was no time for it"))
-            continue
+    timed = clock.until(TIMING)
+    for candidate in candidates(lambda: len(entered) >= 2 and timed()):
         show(f"timing {candidate.card.title}", len(entered), len(entered) + 1)
         extractor = Extractor(candidate, pictures, precision, watch)
         batch = TIMED[device]

@@ -65,8 +65,10 @@ def cross_validated(
 
     Raises:
         Stopped: `should_stop` asked for it.
-        DataError: there are fewer than two groups.
+        DataError: there are fewer than two groups, or no class has two images.
     """
+    if np.bincount(labels).max() < 2:
+        raise DataError("every class has one training image: at least two are needed, to hold one out")
     folds = FOLDS if groups is None else min(FOLDS, len(np.unique(groups)))
     if folds < 2:
         raise DataError("all training images are of one group; at least two groups are needed")

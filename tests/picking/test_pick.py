@@ -173,7 +173,14 @@ def test_offline_those_take_part_whose_weights_are_here(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     left_out: list[LeftOut] = []
     found = find_candidates(
-        [], tmp_path, classes=3, input_size=224, max_params=None, online=lambda: False, left_out=left_out
+        [],
+        tmp_path,
+        classes=3,
+        input_size=224,
+        max_params=None,
+        online=lambda: False,
+        is_over=lambda: False,
+        left_out=left_out,
     )
     assert list(found) == [] and {one.card.name for one in left_out} == {card.name for card in default_pool()}
     assert {one.reason for one in left_out} == {"no weights here, and the hub does not answer"}
@@ -192,7 +199,14 @@ def test_large_models_are_not_fetched_unasked(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.picking.candidates.resolve_weights", weights_of)
     left_out: list[LeftOut] = []
     find = find_candidates(
-        [], tmp_path, classes=3, input_size=224, max_params=None, online=lambda: True, left_out=left_out
+        [],
+        tmp_path,
+        classes=3,
+        input_size=224,
+        max_params=None,
+        online=lambda: True,
+        is_over=lambda: False,
+        left_out=left_out,
     )
     assert list(find) == []
     assert (
@@ -201,12 +215,30 @@ def test_large_models_are_not_fetched_unasked(tmp_path, monkeypatch):
     assert FETCHED == 30e6 and any("are large" in one.reason for one in left_out)
 
 
+def test_nothing_is_fetched_when_the_time_for_it_is_over(weights, monkeypatch):
+    left_out: list[LeftOut] = []
+    entered = []
+    find = find_candidates(
+        MODELS,
+        weights,
+        classes=3,
+        input_size=16,
+        max_params=None,
+        online=lambda: True,
+        is_over=lambda: len(entered) >= 2,
+        left_out=left_out,
+    )
+    for candidate in find:
+        entered.append(candidate.name)
+    assert len(entered) == 2 and [one.reason for one in left_out] == ["no time to time it"]
+
+
 def test_an_unknown_model(tmp_path):
     with pytest.raises(InputError, match="resnet51"):
         list(
             find_candidates(
                 ["resnet51"], tmp_path, classes=3, input_size=224, max_params=None,
-                online=lambda: False, left_out=[],
+                online=lambda: False, is_over=lambda: False, left_out=[],
             )
         )  # fmt: skip
 
