@@ -96,5 +96,5 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
     axes.set_xlabel("points of test accuracy below the best of the pool")
     axes.set_xlim(left=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     figure.savefig(path, metadata={"Date": None})

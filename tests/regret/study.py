@@ -43,13 +43,15 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=len(tasks()), help="how many")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    done = []
     for task in tasks()[: arguments.tasks]:
-        if not (arguments.work / f"{task.name}.json").exists():
+        path = arguments.work / f"{task.name}.json"
+        if not path.exists():
             study(task, arguments.work, arguments.data_dir)
             print(f"{task.name}: done", flush=True)
+        done.append(json.loads(path.read_text()))
     from regret.page import write_page
 
-    done = [json.loads(path.read_text()) for path in sorted(arguments.work.glob("*.json"))]
     write_page(done, arguments.out)
 
 
