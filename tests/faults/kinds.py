@@ -19,6 +19,7 @@ from faults.harness import REPORT, RUN, TABLES, copy, folder_with_suite, one_lin
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 ALL = [RUN, TABLES, REPORT]
+EARLY = 6  # a fault comes about within the first of so many parts of all moments of its kind
 
 
 @dataclass
@@ -58,9 +59,14 @@ class Bench:
         return folder_with_suite(self.root, f"try-{self.number}")
 
     def fault(self, act: str, *moments: str) -> Fault:
-        """At a moment by chance: first which, then which time."""
+        """At a moment by chance: first which, then which time, an early one so that it comes about."""
         moment = self.random.choice(moments or MOMENTS)
-        return Fault(act, moment, self.random.randint(1, max(1, self.moments[moment] // 2)))
+        return Fault(act, moment, self.random.randint(1, max(1, self.moments[moment] // EARLY)))
+
+    def in_order(self, moments: Sequence[str]) -> list[str]:
+        """As they come about for the first time in a run that is not disturbed."""
+        order = list(self.moments)
+        return sorted(moments, key=lambda moment: order.index(moment) if moment in order else len(order))
 
     def check(self, folder: Path, before: dict[str, bytes], remove: bool = True) -> list[str]:
         """Run it to its end, and see what is wrong; where nothing is, the folder may be removed."""
@@ -77,6 +83,7 @@ class Bench:
 def kills(bench: Bench, times: int, act: str = "kill", moments: Sequence[str] = MOMENTS) -> Iterator[Row]:
     """At every kind of moment, one after the other in one store, which is then run to its end."""
     counts, found = Counter(), []
+    moments = bench.in_order(moments)
     while sum(counts.values()) < times:
         folder, before = bench.folder(), {}
         for moment in moments:
