@@ -25,7 +25,7 @@ from bench.cli.common import (
     weights_folder,
 )
 from bench.cli.progress import Ended, Stop, phases
-from bench.errors import InputError
+from bench.errors import BenchError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,9 +100,7 @@ def pick(
                 out=out,
                 quiet=as_json,
             )
-        except (Ended, InputError) as error:
-            if isinstance(error, InputError) and not stop.interrupted:
-                raise
+        except Ended:
             if stop.interrupted:
                 raise KeyboardInterrupt from None
             raise InputError(f"--budget {budget}: was spent before the images were listed") from None
@@ -168,11 +166,12 @@ def pick_backbone(
         Ended: asked to stop before anything was scored.
     """
     assert stop.deadline is not None
-    seconds = stop.deadline - time.monotonic()
+    began = time.monotonic()
+    seconds = stop.deadline - began
     from bench.files import write_json
     from bench.machine import choose_device
     from bench.networks.weights import hub_answers
-    from bench.picking.answer import Answer, record, sentences, stopped_at
+    from bench.picking.answer import Answer, record, sentences, stopped_at, trained_sentence
     from bench.picking.candidates import LeftOut, find_candidates
     from bench.picking.clock import ENDING, Clock
     from bench.picking.pick import pick as race
@@ -180,7 +179,7 @@ def pick_backbone(
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
 
     stop.deadline -= ENDING
-    clock = Clock(seconds, interrupted=lambda: stop.interrupted)
+    clock = Clock(seconds, interrupted=lambda: stop.interrupted, began=began)
     folder, chosen = data_folder(place.data_dir), choose_device(place.device)
     dataset, name = _open(data, folder, place.results)
     path = out or Path(f"pick-{dataset.name}.toml")
@@ -209,25 +208,30 @@ def pick_backbone(
         note(
             f"{dataset.name}: {len(dataset.class_names)} classes; {counts} images (split {dataset.split_id})"
         )
-        picked = race(
-            dataset,
-            candidates,
-            left_out,
-            clock,
-            input_size=input_size,
-            device=chosen,
-            precision="bf16" if chosen == "cuda" else "fp32",
-            max_latency_ms=max_latency_ms,
-            named=bool(models),
-            show=show,
-            note=note,
-            now=time.perf_counter,
-        )
+        try:
+            picked = race(
+                dataset,
+                candidates,
+                left_out,
+                clock,
+                input_size=input_size,
+                device=chosen,
+                precision="bf16" if chosen == "cuda" else "fp32",
+                max_latency_ms=max_latency_ms,
+                named=bool(models),
+                show=show,
+                note=note,
+                now=time.perf_counter,
+            )
+        except InputError:
+            if stop.interrupted:
+                raise Ended from None
+            raise
+    write_json(path.with_suffix(".json"), record(picked, name))
     told = sentences(picked)
     measured, further = _go_on(picked, name, path, place, stop, clock.left if finetune else 0.0, quiet)
-    write_json(path.with_suffix(".json"), record(picked, name))
     if measured:
-        told = [_finetuned_answer(place.results, path), *told]
+        told = [trained_sentence(picked, measured), *told]
     return Answer(picked, told, stopped_at(picked) + further, path, measured or {})
 
 
@@ -248,21 +252,26 @@ def _go_on(
         rest = format_duration(expected_seconds(picked, names, length, replicates=3))
         what = "Fine-tuning them would settle it" if len(names) > 1 else "Fine-tuning it goes on from there"
         return None, f"{what}, in about {rest} here: {command}"
-    run_and_tabulate(
-        load_suite(str(path)),
-        path,
-        place.results,
-        data_dir=place.data_dir,
-        weights_dir=place.weights_dir,
-        device=place.device,
-        replicates=1,
-        only=(),
-        jobs=1,
-        engine=None,
-        stop=stop,
-        warn=lambda line: None if quiet else warn(line),
-        quiet=quiet,
-    )
+    try:
+        run_and_tabulate(
+            load_suite(str(path)),
+            path,
+            place.results,
+            data_dir=place.data_dir,
+            weights_dir=place.weights_dir,
+            device=place.device,
+            replicates=1,
+            only=(),
+            jobs=1,
+            engine=None,
+            stop=stop,
+            warn=lambda line: None if quiet else warn(line),
+            quiet=quiet,
+        )
+    except BenchError as error:
+        return None, f"Fine-tuning ended ({error}); the suite is {path}."
+    except Ended:
+        pass
     accuracies = accuracies_of(place.results, path)
     if len(accuracies) < 2 * len(names):
         return None, f"Fine-tuning was begun and did not end in time; go on with: {command}"
@@ -278,14 +287,6 @@ def accuracies_of(results: Path, path: Path) -> "Accuracies":
     own = accuracy[(accuracy["suite"] == path.stem) & (accuracy["condition"] == "clean")]
     means = own.groupby(["recipe", "model"])[["val_top1", "top1"]].mean()
     return {(str(recipe), str(model)): (row[0], row[1]) for (recipe, model), *row in means.itertuples()}
-
-
-def _finetuned_answer(results: Path, path: Path) -> str:
-    from bench.report.evidence import gather
-    from bench.report.recommendation import takes
-    from bench.store.run_store import RunStore
-
-    return " ".join(takes(gather(RunStore(results), path.stem)))
 
 
 def _open(data: str, data_dir: Path, results: Path) -> tuple["Dataset", str]:

@@ -1,6 +1,7 @@
 """Which training images a model sees: nested, class-balanced draws that are the same for every model."""
 
 import hashlib
+import math
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -56,22 +57,27 @@ def draw_subset(
 
 
 def growing_samples(
-    dataset_name: str, split_id: str, labels: np.ndarray, shots: Sequence[int]
+    dataset_name: str, split_id: str, labels: np.ndarray, sizes: Sequence[int]
 ) -> list[np.ndarray]:
-    """Samples of the training split with up to so many images of each class, each with all of the one before.
+    """Samples of the training split of about so many images, each with all of the one before.
 
-    They are those of `draw_subset` with the draw seed 0, as long as every class has as many images; of a
-    smaller class all are taken.
+    Of each class comes the share that it has in the split, at least two images, where it has as many. Where
+    all classes are of one size, the samples are subsets of the draw seed 0 as `draw_subset` gives them.
 
     Args:
         labels: int64 (n,).
-        shots: ascending.
+        sizes: ascending.
 
     Returns:
         int64 positions into the training split, ascending, a sample each.
     """
     orders = _orders(dataset_name, split_id, 0, np.asarray(labels, np.int64).tobytes())
-    return [np.sort(np.concatenate([order[:number] for order in orders])) for number in shots]
+    samples = []
+    for size in sizes:
+        share = min(1.0, size / len(labels))
+        taken = [order[: max(2, math.ceil(share * len(order) - 1e-9))] for order in orders]
+        samples.append(np.sort(np.concatenate(taken)).astype(np.int64))
+    return samples
 
 
 @lru_cache(maxsize=1)  # the models of a suite are trained on one draw after the other, at all sizes

@@ -50,6 +50,17 @@ def resolve_weights(card: Card, requested: str, weights_dir: Path, *, download: 
     return Weights(requested, sha256_file(path), path, source)
 
 
+def has_weights(card: Card, weights_dir: Path) -> bool:
+    """Whether the pretrained weights of a card are on this machine; they are not read."""
+    if (weights_dir / f"{card.name}.safetensors").is_file():
+        return True
+    if card.tag is None:
+        return False
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(f"timm/{card.architecture}.{card.tag}", HUB_FILE), str)
+
+
 def _of_card(card: Card, weights_dir: Path, *, download: bool) -> tuple[Path, str]:
     local = weights_dir / f"{card.name}.safetensors"
     if local.is_file():

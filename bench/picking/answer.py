@@ -70,10 +70,9 @@ class Answer:
 
     @property
     def best(self) -> str:
-        """The most accurate model on val: of those that were trained on all images where it came to that."""
-        if self.measured:
-            return max(self.measured, key=lambda one: self.measured[one][0])[1]
-        return self.picked.best
+        """The first of the race; where the best were trained on all images, the best of them on val."""
+        known = {one: val for one, (val, _) in self.measured.items() if val == val}
+        return max(known, key=lambda one: known[one])[1] if known else self.picked.best
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -235,9 +234,9 @@ def _take(picked: Picked, best: str, tied: list[str]) -> str:
     right = picked.correct(best)
     low, high = wilson(int(right.sum()), len(right))
     what = (
-        f"{len(right):,} val images that nothing was chosen on"
+        f"{len(right):,} val images that had no part in choosing it"
         if one.judged is not None
-        else f"{len(right):,} training images, each held out once"
+        else f"{len(right):,} training images, each held out once, on which it was chosen as the best"
     )
     how = (
         f"a linear probe on its frozen features, fitted to {images:,} training images, is right on "
@@ -256,7 +255,7 @@ def _cost(picked: Picked, best: str, tied: list[str]) -> str:
     one = picked.entered[best]
     text = (
         f"{one.candidate.card.title} has {one.candidate.parameters / 1e6:.1f} million parameters and does "
-        f"{one.images_per_s:.0f} images/s here ({one.latency_ms:.0f} ms for one image)"
+        f"{one.images_per_s:.0f} images/s here ({one.latency_ms:.2g} ms for one image)"
     )
     fastest = max(tied, key=lambda name: picked.entered[name].images_per_s, default=None)
     if fastest is None:
@@ -290,15 +289,38 @@ def _other_family(picked: Picked, best: str) -> list[str]:
     word = {"cnn": "ViT", "transformer": "CNN"}.get(kind, "model of another family")
     other = max(others, key=lambda name: (len(picked.race.standings[name].rounds), _cv(picked, name)))
     title = picked.entered[other].candidate.card.title
-    if other in picked.survivors:
+    judged = [name for name in picked.survivors if name in others]
+    if judged:
+        other = max(judged, key=picked.accuracy)
+        title = picked.entered[other].candidate.card.title
         behind = picked.accuracy(best) - picked.accuracy(other)
         sure = "" if told_apart(picked, best, other) else ", which may be chance"
-        return [f"The best {word}, {title}, is {100 * behind:.1f} points behind{sure}."]
+        return [f"The best {word}, {title}, is {_behind(behind)}{sure}."]
     standing = picked.race.standings[other]
     images = standing.rounds[-1][0]
     then = next(score for size, score in picked.race.standings[best].rounds if size == images)
     behind = then.top1 - standing.last.top1
-    return [f"The best {word}, {title}, was {100 * behind:.1f} points behind on {images:,} images."]
+    return [f"The best {word}, {title}, was {_behind(behind)} on {images:,} images."]
+
+
+def _behind(difference: float) -> str:
+    return f"{100 * abs(difference):.1f} points {'behind' if difference >= 0 else 'ahead'}"
+
+
+def trained_sentence(picked: Picked, measured: Accuracies) -> str:
+    """What training on all images came to: the best on val first, with its accuracy on the test split."""
+    ways = {"finetune": "fine-tuned", "linear-probe": "on frozen features"}
+    order = sorted(measured, key=lambda one: -measured[one][0])
+    tests = len(picked.dataset.splits["test"])
+    said = [
+        f"{picked.entered[model].candidate.card.title} {ways[recipe]} {_percent(measured[recipe, model][1])}"
+        for recipe, model in order
+    ]
+    low, high = wilson(round(measured[order[0]][1] * tests), tests)
+    return (
+        f"Trained on all images, {said[0]} of {tests:,} test images (95 % interval {100 * low:.1f} to "
+        f"{100 * high:.1f}) is the best by val; then {', '.join(said[1:])}."
+    )
 
 
 def record(picked: Picked, dataset: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.errors import InputError, WeightsError
 from bench.networks import Weights, find_card, resolve_weights
 from bench.networks.parameters import count_parameters
+from bench.networks.weights import has_weights
 from bench.spec.card import Card, list_cards, read_card
 
 SMALLEST_INPUT = 200  # px that the weights of the default pool were trained at, or more
@@ -76,13 +77,12 @@ def find_candidates(
         WeightsError: the weights of a model that was named are not to be had.
     """
     cards = [find_card(name) for name in dict.fromkeys(models)] or default_pool()
-    here: list[Card] = []
-    away: list[Card] = []
-    for card in cards:
-        candidate = _with_weights(card, weights_dir, classes, input_size, download=False)
-        (here if candidate is not None else away).append(card)
+    here = [card for card in cards if has_weights(card, weights_dir)]
+    away = [card for card in cards if card not in here]
     reachable = bool(away) and (bool(models) or online())
-    for card in [*alternating(here), *(alternating(away) if reachable else [])]:
+    order = [*alternating(here, classes, input_size)]
+    order += alternating(away, classes, input_size) if reachable else []
+    for card in order:
         if is_over():
             left_out.append(LeftOut(card, "no time to time it"))
             continue
@@ -122,9 +122,16 @@ def _with_weights(
     return Candidate(card, weights, classes, input_size)
 
 
-def alternating(cards: Sequence[Card]) -> list[Card]:
+def alternating(cards: Sequence[Card], classes: int, input_size: int) -> list[Card]:
     """CNNs and all others in turn, each from the smallest to the largest."""
-    ordered = sorted(cards, key=lambda card: (count_parameters(card.name, 1000, card.input_size), card.name))
+
+    def size(card: Card) -> tuple[float, str]:
+        try:
+            return count_parameters(card.name, classes, input_size), card.name
+        except InputError:  # it takes no such images, which is told when its turn comes
+            return float("inf"), card.name
+
+    ordered = sorted(cards, key=size)
     cnns = [card for card in ordered if card.kind == "cnn"]
     others = [card for card in ordered if card.kind != "cnn"]
     return [card for pair in zip_longest(cnns, others) for card in pair if card is not None]

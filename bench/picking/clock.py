@@ -13,6 +13,7 @@ class Clock:
         given: seconds of the whole budget.
         now: the time in seconds; tests give their own.
         interrupted: whether the user asked for the end.
+        began: when the budget began, by `now`; None for now.
     """
 
     def __init__(
@@ -20,10 +21,11 @@ class Clock:
         given: float,
         now: Callable[[], float] = time.monotonic,
         interrupted: Callable[[], bool] = lambda: False,
+        began: float | None = None,
     ) -> None:
         self.given, self.budget = given, given - ENDING
         self._now, self.interrupted = now, interrupted
-        self._began = now()
+        self._began = now() if began is None else began
 
     @property
     def spent(self) -> float:

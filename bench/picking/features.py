@@ -41,6 +41,11 @@ class Pictures:
         self._decoded, self._seconds = 0, 0.0
 
     @property
+    def decoded_images(self) -> int:
+        """How many were decoded so far."""
+        return self._decoded
+
+    @property
     def seconds_an_image(self) -> float:
         """What decoding one took so far; 0 before the first."""
         return self._seconds / self._decoded if self._decoded else 0.0
@@ -106,6 +111,12 @@ class Extractor:
             candidate.card, candidate.weights, classes=candidate.classes, input_size=candidate.input_size
         ).to(self.pictures.device)
         return trained_form(network, candidate.card.memory_format).eval()
+
+    @property
+    def width(self) -> int:
+        """How many features an image has."""
+        timm: Any = self.network
+        return int(timm.num_features)
 
     def milliseconds(self, batch: int) -> float:
         """Of a forward pass over so many random images: the median of PASSES, after one that does not count.

@@ -7,21 +7,23 @@ import numpy as np
 
 from bench.data import Dataset
 from bench.data.subsets import growing_samples
-from bench.errors import InputError
+from bench.errors import InputError, WeightsError
 from bench.picking.candidates import Candidate, LeftOut
 from bench.picking.clock import ENDING, Clock
 from bench.picking.features import TIMED, Extractor, Pictures
 from bench.picking.length import SHORTEST, tuning_images
-from bench.picking.race import Race, run_race, shots_of_rounds
-from bench.picking.scores import FOLDS, Score, cross_validated, fit_path
+from bench.picking.race import Race, never_leave, run_race, sizes_of_rounds
+from bench.picking.scores import FOLDS, Score, cross_validated, fit_path, operations
 from bench.spec.recipe import Augment
 from bench.training.observer import Stopped
+from bench.training.probe import multiplications_per_s
 
 # Shares of the budget by whose end a stage is over, with fine-tuning to follow and without.
 TIMING, RACE, RACE_ALONE, JUDGING = 0.2, 0.5, 0.75, 0.95
 JUDGED = 2000  # images of val that are looked at
 JUDGED_AT_ONCE = 100  # in the beginning, then twice as many
 FEWEST_JUDGED = 30
+FEWEST_TRIED = 4  # models that are timed although all were refused and half of the budget is spent
 SURVIVORS = 3
 TOO_LITTLE = 1.25  # times a budget within which nothing was scored would do, at least
 DECODED_FIRST = 16  # images, to know how long decoding takes
@@ -83,18 +85,25 @@ class Entered:
         return self.candidate.name
 
     @property
+    def kind(self) -> str:
+        """That of its card."""
+        return self.candidate.card.kind
+
+    @property
     def upstream_top1(self) -> float | None:
         """Published accuracy of its pretraining."""
         return self.candidate.card.upstream_top1
 
     def expected_seconds(self, images: int) -> float:
-        """Of decoding and passing on what is new of so many images, and of the probes."""
-        an_image = 1 / self.images_per_s + self.extractor.pictures.seconds_an_image
-        return (images - self._seen) * an_image + self.fit_seconds(images)
+        """Of passing on what is new of so many images, and of the probes."""
+        return (images - self._seen) / self.images_per_s + self.fit_seconds(images)
 
     def fit_seconds(self, images: int) -> float:
         """Of the probes on so many images."""
-        n, seconds = self._fit or (images, FIT_S)
+        if self._fit is None:
+            classes, width = len(self.dataset.class_names), self.extractor.width
+            return FIT_S + operations(images, width, classes) / multiplications_per_s()
+        n, seconds = self._fit
         return seconds * (images / n) ** 2
 
     def score(self, sample: np.ndarray) -> Score:
@@ -153,15 +162,12 @@ class Picked:
 
     @property
     def survivors(self) -> list[str]:
-        """The names of those that were judged, or of the best of the race; the most accurate first."""
-        names = [name for name in self.race.ranked() if self.entered[name].judged is not None]
-        if not names:
-            return self.race.ranked()[:SURVIVORS]
-        return sorted(names, key=lambda name: -self.accuracy(name))
+        """The names of those that are judged; the first of the race first."""
+        return survivors(self.race, self.entered)
 
     @property
     def best(self) -> str:
-        """The most accurate."""
+        """The first of the race: the val images had no part in naming it."""
         return self.survivors[0]
 
     def correct(self, name: str) -> np.ndarray:
@@ -214,14 +220,22 @@ def pick(
     watch = Watch(clock, show)
     pictures = Pictures(dataset, input_size, device, Augment())
     entered: dict[str, Entered] = {}
-    timed = clock.until(TIMING)
-    for candidate in candidates(lambda: len(entered) >= 2 and timed()):
+    timed, late = clock.until(TIMING), clock.until(RACE)
+
+    tried = 0
+
+    def is_over() -> bool:
+        enough = len(entered) >= 2 and timed()
+        return clock.interrupted() or enough or (late() and (len(entered) >= 1 or tried >= FEWEST_TRIED))
+
+    for candidate in candidates(is_over):
+        tried += 1
         show(f"timing {candidate.card.title}", len(entered), len(entered) + 1)
         extractor = Extractor(candidate, pictures, precision, watch)
         batch = TIMED[device]
         try:
             latency, whole = extractor.milliseconds(1), extractor.milliseconds(batch)
-        except InputError as error:
+        except (InputError, WeightsError) as error:
             if named:
                 raise
             left_out.append(LeftOut(candidate.card, str(error)))
@@ -236,13 +250,17 @@ def pick(
         reasons = "; ".join(f"{one.card.name} {one.reason}" for one in left_out[:3])
         raise InputError(f"no model can take part: {reasons or 'none has weights'}")
     labels = dataset.split_labels("train")
-    counts = np.bincount(labels, minlength=len(dataset.class_names))
-    samples = growing_samples(dataset.id_name, dataset.split_id, labels, shots_of_rounds(counts))
+    sizes = sizes_of_rounds(len(labels), len(dataset.class_names))
+    samples = growing_samples(dataset.id_name, dataset.split_id, labels, sizes)
     pictures.at("train", samples[0][:DECODED_FIRST])
-    fastest = sorted(1 / one.images_per_s for one in entered.values())[:2]
-    short = sum(fastest) * tuning_images(SHORTEST, len(labels), replicates=1)
+    slowest = sorted(1 / one.images_per_s for one in entered.values())[-2:]
+    short = sum(slowest) * tuning_images(SHORTEST, len(labels), replicates=1)
     watch.share = RACE if short < (JUDGING - RACE) * clock.budget else RACE_ALONE
-    race = run_race(list(entered.values()), samples, watch.seconds_left, note)
+
+    def decoding(images: int) -> float:
+        return pictures.seconds_an_image * max(0, images - pictures.decoded_images)
+
+    race = run_race(list(entered.values()), samples, watch.seconds_left, note, decoding)
     if not race.images:
         two = sorted(one.expected_seconds(len(samples[0])) for one in entered.values())[:2]
         needed = max((clock.spent + sum(two)) / RACE_ALONE, TOO_LITTLE * clock.budget) + ENDING
@@ -257,11 +275,22 @@ def pick(
     )
 
 
+def survivors(race: Race, entered: dict[str, Entered]) -> list[str]:
+    """Those that are judged: the ones that never leave a race, and the next; in the order of the race."""
+    kinds = {name: one.kind for name, one in entered.items()}
+    published = {name: one.upstream_top1 for name, one in entered.items() if one.upstream_top1 is not None}
+    best_known = max(published, key=lambda name: published[name]) if published else None
+    kept = never_leave(race, kinds, best_known)
+    ranked = race.ranked()
+    chosen = sorted(ranked, key=lambda name: (name not in kept, ranked.index(name)))[:SURVIVORS]
+    return [name for name in ranked if name in chosen]
+
+
 def _judge(
     race: Race, entered: dict[str, Entered], dataset: Dataset, sample: np.ndarray, watch: Watch
 ) -> np.ndarray:
     """Judge the best of the race on as many images of val as there is time for; gives their positions."""
-    best = [entered[name] for name in race.ranked()[:SURVIVORS]]
+    best = [entered[name] for name in survivors(race, entered)]
     order = np.random.default_rng(0).permutation(len(dataset.splits["val"]))[:JUDGED]
     # The probes are fitted last, and need time as well.
     end, fits = watch.share, sum(one.fit_seconds(len(sample)) for one in best) / FOLDS

@@ -22,6 +22,10 @@ class Entrant(Protocol):
         """Unlike that of any other."""
 
     @property
+    def kind(self) -> str:
+        """Of network: "cnn", "transformer" or another."""
+
+    @property
     def upstream_top1(self) -> float | None:
         """Published accuracy of its pretraining, a fraction."""
 
@@ -43,12 +47,10 @@ class Standing:
     Attributes:
         rounds: images and score of each round that it took part in.
         left: why it left, as the end of a sentence; None for those that stay to the end.
-        behind: by how much of top-1 it was behind the first when it left.
     """
 
     rounds: list[tuple[int, Score]] = field(default_factory=list)
     left: str | None = None
-    behind: float | None = None
 
     @property
     def last(self) -> Score:
@@ -81,39 +83,50 @@ def run_race(
     samples: Sequence[np.ndarray],
     seconds_left: Callable[[], float],
     log: Callable[[str], None] = lambda line: None,
+    shared: Callable[[int], float] = lambda images: 0.0,
 ) -> Race:
     """Score everybody on one sample after the other, as long as the time for a whole round is left.
 
     After each round those leave that are surely behind the first, and, where the next round would take too
-    long for all, the last of the others. Two never leave: the one that is first, and the one whose
-    pretraining has the best published accuracy, for either alone may be far from the best (Renggli et al.,
-    2020, arXiv 2010.06402); where that is one model, the second stays with it.
+    long for all, the last of the others. Three never leave: the first; the one whose pretraining has the best
+    published accuracy, for either alone may be far from the best (Renggli et al., 2020, arXiv 2010.06402);
+    and the first of the other kinds, for what is behind on frozen features may be ahead fine-tuned.
 
     Args:
         samples: positions of training images, int64, each with those of the one before.
         seconds_left: for the race.
         log: called with a line after each round.
+        shared: seconds that a sample of so many images takes once for all, such as decoding it.
     """
     race = Race({one.name: Standing() for one in entrants})
     running = list(entrants)
-    best_known = max(entrants, key=lambda one: one.upstream_top1 or 0.0).name
+    kinds = {one.name: one.kind for one in entrants}
+    published = [one for one in entrants if one.upstream_top1 is not None]
+    best_known = max(published, key=lambda one: one.upstream_top1 or 0.0).name if published else None
     for sample in samples:
         size = len(sample)
-        running = _affordable(running, size, seconds_left(), race, _kept(race, best_known))
+        seconds = seconds_left() - shared(size)
+        running = _affordable(running, size, seconds, race, never_leave(race, kinds, best_known))
         if not running:
             race.ended = f"there was no time for {size} images"
             break
+        scores: dict[str, Score] = {}
         try:
-            scores = {one.name: one.score(sample) for one in running}
+            for one in running:
+                scores[one.name] = one.score(sample)
         except Stopped:
             race.ended = "the time was over"
-            break
+            # Of the first round those count that were in time: without them nothing would be known.
+            if race.images or len(scores) < 2:
+                break
         race.images = size
         for name, score in scores.items():
             race.standings[name].rounds.append((size, score))
         first = race.ranked()[0]
-        log(f"{size} images: {first} is first with {scores[first].top1:.1%}, {len(running)} in the race")
-        running = _not_behind(running, race, _kept(race, best_known))
+        log(f"{size} images: {first} is first with {scores[first].top1:.1%}, {len(scores)} in the race")
+        if race.ended:
+            break
+        running = _not_behind(running, race, never_leave(race, kinds, best_known))
     else:
         race.ended = "all training images were used"
     for one in entrants:
@@ -122,14 +135,13 @@ def run_race(
     return race
 
 
-def shots_of_rounds(counts: np.ndarray) -> list[int]:
-    """Images per class of each round, ascending, for classes of so many images: doubled until all are in."""
-    largest, shots = int(counts.max()), max(2, -(-FIRST // len(counts)))
-    rounds = []
-    while shots < largest:
-        rounds.append(shots)
-        shots *= 2
-    return [*rounds, largest]
+def sizes_of_rounds(images: int, classes: int) -> list[int]:
+    """Images of each round, ascending: two a class or FIRST, then twice as many, until all are in."""
+    size, sizes = max(FIRST, 2 * classes), []
+    while size < images:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, images]
 
 
 def surely_behind(first: np.ndarray, other: np.ndarray) -> float | None:
@@ -140,10 +152,11 @@ def surely_behind(first: np.ndarray, other: np.ndarray) -> float | None:
     return float(mean) if len(difference) >= FEW and mean > SURE * error and mean > 0 else None
 
 
-def _kept(race: Race, best_known: str) -> set[str]:
-    """Those that never leave."""
+def never_leave(race: Race, kinds: dict[str, str], best_known: str | None) -> set[str]:
+    """The first, the first of the other kinds, and the best by its pretraining, of those in the race."""
     ranked = race.ranked()
-    return {best_known, *ranked[: 2 if ranked[:1] == [best_known] else 1]} if ranked else set()
+    others = [name for name in ranked if kinds[name] != kinds[ranked[0]]]
+    return {*ranked[:1], *others[:1], *(name for name in ranked if name == best_known)}
 
 
 def _affordable(
@@ -165,10 +178,7 @@ def _affordable(
         return []
     for one in running:
         if one not in chosen and race.images:
-            first = race.standings[race.ranked()[0]].last
-            standing = race.standings[one.name]
-            standing.behind = first.top1 - standing.last.top1
-            standing.left = f"there was no time for it on more than {race.images} images"
+            race.standings[one.name].left = f"there was no time for it on more than {race.images} images"
     return [one for one in running if one in chosen]
 
 
@@ -178,6 +188,5 @@ def _not_behind(running: list[Entrant], race: Race, kept: set[str]) -> list[Entr
         standing = race.standings[one.name]
         behind = surely_behind(first.probe, standing.last.probe)
         if one.name not in kept and behind is not None:
-            standing.behind = behind
             standing.left = f"was behind by {100 * behind:.1f} points after {race.images} images"
     return [one for one in running if race.standings[one.name].left is None]

@@ -69,9 +69,11 @@ def cross_validated(
     """
     if np.bincount(labels).max() < 2:
         raise DataError("every class has one training image: at least two are needed, to hold one out")
-    folds = FOLDS if groups is None else min(FOLDS, len(np.unique(groups)))
+    folds = FOLDS
+    if groups is not None:
+        folds = min(FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
     if folds < 2:
-        raise DataError("all training images are of one group; at least two groups are needed")
+        raise DataError("all sampled training images are of one group; at least two groups are needed")
     right: list[dict[float, np.ndarray]] = []
     neighbours: list[np.ndarray] = []
     held: list[np.ndarray] = []
@@ -100,6 +102,13 @@ def cross_validated(
         positions[order],
         best,
     )
+
+
+def operations(images: int, width: int, classes: int) -> float:
+    """Floating-point operations of `cross_validated`, about."""
+    kept = images * (FOLDS - 1) / FOLDS
+    rank = min(kept, width)
+    return FOLDS * (4 * kept * rank * classes * ITERATIONS * len(STRENGTHS) + 10 * kept * width * rank)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from bench.files import write_text
 from bench.picking.length import BATCH, LENGTHS, Length, tuning_images
 from bench.picking.pick import Picked
 from bench.planning.new_suite import quoted
+from bench.spec.suite import suite_names
 
 MARK = "# Written by vcbench pick, which writes it anew; rename it before you change it."
 MEASURING_S = 30  # of speed and memory of a network
@@ -22,8 +23,13 @@ def refuse_other_file(path: Path) -> None:
     """
     if path.suffix != ".toml":
         raise InputError(f"--out {path}: should end in .toml")
-    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
-        raise InputError(f"{path} exists already, and no pick has written it; choose another --out")
+    if path.stem in suite_names():
+        raise InputError(f'--out {path}: "{path.stem}" is the name of a suite that comes with vcbench')
+    beside = path.with_suffix(".json")
+    ours = path.is_file() and path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
+    for one in (path, beside):
+        if one.exists() and not (ours and one.is_file()):
+            raise InputError(f"{one} exists already, and no pick has written it; choose another --out")
 
 
 def length_in(picked: Picked, seconds: float) -> tuple[Length, list[str]] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +70,10 @@ class TrainingStep:
         """The loss of a batch before the update, detached: see `bench.training.loss` for the shapes."""
         count, share = len(images), self.group.share(len(images))
         images, targets = images[share], targets[share]
-        size = self.micro_batch or len(images)
-        starts = range(0, len(images), size)
+        parts = self._parts(count, len(images))
         losses: list[Tensor] = []
-        for start in starts:
-            part = slice(start, start + size)
-            with nullcontext() if start == starts[-1] else self.group.apart(self._forward):
+        for part in parts:
+            with nullcontext() if part is parts[-1] else self.group.apart(self._forward):
                 with autocast(self.precision, self.device):
                     outputs = self._forward(images[part])
                 # Gradients are averaged over processes, whose shares may differ by an image.
@@ -90,3 +89,11 @@ class TrainingStep:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         return self.group.mean(losses[0] if len(losses) == 1 else torch.stack(losses).sum())
+
+    def _parts(self, count: int, own: int) -> list[slice]:
+        """Even parts of this process's `own` images of a batch of `count`, as many as in the other processes,
+        which wait for each other in batch normalisation."""
+        largest, smallest = -(-count // self.group.size), count // self.group.size
+        number = min(-(-largest // (self.micro_batch or largest)), smallest)
+        bounds = [own * place // number for place in range(number + 1)]
+        return [slice(start, stop) for start, stop in pairwise(bounds)]

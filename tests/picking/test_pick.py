@@ -65,10 +65,10 @@ def test_an_answer_a_table_and_a_suite_that_goes_on(pick, tmp_path, monkeypatch)
     answer = json.loads(out)
     table = pd.DataFrame(answer["table"])
     assert set(table["model"]) == set(MODELS) and table["params"].gt(0).all()
-    assert "val images that nothing was chosen on" in answer["answer"][0]
+    assert "val images that had no part in choosing it" in answer["answer"][0]
     judged = table.dropna(subset=["top1"])
     assert (judged["unseen"] == 33).all() and judged["low"].le(judged["top1"]).all()
-    assert answer["best"] == judged["model"].iloc[0] and judged["top1"].is_monotonic_decreasing
+    assert answer["best"] == judged["model"].iloc[0] and judged["cv_top1"].is_monotonic_decreasing
     assert "vcbench run pick-photos.toml" in answer["next"]
     suite = load_suite(str(tmp_path / "pick-photos.toml"))
     assert [one.name for one in suite.comparison] == ["photos-finetune", "photos-probe"]
@@ -93,7 +93,7 @@ def test_fine_tuning_where_there_is_time_and_the_run_goes_on(pick, vcbench, tmp_
     monkeypatch.setattr("bench.picking.pick.SURVIVORS", 2)
     status, out, err = pick("--budget", "5m", models="vit_digits,resnet_digits")
     assert status == 0, err
-    assert "Three replicates would show" in out and "On photos" in out
+    assert "Three replicates would show" in out and "Trained on all images" in out
     store = api.open(tmp_path / "results")
     accuracy = store.accuracy.groupby(["recipe", "model"])["top1"].mean()
     assert {recipe for recipe, _ in accuracy.index} == {"finetune", "linear-probe"} and len(accuracy) == 4
@@ -130,7 +130,7 @@ def test_in_python(photos, weights, tmp_path, monkeypatch):
     ("options", "line"),
     [
         (["--budget", "0s"], "should be a duration"),
-        (["--budget", "4s"], "--budget: 4 s are too little: timing and a first round on 102 images"),
+        (["--budget", "4s"], "--budget: 4 s are too little: timing and a first round on"),
         (["--max-params", "ten"], "--max-params ten: should be a number such as 10M"),
         (["--max-params", "10"], "no model can take part: resnet_digits_small has"),
         (["--max-latency", "5"], "--max-latency 5: should be a time such as 30ms"),
@@ -155,6 +155,75 @@ def test_a_file_that_no_pick_has_written_stays(pick, tmp_path):
     assert (tmp_path / "pick-photos.toml").read_text() == "mine"
 
 
+def test_a_file_beside_it_stays_too(pick, tmp_path):
+    (tmp_path / "pick-photos.json").write_text("{}")
+    status, _, err = pick("--budget", "30s")
+    assert status == 2 and "pick-photos.json exists already" in err
+    assert pick("--budget", "30s", "--out", "quick.toml")[0] == 2
+
+
+def test_fine_tuning_that_fails_loses_no_answer(pick, tmp_path, monkeypatch):
+    from bench.picking.length import Length
+
+    def fails(*rest, **more):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("bench.picking.suite.LENGTHS", (Length(1, 0),))
+    monkeypatch.setattr("bench.picking.suite.MEASURING_S", 0)
+    monkeypatch.setattr("bench.cli.running.run_and_tabulate", fails)
+    status, out, err = pick("--budget", "5m")
+    assert status == 0, err
+    assert "Fine-tuning ended (the disk is full)" in out and (tmp_path / "pick-photos.json").exists()
+
+
+def test_ctrl_c_before_there_is_an_answer(photos, weights, tmp_path, monkeypatch):
+    from bench.cli.picking import Place, pick_backbone
+    from bench.cli.progress import Ended, Stop
+
+    monkeypatch.chdir(tmp_path)
+    stop = Stop(60)
+    stop.signal = 2
+    with pytest.raises(Ended):
+        pick_backbone(
+            str(photos),
+            Place(weights_dir=weights, device="cpu"),
+            stop,
+            models=MODELS,
+            input_size=16,
+            quiet=True,
+        )
+
+
+def test_groups_in_many_small_classes(vcbench, weights, tmp_path):
+    """The first samples have two images of a class, fewer than there are folds."""
+    random, rows = np.random.default_rng(1), []
+    for label in range(30):
+        for image in range(12):
+            path = tmp_path / f"{label}-{image}.png"
+            Image.fromarray(random.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(path)
+            rows.append({"path": path.name, "label": f"c{label}", "group": f"{label}-{image // 2}"})
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    status, out, err = vcbench(
+        "pick", str(tmp_path / "t.csv"), "--models", NAMES, "--input-size", "16", "--device", "cpu",
+        "--weights-dir", str(weights), "--budget", "20s", "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    assert pd.DataFrame(json.loads(out)["table"])["sample"].max() > 60
+
+
+def test_samples_have_the_shares_of_the_classes():
+    from bench.data.subsets import draw_subset, growing_samples
+
+    labels = np.array([0] * 900 + [1] * 90 + [2] * 10)
+    small, large, whole = growing_samples("d", "s", labels, [100, 200, 1000])
+    assert np.bincount(labels[small]).tolist() == [90, 9, 2]
+    assert np.bincount(labels[large]).tolist() == [180, 18, 2]
+    assert set(small) < set(large) < set(whole) and len(whole) == 1000
+    even = np.arange(300) % 3
+    (sample,) = growing_samples("d", "s", even, [30])
+    assert np.array_equal(sample, draw_subset("d", "s", even, 10, 0))
+
+
 def test_a_folder_that_is_not_there(pick, tmp_path):
     status, _, err = pick("--budget", "30s", data=tmp_path / "nowhere")
     assert status == 2 and "nowhere" in err
@@ -164,9 +233,9 @@ def test_the_default_pool_has_both_families_in_several_sizes():
     cards = default_pool()
     assert len(cards) >= 20
     for kind in ("cnn", "transformer"):
-        own = [card for card in alternating(cards) if card.kind == kind]
+        own = [card for card in alternating(cards, 10, 224) if card.kind == kind]
         assert len(own) >= 7
-    assert [card.kind for card in alternating(cards)[:4]] == ["cnn", "transformer"] * 2
+    assert [card.kind for card in alternating(cards, 10, 224)[:4]] == ["cnn", "transformer"] * 2
 
 
 def test_offline_those_take_part_whose_weights_are_here(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.picking.race import run_race, shots_of_rounds, surely_behind
+from bench.picking.race import run_race, sizes_of_rounds, surely_behind
 from bench.picking.scores import Score
 from bench.training.observer import Stopped
 
@@ -13,8 +13,8 @@ SAMPLES = [np.arange(size) for size in (100, 200, 400)]
 class Entrant:
     """Right on a share of images, drawn once, at a price in seconds an image on a clock of its own."""
 
-    def __init__(self, name, top1, clock, price=0.01, upstream=None, hidden=0.0):
-        self.name, self.top1, self.upstream_top1 = name, top1, upstream
+    def __init__(self, name, top1, clock, price=0.01, upstream=None, hidden=0.0, kind="cnn"):
+        self.name, self.top1, self.upstream_top1, self.kind = name, top1, upstream, kind
         self.clock, self.price, self.hidden, self.seen = clock, price, hidden, 0
         self.right = np.random.default_rng([*name.encode()]).random(400) < top1
 
@@ -60,10 +60,25 @@ def test_the_best_of_pretraining_is_kept_whatever_its_probe_says():
     assert names_left(race) == {"a", "b"} and len(race.standings["b"].rounds) == 3
 
 
-def test_where_it_is_the_first_as_well_the_second_stays():
+def test_the_best_of_the_other_kind_is_kept():
+    """What is behind on frozen features may be ahead when it is fine-tuned."""
     clock = Clock()
-    entrants = [Entrant("a", 0.9, clock, upstream=0.8), Entrant("b", 0.3, clock), Entrant("c", 0.1, clock)]
+    entrants = [
+        Entrant("a", 0.9, clock),
+        Entrant("b", 0.3, clock, kind="transformer"),
+        Entrant("c", 0.1, clock, kind="transformer"),
+        Entrant("d", 0.5, clock),
+    ]
     assert names_left(run_race(entrants, SAMPLES, clock.left)) == {"a", "b"}
+
+
+def test_what_is_shared_counts_once():
+    clock = Clock(9)
+    entrants = [Entrant(name, 0.7, clock) for name in "ab"]
+    assert run_race(entrants, SAMPLES, clock.left).images == 400
+    clock = Clock(9)
+    entrants = [Entrant(name, 0.7, clock) for name in "ab"]
+    assert run_race(entrants, SAMPLES, clock.left, shared=lambda images: 0.02 * images).images == 200
 
 
 @pytest.mark.parametrize("seconds", [2.5, 4, 5, 8, 20])
@@ -91,13 +106,20 @@ def test_a_round_that_is_stopped_counts_for_nobody():
     assert {len(one.rounds) for one in race.standings.values()} == {1}
 
 
+def test_of_a_first_round_those_count_that_were_in_time():
+    clock = Clock(5)
+    entrants = [Entrant(name, 0.8, clock, hidden=0.01) for name in "abc"]
+    race = run_race(entrants, SAMPLES, clock.left)
+    assert race.images == 100 and len(race.ranked()) == 2
+    assert race.standings["c"].left == "was not scored in time"
+
+
 def test_where_time_is_short_the_last_make_room():
     clock = Clock(13)
     entrants = [Entrant("abcd"[i], 0.9 - 0.01 * i, clock) for i in range(4)]
     race = run_race(entrants, SAMPLES, clock.left)
     left = [one for one in race.standings.values() if one.left and "no time" in one.left]
     assert left and race.images == 400 and clock.now <= 13
-    assert all(one.behind is not None for one in left)
 
 
 def test_one_alone_is_scored():
@@ -115,14 +137,14 @@ def test_equal_candidates_are_hardly_ever_called_behind():
 
 
 @pytest.mark.parametrize(
-    ("counts", "expected"),
+    ("images", "classes", "expected"),
     [
-        ([10] * 102, [2, 4, 8, 10]),
-        ([500] * 2, [50, 100, 200, 400, 500]),
-        ([3, 900], [50, 100, 200, 400, 800, 900]),
-        ([1, 1], [1]),
-        ([2] * 1000, [2]),
+        (1020, 102, [204, 408, 816, 1020]),
+        (1000, 2, [100, 200, 400, 800, 1000]),
+        (2, 2, [2]),
+        (2000, 1000, [2000]),
+        (2001, 1000, [2000, 2001]),
     ],
 )
-def test_rounds_double_until_all_images_are_in(counts, expected):
-    assert shots_of_rounds(np.array(counts)) == expected
+def test_rounds_double_until_all_images_are_in(images, classes, expected):
+    assert sizes_of_rounds(images, classes) == expected
