@@ -31,19 +31,20 @@ def write_page(studied: list[dict[str, Any]], out: Path) -> None:
     titles = {name: find_card(name).title for name in POOL}
     picking, tuning = (sum(one[key] for one in studied) for key in ("picking_s", "tuning_s"))
     about = (
-        f"On {len(studied)} data sets every model of a pool was fine-tuned, each with the learning rate that "
+        f"On {len(studied)} data sets every model of a pool was fine-tuned, with the learning rate that "
         f"suits it by the same search (five rates, judged on val; {EPOCHS} epochs and at least {MIN_STEPS} "
-        f"steps of {BATCH} images; two replicates). The regret of a way of picking is the test accuracy of "
-        "the best of them minus that of the model it picks, in points. The pool is what was at hand: "
+        f"steps of {BATCH} images; two replicates), and probed on its frozen features; of the two what is "
+        "better on val counts. The regret of a way of picking is the test accuracy of the best model minus "
+        "that of the model it picks, in points. The pool is what was at hand: "
         f"{', '.join(titles.values())}, at {INPUT_SIZE} px, far from the sizes they were pretrained at. "
         "`nox -s regret` does it again; it takes hours, may be stopped, and goes on."
     )
     how = (
-        f"Picking took {picking / len(studied):.0f} s a data set on one thread, fine-tuning all {len(POOL)} "
+        f"Picking took {picking / len(studied):.0f} s a data set, training all {len(POOL)} "
         f"models {tuning / len(studied):.0f} s ({machine_name()}, beside other work; PyTorch "
         f"{versions()['torch']}). *Best on the other data sets* takes the model whose mean test accuracy on "
         "all other data sets is the highest; *one at random* is the mean over the pool. The best of the "
-        "pool is the best on the test images, so that some regret is luck: *all fine-tuned, the best on val* "
+        "pool is the best on the test images, so that some regret is luck: *all trained, the best on val* "
         "shows how much."
     )
     header = ["data set", "classes", "training images", *titles.values(), "picked on frozen features"]
@@ -63,7 +64,7 @@ def write_page(studied: list[dict[str, Any]], out: Path) -> None:
         "",
         how,
         "",
-        "Test accuracy in % (means of two replicates):",
+        "Test accuracy in %:",
         "",
         f"| {' | '.join(header)} |",
         "| --- | ---: | ---: |" + " ---: |" * len(POOL) + " --- |",

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from regret.page import summary, write_page
-from regret.study import POOL, regrets
+from regret.study import POOL, counting, regrets
 from regret.tasks import SUPERCLASSES, Task, tasks, write
 
 A, B, C, D = POOL
@@ -42,9 +42,9 @@ def of(way):
 
 def test_regrets_by_hand():
     assert of("vcbench pick, frozen features") == {"one": 0.1, "two": 0.0, "three": 0.0}
-    assert of("vcbench pick, the survivors fine-tuned") == {"one": 0.1, "two": 0.4, "three": 0.0}
-    assert of("best probe on the first samples") == {"one": 0.3, "two": 0.0, "three": 0.0}
-    assert of("all fine-tuned, the best on val")["two"] == 0.4
+    assert of("vcbench pick, the judged trained") == {"one": 0.1, "two": 0.4, "three": 0.0}
+    assert of("best cross-validated probe") == {"one": 0.3, "two": 0.0, "three": 0.0}
+    assert of("all trained, the best on val")["two"] == 0.4
     assert of("always EfficientNet-Lite1") == {"one": 0.1, "two": 0.3, "three": 0.0}
     assert of("one at random")["one"] == pytest.approx(0.15)
 
@@ -70,6 +70,14 @@ def test_the_page_says_what_the_frame_says(tmp_path):
     assert "took 10 s a data set" in text and "4 models 90 s" in text
     assert len(pd.read_csv(tmp_path / "regret.csv")) == len(regrets(STUDIED))
     assert (tmp_path / "regret.svg").read_text().startswith("<?xml")
+
+
+def test_of_two_regimes_what_is_better_on_val_counts():
+    rows = [(A, "finetune", 0.5, 0.9), (A, "finetune", 0.7, 0.9), (A, "linear-probe", 0.65, 0.4)]
+    rows += [(B, "finetune", 0.2, 0.3), (B, "linear-probe", 0.1, 0.8)]
+    frame = pd.DataFrame(rows, columns=["model", "recipe", "val_top1", "top1"]).assign(suite="s")
+    val, test = counting(frame, "s")
+    assert val == {A: pytest.approx(0.65), B: 0.2} and test == {A: 0.4, B: 0.3}
 
 
 def test_superclasses_are_five_classes_each():
