@@ -88,6 +88,10 @@ def from_user(path: str) -> Path:
         raise InputError(f"{path}: there is no home folder of that user") from error
 
 
+PARTS = ".*.part*"
+"""How the names of temporary files and of their locks end, after a dot and the name of the file."""
+
+
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well.
@@ -101,7 +105,7 @@ def staged(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
+        remove_abandoned(path.parent.glob(f".{glob.escape(path.name)}{PARTS}"))
         lock = _hold(part)
         try:
             part.touch(exist_ok=False)
@@ -126,9 +130,8 @@ def _hold(part: Path) -> "FileLock":
     return lock
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove what writers of `path` have left that were killed: nobody holds its lock."""
-    left = path.parent.glob(f".{glob.escape(path.name)}.*.part*")
+def remove_abandoned(left: Iterable[Path]) -> None:
+    """Of temporary files and their locks, remove what writers that were killed have left: nobody holds it."""
     for part in {one.with_suffix("") if one.suffix == ".lock" else one for one in left}:
         if (lock := _acquire(_lock_of(part))) is not None:
             _remove(part, lock)

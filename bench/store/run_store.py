@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from bench.errors import StoreError, shortened, warn
 from bench.escape import visible
-from bench.files import staged, write_json
+from bench.files import PARTS, remove_abandoned, staged, write_json
 from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_id, evaluations
 from bench.store.artefacts import Artefacts
 from bench.store.checked import Checked
@@ -88,6 +88,9 @@ class RunStore(Unfinished, Artefacts, Labels):
         with staged(probe) as part:
             part.touch()
         probe.unlink(missing_ok=True)
+        # Beside files that are written once; those of jobs are removed with what else a job has left.
+        for place in ("", "labels/", "splits/", "suites/", "baselines/*/"):
+            remove_abandoned(self.root.glob(f"{place}.*{PARTS}"))
 
     def check_there(self) -> None:
         """Notice that the store was taken away while something was run.

@@ -168,8 +168,8 @@ def regrets(studied: list[dict[str, Any]]) -> pd.DataFrame:
         test, others = one["test_top1"], [other for other in studied if other is not one]
         finetuned = {name: one["val_top1"][name] for name in one["survivors"]}
         ways = {
-            "vcbench pick, frozen features": one["picked"],
-            "vcbench pick, the judged trained": max(finetuned, key=lambda name: finetuned[name]),
+            "a pick on frozen features": one["picked"],
+            "a pick whose judged are trained": max(finetuned, key=lambda name: finetuned[name]),
             "all trained, the best on val": max(one["val_top1"], key=lambda name: one["val_top1"][name]),
             "best cross-validated probe": max(one["probe_top1"], key=lambda name: one["probe_top1"][name]),
             "nearest neighbours": max(one["knn_top1"], key=lambda name: one["knn_top1"][name]),

@@ -41,8 +41,8 @@ def of(way):
 
 
 def test_regrets_by_hand():
-    assert of("vcbench pick, frozen features") == {"one": 0.1, "two": 0.0, "three": 0.0}
-    assert of("vcbench pick, the judged trained") == {"one": 0.1, "two": 0.4, "three": 0.0}
+    assert of("a pick on frozen features") == {"one": 0.1, "two": 0.0, "three": 0.0}
+    assert of("a pick whose judged are trained") == {"one": 0.1, "two": 0.4, "three": 0.0}
     assert of("best cross-validated probe") == {"one": 0.3, "two": 0.0, "three": 0.0}
     assert of("all trained, the best on val")["two"] == 0.4
     assert of("always EfficientNet-Lite1") == {"one": 0.1, "two": 0.3, "three": 0.0}
@@ -64,8 +64,8 @@ def test_the_best_published_model_is_that_of_the_cards():
 def test_the_page_says_what_the_frame_says(tmp_path):
     write_page(STUDIED, tmp_path / "regret.md")
     text = (tmp_path / "regret.md").read_text()
-    row = summary(regrets(STUDIED)).loc["vcbench pick, frozen features"]
-    assert f"| vcbench pick, frozen features | {100 * row['mean']:.1f} | 10.0 | 67% |" in text
+    row = summary(regrets(STUDIED)).loc["a pick on frozen features"]
+    assert f"| a pick on frozen features | {100 * row['mean']:.1f} | 10.0 | 67% |" in text
     assert "| one | 5 | 100 | 90.0 | 80.0 | 70.0 | 60.0 | EfficientNet-Lite1 |" in text
     assert "took 10 s a data set" in text and "4 models 90 s" in text
     assert len(pd.read_csv(tmp_path / "regret.csv")) == len(regrets(STUDIED))
