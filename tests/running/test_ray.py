@@ -131,7 +131,12 @@ def test_what_a_dead_node_had_in_hand_is_done_elsewhere(cluster, suite, alone, t
                 cluster.remove_node(doomed, allow_graceful=False)
 
     store, outcomes, counts = run(suite, tmp_path, engine(), follow=lambda job: Killer())
-    assert len(seen) >= 12 and len([node for node in ray.nodes() if node["Alive"]]) == 3
+    assert len(seen) >= 12
+    # On a busy machine the cluster takes a while to know that the node is dead.
+    end = time.monotonic() + 60
+    while (alive := sum(node["Alive"] for node in ray.nodes())) != 3 and time.monotonic() < end:
+        time.sleep(0.2)
+    assert alive == 3
     assert contents(store) == alone and counts["finished"] == 6 and not leftovers(store)
     finished = [outcome.job.id for outcome in outcomes if outcome.status == "finished"]
     assert len(finished) == len(set(finished))
