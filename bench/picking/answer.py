@@ -248,7 +248,7 @@ def _take(picked: Picked, best: str, tied: list[str]) -> str:
     others = " and ".join(
         f"{picked.entered[name].candidate.card.title} ({_percent(picked.accuracy(name))})" for name in tied
     )
-    return f"{title} is ahead, but not told apart from {others}: {how}."
+    return f"{title} came first in the race, but is not told apart from {others}: {how}."
 
 
 def _cost(picked: Picked, best: str, tied: list[str]) -> str:
