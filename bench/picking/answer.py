@@ -127,7 +127,7 @@ class Answer:
 
 
 def table(picked: Picked, finetuned: dict[str, float] | None = None) -> pd.DataFrame:
-    """One row a model, the most accurate first: those that were judged, then by how far they came.
+    """One row a model: those that were judged in the order of the race, then by how far they came.
 
     `cv_top1` and `knn_top1` are cross-validated on `sample` training images; `top1` with its 95 % interval is
     that of the probe on `unseen` images of val; `pareto` says that no other judged model is both as accurate
@@ -209,7 +209,7 @@ def told_apart(picked: Picked, a: str, b: str) -> bool:
 
 
 def group_letters(picked: Picked) -> list[str]:
-    """Letters of those that were left, the most accurate first: models that are not told apart share one."""
+    """Letters of those that were judged, in the order of the race: those not told apart share one."""
     names = picked.survivors
     apart = [
         (i, j)
@@ -287,8 +287,6 @@ def _other_family(picked: Picked, best: str) -> list[str]:
     if not others:
         return []
     word = {"cnn": "ViT", "transformer": "CNN"}.get(kind, "model of another family")
-    other = max(others, key=lambda name: (len(picked.race.standings[name].rounds), _cv(picked, name)))
-    title = picked.entered[other].candidate.card.title
     judged = [name for name in picked.survivors if name in others]
     if judged:
         other = max(judged, key=picked.accuracy)
@@ -296,6 +294,8 @@ def _other_family(picked: Picked, best: str) -> list[str]:
         behind = picked.accuracy(best) - picked.accuracy(other)
         sure = "" if told_apart(picked, best, other) else ", which may be chance"
         return [f"The best {word}, {title}, is {_behind(behind)}{sure}."]
+    other = max(others, key=lambda name: (len(picked.race.standings[name].rounds), _cv(picked, name)))
+    title = picked.entered[other].candidate.card.title
     standing = picked.race.standings[other]
     images = standing.rounds[-1][0]
     then = next(score for size, score in picked.race.standings[best].rounds if size == images)
@@ -308,9 +308,10 @@ def _behind(difference: float) -> str:
 
 
 def trained_sentence(picked: Picked, measured: Accuracies) -> str:
-    """What training on all images came to: the best on val first, with its accuracy on the test split."""
+    """What training on all images came to on the test split, the best on val first; without val no order."""
     ways = {"finetune": "fine-tuned", "linear-probe": "on frozen features"}
-    order = sorted(measured, key=lambda one: -measured[one][0])
+    judged = all(val == val for val, _ in measured.values())
+    order = sorted(measured, key=lambda one: -measured[one][0]) if judged else list(measured)
     tests = len(picked.dataset.splits["test"])
     said = [
         f"{picked.entered[model].candidate.card.title} {ways[recipe]} {_percent(measured[recipe, model][1])}"
@@ -319,7 +320,7 @@ def trained_sentence(picked: Picked, measured: Accuracies) -> str:
     low, high = wilson(round(measured[order[0]][1] * tests), tests)
     return (
         f"Trained on all images, {said[0]} of {tests:,} test images (95 % interval {100 * low:.1f} to "
-        f"{100 * high:.1f}) is the best by val; then {', '.join(said[1:])}."
+        f"{100 * high:.1f}){' is the best by val; then' if judged else ';'} {', '.join(said[1:])}."
     )
 
 

@@ -101,7 +101,7 @@ def find_candidates(
                 LeftOut(card, "weights would have to be fetched, and are large: name it to have it")
             )
             continue
-        found = _with_weights(card, weights_dir, classes, input_size, download=True, needed=bool(models))
+        found = _with_weights(card, weights_dir, classes, input_size, needed=bool(models))
         if found is None:
             left_out.append(LeftOut(card, "weights could not be fetched"))
         else:
@@ -111,10 +111,10 @@ def find_candidates(
 
 
 def _with_weights(
-    card: Card, weights_dir: Path, classes: int, input_size: int, *, download: bool, needed: bool = False
+    card: Card, weights_dir: Path, classes: int, input_size: int, *, needed: bool
 ) -> Candidate | None:
     try:
-        weights = resolve_weights(card, "card", weights_dir, download=download)
+        weights = resolve_weights(card, "card", weights_dir, download=True)
     except WeightsError:
         if needed:
             raise

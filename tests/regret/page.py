@@ -41,8 +41,9 @@ def write_page(studied: list[dict[str, Any]], out: Path) -> None:
     )
     how = (
         f"Picking took {picking / len(studied):.0f} s a data set, training all {len(POOL)} "
-        f"models {tuning / len(studied):.0f} s ({machine_name()}, beside other work; PyTorch "
-        f"{versions()['torch']}). *Best on the other data sets* takes the model whose mean test accuracy on "
+        f"models {tuning / len(studied):.0f} s by the clock, with whatever else the machine "
+        f"had to do: no more than orders of magnitude ({machine_name()}; PyTorch {versions()['torch']}). "
+        "*Best on the other data sets* takes the model whose mean test accuracy on "
         "all other data sets is the highest; *one at random* is the mean over the pool. The best of the "
         "pool is the best on the test images, so that some regret is luck: *all trained, the best on val* "
         "shows how much."
