@@ -1,6 +1,9 @@
 """What `vcbench` and `python -m bench` begin with: Ctrl-C is one line at any moment, the imports included."""
 
+import atexit
 import os
+import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -12,10 +15,12 @@ def main() -> None:
         heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if heeded:
             signal.signal(signal.SIGINT, _end)
+        noted: list[int] = []
+        # Runs after all others. Where Ctrl-C came while a string was executed, as for a dataclass,
+        # `python -m` would end by the signal itself, whatever status it is given.
+        atexit.register(lambda: _end_quietly() if noted else None)
         import bench.cli.verbs  # noqa: F401
         from bench import cli
-
-        noted: list[int] = []
 
         def interrupt(number: int, _: object) -> None:
             noted.append(number)
@@ -31,6 +36,14 @@ def main() -> None:
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
     except KeyboardInterrupt:
         _end()
+
+
+def _end_quietly() -> None:
+    """End with the status of Ctrl-C, when all has been finished and said."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(130)
 
 
 def _end(*_: object) -> None:

@@ -40,6 +40,8 @@ def main(was_interrupted: Callable[[], bool] = lambda: False) -> None:
         from bench.cli.verbs import app
 
         status = app(standalone_mode=False)
+        if was_interrupted():  # Typer makes an exit status of Ctrl-C, and says nothing
+            status = _interrupted()
     except KeyboardInterrupt:
         status = _interrupted()
     except Exception as error:
