@@ -16,6 +16,7 @@ from bench.inspection.loading import Loaded
 from bench.inspection.receptive import feature_maps
 from bench.inspection.steps import Step, steps_of
 from bench.inspection.tokens import NotShown, Tokens, tokens_of
+from bench.inspection.windows import WindowAttention, read_windows
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ class View:
         return torch.stack([one[0] for one in attention]).float().cpu().clone()
 
     @cached_property
+    def windows(self) -> list[WindowAttention]:
+        """Attention within windows of this image, as in Swin, a block each; empty where there is none."""
+        return read_windows(self.model.network, self.input)
+
+    @cached_property
     def maps(self) -> list[Tensor]:
         """Feature maps of the stages or blocks, (1, channels, h, w)."""
         with torch.no_grad():
@@ -134,8 +140,10 @@ class View:
 
         Raises:
             InputError: there is no such patch.
+            NotShown: there are no patches that attend.
         """
-        (rows, columns), (height, width) = self.tokens.grid, self.tokens.patch
+        finest = self.windows[0] if self.windows else self.tokens
+        (rows, columns), (height, width) = finest.grid, finest.patch
         if self.patch is None:
             pixels = self.shown[: rows * height, : columns * width].reshape(rows, height, columns, width, 3)
             row, column = divmod(int(pixels.astype(float).var((1, 3)).sum(-1).argmax()), columns)
