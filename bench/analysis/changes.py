@@ -181,7 +181,13 @@ def _changes(
         for k in able
     }
     judged = [
-        PairedScores((tables[k][1], tables[k][0]), k, deterministic=cells[k].deterministic) for k in able
+        PairedScores(
+            (tables[k][1], tables[k][0]),
+            k,
+            deterministic=cells[k].deterministic,
+            images=cells[k].runs[0][0].data.test_images,
+        )
+        for k in able
     ]
     results = dict(zip(able, judge(judged, delta=delta, comparisons=max(1, comparisons)), strict=True))
     changes = []

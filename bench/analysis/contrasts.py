@@ -187,7 +187,8 @@ def find_contrasts(
         for k in at:
             pair, a, b = declared[k]
             looks = looks_at(a, b) if primary else ()
-            judged.append(PairedScores(scores[k], pair.comparison, is_deterministic(a, b), looks))
+            images = runs[k][0][0].data.test_images
+            judged.append(PairedScores(scores[k], pair.comparison, is_deterministic(a, b), looks, images))
         number = comparisons if primary else 0
         results |= zip(at, judge(judged, delta=suite.delta, comparisons=number), strict=True)
         accuracies |= {k: tuple(float(own.mean()) for own in scores[k]) for k in at}

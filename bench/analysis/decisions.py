@@ -43,12 +43,19 @@ class PairedScores:
         group: cells of one group lend each other what they know of the spread between replicates.
         deterministic: one run of each model that would be the same if repeated.
         looks: after how many replicates it is judged (`sequential`); none: once, with all there are.
+        images: test images that the N columns are made of, where they are groups; None: one a column.
     """
 
     scores: tuple[ArrayLike, ArrayLike]
     group: Hashable = None
     deterministic: bool = False
     looks: tuple[int, ...] = ()
+    images: int | None = None
+
+    @property
+    def images_a_column(self) -> float:
+        """How many test images a column stands for, on average."""
+        return (self.images or 0) / np.shape(self.scores[0])[1] or 1.0
 
     def first(self, look: int) -> int | None:
         """How many replicates a look is at, counted from 0; None: at all there are."""
@@ -97,13 +104,13 @@ def judge(
             half_width=None,
             se=None,
             replicates=table.shape[0],
-            images=table.shape[1],
+            images=cell.images or table.shape[1],
             verdict="none",
             delta=delta,
             alpha=alpha,
             comparisons=max(comparisons, 1),
         )
-        for table in differences
+        for cell, table in zip(cells, differences, strict=True)
     ]
     if not able:
         return results
@@ -141,7 +148,9 @@ def judge(
                 p_equivalent=float(equivalent[at]),
                 looks=int((weights[:, at] > 0).sum()),
                 alpha_spent=alpha * float(weights[:, at].sum()),
-                needs=what_would_decide(cell, delta, comparisons, alpha * cells[k].last_share)
+                needs=what_would_decide(
+                    cell, delta, comparisons, alpha * cells[k].last_share, cells[k].images_a_column
+                )
                 if verdict == "inconclusive"
                 else None,
             )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.predictions import Outputs, Predictions
-from bench.analysis.statistics import mcnemar
+from bench.analysis.statistics import mcnemar, pair_p
 from bench.errors import StoreError
 from bench.files import canonical
 from bench.frames import frame
@@ -41,8 +41,8 @@ EXTERNAL = {
     "scored": "str",
     **dict.fromkeys(added_metrics(), "float64"),
 }
-"""Columns of the table of external models, `brought`; `top1_low` and `top1_high` are Wilson's interval, for
-the test images of this one trained network."""
+"""Columns of the table of external models, `brought`; `top1_low` and `top1_high` are the interval for
+other test images and this one trained network: Wilson's, or over groups where test images belong together."""
 
 
 FLAT = 1e-9
@@ -60,7 +60,7 @@ def correct(store: "RunStore", external: "ExternalRecord") -> np.ndarray:
 
 
 def paired_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Mean difference of the scores (N,) of the same images, and its 95 % interval over images.
+    """Mean difference of the scores (N,) of the same images or groups, and its 95 % interval over these.
 
     The paired t interval: for the very networks that gave the scores, and other images like these. Where the
     difference is the same on every image, its ends are those of `statistics.intervals`: what images that
@@ -82,11 +82,13 @@ def sentence(external: "ExternalRecord", names: dict[tuple[str, str], str]) -> s
     data = external.data
     dataset = names[data.dataset, data.fingerprint]
     low, high = (f"{100 * end:.1f}" for end in external.top1_wilson)
+    what = "Wilson interval" if external.groups is None else "interval"
+    over = "test images" if external.groups is None else f"{external.groups} groups of test images"
     return (
         f"Scored by VCBench {external.vcbench} on the {data.test_images} test images of "
         f"{dataset} ({data.split_id}; {data.data_copy}), {external.id} reaches "
-        f"{100 * external.top1:.1f} % top-1 accuracy (95 % Wilson interval {low} to {high} over "
-        "test images, for this one trained network). Its predictions were brought from outside (sha256 "
+        f"{100 * external.top1:.1f} % top-1 accuracy (95 % {what} {low} to {high} over "
+        f"{over}, for this one trained network). Its predictions were brought from outside (sha256 "
         f"{external.sha256[:16]}); how it was trained and chosen is not known here."
     )
 
@@ -106,8 +108,9 @@ def external_table(store: "RunStore", names: dict[tuple[str, str], str]) -> pd.D
 def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]]:
     """An external model against every finished run on the same test images, the best of them first.
 
-    Each is a description of two particular trained networks, by McNemar's exact test without adjustment for
-    their number; it says nothing of what either would do if trained again.
+    Each is a description of two particular trained networks, by McNemar's exact test (by Student's t over
+    groups, where test images belong together) without adjustment for their number; it says nothing of what
+    either would do if trained again.
 
     Returns:
         For each run its id, title, recipe, shots, seed and top1; difference, the external model's top-1 minus
@@ -116,7 +119,7 @@ def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]
     Raises:
         StoreError: a file is damaged.
     """
-    predicted = _predicted(store, external)
+    predicted, groups = _predicted(store, external), Predictions(store).groups(external.data)
     rows = []
     for record, outputs in _on_the_same_images(store, external):
         right = predicted == outputs.labels
@@ -132,7 +135,7 @@ def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]
                 "difference": float(np.mean(right) - np.mean(outputs.correct)),
                 "only_brought": test.only_a,
                 "only_run": test.only_b,
-                "p": test.p,
+                "p": pair_p(right, outputs.correct, groups),
             }
         )
     return sorted(rows, key=lambda row: (-row["top1"], row["run"]))
@@ -150,16 +153,17 @@ def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, An
     Raises:
         StoreError: a file is damaged.
     """
-    predicted = _predicted(store, external)
-    groups: dict[str, list[tuple[Result, Outputs]]] = {}
+    predicted, independent = _predicted(store, external), Predictions(store).independent
+    models: dict[str, list[tuple[Result, Outputs]]] = {}
     for record, outputs in _on_the_same_images(store, external):
         model = {"title": record.model.title, **record.identity.content(), "seed": None, "draw_seed": None}
-        groups.setdefault(canonical(model), []).append((record, outputs))
+        models.setdefault(canonical(model), []).append((record, outputs))
     rows = []
-    for runs in groups.values():
+    for runs in models.values():
         record, outputs = runs[0]
         scores = np.mean([own.correct for _, own in runs], axis=0)
-        difference, low, high = paired_interval(predicted == outputs.labels, scores)
+        right = (predicted == outputs.labels).astype(float)
+        difference, low, high = paired_interval(*(independent(one, external.data) for one in (right, scores)))
         rows.append(
             {
                 "runs": [own.id for own, _ in runs],

@@ -95,9 +95,12 @@ def expected(of: Parts, replicates: ArrayLike, images: ArrayLike) -> Parts:
     return Parts(of.estimate, rep, replicates * image, of.res, freedom, replicates, images)
 
 
-def what_would_decide(of: Parts, delta: float, comparisons: int, alpha: float = 0.05) -> Needs:
+def what_would_decide(
+    of: Parts, delta: float, comparisons: int, alpha: float = 0.05, images_a_column: float = 1.0
+) -> Needs:
     """How many replicates, or else how many test images, would give a verdict on one cell, if its difference
-    is as it was measured, too; at most a hundred times as much of either."""
+    is as it was measured, too; at most a hundred times as much of either. Where columns are groups of test
+    images, groups are taken to stay as large as they are."""
     share = alpha / comparisons
 
     def decides(replicates: ArrayLike, images: ArrayLike) -> np.ndarray:
@@ -114,4 +117,6 @@ def what_would_decide(of: Parts, delta: float, comparisons: int, alpha: float = 
             return Needs(replicates=int(replicates[np.argmax(enough)]))
     images = float(of.images) * np.geomspace(1, 100, 200)
     enough = decides(of.replicates, images)
-    return Needs(images=int(float(f"{images[np.argmax(enough)]:.2g}"))) if enough.any() else Needs()
+    if not enough.any():
+        return Needs()
+    return Needs(images=int(float(f"{images[np.argmax(enough)] * images_a_column:.2g}")))

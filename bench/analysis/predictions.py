@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.analysis.statistics import chance_scores
+from bench.analysis.statistics import by_group, chance_scores
 from bench.errors import StoreError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.store.records.base import Data
     from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
@@ -37,7 +39,7 @@ class Predictions:
 
     def __init__(self, store: "RunStore") -> None:
         self.store = store
-        self._labels: dict[tuple[str, str, str], np.ndarray] = {}
+        self._labels: dict[tuple[str, str, str], pd.DataFrame] = {}
         self._outputs: dict[tuple[str, str], Outputs | None] = {}
 
     def outputs(self, record: "Result") -> Outputs | None:
@@ -58,19 +60,30 @@ class Predictions:
         return outputs
 
     def scores(self, record: "Result") -> np.ndarray | None:
-        """The score of each test image (N,): 1 or 0, or chance where the trial diverged; None where no
-        predictions are stored."""
+        """The score of each test image (N,): 1 or 0, or chance where the trial diverged; of each group, as
+        `by_group` has it, where test images belong together. None where no predictions are stored."""
         if record.outcome == "diverged":
-            return chance_scores(record.data.classes, record.data.test_images)
+            return self.independent(chance_scores(record.data.classes, record.data.test_images), record.data)
         outputs = self.outputs(record)
-        return None if outputs is None else outputs.correct.astype(float)
+        return None if outputs is None else self.independent(outputs.correct.astype(float), record.data)
+
+    def independent(self, values: np.ndarray, data: "Data") -> np.ndarray:
+        """Values of the test images (N,) as what an interval may take to be independent: themselves, or one
+        a group."""
+        groups = self.groups(data)
+        return values if groups is None else by_group(values, groups)
+
+    def groups(self, data: "Data") -> np.ndarray | None:
+        """Which test images belong together, as images of one patient do (N,); None where none do."""
+        labels = self._known(data)
+        return labels["group"].to_numpy() if "group" in labels else None
 
     def has_scores(self, record: "Result") -> bool:
         """Whether there is a score of each test image."""
         return record.outcome == "diverged" or self.outputs(record) is not None
 
     def scores_of(self, records: "Iterable[Result]") -> np.ndarray:
-        """The scores of R trials on the same N test images (R, N).
+        """The scores of R trials on the same N test images, or G groups of them: (R, N) or (R, G).
 
         Raises:
             ValueError: one has none.
@@ -102,6 +115,10 @@ class Predictions:
         return Outputs(predicted, confidence, log_prob, labels)
 
     def _true(self, data: "Data") -> np.ndarray:
+        labels: np.ndarray = self._known(data)["label"].to_numpy()
+        return labels
+
+    def _known(self, data: "Data") -> "pd.DataFrame":
         if data.key not in self._labels:
-            self._labels[data.key] = self.store.labels(data)["label"].to_numpy()
+            self._labels[data.key] = self.store.labels(data)
         return self._labels[data.key]

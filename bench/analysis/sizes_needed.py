@@ -1,6 +1,6 @@
 """How many replicates and test images the primary contrasts of a suite need, cell by cell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.analysis.cells import cells, paired
 from bench.analysis.contrasts import Pair, is_deterministic, looks_at, number_decided, pairs
@@ -47,6 +47,8 @@ def sizes_needed(suite: Listing, store: RunStore, difference: float) -> list[Nee
         if number >= MIN_REPLICATES or (number and is_deterministic(a, b)):
             table = predictions.scores_of(runs_a) - predictions.scores_of(runs_b)
             found = sizes(parts(table), difference, alpha)
+            if found and found.images is not None:  # of groups, where test images belong together
+                found = replace(found, images=round(found.images * (images or 0) / table.shape[1]))
             note = "" if found else "no image is answered differently"
         else:
             note = f"fewer than {MIN_REPLICATES} common replicates"

@@ -109,6 +109,28 @@ def chance_scores(classes: int, images: int) -> np.ndarray:
     return np.full(images, at_chance(classes)["top1"])
 
 
+def by_group(scores: ArrayLike, groups: np.ndarray) -> np.ndarray:
+    """Scores (..., N) of images that belong together as one score a group, (..., G), with the same mean.
+
+    Images of one patient are alike, and N of them say less of new patients than N independent images. The
+    mean over images is the ratio of two sums over groups, sum(t_g) / sum(n_g), of scores and of images, and
+    t_g - mean n_g over the mean size of a group is what each group moves it by (W. G. Cochran, 1977,
+    "Sampling techniques", 3rd edition, section 6.3); this, plus the mean, is the score of a group. It may
+    leave [0, 1] where a group is larger than others. Differences of such scores are scores of differences.
+
+    Args:
+        groups: int (N,), equal for images that belong together.
+    """
+    table = np.asarray(scores, float)
+    _, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if table.shape[-1:] != members.shape:
+        raise ValueError(f"expected one group an image, not shapes {table.shape} and {members.shape}")
+    mean = table.mean(-1, keepdims=True)
+    sums = np.apply_along_axis(lambda row: np.bincount(members, weights=row), -1, table)
+    moved: np.ndarray = mean + (sums - mean * sizes) / sizes.mean()
+    return moved
+
+
 def mean_squares(tables: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """MS_rep, MS_img, MS_res of the two-way analysis of variance without replication of tables (..., R,
     N)."""
@@ -233,13 +255,15 @@ def mean_interval(scores: ArrayLike, *, alpha: float = 0.05) -> Estimate:
 
 
 def as_table(scores: ArrayLike, bounds: tuple[float, float]) -> np.ndarray:
-    """Scores as floats (R, N). Raises ValueError for another shape, and for values outside the bounds."""
+    """Scores as floats (R, N). Raises ValueError for another shape, and for replicates whose mean is outside
+    the bounds: scores themselves are within them, but for those of groups of unequal size."""
     table = np.asarray(scores, float)
     if table.ndim != 2 or not table.size:
         raise ValueError(f"expected a table of replicates x images, not shape {table.shape}")
     # Written so that NaN fails it too.
-    if not (table.min() >= bounds[0] - 1e-9 and table.max() <= bounds[1] + 1e-9):
-        raise ValueError(f"expected values between {bounds[0]:g} and {bounds[1]:g}")
+    means = table.mean(1)
+    if not (means.min() >= bounds[0] - 1e-9 and means.max() <= bounds[1] + 1e-9):
+        raise ValueError(f"expected values with means between {bounds[0]:g} and {bounds[1]:g}")
     return table
 
 
@@ -290,3 +314,27 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     n = only_a + only_b
     return McNemar(only_a, only_b, float(binomtest(only_a, n).pvalue) if n else 1.0)
+
+
+def share_interval(
+    correct: ArrayLike, groups: np.ndarray | None = None, *, alpha: float = 0.05
+) -> tuple[float, float]:
+    """The interval of the accuracy of one trained network, from its images (N,), for others like these:
+    Wilson's, or, where images belong together in groups (N,), that of Student's t over groups."""
+    right = np.asarray(correct, bool)
+    if groups is None:
+        return wilson(int(right.sum()), len(right), alpha=alpha)
+    scores = by_group(right[None], groups)
+    if scores.shape[1] < 2:
+        return 0.0, 1.0
+    low, high = ends(parts(scores), alpha, (0.0, 1.0))
+    return max(float(low), 0.0), min(float(high), 1.0)
+
+
+def pair_p(correct_a: ArrayLike, correct_b: ArrayLike, groups: np.ndarray | None = None) -> float:
+    """The p-value of no difference between two trained networks on the same images (N,): McNemar's, or, where
+    images belong together in groups (N,), that of Student's t over groups."""
+    if groups is None:
+        return mcnemar(correct_a, correct_b).p
+    difference = by_group(np.asarray(correct_a, float)[None] - np.asarray(correct_b, float), groups)
+    return float(p_different(parts(difference))) if difference.shape[1] > 1 else 1.0

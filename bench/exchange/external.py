@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from bench import __version__
-from bench.analysis.statistics import wilson
+from bench.analysis.statistics import share_interval
 from bench.errors import InputError, StoreError, did_you_mean, shortened
 from bench.files import sha256_file
 from bench.metrics import added_metrics
@@ -64,6 +64,7 @@ class TestSet:
         labels: int64 (n,), in the order of the split.
         duplicates: positions to leave out of a deduplicated score, or None where nobody has looked.
         class_names: in the order of the labels, or None where they are not known.
+        groups: which images belong together, int (n,); None where each stands for itself.
         files: the file of each image, as `vcbench data list` names it; None where the data was not opened.
     """
 
@@ -73,6 +74,7 @@ class TestSet:
     labels: np.ndarray
     duplicates: np.ndarray | None
     class_names: list[str] | None = None
+    groups: np.ndarray | None = None
     files: list[str] | None = None
 
 
@@ -96,7 +98,8 @@ def stored_test_set(store: RunStore, dataset: str, split_id: str) -> TestSet | N
     duplicates = np.flatnonzero(frame["duplicate"]) if "duplicate" in frame else None
     labels = frame["label"].to_numpy().astype(np.int64)
     own = {name: value for name, value in data.content().items() if name in DATA}
-    return TestSet(Data(**own), labels, duplicates, store.class_names(data))
+    groups = frame["group"].to_numpy() if "group" in frame else None
+    return TestSet(Data(**own), labels, duplicates, store.class_names(data), groups)
 
 
 def opened_test_set(dataset: "Dataset") -> TestSet:
@@ -112,7 +115,8 @@ def opened_test_set(dataset: "Dataset") -> TestSet:
     )
     positions = dataset.splits["test"].tolist()
     files = [unicodedata.normalize("NFC", dataset.file(image)) for image in positions]
-    return TestSet(data, labels, dataset.duplicates, dataset.class_names, files)
+    groups = None if dataset.groups is None else dataset.groups[dataset.splits["test"]]
+    return TestSet(data, labels, dataset.duplicates, dataset.class_names, groups, files)
 
 
 def names_files(path: Path) -> bool:
@@ -213,7 +217,7 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         if old is None or old.sha256 != content or old.data != test.data:
             raise InputError(f"--name {name}: {folder} holds other predictions; choose another name")
         return old
-    metrics, count = measure(given, test), len(test.labels)
+    metrics = measure(given, test)
     top1 = metrics["top1"]
     assert top1 is not None
     record = {
@@ -226,12 +230,13 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         "given": "predicted" if given.probabilities is None else "probabilities",
         "data": test.data.content(),
         "metrics": metrics,
-        "top1_wilson": list(wilson(round(top1 * count), count)),
+        "top1_wilson": list(share_interval(given.predicted == test.labels, test.groups)),
+        "groups": None if test.groups is None else len(np.unique(test.groups)),
         "vcbench": __version__,
         "scored": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     store.prepare()
-    store.write_labels(*test.data.key, test.labels, test.duplicates)
+    store.write_labels(*test.data.key, test.labels, test.duplicates, groups=test.groups)
     if given.probabilities is None:
         columns = {"predicted": given.predicted.astype(np.uint16)}
     else:

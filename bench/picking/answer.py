@@ -5,10 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.groups import letters
-from bench.analysis.statistics import mcnemar, wilson
+from bench.analysis.statistics import pair_p, wilson
 from bench.machine import commit, device_name, machine_name, versions
 from bench.picking.pick import Entered, Picked
 
@@ -92,9 +93,7 @@ class Answer:
         figure = Figure(figsize=(6.4, 4), layout="constrained")
         axes = figure.subplots()
         for row in self.table.dropna(subset=["group"]).itertuples():
-            right = self.picked.correct(row.model)
-            low, high = wilson(int(right.sum()), len(right))
-            top1 = right.mean()
+            (low, high), top1 = self.picked.interval(row.model), self.picked.accuracy(row.model)
             colour = {"cnn": "#c2571a", "transformer": "#2f6db5"}.get(row.kind, "#555555")
             axes.errorbar(
                 row.images_per_s,
@@ -155,7 +154,7 @@ def table(picked: Picked, finetuned: dict[str, float] | None = None) -> pd.DataF
                 "knn_top1": float(score.knn.mean()),
             }
         if one.judged is not None:
-            low, high = wilson(int(one.judged.sum()), len(one.judged))
+            low, high = picked.interval(name)
             row |= {"unseen": len(one.judged), "top1": picked.accuracy(name), "low": low, "high": high}
         if name in judged:
             row |= {"group": groups[name], "pareto": not any(_beats(picked, other, name) for other in judged)}
@@ -202,10 +201,10 @@ def _beats(picked: Picked, other: str, name: str) -> bool:
 
 
 def told_apart(picked: Picked, a: str, b: str) -> bool:
-    """Whether two of those that were left differ, by McNemar's test on the same images, all pairs counted."""
+    """Whether two of those that were left differ, by `pair_p` on the same images, all pairs counted."""
     count = len(picked.survivors)
     pairs = count * (count - 1) / 2
-    return mcnemar(picked.correct(a), picked.correct(b)).p * pairs < ALPHA
+    return pair_p(picked.correct(a), picked.correct(b), picked.groups(a)) * pairs < ALPHA
 
 
 def group_letters(picked: Picked) -> list[str]:
@@ -231,13 +230,14 @@ def _take(picked: Picked, best: str, tied: list[str]) -> str:
     one = picked.entered[best]
     title = one.candidate.card.title
     images = picked.race.images
-    right = picked.correct(best)
-    low, high = wilson(int(right.sum()), len(right))
+    right, groups = picked.correct(best), picked.groups(best)
+    low, high = picked.interval(best)
     what = (
         f"{len(right):,} val images that had no part in choosing it"
         if one.judged is not None
         else f"{len(right):,} training images, each held out once, on which it was chosen as the best"
     )
+    what += "" if groups is None else f", in {len(np.unique(groups)):,} groups"
     how = (
         f"a linear probe on its frozen features, fitted to {images:,} training images, is right on "
         f"{_percent(picked.accuracy(best))} of {what} (95 % interval {100 * low:.1f} to {100 * high:.1f}; "
@@ -317,10 +317,13 @@ def trained_sentence(picked: Picked, measured: Accuracies) -> str:
         f"{picked.entered[model].candidate.card.title} {ways[recipe]} {_percent(measured[recipe, model][1])}"
         for recipe, model in order
     ]
-    low, high = wilson(round(measured[order[0]][1] * tests), tests)
+    interval = ""
+    if picked.dataset.groups is None:  # with groups it takes more than the share of images
+        low, high = wilson(round(measured[order[0]][1] * tests), tests)
+        interval = f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
     return (
-        f"Trained on all images, {said[0]} of {tests:,} test images (95 % interval {100 * low:.1f} to "
-        f"{100 * high:.1f}){' is the best by val; then' if judged else ';'} {', '.join(said[1:])}."
+        f"Trained on all images, {said[0]} of {tests:,} test images{interval}"
+        f"{' is the best by val; then' if judged else ';'} {', '.join(said[1:])}."
     )
 
 

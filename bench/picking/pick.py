@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench.analysis.statistics import share_interval
 from bench.data import Dataset
 from bench.data.subsets import growing_samples
 from bench.errors import InputError, WeightsError
@@ -174,6 +175,17 @@ class Picked:
         """bool (n,): on the images of val where it was judged, else on those held out in its last round."""
         judged = self.entered[name].judged
         return self.race.standings[name].last.probe if judged is None else judged
+
+    def groups(self, name: str) -> np.ndarray | None:
+        """Which images of `correct` belong together, int64 (n,); None where each stands for itself."""
+        if self.entered[name].judged is None:
+            return self.race.standings[name].last.groups
+        groups = self.dataset.groups
+        return None if groups is None else groups[self.dataset.splits["val"][self.val]]
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """The 95 % interval of `accuracy`, for other images like these."""
+        return share_interval(self.correct(name), self.groups(name))
 
     def accuracy(self, name: str) -> float:
         """Share of `correct`."""

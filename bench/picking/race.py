@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from bench.analysis.statistics import by_group
 from bench.picking.scores import Score
 from bench.training.observer import Stopped
 
@@ -144,10 +145,11 @@ def sizes_of_rounds(images: int, classes: int) -> list[int]:
     return [*sizes, images]
 
 
-def surely_behind(first: np.ndarray, other: np.ndarray) -> float | None:
+def surely_behind(first: np.ndarray, other: np.ndarray, groups: np.ndarray | None = None) -> float | None:
     """By how much the second is behind the first, from bool (n,) on the same images; None where that may be
-    chance."""
+    chance. Of images that belong together, `groups` int (n,), each group is one observation."""
     difference = first.astype(float) - other
+    difference = difference if groups is None else by_group(difference, groups)
     mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
     return float(mean) if len(difference) >= FEW and mean > SURE * error and mean > 0 else None
 
@@ -186,7 +188,7 @@ def _not_behind(running: list[Entrant], race: Race, kept: set[str]) -> list[Entr
     first = race.standings[race.ranked()[0]].last
     for one in running:
         standing = race.standings[one.name]
-        behind = surely_behind(first.probe, standing.last.probe)
+        behind = surely_behind(first.probe, standing.last.probe, first.groups)
         if one.name not in kept and behind is not None:
             standing.left = f"was behind by {100 * behind:.1f} points after {race.images} images"
     return [one for one in running if race.standings[one.name].left is None]

@@ -29,12 +29,14 @@ class Score:
         probe, knn: bool (n,), by a logistic regression and by nearest neighbours, in the order of `held_out`.
         held_out: int64 (n,), which of the images were held out once, ascending.
         l2: the strength of the regression whose held-out images had the lowest NLL.
+        groups: int64 (n,), which of them belong together; None where each stands for itself.
     """
 
     probe: np.ndarray
     knn: np.ndarray
     held_out: np.ndarray
     l2: float
+    groups: np.ndarray | None = None
 
     @property
     def top1(self) -> float:
@@ -101,6 +103,7 @@ def cross_validated(
         np.concatenate(neighbours)[order],
         positions[order],
         best,
+        None if groups is None else groups[positions[order]],
     )
 
 

@@ -123,7 +123,9 @@ def _undeclared(evidence: Evidence, a: Cell, b: Cell) -> Contrast | None:
     if not both[0]:
         return None
     scores = predictions.scores_of(both[0]), predictions.scores_of(both[1])
-    return judge([PairedScores(scores)], delta=evidence.suite.delta, comparisons=0)[0]
+    return judge(
+        [PairedScores(scores, images=both[0][0].data.test_images)], delta=evidence.suite.delta, comparisons=0
+    )[0]
 
 
 def rivals(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:

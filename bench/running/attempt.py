@@ -279,7 +279,7 @@ def _store(
     if product.scored is not None:
         scored, data = product.scored, content["data"]
         key = (data["dataset"], data["split_id"], data["fingerprint"])
-        store.write_labels(*key, scored.labels, scored.duplicates, scored.class_names)
+        store.write_labels(*key, scored.labels, scored.duplicates, scored.class_names, scored.groups)
         store.write_predictions(files, scored.predictions, scored.probabilities)
     store.finish(job, content)
     if isinstance(job, TrainJob) and content["outcome"] == "diverged":

@@ -28,6 +28,7 @@ class Scored:
         probabilities: float16, shape (n, classes).
         labels: true classes of the test images, int64 (n,).
         duplicates: positions of those that are in training as well; None where nobody has looked.
+        groups: which of them belong together, int64 (n,); None where each stands for itself.
     """
 
     predictions: Mapping[str, np.ndarray]
@@ -35,6 +36,7 @@ class Scored:
     labels: np.ndarray
     duplicates: np.ndarray | None
     class_names: tuple[str, ...]
+    groups: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def evaluate(job: EvaluateJob, inputs: Inputs, model: Model, look: Callable[[], 
         labels=labels,
         duplicates=dataset.duplicates,
         class_names=tuple(dataset.class_names),
+        groups=inputs.groups("test"),
     )
     return Product(content, scored=scored)
 

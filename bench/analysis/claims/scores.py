@@ -134,8 +134,10 @@ def _correct(measured: Measured, result: "Result") -> np.ndarray:
 
 def _nll(measured: Measured, result: "Result") -> np.ndarray:
     if result.outcome == "diverged":
-        return np.full(result.data.test_images, log(result.data.classes))
-    return -measured.predictions.known(result).log_prob.astype(float)
+        values = np.full(result.data.test_images, log(result.data.classes))
+    else:
+        values = -measured.predictions.known(result).log_prob.astype(float)
+    return measured.predictions.independent(values, result.data)
 
 
 def _of_run(evidence: "Scores", measured: Measured, result: "Result") -> float | None:

@@ -103,7 +103,10 @@ def _external(evidence: Evidence) -> Iterator[Beside]:
             known = [score for one in own if (score := evidence.predictions.scores(one)) is not None]
             if not known:
                 continue
-            difference, low, high = paired_interval(np.mean(known, axis=0), correct(evidence.store, record))
+            difference, low, high = paired_interval(
+                np.mean(known, axis=0),
+                evidence.predictions.independent(correct(evidence.store, record).astype(float), record.data),
+            )
             yield Beside(
                 _title(evidence, cell),
                 f"top-1 at {cell_size(cell)} in {cell.comparison}",

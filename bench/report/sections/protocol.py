@@ -36,6 +36,7 @@ def protocol(evidence: Evidence) -> Section:
         _copies(evidence),
         Heading("Intervals and verdicts"),
         _intervals(evidence),
+        _groups(evidence),
         _simulated(),
     )
 
@@ -113,6 +114,21 @@ def _intervals(evidence: Evidence) -> str:
         "whole split is used), on the values that were tuned, and on the checkpoint of a pretrained model. "
         f"{_replicates(evidence)}"
     )
+
+
+def _groups(evidence: Evidence) -> list[str]:
+    """Of each data set whose test images belong together: what is independent there."""
+    texts = []
+    for data in {record.data.key: record.data for record in evidence.records.values()}.values():
+        groups = evidence.predictions.groups(data)
+        if groups is not None:
+            name, number = evidence.names[data.dataset, data.fingerprint], len(set(groups))
+            texts.append(
+                f"The {count(data.test_images)} test images of {name} come in {counted(number, 'group')}, "
+                "such as patients. Images of one group are not independent: in every interval and verdict a "
+                "group stands in the place of an image."
+            )
+    return texts
 
 
 def _simulated() -> str:

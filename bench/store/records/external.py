@@ -23,6 +23,7 @@ class ExternalRecord(Versioned):
     data: Data
     metrics: Metrics
     top1_wilson: Annotated[list[Share], Field(min_length=2, max_length=2)]
+    groups: Annotated[int, Field(ge=1)] | None = None
     vcbench: str
     scored: str | None = None
     predictions_sha256: str | None = None
