@@ -17,6 +17,7 @@ ORDER = [
     "bench.frames",
     "bench.nvml",
     "bench.machine",
+    "bench.runtimes",
     "bench.spec",
     "bench.metrics",
     "bench.store",

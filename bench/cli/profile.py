@@ -63,6 +63,18 @@ def profile(
             "back [default: as_trained].",
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="A,B",
+            help="Of torch, onnxruntime, openvino: what runs the networks; of the others speed and memory of "
+            "inference on the CPU, beside torch [default: torch].",
+        ),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Measure the other runtimes in int8 beside fp32.")
+    ] = False,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Measure compiled networks beside eager ones.")
     ] = False,
@@ -109,6 +121,7 @@ def profile(
         PRECISIONS,
         CostConfig,
         check_precisions,
+        deployed_grid,
         grid,
     )
     from bench.profiling.job import Budget, Request, profile_job
@@ -123,6 +136,7 @@ def profile(
     allocators = _names("--allocator", allocator, (AS_TRAINED, *ALLOCATORS))
     batch_sizes = _numbers("--batch-size", batch_size, LARGEST_BATCH)
     input_sizes = _numbers("--input-size", input_size, LARGEST_SIDE)
+    runtimes = _runtimes(runtime, int8, chosen, given_modes)
 
     from bench.machine import choose_device
     from bench.networks import find_card
@@ -162,13 +176,44 @@ def profile(
     costs = [
         profile_job("cost", CostConfig(model, classes, size)) for model in models for size in input_sizes
     ]
-    jobs = requested_jobs(Request(frozenset(chosen), configs, budget))
+    deployed = deployed_grid(
+        models,
+        batch_sizes or (1, 32),
+        input_sizes,
+        runtimes,
+        classes=classes,
+        threads=threads or default_threads(),
+    )
+    jobs = requested_jobs(Request(frozenset(chosen), configs, budget, deployed=deployed))
     records = _measure(costs, jobs, "cost" in chosen, full, results)
     if as_json:
         print_json(records)
     else:
         _print(records)
         print(f"\nTables are in {results / 'tables'}")
+
+
+def _runtimes(
+    text: str | None, int8: bool, chosen: Sequence[str], modes: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The runtimes beside PyTorch, each with its precisions.
+
+    Raises:
+        InputError: one that is not known, or not installed; or nothing that is measured of them.
+    """
+    from bench.runtimes import TORCH, find_runtime, runtime_names
+
+    others = [name for name in _names("--runtime", text, (TORCH, *runtime_names())) if name != TORCH]
+    if int8 and not others:
+        raise InputError(f"--int8: needs another --runtime than {TORCH}, such as {runtime_names()[0]}")
+    if others and ({"speed", "memory"}.isdisjoint(chosen) or (modes and "infer" not in modes)):
+        raise InputError(
+            f"--runtime {text}: exported networks are measured in speed and memory of inference; give one of "
+            "these in --what, and infer in --mode"
+        )
+    for name in others:
+        find_runtime(name).require(int8, where=f"--runtime {name}")
+    return [(name, precision) for name in others for precision in ("fp32", *(["int8"] if int8 else []))]
 
 
 def _measure(

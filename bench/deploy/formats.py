@@ -14,6 +14,7 @@ from bench import __version__
 from bench.errors import BenchError, InputError
 from bench.files import write_text
 from bench.inspection.loading import Loaded
+from bench.runtimes import Runtime, find_runtime
 
 # Largest distance of a file's logits from the network's in fp32, over the length of the latter.
 TOLERANCE = 1e-4
@@ -131,50 +132,26 @@ def write_onnx(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
     Input "images", float32 (n, 3, size, size), RGB in 0..1; outputs "logits" and "probabilities".
     """
     import onnx
-    import onnxruntime
 
     path, images = folder / "model.onnx", _images(loaded)
-    program = torch.onnx.export(
-        Complete(loaded, temperature or 1.0).eval(),
-        (images,),
-        dynamo=True,
-        input_names=["images"],
-        output_names=list(OUTPUTS),
-        dynamic_shapes={"images": {0: torch.export.Dim("n")}},
-        verbose=False,
-    )
-    assert program is not None
-    program.save(path, external_data=False)
+    runtime = find_runtime("onnxruntime")
+    runtime.write(Complete(loaded, temperature or 1.0).eval(), images, path, OUTPUTS)
     model = onnx.load(path)
     onnx.helper.set_model_props(
         model, {name: json.dumps(value) for name, value in facts(loaded, temperature).items()}
     )
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for part in (images, images[:1]):
-        _check(session.run(["logits"], {"images": part.numpy()})[0], loaded, part, path)
+    _check_file(runtime, path, loaded, images)
     return path
 
 
 def write_openvino(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
     """model.xml with model.bin, in fp32, as `write_onnx`; `facts` lie beside them."""
-    import openvino
-
     path, images = folder / "model.xml", _images(loaded)
-    with torch.inference_mode():
-        model = openvino.convert_model(
-            Complete(loaded, temperature or 1.0).eval(),
-            example_input=images,
-            input=[("images", [-1, 3, loaded.size, loaded.size], np.float32)],
-        )
-    for output, name in zip(model.outputs, OUTPUTS, strict=True):
-        output.get_tensor().set_names({name})
-    openvino.save_model(model, path, compress_to_fp16=False)
-    # Left to itself, a processor with instructions for it computes in bf16.
-    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    for part in (images, images[:1]):
-        _check(compiled({"images": part.numpy()})["logits"], loaded, part, path)
+    runtime = find_runtime("openvino")
+    runtime.write(Complete(loaded, temperature or 1.0).eval(), images, path, OUTPUTS)
+    _check_file(runtime, path, loaded, images)
     write_text(folder / "facts.json", json.dumps(facts(loaded, temperature), indent=2) + "\n")
     return path
 
@@ -224,6 +201,13 @@ def _images(loaded: Loaded) -> Tensor:
     """Random images, float32 (n, 3, size, size) in 0..1."""
     generator = torch.Generator().manual_seed(0)
     return torch.rand(CHECKED_IMAGES, 3, loaded.size, loaded.size, generator=generator)
+
+
+def _check_file(runtime: Runtime, path: Path, loaded: Loaded, images: Tensor) -> None:
+    """`_check` of what a runtime gives of a file, on images at once and on one."""
+    run = runtime.open(path, threads=torch.get_num_threads())
+    for part in (images, images[:1]):
+        _check(run(part.numpy()), loaded, part, path)
 
 
 def _check(logits: np.ndarray, loaded: Loaded, images: Tensor, path: Path) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench import frames
 from bench.files import slug, staged, within, write_text
+from bench.runtimes import TORCH
 from bench.tables.tables import build_tables
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ ONE_FILE = (
     "device",
     "machine",
     "threads",
+    "runtime",
+    "runtime_version",
     "precision",
     "memory_format",
     "compiled",
@@ -85,7 +88,9 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
 
 def _speed_name(own: dict[str, Any]) -> str:
     """A file's name, from what its rows have in common."""
+    exported = own["runtime"] != TORCH
     parts = [
+        *([f"{own['runtime']}{own['runtime_version']}"] if exported else []),
         own["precision"],
         LAYOUTS.get(own["memory_format"], "other"),
         *(["compiled"] if own["compiled"] else []),
@@ -117,7 +122,9 @@ def _timm_speed(speed: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
             "infer_macts": rows["activations_m"].round(4),
         }
     columns["param_count"] = (rows["params"].astype("Float64") / 1e6).round(4)
-    stated = {name: rows[name] for name in ("precision", "memory_format", "compiled", "device", "machine")}
+    named = ("precision", "memory_format", "compiled", "device", "machine")
+    exported = ("runtime", "runtime_version") if (speed["runtime"] != TORCH).any() else ()
+    stated = {name: rows[name] for name in (*exported, *named)}
     frame = pd.DataFrame(columns | stated | {name: rows[name] for name in ("unstable", "busy")})
     return frame.sort_values(f"{mode}_samples_per_sec", ascending=False, kind="stable")
 

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any, ClassVar
 
 from bench.errors import InputError
+from bench.runtimes import TORCH, runtime_title
 from bench.spec.recipe import SIZES
 
 MODES = ("infer", "train")
@@ -18,6 +19,8 @@ ALLOCATORS = ("keep_freed", "default")
 AS_TRAINED = "as_trained"
 # What trials can be trained in.
 TRAINED_PRECISIONS = ("fp32", "bf16")
+# What exported networks are measured in.
+DEPLOYED_PRECISIONS = ("fp32", "int8")
 # Ways of an image to a network: decoded from JPEG bytes, or taken from the decoded cache as in training.
 PATHS = ("jpeg", "cache")
 NO_COUNTER = (
@@ -33,12 +36,14 @@ class NetworkConfig:
         mode: "infer", a forward pass; "train", forward, backward and a step of the optimizer.
         input_size: in px.
         precision: "fp32" with TF32 off; "tf32" is fp32 with TF32 on; "bf16" and "fp16" are the type of the
-            weights in inference, and that of autocast in training.
+            weights in inference, and that of autocast in training; "int8", which a `runtime` other than
+            PyTorch alone has, is that of the products' weights and activations.
         device: "cpu", "cuda" or "mps".
         threads: that the CPU's operations are spread over.
         allocator: "keep_freed" where the C library keeps freed memory for the next step, as it does in trials
             on the CPU; "default" where it gives it back to the system.
         cudnn_benchmark: whether cuDNN looks for its fastest algorithm for each shape, as it does in trials.
+        runtime: "torch", or the library of `bench.runtimes` that runs the exported network.
     """
 
     model: str
@@ -53,24 +58,39 @@ class NetworkConfig:
     threads: int
     allocator: str = "default"
     cudnn_benchmark: bool = False
+    runtime: str = TORCH
 
     @property
     def as_trained(self) -> bool:
         """Whether a trial on this device would train the model so: in this layout, with this allocator,
         eager, in a precision that there are trials in."""
-        return as_trained(self) == self and self.precision in TRAINED_PRECISIONS
+        return not self.deployed and as_trained(self) == self and self.precision in TRAINED_PRECISIONS
+
+    @property
+    def deployed(self) -> bool:
+        """Whether the exported network is run, by another library than PyTorch."""
+        return self.runtime != TORCH
+
+    @property
+    def compared(self) -> bool:
+        """Whether models are compared by it: in the settings of trials, or exported."""
+        return self.as_trained or self.deployed
 
     @property
     def label(self) -> str:
         layout = f"{self.memory_format}, {'compiled' if self.compiled else 'eager'}"
-        if self.device == "cpu" and self.allocator == "default":
+        if self.deployed:
+            layout = runtime_title(self.runtime)
+        elif self.device == "cpu" and self.allocator == "default":
             layout += ", freed memory returned"
         return (
             f"{self.model} {self.mode}, batch {self.batch_size}, {self.input_size} px, "
             f"{self.precision}, {layout}"
         )
 
-    to_dict = asdict
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields; without the runtime where that is PyTorch: earlier records know no other."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("runtime", TORCH)}
 
 
 @dataclass(frozen=True)
@@ -194,6 +214,36 @@ def grid(
             config = replace(config, allocator=trained.allocator)
         configs.append(config)
     return list(dict.fromkeys(configs))
+
+
+def deployed_grid(
+    models: Sequence[str],
+    batch_sizes: Sequence[int],
+    input_sizes: Sequence[int],
+    runtimes: Sequence[tuple[str, str]],
+    *,
+    classes: int,
+    threads: int,
+) -> list[NetworkConfig]:
+    """Inference on the CPU by every one of `runtimes`, each with a precision of `DEPLOYED_PRECISIONS`."""
+    return [
+        NetworkConfig(
+            model=model,
+            mode="infer",
+            batch_size=batch_size,
+            input_size=input_size,
+            classes=classes,
+            precision=precision,
+            memory_format="contiguous",
+            compiled=False,
+            device="cpu",
+            threads=threads,
+            runtime=runtime,
+        )
+        for model, input_size, (runtime, precision), batch_size in product(
+            models, input_sizes, runtimes, batch_sizes
+        )
+    ]
 
 
 def as_trained(config: NetworkConfig) -> NetworkConfig:

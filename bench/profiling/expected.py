@@ -7,6 +7,7 @@ from bench.machine import device_name, machine_name
 from bench.profiling.config import NetworkConfig
 from bench.profiling.job import ProfileJob
 from bench.profiling.kinds import find_kind
+from bench.runtimes import TORCH
 from bench.store.records.profiles import CostRecord, MeasuredRecord, ProfileRecord
 
 # Where nothing was measured here yet: FLOP/s of a core and of a GPU, and FLOPs of a forward pass at 224 px.
@@ -39,6 +40,7 @@ def _step(config: NetworkConfig, flops: dict[tuple[str, int], int], records: lis
         for r in records
         if isinstance(r, MeasuredRecord)
         and r.what == "speed"
+        and r.runtime == TORCH
         and r.flops_per_s
         and (r.machine, r.device) == (machine_name(), device_name(config.device))
     ]

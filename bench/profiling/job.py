@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from bench.files import digest
 from bench.machine import device_name, machine_name, versions
 from bench.profiling.config import Config, CostConfig, NetworkConfig, round_to_patch
+from bench.runtimes import find_runtime
 from bench.spec.job import Job
 from bench.spec.recipe import SIZES
 from bench.store.records.profiles import MeasuredRecord, ProfileRecord
@@ -78,8 +79,15 @@ class ProfileJob(Job, Generic[AnyConfig]):
 def profile_job(what: str, config: AnyConfig, budget: Budget = Budget()) -> ProfileJob[AnyConfig]:
     """A profile on this machine."""
     device = device_name(config.device)
-    identity = _identity(what, config, config.to_dict(), machine_name(), device, versions())
+    identity = _identity(what, config, config.to_dict(), machine_name(), device, versions_of(config))
     return ProfileJob(identity=identity, what=what, config=config, budget=budget)
+
+
+def versions_of(config: Config) -> dict[str, str]:
+    """Versions of the libraries that can change a number of a config: those of its runtime are among them."""
+    if isinstance(config, NetworkConfig) and config.deployed:
+        return versions() | find_runtime(config.runtime).versions()
+    return versions()
 
 
 def _identity(
@@ -114,18 +122,20 @@ def _model_identity(model: str) -> list[Any]:
 class Request:
     """What a block of a suite, or the command line, asks to be measured: kinds by name, of a grid of configs.
 
-    `sizes` are input sizes in px at which costs are counted, if "scaling" is among the kinds.
+    `sizes` are input sizes in px at which costs are counted, if "scaling" is among the kinds. `deployed` are
+    configs of exported networks, of which speed and memory are measured.
     """
 
     kinds: frozenset[str]
     configs: Sequence[NetworkConfig]
     budget: Budget = Budget()
     sizes: Sequence[int] = SIZES
+    deployed: Sequence[NetworkConfig] = ()
 
     def job(self, kind: str, config: AnyConfig) -> ProfileJob[AnyConfig]:
-        """A job of it; rows as trained, which models are compared by, may take more processes."""
+        """A job of it; rows that models are compared by may take more processes."""
         budget = self.budget
-        if config.as_trained:
+        if getattr(config, "compared", False):
             budget = replace(budget, max_processes=(budget.patience or PATIENCE) * budget.processes)
         return profile_job(kind, config, budget)
 

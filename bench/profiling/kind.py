@@ -1,13 +1,15 @@
 """What a kind of profile is: how it is planned, measured in a worker, recorded, and how long that takes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic
 
-from bench.machine import commit, device_name, machine_facts, machine_name, versions
+from bench.machine import commit, device_name, machine_facts, machine_name
 from bench.profiling.config import LimitConfig, NetworkConfig, WorkerConfig
 from bench.profiling.forking import CAN_FORK
-from bench.profiling.job import PROFILE_FORMAT, AnyConfig, ProfileJob, Request
+from bench.profiling.job import PROFILE_FORMAT, AnyConfig, ProfileJob, Request, versions_of
+from bench.runtimes import find_runtime
 
 if TYPE_CHECKING:
     from bench.profiling.scheduler import Row
@@ -21,6 +23,7 @@ NETWORK = (
     "mode",
     "batch_size",
     "input_size",
+    "runtime",
     "precision",
     "memory_format",
     "compiled",
@@ -116,7 +119,7 @@ class Kind(Generic[AnyConfig]):
             **(_card_fields(job.model) if job.model else {}),
             "machine": machine_name(),
             "machine_facts": machine_facts(),
-            "versions": versions(),
+            "versions": versions_of(job.config),
             "commit": commit(),
             "started": started,
             "finished": finished,
@@ -134,29 +137,43 @@ class Limit(Kind[LimitConfig]):
 
 
 class NetworkKind(Kind[NetworkConfig]):
-    """A kind that measures a model in every config of a request, and at several input sizes if `at_sizes`."""
+    """A kind that measures a model in every config of a request, at several input sizes if `at_sizes`, and
+    exported if `of_deployed`."""
 
     config = NetworkConfig
-    at_sizes = False
+    at_sizes = of_deployed = False
 
     def jobs(self, request: Request) -> Iterable[ProfileJob[NetworkConfig]]:
         if self.name in request.kinds:
             yield from (request.job(self.name, config) for config in request.configs)
             if self.at_sizes and "scaling" in request.kinds:
                 yield from (request.job(self.name, config) for config in request.configs_at_sizes())
+            if self.of_deployed:
+                yield from (request.job(self.name, config) for config in request.deployed)
 
     def check(self, job: ProfileJob[NetworkConfig], session: "Session") -> None:
+        if job.config.deployed:
+            where = f"runtime {job.config.runtime}, {job.config.precision}"
+            find_runtime(job.config.runtime).require(job.config.precision == "int8", where=where)
         session.cost(job.config.model, job.config.classes, job.config.input_size)
 
     def out_of_memory(self, config: NetworkConfig, session: "Session") -> Fields:
         session.log(f"largest batch that fits: {config.label}")
         return {"largest_batch": session.largest_batch(self.name, config)}
 
-    def fits(self, config: NetworkConfig) -> Fields:
+    def fits(self, config: NetworkConfig, folder: str | None = None) -> Fields:
         """Taken in a fresh process: whether a network can be run so at all; out of memory is raised."""
-        from bench.profiling.network import fits
+        from bench.profiling.ready import ready
 
-        return fits(config)
+        step, _ = ready(replace(config, compiled=False), folder)
+        step()
+        return {"fits": True}
+
+    def export(self, config: NetworkConfig, *, folder: str) -> Fields:
+        """Taken in a fresh process: the network of a config that is `deployed` is written to a folder."""
+        from bench.profiling.exported import export
+
+        return export(config, folder)
 
     def record(self, job: ProfileJob[NetworkConfig], started: str, finished: str, numbers: Fields) -> Fields:
         trained = {"as_trained": job.config.as_trained}

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,18 @@ import psutil
 import torch
 
 from bench.profiling.config import NetworkConfig
-from bench.profiling.network import BadOutput, prepare
+from bench.profiling.network import BadOutput
+from bench.profiling.ready import ready
 
 STEPS = 3
 MIB = 2**20
 
 
-def measure_memory(config: NetworkConfig) -> dict[str, Any]:
+def measure_memory(config: NetworkConfig, *, folder: str | None = None) -> dict[str, Any]:
     """Peak memory over a few steps, in MiB.
+
+    Args:
+        folder: of the export, of a config that is `deployed`.
 
     Returns:
         On the CPU baseline_mib, the resident set before there was a network, and peak_rss_mib, its
@@ -29,8 +34,10 @@ def measure_memory(config: NetworkConfig) -> dict[str, Any]:
     if config.device == "mps":
         raise BadOutput("PyTorch keeps no peak of the memory that MPS takes")
     on_gpu = config.device == "cuda"
+    if config.deployed:
+        import_module(config.runtime)  # as PyTorch is there before the baseline
     baseline = _resident()
-    step, _ = prepare(config)
+    step, checked = ready(config, folder)
     if on_gpu:
         torch.cuda.synchronize()
         # What the check in fp32 took is still reserved: it is not the config's.
@@ -48,6 +55,7 @@ def measure_memory(config: NetworkConfig) -> dict[str, Any]:
             "resting_mib": torch.cuda.memory_allocated() / MIB,
         }
     return {
+        **(checked if config.deployed else {}),
         "baseline_mib": baseline / MIB,
         "peak_rss_mib": (_peak() - baseline) / MIB,
         "resting_mib": (_resident() - baseline) / MIB,

@@ -1,7 +1,6 @@
 """The network of a config, ready to be timed, and the check that it computes the right thing."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +15,9 @@ from bench.training.step import FORMATS, HALF, TrainingStep, autocast, set_backe
 
 # Distance of the outputs from those in fp32, over the length of the latter. Eager and compiled, contiguous
 # and channels_last add up in another order; the others round to 11 (TF32, fp16) and 8 bits (bf16).
-TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 5e-2}
+# int8 rounds every activation of a network whose random weights give images almost the same logits: it is
+# told from another network, and its accuracy is a question to trained weights.
+TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 5e-2, "int8": 0.5}
 CHECKED_IMAGES = 8
 # The recipe whose optimizer, groups of parameters and clipping a training step has, and the rate of its
 # steps, so small that hundreds of them on the same images stay finite.
@@ -147,10 +148,3 @@ def describe_optimizer() -> str:
     """What a training step updates the weights with."""
     _, recipe = load_recipe(RECIPE).training
     return f"{recipe.name}, fused, gradient norm clipped to {recipe.clip_grad:g}, as in the recipe {RECIPE}"
-
-
-def fits(config: NetworkConfig) -> dict[str, bool]:
-    """Whether two steps of the config can be taken at all; out of memory is raised."""
-    step, _ = prepare(replace(config, compiled=False))
-    step()
-    return {"fits": True}

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from bench.profiling.config import NO_COUNTER, CostConfig, check_precisions, grid
+from bench.profiling.config import NO_COUNTER, CostConfig, check_precisions, deployed_grid, grid
 from bench.profiling.job import Budget, ProfileJob, Request, profile_job
 from bench.profiling.kinds import all_kinds
+from bench.runtimes import find_runtime
 from bench.spec.job import TrainJob, Unresolved
 from bench.spec.suite import Suite
 
@@ -67,7 +68,27 @@ def _measured(suite: Suite, device: str) -> Iterator[ProfileJob]:
         budget = Budget(
             block.processes, block.repeats, block.seconds, limits=block.limits, patience=block.patience
         )
-        yield from requested_jobs(Request(kinds, configs, budget, block.sizes))
+        deployed = deployed_grid(
+            block.models,
+            block.batch_sizes,
+            [block.input_size],
+            block.deployed,
+            classes=block.classes,
+            threads=default_threads(),
+        )
+        yield from requested_jobs(Request(kinds, configs, budget, block.sizes, deployed))
+
+
+def require_runtimes(suite: Suite) -> None:
+    """Refuse a suite that asks for runtimes of exported networks, or for conditions of theirs, which are not
+    installed.
+
+    Raises:
+        InputError: with the command that installs what is missing.
+    """
+    for block in suite.profiles.measured:
+        for name, precision in block.deployed:
+            find_runtime(name).require(precision == "int8", where=f"{suite.name}: profiles.measured: {name}")
 
 
 def can_measure_energy(device: str) -> bool:

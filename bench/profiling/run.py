@@ -15,7 +15,18 @@ from bench.store.records.profiles import MeasuredRecord, ProfileRecord
 from bench.store.run_store import RunStore
 
 # The fields of a worker's result that are stored as they are, from its last process.
-KEPT = ("clock", "tolerance", "casting", "optimizer", "gpu", "gpu_processes", "jpeg_px", "jpeg_kib")
+KEPT = (
+    "clock",
+    "tolerance",
+    "casting",
+    "agreement",
+    "calibration",
+    "optimizer",
+    "gpu",
+    "gpu_processes",
+    "jpeg_px",
+    "jpeg_kib",
+)
 Fields = dict[str, Any]
 
 
@@ -55,6 +66,7 @@ def measure(
     try:
         yield from _measure(jobs, session, store, resume=resume, find_best=find_best)
     finally:
+        session.close()
         processes.renew()
 
 

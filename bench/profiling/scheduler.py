@@ -101,10 +101,10 @@ def _limits(rows: Sequence[Row]) -> list[ProfileJob[LimitConfig]]:
 
 
 def best_rows(rows: Sequence[Row]) -> list[Row]:
-    """The row of the most images/s, for every model, mode and input size."""
+    """The row of the most images/s, for every model, mode and input size, in PyTorch."""
     best: dict[tuple, tuple[float, Row]] = {}
     for row in rows:
-        if row.failure is None:
+        if row.failure is None and not row.job.config.deployed:
             config = row.job.config
             rate = summarise(row.samples, config.batch_size)["images_per_s"]
             key = config.model, config.mode, config.input_size

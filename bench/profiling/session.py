@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.profiling import processes
@@ -32,6 +34,8 @@ class Session:
     should_stop: Callable[[], bool] = lambda: False
     limits: dict[ProfileJob[LimitConfig], Fields] = field(default_factory=dict)
     idle_watts: float | None = None
+    _exports: dict[tuple[Any, ...], Fields] = field(default_factory=dict)
+    _folder: TemporaryDirectory[str] | None = None
 
     def ask(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Fields:
         """The result of one fresh process; one that ran out of memory has "largest_batch", of a network.
@@ -39,10 +43,34 @@ class Session:
         Raises:
             Stopped: asked to; the result is lost.
         """
+        if isinstance(config, NetworkConfig) and config.deployed and method != "export":
+            made = self.export(kind, config)
+            if made["outcome"] != "measured":
+                return made
+            options["folder"] = made["folder"]
         result = processes.ask(processes.worker_job(kind, config, method, **options), self.should_stop)
-        if result["outcome"] == "out_of_memory" and method != "fits":
+        if result["outcome"] == "out_of_memory" and method not in ("fits", "export"):
             result |= find_kind(kind).out_of_memory(config, self)
         return result
+
+    def export(self, kind: str, config: NetworkConfig) -> Fields:
+        """The folder of an exported network, which is made once a session, or why there is none."""
+        key = (config.model, config.classes, config.input_size, config.runtime, config.precision)
+        if key not in self._exports:
+            self._folder = self._folder or TemporaryDirectory()
+            folder = Path(self._folder.name) / str(len(self._exports))
+            folder.mkdir(exist_ok=True)
+            self.log(f"export: {config.model} for {config.runtime} in {config.precision}")
+            made = self.ask(kind, config, "export", folder=str(folder))
+            self._exports[key] = made | {"folder": str(folder)}
+        return self._exports[key]
+
+    def close(self) -> None:
+        """Remove what was exported."""
+        self._exports.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def measure(self, kind: str, config: WorkerConfig, method: str = "measure", **options: Any) -> Fields:
         """The numbers of a record from one fresh process, or why it has none.

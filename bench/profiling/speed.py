@@ -3,7 +3,8 @@
 from typing import Any
 
 from bench.profiling.config import NetworkConfig
-from bench.profiling.network import TOLERANCE, describe_optimizer, prepare
+from bench.profiling.network import TOLERANCE, describe_optimizer
+from bench.profiling.ready import ready
 from bench.profiling.system_load import SystemLoad, gpu_state
 from bench.profiling.timing import BLOCK, event_clock, sample, wall_clock, warm_up
 
@@ -11,15 +12,20 @@ from bench.profiling.timing import BLOCK, event_clock, sample, wall_clock, warm_
 WARM_UP_LIMIT = 4
 
 
-def measure_speed(config: NetworkConfig, *, repeats: int, seconds: float) -> dict[str, Any]:
+def measure_speed(
+    config: NetworkConfig, *, repeats: int, seconds: float, folder: str | None = None
+) -> dict[str, Any]:
     """Seconds of every step of one process.
 
     Latency of one image is that until its answer is there; other steps run back to back on a GPU.
 
+    Args:
+        folder: of the export, of a config that is `deployed`.
+
     Raises:
         BadOutput: the outputs are wrong; nothing is timed.
     """
-    step, error = prepare(config)
+    step, checked = ready(config, folder)
     on_gpu = config.device == "cuda"
     events = on_gpu and not (config.mode == "infer" and config.batch_size == 1)
     clock = event_clock(step) if events else wall_clock(step, config.device)
@@ -31,7 +37,7 @@ def measure_speed(config: NetworkConfig, *, repeats: int, seconds: float) -> dic
         "clock": _clock(config.device, events),
         "warm_up_steps": steps,
         "steady": steady,
-        "error": error,
+        **checked,
         "tolerance": TOLERANCE[config.precision],
         "casting": _casting(config),
         "optimizer": describe_optimizer() if config.mode == "train" else None,
@@ -47,6 +53,8 @@ def _clock(device: str, events: bool) -> str:
 
 
 def _casting(config: NetworkConfig) -> str:
+    if config.precision == "int8":
+        return "static quantisation: weights by channel, activations by tensor"
     if config.precision not in ("bf16", "fp16"):
         return "none"
     return "autocast" if config.mode == "train" else "weights and images cast"

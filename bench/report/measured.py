@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.files import slug
 from bench.frames import frame
-from bench.report.row_text import WITHHELD, describe_setting, rate, three_digits, withheld
+from bench.report.row_text import WITHHELD, describe_execution, describe_setting, rate, three_digits, withheld
 from bench.report.text import NOT_MEASURED, count
 from bench.store.records.listing import Listing
 from bench.store.records.profiles import ProfileRecord
@@ -27,7 +27,8 @@ PLATFORM = ("device", "machine", "threads", "torch")
 class Headline:
     """The setting in which a suite compares its models: each as trials train it, in one mode at one size.
 
-    It is the suite's own (`bench.spec.suite`): what else lies in the store does not change it.
+    It is the suite's own (`bench.spec.suite`): what else lies in the store does not change it. `runtimes` are
+    the libraries that run exported networks there, each with a precision.
     """
 
     mode: str
@@ -36,6 +37,7 @@ class Headline:
     precision: str
     batch_sizes: tuple[int, ...]
     scaling_batch_size: int
+    runtimes: tuple[tuple[str, str], ...] = ()
 
     @property
     def batch_size(self) -> int:
@@ -63,6 +65,7 @@ def headlines_of(suite: Listing) -> list[Headline]:
             one.precision,
             tuple(sorted(one.batch_sizes)),
             one.scaling_batch_size or min(one.batch_sizes),
+            tuple(one.runtimes),
         )
         for _, one in sorted(declared.items())
     ]
@@ -159,18 +162,36 @@ def rows_over_sizes(platform: Platform, table: str, headline: Headline) -> Compa
     return _comparable(platform.tables[table], headline, [headline.scaling_batch_size], None)
 
 
-def _comparable(
-    rows: pd.DataFrame, headline: Headline, batch_sizes: Sequence[int], input_sizes: Sequence[int] | None
+def deployed_rows(
+    platform: Platform, table: str, headline: Headline, runtime: tuple[str, str]
 ) -> ComparableRows | None:
+    """As `headline_rows`, of the exported networks as one of the headline's runtimes runs them."""
+    return _comparable(platform.tables[table], headline, headline.batch_sizes, [headline.input_size], runtime)
+
+
+def _comparable(
+    rows: pd.DataFrame,
+    headline: Headline,
+    batch_sizes: Sequence[int],
+    input_sizes: Sequence[int] | None,
+    runtime: tuple[str, str] | None = None,
+) -> ComparableRows | None:
+    """The rows of PyTorch as trained, or those of another runtime and precision."""
     if rows.empty or ("mode" not in rows and headline.mode != "infer"):
         return None  # from JPEG to label there is inference alone
-    own = rows["as_trained"].fillna(value=False).astype(bool) & rows["batch_size"].isin(batch_sizes)
-    own &= (rows["precision"] == headline.precision) & (rows["classes"] == headline.classes)
+    own = rows["batch_size"].isin(batch_sizes) & (rows["classes"] == headline.classes)
+    if runtime is None:
+        own &= rows["as_trained"].fillna(value=False).astype(bool) & (rows["precision"] == headline.precision)
+    else:
+        own &= (rows["runtime"] == runtime[0]) & (rows["precision"] == runtime[1])
     if "mode" in rows:
         own &= rows["mode"] == headline.mode
     if input_sizes is not None:
         own &= rows["input_size"].isin(input_sizes)
     rows = rows[own.fillna(value=False)]
+    if runtime is not None and len(rows):  # of several versions of the library the latest alone
+        latest = rows.sort_values(["finished", "profile"], kind="stable")["runtime_version"].iloc[-1]
+        rows = rows[rows["runtime_version"] == latest]
     if not (rows["outcome"] == "measured").any():
         return None
     first = rows.iloc[0]
@@ -180,7 +201,10 @@ def _comparable(
         "input_size": headline.input_size if input_sizes else None,
         **{name: first[name] for name in ("classes", "threads", "torch")},
     }
-    return ComparableRows(_latest(rows), describe_setting(setting, f"{headline.precision}, as trained"))
+    execution = (
+        f"{headline.precision}, as trained" if runtime is None else describe_execution(first.to_dict())
+    )
+    return ComparableRows(_latest(rows), describe_setting(setting, execution))
 
 
 def trusted(rows: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +214,7 @@ def trusted(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def other_rows(platform: Platform, table: str, headlines: Sequence[Headline]) -> pd.DataFrame:
-    """The rows of a table that are in the setting of no headline."""
+    """The rows of a table that are in the setting of no headline; those of its runtimes are among them."""
     rows = platform.tables[table]
     comparable = [headline_rows(platform, table, headline) for headline in headlines]
     shown = {profile for one in comparable if one is not None for profile in one.rows["profile"]}

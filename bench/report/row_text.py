@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.text import NOT_MEASURED, count, counted, decimal
+from bench.runtimes import TORCH, runtime_title
 
 WITHHELD = "withheld"
 MODES = {"infer": "inference", "train": "training step"}
@@ -33,7 +34,10 @@ def describe_setting(row: dict[str, Any], execution: str | None = None) -> str:
 
 
 def describe_execution(row: dict[str, Any]) -> str:
-    """Precision, memory layout, eager or compiled, and what else differs from how trials run."""
+    """Precision, memory layout, eager or compiled, and what else differs from how trials run; of an exported
+    network what runs it, and its precision."""
+    if row.get("runtime", TORCH) != TORCH:
+        return f"{runtime_title(row['runtime'])} {row['runtime_version']}, {row['precision']}"
     layout = {"channels_last": "channels last"}.get(row["memory_format"], row["memory_format"])
     parts = [row["precision"], layout, "compiled" if _is(row, "compiled", True) else "eager"]
     if row.get("device") == "cpu" and row.get("allocator") != "keep_freed":
@@ -69,7 +73,8 @@ def row_notes(row: dict[str, Any]) -> tuple[str, ...]:
 
 def withheld(row: dict[str, Any]) -> bool:
     """Whether a row that models would be compared by has no number to be shown, as it is unstable."""
-    return _is(row, "as_trained", True) and _is(row, "unstable", True)
+    compared = _is(row, "as_trained", True) or row.get("runtime", TORCH) != TORCH
+    return compared and _is(row, "unstable", True)
 
 
 def withheld_sentence(rows: pd.DataFrame, titles: dict[str, str]) -> str:

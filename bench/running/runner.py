@@ -14,7 +14,7 @@ from bench.planning.plan import Resolver, trials_of
 from bench.planning.stage import Stage
 from bench.planning.tune import Tunings
 from bench.profiling.job import ProfileJob
-from bench.profiling.plan import planned_profiles
+from bench.profiling.plan import planned_profiles, require_runtimes
 from bench.running.attempt import Follow, Outcome
 from bench.running.engines import Engine
 from bench.running.queue import Queue
@@ -177,6 +177,7 @@ def run_suite(
     stage = Stage(suite, trials, resolver, store)
     for line in resolver.warnings():
         warn(line)
+    require_runtimes(suite)
     check_networks([*stage.tunings.jobs, *stage.subsets], resolver)
     store.prepare()
     resolver.freeze_splits(store.root)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from bench.runtimes import TORCH, runtime_names
 from bench.spec.recipe import LARGEST_BATCH, LARGEST_SIDE, MOST_CLASSES, SIZES
 from bench.spec.toml import Strict
 
@@ -26,7 +27,14 @@ def _known_kind(name: str) -> str:
     return name
 
 
+def _known_runtime(name: str) -> str:
+    if name not in (TORCH, *runtime_names()):
+        raise ValueError(f"should be one of {', '.join((TORCH, *runtime_names()))}")
+    return name
+
+
 What = Annotated[str, AfterValidator(_known_kind)]
+RuntimeName = Annotated[str, AfterValidator(_known_runtime)]
 
 
 class MeasuredProfiles(Strict):
@@ -41,6 +49,9 @@ class MeasuredProfiles(Strict):
     "as_trained" among `memory_formats` and `allocators` is what each model is trained in on the device. The
     first block that measures speed or memory of a mode at an input size as trained is the headline of these:
     its models are compared, in its first precision, at its batch sizes. All else is shown as further rows.
+
+    `runtimes` beside "torch" are of `bench.runtimes`: speed and memory of inference are measured of the
+    exported networks too, on the CPU, in fp32 and with `int8` in that as well. Models are compared in each.
     """
 
     what: tuple[What, ...] = Field(min_length=1)
@@ -63,6 +74,14 @@ class MeasuredProfiles(Strict):
     seconds: float = Field(1.0, ge=0, le=3600)
     limits: bool = True
     patience: int | None = Field(None, ge=1, le=100)
+    runtimes: tuple[RuntimeName, ...] = (TORCH,)
+    int8: bool = False
+
+    @property
+    def deployed(self) -> tuple[tuple[str, str], ...]:
+        """The runtimes beside PyTorch, each with the precisions in which it is measured."""
+        precisions = ("fp32", "int8") if self.int8 else ("fp32",)
+        return tuple((name, one) for name in self.runtimes if name != TORCH for one in precisions)
 
     @property
     def compares(self) -> bool:
@@ -76,6 +95,18 @@ class MeasuredProfiles(Strict):
             raise ValueError('what = "end_to_end" is inference: modes should have "infer"')
         return self
 
+    @model_validator(mode="after")
+    def _can_be_exported(self) -> "MeasuredProfiles":
+        if TORCH not in self.runtimes:
+            raise ValueError(f'runtimes: should have "{TORCH}" too, which the others are held against')
+        if self.int8 and not self.deployed:
+            raise ValueError(f"int8: needs another of runtimes, such as {runtime_names()[0]}")
+        if self.deployed and "infer" not in self.modes:
+            raise ValueError('runtimes: exported networks do inference: modes should have "infer"')
+        if self.deployed and {"speed", "memory"}.isdisjoint(self.what):
+            raise ValueError('runtimes: what should have "speed" or "memory"')
+        return self
+
 
 class Profiles(Strict):
     """What of the models' cost a suite measures: counted, and on the machine at hand."""
@@ -86,8 +117,8 @@ class Profiles(Strict):
     @property
     def headlines(self) -> list[dict[str, Any]]:
         """The settings in which models are compared: one for each mode and input size that is measured as
-        trained. Each has mode, input_size, classes, precision, batch_sizes, and scaling_batch_size, of rows
-        over input sizes."""
+        trained. Each has mode, input_size, classes, precision, batch_sizes, scaling_batch_size, of rows over
+        input sizes, and, where there are others than PyTorch, the runtimes with their precisions."""
         headlines: dict[tuple[str, int], dict[str, Any]] = {}
         for block in self.measured:
             if not block.compares:
@@ -104,6 +135,8 @@ class Profiles(Strict):
                         "scaling_batch_size": None,
                     },
                 )
+                if mode == "infer" and block.deployed:
+                    headline.setdefault("runtimes", list(map(list, block.deployed)))
                 if "scaling" in block.what and mode == block.modes[0]:
                     headline["scaling_batch_size"] = headline["scaling_batch_size"] or block.batch_sizes[0]
         return list(headlines.values())

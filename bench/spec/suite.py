@@ -341,7 +341,7 @@ def fingerprint(suite: Suite) -> str:
             if not block[name]:
                 del block[name]
     for block in content["profiles"]["measured"]:
-        for name, default in (("limits", True), ("patience", None)):
+        for name, default in (("limits", True), ("patience", None), ("runtimes", ["torch"]), ("int8", False)):
             if block[name] == default:
                 del block[name]
     return digest(canonical(content))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.files import canonical
 from bench.frames import frame, typed
+from bench.runtimes import TORCH
 from bench.store.records.profiles import MeasuredRecord, ProfileRecord
 
 SETTING = {
@@ -30,11 +31,14 @@ CONTEXT = {
     "title": "str",
     "family": "str",
     "torch": "str",
+    "runtime": "str",
+    "runtime_version": "str",
     "commit": "str",
     "started": "str",
     "finished": "str",
     "profile": "str",
 }
+RUNTIME = ("runtime", "runtime_version")
 
 SPEED = {
     **SETTING,
@@ -62,6 +66,8 @@ SPEED = {
     "energy_scope": "str",
     "earlier_images_per_s": "float64",
     "error": "float64",
+    "agreement": "float64",
+    "calibration": "str",
     "steady": "boolean",
     "other_cores": "float64",
     "clock": "str",
@@ -76,8 +82,10 @@ distance of the outputs from those in fp32, relative; `other_cores` is what othe
 per second are those of the machine's memory, energy that of what `energy_scope` names, `net` of what it takes
 when idle. `earlier_images_per_s` is what the store held of the very same setting before: more than 5 % apart,
 the row is `unstable`, as where the 95 % interval over its processes is wider than 5 % either way.
-`as_trained`: in the layout, with the `allocator` and cuDNN's choice of algorithms, in which trials train the
-model on the device; missing in records of versions that did not yet measure so."""
+`runtime` is what ran the network, `torch` or a library that runs exported networks, of `runtime_version`;
+of these `agreement` is the share of images with the same largest output as in PyTorch, and `calibration` what
+int8 was calibrated on. `as_trained`: in the layout, with the `allocator` and cuDNN's choice of algorithms, in
+which trials train the model on the device; missing in records of versions that did not yet measure so."""
 
 PROCESSES = {
     "samples": "Int64",
@@ -112,7 +120,7 @@ END_TO_END = {
     "images_per_s_low": "float64",
     "images_per_s_high": "float64",
     **CAVEATS,
-    **CONTEXT,
+    **{name: dtype for name, dtype in CONTEXT.items() if name not in RUNTIME},
 }
 """Columns of the end_to_end table: one row a setting of inference, from JPEG bytes in memory to labels.
 Latency is that of a batch; the phases have medians in ms, and shares of all the time, which add up to 1.
@@ -138,7 +146,7 @@ LOADING = {
     **{
         name: dtype
         for name, dtype in CONTEXT.items()
-        if name not in ("classes", "title", "family", "as_trained", "cudnn_benchmark")
+        if name not in ("classes", "title", "family", "as_trained", "cudnn_benchmark", *RUNTIME)
     },
 }
 """Columns of the loading table: one row a way of images to a network on the device, without one: `jpeg`,
@@ -152,6 +160,8 @@ MEMORY = {
     "baseline_mib": "float64",
     "resting_mib": "float64",
     "processes": "Int64",
+    "error": "float64",
+    "agreement": "float64",
     **OUTCOME,
     **CONTEXT,
 }
@@ -276,6 +286,7 @@ def scaling_table(
         latest |= {(*model, row.input_size): _row(record) | row.content() for row in record.rows}
     rows = [{**row, "attention_outgrows_rest_px": crossing[key[:2]]} for key, row in latest.items()]
     costs = frame(rows, {name: dtype for name, dtype in SCALING.items() if name not in SETUP})
+    speed, memory = (table[table["runtime"] == TORCH] for table in (speed, memory))
     timed = speed.loc[speed["outcome"] == "measured", [*NETWORK, *SETUP, "images_per_s", "latency_ms_median"]]
     held = memory.loc[
         memory["outcome"] == "measured", [*NETWORK, *SETUP, "peak_allocated_mib", "peak_rss_mib"]
@@ -289,6 +300,7 @@ def scaling_table(
 
 def _row(record: MeasuredRecord) -> dict[str, Any]:
     row = record.content() | {"profile": record.id, "torch": record.versions.get("torch")}
+    row |= {"runtime": record.runtime, "runtime_version": record.versions.get(record.runtime)}
     if record.what == "end_to_end" and record.model_ms and record.batch_size:
         # By the model's own phase: never slower than the whole it is part of.
         row.setdefault("model_images_per_s", 1000 * record.batch_size / record.model_ms)
@@ -296,5 +308,5 @@ def _row(record: MeasuredRecord) -> dict[str, Any]:
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
-    order = ["path", *SETTING, "classes", "threads", "torch", "profile"]
+    order = ["path", *SETTING, *RUNTIME, "classes", "threads", "torch", "profile"]
     return table.sort_values([name for name in order if name in table], kind="stable", ignore_index=True)

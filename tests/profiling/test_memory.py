@@ -44,17 +44,17 @@ def test_what_the_check_in_fp32_took_is_not_the_settings(monkeypatch):
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
 
-    def prepare(setting):
+    def ready(setting, folder):
         gpu.take(NETWORK)
         gpu.take(CHECK)
         gpu.free(CHECK)
-        return step, 0.0
+        return step, {"error": 0.0}
 
     def step():
         gpu.take(STEP)
         gpu.free(STEP)
 
-    monkeypatch.setattr(memory, "prepare", prepare)
+    monkeypatch.setattr(memory, "ready", ready)
     found = measure_memory(NetworkConfig("any", "infer", 1, 224, 10, "fp16", "contiguous", False, "cuda", 1))
     assert found == {
         "peak_allocated_mib": pytest.approx(140),

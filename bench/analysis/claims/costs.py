@@ -20,6 +20,7 @@ from bench.analysis.claims.uncertain import (
     of_values,
     unsure,
 )
+from bench.runtimes import TORCH
 
 if TYPE_CHECKING:
     from bench.spec.claim import Cost, EqualAccuracy, Exponent
@@ -110,6 +111,7 @@ def _rows(measured: Measured, of: str, mode: str) -> pd.DataFrame:
     """The rows of a mode that were measured as trained on an idle machine, with a column `value`."""
     table = measured.tables["memory" if of == "memory" else "speed"]
     table = table[(table["mode"] == mode) & (table["outcome"] == "measured")]
+    table = table[table["runtime"] == TORCH]
     table = table[table["as_trained"].fillna(False).astype(bool)]
     if "busy" in table:
         table = table[~table["busy"].fillna(False).astype(bool)]

@@ -13,7 +13,7 @@ STEPS = 4
 
 
 class Memory(NetworkKind):
-    name, at_sizes = "memory", True
+    name, at_sizes, of_deployed = "memory", True, True
     columns = (*NETWORK, "peak_rss_mib", "peak_allocated_mib", "resting_mib")
 
     def profile(self, job: ProfileJob[NetworkConfig], session: "Session") -> Fields:

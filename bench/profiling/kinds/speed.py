@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 
 class Speed(NetworkKind):
-    name, repeated, at_sizes = "speed", True, True
+    name, repeated, at_sizes, of_deployed = "speed", True, True, True
     columns = (*NETWORK, *RATES, "fraction_of_matmul_peak")
 
     def limits(self, job: ProfileJob[NetworkConfig]) -> list[ProfileJob[LimitConfig]]:
+        if job.config.deployed:  # PyTorch's matrix products are no limit of theirs
+            return []
         device, threads = job.config.device, job.config.threads
         return [
             profile_job("matmul", LimitConfig(device, threads, job.config.precision), job.budget),
@@ -27,7 +29,7 @@ class Speed(NetworkKind):
         config = row.job.config
         cost = session.cost(config.model, config.classes, config.input_size)
         flops_per_s = cost["flops" if config.mode == "infer" else "flops_train_step"] * images_per_s
-        peak, bandwidth = (session.limits.get(limit) for limit in self.limits(row.job))
+        peak, bandwidth = [session.limits.get(limit) for limit in self.limits(row.job)] or (None, None)
         return {
             "flops_per_s": flops_per_s,
             "matmul_peak": peak,

@@ -17,6 +17,7 @@ from bench.report.published import published_speed
 from bench.report.row_text import MODES, describe_execution, rate, row_notes
 from bench.report.sections.columns import cell_size
 from bench.report.text import count, counted, decimal, interval, percent, points, split_label
+from bench.runtimes import TORCH
 from bench.store.records.external import ExternalRecord
 
 METRICS = {"top1": "top-1", "top5": "top-5", "mean_per_class": "per class"}
@@ -184,6 +185,7 @@ def _speeds(evidence: Evidence) -> Iterator[Beside]:
 def _nearest(platform: Platform, theirs: dict[str, Any]) -> dict[str, Any] | None:
     """Our row of the same mode and input that differs least: in precision, layout, compilation, batch."""
     rows = trusted(platform.speed)
+    rows = rows[rows["runtime"] == TORCH]
     for name, value in (("model", "model"), ("mode", "mode"), ("input_size", "input_px")):
         rows = rows[rows[name] == theirs[value]]
 

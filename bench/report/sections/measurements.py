@@ -25,6 +25,7 @@ from bench.report.row_text import (
 )
 from bench.report.sections.scaling import over_batches
 from bench.report.text import NOT_MEASURED, count, decimal, listed, percent
+from bench.runtimes import TORCH
 
 Row = dict[str, Any]
 PATHS = {"jpeg": "JPEG files, decoded each time", "cache": "the decoded cache"}
@@ -133,7 +134,7 @@ def contradicted(platform: Platform, row: Row) -> tuple[str, ...]:
     """A note where the speed table has the very same setting, without images being made, at a lower rate than
     from JPEG to label: one of the two measurements was disturbed."""
     timed = platform.speed
-    same = (timed["mode"] == "infer") & (timed["outcome"] == "measured")
+    same = (timed["mode"] == "infer") & (timed["outcome"] == "measured") & (timed["runtime"] == TORCH)
     for name in SAME:
         same &= timed[name].isna() if pd.isna(row[name]) else timed[name] == row[name]
     rows = timed[same.fillna(value=False).astype(bool)].sort_values(["finished", "profile"], kind="stable")

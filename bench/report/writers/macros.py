@@ -18,6 +18,7 @@ from bench.report.sections.complementarity import TWINS_A, TWINS_B, TWO, complem
 from bench.report.text import MINUS, NOT_MEASURED, decimal, interval_ends, percent, points
 from bench.report.verdicts import short_notes, verdict
 from bench.report.writers.escape import latex as escape
+from bench.runtimes import TORCH
 
 HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering again updates them.
 % The runs behind them and the notes on them stand above; the commands below the tables of the report.
@@ -157,6 +158,8 @@ def setting_key(platform: Platform, table: str, row: dict[str, Any]) -> str:
         execution.append("freed-kept" if row["allocator"] == "keep_freed" else "freed-returned")
     elif row["cudnn_benchmark"] is True:
         execution.append("cudnn-benchmark")
+    if row.get("runtime", TORCH) != TORCH:
+        execution = [row["runtime"], row["runtime_version"], row["precision"]]
     parts = [
         table,
         platform.device,

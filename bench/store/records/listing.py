@@ -96,6 +96,8 @@ class HeadlineEntry(Stored):
     precision: str
     batch_sizes: Annotated[list[Count], Field(min_length=1)]
     scaling_batch_size: Count | None
+    # Each the name of a library that runs exported networks, and a precision.
+    runtimes: list[tuple[str, str]] = []
 
 
 class Listing(Versioned):

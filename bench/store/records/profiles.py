@@ -67,6 +67,8 @@ class MeasuredRecord(ProfileRecord):
     batch_size: Count | None = None
     largest_batch: Count | None = None
     compiled: bool | None = None
+    # The name of the library that ran the network.
+    runtime: str = "torch"
     as_trained: bool | None = None
     cudnn_benchmark: bool | None = None
     best: bool | None = None
@@ -90,6 +92,8 @@ class MeasuredRecord(ProfileRecord):
     casting: str | None = None
     optimizer: str | None = None
     error: Amount | None = None
+    agreement: Share | None = None
+    calibration: str | None = None
     gpu_processes: Count | None = None
     flops_per_s: Amount | None = None
     fraction_of_matmul_peak: Amount | None = None
