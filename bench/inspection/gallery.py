@@ -6,9 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import bench
 from bench.files import write_bytes, write_text
 from bench.frames import for_csv
 from bench.inspection.loading import RANDOM
@@ -18,11 +16,11 @@ from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
 from bench.report.blocks import Figure, Table
 from bench.report.style import SERIES, house_style
-from bench.report.writers.fill import TEMPLATES
+from bench.report.writers.fill import environment
 from bench.report.writers.html import inline
-from bench.report.writers.policy import policy
 
-FOLDER = Path(__file__).parent / "templates"
+PAGES = environment(Path(__file__).parent / "templates", inline=inline)
+"""The templates of this package, with those of reports beside them."""
 
 Picture = Figure | Table
 # What is drawn of each network, by section, in the order of the page: a name and a function.
@@ -99,8 +97,7 @@ class Gallery:
 
     def html(self, *, files: bool = False) -> str:
         """The page: style and figures in one file; with links to the `files` beside it."""
-        template = environment().get_template("gallery.html")
-        return template.render(gallery=self, files=files, series=SERIES, version=bench.__version__)
+        return PAGES.get_template("gallery.html").render(gallery=self, files=files)
 
     def write(self, out: str | Path, *, page_only: bool = False) -> Path:
         """Write the page index.html, and of each picture PNG, SVG and the numbers as CSV unless `page_only`;
@@ -165,21 +162,6 @@ def draw(
     if probes is None:
         left_out.append("Probes after each block: they need a dataset (--dataset NAME).")
     return Gallery(views, [section for section in sections if section.pictures], left_out)
-
-
-def environment() -> Environment:
-    """Templates of this package, and those of reports beside them."""
-    made = Environment(
-        loader=FileSystemLoader([FOLDER, TEMPLATES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters["inline"] = inline
-    made.globals["policy"] = policy
-    return made
 
 
 def _csv(picture: Picture) -> str:

@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 
-import bench
 from bench.files import write_text
 from bench.inspection import encoding
 from bench.inspection.drawing import enlarge, mosaic, unit
 from bench.inspection.embeddings import first_convolution, position_similarity, principal_filters
 from bench.inspection.field_maps import MAP_SIDE, field_maps
-from bench.inspection.gallery import environment
+from bench.inspection.gallery import PAGES
 from bench.inspection.images import Picture
 from bench.inspection.pictures.evidence import evidence_of
 from bench.inspection.pictures.layers import as_colours
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View, spread_over
-from bench.report.style import SERIES
 
 ATTENTION = 5_600_000  # values of attention that a page holds, over all images
 LARGEST_GRID = 16  # rows of patches; larger grids are drawn in squares of patches
@@ -51,15 +49,13 @@ def to_html(views: Sequence[View], pictures: Sequence[Picture]) -> str:
         "images": [{"name": picture.source.rpartition(": ")[2]} for picture in shown],
         "models": [_model(view, shown) for view in views],
     }
-    return environment().get_template("walkthrough.html").render(
+    return PAGES.get_template("walkthrough.html").render(
         views=views,
         models=data["models"],
         pictures=shown,
         left_out=len(pictures) - len(shown),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        series=SERIES,
-        version=bench.__version__,
-    )  # fmt: skip
+    )
 
 
 def _model(view: View, pictures: Sequence[Picture]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
@@ -15,37 +15,47 @@ from bench.report.style import Style, house_style
 NAME = re.compile("[a-z0-9-]{1,240}")
 
 
+class Block:
+    """What a section consists of."""
+
+    @property
+    def kind(self) -> str:
+        """What a template calls it."""
+        return type(self).__name__.lower()
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is to hold rows, figures or blocks and has none: then it is left out."""
+        return any(getattr(self, parts, None) == () for parts in ("rows", "figures", "blocks"))
+
+
 @dataclass(frozen=True)
-class Prose:
+class Prose(Block):
     """A paragraph of plain text; its first words, the `lead`, stand out."""
 
     text: str
     lead: str = ""
-    kind: ClassVar[str] = "prose"
 
 
 @dataclass(frozen=True)
-class Heading:
+class Heading(Block):
     """A heading within a section."""
 
     text: str
-    kind: ClassVar[str] = "heading"
 
 
 @dataclass(frozen=True)
-class Bullets:
+class Bullets(Block):
     """Short statements, one below the other."""
 
     items: tuple[str, ...]
-    kind: ClassVar[str] = "bullets"
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(Block):
     """Commands to be copied as they stand."""
 
     text: str
-    kind: ClassVar[str] = "code"
 
 
 @dataclass(frozen=True)
@@ -103,9 +113,27 @@ def number(title: str, content: Callable[[Any], Content] = str) -> Column:
     return Column(title, content, numeric=True)
 
 
+class Numbered(Block):
+    """A table or figure: `name` is that of its files, `runs` are the ids behind it, each once."""
+
+    name: str
+    caption: str
+    runs: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r}: no name for a table or figure; make it with bench.files.slug")
+        object.__setattr__(self, "runs", tuple(dict.fromkeys(self.runs)))
+
+    @property
+    def anchor(self) -> str:
+        """Its address on the page."""
+        return f"{self.kind}-{self.name}"
+
+
 @dataclass(frozen=True)
-class Table:
-    """A table; rows whose index is in `groups` begin a new group. `runs` are the ids behind it, each once."""
+class Table(Numbered):
+    """A table; rows whose index is in `groups` begin a new group."""
 
     name: str
     caption: str
@@ -113,10 +141,6 @@ class Table:
     rows: tuple[tuple[Field, ...], ...]
     groups: frozenset[int] = frozenset()
     runs: Sequence[str] = ()
-    kind: ClassVar[str] = "table"
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     @classmethod
     def of(
@@ -149,10 +173,10 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A drawing with its caption: `name` is that of its files, `alt` says what it shows, for screen readers.
+class Figure(Numbered):
+    """A drawing with its caption: `alt` says what it shows, for screen readers, `data` are its numbers.
 
-    `data` are the numbers that it shows, `runs` the ids behind it. Equal drawings give equal bytes.
+    Equal drawings give equal bytes.
     """
 
     drawing: Drawing
@@ -161,10 +185,6 @@ class Figure:
     alt: str
     data: pd.DataFrame
     runs: Sequence[str] = ()
-    kind: ClassVar[str] = "figure"
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     @cached_property
     def svg(self) -> str:
@@ -189,42 +209,31 @@ class Figure:
         return file.getvalue()
 
 
-def _check(block: Table | Figure) -> None:
-    """Its name becomes a file and an address on the page: lower-case letters, digits and hyphens."""
-    if not NAME.fullmatch(block.name):
-        raise ValueError(f"{block.name!r}: no name for a table or figure; make it with bench.files.slug")
-    object.__setattr__(block, "runs", tuple(dict.fromkeys(block.runs)))
-
-
 @dataclass(frozen=True)
-class Gallery:
+class Gallery(Block):
     """Figures that stand side by side where there is room."""
 
     figures: tuple[Figure, ...]
-    kind: ClassVar[str] = "gallery"
 
     @classmethod
-    def of(cls, figures: Iterable[Figure | None]) -> Self | None:
-        """The figures that there are; None where there are none."""
-        drawn = tuple(figure for figure in figures if figure)
-        return cls(drawn) if drawn else None
+    def of(cls, figures: Iterable[Figure | None]) -> Self:
+        """The figures that there are."""
+        return cls(tuple(filter(None, figures)))
 
 
 @dataclass(frozen=True)
-class Chooser:
+class Chooser(Block):
     """A form that answers from the measured rows; `data` is what its script reads."""
 
     data: dict[str, Any]
-    kind: ClassVar[str] = "chooser"
 
 
 @dataclass(frozen=True)
-class Details:
+class Details(Block):
     """Blocks that are folded away until asked for."""
 
     summary: str
-    blocks: tuple["Block", ...]
-    kind: ClassVar[str] = "details"
+    blocks: tuple[Block, ...]
 
     @classmethod
     def of(cls, summary: str, *content: "Flow") -> Self:
@@ -232,14 +241,14 @@ class Details:
         return cls(summary, tuple(flatten(content)))
 
 
-Block = Prose | Heading | Bullets | Code | Table | Figure | Gallery | Chooser | Details
 Flow = Block | str | None | Iterable["Flow"]
 """What a section is written from: blocks, text for paragraphs, and series of these; None is nothing."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report with a title of its own.
+    """A part of the report with a title of its own; where it has no blocks, nothing of it was measured: it is
+    left out, and named at the end of the page.
 
     Attributes:
         anchor: its address.
@@ -257,17 +266,19 @@ class Section:
         return cls(anchor, title, tuple(flatten(content)))
 
     @classmethod
-    def not_measured(cls, anchor: str, title: str) -> Self:
-        """A section whose subject was not measured: it is left out, and named at the end of the page."""
-        return cls(anchor, title, ())
+    def measured(cls, anchor: str, title: str, text: str, *content: Flow) -> Self:
+        """All blocks of the content, if there are any, after a text on how to read them."""
+        blocks = tuple(flatten(content))
+        return cls(anchor, title, (Prose(text), *blocks) if blocks else ())
 
 
 def flatten(content: Flow) -> Iterator[Block]:
-    """The blocks of a section's content."""
+    """The blocks of a section's content, without those that have nothing to show."""
     if isinstance(content, str):
         yield Prose(content)
     elif isinstance(content, Block):
-        yield content
+        if not content.empty:
+            yield content
     elif content is not None:
         for part in content:
             yield from flatten(part)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.report.blocks import Block, Figure, Section, Table, walk
+from bench.report.blocks import Block, Figure, Numbered, Section, Table, walk
 
 INDEX, APPENDIX = "index", "appendix"
 """The two files that a report has, without their endings."""
@@ -51,41 +51,37 @@ class Document:
         return [block for block in self if isinstance(block, Table)]
 
     @cached_property
-    def _numbers(self) -> dict[tuple[str, str], int]:
-        kinds: tuple[Sequence[Table | Figure], ...] = (self.tables, self.figures)
-        return {(one.kind, one.name): k for blocks in kinds for k, one in enumerate(blocks, start=1)}
+    def _labels(self) -> dict[str, str]:
+        kinds: tuple[Sequence[Numbered], ...] = (self.tables, self.figures)
+        return {one.anchor: f"{one.kind.capitalize()} {k}" for own in kinds for k, one in enumerate(own, 1)}
 
-    def number(self, kind: str, name: str) -> int:
-        """The number, from 1, of a "table" or "figure"."""
-        return self._numbers[kind, name]
+    def label(self, block: Numbered) -> str:
+        """What a table or figure is called, with its number: "Table 3"."""
+        return self._labels[block.anchor]
 
     @cached_property
-    def behind(self) -> list[tuple[tuple[str, ...], list[Table | Figure]]]:
+    def behind(self) -> list[tuple[tuple[str, ...], list[Numbered]]]:
         """The runs behind tables and figures: each set of them once, with what was made from it."""
-        groups: dict[tuple[str, ...], list[Table | Figure]] = {}
+        groups: dict[tuple[str, ...], list[Numbered]] = {}
         for block in self:
-            if isinstance(block, Table | Figure) and block.runs:
+            if isinstance(block, Numbered) and block.runs:
                 groups.setdefault(tuple(sorted(block.runs)), []).append(block)
         return list(groups.items())
 
     @cached_property
-    def _entries(self) -> dict[tuple[str, str], int]:
-        return {(one.kind, one.name): k for k, (_, made) in enumerate(self.behind, start=1) for one in made}
+    def _entries(self) -> dict[str, int]:
+        return {one.anchor: k for k, (_, made) in enumerate(self.behind, start=1) for one in made}
+
+    def entry(self, block: Numbered) -> int | None:
+        """The number under which the runs of a table or figure are listed; None where it has none."""
+        return self._entries.get(block.anchor)
 
     @cached_property
-    def _files(self) -> dict[str, str]:
-        """The file of each anchor."""
+    def files(self) -> dict[str, str]:
+        """By anchor of a section, table or figure, which of the two files has it."""
         files: dict[str, str] = {}
         for file, sections in ((APPENDIX, self.appendix), (INDEX, self.page)):
             for section in sections:
-                own = [one for one in walk(section.blocks) if isinstance(one, Table | Figure)]
-                files |= dict.fromkeys([section.anchor, *(f"{one.kind}-{one.name}" for one in own)], file)
+                own = [one.anchor for one in walk(section.blocks) if isinstance(one, Numbered)]
+                files |= dict.fromkeys([section.anchor, *own], file)
         return files
-
-    def file_of(self, anchor: str) -> str | None:
-        """Which of the two files has an anchor; None where neither has."""
-        return self._files.get(anchor)
-
-    def entry(self, kind: str, name: str) -> int | None:
-        """The number under which the runs of a "table" or "figure" are listed; None where it has none."""
-        return self._entries.get((kind, name))

@@ -18,9 +18,7 @@ from bench.report.document import INDEX, Document
 from bench.report.evidence import Evidence
 from bench.report.manifest import read_manifest
 from bench.report.recommendation import takes
-from bench.report.style import SERIES
-from bench.report.writers.fill import filled
-from bench.report.writers.html import inline_svg
+from bench.report.writers.html import PAGES, inline_svg
 
 # What matplotlib draws a figure of a report with. A figure becomes a part of the page.
 DRAWN = {
@@ -94,7 +92,7 @@ def write_index(folder: Path) -> Path:
         )
     entries = sorted(map(_entry, reports), key=lambda entry: (not entry.trains, entry.folder))
     page = folder / f"{INDEX}.html"
-    write_text(page, filled("reports.html", {}, entries=entries, series=SERIES))
+    write_text(page, PAGES.get_template("reports.html").render(entries=entries))
     return page
 
 

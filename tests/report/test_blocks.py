@@ -147,20 +147,25 @@ def test_a_table_is_made_from_what_its_columns_show():
 
 
 def test_content_is_flattened_in_order():
-    blocks = [Heading("h"), (text for text in ("a", "b")), None, [[], ["c", [Code("d")]]], Gallery.of([None])]
+    nothing = [Gallery.of([None]), Table("t", "c", (), ()), Details.of("s", None), None, []]
+    blocks = [Heading("h"), (text for text in ("a", "b")), nothing, [[], ["c", [Code("d")]]]]
     section = Section.of("s", "S", "first", blocks)
     assert section.blocks == (Prose("first"), Heading("h"), Prose("a"), Prose("b"), Prose("c"), Code("d"))
+    assert Section.measured("s", "S", "how to read it", "a").blocks == (Prose("how to read it"), Prose("a"))
+    assert Section.measured("s", "S", "how to read it", nothing).blocks == ()
 
 
 def test_numbers_files_and_each_set_of_runs_once():
-    a, b, c, d = (
-        Table(name, "c", (), (), runs=runs) for name, runs in zip("abcd", ("xy", "z", "yx", ""), strict=True)
-    )
+    behind = ("xy", "z", "yx", "")
+    a, b, c, d = (Table(name, "c", (), ((),), runs=runs) for name, runs in zip("abcd", behind, strict=True))
     page, appendix = Section.of("s", "S", a, Details.of("d", b)), Section.of("t", "T", c, d)
     made = Document(Header("s", "S", "", ()), [page], [appendix], "".join)
-    assert [made.number("table", name) for name in "abcd"] == [1, 2, 3, 4]
+    assert [made.label(one) for one in (a, b, c, d)] == ["Table 1", "Table 2", "Table 3", "Table 4"]
+    assert made.files == {"s": INDEX, "table-a": INDEX, "table-b": INDEX} | dict.fromkeys(
+        ("t", "table-c", "table-d"), APPENDIX
+    )
     assert made.behind == [(("x", "y"), [a, c]), (("z",), [b])]
-    assert [made.entry("table", name) for name in "abcd"] == [1, 2, 1, None]
+    assert [made.entry(one) for one in (a, b, c, d)] == [1, 2, 1, None]
 
 
 def test_the_name_of_a_table_is_safe_as_a_file_and_an_address():

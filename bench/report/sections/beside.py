@@ -52,8 +52,8 @@ def beside(evidence: Evidence) -> Section | None:
         _table("literature", "Our accuracies and published ones, in percent.", literature),
         _table("speed-published", "Our images/s and published ones.", _speeds(evidence)),
     ]
-    published = _published(evidence)
-    if not any(tables) and not published:
+    published, any_row = _published(evidence), any(table.rows for table in tables)
+    if not any_row and not published:
         return None
     some = len({one.source + one.what for one in literature}) or "none"
     of = counted(len(published), "published result")
@@ -62,19 +62,18 @@ def beside(evidence: Evidence) -> Section | None:
         "Beside other people's numbers",
         "Others split, tune, crop and measure in their own ways, and on other hardware. A difference is no "
         "verdict, and a ratio of speeds tells the order of magnitude."
-        if any(tables)
+        if any_row
         else None,
         f"Of {of} on these data sets, {some} can stand beside ours: of the same network and pretraining, on "
         "as many training images at the same input size."
         if published
         else None,
         (sentence(record, evidence.names) for record in externals),
-        [table for table in tables if table],
+        tables,
     )
 
 
-def _table(name: str, caption: str, rows: Iterable[Beside]) -> Table | None:
-    rows = list(rows)
+def _table(name: str, caption: str, rows: Iterable[Beside]) -> Table:
     columns = (
         Column("Model", lambda one: one.model),
         Column("What", lambda one: one.what),
@@ -87,7 +86,7 @@ def _table(name: str, caption: str, rows: Iterable[Beside]) -> Table | None:
         Column("What differs", lambda one: one.differs, wide=True),
         Column("Source", lambda one: one.source, under="What differs", label="theirs: "),
     )
-    return Table.of(name, caption, columns, rows, runs=lambda one: one.runs) if rows else None
+    return Table.of(name, caption, columns, rows, runs=lambda one: one.runs)
 
 
 def _records(evidence: Evidence) -> list[ExternalRecord]:

@@ -26,9 +26,7 @@ def calibration(evidence: Evidence) -> Section:
         known = [(cell, bins) for cell in cells if (bins := _bins(evidence, cell))]
         if known:
             figures.append(_figure(evidence, [one for one in known if one[0].shots == known[-1][0].shots]))
-    if not figures:
-        return Section.not_measured("calibration", TITLE)
-    return Section.of(
+    return Section.measured(
         "calibration",
         TITLE,
         f"Accuracy of predictions by their confidence, in {BINS} bins of equal width. The images of all "

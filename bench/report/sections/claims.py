@@ -20,7 +20,7 @@ def claims(evidence: Evidence) -> Section:
     """A table of the claims that were decided; one line each on those that were not, and not measured."""
     measured = [one for one in evidence.claims if one.estimates]
     if not measured:
-        return Section.not_measured("claims", TITLE)
+        return Section.of("claims", TITLE)
     decided = [one for one in measured if one.verdict != "undecided"]
     undecided = [str(one.claim.number) for one in measured if one.verdict == "undecided"]
     absent = [str(one.claim.number) for one in evidence.claims if not one.estimates]
@@ -42,9 +42,7 @@ def claims(evidence: Evidence) -> Section:
             columns,
             decided,
             runs=lambda one: [run for estimate in one.estimates for run in estimate.runs],
-        )
-        if decided
-        else None,
+        ),
         f"Measured here and undecided: {_claims(undecided)}; their numbers are in the appendix."
         if undecided
         else None,

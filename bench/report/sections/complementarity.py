@@ -50,11 +50,8 @@ class Complement:
 
 def complementarity(evidence: Evidence) -> Section:
     """A table for each comparison that declares contrasts."""
-    every = complements(evidence)
-    if not every:
-        return Section.not_measured("complementarity", TITLE)
-    groups = groupby(every, key=lambda one: one.finding.pair.comparison)
-    return Section.of(
+    groups = groupby(complements(evidence), key=lambda one: one.finding.pair.comparison)
+    return Section.measured(
         "complementarity",
         TITLE,
         "Shared errors: of the test images that at least one of two networks got wrong, the share that both "

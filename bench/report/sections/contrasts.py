@@ -32,9 +32,7 @@ def contrasts(evidence: Evidence) -> Section:
         for name, findings in _by_comparison(evidence).items()
         if any(finding.result for finding in findings)
     ]
-    if not figures:
-        return Section.not_measured("contrasts", TITLE)
-    return Section.of("contrasts", TITLE, _how_to_read(evidence), Gallery.of(figures))
+    return Section.measured("contrasts", TITLE, _how_to_read(evidence), Gallery.of(figures))
 
 
 def contrast_tables(evidence: Evidence) -> Section:

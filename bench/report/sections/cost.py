@@ -24,13 +24,10 @@ PARTS = {
 
 def cost(evidence: Evidence) -> Section:
     """One row a model, head and input size, and where its operations are."""
-    title = "Cost"
-    if evidence.cost.empty:
-        return Section.not_measured("cost", title)
     counters = listed(sorted(set(evidence.cost["counter"].dropna())))
-    return Section.of(
+    return Section.measured(
         "cost",
-        title,
+        "Cost",
         "For one image. FLOPs are 2 × multiply-adds of matrix products and convolutions, attention included; "
         "a GMAC is 10⁹ multiply-adds. Parameters depend on the number of classes. "
         f"Counted with {counters}. Published figures stand beside ours as their sources print them, for "
@@ -61,7 +58,7 @@ def _table(evidence: Evidence) -> Table:
     return Table.of("cost", "Cost of one forward pass.", columns, rows, runs=evidence.cost["profile"])
 
 
-def _parts(evidence: Evidence) -> Table | None:
+def _parts(evidence: Evidence) -> Table:
     """In which parts of a network its operations are, for one head and input size a model."""
     counted = evidence.cost[evidence.cost["flops"] > 0].sort_values(["classes", "input_size"], kind="stable")
     largest = counted.drop_duplicates("model", keep="last").set_index("model")
@@ -81,7 +78,7 @@ def _parts(evidence: Evidence) -> Table | None:
     )
     columns = [Column("Model", evidence.model_title), *map(share, shown)]
     runs = largest.loc[models, "profile"]
-    return Table.of("parts", caption, columns, models, runs=runs) if models else None
+    return Table.of("parts", caption, columns, models, runs=runs)
 
 
 def _published(row: dict[str, Any]) -> dict[str, Any]:

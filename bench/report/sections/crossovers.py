@@ -29,9 +29,8 @@ def _pairs(evidence: Evidence) -> list[list[Finding]]:
     return [own for own in every if len({finding.images_per_class for finding in own}) > 1]
 
 
-def crossover_table(evidence: Evidence) -> Table | None:
-    """Where the better model changes, of each primary pair that was measured at several sizes; None where
-    there is none."""
+def crossover_table(evidence: Evidence) -> Table:
+    """Where the better model changes, of each primary pair that was measured at several sizes."""
     pairs = _pairs(evidence)
     columns = (
         Column("Comparison", lambda pair: pair[0].pair.comparison),
@@ -42,7 +41,7 @@ def crossover_table(evidence: Evidence) -> Table | None:
         "Where the better model changes with the amount of data: one has a verdict at one size, and the "
         "other at a larger one."
     )
-    return Table.of("crossover", caption, columns, pairs) if pairs else None
+    return Table.of("crossover", caption, columns, pairs)
 
 
 def _crossover(findings: list[Finding]) -> str:

@@ -24,8 +24,6 @@ TITLE = "Learning curves"
 def curves(evidence: Evidence) -> Section:
     """For each comparison its largest subset; the others are folded away."""
     logged = _logged(evidence)
-    if not logged:
-        return Section.not_measured("curves", TITLE)
     largest, smaller = [], []
     for comparison in evidence.suite.comparisons:
         by_size: dict[int | None, list[Cell]] = {}
@@ -35,14 +33,14 @@ def curves(evidence: Evidence) -> Section:
         figures = [_figure(evidence, logged, members) for members in by_size.values()]
         largest += figures[-1:]
         smaller += figures[:-1]
-    return Section.of(
+    return Section.measured(
         "curves",
         TITLE,
         "Thick lines are means over the replicates that finished, thin ones single replicates. The loss is "
         "the one that was minimised, label smoothing and mixing included, so its level can be compared only "
         "between models that share a recipe.",
         Gallery.of(largest),
-        Details.of("Learning curves of the smaller subsets", Gallery.of(smaller)) if smaller else None,
+        Details.of("Learning curves of the smaller subsets", Gallery.of(smaller)),
     )
 
 

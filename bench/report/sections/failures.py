@@ -35,9 +35,7 @@ class Confusions:
 def failures(evidence: Evidence) -> Section:
     """For the largest subset of each comparison: its primary pairs by class, and each model's confusions."""
     measured = [(one, largest_measured(evidence, one.name)) for one in evidence.suite.comparisons]
-    if not any(members for _, members in measured):
-        return Section.not_measured("failures", TITLE)
-    return Section.of(
+    return Section.measured(
         "failures",
         TITLE,
         "Of the largest subset of each comparison, over the test images of all finished replicates. They "

@@ -71,7 +71,7 @@ def _section(evidence: Evidence, kind: Kind) -> Section:
     tables = [kind.table, *(["loading"] if kind is END_TO_END else [])]
     measured = [one for one in evidence.platforms if any(len(one.tables[name]) for name in tables)]
     if not measured:
-        return Section.not_measured(kind.anchor, kind.title)
+        return Section.of(kind.anchor, kind.title)
     parts = (_on_platform(evidence, platform, kind) for platform in measured)
     return Section.of(kind.anchor, kind.title, kind.text, parts)
 
@@ -225,10 +225,8 @@ def _stage(stage: str, name: str) -> Column:
     )
 
 
-def _loading(platform: Platform) -> Table | None:
+def _loading(platform: Platform) -> Table:
     loading = platform.tables["loading"]
-    if loading.empty:
-        return None
     columns = (
         Column("Data path", lambda row: PATHS.get(row["path"], row["path"])),
         Column("Notes", lambda row: Field(notes=row_notes(row)), under="Data path"),

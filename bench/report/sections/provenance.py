@@ -16,7 +16,7 @@ def machines(evidence: Evidence) -> Section:
     ran = [record for _, record in sorted(evidence.records.items())]
     timed = [profile for profile in evidence.profiles if profile.machine]
     if not ran and not timed:
-        return Section.not_measured("machines", title)
+        return Section.of("machines", title)
     every: list[Result | ProfileRecord] = [*ran, *timed]
     facts = pd.DataFrame(
         {

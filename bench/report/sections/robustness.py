@@ -27,9 +27,7 @@ def robustness(evidence: Evidence) -> Section:
     figures = [
         _figures(evidence, comparison, shots, size) for comparison, _, shots, size in _largest(evidence)
     ]
-    if not figures:
-        return Section.not_measured("robustness", TITLE)
-    return Section.of(
+    return Section.measured(
         "robustness",
         TITLE,
         "The same trained networks on test images that were changed; nothing was trained for it, and no "

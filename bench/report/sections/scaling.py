@@ -35,7 +35,7 @@ def scaling(evidence: Evidence) -> Section:
     anchor, title = "scaling", "Cost against input size"
     table = evidence.measured["scaling"]
     if table.empty:
-        return Section.not_measured(anchor, title)
+        return Section.of(anchor, title)
     counted = table.drop_duplicates(["model", "classes", "input_size"]).sort_values(
         ["model", "classes", "input_size"], kind="stable"
     )

@@ -1,62 +1,29 @@
 """Templates filled with a report: what they print is escaped unless it is markup already."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import bench
-from bench.report.document import APPENDIX, INDEX, Document
+from bench.report.document import INDEX, Document
+from bench.report.style import SERIES
 from bench.report.writers.policy import policy
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def fill(
-    template: str,
-    document: Document,
-    filters: Mapping[str, Callable],
-    finalize: Callable[[Any], Any] | None = None,
-    *,
-    here: str,
-    ending: str,
-    **values: Any,
-) -> str:
-    """The text of a template.
+def environment(
+    *folders: Path, finalize: Callable[[Any], Any] | None = None, **filters: Callable[..., Any]
+) -> Environment:
+    """The templates of reports, after those of other folders; each is compiled once.
 
     Args:
-        finalize: escapes what the template prints; without it, as HTML.
-        here: which of the two files of a report is written, without its ending.
-        ending: that of the names of both files.
-        values: names that the template knows besides these, `document`, `sections` and `version`.
+        finalize: escapes what a template prints; without it, as HTML.
     """
-    names = {INDEX: "report" if ending == ".md" else INDEX, APPENDIX: APPENDIX}
-    links = {file: "" if file == here else f"{name}{ending}" for file, name in names.items()}
-    sections = document.page if here == INDEX else document.appendix
-    values |= {"document": document, "sections": sections, "here": here, "links": links}
-    return filled(template, filters, finalize, **values)
-
-
-def filled(
-    template: str,
-    filters: Mapping[str, Callable],
-    finalize: Callable[[Any], Any] | None = None,
-    **values: Any,
-) -> str:
-    """The text of a template that knows these values and `version`; `finalize` as for `fill`."""
-    template_file = _environment(tuple(filters.items()), finalize).get_template(template)
-    return template_file.render(version=bench.__version__, **values)
-
-
-@cache
-def _environment(
-    filters: tuple[tuple[str, Callable], ...], finalize: Callable[[Any], Any] | None
-) -> Environment:
-    """Compiles each template once."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+    made = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         finalize=finalize,
         undefined=StrictUndefined,
@@ -64,6 +31,20 @@ def _environment(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(filters)
-    environment.globals["policy"] = policy
-    return environment
+    made.filters.update(filters)
+    made.globals.update(policy=policy, series=SERIES, version=bench.__version__)
+    return made
+
+
+def fill(templates: Environment, template: str, document: Document, here: str, names: dict[str, str]) -> str:
+    """One of the two files of a report.
+
+    Args:
+        here: which of them, INDEX or APPENDIX.
+        names: the names of both.
+    """
+    links = names | {here: ""}
+    sections = document.page if here == INDEX else document.appendix
+    return templates.get_template(template).render(
+        document=document, sections=sections, here=here, links=links
+    )

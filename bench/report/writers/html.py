@@ -1,14 +1,13 @@
 """The report as two web pages, each one file that needs no network."""
 
 import re
-from collections.abc import Callable
 
 from markupsafe import Markup
 
 from bench.report.blocks import Figure
-from bench.report.document import INDEX, Document
-from bench.report.style import SERIES, VARIABLES, Style
-from bench.report.writers.fill import fill
+from bench.report.document import APPENDIX, INDEX, Document
+from bench.report.style import VARIABLES, Style
+from bench.report.writers.fill import environment, fill
 
 # The markers of the figures, drawn in a square from -5 to 5.
 SHAPES = {
@@ -26,8 +25,7 @@ LINES = 'stroke-linejoin="round" stroke-linecap="butt"'
 
 def to_html(document: Document, file: str = INDEX) -> str:
     """The page or its appendix (`file`): style, figures and text in one file."""
-    filters: dict[str, Callable[..., Markup]] = {"inline": inline, "swatch": swatch}
-    return fill("page.html", document, filters, here=file, ending=".html", series=SERIES)
+    return fill(PAGES, "page.html", document, file, {INDEX: "index.html", APPENDIX: "appendix.html"})
 
 
 def inline(figure: Figure) -> Markup:
@@ -64,3 +62,7 @@ def _as_attributes(declarations: str) -> str:
 
 def _themed(colour: str) -> str:
     return f"var(--{VARIABLES[colour]},{colour})" if colour in VARIABLES else colour
+
+
+PAGES = environment(inline=inline, swatch=swatch)
+"""The templates of pages."""

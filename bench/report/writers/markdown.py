@@ -5,8 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bench.report.document import INDEX, Document
-from bench.report.writers.fill import fill
+from bench.report.document import APPENDIX, INDEX, Document
+from bench.report.writers.fill import environment, fill
 
 LIST = re.compile(r"^(\d*)([-+=.)])")
 SPECIAL = re.compile(r"([\\`*_\[\]|#$~])")
@@ -15,8 +15,7 @@ IN_HTML = re.compile(r"[\\`*_\[\]|#$~&<>]")
 
 def to_markdown(document: Document, file: str = INDEX) -> str:
     """The page or its appendix (`file`)."""
-    filters = {"paragraph": paragraph, "fence": fence, "in_html": in_html}
-    return fill("page.md", document, filters, finalize=_escaped, here=file, ending=".md")
+    return fill(TEXTS, "page.md", document, file, {INDEX: "report.md", APPENDIX: "appendix.md"})
 
 
 def escape(text: str) -> str:
@@ -45,3 +44,7 @@ def fence(text: str) -> Markup:
 
 def _escaped(value: Any) -> Markup:
     return value if isinstance(value, Markup) else Markup(escape(str(value)))
+
+
+TEXTS = environment(finalize=_escaped, paragraph=paragraph, fence=fence, in_html=in_html)
+"""The templates of Markdown."""
