@@ -9,8 +9,9 @@ that were tuned, and on the checkpoint of a pretrained model. A probe on the who
 its interval is about new test images alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,6 +157,13 @@ def pairs(suite: "Listing", cells: Sequence[Cell]) -> list[tuple[Pair, Cell, Cel
     ]
 
 
+def primary_pairs(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """The findings of each primary pair, from its smallest size to its largest."""
+    primary = [finding for finding in findings if finding.pair.primary]
+    groups = groupby(primary, key=lambda one: (one.pair.comparison, one.pair.a, one.pair.b))
+    return [list(group) for _, group in groups]
+
+
 def find_contrasts(
     suite: "Listing",
     cells: Sequence[Cell],
@@ -282,14 +290,15 @@ def contrasts_table(
 ) -> pd.DataFrame:
     """One row a suite, comparison, subset and pair, in the order of the suites; `cells` are by suite."""
     rows = [
-        _row(finding) | {"suite": name}
+        contrast_row(finding) | {"suite": name}
         for name, suite in suites.items()
         for finding in find_contrasts(suite, cells[name], predictions, cost, training)
     ]
     return frame(rows, CONTRASTS)
 
 
-def _row(finding: Finding) -> dict[str, Any]:
+def contrast_row(finding: Finding) -> dict[str, Any]:
+    """A row of the contrasts table, without its suite."""
     row = {name: getattr(finding.pair, name, None) for name in CONTRASTS}
     row |= {name: getattr(finding, name, row[name]) for name in CONTRASTS}
     if finding.result:

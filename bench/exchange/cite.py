@@ -4,12 +4,12 @@ import hashlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby, product
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.analysis.contrasts import Finding
+from bench.analysis.contrasts import Finding, primary_pairs
 from bench.analysis.flags import Flag
 from bench.errors import InputError, did_you_mean
 from bench.exchange.sentences import largest_measured, statement, trained_how, trained_on
@@ -137,8 +137,7 @@ def _eval_result(evidence: Evidence, cell: Cell, digest: str) -> Any:
 
 def _contrasts(evidence: Evidence) -> Iterator[str]:
     """A sentence for each primary contrast, on the largest subset that was measured, as the answer has it."""
-    primary = [finding for finding in evidence.findings if finding.pair.primary]
-    for _, group in groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b)):
+    for group in primary_pairs(evidence.findings):
         both = [finding for finding in group if len(_own_cells(evidence, finding)) == 2]
         if not both:
             continue

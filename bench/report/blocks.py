@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from io import BytesIO
 from typing import Any, Self
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from bench.report.style import Style, house_style
+from bench.report.style import Style, saved
 
 NAME = re.compile("[a-z0-9-]{1,240}")
 
@@ -90,14 +89,15 @@ Content = str | tuple[str, str] | Field
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, and what it shows of an item that a row is about.
+    """A column: its title, and what it shows of an item that a row is about; without a function for this,
+    what the item has under its title.
 
     Numbers are aligned to the right, and `wide` text may run over several lines. On a page, where width is
     short, a column that is `under` another stands below it in the same row, after its `label`.
     """
 
     title: str
-    content: Callable[[Any], Content] = field(default=str, compare=False)
+    content: Callable[[Any], Content] | None = field(default=None, compare=False)
     numeric: bool = False
     wide: bool = False
     under: str = ""
@@ -105,10 +105,14 @@ class Column:
 
     def on(self, part: Callable[[Any], Any]) -> "Column":
         """The same column for items of which it shows a part."""
-        return replace(self, content=lambda item: self.content(part(item)))
+        return replace(self, content=lambda item: self.show(part(item)))
+
+    def show(self, item: Any) -> Field:
+        """What stands in the row about an item."""
+        return Field.of(self.content(item) if self.content else item[self.title])
 
 
-def number(title: str, content: Callable[[Any], Content] = str) -> Column:
+def number(title: str, content: Callable[[Any], Content] | None = None) -> Column:
     """A column of numbers."""
     return Column(title, content, numeric=True)
 
@@ -166,7 +170,7 @@ class Table(Numbered):
             name,
             caption,
             columns,
-            tuple(tuple(Field.of(column.content(item)) for column in columns) for item in items),
+            tuple(tuple(column.show(item) for column in columns) for item in items),
             frozenset(k for k, key in enumerate(keys) if not k or key != keys[k - 1]),
             tuple(behind),
         )
@@ -189,24 +193,17 @@ class Figure(Numbered):
     @cached_property
     def svg(self) -> str:
         """Drawn as SVG."""
-        text = self._saved("svg", ("Date", "Creator", "Format", "Type")).decode()
-        return re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+        return re.sub(r"<!--.*?-->\s*", "", saved(self.drawing, "svg").decode(), flags=re.DOTALL)
 
     @cached_property
     def png(self) -> bytes:
         """Drawn as PNG."""
-        return self._saved("png", ("Software",))
+        return saved(self.drawing, "png")
 
     @cached_property
     def pdf(self) -> bytes:
         """Drawn as PDF."""
-        return self._saved("pdf", ("CreationDate", "Creator", "Producer"))
-
-    def _saved(self, kind: str, left_out: Sequence[str]) -> bytes:
-        file = BytesIO()
-        with house_style():
-            self.drawing.savefig(file, format=kind, metadata=dict.fromkeys(left_out))
-        return file.getvalue()
+        return saved(self.drawing, "pdf")
 
 
 @dataclass(frozen=True)

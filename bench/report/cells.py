@@ -1,9 +1,9 @@
 """Cells as a report shows them: averages over replicates, and what must be known to read them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from bench.analysis.statistics import Estimate
 from bench.report.text import decimal, percent, split_label
 from bench.store.records.baseline import BaselineRecord
 
+Baseline = Literal["nearest", "statistics", "majority"]
 SCORES = ("top1", "top5", "mean_per_class", "nll", "ece", "top1_deduplicated")
 
 
@@ -46,35 +47,20 @@ class Score:
 class Cell(cells.Cell):
     """One contestant on one subset size, with its scores and flags.
 
-    `nearest`, `statistics` and `majority` are the accuracies of the nearest neighbours in raw pixels and in
-    image statistics and of the majority class on the same training images, over the same trials.
-    `interval` is the plain 95 % interval of its accuracy; None where no run has predictions, without ends
-    where fewer than three have. `untrained` is why its networks do not count as trained, None where they do.
+    `baselines` are those of its runs, of each that has some. `interval` is the plain 95 % interval of its
+    accuracy; None where no run has predictions, without ends where fewer than three have. `untrained` is why
+    its networks do not count as trained, None where they do.
     """
 
     flags: tuple[Note, ...]
     interval: Estimate | None
-    nearest: Score
-    statistics: Score
-    majority: Score
+    baselines: tuple[BaselineRecord, ...]
     untrained: str | None
 
-    @classmethod
-    def of(
-        cls,
-        cell: cells.Cell,
-        flags: list[Note],
-        interval: Estimate | None,
-        baselines: list[BaselineRecord],
-        untrained: str | None,
-    ) -> Self:
-        """A cell with its flags and scores; `baselines` are those of its runs, of each that has some."""
-        own: dict[str, Any] = {field.name: getattr(cell, field.name) for field in fields(cell)}
-        more: dict[str, Any] = {"flags": tuple(flags), "interval": interval, "untrained": untrained}
-        for name in ("nearest", "statistics", "majority"):
-            values = [getattr(one, f"{name}_top1") for one in baselines]
-            more[name] = Score.of([value for value in values if value is not None])
-        return cls(**own, **more)
+    def baseline(self, name: Baseline) -> Score:
+        """The accuracy of the nearest neighbour in raw pixels or in image statistics, or of the majority
+        class, on the same training images, over the same trials."""
+        return Score.of([getattr(one, f"{name}_top1") for one in self.baselines])
 
     @cached_property
     def scores(self) -> dict[str, Score]:

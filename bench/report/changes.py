@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 
 from bench.analysis.changes import Change
 from bench.errors import InputError
-from bench.files import staged
-from bench.report.style import INK, MUTED, SERIES, house_style
+from bench.files import write_bytes
+from bench.report.style import INK, MUTED, SERIES, UNSTABLE, house_style, saved
 
-SUFFIXES = (".svg", ".png", ".pdf")
 STYLES = {
     "better": (SERIES[0][0], "o"),
     "worse": (SERIES[1][0], "s"),
@@ -37,8 +36,8 @@ def draw_changes(changes: Sequence[Change], delta: float, path: Path) -> None:
         InputError: the suffix is another, or no cell has a difference.
         StoreError: it cannot be written.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--figure {path}: should end in {', '.join(SUFFIXES)}")
+    if path.suffix.lower().removeprefix(".") not in UNSTABLE:
+        raise InputError(f"--figure {path}: should end in {', '.join(f'.{kind}' for kind in UNSTABLE)}")
     shown = [(change, size) for change in changes if (size := change.difference) is not None]
     if not shown:
         raise InputError(f"--figure {path}: no cell has runs in both stores that can be compared")
@@ -63,7 +62,4 @@ def draw_changes(changes: Sequence[Change], delta: float, path: Path) -> None:
         axes.grid(axis="y", visible=False)
         drawing.legend(loc="outside upper right", ncols=len(STYLES), frameon=False)
         drawing.set_layout_engine("constrained")
-        kind = path.suffix.lower().removeprefix(".")
-        nothing = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}[kind]
-        with staged(path) as part:
-            drawing.savefig(part, format=kind, metadata=nothing)
+        write_bytes(path, saved(drawing, path.suffix.lower().removeprefix(".")))

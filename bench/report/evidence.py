@@ -27,7 +27,7 @@ from bench.report.blocks import Field
 from bench.report.cells import Cell
 from bench.report.measured import Headline, Platform, headlines_of, platforms, tables_of
 from bench.report.style import Style, assign_styles
-from bench.store.records.listing import ComparisonEntry, Listing
+from bench.store.records.listing import Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
@@ -66,22 +66,21 @@ class Evidence:
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells, in the order of the suite."""
-        joined = cells(self.suite, self.records)
-        return [
-            self._cell(cell, own, comparison)
-            for comparison in self.suite.comparisons
-            for own in [[cell for cell in joined if cell.comparison == comparison.name]]
-            for cell in own
-        ]
+        unmatched = {one.name: one.unmatched for one in self.suite.comparisons}
+        every = cells(self.suite, self.records)
+        own = {name: [cell for cell in every if cell.comparison == name] for name in unmatched}
+        return [self._cell(cell, own[cell.comparison], unmatched[cell.comparison]) for cell in every]
 
-    def _cell(self, cell: MeasuredCell, all_cells: list[MeasuredCell], comparison: ComparisonEntry) -> Cell:
-        records = cell.records
-        reason = self.training.reason(records)
-        flags = flags_of_cell(cell, all_cells, comparison.unmatched, reason)
-        known = [record for record in records if self.predictions.has_scores(record)]
-        interval = mean_interval(self.predictions.scores_of(known)) if known else None
-        baselines = [base for record in records if (base := self.training.baseline(record))]
-        return Cell.of(cell, flags, interval, baselines, reason)
+    def _cell(self, cell: MeasuredCell, comparison: list[MeasuredCell], unmatched: str) -> Cell:
+        reason = self.training.reason(cell.records)
+        known = [record for record in cell.records if self.predictions.has_scores(record)]
+        return Cell(
+            **vars(cell),
+            flags=tuple(flags_of_cell(cell, comparison, unmatched, reason)),
+            interval=mean_interval(self.predictions.scores_of(known)) if known else None,
+            baselines=tuple(base for record in cell.records if (base := self.training.baseline(record))),
+            untrained=reason,
+        )
 
     @cached_property
     def predictions(self) -> Predictions:

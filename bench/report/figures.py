@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
+from scipy.optimize import isotonic_regression
 
 from bench.report.style import Style
 
@@ -93,24 +94,12 @@ def spread_out(targets: np.ndarray, heights: np.ndarray, low: float, high: float
     order = np.argsort(targets, kind="stable")
     sorted_heights = heights[order]
     steps = np.concatenate([[0.0], np.cumsum([(a + b) / 2 for a, b in pairwise(sorted_heights)])])
-    free = _rising(targets[order] - steps)
+    free = isotonic_regression(targets[order] - steps).x
     lowest = low + sorted_heights[0] / 2
     highest = max(lowest, high - sorted_heights[-1] / 2 - steps[-1])
     placed = np.empty(len(targets))
     placed[order] = np.clip(free, lowest, highest) + steps
     return placed
-
-
-def _rising(values: np.ndarray) -> np.ndarray:
-    """The nearest values that never fall, by least squares: neighbours that do are averaged."""
-    runs: list[tuple[float, int]] = []
-    for value in values:
-        mean, size = float(value), 1
-        while runs and runs[-1][0] > mean:
-            before, number = runs.pop()
-            mean, size = (before * number + mean * size) / (number + size), number + size
-        runs.append((mean, size))
-    return np.repeat([mean for mean, _ in runs], [size for _, size in runs])
 
 
 def shortened(text: str, characters: int) -> str:

@@ -21,21 +21,9 @@ from bench.report.recommendation import takes
 from bench.report.writers.html import PAGES, inline_svg
 
 # What matplotlib draws a figure of a report with. A figure becomes a part of the page.
-DRAWN = {
-    "?xml",
-    "!DOCTYPE",
-    "svg",
-    "metadata",
-    "defs",
-    "style",
-    "g",
-    "path",
-    "clipPath",
-    "rect",
-    "use",
-    "image",
-}
-DRAWN |= {"rdf:RDF", "cc:Work", "cc:Agent", "dc:type", "dc:title", "dc:date", "dc:format", "dc:creator"}
+DRAWN = {"?xml", "!DOCTYPE", "svg", "metadata", "defs", "style", "g", "path", "clipPath", "rect", "use"}
+DRAWN |= {"image", "rdf:RDF", "cc:Work", "cc:Agent", "dc:type", "dc:title", "dc:date", "dc:format"}
+DRAWN |= {"dc:creator"}
 # Attributes that run something or lead away.
 HANDLER = re.compile(r"""\bon\w+\s*=|href\s*=\s*(?!"(#|data:image/png;))""", re.IGNORECASE)
 FACTS = ("Trials", "Machines", "Dates")

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from bench.store.records.listing import Listing
 
@@ -65,7 +67,6 @@ RC: dict[Any, Any] = {
     "savefig.dpi": 220,
     # Whole TrueType fonts: publishers refuse the Type 3 that is matplotlib's own choice.
     "pdf.fonttype": 42,
-    "svg.fonttype": "path",
     "svg.hashsalt": "vcbench",
 }
 
@@ -121,6 +122,22 @@ def assign_styles(suite: Listing) -> dict[str, Style]:
     kinds = [(suite.contestants[key].model, rank) for key, rank in ranks.items()]
     slots = {kind: slot for slot, kind in enumerate(dict.fromkeys(kinds))}
     return {key: Style(slots[kind]) for key, kind in zip(ranks, kinds, strict=True)}
+
+
+UNSTABLE = {
+    "svg": ("Date", "Creator", "Format", "Type"),
+    "png": ("Software",),
+    "pdf": ("CreationDate", "Creator", "Producer"),
+}
+"""What matplotlib writes into a file of each kind that differs between two days or versions."""
+
+
+def saved(drawing: Figure, kind: str) -> bytes:
+    """A drawing as a file of one kind of `UNSTABLE`; equal drawings give equal bytes."""
+    file = BytesIO()
+    with house_style():
+        drawing.savefig(file, format=kind, metadata=dict.fromkeys(UNSTABLE[kind]))
+    return file.getvalue()
 
 
 @contextmanager

@@ -142,8 +142,10 @@ def test_a_table_is_made_from_what_its_columns_show():
         [("a", "", ()), ("4", "± 0.5", ()), ("", "", ("y",))],
     ]
     assert table.groups == {0, 2, 3} and table.runs == ("x", "z", "y")
+    named = Table.of("t", "c", [Column("A"), number("B")], [{"A": "a", "B": ("1", "2"), "other": 0}])
+    assert named.rows == ((Field("a"), Field("1", spread="± 2")),)
     assert Table.of("t", "c", columns, [], runs=pd.Series(["r", "r"])).runs == ("r",)
-    assert columns[0].on(lambda row: row[1]).content((1, "cd")) == "c"
+    assert columns[0].on(lambda row: row[1]).show((1, "cd")).text == "c"
 
 
 def test_content_is_flattened_in_order():

@@ -64,5 +64,7 @@ def test_nothing_measured_no_table(tmp_path):
 def test_sections_of_claims_exist():
     """The anchors that claims lead to are those of sections."""
     texts = [path.read_text() for path in (ROOT / "bench/report/sections").glob("*.py")]
-    anchors = {name for text in texts for name in re.findall(r'Section\.(?:of|measured)\(\s*"([a-z-]+)"', text)}
+    anchors = {
+        name for text in texts for name in re.findall(r'Section\.(?:of|measured)\(\s*"([a-z-]+)"', text)
+    }
     assert {claim.section for claim in load_claims()} <= anchors

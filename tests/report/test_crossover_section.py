@@ -36,7 +36,7 @@ def test_exploratory_pairs_have_no_crossover(tmp_path):
 
 
 def test_a_whole_split_as_large_as_a_subset_is_one_size(tmp_path):
-    assert crossover_table(made(tmp_path, shots=(80, None))) is None
+    assert crossover_table(made(tmp_path, shots=(80, None))).empty
 
 
 def test_a_crossover_that_is_in_the_store_is_found(tmp_path):

@@ -17,7 +17,7 @@ from bench.report.evidence import gather
 from bench.report.measured import Platform, headline_rows, headlines_of, platforms
 from bench.report.render import header_of
 from bench.report.row_text import describe_setting, rate, row_notes, three_digits
-from bench.report.sections.answer_table import shown_on
+from bench.report.sections.answer import shown_on
 from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 

@@ -10,8 +10,8 @@ from bench.report.chooser import chooser
 from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
 from bench.report.recommendation import answer
+from bench.report.sections.answer import answer_table
 from bench.report.sections.answer_figure import styles_of
-from bench.report.sections.answer_table import answer_table
 from bench.store.run_store import RunStore
 
 ROOT = Path(__file__).parents[2] / "results" / "published"

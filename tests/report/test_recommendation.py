@@ -12,7 +12,7 @@ from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
 from bench.report.leads import rivals
 from bench.report.recommendation import answer
-from bench.report.sections.answer_table import group_letters
+from bench.report.sections.answer import group_letters
 from bench.store.run_store import RunStore
 
 SPREAD = np.array([-1, 0, 1, 0]) / 120

@@ -3,15 +3,20 @@
 from bench.analysis.regimes import in_words, regimes
 from bench.files import slug
 from bench.report.blocks import Column, Section, number
-from bench.report.cells import Cell
+from bench.report.cells import Baseline, Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import CELL_NOTES, CELL_SIZE, cell_model, cell_table, percent_of
 from bench.report.text import NOT_MEASURED, count, percent
 
+BASELINES: dict[Baseline, str] = {
+    "nearest": "Nearest neighbour (%)",
+    "statistics": "Image statistics (%)",
+}
+
 
 def accuracy(evidence: Evidence) -> Section:
     """A table for each comparison, grouped by images per class so that models stand side by side."""
-    measured = any(cell.statistics.n for cell in evidence.cells)
+    measured = any(cell.baseline("statistics").n for cell in evidence.cells)
     also = ", image statistics that of the nearest in brightness, colour and sharpness" if measured else ""
     return Section.of(
         "accuracy",
@@ -41,7 +46,7 @@ def accuracy(evidence: Evidence) -> Section:
 
 def _without_training(cells: list[Cell]) -> str:
     """What chance and the most frequent class give on the same images."""
-    majority = [cell.majority.mean for cell in cells if cell.majority.n]
+    majority = [cell.baseline("majority").mean for cell in cells if cell.baseline("majority").n]
     if not majority:
         return ""
     chance = 1 / next(record.data.classes for cell in cells for record in cell.records)
@@ -65,11 +70,11 @@ def _columns(evidence: Evidence, cells: list[Cell]) -> list[Column]:
     ]
     if any(cell.scores["top1_deduplicated"].n for cell in cells):
         columns.append(percent_of("top1_deduplicated", "Without duplicates (%)"))
-    if any(cell.nearest.n for cell in cells):
-        columns.append(number("Nearest neighbour (%)", lambda cell: cell.nearest.as_percent()[0]))
-    if any(cell.statistics.n for cell in cells):
-        columns.append(number("Image statistics (%)", lambda cell: cell.statistics.as_percent()[0]))
-    return columns
+    return columns + [
+        number(title, lambda cell, name=name: percent(cell.baseline(name).mean))
+        for name, title in BASELINES.items()
+        if any(cell.baseline(name).n for cell in cells)
+    ]
 
 
 def _replicates(cell: Cell) -> str:

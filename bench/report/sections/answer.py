@@ -1,29 +1,163 @@
 """Level 1 of a report: the recommendation, the figure, the table, and the form to choose by."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
-from bench.report.blocks import Flow, Gallery, Prose, Section
+from bench.analysis.groups import letters
+from bench.report.blocks import Column, Field, Gallery, Prose, Section, Table, number
+from bench.report.cells import Cell
 from bench.report.chooser import chooser
-from bench.report.data_sets import data_sets
+from bench.report.data_sets import DataSet, Regime, data_sets
 from bench.report.evidence import Evidence
+from bench.report.leads import declared
+from bench.report.measured import Compared, Headline, Platform, compared, memory_column, quantities
 from bench.report.recommendation import paragraphs
-from bench.report.sections.answer_figure import answer_figure, styles_of
-from bench.report.sections.answer_table import answer_table
+from bench.report.row_text import WITHHELD, gmacs, millions
+from bench.report.sections.answer_figure import Styles, answer_figure, styles_of
+from bench.report.text import percent
 
 TITLE = "The answer"
+NOTHING = "–"
 
 
 def answer(evidence: Evidence) -> Section:
     """What to take on each data set with its limits, what that rests on, and the chooser."""
-    return Section.of("answer", TITLE, _content(evidence))
-
-
-def _content(evidence: Evidence) -> Iterator[Flow]:
-    yield (Prose(said.text, said.take) for said in paragraphs(evidence))
-    every = data_sets(evidence)
+    said, every = [Prose(one.text, one.take) for one in paragraphs(evidence)], data_sets(evidence)
     if not every:
-        return
+        return Section.of("answer", TITLE, said)
     styles = styles_of(evidence, every)
-    yield Gallery.of(answer_figure(evidence, data, styles) for data in every)
-    yield answer_table(evidence, every, styles)
-    yield chooser(evidence, every)
+    figures = Gallery.of(answer_figure(evidence, data, styles) for data in every)
+    table = answer_table(evidence, every, styles)
+    return Section.of("answer", TITLE, said, figures, table, chooser(evidence, every))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network in a regime with its cells, by images per class, and the letters of its group."""
+
+    data: DataSet
+    regime: Regime
+    cells: dict[float, Cell]
+    group: str
+
+    @property
+    def last(self) -> Cell:
+        """Its cell with the most images."""
+        return self.cells[max(self.cells)]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its comparison and contestant."""
+        return self.last.comparison, self.last.contestant
+
+
+def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -> Table:
+    """Every network and regime, data set by data set."""
+    rows = [row for data in every for regime in data.regimes for row in _rows(evidence, data, regime)]
+    sizes = sorted({size for data in every for size in data.sizes})
+    measured, where = _measured(evidence, rows)
+    columns = [
+        Column("Data", lambda row: row.data.title),
+        Column("Model", lambda row: Field(row.last.title, style=styles[row.key])),
+        Column("Training", lambda row: row.regime.label, under="Model"),
+        Column("Group", lambda row: row.group or NOTHING),
+        *(_accuracy(size, every) for size in sizes),
+        number("Parameters (M)", lambda row: millions(row.last.records[0].model.params, NOTHING)),
+        number("GMACs", lambda row: gmacs(evidence.match.flops(*row.key), NOTHING)),
+        *measured,
+    ]
+    caption = (
+        "Test accuracy (%) by training images per class, and cost. Within a data set and a way of training, "
+        "no contrast at the largest size separates models that share a letter."
+    )
+    return Table.of(
+        "answer",
+        " ".join([caption, *where]),
+        columns,
+        rows,
+        group_by=lambda row: row.data.title,
+        runs=lambda row: [run for cell in row.cells.values() for run in cell.runs],
+    )
+
+
+def _rows(evidence: Evidence, data: DataSet, regime: Regime) -> Iterator[Row]:
+    """The networks of a regime, the most accurate with the most images first."""
+    own: dict[str, dict[float, Cell]] = {}
+    for size in regime.sizes:
+        for cell in regime.at(size):
+            own.setdefault(cell.contestant, {})[size] = cell
+    last = [cells[max(cells)] for cells in own.values()]
+    last.sort(key=lambda cell: (-cell.images_per_class, -cell.scores["top1"].mean))
+    groups = group_letters(evidence, [cell for cell in last if _at_end(cell, regime)])
+    for cell in last:
+        yield Row(data, regime, own[cell.contestant], groups.get(cell.contestant, ""))
+
+
+def _at_end(cell: Cell, regime: Regime) -> bool:
+    return cell.images_per_class == regime.sizes[-1] and not cell.untrained
+
+
+def group_letters(evidence: Evidence, cells: Sequence[Cell]) -> dict[str, str]:
+    """The letters of trained contestants of one comparison and size: only a verdict tells two apart."""
+    findings = [declared(evidence.findings, a, b) for a, b in combinations(cells, 2)]
+    at = [cell.contestant for cell in cells]
+    apart = [
+        (at.index(one.pair.a), at.index(one.pair.b))
+        for one in findings
+        if one and one.result and one.result.verdict in ("better", "worse")
+    ]
+    return dict(zip(at, letters(len(cells), apart), strict=True))
+
+
+def _accuracy(size: float, every: Sequence[DataSet]) -> Column:
+    whole = [cell.shots is None for data in every for cell in data.cells if cell.images_per_class == size]
+    about = "about " if size % 1 else ""
+    title = f"{about}{size:.0f}{' (all)' if all(whole) else ''}"
+
+    def content(row: Row) -> Field:
+        cell = row.cells.get(size)
+        if cell is None:
+            return Field(NOTHING)
+        return Field(percent(cell.scores["top1"].mean), notes=("not trained",) if cell.untrained else ())
+
+    return number(title, content)
+
+
+def _measured(evidence: Evidence, rows: Sequence[Row]) -> tuple[list[Column], list[str]]:
+    """Images/s and memory of inference as trained, platform by platform, where any row has them; and the
+    settings in words."""
+    columns, where = [], []
+    keys = {(row.last.model, row.last.input_size) for row in rows}
+    headlines = [
+        one
+        for one in evidence.headlines
+        if one.mode == "infer" and one.input_size in {size for _, size in keys}
+    ]
+    measured = {platform.name: shown_on(platform, headlines, keys) for platform in evidence.platforms}
+    measured = {name: shown for name, shown in measured.items() if shown}
+    for name, shown in measured.items():
+        on = f", {name}" if len(measured) > 1 else ""
+        columns += [_known(f"{one.quantity.title}{on}", one) for one, _ in shown]
+        settings = [setting for one, also in shown for setting in (*one.settings, *also)]
+        where.append(f"Measured on the {name}: {'; '.join(dict.fromkeys(settings))}.")
+    if any(column.show(row).text == WITHHELD for column in columns for row in rows):
+        where.append("Withheld: the measurement was unstable.")
+    return columns, where
+
+
+def shown_on(
+    platform: Platform, headlines: Sequence[Headline], keys: set[tuple[str, int]]
+) -> list[tuple[Compared, list[str]]]:
+    """Throughput and memory on a platform, where any of the models has them, and what is to be said besides
+    their settings."""
+    of = quantities(platform)
+    known = [
+        (compared(platform, headlines, of["speed"]), []),
+        (compared(platform, headlines, of["memory"]), [memory_column(platform)[1]]),
+    ]
+    return [one for one in known if one[0].rows.keys() & keys]
+
+
+def _known(title: str, one: Compared) -> Column:
+    return number(title, lambda row: one.text(row.last.model, row.last.input_size, NOTHING))

@@ -92,8 +92,8 @@ def _rows(evidence: Evidence, data: DataSet) -> Iterator[dict[str, Any]]:
                 "low": np.nan if known is None or known.low is None else known.low,
                 "high": np.nan if known is None or known.high is None else known.high,
                 "chance_top1": 1 / evidence.records[cell.runs[0]].data.classes,
-                "majority_top1": cell.majority.mean,
-                "nearest_top1": cell.nearest.mean,
+                "majority_top1": cell.baseline("majority").mean,
+                "nearest_top1": cell.baseline("nearest").mean,
                 "diverged": cell.diverged,
                 "not_trained": cell.untrained or "",
             }

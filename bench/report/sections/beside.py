@@ -1,14 +1,13 @@
 """Ours beside theirs: other people's predictions, accuracies and speeds, with what is known to differ."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench.analysis.external import correct, paired_interval, sentence
-from bench.report.blocks import Column, Content, Field, Section, Table, number
+from bench.report.blocks import Column, Field, Section, Table, number
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.literature import SCRATCH, literature_file, read_literature
@@ -16,7 +15,7 @@ from bench.report.measured import Platform, trusted
 from bench.report.published import published_speed
 from bench.report.row_text import MODES, describe_execution, rate, row_notes
 from bench.report.sections.columns import cell_size
-from bench.report.text import count, counted, decimal, interval, percent, points, split_label
+from bench.report.text import count, counted, decimal, interval, percent, points
 from bench.runtimes import TORCH
 from bench.store.records.external import ExternalRecord
 
@@ -28,18 +27,9 @@ SAME_IMAGES = 0.02
 """Numbers of training images that differ by a smaller share are the same: splits leave out some."""
 
 
-@dataclass(frozen=True)
-class Beside:
-    """One number of ours and one of others; `differs` is what is known to differ."""
-
-    model: Content
-    what: str
-    ours: Content
-    theirs: str
-    difference: Content
-    differs: str
-    source: str
-    runs: tuple[str, ...]
+Row = dict[str, Any]
+"""One number of ours and one of others, by the titles of the columns, with the `runs` behind ours."""
+DIFFERENCE, RATIO = "Difference (points)", "Ours over theirs"
 
 
 def beside(evidence: Evidence) -> Section | None:
@@ -50,12 +40,12 @@ def beside(evidence: Evidence) -> Section | None:
             "brought", "Networks of others on the same test images, with 95 % intervals.", _external(evidence)
         ),
         _table("literature", "Our accuracies and published ones, in percent.", literature),
-        _table("speed-published", "Our images/s and published ones.", _speeds(evidence)),
+        _table("speed-published", "Our images/s and published ones.", _speeds(evidence), RATIO),
     ]
     published, any_row = _published(evidence), any(table.rows for table in tables)
     if not any_row and not published:
         return None
-    some = len({one.source + one.what for one in literature}) or "none"
+    some = len({(one["Source"], one["What"]) for one in literature}) or "none"
     of = counted(len(published), "published result")
     return Section.of(
         "beside",
@@ -73,20 +63,17 @@ def beside(evidence: Evidence) -> Section | None:
     )
 
 
-def _table(name: str, caption: str, rows: Iterable[Beside]) -> Table:
+def _table(name: str, caption: str, rows: Iterable[Row], compared: str = DIFFERENCE) -> Table:
     columns = (
-        Column("Model", lambda one: one.model),
-        Column("What", lambda one: one.what),
-        number("Ours", lambda one: one.ours),
-        number("Theirs", lambda one: one.theirs),
-        number(
-            "Ours over theirs" if name == "speed-published" else "Difference (points)",
-            lambda one: one.difference,
-        ),
-        Column("What differs", lambda one: one.differs, wide=True),
-        Column("Source", lambda one: one.source, under="What differs", label="theirs: "),
+        Column("Model"),
+        Column("What"),
+        number("Ours"),
+        number("Theirs"),
+        number(compared),
+        Column("What differs", wide=True),
+        Column("Source", under="What differs", label="theirs: "),
     )
-    return Table.of(name, caption, columns, rows, runs=lambda one: one.runs)
+    return Table.of(name, caption, columns, rows, runs=lambda row: row["runs"])
 
 
 def _records(evidence: Evidence) -> list[ExternalRecord]:
@@ -95,7 +82,7 @@ def _records(evidence: Evidence) -> list[ExternalRecord]:
     return [record for record in evidence.store.externals() if record.data.key in tested]
 
 
-def _external(evidence: Evidence) -> Iterator[Beside]:
+def _external(evidence: Evidence) -> Iterator[Row]:
     """Each cell with predictions on the same images, minus the external model, image by image."""
     for record in _records(evidence):
         for cell in evidence.cells:
@@ -107,16 +94,16 @@ def _external(evidence: Evidence) -> Iterator[Beside]:
                 np.mean(known, axis=0),
                 evidence.predictions.independent(correct(evidence.store, record).astype(float), record.data),
             )
-            yield Beside(
-                _title(evidence, cell),
-                f"top-1 at {cell_size(cell)} in {cell.comparison}",
-                percent(float(np.mean(known))),
-                percent(record.metrics.top1),
-                Field(points(difference), spread=f"({interval(low, high)})"),
-                f"how {record.id} was trained is not known",
-                f"{record.id}, brought from outside",
-                cell.runs,
-            )
+            yield {
+                "Model": _title(evidence, cell),
+                "What": f"top-1 at {cell_size(cell)} in {cell.comparison}",
+                "Ours": percent(float(np.mean(known))),
+                "Theirs": percent(record.metrics.top1),
+                DIFFERENCE: Field(points(difference), spread=f"({interval(low, high)})"),
+                "What differs": f"how {record.id} was trained is not known",
+                "Source": f"{record.id}, brought from outside",
+                "runs": cell.runs,
+            }
 
 
 def _title(evidence: Evidence, cell: Cell) -> Field:
@@ -130,21 +117,22 @@ def _published(evidence: Evidence) -> list[dict[str, Any]]:
     return [row for row in rows if row["dataset"] in datasets]
 
 
-def _literature(evidence: Evidence) -> Iterator[Beside]:
+def _literature(evidence: Evidence) -> Iterator[Row]:
     """Published accuracies, each with all of our cells that it may stand beside."""
     for theirs in _published(evidence):
         for cell in (cell for cell in evidence.cells if comparable(cell, theirs)):
             score = cell.scores[theirs["metric"]]
-            yield Beside(
-                _title(evidence, cell),
-                f"{METRICS[theirs['metric']]}, {split_label(cell.dataset, cell.split_id)}",
-                score.as_percent(),
-                decimal(theirs["value"], 1),
-                points(score.mean - theirs["value"] / 100) if score.n else "none",
-                f"our recipe: {cell.recipe} ({cell.protocol}); their protocol: {theirs['protocol']}",
-                theirs["source"],
-                cell.runs,
-            )
+            yield {
+                "Model": _title(evidence, cell),
+                "What": f"{METRICS[theirs['metric']]}, {cell.split}",
+                "Ours": score.as_percent(),
+                "Theirs": decimal(theirs["value"], 1),
+                DIFFERENCE: points(score.mean - theirs["value"] / 100) if score.n else "none",
+                "What differs": f"our recipe: {cell.recipe} ({cell.protocol}); "
+                f"their protocol: {theirs['protocol']}",
+                "Source": theirs["source"],
+                "runs": cell.runs,
+            }
 
 
 def comparable(cell: Cell, theirs: dict[str, Any]) -> bool:
@@ -158,7 +146,7 @@ def comparable(cell: Cell, theirs: dict[str, Any]) -> bool:
     return ours == tuple(theirs[name] for name in MUST_AGREE) and images <= SAME_IMAGES
 
 
-def _speeds(evidence: Evidence) -> Iterator[Beside]:
+def _speeds(evidence: Evidence) -> Iterator[Row]:
     """Published rates of the models, each with our nearest row on every platform of the same kind."""
     models = evidence.in_order(evidence.measured["speed"]["model"])
     published = [row for row in published_speed().to_dict("records") if row["model"] in models]
@@ -167,18 +155,19 @@ def _speeds(evidence: Evidence) -> Iterator[Beside]:
             if (ours := _nearest(platform, theirs)) is None:
                 continue
             how = f"precision {theirs['precision']}, layout {theirs['memory_format'].replace('_', ' ')}"
-            yield Beside(
-                evidence.model_title(theirs["model"]),
-                MODES[theirs["mode"]],
-                Field(rate(ours["images_per_s"]), notes=row_notes(ours)),
-                rate(theirs["images_per_s"]),
-                decimal(ours["images_per_s"] / theirs["images_per_s"], 3),
-                f"ours: {platform.name}, {describe_execution(ours)}, batch {count(ours['batch_size'])}, "
-                f"torch {ours['torch']}",
-                f"{theirs['hardware']}, {how}, {'compiled' if theirs['compiled'] == 'yes' else 'eager'}, "
-                f"batch {theirs['batch_size']} ({theirs['source']})",
-                (ours["profile"],),
-            )
+            compiled = "compiled" if theirs["compiled"] == "yes" else "eager"
+            yield {
+                "Model": evidence.model_title(theirs["model"]),
+                "What": MODES[theirs["mode"]],
+                "Ours": Field(rate(ours["images_per_s"]), notes=row_notes(ours)),
+                "Theirs": rate(theirs["images_per_s"]),
+                RATIO: decimal(ours["images_per_s"] / theirs["images_per_s"], 3),
+                "What differs": f"ours: {platform.name}, {describe_execution(ours)}, "
+                f"batch {count(ours['batch_size'])}, torch {ours['torch']}",
+                "Source": f"{theirs['hardware']}, {how}, {compiled}, batch {theirs['batch_size']} "
+                f"({theirs['source']})",
+                "runs": (ours["profile"],),
+            }
 
 
 def _nearest(platform: Platform, theirs: dict[str, Any]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.analysis.contrasts import Finding
+from bench.analysis.contrasts import Finding, contrast_row
 from bench.files import slug
 from bench.report.blocks import Column, Figure, Gallery, Section, number
 from bench.report.evidence import Evidence
@@ -23,6 +23,9 @@ LOWEST = 34.0
 """Heights: of a row in mm, between two pairs in rows, and of the lowest plot beside which a label fits."""
 NUMBERS = 27.0
 """Width of the numbers beside a plot, in mm."""
+DATA = ["comparison", "images_per_class", "a", "b", "primary", "difference", "low", "high", "verdict"]
+DATA += ["replicates"]
+"""What a plot shows of the contrasts table."""
 
 
 def contrasts(evidence: Evidence) -> Section:
@@ -132,7 +135,7 @@ def _forest(evidence: Evidence, name: str, findings: list[Finding]) -> Figure:
         "better model: a verdict; open: none; cross: no interval; dashed: exploratory. Shaded: differences "
         "declared negligible.",
         alt=_alt(name, measured),
-        data=_data(measured),
+        data=pd.DataFrame(map(contrast_row, measured))[DATA],
         runs=[run for finding in measured for run in finding.runs_a + finding.runs_b],
     )
 
@@ -161,24 +164,6 @@ def _draw(axes: Axes, evidence: Evidence, finding: Finding, height: float) -> No
         linestyle="none",
         markersize=3.8,
         markerfacecolor="#ffffff" if undecided else colour,
-    )
-
-
-def _data(measured: list[Finding]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "comparison": finding.pair.comparison,
-            "images_per_class": finding.images_per_class,
-            "a": finding.pair.a,
-            "b": finding.pair.b,
-            "primary": finding.pair.primary,
-            "difference": finding.contrast.estimate,
-            "low": finding.contrast.low,
-            "high": finding.contrast.high,
-            "verdict": finding.contrast.verdict,
-            "replicates": finding.contrast.replicates,
-        }
-        for finding in measured
     )
 
 

@@ -1,9 +1,8 @@
 """Where the better model changes with the amount of data."""
 
 from dataclasses import replace
-from itertools import groupby
 
-from bench.analysis.contrasts import Finding
+from bench.analysis.contrasts import Finding, primary_pairs
 from bench.analysis.crossovers import Crossover, crossover_of
 from bench.report.blocks import Column, Section, Table
 from bench.report.evidence import Evidence
@@ -23,9 +22,7 @@ def crossovers(evidence: Evidence) -> Section:
 
 def _pairs(evidence: Evidence) -> list[list[Finding]]:
     """The findings of each primary pair that was measured at several sizes."""
-    primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
-    groups = groupby(primary, key=lambda f: (f.pair.comparison, f.pair.a, f.pair.b))
-    every = [list(group) for _, group in groups]
+    every = primary_pairs(finding for finding in evidence.findings if finding.result)
     return [own for own in every if len({finding.images_per_class for finding in own}) > 1]
 
 

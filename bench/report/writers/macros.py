@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.contrasts import Finding
+from bench.analysis.contrasts import Finding, primary_pairs
 from bench.analysis.crossovers import crossover_of
 from bench.files import slug
 from bench.report.document import Header
@@ -102,15 +102,15 @@ def _pair(finding: Finding) -> str:
 
 def _crossovers(evidence: Evidence) -> Iterator[Numbers]:
     """The first crossover of each primary pair that has one, in images per class."""
-    primary = [finding for finding in evidence.findings if finding.pair.primary]
-    for key, group in groupby(primary, key=_pair):
-        own = list(group)
+    for own in primary_pairs(evidence.findings):
         change = crossover_of(own)
         if change and change.crossings:
             first = change.crossings[0]
             values = {"from": first.low, "to": first.high, "about": first.point}
             runs = dict.fromkeys(run for one in own for run in one.runs_a + one.runs_b)
-            yield Numbers(f"{key}/crossover-", {name: f"{v:.3g}" for name, v in values.items()}, runs)
+            yield Numbers(
+                f"{_pair(own[0])}/crossover-", {name: f"{v:.3g}" for name, v in values.items()}, runs
+            )
 
 
 def _ensembles(evidence: Evidence) -> Iterator[Numbers]:
