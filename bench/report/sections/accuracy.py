@@ -70,11 +70,11 @@ def _columns(evidence: Evidence, cells: list[Cell]) -> list[Column]:
     ]
     if any(cell.scores["top1_deduplicated"].n for cell in cells):
         columns.append(percent_of("top1_deduplicated", "Without duplicates (%)"))
-    return columns + [
-        number(title, lambda cell, name=name: percent(cell.baseline(name).mean))
-        for name, title in BASELINES.items()
-        if any(cell.baseline(name).n for cell in cells)
-    ]
+    return columns + [_baseline(name) for name in BASELINES if any(cell.baseline(name).n for cell in cells)]
+
+
+def _baseline(name: Baseline) -> Column:
+    return number(BASELINES[name], lambda cell: percent(cell.baseline(name).mean))
 
 
 def _replicates(cell: Cell) -> str:
