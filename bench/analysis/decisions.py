@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, polygamma
 
+from bench.analysis.kfold import fold_parts
 from bench.analysis.power import what_would_decide
 from bench.analysis.sequential import over_looks, shares
 from bench.analysis.statistics import (
@@ -44,6 +45,7 @@ class PairedScores:
         deterministic: one run of each model that would be the same if repeated.
         looks: after how many replicates it is judged (`sequential`); none: once, with all there are.
         images: test images that the N columns are made of, where they are groups; None: one a column.
+        fold_of: of repeated k-fold, the fold of each image in each replicate (R, N), the same for both.
     """
 
     scores: tuple[ArrayLike, ArrayLike]
@@ -51,11 +53,18 @@ class PairedScores:
     deterministic: bool = False
     looks: tuple[int, ...] = ()
     images: int | None = None
+    fold_of: ArrayLike | None = None
 
     @property
     def images_a_column(self) -> float:
         """How many test images a column stands for, on average."""
         return (self.images or 0) / np.shape(self.scores[0])[1] or 1.0
+
+    def parts(self, differences: np.ndarray, first: int | None = None) -> Parts:
+        """The parts of the variance of a table of differences (R, N), or of its first replicates."""
+        if self.fold_of is None:
+            return parts(differences[:first])
+        return fold_parts(differences[:first], np.asarray(self.fold_of)[:first])
 
     def first(self, look: int) -> int | None:
         """How many replicates a look is at, counted from 0; None: at all there are."""
@@ -114,14 +123,15 @@ def judge(
     ]
     if not able:
         return results
-    groups = [cells[k].group for k in able]
-    of = _moderated_by_group([parts(differences[k]) for k in able], groups)
+    # What folds say of the spread between networks is enough; cells of k-fold stay as they are.
+    groups = [cells[k].group if cells[k].fold_of is None else ("folds", k) for k in able]
+    of = _moderated_by_group([cells[k].parts(differences[k]) for k in able], groups)
     accuracies = np.array([[scores.mean() for scores in tables[k]] for k in able]).T
     low, high = possible(*ends(of, alpha), *accuracies)
     number = max(len(cells[k].looks) or 1 for k in able)
     weights = np.stack([cells[k].weights(number) for k in able], -1)
     looked = [
-        _moderated_by_group([parts(differences[k][: cells[k].first(look)]) for k in able], groups)
+        _moderated_by_group([cells[k].parts(differences[k], cells[k].first(look)) for k in able], groups)
         for look in range(number)
     ]
     direction, different, within = over_looks(looked, weights, delta)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 
 from bench.analysis.cells import cells, paired
-from bench.analysis.contrasts import Pair, is_deterministic, looks_at, number_decided, pairs
+from bench.analysis.contrasts import Pair, fold_of, is_deterministic, looks_at, number_decided, pairs
+from bench.analysis.decisions import PairedScores
 from bench.analysis.power import Sizes, sizes
 from bench.analysis.predictions import Predictions
 from bench.analysis.sequential import shares
-from bench.analysis.statistics import MIN_REPLICATES, parts
+from bench.analysis.statistics import MIN_REPLICATES
 from bench.store.records.listing import Listing
 from bench.store.run_store import RunStore
 
@@ -45,10 +46,11 @@ def sizes_needed(suite: Listing, store: RunStore, difference: float) -> list[Nee
         alpha = ALPHA * (float(shares(looks)[-1]) if looks else 1.0) / max(comparisons, 1)
         images, found, note = runs_a[0].data.test_images if runs_a else None, None, ""
         if number >= MIN_REPLICATES or (number and is_deterministic(a, b)):
-            table = predictions.scores_of(runs_a) - predictions.scores_of(runs_b)
-            found = sizes(parts(table), difference, alpha)
+            scores = predictions.scores_of(runs_a), predictions.scores_of(runs_b)
+            both = PairedScores(scores, fold_of=fold_of(runs_a, runs_b, predictions))
+            found = sizes(both.parts(scores[0] - scores[1]), difference, alpha)
             if found and found.images is not None:  # of groups, where test images belong together
-                found = replace(found, images=round(found.images * (images or 0) / table.shape[1]))
+                found = replace(found, images=round(found.images * (images or 0) / scores[0].shape[1]))
             note = "" if found else "no image is answered differently"
         else:
             note = f"fewer than {MIN_REPLICATES} common replicates"

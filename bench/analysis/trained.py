@@ -135,8 +135,9 @@ class Training:
         run = record.id
         if run not in self._losses:
             outputs = record.identity.recipe.get("head_outputs") or record.data.classes
-            history = self._store.history(run) if record.outcome == "finished" else None
-            self._losses[run] = None if history is None else last_loss(history) / math.log(outputs)
+            networks = record.details.get("folds", [run]) if record.outcome == "finished" else []
+            losses = [last_loss(one) for name in networks if (one := self._store.history(name)) is not None]
+            self._losses[run] = float(np.mean(losses)) / math.log(outputs) if losses else None
         return self._losses[run]
 
 

@@ -214,12 +214,12 @@ def status(
     name = stored_suite(store, suite) if suite else None
     rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:
-        runs = listings[key].runs
+        runs = listings[key].trainings
         errors = {run: error for run in runs if (error := store.error(run))}
         rows.append(
             {
                 "suite": key,
-                "trials": listings[key].planned,
+                "trials": len(runs) + sum(entry.id is None for entry in listings[key].trials),
                 "done": sum(map(store.is_done, runs)),
                 "begun": sum(map(store.is_begun, runs)),
                 "errored": len(errors),

@@ -77,6 +77,8 @@ class Dataset:
             `bench.data.equal.Overlap`; empty where nobody has looked.
         skipped: the files that were passed over while it was listed, one line each with the reason.
         warnings: what whoever uses the data should know of it, one line each.
+        whole: of one fold, the data set that holds all images as its test split; decoded images are taken
+            from there, so that they are decoded once for all folds.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Dataset:
     overlap: dict[str, int] = field(default_factory=dict)
     skipped: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
+    whole: "Dataset | None" = field(default=None, repr=False)
 
     @property
     def id_name(self) -> str:

@@ -64,6 +64,15 @@ def decoded(
         DataError: an image is damaged.
         StoreError: the cache cannot be written, or the disk is full.
     """
+    if dataset.whole is not None:
+        images = decoded(
+            *decoded_in(dataset, split),
+            size=size,
+            resize=resize,
+            interpolation=interpolation,
+            progress=progress,
+        )
+        return images[dataset.splits[split]]
     array = Array.of(dataset, split, size=size, resize=resize, interpolation=interpolation)
     if not array.count:
         return np.empty((0, array.side, array.side, 3), dtype=np.uint8)
@@ -74,6 +83,11 @@ def decoded(
                 array.make(progress)
     _mapped[array.path] = array
     return np.load(array.path, mmap_mode="r")
+
+
+def decoded_in(dataset: Dataset, split: str) -> tuple[Dataset, str]:
+    """The data set and split whose array holds the images of a split: of a fold it is that of all images."""
+    return (dataset, split) if dataset.whole is None else (dataset.whole, "test")
 
 
 def require_unchanged() -> None:
@@ -98,7 +112,7 @@ def bytes_to_decode(
     dataset: Dataset, split: str, *, size: int, resize: Resize, interpolation: Interpolation
 ) -> int:
     """Bytes that `decoded` would still write to the disk."""
-    array = Array.of(dataset, split, size=size, resize=resize, interpolation=interpolation)
+    array = Array.of(*decoded_in(dataset, split), size=size, resize=resize, interpolation=interpolation)
     there = [path.stat().st_size for path in (array.path, array.building) if path.exists()]
     return max(0, array.file_bytes - max(there, default=0)) if array.count else 0
 

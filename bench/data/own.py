@@ -8,12 +8,15 @@ import numpy as np
 
 from bench.data.base import Dataset
 from bench.data.equal import Overlap, equal_files, overlap_of, shared
+from bench.data.folds import at_fold, refuse_small
+from bench.data.grouped import united
 from bench.data.own_split import CARVED, GIVEN, GROUPED, STRATIFIED, own_split
 from bench.errors import DataError, InputError
 from bench.files import sha256_files
+from bench.spec.kfold import NAMED, KFold, read_kfold
 
 # By which split ids images of one's own may be divided; their counts are the user's.
-SPLIT_IDS: dict[str, dict[str, int]] = {STRATIFIED: {}, GIVEN: {}, CARVED: {}, GROUPED: {}}
+SPLIT_IDS: dict[str, dict[str, int]] = {STRATIFIED: {}, GIVEN: {}, CARVED: {}, GROUPED: {}, NAMED: {}}
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def own_dataset(listed: Listed, split_id: str | None, store: Path | None) -> Dat
         how = how if listed.asked.startswith("folder:") else "(es); at least 2 are needed"
         raise DataError(f"{listed.root}: {len(listed.class_names)} class{how}")
     actual = _split_id(listed, split_id)
+    if (folds := read_kfold(actual)) is not None:
+        return _in_folds(listed, folds, store)
     splits = own_split(
         listed.root,
         listed.name,
@@ -107,6 +112,41 @@ def own_dataset(listed: Listed, split_id: str | None, store: Path | None) -> Dat
     )
 
 
+def _in_folds(listed: Listed, folds: KFold, store: Path | None) -> Dataset:
+    """Listed images as the whole of their folds, or divided for one of them; equal files are in one fold."""
+    groups = listed.groups
+    if groups is not None or listed.equal:
+        own = np.arange(len(listed.labels)) if groups is None else groups
+        groups = united(own, listed.equal)
+    nothing = np.empty(0, dtype=np.int64)
+    everything = {"train": nothing, "val": nothing, "test": np.arange(len(listed.labels))}
+    overlap = overlap_of(listed.equal, listed.labels, everything)
+    whole = Dataset(
+        name=listed.name,
+        split_id=KFold(folds.folds).split_id,
+        class_names=listed.class_names,
+        labels=listed.labels,
+        splits=everything,
+        fingerprint=listed.fingerprint,
+        copy="own data",
+        read=listed.read,
+        source=listed.source,
+        largest=listed.largest,
+        folder=listed.folder,
+        groups=groups,
+        overlap=overlap.counts(),
+        skipped=listed.skipped,
+        warnings=(
+            *listed.warnings,
+            *_alike(listed),
+            *_equal(listed.name, overlap, everything),
+            *_grouped(listed, everything),
+        ),
+    )
+    refuse_small(whole, folds)
+    return whole if folds.fold is None else at_fold(whole, folds, store)
+
+
 def files_of(paths: list[Path], root: Path) -> tuple[str, list[list[int]]]:
     """The fingerprint of some files below a folder, and the groups of those with equal bytes.
 
@@ -131,7 +171,10 @@ def _split_id(listed: Listed, asked: str | None) -> str:
     else:
         carved = [] if len(listed.given["val"]) else [CARVED]
         fitting, layout = [GIVEN, *carved], "train and test" if carved else "train, val and test"
+    if asked is not None and listed.given is None and read_kfold(asked) is not None:
+        return asked
     if asked is not None and asked not in fitting:
+        fitting += [] if listed.given is not None else [NAMED]
         ids = " or ".join(f'"{one}"' for one in fitting)
         raise InputError(f'{listed.asked} has {layout}: its split id is {ids}, not "{asked}"')
     return asked or fitting[0]

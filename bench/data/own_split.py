@@ -59,7 +59,7 @@ def own_split(
         for frozen in sorted(Layout(store).splits.glob(f"*-{fingerprint[:12]}.json")):
             return _thaw(frozen, fingerprint, len(keys))
     pool = np.arange(len(labels)) if given is None else given["train"]
-    quota = _quota if given is None else _val_quota
+    quota = _quota if given is None else val_quota
     within = _within(equal, pool)
     own_keys, own_labels = [keys[i] for i in pool.tolist()], labels[pool]
     if groups is None:
@@ -77,7 +77,7 @@ def own_split(
     if store is not None:
         frozen = Layout(store).splits / f"{name}-{fingerprint[:12]}.json"
         listed = {split: divided[split].tolist() for split in ("val", "test")}
-        content = {"format": 1, "fingerprint": fingerprint, "splits": listed, "sha256": _sha256(listed)}
+        content = {"format": 1, "fingerprint": fingerprint, "splits": listed, "sha256": checksum(listed)}
         write_text(frozen, canonical(content) + "\n")
     return divided
 
@@ -123,7 +123,7 @@ def _thaw(frozen: Path, fingerprint: str, images: int) -> dict[str, np.ndarray]:
         DataError: the file was changed since it was written.
     """
     content = read_json(frozen)
-    whole = isinstance(content, dict) and content.get("sha256") == _sha256(content.get("splits"))
+    whole = isinstance(content, dict) and content.get("sha256") == checksum(content.get("splits"))
     if not whole or content.get("fingerprint") != fingerprint:
         raise DataError(
             f"{frozen}: was changed since the split was frozen; restore it, or delete it to divide anew"
@@ -141,9 +141,11 @@ def _quota(count: int) -> dict[str, int]:
     return {"test": max(1, round(0.2 * count)), "val": max(1, round(0.1 * count))}
 
 
-def _val_quota(count: int) -> dict[str, int]:
+def val_quota(count: int) -> dict[str, int]:
+    """A tenth of a class for val, at least one image."""
     return {"val": max(1, round(0.1 * count))}
 
 
-def _sha256(listed: object) -> str:
+def checksum(listed: object) -> str:
+    """By which a frozen file shows that nobody changed it."""
     return hashlib.sha256(canonical(listed).encode()).hexdigest()

@@ -9,6 +9,7 @@ from bench.data import datasets
 from bench.data.base import Dataset, Facts, Folders
 from bench.errors import InputError, did_you_mean
 from bench.files import from_user
+from bench.spec.kfold import NAMED, read_kfold
 
 
 def dataset_facts() -> dict[str, Facts]:
@@ -42,7 +43,8 @@ def open_dataset(
     """
     module, path = find_module(name)
     facts = module.FACTS
-    if split_id is not None and split_id not in facts.splits:
+    in_folds = NAMED in facts.splits and read_kfold(split_id) is not None
+    if split_id is not None and split_id not in facts.splits and not in_folds:
         raise InputError(
             f'{facts.name} has no split id "{split_id}"{did_you_mean(split_id, facts.splits)}'
             f" (split ids: {', '.join(facts.splits)})"

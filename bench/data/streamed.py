@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.base import Dataset
-from bench.data.cache import Array, Progress, decoded
+from bench.data.cache import Array, Progress, decoded, decoded_in
 from bench.errors import InputError
 from bench.files import cache_dir, remember, remembered
 
@@ -56,7 +56,7 @@ def decoded_or_streamed(
         InputError: the limit is no number.
         DataError, StoreError: as `decoded`.
     """
-    array = Array.of(dataset, split, **how)
+    array = Array.of(*decoded_in(dataset, split), **how)
     if fits(array):
         return decoded(dataset, split, progress=progress, **how)
     checked = cache_dir() / "decodable" / array.path.stem
@@ -65,7 +65,7 @@ def decoded_or_streamed(
             for start, stop in array.chunks():
                 array.decode(start, stop, pool, progress or (lambda done, total: None))
         remember(checked, "every image was decoded")
-    return Streamed(array)
+    return Streamed(Array.of(dataset, split, **how))
 
 
 def fits(array: Array, planned: int = 0) -> bool:

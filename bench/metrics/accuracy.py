@@ -1,6 +1,7 @@
 """Accuracy and likelihood of a classifier's outputs, and what is kept of them for every image."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -28,21 +29,31 @@ def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     Raises:
         ValueError: shapes do not fit, or values are out of range; a metric was added by a name that is taken.
     """
-    predicted, confidence, rank, log_prob = _judged(logits, labels)
-    correct = predicted == labels
-    _, classes = np.unique(labels, return_inverse=True)
-    metrics = {
-        "top1": float(correct.mean()),
-        "top5": float((rank < 5).mean()),
-        "mean_per_class": float((np.bincount(classes, correct) / np.bincount(classes)).mean()),
-        "nll": float(-log_prob.mean() + 0.0),
-        "ece": expected_calibration_error(confidence, correct),
-    }
+    columns = dict(zip(("predicted", "confidence", "rank", "log_prob"), _judged(logits, labels), strict=True))
+    metrics = score_columns(columns, labels)
     for name, metric in added_metrics().items():
         if name in metrics:
             raise ValueError(f"bench/metrics/{name}.py: there is a metric of this name; choose another")
         metrics[name] = float(metric(logits, labels))
     return metrics
+
+
+def score_columns(columns: Mapping[str, np.ndarray], labels: np.ndarray) -> dict[str, float]:
+    """The metrics of `score`, but those that were added, from what is kept of every image.
+
+    Args:
+        columns: as of `compact`; where they were stored, confidence and log_prob have 16 bits.
+        labels: true classes, shape (n,).
+    """
+    correct = columns["predicted"] == labels
+    _, classes = np.unique(labels, return_inverse=True)
+    return {
+        "top1": float(correct.mean()),
+        "top5": float((columns["rank"] < 5).mean()),
+        "mean_per_class": float((np.bincount(classes, correct) / np.bincount(classes)).mean()),
+        "nll": float(-columns["log_prob"].mean() + 0.0),
+        "ece": expected_calibration_error(columns["confidence"], correct),
+    }
 
 
 def deduplicated_top1(logits: np.ndarray, labels: np.ndarray, duplicates: np.ndarray | None) -> float | None:

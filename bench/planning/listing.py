@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from bench.files import digest
 from bench.planning.conditions import conditions_of
+from bench.planning.repeats import by_repeat, in_folds, repeat_identity
 from bench.planning.tune import Tunings
 from bench.spec.job import TrainJob, Unresolved
+from bench.spec.kfold import read_kfold
 from bench.spec.suite import Comparison, Suite, fingerprint
 from bench.store.records.base import FORMAT
 from bench.store.records.listing import Listing
@@ -26,6 +29,7 @@ def listing(
     """
     resolved = list(resolved)
     splits = {r.trial.comparison: r.identity["split_id"] for r in resolved if isinstance(r, TrainJob)}
+    splits |= {one.name: one.split_id for one in suite.comparison if read_kfold(one.split_id)}
     names = {r.trial.comparison: r.dataset for r in resolved if isinstance(r, TrainJob)}
     content = {
         "format": FORMAT,
@@ -65,25 +69,32 @@ def listing(
             }
             for comparison in suite.comparison
         ],
-        "trials": [
-            {
-                "id": item.id if isinstance(item, TrainJob) else None,
-                "comparison": item.trial.comparison,
-                "contestant": item.trial.contestant,
-                "shots": item.trial.shots,
-                "replicate": item.trial.replicate,
-                "draw_seed": item.identity["draw_seed"] if isinstance(item, TrainJob) else None,
-                "seed": item.identity["seed"] if isinstance(item, TrainJob) else None,
-                **({"teacher": item.teacher.id} if isinstance(item, TrainJob) and item.teacher else {}),
-            }
-            for item in resolved
-        ],
+        "trials": [_entry(own) for own in by_repeat(resolved)],
         **({"searches": searches} if (searches := _searches(tunings)) else {}),
         "profiles": sorted(profiles),
         **({} if suite.keep_weights else {"keep_weights": False}),
         **({"file": file} if file is not None else {}),
     }
     return Listing.model_validate(content)
+
+
+def _entry(own: list[TrainJob | Unresolved]) -> dict[str, Any]:
+    """The entry of a trial, or of the trials of all folds of a repeat."""
+    trial = own[0].trial
+    jobs = [item for item in own if isinstance(item, TrainJob)]
+    known = jobs[0] if len(jobs) == len(own) else None
+    identity = None if known is None else repeat_identity(jobs) if in_folds(trial) else known.identity
+    return {
+        "id": digest(identity) if identity else None,
+        "comparison": trial.comparison,
+        "contestant": trial.contestant,
+        "shots": trial.shots,
+        "replicate": trial.replicate,
+        "draw_seed": identity["draw_seed"] if identity else None,
+        "seed": identity["seed"] if identity else None,
+        **({"teacher": known.teacher.id} if known and known.teacher and not in_folds(trial) else {}),
+        **({"folds": [job.id for job in jobs]} if identity and in_folds(trial) else {}),
+    }
 
 
 def _search_entry(suite: Suite, comparison: Comparison) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from bench.errors import BenchError, DataError, InputError, WeightsError
 from bench.planning.conditions import conditions_of
 from bench.planning.teachers import teachers_first, with_teachers
 from bench.spec.job import CLEAN, TRIAL_FORMAT, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
+from bench.spec.kfold import KFold, read_kfold
 from bench.spec.suite import Comparison, Suite
 from bench.store.layout import kind_of
 from bench.store.run_store import RunStore
@@ -70,16 +71,25 @@ def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
             for key in keys:
                 first = trial_of(suite, comparison, key, shots, replicate=0)
                 count = replicates or comparison.replicates.max
-                if shots == "all" and first.recipe.frozen:
+                folds = read_kfold(comparison.split_id)
+                if shots == "all" and first.recipe.frozen and folds is None:
                     count = 1  # the same images and a deterministic solver: repeating it would show nothing
                 start = replicates or comparison.replicates.start
-                yield from (_repeated(first, r, optional=r >= start) for r in range(count))
+                for r in range(count):
+                    trial = _repeated(first, r, optional=r >= start)
+                    yield from [trial] if folds is None else (_at(trial, at) for at in folds.of_repeat(r))
 
 
 def _repeated(trial: Trial, replicate: int, *, optional: bool) -> Trial:
     """A trial and its teacher as another replicate."""
     teacher = _repeated(trial.teacher, replicate, optional=optional) if trial.teacher else None
     return replace(trial, replicate=replicate, optional=optional, teacher=teacher)
+
+
+def _at(trial: Trial, at: KFold) -> Trial:
+    """A trial and its teacher on one division of a repeat."""
+    teacher = _at(trial.teacher, at) if trial.teacher else None
+    return replace(trial, split_id=at.split_id, teacher=teacher)
 
 
 def trial_of(
@@ -153,12 +163,20 @@ class Resolver:
             DataError: it is not here or is damaged.
             InputError: there is no such dataset or split.
         """
-        from bench.data import open_dataset
+        return self._opened(trial.dataset, trial.split_id)
 
-        key = (trial.dataset, trial.split_id)
+    def _opened(self, name: str, split_id: str | None) -> "Dataset":
+        from bench.data import open_dataset
+        from bench.data.folds import at_fold
+
+        key, at = (name, split_id), read_kfold(split_id)
         if key not in self._datasets:
             try:
-                self._datasets[key] = open_dataset(*key, self.data_dir, store=self.store)
+                if at is not None and at.fold is not None:  # the images are listed once for all divisions
+                    whole = self._opened(name, KFold(at.folds).split_id)
+                    self._datasets[key] = at_fold(whole, at, self.store)
+                else:
+                    self._datasets[key] = open_dataset(name, split_id, self.data_dir, store=self.store)
             except DataError as error:
                 self._datasets[key] = error
         return _value(self._datasets[key])
@@ -246,6 +264,7 @@ class Resolver:
                 f'{trial.suite}: {trial.comparison}: recipe "{trial.recipe.name}" has keep = "best-val", and '
                 f'{dataset.name} ({dataset.split_id}) has no val images; keep = "last" needs none'
             )
+        draw_seed, seed = seeds_of(trial, shots)
         identity = {
             "trial_format": TRIAL_FORMAT,
             "model": {
@@ -261,8 +280,8 @@ class Resolver:
             "data": dataset.fingerprint,
             "split_id": dataset.split_id,
             "shots": shots,
-            "draw_seed": None if shots is None else trial.replicate,
-            "seed": None if trial.recipe.frozen else trial.replicate,
+            "draw_seed": draw_seed,
+            "seed": seed,
             "recipe": trial.recipe.identity(),
             "input_size": trial.input_size,
             "precision": trial.precision,
@@ -310,6 +329,17 @@ def distinct(resolved: Iterable[AnyTrial]) -> list[AnyTrial]:
             key = item.id, item.trial.comparison, item.trial.contestant
         kept.setdefault(key, item)
     return list(kept.values())
+
+
+def seeds_of(trial: Trial, shots: int | None) -> tuple[int | None, int | None]:
+    """Draw seed and training seed of a trial; None where nothing is drawn, or its training is deterministic.
+
+    The images of a fold are drawn, by the repeat; the networks of one repeat have different training seeds.
+    """
+    at = read_kfold(trial.split_id)
+    if at is not None and at.repeat is not None:
+        return at.repeat, None if trial.recipe.frozen else at.seed
+    return None if shots is None else trial.replicate, None if trial.recipe.frozen else trial.replicate
 
 
 def subset_of(trial: Trial, dataset: "Dataset") -> tuple[int | None, int]:

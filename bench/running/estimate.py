@@ -60,7 +60,8 @@ class Estimator:
         self._widths: dict[str, int] = {}
         self._decoding: dict[tuple[Any, ...], float] = {}
         self._seen: defaultdict[Kind, list[float]] = defaultdict(list)
-        self._unseen = store.each_result()
+        # Times are those of trainings, not of what several came to together.
+        self._unseen = (one for one in store.each_result() if "folds" not in one.details)
         self._measured = self._calibrated = False
         self._counted: set[Path | tuple[object, ...]] = set()
         self._streamed: set[Path] = set()
@@ -140,12 +141,12 @@ class Estimator:
         *,
         limited: bool = True,
     ) -> float:
-        from bench.data.cache import Array, bytes_to_decode, seconds_an_image
+        from bench.data.cache import Array, bytes_to_decode, decoded_in, seconds_an_image
         from bench.data.streamed import fits
 
         dataset, images = self._dataset(job.trial), 0.0
         for split in splits:
-            array = Array.of(dataset, split, **how)
+            array = Array.of(*decoded_in(dataset, split), **how)
             if array.path in self._counted:
                 continue
             self._counted.add(array.path)
@@ -166,10 +167,10 @@ class Estimator:
 
     def _streaming(self, job: TrainJob, images: float) -> float:
         """Seconds of decoding so many images anew, where they are not kept."""
-        from bench.data.cache import Array
+        from bench.data.cache import Array, decoded_in
 
         dataset, how = self._dataset(job.trial), _how_decoded(job.trial)
-        if Array.of(dataset, "train", **how).path not in self._streamed:
+        if Array.of(*decoded_in(dataset, "train"), **how).path not in self._streamed:
             return 0.0
         return images * self._decoding[(dataset.fingerprint, *how.values())]
 

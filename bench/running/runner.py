@@ -18,6 +18,7 @@ from bench.profiling.plan import planned_profiles, require_runtimes
 from bench.running.attempt import Follow, Outcome
 from bench.running.engines import Engine
 from bench.running.queue import Queue
+from bench.running.repeats import join_repeats
 from bench.spec.job import CLEAN, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
 from bench.spec.suite import Suite, fingerprint, suite_names
 from bench.store.records.listing import Listing
@@ -242,7 +243,9 @@ def _do_jobs(
     lost: set[str] = set()
     failed: set[str] = set()  # not tried again in this run
     while not (should_stop() or counts["stopped"]):
-        jobs = next_stage().jobs
+        stage = next_stage()
+        join_repeats(stage.trials, workspace.resolver, store)
+        jobs = stage.jobs
         trainings = {job.id: job for job in jobs if isinstance(job, TrainJob)}
         done = {job.id for job in jobs if store.has(job)}
         for job in trainings.values():

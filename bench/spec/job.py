@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from bench.errors import BenchError
 from bench.files import digest
+from bench.spec.kfold import read_kfold
 from bench.spec.recipe import Recipe
 
 # Raised when the meaning of a trial's number changes: the same fields would then give another result.
@@ -78,7 +79,9 @@ class Trial:
     def where(self) -> str:
         """The trial's place in its suite, for messages."""
         shots = "all images" if self.shots is None else f"{self.shots} per class"
-        return f"{self.comparison}: {self.title}, {shots}, replicate {self.replicate}"
+        at = read_kfold(self.split_id)
+        fold = "" if at is None or at.fold is None else f" fold {at.fold}"
+        return f"{self.comparison}: {self.title}, {shots}, replicate {self.replicate}{fold}"
 
 
 @dataclass(frozen=True, kw_only=True)

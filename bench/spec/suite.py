@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.errors import InputError, did_you_mean, shortened
 from bench.files import canonical, digest, slug
+from bench.spec.kfold import read_kfold
 from bench.spec.overrides import assign, check_settings, dotted, override, parse_setting
 from bench.spec.profiles import Profiles
 from bench.spec.recipe import LARGEST_SIDE, Recipe, load_recipe
@@ -56,6 +57,7 @@ class Comparison(Strict):
     `protocol = "tuned"` chooses values of every contestant's recipe by the same `search`, which may be left
     out: then it is the default of `bench.spec.search.Search`.
     `set` overrides keys of every recipe of the comparison.
+    `split_id = "kfold-5"`: images of one's own, each tested once a replicate (`bench.data.folds`).
     """
 
     name: str
@@ -80,6 +82,26 @@ class Comparison(Strict):
     def _tuned(self) -> "Comparison":
         if self.search is not None and self.protocol is None:
             raise ValueError(f'comparison "{self.name}": a search needs protocol = "tuned"')
+        return self
+
+    @model_validator(mode="after")
+    def _folded(self) -> "Comparison":
+        try:
+            folds = read_kfold(self.split_id)
+        except InputError as error:
+            raise ValueError(f'comparison "{self.name}": {error}') from None
+        if folds is None:
+            return self
+        if folds.fold is not None:
+            raise ValueError(
+                f'comparison "{self.name}": split_id = "{self.split_id}" is one of its divisions; a '
+                f'comparison takes all: split_id = "kfold-{folds.folds}"'
+            )
+        if self.protocol is not None:
+            raise ValueError(
+                f'comparison "{self.name}": in {self.split_id} every image is a test image, so that no '
+                'values can be searched; leave out protocol = "tuned"'
+            )
         return self
 
     @field_validator("shots")

@@ -57,8 +57,12 @@ class Artefacts(Layout):
 
     def evaluation_files(self, run: str, condition: str = CLEAN) -> JobFiles:
         """Where predictions of a trial lie; those of format 1 lie beside the trial."""
-        files = JobFiles(self.folder_of("evaluations", evaluation_id(run, condition)))
+        files = self.evaluation_folder(run, condition)
         return self.files(run) if condition == CLEAN and not files.record.exists() else files
+
+    def evaluation_folder(self, run: str, condition: str) -> JobFiles:
+        """Where the files of an evaluation of a trial lie, once it is there."""
+        return JobFiles(self.folder_of("evaluations", evaluation_id(run, condition)))
 
     def has_probabilities(self, run: str) -> bool:
         """Whether the probabilities of a trial are there; they are large, and not committed."""
@@ -109,12 +113,15 @@ class Artefacts(Layout):
         _write(reach, self.reach_file)
 
     def write_predictions(
-        self, files: JobFiles, predictions: "Mapping[str, np.ndarray]", probabilities: "np.ndarray"
+        self, files: JobFiles, predictions: "Mapping[str, np.ndarray]", probabilities: "np.ndarray | None"
     ) -> None:
-        """Store what an evaluation predicts; `probabilities` are float16 (test images, classes)."""
+        """Store what an evaluation predicts; `probabilities` are float16 (test images, classes), where they
+        are known."""
         import numpy as np
 
         save_predictions(predictions, files.predictions)
+        if probabilities is None:
+            return
         with staged(files.probabilities) as part, part.open("wb") as file:
             np.save(file, probabilities)
 

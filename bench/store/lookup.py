@@ -62,7 +62,7 @@ def in_suites(store: RunStore, run: str) -> list[dict[str, Any]]:
         rows += [
             {"suite": name, "comparison": one.comparison, "contestant": one.contestant}
             | {"shots": one.shots, "replicate": one.replicate}
-            for one in listing.runs.get(run, ())
+            for one in (listing.runs | listing.trainings).get(run, ())
         ]
         rows += [
             {"suite": name, "comparison": one.comparison, "contestant": one.contestant, "shots": one.shots}
@@ -78,7 +78,7 @@ def own_images(store: RunStore, run: str) -> str | None:
     """Where one's own images of a trial lay, as folder:PATH, by a suite of the store; else None."""
     for listing in store.suites().values():
         images = {comparison.name: comparison.images for comparison in listing.comparisons}
-        for entry in listing.runs.get(run, ()):
+        for entry in (listing.runs | listing.trainings).get(run, ()):
             if images[entry.comparison]:
                 return images[entry.comparison]
     return None
@@ -123,7 +123,7 @@ def known_ids(store: RunStore) -> dict[str, Literal["trial", "search", "profile"
     """The kind of every trial, search job and profile that has a folder or is on a suite's list."""
     known: dict[str, Literal["trial", "search", "profile"]] = {}
     for listing in store.suites().values():
-        known |= dict.fromkeys(listing.runs, "trial")
+        known |= dict.fromkeys([*listing.runs, *listing.trainings], "trial")
         known |= dict.fromkeys(listing.search_jobs, "search")
         known |= dict.fromkeys(listing.profiles, "profile")
     return (

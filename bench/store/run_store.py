@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from bench.errors import StoreError, shortened, warn
 from bench.escape import visible
@@ -283,6 +283,10 @@ class RunStore(Unfinished, Artefacts, Labels):
         self.files_of(job).tidy()
         assert isinstance(record, TrialRecord | EvaluationRecord)
         return record
+
+    def finish_joined(self, kind: Literal["runs", "evaluations"], name: str, content: dict[str, Any]) -> None:
+        """Store the record of a repeat of k-fold, or of its evaluation, made of those of its folds."""
+        self._write(kind, name, content | {"id": name}, TrialRecord if kind == "runs" else EvaluationRecord)
 
     def finish_profile(
         self, run: str, content: dict[str, Any], samples: list[list[float]] | None = None

@@ -35,12 +35,12 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
     asked: dict[str, set[str]] = {}
     keeping: set[str] = set()
     for suite in suites.values():
-        for run, entries in suite.runs.items():
+        for run, entries in (suite.runs | suite.trainings).items():
             conditions = {one for entry in entries for one in suite.conditions_of(entry)}
             asked.setdefault(run, set()).update(conditions | {CLEAN})
             keeping |= {run} if suite.keep_weights else set()
     for suite in suites.values():
-        for run, entries in suite.runs.items():
+        for run, entries in suite.trainings.items():
             if not all(store.result(run, condition) for condition in asked[run]):
                 keeping |= {entry.teacher for entry in entries if entry.teacher}
     for run in store.names("runs"):

@@ -33,6 +33,7 @@ from bench.analysis.search import search_table
 from bench.analysis.trained import Training, baselines_table
 from bench.frames import for_csv, frame, typed
 from bench.metrics import added_metrics
+from bench.spec.kfold import is_fold
 from bench.tables.measured import measured_tables
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def accuracy_table(
     planned: bool = False,
 ) -> pd.DataFrame:
     """One row a suite, comparison, contestant, shots, replicate and condition; a trial that no suite lists
-    has one row and no suite. A diverged trial is scored at chance (`bench.analysis.cells.metrics_of`).
+    has one row and no suite. What was trained for one fold has none: its repeat of k-fold has. A diverged
+    trial is scored at chance (`bench.analysis.cells.metrics_of`).
 
     Args:
         records: of finished and diverged trials, by id.
@@ -233,7 +235,8 @@ def accuracy_table(
                 rows.append(measured[one.record.id] | _in_suite(suite, cell, one))
             elif planned:
                 rows.append(_planned(cell) | _in_suite(suite, cell, one))
-    rows += [measured[run] for run in records.keys() - listed]
+    parts = {run for run, record in records.items() if is_fold(record.data.split_id)}
+    rows += [measured[run] for run in records.keys() - listed - parts]
     table = frame(rows, ACCURACY)
     return table if planned else table.sort_values(ACCURACY_ORDER, kind="stable", ignore_index=True)
 

@@ -182,7 +182,7 @@ def test_classes_that_differ_in_case_or_spaces_are_named(tmp_path):
 
 
 def test_split_id_has_to_fit_the_layout(flat):
-    with pytest.raises(InputError, match='its split id is "stratified-70-10-20", not "given"'):
+    with pytest.raises(InputError, match='its split id is "stratified-70-10-20" or "kfold-K", not "given"'):
         opened(flat, "given")
 
 

@@ -29,6 +29,7 @@ import bench
 from bench.analysis.crossovers import crossover
 from bench.analysis.decisions import CAP, holm, moderated, verdicts
 from bench.analysis.sequential import over_looks, shares
+from bench.analysis.simulation import kfold
 from bench.analysis.simulation.scenarios import SCENARIOS, SIZES, Scenario
 from bench.analysis.statistics import Contrast, Parts, Verdict, ends, p_different, p_equivalent, parts
 
@@ -266,18 +267,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--suites", type=int, default=SUITES, help="simulated suites of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cap", type=float, default=CAP, help="of the prior of MS_rep")
+    parser.add_argument("--kfold", action="store_true", help="simulate repeated k-fold instead")
     parser.add_argument("--out", type=Path, help="CSV to write")
     options = parser.parse_args(arguments)
-    table = study(
-        options.suites,
-        options.seed,
-        cap=options.cap,
-        progress=lambda line: print(line, file=sys.stderr),
-    )
+
+    def progress(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    if options.kfold:
+        table = kfold.study(options.suites, options.seed, progress=progress)
+    else:
+        table = study(options.suites, options.seed, cap=options.cap, progress=progress)
     print(table.to_string(index=False, float_format="{:.4f}".format))
     if options.out:
         command = f"python -m bench.analysis.simulation --suites {options.suites} --seed {options.seed}"
         command += "" if options.cap == CAP else f" --cap {options.cap:g}"
+        command += " --kfold" if options.kfold else ""
         made = table.assign(vcbench=bench.__version__, command=command)
         made.to_csv(options.out, index=False, float_format="%.6g", lineterminator="\n")
 

@@ -12,12 +12,13 @@ from bench.data.own_split import CARVED, GIVEN, STRATIFIED
 from bench.data.rows import SPELLINGS
 from bench.errors import DataError
 from bench.files import relative_names
+from bench.spec.kfold import NAMED
 
 FACTS = Facts(
     name="folder",
     title="A folder of images",
     classes=None,
-    splits={name: SPLIT_IDS[name] for name in (STRATIFIED, GIVEN, CARVED)},
+    splits={name: SPLIT_IDS[name] for name in (STRATIFIED, GIVEN, CARVED, NAMED)},
     image="files of any size: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, JPEG 2000",
     source="your own images: PATH/CLASS/IMAGE, or PATH/{train,val,test}/CLASS/IMAGE where the split is given",
     takes_path=True,

@@ -44,7 +44,8 @@ class ComparisonEntry(Stored):
 class TrialEntry(Stored):
     """A trial that a suite asks for; without an id where data or weights were not there.
 
-    `teacher` is the id of the trial that it learns from.
+    `teacher` is the id of the trial that it learns from. `folds` are the trainings of a repeat of k-fold, and
+    `id` is that of what they come to together.
     """
 
     id: Id | None
@@ -55,6 +56,12 @@ class TrialEntry(Stored):
     draw_seed: Count | None
     seed: Count | None
     teacher: Id | None = None
+    folds: list[Id] = []
+
+    @property
+    def trainings(self) -> list[str]:
+        """The ids of its training, or of one for each fold."""
+        return self.folds or ([self.id] if self.id else [])
 
     @property
     def key(self) -> tuple[str, str, int | None, int]:
@@ -152,6 +159,15 @@ class Listing(Versioned):
             if entry.id:
                 runs.setdefault(entry.id, []).append(entry)
         return runs
+
+    @property
+    def trainings(self) -> dict[str, list[TrialEntry]]:
+        """As `runs`, by the ids of what is trained: of a repeat of k-fold, by those of its folds."""
+        trainings: dict[str, list[TrialEntry]] = {}
+        for entry in self.trials:
+            for run in entry.trainings:
+                trainings.setdefault(run, []).append(entry)
+        return trainings
 
     @property
     def evaluations(self) -> set[tuple[str, str]]:
