@@ -59,7 +59,9 @@ def _join(
         "train_images": _mean([result.data.train_images for result in results]),
         "val_images": _mean([result.data.val_images for result in results]),
     }
-    around = _circumstances(results) | {"wall_s": round(sum(result.wall_s for result in results), 3)}
+    around = _circumstances(results)
+    evaluating = sum(result.evaluation.wall_s for result in results if result.evaluation)
+    training = sum(result.wall_s for result in results) - evaluating
     if store.trial(run) is None:
         _baseline(identity, data, results, store)
         first = results[0].content()
@@ -75,6 +77,7 @@ def _join(
             "identity": identity,
             "data": data,
             "metrics": _while_choosing(results),
+            "wall_s": round(training, 3),
             "details": {"folds": identity["folds"], "fold_of": fold_of.tolist()},
             "images_seen": _sum([result.images_seen for result in results]),
             "steps": _sum([result.steps for result in results]),
@@ -87,6 +90,7 @@ def _join(
         "kind": "evaluation",
         "trial": run,
         "condition": condition,
+        "wall_s": round(evaluating, 3),
         "outcome": "finished" if diverged is None else "diverged",
         "reason": reason,
         "data": {name: value for name, value in data.items() if name not in ("train_images", "val_images")},

@@ -186,3 +186,22 @@ def test_a_small_study_holds_and_would_notice_a_rule_that_does_not(monkeypatch):
 
     monkeypatch.setattr(kfold, "fold_parts", too_sure)
     assert not study(**how).set_index("rule").loc["folds", "holds"].all()
+
+
+def test_what_is_published_is_what_the_study_gives():
+    """Rows of it, made again."""
+    world = next(one for one in kfold.WORLDS if one.name == "equal, networks 5 points apart")
+    made = study(repeats=(3,), folds=(5,), images=(60,), worlds=[world])
+    keys, table = ["world", "rule", "repeats", "folds", "images"], stored()
+    published = made[keys].merge(table, on=keys)
+    for name in ("false_claims", "coverage", "half_width", "pairs"):
+        assert published[name].tolist() == pytest.approx(made[name].tolist(), rel=1e-4), name
+
+
+def test_the_rule_holds_in_what_is_published():
+    table = stored()
+    assert set(table["world"]) == {world.name for world in kfold.WORLDS}
+    own = table[(table["rule"] == "folds") & (table["repeats"] >= 3) & table["holds"].notna()]
+    assert own["holds"].astype(bool).all() and own["false_claims"].max() < 0.065
+    others = table[(table["rule"] == "folds") & table["world"].str.contains("other images")]
+    assert others["false_claims"].max() > 0.2

@@ -92,7 +92,7 @@ def test_groups_are_on_one_side(rows, tmp_path):
     for store in (tmp_path / "results", None):
         again = opened(path, store=store)
         assert all(again.splits[s].tolist() == dataset.splits[s].tolist() for s in dataset.splits)
-    with pytest.raises(InputError, match='its split id is "grouped-70-10-20", not "stratified-70-10-20"'):
+    with pytest.raises(InputError, match='its split id is "grouped-70-10-20" or "kfold-K", not "stra'):
         opened(path, "stratified-70-10-20")
 
 

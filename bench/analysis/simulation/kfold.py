@@ -119,7 +119,7 @@ def study(
     *,
     repeats: Sequence[int] = (1, 3, 5, 10),
     folds: Sequence[int] = (3, 5, 10),
-    images: Sequence[int] = (60, 150, 300, 600),
+    images: Sequence[int] = (60, 150, 600),
     worlds: Sequence[FoldWorld] = WORLDS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:

@@ -1,0 +1,193 @@
+"""Repeated k-fold from a suite to the report: digits as a small folder, against a plain loop over folds."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from console import told, vcbench
+from PIL import Image
+from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+from sklearn.model_selection import StratifiedKFold
+
+import vcbench as api
+from bench.data import open_dataset
+from bench.metrics.accuracy import score
+from bench.store.run_store import RunStore
+
+FOLDS, REPEATS, CLASSES, IMAGES = 3, 3, 3, 8
+SUITE = """
+title = "figures"
+description = "for tests"
+[models]
+resnet = { model = "resnet_digits" }
+vit = { model = "vit_digits" }
+[[comparison]]
+name = "own"
+dataset = "folder:FOLDER"
+split_id = "kfold-3"
+contestants = ["resnet", "vit"]
+recipe = "scratch"
+shots = ["all"]
+replicates = 3
+input_size = 16
+contrasts = [["vit", "resnet"]]
+[comparison.set]
+"budget.epochs" = 1
+"budget.min_steps" = 8
+"budget.batch_size" = 8
+"augment.resize" = "squash"  # pixels as they are
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder of 24 digits of three classes, and a suite on it that was run."""
+    folder = tmp_path_factory.mktemp("made")
+    digits = load_digits()
+    for name in range(CLASSES):
+        for k, number in enumerate(np.flatnonzero(digits.target == name)[:IMAGES]):
+            path = folder / "figures" / str(name) / f"{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((digits.images[number] * 15).astype(np.uint8)).resize((16, 16)).save(path)
+    (folder / "folds.toml").write_text(SUITE.replace("FOLDER", str(folder / "figures")))
+    ran = vcbench("run", folder / "folds.toml", "--results", folder / "results", "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(made):
+    return RunStore(made / "results")
+
+
+@pytest.fixture(scope="module")
+def entries(store):
+    return store.suite("folds").trials
+
+
+def test_a_repeat_is_one_row_of_all_images(made, store, entries):
+    assert len(entries) == REPEATS * 2
+    accuracy = pd.read_csv(made / "results/tables/accuracy.csv")
+    assert sorted(accuracy["run"]) == sorted(entry.id for entry in entries)
+    assert len(accuracy) == REPEATS * 2 and set(accuracy["split_id"]) == {"kfold-3"}
+    assert set(accuracy["test_images"]) == {CLASSES * IMAGES} and accuracy["top1"].notna().all()
+    assert sorted(set(accuracy["replicate"])) == [0, 1, 2]
+    (contrast,) = pd.read_csv(made / "results/tables/contrasts.csv").to_dict("records")
+    assert (contrast["replicates"], contrast["images"], contrast["planned"]) == (3, CLASSES * IMAGES, 3)
+
+
+def test_every_network_is_one_of_a_plain_loop_over_folds(made, store, entries):
+    """The stored weights of a fold, on the images that scikit-learn puts in it, give what the repeat has."""
+    from bench.networks import find_card, make_model
+    from bench.networks.weights import Weights
+
+    whole = open_dataset(f"folder:{made / 'figures'}", "kfold-3", made)
+    images = np.stack([whole.read(i) for i in range(len(whole.labels))])
+    for entry in entries:
+        if entry.contestant != "resnet":
+            continue
+        card = find_card("resnet_digits")
+        normal = (images / 255 - np.array(card.mean)) / np.array(card.std)
+        pixels = torch.tensor(normal, dtype=torch.float32).permute(0, 3, 1, 2)
+        logits = np.full((len(images), CLASSES), np.nan)
+        splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=entry.replicate)
+        for run, (_, test) in zip(entry.folds, splitter.split(images, whole.labels), strict=True):
+            network = make_model(
+                card, Weights("none", "none", None, ""), classes=CLASSES, input_size=16, drop_path=0.0, seed=0
+            )
+            network.load_state_dict(load_file(store.files(run).weights))
+            network.eval()
+            with torch.inference_mode():
+                logits[test] = network(pixels[test]).numpy()
+        result = store.result(entry.id)
+        expected = score(logits, whole.labels)
+        columns = store.prediction_columns(result)
+        assert columns["predicted"].tolist() == logits.argmax(1).tolist()
+        for name in ("top1", "top5", "mean_per_class", "nll"):
+            assert getattr(result.metrics, name) == pytest.approx(expected[name], abs=1e-4), name
+        assert result.metrics.ece == pytest.approx(expected["ece"], abs=2e-3)
+        shares = torch.tensor(logits).softmax(1).numpy()
+        assert np.allclose(store.probabilities(entry.id), shares, atol=2e-3)
+
+
+def test_no_two_networks_share_a_seed_and_models_share_their_images(store, entries):
+    by_model = {}
+    for entry in entries:
+        folds = [store.trial(run).identity for run in entry.folds]
+        assert [one.split_id for one in folds] == [
+            f"kfold-3-repeat-{entry.replicate}-fold-{fold}" for fold in range(FOLDS)
+        ]
+        by_model.setdefault(entry.contestant, []).extend((one.split_id, one.seed) for one in folds)
+    assert by_model["vit"] == by_model["resnet"]
+    assert sorted(seed for _, seed in by_model["vit"]) == list(range(FOLDS * REPEATS))
+
+
+def test_the_result_of_a_repeat_is_made_of_its_folds(store, entries):
+    for entry in entries:
+        result, folds = store.result(entry.id), [store.result(run) for run in entry.folds]
+        assert result.details["folds"] == entry.folds
+        assert result.top1 == pytest.approx(np.mean([one.top1 for one in folds]))  # folds are of one size
+        assert result.wall_s == pytest.approx(sum(one.wall_s for one in folds), abs=0.01)
+        assert result.metrics.val_top1 == pytest.approx(np.mean([one.metrics.val_top1 for one in folds]))
+        assert np.bincount(result.details["fold_of"]).tolist() == [len(result.details["fold_of"]) // 3] * 3
+
+
+def test_the_report_has_the_repeats(made):
+    reported = vcbench("report", "folds", "--results", made / "results", "--out", made / "report")
+    assert reported.returncode == 0, reported.stderr
+    assert "kfold-3" in (made / "report/index.html").read_text()
+    assert "6 of 6 done, none missing" in (made / "report/appendix.html").read_text()
+
+
+def test_python_has_the_same_tables(made):
+    results = api.open(made / "results")
+    assert len(results.accuracy) == REPEATS * 2
+
+
+def test_running_again_trains_nothing(made):
+    again = vcbench("run", made / "folds.toml", "--results", made / "results", "--device", "cpu")
+    assert again.returncode == 0 and "finished" not in again.stdout
+    planned = vcbench("plan", made / "folds.toml", "--results", made / "results", "--device", "cpu")
+    assert "18 trials, 18 done, 0 to do" in planned.stdout
+
+
+def test_garbage_collection_keeps_the_weights_of_folds(made, store, entries):
+    collected = vcbench("gc", "--results", made / "results", "--dry-run")
+    assert collected.returncode == 0 and "weights" not in collected.stdout
+
+
+def test_a_repeat_that_lacks_a_fold_is_incomplete(made, tmp_path, entries):
+    import shutil
+
+    shutil.copytree(made / "results", tmp_path / "results")
+    store, first = RunStore(tmp_path / "results"), entries[0]
+    for kind, name in (("runs", first.id), ("runs", first.folds[1])):
+        shutil.rmtree(store.folder_of(kind, name))
+    status = vcbench("status", "folds", "--results", store.root, "--json")
+    (row,) = json.loads(status.stdout)
+    assert (row["trials"], row["done"]) == (18, 17)
+    assert vcbench("tables", "--results", store.root).returncode == 0
+    assert len(pd.read_csv(store.root / "tables/accuracy.csv")) == REPEATS * 2 - 1
+    ran = vcbench("run", made / "folds.toml", "--results", store.root, "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    before, after = RunStore(made / "results").result(first.id), RunStore(store.root).result(first.id)
+    assert after.metrics == before.metrics and after.details == before.details
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("kfold-3", "kfold-9"), "class '0' has 8 images; ask for at most kfold-8"),
+        (("kfold-3", "kfold-1"), "at least 2 folds are needed"),
+        (("kfold-3", "kfold-3-repeat-0-fold-1"), 'a comparison takes all: split_id = "kfold-3"'),
+        (("replicates = 3", "replicates = 0"), "should be a number from 1"),
+        (("replicates = 3", 'protocol = "tuned"\nreplicates = 3'), "no values can be searched"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_runs(made, tmp_path, change, problem):
+    text = (made / "folds.toml").read_text()
+    (tmp_path / "wrong.toml").write_text(text.replace(*change))
+    told(vcbench("plan", tmp_path / "wrong.toml", "--results", tmp_path / "results"), problem)
