@@ -7,7 +7,7 @@ from scipy import stats
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.kfold import fold_mean_square, fold_parts
 from bench.analysis.simulation import kfold
-from bench.analysis.simulation.kfold import FoldWorld, corrected_t, make_folds, of_one_repeat, study
+from bench.analysis.simulation.kfold import FoldWorld, corrected_t, make_folds, of_one_repeat, stored, study
 from bench.analysis.statistics import ends, half_width, p_different, parts
 
 
