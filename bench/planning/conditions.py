@@ -34,6 +34,13 @@ def conditions_of(suite: Suite, comparison: Comparison) -> tuple[str, ...]:
             raise InputError(
                 f'{where}: condition "{asked}" does not fit input_size = {comparison.input_size}: {problem}'
             )
+        if condition.runtime is not None:
+            for key in comparison.contestants:
+                if (recipe := suite.recipe_of(comparison, key)).frozen:
+                    raise InputError(
+                        f'{where}: condition "{asked}" is of whole networks, and recipe "{recipe.name}" of '
+                        f'"{key}" reads frozen features'
+                    )
         names += fitting
     return tuple(name for name in dict.fromkeys(names) if name != CLEAN)
 

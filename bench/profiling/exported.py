@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
+from bench.networks.exportable import Exportable
 from bench.profiling.config import NetworkConfig
 from bench.profiling.network import TOLERANCE, BadOutput, make_images, make_network
 from bench.runtimes import find_runtime
@@ -23,19 +23,6 @@ CALIBRATION = f"{IMAGES} random images, those that are timed"
 
 
 Facts = dict[str, Any]
-
-
-class Named(nn.Module):
-    """A network whose input has the name that exported graphs give it."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits."""
-        logits: torch.Tensor = self.network(images)
-        return logits
 
 
 def export(config: NetworkConfig, folder: str) -> Facts:
@@ -50,11 +37,11 @@ def export(config: NetworkConfig, folder: str) -> Facts:
     np.save(target / "images.npy", images.numpy())
     np.save(target / "logits.npy", logits)
     if config.precision != "int8":
-        runtime.write(Named(network).eval(), images[:2], target / runtime.file, ("logits",))
+        runtime.write(Exportable(network), images[:2], target / runtime.file, ("logits",))
         return {}
     with tempfile.TemporaryDirectory() as plain:
         path = Path(plain) / runtime.file
-        runtime.write(Named(network).eval(), images[:2], path, ("logits",))
+        runtime.write(Exportable(network), images[:2], path, ("logits",))
         runtime.quantise(path, images.numpy(), target / runtime.file)
     return {}
 

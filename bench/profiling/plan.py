@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from bench.data.conditions import find_condition
 from bench.profiling.config import NO_COUNTER, CostConfig, check_precisions, deployed_grid, grid
 from bench.profiling.job import Budget, ProfileJob, Request, profile_job
 from bench.profiling.kinds import all_kinds
@@ -89,6 +90,10 @@ def require_runtimes(suite: Suite) -> None:
     for block in suite.profiles.measured:
         for name, precision in block.deployed:
             find_runtime(name).require(precision == "int8", where=f"{suite.name}: profiles.measured: {name}")
+    for comparison in suite.comparison:
+        for name in comparison.conditions:
+            if runtime := find_condition(name).runtime:
+                find_runtime(runtime).require(True, where=f'{suite.name}: {comparison.name}: "{name}"')
 
 
 def can_measure_energy(device: str) -> bool:

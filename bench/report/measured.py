@@ -65,7 +65,7 @@ def headlines_of(suite: Listing) -> list[Headline]:
             one.precision,
             tuple(sorted(one.batch_sizes)),
             one.scaling_batch_size or min(one.batch_sizes),
-            tuple(one.runtimes),
+            tuple((name, precision) for name, precision in one.runtimes),
         )
         for _, one in sorted(declared.items())
     ]

@@ -144,6 +144,7 @@ def _execute(
     import torch
 
     from bench.data.cache import require_unchanged
+    from bench.data.conditions import find_condition
     from bench.running.execute import evaluate, train
     from bench.running.together import together
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
@@ -165,6 +166,7 @@ def _execute(
         if workspace.gpus_per_trial > 1:
             product.content["train_images_per_s"] = None  # would pass for the speed on one GPU
     else:
+        calibrated = find_condition(job.condition).runtime is not None
         inputs = Inputs.open(
             job.training,
             workspace.resolver,
@@ -172,7 +174,7 @@ def _execute(
             store.files_of(job.training),
             observer,
             scratch=files,
-            splits=("test",),
+            splits=("train", "test") if calibrated else ("test",),
             condition=job.condition,
         )
         trial = store.trial(job.training.id)

@@ -20,6 +20,7 @@ from bench.training.inputs import Inputs
 from bench.training.knn import NearestNeighbours
 from bench.training.model import Model, Training
 from bench.training.probe import LinearProbe
+from bench.training.quantised import quantise
 from bench.training.step import trained_form
 from bench.training.train_network import NetworkModel
 
@@ -124,7 +125,10 @@ def read_model(inputs: Inputs, sha256: str | None) -> Model:
     if inputs.trial.recipe.frozen:
         return _read_frozen(inputs)
     network = read_network(files.weights, inputs.card, outputs=inputs.outputs, input_size=inputs.input_size)
-    find_condition(inputs.condition).change_network(network)
+    condition = find_condition(inputs.condition)
+    if condition.runtime is not None:
+        return quantise(network, inputs, condition.runtime)
+    condition.change_network(network)
     return NetworkModel(trained_form(network.to(inputs.device), inputs.card.memory_format), inputs)
 
 

@@ -1,15 +1,20 @@
 """Profiles that a suite asks for: planned, measured, interrupted, resumed, listed."""
 
 import json
+import re
 import signal
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from bench.errors import InputError
+from bench.planning.conditions import conditions_of
 from bench.profiling import processes
-from bench.profiling.plan import planned_profiles
-from bench.spec.suite import load_suite, suite_names
+from bench.profiling.plan import planned_profiles, require_runtimes
+from bench.spec.suite import fingerprint, load_suite, suite_names
+
+ROOT = Path(__file__).parent.parent.parent
 
 SUITE = """
 title = "t"
@@ -74,6 +79,15 @@ def test_the_suites_profiles_can_be_made(name):
         ("classes = 10", 'modes = ["train"]', ["end_to_end", "infer"]),
         ("classes = 10", "clases = 10", ["clases", '"classes"']),
         ("[[profiles", "[[profile", ["profile"]),
+        ("classes = 10", 'runtimes = ["torch", "onnx"]', ["runtimes.1", "onnxruntime, openvino"]),
+        ("classes = 10", 'runtimes = ["onnxruntime"]', ["runtimes", '"torch" too']),
+        ("classes = 10", "int8 = true", ["int8", "onnxruntime"]),
+        (
+            '"memory", ',
+            '"memory"]\nruntimes = ["torch", "openvino"]\nmodes = ["train"]\n#',
+            ["modes", "infer"],
+        ),
+        ('"speed", "memory", ', '"scaling"]\nruntimes = ["torch", "openvino"]\n#', ["what", '"speed"']),
     ],
 )
 def test_a_wrong_form_is_told_in_one_line(tmp_path, old, new, words):
@@ -82,6 +96,41 @@ def test_a_wrong_form_is_told_in_one_line(tmp_path, old, new, words):
     with pytest.raises(InputError) as caught:
         load_suite(str(path))
     assert "\n" not in str(caught.value) and all(word in str(caught.value) for word in words)
+
+
+def test_runtimes_are_measured_on_the_cpu_and_the_suite_is_otherwise_the_same(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SUITE)
+    plain = load_suite(str(path))
+    path.write_text(SUITE + 'runtimes = ["torch"]\nint8 = false\n')
+    assert fingerprint(load_suite(str(path))) == fingerprint(plain)
+    assert "runtimes" not in plain.headlines[0]
+    path.write_text(SUITE + 'runtimes = ["torch", "openvino"]\nint8 = true\n')
+    suite = load_suite(str(path))
+    assert fingerprint(suite) != fingerprint(plain)
+    assert suite.headlines[0]["runtimes"] == [["openvino", "fp32"], ["openvino", "int8"]]
+    before, after = (planned_profiles(one, (), "cpu") for one in (plain, suite))
+    ids = {profile.id for profile in before}
+    assert ids <= {profile.id for profile in after}
+    more = [profile for profile in after if profile.id not in ids]
+    assert len(more) == 2 * 2 * 2 * 2  # kinds, models, batches, precisions
+    assert {(one.what, one.config.runtime, one.config.device) for one in more} == {
+        ("speed", "openvino", "cpu"),
+        ("memory", "openvino", "cpu"),
+    }
+
+
+def test_the_suites_of_the_guide_to_deployment_and_of_the_example_are_some(tmp_path):
+    guide = (ROOT / "docs/taking-away.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "mine.toml").write_text('title = "t"\ndescription = "d"\n' + block)
+    for path in (tmp_path / "mine.toml", ROOT / "examples/where-it-runs.toml"):
+        suite = load_suite(str(path))
+        (comparison,) = suite.comparison
+        assert conditions_of(suite, comparison) == ("int8_onnxruntime", "int8_openvino")
+        exported = [p for p in planned_profiles(suite, (), "cpu") if getattr(p.config, "deployed", False)]
+        assert len(exported) == 2 * 2 * 2 * 2 * 2
+        require_runtimes(suite)
 
 
 def test_precisions_that_the_device_lacks(tmp_path):

@@ -15,6 +15,7 @@ A condition that has levels is asked for with one, as in `gaussian_noise-3`, or 
 - `input_size(level)`, where there is one, is the side in px at which networks are evaluated; such a condition
   needs no `apply`.
 - `change_network(network)`, where there is one, changes the trained network instead; no `apply` then either.
+- RUNTIME, where it is there, is the library of `bench.runtimes` that runs the network in int8 on the CPU.
 
 `level` is None for a condition without levels. A change that alters results is another condition, with
 another name.
@@ -96,6 +97,11 @@ class Condition:
     def changes_images(self) -> bool:
         """Whether there is anything to be done to the images."""
         return hasattr(self._file, "apply")
+
+    @property
+    def runtime(self) -> str | None:
+        """The library that runs the quantised network; None where PyTorch runs it as it was trained."""
+        return getattr(self._file, "RUNTIME", None)
 
     def change_network(self, network: "nn.Module") -> None:
         """Change a trained network as the condition asks, in place; most conditions change images alone."""

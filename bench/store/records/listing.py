@@ -104,7 +104,7 @@ class HeadlineEntry(Stored):
     batch_sizes: Annotated[list[Count], Field(min_length=1)]
     scaling_batch_size: Count | None
     # Each the name of a library that runs exported networks, and a precision.
-    runtimes: list[tuple[str, str]] = []
+    runtimes: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
 
 
 class Listing(Versioned):
