@@ -279,6 +279,10 @@ def new(
         str | None,
         typer.Option("--shots", metavar="1,5,10", help="Images per class [default: what the classes have]."),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option("--folds", metavar="K", help="Test every image, in K folds [default: one test split]."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="[default: NAME.toml of the folder]")
     ] = None,
@@ -292,7 +296,8 @@ def new(
 
     DATA is a folder that holds CLASS/image.jpg, which is split once and for all, or
     {train,val,test}/CLASS/image.jpg; or a CSV or Parquet file with the columns path and label, and split and
-    group as needed. Where there is no val, a part of train is made val.
+    group as needed. Where there is no val, a part of train is made val. Of a small folder --folds 5 tests
+    every image, by five networks a replicate.
 
     Example: vcbench new --dataset photos --models deit_small_patch16_224,resnet50 --shots 1,5,10
     """
@@ -308,7 +313,7 @@ def new(
         raise InputError(f"--weights {weights}: should be card (pretrained) or none (random)")
     files = weights_folder(weights_dir, data_folder(data_dir))
     known: Literal["card", "none"] = "card" if weights == "card" else "none"
-    written = write_suite(where, models, shots, out, weights=known, weights_dir=files)
+    written = write_suite(where, models, shots, out, weights=known, weights_dir=files, folds=folds)
     for line in written.warnings:
         warn(line)
     for line in written.choices:

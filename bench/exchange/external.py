@@ -36,6 +36,7 @@ from bench.errors import InputError, StoreError, did_you_mean, shortened
 from bench.files import sha256_file
 from bench.metrics import added_metrics
 from bench.metrics.accuracy import compact, deduplicated_top1, score
+from bench.spec.kfold import read_kfold
 from bench.store.lookup import known_ids
 from bench.store.parquet import MOST_VALUES, read_parquet
 from bench.store.predictions import save_predictions
@@ -208,6 +209,11 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
     if len(name) >= ID_DIGITS and (taken := [run for run in ids if run.startswith(name.lower())]):
         raise InputError(
             f'--name "{name}": is how the id of a run begins ({min(taken)}); choose another name'
+        )
+    if read_kfold(test.data.split_id) is not None:
+        raise InputError(
+            f"split id {test.data.split_id}: in folds every image is trained on and tested; predictions that "
+            "were made elsewhere need a test split of their own"
         )
     given = read_predictions(path, test)
     folder = store.folder_of("brought", name)

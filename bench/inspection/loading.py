@@ -22,7 +22,7 @@ from bench.spec.recipe import Augment, Recipe
 from bench.spec.suite import suite_argument
 from bench.spec.toml import parse
 from bench.store.job_files import JobFiles
-from bench.store.lookup import FOLDERS, find, in_suites, record_of
+from bench.store.lookup import FOLDERS, find, in_suites, record_of, require_one_network
 from bench.store.records.trials import TrialRecord
 from bench.store.run_store import RunStore
 from bench.training.stored import read_network
@@ -166,6 +166,7 @@ def _of_run(store: RunStore, text: str, device: str, input_size: int | None) -> 
     record = record_of(store, entry)
     if entry.kind not in ("trial", "search") or not isinstance(record, TrialRecord):
         raise InputError(f"{store.root}: {entry.id} is no finished run; take a run of vcbench tables")
+    require_one_network(record)
     recipe = parse(
         record.identity.recipe | {"name": record.recipe, "title": record.recipe, "expected": "as stored"}
         | {"protocol": record.protocol},

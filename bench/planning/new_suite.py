@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench.errors import InputError
 from bench.files import write_text
+from bench.spec.kfold import KFold
 
 if TYPE_CHECKING:
     from bench.data import Dataset
@@ -15,7 +16,22 @@ if TYPE_CHECKING:
 
 INPUT_SIZE = 224
 LOOKED_AT = 5000  # images of which duplicates are looked for, which decodes them all
+FEW = 200
+"""Test images below which k-fold is pointed out: they decide only differences of many points."""
+REPLICATES = 3
 SHOTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+DIVIDED = ("stratified-70-10-20", "grouped-70-10-20")
+"""The split ids of images that might as well be in folds."""
+
+TUNED = """# Every model gets the learning rate that suits it, by the same search. Without this line all are
+# trained with the recipe's own: faster, and a first look only.
+protocol = "tuned"
+"""
+IN_FOLDS = """# Each image is tested once a replicate, by a network that has not seen it. As all images are test
+# images, nothing is searched: all models are trained with the recipe's own learning rate.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,7 @@ def write_suite(
     *,
     weights: Literal["card", "none"] = "card",
     weights_dir: Path = Path("data/weights"),
+    folds: int | None = None,
 ) -> Written:
     """Write a suite file that compares `models` on the images in `folder`.
 
@@ -45,11 +62,12 @@ def write_suite(
         out: where to write; by default NAME.toml of the folder, here.
         weights: "card" for pretrained weights, "none" for random ones.
         weights_dir: where weight files lie.
+        folds: of k-fold, in place of one split.
 
     Raises:
         DataError: the folder is not a dataset.
         InputError: pretrained weights are known for some models and not for others, an unknown model, shots
-            that a class does not have, or a file that exists.
+            that a class does not have, folds that the images do not allow, or a file that exists.
     """
     import numpy as np
 
@@ -71,9 +89,11 @@ def write_suite(
         )
     if path.exists():
         raise InputError(f"{path} exists already; choose another --out")
-    dataset = open_own(folder)
+    divisions = [open_own(folder)] if folds is None else _in_folds(folder, folds)
+    dataset, classes = divisions[0], len(divisions[0].class_names)
+    split_id = dataset.split_id if folds is None else KFold(folds).split_id
     alike = _alike(dataset)
-    counts = np.bincount(dataset.split_labels("train"), minlength=len(dataset.class_names))
+    counts = np.min([np.bincount(one.split_labels("train"), minlength=classes) for one in divisions], axis=0)
     smallest = int(counts.min())
     chosen = _numbers(shots) if shots else [number for number in SHOTS if number <= smallest]
     if chosen and max(chosen) > smallest:
@@ -91,7 +111,8 @@ def write_suite(
     )
     pairs = ", ".join(f"[{quoted(a)}, {quoted(b)}]" for a, b in combinations(contestants, 2))
     recipe = "finetune" if all(sources) else "scratch"
-    size = f"{len(dataset.class_names)} classes, {counts.sum()} training images, split {dataset.split_id}."
+    size = f"{classes} classes, {counts.sum()} training images, split {split_id}."
+    tuned = TUNED if folds is None else IN_FOLDS
     text = f"""title = {quoted(f"{', '.join(card.title for card in cards)} on {dataset.name}")}
 description = {quoted(size)}
 # A difference within delta (a fraction of 1) is called equivalent.
@@ -103,14 +124,11 @@ delta = 0.01
 [[comparison]]
 name = {quoted(dataset.name)}
 dataset = {quoted(own_name(folder.resolve()))}
-split_id = {quoted(dataset.split_id)}
+split_id = {quoted(split_id)}
 contestants = [{", ".join(quoted(key) for key in contestants)}]
 recipe = {quoted(recipe)}
-# Every model gets the learning rate that suits it, by the same search. Without this line all are
-# trained with the recipe's own: faster, and a first look only.
-protocol = "tuned"
-shots = [{", ".join([*map(str, chosen), '"all"'])}]
-replicates = 3
+{tuned}shots = [{", ".join([*map(str, chosen), '"all"'])}]
+replicates = {REPLICATES}
 input_size = {INPUT_SIZE}
 precision = "bf16"
 # Decide now which differences you will make claims about; the others stay exploratory.
@@ -126,8 +144,25 @@ input_size = {INPUT_SIZE}
     chosen_weights = tuple(
         f"{card.title}: {source or 'random weights'}" for card, source in zip(cards, sources, strict=True)
     )
-    images = f"{dataset.name}: {len(dataset.class_names)} classes; {splits} images (split {dataset.split_id})"
-    return Written(path, (images, *chosen_weights, f"recipe: {recipe}"), (*dataset.warnings, *alike))
+    each = "" if folds is None else f" in the first of {folds} folds"
+    images = f"{dataset.name}: {classes} classes; {splits} images{each} (split {split_id})"
+    few = f"{len(dataset.splits['test'])} test images are few; with --folds 5 every image is tested"
+    hint = [few] if folds is None and split_id in DIVIDED and len(dataset.splits["test"]) < FEW else []
+    return Written(path, (images, *chosen_weights, f"recipe: {recipe}", *hint), (*dataset.warnings, *alike))
+
+
+def _in_folds(folder: Path, folds: int) -> "list[Dataset]":
+    """The images at a path divided for every fold of every replicate.
+
+    Raises:
+        InputError, DataError: as `open_dataset`.
+    """
+    from bench.data import open_dataset
+    from bench.data.folds import at_fold
+
+    whole = open_dataset(own_name(folder), KFold(folds).split_id, folder)
+    every = [at for repeat in range(REPLICATES) for at in KFold(folds).of_repeat(repeat)]
+    return [at_fold(whole, at, None) for at in every]
 
 
 def own_name(path: Path) -> str:

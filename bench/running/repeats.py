@@ -1,7 +1,8 @@
 """What the networks of a repeat of k-fold come to together: one result on all images.
 
 It is stored like the result of a trial, made of the records and predictions of its folds and of nothing else;
-its details name the folds, and the fold of every image.
+its details name the folds, and the fold of every image. Numbers of images and steps are of one network, the
+mean over folds; seconds are of all.
 """
 
 from collections.abc import Iterable, Sequence
@@ -79,8 +80,8 @@ def _join(
             "metrics": _while_choosing(results),
             "wall_s": round(training, 3),
             "details": {"folds": identity["folds"], "fold_of": fold_of.tolist()},
-            "images_seen": _sum([result.images_seen for result in results]),
-            "steps": _sum([result.steps for result in results]),
+            "images_seen": _mean_known([result.images_seen for result in results]),
+            "steps": _mean_known([result.steps for result in results]),
         }
         store.finish_joined("runs", run, content)
     if not trained:
@@ -185,9 +186,9 @@ def _weighted(values: Sequence[float | None], weights: Sequence[int]) -> float |
     return float(np.average(known, weights=weights))
 
 
-def _sum(values: Sequence[int | None]) -> int | None:
+def _mean_known(values: Sequence[int | None]) -> int | None:
     known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
+    return _mean(known) if len(known) == len(values) else None
 
 
 def _mean(values: Sequence[int]) -> int:

@@ -15,7 +15,7 @@ from bench.planning.plan import plan
 from bench.spec.job import TrainJob, Trial, Unresolved
 from bench.spec.recipe import Recipe
 from bench.spec.toml import parse
-from bench.store.lookup import in_suites, own_images
+from bench.store.lookup import in_suites, own_images, require_one_network
 from bench.store.records.profiles import CostRecord, ProfileRecord
 from bench.store.records.trials import Result, TrialRecord
 from bench.store.run_store import RunStore
@@ -128,6 +128,7 @@ def resolve_again(store: RunStore, record: Result, workspace: "Workspace", datas
         DataError, WeightsError: data or weights are not here.
         InputError: they are here, but are not those of the run, so that it would be another trial.
     """
+    require_one_network(record)
     listed = in_suites(store, record.id)
     dataset = images_of(store, record, dataset)
     trial = taught_trial(store, record, dataset, listed[0]["suite"] if listed else "")

@@ -93,6 +93,19 @@ def record_of(store: RunStore, entry: Entry) -> Result | TrialRecord | ProfileRe
     return store.profile(entry.id) if entry.kind == "profile" else store.external(entry.id)
 
 
+def require_one_network(record: TrialRecord) -> None:
+    """Refuse a repeat of k-fold where one network is wanted.
+
+    Raises:
+        InputError: it has one network a fold; they are named.
+    """
+    if folds := record.details.get("folds"):
+        raise InputError(
+            f"{record.id}: is what the {len(folds)} networks of a repeat of k-fold come to together; name "
+            f"the run of one: {', '.join(folds)}"
+        )
+
+
 def describe(store: RunStore, entry: Entry) -> dict[str, Any]:
     """Everything about a trial, a profile or an external model, as plain data.
 

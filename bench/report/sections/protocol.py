@@ -8,6 +8,7 @@ from bench.analysis.trained import LEFT_CHANCE
 from bench.report.blocks import Column, Details, Heading, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.sections.budget import budget
+from bench.report.sections.kfold import in_folds
 from bench.report.sections.looks import looks_at_test, withdrawn
 from bench.report.text import NOT_MEASURED, count, counted, listed, percent, points, split_label
 
@@ -37,6 +38,7 @@ def protocol(evidence: Evidence) -> Section:
         Heading("Intervals and verdicts"),
         _intervals(evidence),
         _groups(evidence),
+        in_folds(evidence),
         _simulated(),
     )
 
