@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 
 import vcbench as api
+from bench.analysis.simulation.kfold import stored
 from bench.data import open_dataset
 from bench.metrics.accuracy import score
 from bench.store.run_store import RunStore
@@ -139,7 +140,29 @@ def test_the_report_has_the_repeats(made):
     reported = vcbench("report", "folds", "--results", made / "results", "--out", made / "report")
     assert reported.returncode == 0, reported.stderr
     assert "kfold-3" in (made / "report/index.html").read_text()
-    assert "6 of 6 done, none missing" in (made / "report/appendix.html").read_text()
+    appendix = (made / "report/appendix.html").read_text()
+    assert "6 of 6 done, none missing" in appendix
+    assert "In own every image is tested once a replicate, by that one of 3 networks" in appendix
+    rates = stored().query("rule == 'folds' and repeats == 3 and holds == holds")["false_claims"]
+    assert f"in at most {100 * rates.max():.1f} % with 3 replicates" in appendix
+
+
+def test_what_needs_one_network_asks_for_that_of_a_fold(made, entries, tmp_path):
+    where = ("--results", made / "results", "--device", "cpu")
+    told(vcbench("reproduce", entries[0].id, *where), f"name the run of one: {', '.join(entries[0].folds)}")
+    taken = vcbench(
+        "export", entries[0].id, "--format", "timm", "--out", tmp_path, "--results", made / "results"
+    )
+    told(taken, "name the run of one")
+    again = vcbench("reproduce", entries[0].folds[1], *where)
+    assert again.returncode == 0 and "identical" in again.stdout
+
+
+def test_predictions_from_elsewhere_are_not_set_against_folds(made, tmp_path):
+    pd.DataFrame({"image": range(24), "predicted": [0] * 24}).to_parquet(tmp_path / "mine.parquet")
+    asked = ("score", tmp_path / "mine.parquet", "--dataset", f"folder:{made / 'figures'}")
+    scored = vcbench(*asked, "--split-id", "kfold-3", "--results", made / "results")
+    told(scored, "need a test split of their own")
 
 
 def test_python_has_the_same_tables(made):

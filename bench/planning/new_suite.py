@@ -29,8 +29,8 @@ TUNED = """# Every model gets the learning rate that suits it, by the same searc
 # trained with the recipe's own: faster, and a first look only.
 protocol = "tuned"
 """
-IN_FOLDS = """# Each image is tested once a replicate, by a network that has not seen it. As all images are test
-# images, nothing is searched: all models are trained with the recipe's own learning rate.
+IN_FOLDS = """# Each image is tested once a replicate, by a network that has not seen it. As all images are
+# test images, nothing is searched: all models are trained with the recipe's own learning rate.
 """
 
 

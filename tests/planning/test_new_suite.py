@@ -9,6 +9,8 @@ from PIL import Image
 
 from bench.errors import InputError
 from bench.planning.new_suite import write_suite
+from bench.planning.plan import trials_of
+from bench.spec.suite import load_suite
 
 
 @pytest.fixture
@@ -89,3 +91,33 @@ def test_near_duplicates_across_splits_are_told(photos, tmp_path):
     first, second = written.warnings
     assert first == "split: 6 of 6 test images have equal pixels or a near duplicate in train"
     assert "vcbench data duplicates" in second
+
+
+def test_a_suite_in_folds_is_one_that_plans(photos, tmp_path):
+    comparison, written = written_for(photos, tmp_path, folds=5)
+    assert comparison["split_id"] == "kfold-5" and "protocol" not in comparison
+    # 20 images of two classes: 8 of a class are left of it in four folds, of which one is val.
+    assert comparison["shots"] == [1, 2, 5, "all"]
+    assert (
+        written.choices[0]
+        == "photos: 2 classes; 14 train, 2 val, 4 test images in the first of 5 folds (split kfold-5)"
+    )
+    trials = trials_of(load_suite(str(tmp_path / "s.toml")))
+    assert len(trials) == 3 * 5 * 4 * 2
+    assert {trial.split_id for trial in trials if trial.replicate == 2} == {
+        f"kfold-5-repeat-2-fold-{fold}" for fold in range(5)
+    }
+
+
+def test_folds_are_pointed_out_where_test_images_are_few(photos, tmp_path):
+    _, written = written_for(photos, tmp_path)
+    assert written.choices[-1] == "4 test images are few; with --folds 5 every image is tested"
+
+
+def test_folds_that_cannot_be_are_refused(photos, tmp_path):
+    for folds, problem in (
+        (1, "at least 2 folds"),
+        (11, "class 'a' has 10 images; ask for at most kfold-10"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            written_for(photos, tmp_path, folds=folds)

@@ -40,6 +40,6 @@ def _rates() -> str:
     return (
         f"Checked by simulation ({first['command']}): of {count(first['pairs'])} pairs of models for each of "
         f"several known truths there was a false better or worse in at most {each}. If other images to "
-        "train on would move the accuracy of each model by 1 point, and a claim is made about those, it is false in "
-        f"up to {percent(anew)} %."
+        "train on would move the accuracy of each model by 1 point, and a claim is made about those, it is "
+        f"false in up to {percent(anew)} %."
     )
