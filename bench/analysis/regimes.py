@@ -6,10 +6,14 @@ that they have in common.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.analysis.cells import Cell
+
+if TYPE_CHECKING:
+    from bench.store.records.trials import Result
 
 FROZEN = {"probe": "linear probe", "knn": "nearest neighbours"}
 """How a recipe reads frozen features, by its table."""
@@ -51,6 +55,12 @@ class Regimes:
         return {name: fall for name, fall in falls.items() if fall < 0}
 
 
+def frozen_by(record: "Result") -> str | None:
+    """How a trial reads frozen features; None where it trains all weights."""
+    own = (how for table, how in FROZEN.items() if record.identity.recipe.get(table) is not None)
+    return next(own, None)
+
+
 def regimes(cells: Iterable[Cell]) -> list[Regimes]:
     """Every model and subset that two comparisons of a suite or more have measured on common draws; diverged
     trials count at chance."""
@@ -59,9 +69,8 @@ def regimes(cells: Iterable[Cell]) -> list[Regimes]:
     titles: dict[str, str] = {}
     for cell, record in ((one, record) for one in cells for record in one.records):
         name, titles[cell.contestant] = cell.comparison, cell.title
-        for table, how in FROZEN.items():
-            if record.identity.recipe.get(table) is not None:
-                frozen[name] = how
+        if how := frozen_by(record):
+            frozen[name] = how
         subset = (cell.contestant, *record.data.key, cell.shots)
         by_draw = scores.setdefault(subset, {}).setdefault(name, {})
         by_draw.setdefault(record.identity.draw_seed, []).append(record.top1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.analysis.flags import Flag
-from bench.analysis.regimes import FROZEN
+from bench.analysis.regimes import frozen_by
 from bench.report.advice import advise
 from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, untrained_sizes
@@ -55,13 +55,9 @@ def _recipes(every: Iterable[DataSet]) -> list[str]:
         regime.label
         for data in every
         for regime in data.regimes
-        if any(cell.protocol == "shared" and not _frozen(cell) for cell in regime.cells)
+        if any(c.protocol == "shared" and not any(map(frozen_by, c.records)) for c in regime.cells)
     )
     return [f"the recipe was not searched for each network ({', '.join(shared)})"] if shared else []
-
-
-def _frozen(cell: Cell) -> bool:
-    return any(record.identity.recipe.get(table) is not None for record in cell.records for table in FROZEN)
 
 
 UNMATCHED = {

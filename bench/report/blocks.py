@@ -10,8 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from bench.report.style import Style, saved
+from bench.report.text import MINUS, NARROW_SPACE
 
 NAME = re.compile("[a-z0-9-]{1,240}")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 class Block:
@@ -72,6 +74,12 @@ class Field:
     style: Style | None = None
     code: bool = False
     link: str = ""
+
+    @property
+    def number(self) -> str | None:
+        """The text in plain signs, where it is a number."""
+        plain = self.text.replace(MINUS, "-").replace(NARROW_SPACE, "")
+        return plain if NUMBER.fullmatch(plain) else None
 
     @classmethod
     def of(cls, content: "Content") -> "Field":

@@ -11,18 +11,9 @@ from bench.store.records.profiles import ProfileRecord
 STORE = " --results STORE"
 """The folder of the store is the reader's; a report of one store is the same wherever it lies."""
 
-# Options of `vcbench profile` that a record has under the same name, and those that take several values.
-OPTIONS = (
-    "mode",
-    "batch_size",
-    "input_size",
-    "precision",
-    "memory_format",
-    "allocator",
-    "classes",
-    "threads",
-)
+# Options of `vcbench profile` that a record has under the same name; of the shared ones each takes one value.
 SHARED = ("classes", "threads")
+OPTIONS = ("mode", "batch_size", "input_size", "precision", "memory_format", "allocator", *SHARED)
 
 
 class RerunCommands:

@@ -12,7 +12,7 @@ from PIL import Image
 from bench.files import slug
 from bench.report.blocks import Figure, Gallery, Heading, Section, flatten
 from bench.report.evidence import Evidence
-from bench.report.figures import MM, WIDTH
+from bench.report.figures import MM, WIDTH, shortened
 from bench.report.sections.failures import Confusions, largest_measured
 from bench.store.records.trials import Result
 
@@ -79,7 +79,8 @@ def _figure(
         small = Image.fromarray(read(image))
         small.thumbnail((SIDE, SIDE))
         axes.imshow(np.asarray(small), interpolation="nearest")
-        axes.set_title(f"{_short(label)}\nnot {_short(taken_for)}", size=5.5, pad=2, linespacing=1.1)
+        above = f"{shortened(label, LETTERS)}\nnot {shortened(taken_for, LETTERS)}"
+        axes.set_title(above, size=5.5, pad=2, linespacing=1.1)
     each = "; ".join(f"{a}, taken for {b}" for a, b in zip(true, predicted, strict=True))
     return Figure(
         drawing,
@@ -90,7 +91,3 @@ def _figure(
         data=pd.DataFrame({"image": images, "true": true, "taken_for": predicted}),
         runs=cell.runs + other.runs,
     )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LETTERS else name[: LETTERS - 1] + "…"

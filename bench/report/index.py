@@ -5,7 +5,6 @@ It is made from their MANIFEST.json and figures alone, so that the run stores ne
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +46,6 @@ def summary(evidence: Evidence, document: Document) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A report in the list.
-
-    Attributes:
-        folder: its name, with which the address of its page begins.
-        trains: whether it is on networks that were trained; the others come last.
-        answer: what to take, one sentence a data set.
-        figures: each with its caption.
-    """
-
-    folder: str
-    title: str
-    trains: bool
-    answer: tuple[str, ...]
-    facts: tuple[str, ...]
-    figures: tuple[tuple[Markup, str], ...]
-
-
 def write_index(folder: Path) -> Path:
     """Write the page that lists the reports in the folders of a folder; returns its path.
 
@@ -78,27 +58,31 @@ def write_index(folder: Path) -> Path:
         raise InputError(
             f"{folder}: no report in it; make one: vcbench report SUITE --out {folder / 'SUITE'}"
         )
-    entries = sorted(map(_entry, reports), key=lambda entry: (not entry.trains, entry.folder))
+    entries = sorted(map(_entry, reports), key=lambda entry: (not entry["trains"], entry["folder"]))
     page = folder / f"{INDEX}.html"
     write_text(page, PAGES.get_template("reports.html").render(entries=entries))
     return page
 
 
-def _entry(report: Path) -> Entry:
+def _entry(report: Path) -> dict[str, Any]:
+    """A report as the list shows it; those on networks that were trained come first.
+
+    It is called by its folder, with which the address of its page begins; figures are with their captions.
+    """
     content = read_manifest(report / "MANIFEST.json")
     short = content.get("summary")
     if not isinstance(short, Mapping):
         suite = content.get("suite", report.name)
         raise InputError(f"{report}: has no summary; render it again: vcbench report {suite} --out {report}")
     try:
-        return Entry(
-            folder=report.name,
-            title=str(short["title"]),
-            trains=bool(short["trains"]),
-            answer=tuple(map(str, short["answer"])),
-            facts=tuple(f"{term}: {short['facts'][term]}" for term in FACTS[not short["trains"] :]),
-            figures=tuple((_figure(report, one), str(one["caption"])) for one in short["figures"]),
-        )
+        return {
+            "folder": report.name,
+            "title": str(short["title"]),
+            "trains": bool(short["trains"]),
+            "answer": [str(sentence) for sentence in short["answer"]],
+            "facts": [f"{term}: {short['facts'][term]}" for term in FACTS[not short["trains"] :]],
+            "figures": [(_figure(report, one), str(one["caption"])) for one in short["figures"]],
+        }
     except (KeyError, TypeError) as error:
         raise InputError(f"{report}: its summary is damaged ({error!r}); render the report again") from error
 

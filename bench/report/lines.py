@@ -121,7 +121,6 @@ def _draw(axes: Axes, line: Line) -> None:
 
 def _x_axis(axes: Axes, values: list[float], whole: Collection[float], *, log: bool) -> None:
     """Ticks at the values; on a log axis only those whose names have room."""
-    axes.xaxis.set_minor_locator(NullLocator())
     if not log:
         axes.xaxis.set_major_locator(FixedLocator(values) if len(values) < 9 else MaxNLocator(6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

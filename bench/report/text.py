@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping
 
+import pandas as pd
+
 NOT_MEASURED = "not measured"
 NARROW_SPACE = "\u202f"
 MINUS = "\u2212"
@@ -10,12 +12,12 @@ MINUS = "\u2212"
 
 def percent(fraction: float | None) -> str:
     """A fraction as percent with one decimal."""
-    return NOT_MEASURED if fraction is None or _missing(fraction) else f"{100 * fraction:.1f}"
+    return NOT_MEASURED if fraction is None or pd.isna(fraction) else f"{100 * fraction:.1f}"
 
 
 def points(fraction: float | None, *, sign: bool = True, digits: int = 1) -> str:
     """A difference of fractions in points, one decimal unless told, with its sign or without."""
-    if fraction is None or _missing(fraction):
+    if fraction is None or pd.isna(fraction):
         return NOT_MEASURED
     text = f"{100 * (fraction if sign else abs(fraction)):{'+' if sign else ''}.{digits}f}"
     return (text if float(text) else text.lstrip("+-")).replace("-", MINUS)
@@ -24,7 +26,7 @@ def points(fraction: float | None, *, sign: bool = True, digits: int = 1) -> str
 def interval_ends(low: float | None, high: float | None) -> tuple[str, str]:
     """Both ends of an interval of differences in points: with one decimal, or up to three so that none looks
     like 0 that is not, as a verdict depends on it."""
-    if low is None or high is None or _missing(low) or _missing(high):
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
         return NOT_MEASURED, NOT_MEASURED
     digits = next((n for n in (1, 2) if all(round(100 * end, n) or not end for end in (low, high))), 3)
     return points(low, digits=digits), points(high, digits=digits)
@@ -32,17 +34,17 @@ def interval_ends(low: float | None, high: float | None) -> tuple[str, str]:
 
 def interval(low: float | None, high: float | None) -> str:
     """An interval of differences in points."""
-    return " to ".join(interval_ends(low, high)) if not (_missing(low) or _missing(high)) else ""
+    return " to ".join(interval_ends(low, high)) if not (pd.isna(low) or pd.isna(high)) else ""
 
 
 def decimal(value: float, digits: int = 2) -> str:
     """A number with a fixed number of decimals."""
-    return NOT_MEASURED if _missing(value) else f"{value:.{digits}f}"
+    return NOT_MEASURED if pd.isna(value) else f"{value:.{digits}f}"
 
 
 def count(value: float) -> str:
     """A whole number in groups of three digits."""
-    return NOT_MEASURED if _missing(value) else f"{int(value):,}".replace(",", NARROW_SPACE)
+    return NOT_MEASURED if pd.isna(value) else f"{int(value):,}".replace(",", NARROW_SPACE)
 
 
 def counted(number: int, noun: str) -> str:
@@ -50,11 +52,11 @@ def counted(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def size_label(shots: int | None, images_per_class: float) -> str:
-    """How many images of each class a model was trained on."""
-    if shots is not None:
-        return str(shots)
-    if _missing(images_per_class):
+def size_label(shots: int | None, images_per_class: float = math.nan) -> str:
+    """How many images of each class a model was trained on; `shots` may be missing as in a frame."""
+    if shots is not None and not pd.isna(shots):
+        return count(shots)
+    if pd.isna(images_per_class):
         return "all"
     return f"all ({'about ' * (images_per_class % 1 > 0)}{images_per_class:.0f})"
 
@@ -62,7 +64,7 @@ def size_label(shots: int | None, images_per_class: float) -> str:
 def size_phrase(shots: int | None, images_per_class: float = math.nan) -> str:
     """The same, within a sentence."""
     if shots is None:
-        size = "" if _missing(images_per_class) else size_label(None, images_per_class).removeprefix("all (")
+        size = "" if pd.isna(images_per_class) else size_label(None, images_per_class).removeprefix("all (")
         return "the whole training split" + (size and f" ({size.removesuffix(')')} images per class)")
     return f"{counted(shots, 'image')} per class"
 
@@ -97,7 +99,3 @@ def notes_sentence(notes: Iterable[str]) -> str:
     """Notes as what follows a caption; nothing where there are none."""
     text = "; ".join(notes)
     return f" Notes: {text}." if text else ""
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from bench.analysis.regimes import FROZEN
+from bench.analysis.regimes import frozen_by
 from bench.report.blocks import Column, Table, number
 from bench.report.cells import Cell
 from bench.report.evidence import Evidence
@@ -57,14 +57,9 @@ def _spent(evidence: Evidence) -> pd.DataFrame:
     outputs = done["teacher_forward_flops"].astype(float).fillna(0)
     pairs = zip(done["comparison"], done["contestant"], strict=True)
     forward = pd.Series([evidence.match.flops(*pair) for pair in pairs], done.index, dtype=float)
-    steps = [1 if _frozen(evidence, run) else TRAINING for run in done["run"]]
+    steps = [1 if frozen_by(evidence.records[run]) else TRAINING for run in done["run"]]
     flops = steps * forward * images + outputs + TRAINING * outputs / images * taught
     return done.assign(seen=images + taught, tflop=flops / 1e12)
-
-
-def _frozen(evidence: Evidence, run: str) -> bool:
-    recipe = evidence.records[run].identity.recipe
-    return any(recipe.get(table) is not None for table in FROZEN)
 
 
 def _by_model(rows: pd.DataFrame, column: str, parts: int) -> str:

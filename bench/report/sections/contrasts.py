@@ -1,5 +1,6 @@
 """Contrasts: the difference of each declared pair on each subset, with its interval and verdict."""
 
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
@@ -30,31 +31,26 @@ DATA += ["replicates"]
 
 def contrasts(evidence: Evidence) -> Section:
     """A forest plot for each comparison that declares contrasts."""
-    figures = [
-        _forest(evidence, name, findings)
-        for name, findings in _by_comparison(evidence).items()
-        if any(finding.result for finding in findings)
-    ]
-    return Section.measured("contrasts", TITLE, _how_to_read(evidence), Gallery.of(figures))
+    figures = Gallery.of(_forest(evidence, name, findings) for name, findings in _measured(evidence))
+    return Section.measured("contrasts", TITLE, _how_to_read(evidence), figures)
 
 
 def contrast_tables(evidence: Evidence) -> Section:
     """A table for each comparison that declares contrasts."""
-    every = [
-        finding_table(
-            table_of(name), f"Differences in top-1 accuracy on the test split in {name}.", COLUMNS, findings
-        )
-        for name, findings in _by_comparison(evidence).items()
-        if any(finding.result for finding in findings)
-    ]
+    caption = "Differences in top-1 accuracy on the test split in"
+    every = (
+        finding_table(table_of(name), f"{caption} {name}.", COLUMNS, findings)
+        for name, findings in _measured(evidence)
+    )
     return Section.of("contrast-tables", "Contrasts in numbers", every)
 
 
-def _by_comparison(evidence: Evidence) -> dict[str, list[Finding]]:
-    groups: dict[str, list[Finding]] = {}
-    for finding in evidence.findings:
-        groups.setdefault(finding.pair.comparison, []).append(finding)
-    return groups
+def _measured(evidence: Evidence) -> Iterator[tuple[str, list[Finding]]]:
+    """The contrasts of each comparison in which any was measured."""
+    for name, group in groupby(evidence.findings, key=lambda finding: finding.pair.comparison):
+        findings = list(group)
+        if any(finding.result for finding in findings):
+            yield name, findings
 
 
 def _how_to_read(evidence: Evidence) -> str:

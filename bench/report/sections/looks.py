@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.report.blocks import Column, Details, Table, number
 from bench.report.evidence import Evidence
-from bench.report.text import NOT_MEASURED, count, counted, listed, percent
+from bench.report.text import NOT_MEASURED, count, counted, listed, percent, size_label
 
 
 def looks_at_test(evidence: Evidence) -> str:
@@ -48,10 +48,7 @@ def withdrawn(evidence: Evidence) -> Details | None:
     columns = (
         Column("Comparison", lambda group: group[0]["comparison"] or NOT_MEASURED),
         Column("Model", lambda group: group[0]["title"]),
-        number(
-            "Images per class",
-            lambda group: "all" if pd.isna(group[0]["shots"]) else str(int(group[0]["shots"])),
-        ),
+        number("Images per class", lambda group: size_label(group[0]["shots"])),
         Column(
             "Top-1 of each trial (%)",
             lambda group: listed([percent(value) for value in group[1]["top1"].dropna()]) or "diverged",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -52,22 +53,7 @@ class Kind:
         return self.table.replace("_", "-")
 
 
-def speed(evidence: Evidence) -> Section:
-    """Throughput and latency."""
-    return _section(evidence, SPEED)
-
-
-def memory(evidence: Evidence) -> Section:
-    """Peak memory."""
-    return _section(evidence, MEMORY)
-
-
-def end_to_end(evidence: Evidence) -> Section:
-    """The rate from a JPEG to a label, its stages, and the rate of loading alone."""
-    return _section(evidence, END_TO_END)
-
-
-def _section(evidence: Evidence, kind: Kind) -> Section:
+def _section(kind: Kind, evidence: Evidence) -> Section:
     tables = [kind.table, *(["loading"] if kind is END_TO_END else [])]
     measured = [one for one in evidence.platforms if any(len(one.tables[name]) for name in tables)]
     if not measured:
@@ -272,3 +258,6 @@ END_TO_END = Kind(
     _stage_columns,
     _loading,
 )
+
+speed, memory, end_to_end = (partial(_section, kind) for kind in (SPEED, MEMORY, END_TO_END))
+"""The sections: throughput and latency; peak memory; the rate from a JPEG to a label and that of loading."""

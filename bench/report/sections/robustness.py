@@ -24,15 +24,17 @@ NOT_ASKED, NOT_DEFINED = "-", "not defined"
 
 def robustness(evidence: Evidence) -> Section:
     """Figures for each comparison that was evaluated under other conditions."""
-    figures = [
-        _figures(evidence, comparison, shots, size) for comparison, _, shots, size in _largest(evidence)
-    ]
+    figures = Gallery.of(
+        figure
+        for comparison, _, shots, size in _largest(evidence)
+        for figure in _figures(evidence, comparison, shots, size)
+    )
     return Section.measured(
         "robustness",
         TITLE,
         "The same trained networks on test images that were changed; nothing was trained for it, and no "
         "verdict follows from it.",
-        Gallery.of(figure for own in figures for figure in own),
+        figures,
     )
 
 

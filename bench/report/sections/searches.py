@@ -10,7 +10,7 @@ from bench.report.blocks import Column, Field, Figure, Gallery, Section, Table, 
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_chart
 from bench.report.style import Style
-from bench.report.text import NOT_MEASURED, count, listed, percent
+from bench.report.text import NOT_MEASURED, count, listed, percent, size_label
 
 TITLE = "The search of recipe values"
 LARGEST, SMALLER = slice(-1, None), slice(-1)
@@ -112,8 +112,7 @@ def _style(evidence: Evidence, own: pd.DataFrame) -> Style:
 
 
 def _size(own: pd.DataFrame) -> str:
-    shots = own["shots"].iloc[0]
-    return "all" if pd.isna(shots) else count(shots)
+    return size_label(own["shots"].iloc[0])
 
 
 def _chosen(own: pd.DataFrame) -> Field:

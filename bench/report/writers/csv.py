@@ -1,14 +1,10 @@
 """The report's tables as CSV: the numbers as they are printed, in plain signs."""
 
 import csv
-import re
 from io import StringIO
 
 from bench.escape import csv_text
 from bench.report.blocks import Field, Table
-from bench.report.text import MINUS, NARROW_SPACE
-
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def to_csv(table: Table) -> str:
@@ -33,6 +29,5 @@ def _names(title: str, spread: bool) -> list[str]:
 
 
 def _values(field: Field, spread: bool) -> list[str]:
-    plain = field.text.replace(MINUS, "-").replace(NARROW_SPACE, "")
-    text = plain if NUMBER.fullmatch(plain) else csv_text(field.text)
+    text = field.number or csv_text(field.text)
     return [text, field.spread.removeprefix("± ")] if spread else [text]

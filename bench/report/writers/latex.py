@@ -1,15 +1,12 @@
 """The report's tables for a paper: booktabs and siunitx, every text escaped."""
 
-import re
 import textwrap
 from dataclasses import replace
 
 from bench.report.blocks import Column, Field, Table
 from bench.report.document import Document
-from bench.report.text import MINUS, NARROW_SPACE
 from bench.report.writers.escape import latex as escape
 
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 LONG_HEAD = 11
 WIDTHS = ((80, 42), (30, 36), (18, 25))
 """Text of several words longer than so many characters is set so many mm wide."""
@@ -92,16 +89,14 @@ def _column(column: Column, fields: list[Field], letters: dict[str, str]) -> tup
     title = _head(column.title)
     if not column.numeric:
         return _width([field.text for field in fields]), title, [_text(field, letters) for field in fields]
-    plain = [field.text.replace(MINUS, "-").replace(NARROW_SPACE, "") for field in fields]
-    numbers = [text for text in plain if NUMBER.fullmatch(text)]
+    numbers = [field.number for field in fields if field.number]
     if not numbers:
         return "r", title, [_text(field, letters) for field in fields]
-    bare = [replace(field, spread="") for field in fields]
     cells = [
-        text + (f"{{{_marks(field, letters)}}}" if field.notes else "")
-        if NUMBER.fullmatch(text)
-        else f"{{{_text(field, letters)}}}"
-        for text, field in zip(plain, bare, strict=True)
+        field.number + (f"{{{_marks(field, letters)}}}" if field.notes else "")
+        if field.number
+        else f"{{{_text(replace(field, spread=''), letters)}}}"
+        for field in fields
     ]
     signs = ",retain-explicit-plus" if any(text.startswith("+") for text in numbers) else ""
     layout = f"S[table-format={_format(numbers)}{signs}]"
