@@ -1,6 +1,7 @@
 """How cost, speed and memory grow with batch and input size, and where attention outgrows the rest."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
@@ -47,7 +48,7 @@ def scaling(evidence: Evidence) -> Section:
         "Of one forward pass of one image. The products of activations with activations in attention grow "
         "with the square of the number of tokens, everything else in proportion to it.",
         Gallery.of(_counted(evidence, counted)),
-        Gallery.of(figure for platform in evidence.platforms for figure in _timed(evidence, platform)),
+        Gallery.of(figure for platform in evidence.platforms for figure in _over_sizes(evidence, platform)),
     )
 
 
@@ -81,54 +82,52 @@ def _counted(evidence: Evidence, counted: pd.DataFrame) -> Iterator[Figure]:
     )
 
 
-def _timed(evidence: Evidence, platform: Platform) -> Iterator[Figure]:
-    """Images/s and peak memory against the input size, where they were measured at several."""
-    for table, (_, label, _) in FIGURES.items():
+def _over_sizes(evidence: Evidence, platform: Platform) -> Iterator[Figure]:
+    """Images/s and peak memory against the input size, of the models that were measured at several."""
+    for table in FIGURES:
         comparable = rows_over_sizes(platform, table, evidence.headlines[0])
         if comparable is None:
             continue
-        rows = trusted(comparable.rows).sort_values(["model", "input_size"], kind="stable")
-        rows = rows[rows.groupby("model")["input_size"].transform("nunique") > 1]
-        if rows.empty:
-            continue
-        column = quantities(platform)[table].column
-        what = label.partition(" (")[0]
-        words = f"; {memory_column(platform)[1]}" if table == "memory" else ""
-        yield _figure(
-            f"scaling-{table}-{platform.key}",
-            "input_size",
-            label,
-            lines_over(evidence, rows, "input_size", column),
-            f"{what} against the size of the input on the {platform.name}: {comparable.setting}{words}."
-            + disturbed_sentence(rows)
-            + withheld_sentence(comparable.rows, evidence.titles),
-            rows[[*SETTING, column, "profile"]],
-        )
+        done = trusted(comparable.rows)
+        alone = done.groupby("model")["input_size"].transform("nunique") < 2
+        rows = comparable.rows[~comparable.rows["profile"].isin(done.loc[alone, "profile"])]
+        if len(trusted(rows)):
+            name, several = f"scaling-{table}-{platform.key}", replace(comparable, rows=rows)
+            yield _timed(evidence, platform, table, "input_size", name, several)
 
 
 def over_batches(
     evidence: Evidence, platform: Platform, table: str, headline: Headline, comparable: ComparableRows
 ) -> Figure | None:
     """What models are compared by, against the batch size; None where it was measured at one batch only."""
-    rows, done = comparable.rows, trusted(comparable.rows)
-    if done["batch_size"].nunique() < 2:
+    if trusted(comparable.rows)["batch_size"].nunique() < 2:
         return None
+    several = len({one.input_size for one in evidence.headlines}) > 1
+    name = f"{FIGURES[table][0]}-{headline.mode}-{platform.key}"
+    name += f"-{headline.input_size}px" if several else ""
+    return _timed(evidence, platform, table, "batch_size", name, comparable)
+
+
+def _timed(
+    evidence: Evidence, platform: Platform, table: str, x: str, name: str, comparable: ComparableRows
+) -> Figure:
+    """What models are compared by, against the input or batch size."""
+    rows, done = comparable.rows, trusted(comparable.rows)
     column = quantities(platform)[table].column
-    name, label, more = FIGURES[table]
-    failed = rows[rows["outcome"] == "out_of_memory"]
-    lines = lines_over(evidence, done, "batch_size", column, failed)
-    what = label.partition(" (")[0]
-    caption = f"{what} against batch size on the {platform.name}: {comparable.setting}."
+    _, label, more = FIGURES[table]
+    lines = lines_over(evidence, done, x, column, rows[rows["outcome"] == "out_of_memory"])
+    what, against = label.partition(" (")[0], SIZES[x][0].lower()
+    setting = comparable.setting + (f"; {memory_column(platform)[1]}" if table == "memory" else "")
+    caption = f"{what} against {against} on the {platform.name}: {setting}."
     if any(line.low for line in lines):
         caption += " Vertical lines: 95 % intervals over processes."
     if any(line.failed for line in lines):
-        caption += " A cross marks the first batch that ran out of memory."
-    several = len({one.input_size for one in evidence.headlines}) > 1
+        caption += f" A cross marks the first {against} that ran out of memory."
     without_number = (rows["outcome"] == "measured") & ~rows["profile"].isin(done["profile"])
     ends = [f"{column}_{end}" for end in ("low", "high") if f"{column}_{end}" in rows]
     return _figure(
-        f"{name}-{headline.mode}-{platform.key}" + (f"-{headline.input_size}px" if several else ""),
-        "batch_size",
+        name,
+        x,
         label,
         lines,
         caption + disturbed_sentence(done) + withheld_sentence(rows, evidence.titles),
