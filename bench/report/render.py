@@ -17,7 +17,7 @@ from bench.report.index import summary
 from bench.report.manifest import listed_files, manifest
 from bench.report.sections import sections_of
 from bench.report.style import house_style
-from bench.report.text import NOT_MEASURED, count, listed, split_label
+from bench.report.text import NOT_MEASURED, count, listed, span, split_label
 from bench.report.writers.csv import to_csv
 from bench.report.writers.html import to_html
 from bench.report.writers.latex import latex_tables
@@ -95,7 +95,6 @@ def header_of(evidence: Evidence) -> Header:
     models = dict.fromkeys(titles or (evidence.titles[model] for model in evidence.model_styles))
     data = dict.fromkeys(split_label(c.dataset, c.split_id) for c in suite.comparisons)
     ran = done["finished"] if evidence.trains else pd.Series([p.finished for p in evidence.profiles])
-    days = sorted(day[:10] for day in ran.dropna())
     measured = [version for platform in evidence.platforms for version in platform.speed["torch"].dropna()]
     torch = sorted({*done["torch"].dropna(), *measured})
     machines = {*done["machine"].dropna(), *(platform.machine for platform in evidence.platforms)}
@@ -105,7 +104,7 @@ def header_of(evidence: Evidence) -> Header:
         ("Trials", trials if evidence.trains else "none: this suite trains nothing"),
         ("Cost profiles", count(len(evidence.cost)) if len(evidence.cost) else NOT_MEASURED),
         ("Machines", listed(sorted(machines)) or NOT_MEASURED),
-        ("Dates", " to ".join(dict.fromkeys((days[0], days[-1]))) if days else NOT_MEASURED),
+        ("Dates", span(day[:10] for day in ran.dropna())),
         ("Versions", f"VCBench {bench.__version__}" + (f", torch {listed(torch)}" if torch else "")),
     )
     return Header(evidence.name, suite.title, suite.description, facts)

@@ -1,7 +1,8 @@
 """Numbers and names as the reader sees them."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -77,6 +78,12 @@ def split_label(dataset: str, split_id: str | None) -> str:
 def listed(items: list[str]) -> str:
     """Items as in a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def span(values: Iterable[Any], show: Callable[[Any], str] = str) -> str:
+    """From the smallest to the largest of those that are not missing; one where both look the same."""
+    known = [value for value in values if not pd.isna(value)]
+    return " to ".join(dict.fromkeys(map(show, (min(known), max(known))))) if known else NOT_MEASURED
 
 
 def merge_notes(notes: Mapping[str, Iterable[str]], before: str = "") -> tuple[str, ...]:

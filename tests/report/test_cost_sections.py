@@ -70,7 +70,8 @@ def evidence(tmp_path_factory):
 @pytest.fixture(scope="module")
 def drawn(evidence):
     with house_style():
-        return {make.__name__: make(evidence) for make in (cost, scaling, speed, memory, end_to_end, beside)}
+        made = [make(evidence) for make in (cost, scaling, speed, memory, end_to_end, beside)]
+    return {section.anchor.replace("-", "_"): section for section in made}
 
 
 def test_published_figures_are_those_of_their_source():

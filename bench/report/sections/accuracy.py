@@ -6,7 +6,7 @@ from bench.report.blocks import Column, Section, number
 from bench.report.cells import Baseline, Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import CELL_NOTES, CELL_SIZE, cell_model, cell_table, percent_of
-from bench.report.text import NOT_MEASURED, count, percent
+from bench.report.text import NOT_MEASURED, count, percent, span
 
 BASELINES: dict[Baseline, str] = {
     "nearest": "Nearest neighbour (%)",
@@ -50,8 +50,8 @@ def _without_training(cells: list[Cell]) -> str:
     if not majority:
         return ""
     chance = 1 / next(record.data.classes for cell in cells for record in cell.records)
-    ends = " to ".join(dict.fromkeys(percent(end) for end in (min(majority), max(majority))))
-    return f" Chance: {percent(chance)} %; the most frequent class of the training images: {ends} %."
+    most = span(majority, percent)
+    return f" Chance: {percent(chance)} %; the most frequent class of the training images: {most} %."
 
 
 def _columns(evidence: Evidence, cells: list[Cell]) -> list[Column]:

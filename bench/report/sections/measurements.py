@@ -25,7 +25,7 @@ from bench.report.row_text import (
     withheld,
 )
 from bench.report.sections.scaling import over_batches
-from bench.report.text import NOT_MEASURED, count, decimal, listed, percent
+from bench.report.text import NOT_MEASURED, count, decimal, listed, percent, span
 from bench.runtimes import TORCH
 
 Row = dict[str, Any]
@@ -170,16 +170,12 @@ def _peaks(platform: Platform) -> str:
     """The measured peaks of the machine, and what its energy is that of."""
     rows = platform.speed
     peaks = rows.dropna(subset=["matmul_peak_flops_per_s"]).groupby("precision")["matmul_peak_flops_per_s"]
-    parts = [f"{_ends(own / 1e9)} GFLOP/s in {precision}" for precision, own in peaks]
+    parts = [f"{span(own / 1e9, three_digits)} GFLOP/s in {precision}" for precision, own in peaks]
     bandwidth = rows.get("memory_bandwidth_bytes_per_s", pd.Series(dtype=float)).dropna() / 1e9
     text = f"Matrix products alone reach {listed(parts) or NOT_MEASURED}; memory bandwidth: "
-    text += f"{_ends(bandwidth)} GB/s." if len(bandwidth) else f"{NOT_MEASURED}."
+    text += f"{span(bandwidth, three_digits)} GB/s." if len(bandwidth) else f"{NOT_MEASURED}."
     scopes = rows.get("energy_scope", pd.Series(dtype=str)).dropna()
     return f"{text} Energy is that of the {listed(sorted(set(scopes)))}, gross." if len(scopes) else text
-
-
-def _ends(values: pd.Series) -> str:
-    return " to ".join(dict.fromkeys(map(three_digits, (values.min(), values.max()))))
 
 
 def _memory_columns(platform: Platform) -> list[Column]:

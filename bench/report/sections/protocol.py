@@ -10,7 +10,7 @@ from bench.report.evidence import Evidence
 from bench.report.sections.budget import budget
 from bench.report.sections.kfold import in_folds
 from bench.report.sections.looks import looks_at_test, withdrawn
-from bench.report.text import NOT_MEASURED, count, counted, listed, percent, points, split_label
+from bench.report.text import NOT_MEASURED, count, counted, listed, percent, points, span, split_label
 
 SELECTIONS = {
     "last": "last checkpoint",
@@ -218,11 +218,4 @@ def _values(values: pd.Series) -> str:
 def _images(done: pd.DataFrame) -> str:
     if done.empty:
         return NOT_MEASURED
-    return ", ".join(_span(done[f"{part}_images"]) for part in ("train", "val", "test"))
-
-
-def _span(values: pd.Series) -> str:
-    values = values.dropna()
-    if values.empty:
-        return NOT_MEASURED
-    return " to ".join(dict.fromkeys(count(value) for value in (values.min(), values.max())))
+    return ", ".join(span(done[f"{part}_images"], count) for part in ("train", "val", "test"))

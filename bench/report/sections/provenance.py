@@ -5,7 +5,7 @@ import pandas as pd
 from bench.report.blocks import Code, Column, Section, Table, number
 from bench.report.commands import STORE, RerunCommands
 from bench.report.evidence import Evidence
-from bench.report.text import count, listed
+from bench.report.text import count, listed, span
 from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import Result
 
@@ -36,16 +36,12 @@ def machines(evidence: Evidence) -> Section:
         Column("Device", lambda group: group[1]),
         number("Trials", lambda group: count(group[3]["trial"].sum())),
         number("Rows of speed and memory", lambda group: count((~group[3]["trial"]).sum())),
-        Column("Dates", lambda group: _span(group[3]["day"])),
+        Column("Dates", lambda group: span(group[3]["day"])),
         Column("Versions", lambda group: group[2], wide=True),
         Column("Commit", lambda group: listed(list(map(short_commit, dict.fromkeys(group[3]["commit"]))))),
     )
     caption = "Where and with what trials ran, and speed and memory were measured."
     return Section.of("machines", title, Table.of("machines", caption, columns, groups))
-
-
-def _span(days: pd.Series) -> str:
-    return " to ".join(dict.fromkeys((days.min(), days.max())))
 
 
 def reproduce(evidence: Evidence) -> Section:

@@ -18,7 +18,7 @@ from bench.report.measured import (
     trusted,
 )
 from bench.report.row_text import disturbed_sentence, three_digits, withheld_sentence
-from bench.report.text import count
+from bench.report.text import count, span
 
 FIGURES = {
     "speed": ("throughput", "Throughput (images/s)", ["outcome", "unstable", "busy"]),
@@ -67,8 +67,7 @@ def _counted(evidence: Evidence, counted: pd.DataFrame) -> Iterator[Figure]:
         return
     # From which size they are more than half: it follows from the counts, which are exactly quadratic and
     # linear in the tokens, and may lie beyond the sizes counted.
-    half = attending["attention_outgrows_rest_px"].dropna()
-    sizes = " to ".join(dict.fromkeys(map(count, (half.min(), half.max()))))
+    sizes = span(attending["attention_outgrows_rest_px"], count)
     shares = attending.assign(share=100 * attending["attention_share"])
     yield _figure(
         "scaling-attention",
