@@ -77,7 +77,7 @@ def costs_of_int8(evidence: Evidence) -> Iterator[Cost]:
     """Of every comparison at its largest size, each network that was evaluated in int8 as well."""
     for runtime in runtime_names():
         int8 = _in_int8(evidence, runtime)
-        for cell in _largest(evidence):
+        for cell in _largest(evidence, untrained=True):
             other = int8.get((cell.comparison, cell.shots, cell.contestant))
             both = _scores(evidence, cell, other) if other else None
             if both is not None:
@@ -85,9 +85,9 @@ def costs_of_int8(evidence: Evidence) -> Iterator[Cost]:
                 yield Cost(cell, runtime, float(both[0].mean()), float(both[1].mean()), result)
 
 
-def _largest(evidence: Evidence) -> list[ReportCell]:
-    """The trained cells of every comparison at its largest size that was measured."""
-    done = [cell for cell in evidence.cells if cell.runs and not cell.untrained]
+def _largest(evidence: Evidence, *, untrained: bool = False) -> list[ReportCell]:
+    """The cells of every comparison at its largest size that was measured; `untrained` ones too or not."""
+    done = [cell for cell in evidence.cells if cell.runs and (untrained or not cell.untrained)]
     return [
         cell
         for cell in done

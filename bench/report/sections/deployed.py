@@ -21,6 +21,7 @@ from bench.report.document import INDEX
 from bench.report.evidence import Evidence
 from bench.report.measured import Headline, Platform, memory_column
 from bench.report.row_text import WITHHELD, rate, row_notes, withheld
+from bench.report.sections.measured_cost import BUSY
 from bench.report.text import NOT_MEASURED, count, counted, decimal, interval, percent, points, size_phrase
 from bench.runtimes import TORCH, runtime_title
 
@@ -74,7 +75,8 @@ def _speeds(evidence: Evidence, platform: Platform, headline: Headline, rows: li
         return content
 
     def notes(one: Measured) -> Field:
-        return Field(notes=tuple(dict.fromkeys(note for row in one[2].values() for note in row_notes(row))))
+        every = (note for row in one[2].values() for note in row_notes(row))
+        return Field(notes=tuple(dict.fromkeys(BUSY if note.startswith(BUSY) else note for note in every)))
 
     def agreement(one: Measured) -> str:
         return percent(one[2].get("speed", {}).get("agreement")) if one[0][1] == "int8" else ""
@@ -89,8 +91,8 @@ def _speeds(evidence: Evidence, platform: Platform, headline: Headline, rows: li
     if calibrated:
         caption += (
             f" The networks measured here have random weights, and int8 was calibrated on "
-            f"{'; '.join(sorted(calibrated))}: same class says on how many of these images the largest "
-            "output stays, and nothing of accuracy."
+            f"{'; '.join(sorted(calibrated))}. On how many of these the largest output stays the same is in "
+            "the last column, and says nothing of accuracy."
         )
     columns = [
         Column("Model", lambda one: evidence.model_title(one[1])),
@@ -122,6 +124,11 @@ def _cost_table(evidence: Evidence, costs: list[Cost]) -> Table:
         Column("Comparison", lambda one: one.cell.comparison),
         Column("Trained on", lambda one: size_phrase(one.cell.shots, one.cell.images_per_class)),
         Column("Model", lambda one: evidence.cell_title(one.cell)),
+        Column(
+            "Notes",
+            lambda one: Field(notes=(f"not trained: {one.cell.untrained}",) if one.cell.untrained else ()),
+            under="Model",
+        ),
         Column("Runs in", lambda one: setting_name((one.runtime, "int8"))),
         number("Accuracy in fp32 (%)", lambda one: percent(one.clean)),
         number("Accuracy in int8 (%)", lambda one: percent(one.int8)),
