@@ -3,7 +3,6 @@
 import hashlib
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,8 +182,7 @@ def _speeds(evidence: Evidence) -> Iterator[str]:
     for platform, headline in product(evidence.platforms, evidence.headlines):
         if headline.mode != "infer":
             continue
-        largest = replace(headline, batch_sizes=(headline.batch_size,))
-        comparable = headline_rows(platform, "speed", largest)
+        comparable = headline_rows(platform, "speed", headline, batch_sizes=[headline.batch_size])
         if comparable is None:
             continue
         for row in trusted(comparable.rows).to_dict("records"):

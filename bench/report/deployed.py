@@ -1,7 +1,7 @@
 """Models where they will run: in PyTorch as trained, and exported to other runtimes, in fp32 and in int8."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -14,10 +14,11 @@ from bench.analysis.statistics import Contrast
 from bench.report.cells import Cell as ReportCell
 from bench.report.evidence import Evidence
 from bench.report.leads import kind_of, lead, turned
-from bench.report.measured import Headline, Platform, deployed_rows, headline_rows
+from bench.report.measured import Platform, headline_rows
 from bench.report.row_text import withheld
 from bench.report.text import decimal, interval, points, size_phrase
 from bench.runtimes import TORCH, runtime_names, runtime_title
+from bench.store.records.listing import HeadlineEntry
 
 Row = dict[str, Any]
 # A runtime and a precision; PyTorch as trained has that of its headline.
@@ -31,23 +32,23 @@ def setting_name(setting: Setting) -> str:
     return f"{runtime_title(setting[0])}, {setting[1]}" + (", as trained" if setting[0] == TORCH else "")
 
 
-def rows_where_run(platform: Platform, headline: Headline) -> list[tuple[Setting, str, Row]]:
+def settings_of(headline: HeadlineEntry) -> list[Setting]:
+    """PyTorch as trained, and the runtimes of a headline."""
+    return [(TORCH, headline.precision), *((name, precision) for name, precision in headline.runtimes)]
+
+
+def rows_where_run(platform: Platform, headline: HeadlineEntry) -> list[tuple[Setting, str, Row]]:
     """By setting and model: the numbers at the largest batch, the latency of the smallest, and memory. Empty
     where no exported network was measured."""
     found: dict[tuple[Setting, str], Row] = {}
-    settings: list[Setting] = [(TORCH, headline.precision), *headline.runtimes]
-    smallest, largest = (
-        replace(headline, batch_sizes=(batch,)) for batch in (min(headline.batch_sizes), headline.batch_size)
-    )
+    settings = settings_of(headline)
+    smallest, largest = min(headline.batch_sizes), max(headline.batch_sizes)
     for setting in settings:
         for table, at, prefix in (
             ("speed", largest, "speed"), ("speed", smallest, "latency"), ("memory", largest, "memory"),
         ):  # fmt: skip
-            own = (
-                headline_rows(platform, table, at)
-                if setting[0] == TORCH
-                else deployed_rows(platform, table, at, setting)
-            )
+            runtime = None if setting[0] == TORCH else setting
+            own = headline_rows(platform, table, headline, batch_sizes=[at], runtime=runtime)
             for row in own.rows.to_dict("records") if own else ():
                 found.setdefault((setting, row["model"]), {})[prefix] = row
     if all(setting[0] == TORCH for setting, _ in found):
@@ -162,7 +163,7 @@ class Race:
 
 
 def races_of(
-    evidence: Evidence, platform: Platform, headline: Headline, rows: list[tuple[Setting, str, Row]]
+    evidence: Evidence, platform: Platform, headline: HeadlineEntry, rows: list[tuple[Setting, str, Row]]
 ) -> Iterator[Race]:
     """Every transformer against every CNN that its suite contrasts it with, at the comparison's largest size,
     in every setting in which both were measured."""

@@ -25,9 +25,9 @@ from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
 from bench.report.blocks import Field
 from bench.report.cells import Cell
-from bench.report.measured import Headline, Platform, headlines_of, platforms, tables_of
+from bench.report.measured import Platform, headlines_of, platforms, tables_of
 from bench.report.style import Style, assign_styles
-from bench.store.records.listing import Listing
+from bench.store.records.listing import HeadlineEntry, Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
@@ -139,7 +139,7 @@ class Evidence:
         return platforms(self.measured)
 
     @cached_property
-    def headlines(self) -> list[Headline]:
+    def headlines(self) -> list[HeadlineEntry]:
         """The settings in which its models are compared."""
         return headlines_of(self.suite)
 

@@ -1,11 +1,11 @@
 """What was measured of a suite's models by the clock and in bytes, machine by machine.
 
 Numbers of two machines never share a figure or a comparison: a `Platform` is one device of one machine.
-Models are compared in the setting that their suite declares (`Headline`), each as trials train it.
+Models are compared in the setting that their suite declares (`HeadlineEntry`), each as trials train it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from bench.files import slug
 from bench.frames import frame
 from bench.report.row_text import WITHHELD, describe_execution, describe_setting, rate, three_digits, withheld
 from bench.report.text import NOT_MEASURED, count
-from bench.store.records.listing import Listing
+from bench.store.records.listing import HeadlineEntry, Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.tables.measured import measured_tables
 
@@ -23,52 +23,29 @@ TIMED = ("speed", "memory", "end_to_end", "loading")
 PLATFORM = ("device", "machine", "threads", "torch")
 
 
-@dataclass(frozen=True)
-class Headline:
-    """The setting in which a suite compares its models: each as trials train it, in one mode at one size.
+def headlines_of(suite: Listing) -> list[HeadlineEntry]:
+    """The settings in which a suite compares its models, inference first, then by input size.
 
-    It is the suite's own (`bench.spec.suite`): what else lies in the store does not change it. `runtimes` are
-    the libraries that run exported networks there, each with a precision.
-    """
-
-    mode: str
-    input_size: int
-    classes: int
-    precision: str
-    batch_sizes: tuple[int, ...]
-    scaling_batch_size: int
-    runtimes: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def batch_size(self) -> int:
-        """The batch of what has one number a model."""
-        return max(self.batch_sizes)
-
-
-def headlines_of(suite: Listing) -> list[Headline]:
-    """Those of a suite's listing, inference first, then by input size.
-
-    Where a listing has none, an earlier version wrote it, which measured nothing as trained: then what
+    They are the suite's own (`bench.spec.suite`): what else lies in the store does not change them. Where a
+    listing has none, an earlier version wrote it, which measured nothing as trained: then what
     `vcbench profile` has measured since by default is compared, in fp32.
     """
-    if not suite.headlines:
-        sizes = sorted({comparison.input_size for comparison in suite.comparisons}) or [224]
-        return [
-            Headline(mode, size, 1000, "fp32", (1, 32), 1) for mode in ("infer", "train") for size in sizes
-        ]
     declared = {(one.mode, one.input_size): one for one in suite.headlines}
-    return [
-        Headline(
-            one.mode,
-            one.input_size,
-            one.classes,
-            one.precision,
-            tuple(sorted(one.batch_sizes)),
-            one.scaling_batch_size or min(one.batch_sizes),
-            tuple((name, precision) for name, precision in one.runtimes),
-        )
-        for _, one in sorted(declared.items())
-    ]
+    if not declared:
+        sizes = {comparison.input_size for comparison in suite.comparisons} or {224}
+        declared = {
+            (mode, size): HeadlineEntry(
+                mode=mode,
+                input_size=size,
+                classes=1000,
+                precision="fp32",
+                batch_sizes=[1, 32],
+                scaling_batch_size=1,
+            )
+            for mode in ("infer", "train")
+            for size in sizes
+        }
+    return [one for _, one in sorted(declared.items())]
 
 
 @dataclass(frozen=True)
@@ -104,11 +81,6 @@ class Platform:
     def speed(self) -> pd.DataFrame:
         """The rows of the speed table."""
         return self.tables["speed"]
-
-    @property
-    def memory(self) -> pd.DataFrame:
-        """The rows of the memory table."""
-        return self.tables["memory"]
 
 
 @dataclass(frozen=True)
@@ -148,46 +120,39 @@ def platforms(tables: dict[str, pd.DataFrame]) -> list[Platform]:
     ]
 
 
-def headline_rows(platform: Platform, table: str, headline: Headline) -> ComparableRows | None:
+def headline_rows(
+    platform: Platform,
+    table: str,
+    headline: HeadlineEntry,
+    *,
+    batch_sizes: Sequence[int] | None = None,
+    any_input: bool = False,
+    runtime: Sequence[str] | None = None,
+) -> ComparableRows | None:
     """The rows of a table that are in the setting of a headline; None where nothing was measured.
 
     Rows that failed are among them, and those that are withheld. Of one setting measured more than once, by
     other versions of libraries, the latest stands.
+
+    Args:
+        batch_sizes: others than those of the headline.
+        any_input: whether rows of all input sizes count.
+        runtime: one of the headline's, by which exported networks run, with its precision; without it,
+            networks run in PyTorch as they are trained.
     """
-    return _comparable(platform.tables[table], headline, headline.batch_sizes, [headline.input_size])
-
-
-def rows_over_sizes(platform: Platform, table: str, headline: Headline) -> ComparableRows | None:
-    """As `headline_rows`, at the one batch of rows over input sizes."""
-    return _comparable(platform.tables[table], headline, [headline.scaling_batch_size], None)
-
-
-def deployed_rows(
-    platform: Platform, table: str, headline: Headline, runtime: tuple[str, str]
-) -> ComparableRows | None:
-    """As `headline_rows`, of the exported networks as one of the headline's runtimes runs them."""
-    return _comparable(platform.tables[table], headline, headline.batch_sizes, [headline.input_size], runtime)
-
-
-def _comparable(
-    rows: pd.DataFrame,
-    headline: Headline,
-    batch_sizes: Sequence[int],
-    input_sizes: Sequence[int] | None,
-    runtime: tuple[str, str] | None = None,
-) -> ComparableRows | None:
-    """The rows of PyTorch as trained, or those of another runtime and precision."""
+    rows = platform.tables[table]
     if rows.empty or ("mode" not in rows and headline.mode != "infer"):
         return None  # from JPEG to label there is inference alone
-    own = rows["batch_size"].isin(batch_sizes) & (rows["classes"] == headline.classes)
+    own = rows["batch_size"].isin(batch_sizes or headline.batch_sizes)
+    own &= rows["classes"] == headline.classes
     if runtime is None:
         own &= rows["as_trained"].fillna(value=False).astype(bool) & (rows["precision"] == headline.precision)
     else:
         own &= (rows["runtime"] == runtime[0]) & (rows["precision"] == runtime[1])
     if "mode" in rows:
         own &= rows["mode"] == headline.mode
-    if input_sizes is not None:
-        own &= rows["input_size"].isin(input_sizes)
+    if not any_input:
+        own &= rows["input_size"] == headline.input_size
     rows = rows[own.fillna(value=False)]
     if runtime is not None and len(rows):  # of several versions of the library the latest alone
         latest = rows.sort_values(["finished", "profile"], kind="stable")["runtime_version"].iloc[-1]
@@ -198,7 +163,7 @@ def _comparable(
     setting = {
         "mode": headline.mode,
         "batch_size": first["batch_size"] if rows["batch_size"].nunique() == 1 else None,
-        "input_size": headline.input_size if input_sizes else None,
+        "input_size": None if any_input else headline.input_size,
         **{name: first[name] for name in ("classes", "threads", "torch")},
     }
     execution = (
@@ -213,7 +178,7 @@ def trusted(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[~rows["unstable"].fillna(value=False).astype(bool)] if "unstable" in rows else rows
 
 
-def other_rows(platform: Platform, table: str, headlines: Sequence[Headline]) -> pd.DataFrame:
+def other_rows(platform: Platform, table: str, headlines: Sequence[HeadlineEntry]) -> pd.DataFrame:
     """The rows of a table that are in the setting of no headline; those of its runtimes are among them."""
     rows = platform.tables[table]
     comparable = [headline_rows(platform, table, headline) for headline in headlines]
@@ -221,17 +186,10 @@ def other_rows(platform: Platform, table: str, headlines: Sequence[Headline]) ->
     return rows if rows.empty else rows[~rows["profile"].isin(shown)]
 
 
-def memory_column(platform: Platform) -> tuple[str, str]:
-    """The column that has the peak memory of a platform, and what it is."""
-    if platform.kind == "GPU":
-        return "peak_allocated_mib", "peak allocated memory"
-    return "peak_rss_mib", "peak resident memory over the baseline"
-
-
 @dataclass(frozen=True)
 class Quantity:
     """What models are compared by: a column of the table speed or memory, at the largest batch that the suite
-    declares, or at the `smallest`."""
+    declares, or at the `smallest`; `which` says more where the title does not say all."""
 
     title: str
     unit: str
@@ -239,15 +197,18 @@ class Quantity:
     column: str
     show: Callable[[float], str]
     smallest: bool = False
+    which: str = ""
 
 
 def quantities(platform: Platform) -> dict[str, Quantity]:
     """Throughput, latency, memory and energy of inference."""
-    memory, _ = memory_column(platform)
+    peak, which = "peak_rss_mib", "peak resident memory over the baseline"
+    if platform.kind == "GPU":
+        peak, which = "peak_allocated_mib", "peak allocated memory"
     return {
         "speed": Quantity("Images/s", "images/s", "speed", "images_per_s", rate),
         "latency": Quantity("Latency (ms)", "ms", "speed", "latency_ms_median", rate, smallest=True),
-        "memory": Quantity("Memory (MiB)", "MiB", "memory", memory, lambda mib: count(round(mib))),
+        "memory": Quantity("Memory (MiB)", "MiB", "memory", peak, lambda mib: count(round(mib)), which=which),
         "energy": Quantity("Energy (J/image)", "J per image", "speed", "energy_j_per_image", three_digits),
     }
 
@@ -274,12 +235,12 @@ class Compared:
         return WITHHELD if withheld(self.rows.get((model, input_size), {})) else otherwise
 
 
-def compared(platform: Platform, headlines: Iterable[Headline], quantity: Quantity) -> Compared:
+def compared(platform: Platform, headlines: Iterable[HeadlineEntry], quantity: Quantity) -> Compared:
     """A quantity on a platform, in the setting of each headline."""
     rows, settings = {}, []
     for headline in headlines:
         batch = min(headline.batch_sizes) if quantity.smallest else headline.batch_size
-        comparable = headline_rows(platform, quantity.table, replace(headline, batch_sizes=(batch,)))
+        comparable = headline_rows(platform, quantity.table, headline, batch_sizes=[batch])
         if comparable:
             settings.append(comparable.setting)
             for row in comparable.rows.to_dict("records"):

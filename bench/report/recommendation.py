@@ -7,12 +7,12 @@ chooser shows the same advice, number by number.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from bench.analysis.regimes import regimes
 from bench.report.advice import Advice, advise, best_of_each, sentence_case, size_words, who_leads
 from bench.report.answer_limits import limits
+from bench.report.blocks import Prose
 from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, Regime, data_sets
 from bench.report.evidence import Evidence
@@ -24,15 +24,7 @@ MOST_TRAININGS = 3
 PER_CLASS = " images per class"
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """A paragraph: `take` says what it comes to in a few words, `text` on what that rests."""
-
-    take: str
-    text: str
-
-
-def recommend(evidence: Evidence, data: DataSet) -> Recommendation:
+def recommend(evidence: Evidence, data: DataSet) -> Prose:
     """What to take on a data set, over the numbers of images per class that most regimes were measured
     with."""
     every = [advise(evidence, data, size) for size in data.common_sizes]
@@ -40,7 +32,7 @@ def recommend(evidence: Evidence, data: DataSet) -> Recommendation:
     sentences = _over_regimes(last) if len(data.regimes) > 1 else _over_sizes(evidence, every)
     if len(data.sizes) > len(every):
         sentences.append("Other numbers of images were measured in fewer ways; the chooser has them.")
-    return Recommendation(f"On {data.title}, take {_over_all(every)}.", " ".join(sentences))
+    return Prose(" ".join(sentences), lead=f"On {data.title}, take {_over_all(every)}.")
 
 
 def _over_all(every: Sequence[Advice]) -> str:
@@ -131,27 +123,27 @@ def trainings(evidence: Evidence, data: DataSet) -> list[str]:
     return sentences[:MOST_TRAININGS]
 
 
-def paragraphs(evidence: Evidence) -> list[Recommendation]:
+def paragraphs(evidence: Evidence) -> list[Prose]:
     """What to take on each data set, what the training of one network changed, and the limits."""
     every = data_sets(evidence)
     if not every:
-        return [Recommendation("", NOTHING if evidence.trains else PROFILED)]
+        return [Prose(NOTHING if evidence.trains else PROFILED)]
     changed = [sentence for data in every for sentence in trainings(evidence, data)]
     return [
         *(recommend(evidence, data) for data in every),
-        *([Recommendation("The same network, trained differently:", " ".join(changed))] if changed else []),
-        Recommendation("Limits:", limits(evidence, every)),
+        *([Prose(" ".join(changed), lead="The same network, trained differently:")] if changed else []),
+        Prose(limits(evidence, every), lead="Limits:"),
     ]
 
 
 def answer(evidence: Evidence) -> str:
     """The recommendation as plain text, one paragraph a data set and one for the limits."""
-    return "\n\n".join(f"{one.take} {one.text}".strip() for one in paragraphs(evidence))
+    return "\n\n".join(f"{one.lead} {one.text}".strip() for one in paragraphs(evidence))
 
 
 def takes(evidence: Evidence) -> list[str]:
     """What to take, one sentence a data set; without any, why there is none."""
-    own = [recommend(evidence, data).take for data in data_sets(evidence)]
+    own = [recommend(evidence, data).lead for data in data_sets(evidence)]
     return own or [one.text for one in paragraphs(evidence)]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -56,7 +55,9 @@ def evidence(tmp_path_factory):
 def test_places_hold_the_rows_of_their_machine_alone(evidence):
     cpu, gpu = evidence.platforms
     assert (cpu.kind, cpu.key, gpu.kind, gpu.key) == ("CPU", "cpu", "GPU", "example-gpu")
-    assert set(cpu.speed["machine"]) == {CPU["machine"]} and set(gpu.memory["device"]) == {GPU["device"]}
+    assert set(cpu.speed["machine"]) == {CPU["machine"]} and set(gpu.tables["memory"]["device"]) == {
+        GPU["device"]
+    }
     assert len(cpu.speed) + len(gpu.speed) == len(evidence.measured["speed"])
 
 
@@ -77,12 +78,12 @@ def test_a_headline_is_what_the_suite_declares(evidence):
     cpu = evidence.platforms[0]
     (declared,) = evidence.headlines
     assert (declared.mode, declared.batch_size) == ("infer", 128)
-    found = headline_rows(cpu, "speed", replace(declared, batch_sizes=(16,)))
+    found = headline_rows(cpu, "speed", declared, batch_sizes=[16])
     assert set(found.rows["batch_size"]) == {16} and len(found.rows) == 3
     assert found.setting.startswith("inference, fp32, as trained, batch 16, 224 px")
     by_model = dict(zip(found.rows["model"], found.rows["images_per_s"], strict=True))
     assert by_model["resnet18"] == pytest.approx(images_per_s(1.814, 16))
-    largest = headline_rows(cpu, "speed", replace(declared, batch_sizes=(128,))).rows.set_index("model")
+    largest = headline_rows(cpu, "speed", declared, batch_sizes=[128]).rows.set_index("model")
     assert largest.at["resnet50", "outcome"] == "out_of_memory"
 
 
@@ -254,9 +255,11 @@ def test_columns_of_the_answer_name_a_machine_only_where_two_have_measured_it(ev
     """Another machine that has measured other models, or in another setting, changes no title."""
     keys = {("resnet18", 224), ("resnet50", 224)}
     cpu, gpu = evidence.platforms
-    assert [one.quantity.title for one, _ in shown_on(cpu, evidence.headlines, keys)] == [
+    assert [one.quantity.title for one in shown_on(cpu, evidence.headlines, keys)] == [
         "Images/s",
         "Memory (MiB)",
     ]
     assert shown_on(gpu, evidence.headlines, keys)
-    assert not shown_on(gpu, [replace(one, precision="bf16") for one in evidence.headlines], keys)
+    assert not shown_on(
+        gpu, [one.model_copy(update={"precision": "bf16"}) for one in evidence.headlines], keys
+    )

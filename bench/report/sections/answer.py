@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from bench.analysis.groups import letters
-from bench.report.blocks import Column, Field, Gallery, Prose, Section, Table, number
+from bench.report.blocks import Column, Field, Gallery, Section, Table, number
 from bench.report.cells import Cell
 from bench.report.chooser import chooser
 from bench.report.data_sets import DataSet, Regime, data_sets
 from bench.report.evidence import Evidence
 from bench.report.leads import declared
-from bench.report.measured import Compared, Headline, Platform, compared, memory_column, quantities
+from bench.report.measured import Compared, Platform, compared, quantities
 from bench.report.recommendation import paragraphs
 from bench.report.row_text import WITHHELD, gmacs, millions
 from bench.report.sections.answer_figure import Styles, answer_figure, styles_of
 from bench.report.text import percent
+from bench.store.records.listing import HeadlineEntry
 
 TITLE = "The answer"
 NOTHING = "–"
@@ -23,7 +24,7 @@ NOTHING = "–"
 
 def answer(evidence: Evidence) -> Section:
     """What to take on each data set with its limits, what that rests on, and the chooser."""
-    said, every = [Prose(one.text, one.take) for one in paragraphs(evidence)], data_sets(evidence)
+    said, every = paragraphs(evidence), data_sets(evidence)
     if not every:
         return Section.of("answer", TITLE, said)
     styles = styles_of(evidence, every)
@@ -138,8 +139,8 @@ def _measured(evidence: Evidence, rows: Sequence[Row]) -> tuple[list[Column], li
     measured = {name: shown for name, shown in measured.items() if shown}
     for name, shown in measured.items():
         on = f", {name}" if len(measured) > 1 else ""
-        columns += [_known(f"{one.quantity.title}{on}", one) for one, _ in shown]
-        settings = [setting for one, also in shown for setting in (*one.settings, *also)]
+        columns += [_known(f"{one.quantity.title}{on}", one) for one in shown]
+        settings = [setting for one in shown for setting in (*one.settings, one.quantity.which) if setting]
         where.append(f"Measured on the {name}: {'; '.join(dict.fromkeys(settings))}.")
     if any(column.show(row).text == WITHHELD for column in columns for row in rows):
         where.append("Withheld: the measurement was unstable.")
@@ -147,16 +148,12 @@ def _measured(evidence: Evidence, rows: Sequence[Row]) -> tuple[list[Column], li
 
 
 def shown_on(
-    platform: Platform, headlines: Sequence[Headline], keys: set[tuple[str, int]]
-) -> list[tuple[Compared, list[str]]]:
-    """Throughput and memory on a platform, where any of the models has them, and what is to be said besides
-    their settings."""
+    platform: Platform, headlines: Sequence[HeadlineEntry], keys: set[tuple[str, int]]
+) -> list[Compared]:
+    """Throughput and memory on a platform, where any of the models has them."""
     of = quantities(platform)
-    known = [
-        (compared(platform, headlines, of["speed"]), []),
-        (compared(platform, headlines, of["memory"]), [memory_column(platform)[1]]),
-    ]
-    return [one for one in known if one[0].rows.keys() & keys]
+    known = [compared(platform, headlines, of[name]) for name in ("speed", "memory")]
+    return [one for one in known if one.rows.keys() & keys]
 
 
 def _known(title: str, one: Compared) -> Column:

@@ -1,6 +1,5 @@
 """Where it will run: speed and memory of exported networks, what int8 costs, and both kinds side by side."""
 
-from collections.abc import Callable
 from itertools import product
 
 import pandas as pd
@@ -16,14 +15,16 @@ from bench.report.deployed import (
     races_of,
     rows_where_run,
     setting_name,
+    settings_of,
 )
 from bench.report.document import INDEX
 from bench.report.evidence import Evidence
-from bench.report.measured import Headline, Platform, memory_column
-from bench.report.row_text import WITHHELD, rate, row_notes, withheld
+from bench.report.measured import Platform, quantities
+from bench.report.row_text import WITHHELD, row_notes, withheld
 from bench.report.sections.measured_cost import BUSY
-from bench.report.text import NOT_MEASURED, count, counted, decimal, interval, percent, points, size_phrase
+from bench.report.text import NOT_MEASURED, counted, decimal, interval, percent, points, size_phrase
 from bench.runtimes import TORCH, runtime_title
+from bench.store.records.listing import HeadlineEntry
 
 Measured = tuple[Setting, str, Row]
 
@@ -45,17 +46,16 @@ def deployed(evidence: Evidence) -> Section | None:
         "where-it-will-run",
         "Where it will run",
         (_speeds(evidence, *one) for one in measured),
-        _cost_table(evidence, costs) if costs else None,
-        _race_table(races) if races else None,
+        _cost_table(evidence, costs),
+        _race_table(races),
         Bullets(told) if told else None,
     )
 
 
-def _speeds(evidence: Evidence, platform: Platform, headline: Headline, rows: list[Measured]) -> Table:
+def _speeds(evidence: Evidence, platform: Platform, headline: HeadlineEntry, rows: list[Measured]) -> Table:
     """A row a model and setting."""
-    column, what = memory_column(platform)
-    models = evidence.in_order({model for _, model, _ in rows})
-    order = [(TORCH, headline.precision), *headline.runtimes]
+    quantity = quantities(platform)
+    models, order = evidence.in_order({model for _, model, _ in rows}), settings_of(headline)
     rows = sorted(rows, key=lambda one: (models.index(one[1]), order.index(one[0])))
     every = [part for _, _, row in rows for part in row.values()]
     versions = {
@@ -65,14 +65,14 @@ def _speeds(evidence: Evidence, platform: Platform, headline: Headline, rows: li
     }
     calibrated = {row["calibration"] for row in every if isinstance(row.get("calibration"), str)}
 
-    def shown(name: str, column: str, form: Callable[[float], str]) -> Callable[[Measured], str]:
+    def shown(name: str) -> Column:
         def content(one: Measured) -> str:
             row = one[2].get(name)
-            if row is None or pd.isna(row[column]):
+            if row is None or pd.isna(row[quantity[name].column]):
                 return NOT_MEASURED
-            return WITHHELD if withheld(row) else form(row[column])
+            return WITHHELD if withheld(row) else quantity[name].show(row[quantity[name].column])
 
-        return content
+        return number(quantity[name].title, content)
 
     def notes(one: Measured) -> Field:
         every = (note for row in one[2].values() for note in row_notes(row))
@@ -84,9 +84,9 @@ def _speeds(evidence: Evidence, platform: Platform, headline: Headline, rows: li
     threads = counted(platform.threads, "thread") if platform.threads else "threads not known"
     caption = (
         f"Inference on the {platform.name}, {headline.input_size} px, {headline.classes} classes, {threads}: "
-        f"images/s and {what} at batch {headline.batch_size}, latency at batch {min(headline.batch_sizes)}. "
-        f"Exported networks run in {' and '.join(sorted(versions))}; every process held their outputs "
-        "against PyTorch's in fp32 before it timed anything."
+        f"images/s and {quantity['memory'].which} at batch {headline.batch_size}, latency at batch "
+        f"{min(headline.batch_sizes)}. Exported networks run in {' and '.join(sorted(versions))}; every "
+        "process held their outputs against PyTorch's in fp32 before it timed anything."
     )
     if calibrated:
         caption += (
@@ -98,9 +98,7 @@ def _speeds(evidence: Evidence, platform: Platform, headline: Headline, rows: li
         Column("Model", lambda one: evidence.model_title(one[1])),
         Column("Runs in", lambda one: setting_name(one[0])),
         Column("Notes", notes, under="Runs in"),
-        number("Images/s", shown("speed", "images_per_s", rate)),
-        number("Latency (ms)", shown("latency", "latency_ms_median", rate)),
-        number("Memory (MiB)", shown("memory", column, lambda mib: count(round(mib)))),
+        *map(shown, ("speed", "latency", "memory")),
     ]
     if calibrated:
         columns.append(number("Same class (%)", agreement))

@@ -8,17 +8,10 @@ import pandas as pd
 from bench.report.blocks import Figure, Gallery, Section
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_chart
-from bench.report.measured import (
-    ComparableRows,
-    Headline,
-    Platform,
-    memory_column,
-    quantities,
-    rows_over_sizes,
-    trusted,
-)
+from bench.report.measured import ComparableRows, Platform, headline_rows, quantities, trusted
 from bench.report.row_text import disturbed_sentence, three_digits, withheld_sentence
 from bench.report.text import count, span
+from bench.store.records.listing import HeadlineEntry
 
 FIGURES = {
     "speed": ("throughput", "Throughput (images/s)", ["outcome", "unstable", "busy"]),
@@ -84,7 +77,9 @@ def _counted(evidence: Evidence, counted: pd.DataFrame) -> Iterator[Figure]:
 def _over_sizes(evidence: Evidence, platform: Platform) -> Iterator[Figure]:
     """Images/s and peak memory against the input size, of the models that were measured at several."""
     for table in FIGURES:
-        comparable = rows_over_sizes(platform, table, evidence.headlines[0])
+        headline = evidence.headlines[0]
+        batch = headline.scaling_batch_size or min(headline.batch_sizes)
+        comparable = headline_rows(platform, table, headline, batch_sizes=[batch], any_input=True)
         if comparable is None:
             continue
         done = trusted(comparable.rows)
@@ -96,7 +91,7 @@ def _over_sizes(evidence: Evidence, platform: Platform) -> Iterator[Figure]:
 
 
 def over_batches(
-    evidence: Evidence, platform: Platform, table: str, headline: Headline, comparable: ComparableRows
+    evidence: Evidence, platform: Platform, table: str, headline: HeadlineEntry, comparable: ComparableRows
 ) -> Figure | None:
     """What models are compared by, against the batch size; None where it was measured at one batch only."""
     if trusted(comparable.rows)["batch_size"].nunique() < 2:
@@ -112,11 +107,12 @@ def _timed(
 ) -> Figure:
     """What models are compared by, against the input or batch size."""
     rows, done = comparable.rows, trusted(comparable.rows)
-    column = quantities(platform)[table].column
+    quantity = quantities(platform)[table]
+    column = quantity.column
     _, label, more = FIGURES[table]
     lines = lines_over(evidence, done, x, column, rows[rows["outcome"] == "out_of_memory"])
     what, against = label.partition(" (")[0], SIZES[x][0].lower()
-    setting = comparable.setting + (f"; {memory_column(platform)[1]}" if table == "memory" else "")
+    setting = "; ".join(filter(None, [comparable.setting, quantity.which]))
     caption = f"{what} against {against} on the {platform.name}: {setting}."
     if any(line.low for line in lines):
         caption += " Vertical lines: 95 % intervals over processes."

@@ -95,7 +95,9 @@ class SearchEntry(Stored):
 
 
 class HeadlineEntry(Stored):
-    """A setting in which a suite compares its models by the clock."""
+    """A setting in which a suite compares its models by the clock: each as trials train it, in one mode and
+    at one input size. `scaling_batch_size` is that of rows over input sizes.
+    """
 
     mode: str
     input_size: Count
@@ -105,6 +107,11 @@ class HeadlineEntry(Stored):
     scaling_batch_size: Count | None
     # Each the name of a library that runs exported networks, and a precision.
     runtimes: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+
+    @property
+    def batch_size(self) -> int:
+        """The batch of what has one number a model."""
+        return max(self.batch_sizes)
 
 
 class Listing(Versioned):
