@@ -189,7 +189,7 @@ def test_other_comparisons_stay_in_pytorch(store):
     evidence = gather(RunStore(store), "tiny")
     (platform,) = evidence.platforms
     compared = shown_on(platform, evidence.headlines, {("resnet18_cifar", 32)})
-    assert [one.value("resnet18_cifar", 32) for one, _ in compared] == [300, pytest.approx(1e4 / 300)]
+    assert [one.value("resnet18_cifar", 32) for one in compared] == [300, pytest.approx(1e4 / 300)]
     table = next(one for one in walk(speed(evidence).blocks) if isinstance(one, Table))
     rows = dict(zip(column(table, "Setting"), column(table, "Row"), strict=True))
     assert rows["ONNX Runtime 1.22.0, fp32, 32 px, 10 classes"] == "other"
