@@ -26,8 +26,8 @@ class Block:
 
     @property
     def empty(self) -> bool:
-        """Whether it is to hold rows, figures or blocks and has none: then it is left out."""
-        return any(getattr(self, parts, None) == () for parts in ("rows", "figures", "blocks"))
+        """Whether it is to hold rows, figures, blocks or items and has none: then it is left out."""
+        return any(getattr(self, parts, None) == () for parts in ("rows", "figures", "blocks", "items"))
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def test_a_table_is_made_from_what_its_columns_show():
 
 
 def test_content_is_flattened_in_order():
-    nothing = [Gallery.of([None]), Table("t", "c", (), ()), Details.of("s", None), None, []]
+    nothing = [Gallery.of([None]), Table("t", "c", (), ()), Details.of("s", None), Bullets(()), None]
     blocks = [Heading("h"), (text for text in ("a", "b")), nothing, [[], ["c", [Code("d")]]]]
     section = Section.of("s", "S", "first", blocks)
     assert section.blocks == (Prose("first"), Heading("h"), Prose("a"), Prose("b"), Prose("c"), Code("d"))

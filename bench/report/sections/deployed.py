@@ -48,7 +48,7 @@ def deployed(evidence: Evidence) -> Section | None:
         (_speeds(evidence, *one) for one in measured),
         _cost_table(evidence, costs),
         _race_table(races),
-        Bullets(told) if told else None,
+        Bullets(told),
     )
 
 

@@ -15,11 +15,10 @@ def limits(evidence: Evidence, absent: list[str]) -> Section:
         absent: the titles of the sections that have nothing to show.
     """
     missing = f"Not measured in this suite: {listed([title[0].lower() + title[1:] for title in absent])}."
-    statements = tuple(_statements(evidence))
     return Section.of(
         "limits",
         "What this cannot tell you",
-        Bullets(statements) if statements else None,
+        Bullets(tuple(_statements(evidence))),
         missing if absent else None,
     )
 

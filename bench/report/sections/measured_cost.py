@@ -37,9 +37,7 @@ def measured_cost(evidence: Evidence) -> Section:
 def untrained(evidence: Evidence) -> Section:
     """Level 1 of the report on a suite that trains nothing: the same, which says nothing of accuracy."""
     told = tuple(_side_by_side(evidence))
-    return Section.of(
-        "answer", "What was measured", PROFILED, Bullets(told) if told else None, _tables(evidence)
-    )
+    return Section.of("answer", "What was measured", PROFILED, Bullets(told), _tables(evidence))
 
 
 def _side_by_side(evidence: Evidence) -> Iterator[str]:
