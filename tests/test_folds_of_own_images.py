@@ -13,7 +13,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 
 import vcbench as api
+from bench.analysis.predictions import Predictions
 from bench.analysis.simulation.kfold import stored
+from bench.analysis.statistics import ends, parts
 from bench.data import open_dataset
 from bench.metrics.accuracy import score
 from bench.store.run_store import RunStore
@@ -35,6 +37,7 @@ shots = ["all"]
 replicates = 3
 input_size = 16
 contrasts = [["vit", "resnet"]]
+conditions = ["brightness-3"]
 [comparison.set]
 "budget.epochs" = 1
 "budget.min_steps" = 8
@@ -72,11 +75,14 @@ def entries(store):
 def test_a_repeat_is_one_row_of_all_images(made, store, entries):
     assert len(entries) == REPEATS * 2
     accuracy = pd.read_csv(made / "results/tables/accuracy.csv")
+    assert len(accuracy) == 2 * REPEATS * 2 and set(accuracy["condition"]) == {"clean", "brightness-3"}
+    accuracy = accuracy[accuracy["condition"] == "clean"]
     assert sorted(accuracy["run"]) == sorted(entry.id for entry in entries)
     assert len(accuracy) == REPEATS * 2 and set(accuracy["split_id"]) == {"kfold-3"}
     assert set(accuracy["test_images"]) == {CLASSES * IMAGES} and accuracy["top1"].notna().all()
     assert sorted(set(accuracy["replicate"])) == [0, 1, 2]
-    (contrast,) = pd.read_csv(made / "results/tables/contrasts.csv").to_dict("records")
+    contrast, under = pd.read_csv(made / "results/tables/contrasts.csv").to_dict("records")
+    assert (under["condition"], under["replicates"]) == ("brightness-3", 3)
     assert (contrast["replicates"], contrast["images"], contrast["planned"]) == (3, CLASSES * IMAGES, 3)
 
 
@@ -167,7 +173,7 @@ def test_predictions_from_elsewhere_are_not_set_against_folds(made, tmp_path):
 
 def test_python_has_the_same_tables(made):
     results = api.open(made / "results")
-    assert len(results.accuracy) == REPEATS * 2
+    assert len(results.accuracy) == 2 * REPEATS * 2
 
 
 def test_running_again_trains_nothing(made):
@@ -193,11 +199,55 @@ def test_a_repeat_that_lacks_a_fold_is_incomplete(made, tmp_path, entries):
     (row,) = json.loads(status.stdout)
     assert (row["trials"], row["done"]) == (18, 17)
     assert vcbench("tables", "--results", store.root).returncode == 0
-    assert len(pd.read_csv(store.root / "tables/accuracy.csv")) == REPEATS * 2 - 1
+    assert len(pd.read_csv(store.root / "tables/accuracy.csv")) == 2 * (REPEATS * 2 - 1)
     ran = vcbench("run", made / "folds.toml", "--results", store.root, "--device", "cpu")
     assert ran.returncode == 0, ran.stderr
     before, after = RunStore(made / "results").result(first.id), RunStore(store.root).result(first.id)
     assert after.metrics == before.metrics and after.details == before.details
+
+
+def test_a_repeat_with_a_network_that_diverged_is_at_chance(made, tmp_path, entries):
+    import shutil
+
+    shutil.copytree(made / "results", tmp_path / "results")
+    store, first = RunStore(tmp_path / "results"), entries[0]
+    path = store.record_of("runs", first.folds[1])
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"outcome": "diverged", "reason": "its loss was not finite"}))
+    shutil.rmtree(store.folder_of("runs", first.id))
+    ran = vcbench("run", made / "folds.toml", "--results", store.root, "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    result = RunStore(store.root).result(first.id)
+    assert (result.outcome, result.reason) == ("diverged", "fold 1: its loss was not finite")
+    accuracy = pd.read_csv(store.root / "tables/accuracy.csv").query("condition == 'clean'")
+    assert accuracy.set_index("run").loc[first.id, "top1"] == pytest.approx(1 / CLASSES)
+    (contrast, _) = pd.read_csv(store.root / "tables/contrasts.csv").to_dict("records")
+    predictions = Predictions(RunStore(store.root))
+    scores = {}
+    for model in ("vit", "resnet"):
+        results = [predictions.store.result(entry.id) for entry in entries if entry.contestant == model]
+        scores[model] = predictions.scores_of(results)
+    plain = ends(parts(scores["vit"] - scores["resnet"]))
+    assert (contrast["low"], contrast["high"]) == pytest.approx(tuple(map(float, plain)))
+
+
+@pytest.mark.slow
+def test_replicates_until_decided_are_added_as_repeats(made, tmp_path):
+    """Two trainings of one model, whose contrast is judged whether or not they were trained."""
+    text = (made / "folds.toml").read_text()
+    for old, new in (
+        ("kfold-3", "kfold-2"),
+        ('{ model = "vit_digits" }', '{ model = "resnet_digits", set = { label_smoothing = 0.2 } }'),
+        ("replicates = 3", 'replicates = { start = 3, until = "decided", max = 4 }'),
+        ('conditions = ["brightness-3"]\n', ""),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "more.toml").write_text(text)
+    ran = vcbench("run", tmp_path / "more.toml", "--results", tmp_path / "results", "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    (contrast,) = pd.read_csv(tmp_path / "results/tables/contrasts.csv").to_dict("records")
+    assert (contrast["verdict"], contrast["replicates"], contrast["looks"]) == ("inconclusive", 4, 2)
 
 
 @pytest.mark.parametrize(

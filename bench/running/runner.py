@@ -203,6 +203,8 @@ def run_suite(
 
     def next_stage() -> Stage:
         nonlocal stage
+        # Before it is asked which replicates there are to be, by what those before came to.
+        join_repeats(stage.trials, resolver, store)
         later = Stage(suite, trials, resolver, store)
         if later.ids != stage.ids:
             list_suite()
@@ -243,9 +245,7 @@ def _do_jobs(
     lost: set[str] = set()
     failed: set[str] = set()  # not tried again in this run
     while not (should_stop() or counts["stopped"]):
-        stage = next_stage()
-        join_repeats(stage.trials, workspace.resolver, store)
-        jobs = stage.jobs
+        jobs = next_stage().jobs
         trainings = {job.id: job for job in jobs if isinstance(job, TrainJob)}
         done = {job.id for job in jobs if store.has(job)}
         for job in trainings.values():

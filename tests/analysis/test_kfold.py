@@ -1,9 +1,12 @@
 """The rule of verdicts for repeated k-fold, against loops, a linear model and simulated tables."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from bench.analysis.contrasts import fold_of as fold_of_runs
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.kfold import fold_mean_square, fold_parts
 from bench.analysis.simulation import kfold
@@ -135,6 +138,24 @@ def test_looks_take_the_folds_of_their_repeats():
     result = judge([PairedScores(both, looks=(3, 5), fold_of=fold_of)], delta=0.01)[0]
     p = [p_different(fold_parts((both[0] - both[1])[:r], fold_of[:r])) for r in (3, 5)]
     assert result.p_adjusted == pytest.approx(min(p[0] / 0.36, p[1] / 0.64), rel=1e-6)
+    cell, difference = PairedScores(both, looks=(3, 5), fold_of=fold_of), both[0] - both[1]
+    assert cell.parts(difference, 3) == fold_parts(difference[:3], fold_of[:3])
+    assert cell.parts(difference, 3) != fold_parts(difference[:3], fold_of[2:])
+
+
+def test_groups_of_images_are_in_one_fold():
+    """The fold of a group is that of its images, in the order of the groups."""
+
+    class Grouped:
+        def groups(self, data):
+            return np.array([4, 4, 2, 7, 2])
+
+    record = SimpleNamespace(details={"fold_of": [1, 1, 0, 2, 0]}, outcome="finished", data=None)
+    assert fold_of_runs([record], [record], Grouped()).tolist() == [[0, 1, 2]]
+    lost = SimpleNamespace(details={"fold_of": [1, 1, 0, 2, 0]}, outcome="diverged", data=None)
+    other = SimpleNamespace(details={}, outcome="finished", data=None)
+    assert fold_of_runs([record], [lost], Grouped()) is None
+    assert fold_of_runs([other], [record], Grouped()) is None
 
 
 def test_fewer_than_three_repeats_have_no_verdict():
