@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.cells import Cell, cells, paired
+from bench.analysis.contrasts import fold_of
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.statistics import Contrast
 from bench.report.cells import Cell as ReportCell
@@ -80,10 +81,10 @@ def costs_of_int8(evidence: Evidence) -> Iterator[Cost]:
         int8 = _in_int8(evidence, runtime)
         for cell in _largest(evidence, untrained=True):
             other = int8.get((cell.comparison, cell.shots, cell.contestant))
-            both = _scores(evidence, cell, other) if other else None
+            both = _paired(evidence, other, cell, same_networks=True) if other else None
             if both is not None:
-                result = _judged(evidence, both[1], both[0])
-                yield Cost(cell, runtime, float(both[0].mean()), float(both[1].mean()), result)
+                int8_top1, clean_top1 = (float(np.asarray(scores).mean()) for scores in both.scores)
+                yield Cost(cell, runtime, clean_top1, int8_top1, _judged(evidence, both))
 
 
 def _largest(evidence: Evidence, *, untrained: bool = False) -> list[ReportCell]:
@@ -97,18 +98,26 @@ def _largest(evidence: Evidence, *, untrained: bool = False) -> list[ReportCell]
     ]
 
 
-def _scores(evidence: Evidence, a: Cell, b: Cell) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of the replicates that two cells have in common, what is right, image by image; None without any."""
+def _paired(evidence: Evidence, a: Cell, b: Cell, *, same_networks: bool = False) -> PairedScores | None:
+    """What is right, image by image, in the replicates that two cells have in common; None without any.
+
+    Of the `same_networks` under two conditions a single run has an interval too, over test images alone.
+    """
     first, second = paired(a, b, evidence.predictions.has_scores)
     if not first:
         return None
-    return evidence.predictions.scores_of(first), evidence.predictions.scores_of(second)
+    several = len(first) > 1
+    return PairedScores(
+        (evidence.predictions.scores_of(first), evidence.predictions.scores_of(second)),
+        deterministic=same_networks and not several,
+        images=first[0].data.test_images,
+        fold_of=fold_of(first, second, evidence.predictions) if several else None,
+    )
 
 
-def _judged(evidence: Evidence, a: np.ndarray, b: np.ndarray) -> Contrast:
-    """a minus b with its plain interval, without a verdict; of a single run it is over test images alone."""
-    pair = PairedScores((a, b), deterministic=len(a) == 1)
-    return judge([pair], delta=evidence.suite.delta, comparisons=0)[0]
+def _judged(evidence: Evidence, scores: PairedScores) -> Contrast:
+    """The difference with its plain interval, without a verdict."""
+    return judge([scores], delta=evidence.suite.delta, comparisons=0)[0]
 
 
 @dataclass(frozen=True)
@@ -212,20 +221,14 @@ def _accuracy(
     else:
         int8 = _in_int8(evidence, setting[0])
         first, second = (int8.get((cell.comparison, cell.shots, cell.contestant)) for cell in (a, b))
-        both = _scores(evidence, first, second) if first and second else None
+        both = _paired(evidence, first, second) if first and second else None
         if both is None:
             return None
-        result, remark = (
-            judge([PairedScores(both)], delta=evidence.suite.delta, comparisons=0)[0],
-            "exploratory",
-        )
+        result, remark = _judged(evidence, both), "exploratory"
         if result.low is None or result.high is None:
             return result.estimate, "no interval", "too few runs"
-        what = (
-            "not told apart"
-            if result.low <= 0 <= result.high
-            else f"{(a if result.low > 0 else b).title} ahead"
-        )
+        ahead = f"{(a if result.low > 0 else b).title} ahead"
+        what = "not told apart" if result.low <= 0 <= result.high else ahead
     known = f"95 % interval {interval(result.low, result.high)}"
     known += ", over test images alone" if result.images_only else ""
     return result.estimate, "; ".join(filter(None, [known, remark])), what

@@ -59,6 +59,7 @@ class QuantisedModel:
         """See `bench.training.model.Model`."""
         return {
             "runtime": self.runtime.name,
+            "device": "cpu",
             "runtime_versions": self.runtime.versions(),
             "calibration": f"{len(self.calibration)} training images",
         }

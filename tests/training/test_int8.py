@@ -9,6 +9,7 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from safetensors.torch import load_file
+from scipy.special import softmax
 
 import bench.runtimes
 from bench.data import draw_subset, open_dataset
@@ -16,6 +17,7 @@ from bench.errors import InputError
 from bench.networks import find_card, make_model, resolve_weights
 from bench.planning.conditions import conditions_of
 from bench.profiling.plan import require_runtimes
+from bench.runtimes import find_runtime
 from bench.spec.suite import load_suite
 from bench.tables.tables import build_tables
 from bench.training.quantised import CALIBRATION_IMAGES
@@ -87,8 +89,19 @@ def with_openvino(network, calibration, images, folder):
     ("condition", "model", "by_hand"),
     [("int8_onnxruntime", "vit", with_onnxruntime), ("int8_openvino", "resnet", with_openvino)],
 )
-def test_int8_gives_what_the_tools_give_in_a_plain_loop(condition, model, by_hand, tiny, run, tmp_path):
+def test_int8_gives_what_the_tools_give_in_a_plain_loop(
+    condition, model, by_hand, tiny, run, tmp_path, monkeypatch
+):
     ask(tiny, condition)
+    library = condition.partition("_")[2]
+    seen, runtime = [], type(find_runtime(library))
+    quantise = runtime.quantise
+
+    def recorded(self, path, images, out):
+        seen.append(images)
+        quantise(self, path, images, out)
+
+    monkeypatch.setattr(runtime, "quantise", recorded)
     store, (outcome,) = run(tiny, only=[model])
     dataset, record, identity = (
         open_dataset("digits", None, tmp_path),
@@ -109,15 +122,22 @@ def test_int8_gives_what_the_tools_give_in_a_plain_loop(condition, model, by_han
     )
     assert len(subset) == 30 < CALIBRATION_IMAGES
     calibration = shown(dataset, dataset.splits["train"][subset])
+    # What it was calibrated on is the subset that it was trained on, and nothing else.
+    np.testing.assert_allclose(np.concatenate(seen), calibration, atol=1e-6)
     test = dataset.splits["test"]
     logits = by_hand(network, calibration, shown(dataset, test), tmp_path)
     stored = pd.read_parquet(store.evaluation_files(record.id, condition).predictions)["predicted"].to_numpy()
+    given, plain = (
+        np.load(store.evaluation_files(record.id, one).probabilities).astype(float)
+        for one in (condition, "clean")
+    )
+    by_tools = softmax(logits, axis=1)
+    assert np.abs(given - by_tools).mean() < np.abs(plain - by_tools).mean() / 3
     # Sums are in another order where batches are larger: a level of int8 may tip over.
     assert (logits.argmax(1) == stored).mean() > 0.99
     result, clean = store.result(record.id, condition), store.result(record.id)
     assert result.top1 == pytest.approx((stored == dataset.labels[test]).mean())
     details = result.evaluation.details
-    library = condition.partition("_")[2]
     assert details["calibration"] == "30 training images"
     assert details["runtime"] == library and library in details["runtime_versions"]
     (row,) = build_tables(store)["robustness"].to_dict("records")
