@@ -1,6 +1,7 @@
 """Repeated k-fold from a suite to the report: digits as a small folder, against a plain loop over folds."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from bench.analysis.simulation.kfold import stored
 from bench.analysis.statistics import ends, parts
 from bench.data import open_dataset
 from bench.metrics.accuracy import score
+from bench.spec.job import evaluation_id
 from bench.store.run_store import RunStore
 
 FOLDS, REPEATS, CLASSES, IMAGES = 3, 3, 3, 8
@@ -189,8 +191,6 @@ def test_garbage_collection_keeps_the_weights_of_folds(made, store, entries):
 
 
 def test_a_repeat_that_lacks_a_fold_is_incomplete(made, tmp_path, entries):
-    import shutil
-
     shutil.copytree(made / "results", tmp_path / "results")
     store, first = RunStore(tmp_path / "results"), entries[0]
     for kind, name in (("runs", first.id), ("runs", first.folds[1])):
@@ -207,8 +207,6 @@ def test_a_repeat_that_lacks_a_fold_is_incomplete(made, tmp_path, entries):
 
 
 def test_a_repeat_with_a_network_that_diverged_is_at_chance(made, tmp_path, entries):
-    import shutil
-
     shutil.copytree(made / "results", tmp_path / "results")
     store, first = RunStore(tmp_path / "results"), entries[0]
     path = store.record_of("runs", first.folds[1])
@@ -229,6 +227,20 @@ def test_a_repeat_with_a_network_that_diverged_is_at_chance(made, tmp_path, entr
         scores[model] = predictions.scores_of(results)
     plain = ends(parts(scores["vit"] - scores["resnet"]))
     assert (contrast["low"], contrast["high"]) == pytest.approx(tuple(map(float, plain)))
+
+
+def test_a_repeat_whose_predictions_are_lost_is_left_out(made, tmp_path, entries):
+    shutil.copytree(made / "results", tmp_path / "results")
+    store, first = RunStore(tmp_path / "results"), entries[0]
+    shutil.rmtree(store.folder_of("runs", first.id))
+    for condition in ("clean", "brightness-3"):
+        shutil.rmtree(store.folder_of("evaluations", evaluation_id(first.id, condition)))
+    lost = store.evaluation_files(first.folds[2]).predictions
+    lost.unlink()
+    ran = vcbench("run", made / "folds.toml", "--results", store.root, "--device", "cpu")
+    assert ran.returncode == 0 and f"{lost}: is not there; the repeat of this fold is left out" in ran.stderr
+    accuracy = pd.read_csv(store.root / "tables/accuracy.csv").query("condition == 'clean'")
+    assert first.id not in set(accuracy["run"]) and len(accuracy) == REPEATS * 2 - 1
 
 
 @pytest.mark.slow

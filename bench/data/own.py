@@ -214,13 +214,13 @@ def _equal(name: str, overlap: Overlap, splits: dict[str, np.ndarray]) -> list[s
 
 
 def _grouped(listed: Listed, splits: dict[str, np.ndarray]) -> list[str]:
-    """That test images of one group are not independent, which intervals over images take them to be."""
+    """That test images of one group are not independent: there are fewer to conclude from than it seems."""
     if listed.groups is None:
         return []
     test, groups = len(splits["test"]), len(np.unique(listed.groups[splits["test"]]))
     if groups == test:
         return []
     return [
-        f"{listed.name}: the {test} test images come from {groups} groups; intervals take images to be "
-        "independent and are too narrow where those of a group are alike"
+        f"{listed.name}: the {test} test images come from {groups} groups; intervals and verdicts are over "
+        "groups, not images"
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.errors import warn
 from bench.files import digest
 from bench.metrics.accuracy import score_columns
 from bench.planning.plan import Resolver
@@ -42,6 +43,11 @@ def join_repeats(jobs: Iterable[TrainJob], resolver: Resolver, store: RunStore) 
             done = [result for result in results if result is not None]
             if len(done) < len(folds):
                 continue
+            if all(one.outcome == "finished" for one in done):
+                files = [store.evaluation_files(one.id, condition).predictions for one in done]
+                if lost := [path for path in files if not path.exists()]:
+                    warn(f"{lost[0]}: is not there; the repeat of this fold is left out")
+                    continue
             with store.claim(run) as mine:
                 if mine:
                     _join(run, identity, done, [resolver.dataset(job.trial) for job in folds], store)
@@ -118,7 +124,7 @@ def _predictions(
     order = np.argsort(np.concatenate(positions))
     columns = [store.prediction_columns(result) for result in results]
     known = [one for one in columns if one is not None]
-    assert len(known) == len(columns), "an evaluation that finished has predictions"
+    assert len(known) == len(columns)  # `join_repeats` has looked
     joined = {name: np.concatenate([one[name] for one in known])[order] for name in known[0]}
     if results[0].condition != CLEAN or not all(store.has_probabilities(result.id) for result in results):
         return joined, None
