@@ -45,11 +45,11 @@ def test_mean_squares_are_expected_to_be_what_is_said_of_them():
     n = images / folds
     expected = rest + n * (1 - 1 / repeats) * network
     assert fold_mean_square(many, fold_of).mean() == pytest.approx(expected, rel=0.02)
-    # MS_rep, pooled with that of folds, is expected to be N times the variance of the mean of a repeat.
+    # MS_rep is expected to be N times the variance of the mean of a repeat, and folds tell the same.
     plain = parts(many)
     assert plain.rep.mean() == pytest.approx(rest + n * network, rel=0.05)
-    by_fold = (fold_parts(many, fold_of).rep * (repeats * folds - 1)).mean() / (repeats * folds - 1)
-    assert by_fold >= rest + n * network
+    by_fold = plain.res + (fold_mean_square(many, fold_of) - plain.res) * repeats / (repeats - 1)
+    assert by_fold.mean() == pytest.approx(rest + n * network, rel=0.02)
 
 
 def test_degrees_of_freedom_of_folds():
