@@ -1,6 +1,6 @@
 """Cells as a report shows them: averages over replicates, and what must be known to read them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from bench.analysis import cells
 from bench.analysis.flags import Flag, Note
 from bench.analysis.statistics import Estimate
-from bench.report.text import decimal, percent, split_label
+from bench.report.text import decimal, listed, percent, split_label
 from bench.store.records.baseline import BaselineRecord
 
 Baseline = Literal["nearest", "statistics", "majority"]
@@ -85,3 +85,14 @@ class Cell(cells.Cell):
             for note in self.flags
             if note.flag is not Flag.FEW_REPLICATES
         ]
+
+
+def notes_sentence(cells: Iterable[Cell]) -> str:
+    """What follows a caption: each note once, after the titles of the cells that it holds for unless it holds
+    for all; nothing where there are none."""
+    notes = {cell.title: cell.notes for cell in cells}
+    holders: dict[str, list[str]] = {}
+    for title, note in ((title, note) for title, own in notes.items() for note in dict.fromkeys(own)):
+        holders.setdefault(note, []).append(title)
+    each = [f"{listed(own)}: {note}" if len(own) < len(notes) else note for note, own in holders.items()]
+    return f" Notes: {'; '.join(each)}." if each else ""

@@ -1,7 +1,7 @@
 """Numbers and names as the reader sees them."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -53,6 +53,11 @@ def counted(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
+def out_of(number: int, planned: int) -> str:
+    """A number, with that of what was planned where it is another."""
+    return count(number) if number == planned else f"{number} of {planned}"
+
+
 def size_label(shots: int | None, images_per_class: float = math.nan) -> str:
     """How many images of each class a model was trained on; `shots` may be missing as in a frame."""
     if shots is not None and not pd.isna(shots):
@@ -84,25 +89,3 @@ def span(values: Iterable[Any], show: Callable[[Any], str] = str) -> str:
     """From the smallest to the largest of those that are not missing; one where both look the same."""
     known = [value for value in values if not pd.isna(value)]
     return " to ".join(dict.fromkeys(map(show, (min(known), max(known))))) if known else NOT_MEASURED
-
-
-def merge_notes(notes: Mapping[str, Iterable[str]], before: str = "") -> tuple[str, ...]:
-    """Each note once: as it is if it holds for all keys, else after those that it holds for.
-
-    Args:
-        before: a word to stand before the keys.
-    """
-    holders: dict[str, list[str]] = {}
-    for name, own in notes.items():
-        for note in dict.fromkeys(own):
-            holders.setdefault(note, []).append(name)
-    return tuple(
-        note if len(names) == len(notes) else f"{before}{listed(names)}: {note}"
-        for note, names in holders.items()
-    )
-
-
-def notes_sentence(notes: Iterable[str]) -> str:
-    """Notes as what follows a caption; nothing where there are none."""
-    text = "; ".join(notes)
-    return f" Notes: {text}." if text else ""

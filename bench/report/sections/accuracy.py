@@ -6,7 +6,7 @@ from bench.report.blocks import Column, Section, number
 from bench.report.cells import Baseline, Cell
 from bench.report.evidence import Evidence
 from bench.report.sections.columns import CELL_NOTES, CELL_SIZE, cell_model, cell_table, percent_of
-from bench.report.text import NOT_MEASURED, count, percent, span
+from bench.report.text import NOT_MEASURED, out_of, percent, span
 
 BASELINES: dict[Baseline, str] = {
     "nearest": "Nearest neighbour (%)",
@@ -59,7 +59,7 @@ def _columns(evidence: Evidence, cells: list[Cell]) -> list[Column]:
         CELL_SIZE,
         cell_model(evidence),
         percent_of("top1", "Top-1 (%)"),
-        number("n", _replicates),
+        number("n", lambda cell: out_of(len(cell.runs), cell.planned)),
         Column("Pretraining", lambda c: c.pretraining or NOT_MEASURED, under="Model", label="pretraining "),
         Column("Recipe (protocol)", _recipe, under="Model"),
         CELL_NOTES,
@@ -75,11 +75,6 @@ def _columns(evidence: Evidence, cells: list[Cell]) -> list[Column]:
 
 def _baseline(name: Baseline) -> Column:
     return number(BASELINES[name], lambda cell: percent(cell.baseline(name).mean))
-
-
-def _replicates(cell: Cell) -> str:
-    done = len(cell.runs)
-    return count(done) if done == cell.planned else f"{done} of {cell.planned}"
 
 
 def _recipe(cell: Cell) -> str:

@@ -1,10 +1,11 @@
 """What training took: images seen and FLOPs of every model and subset, those of a teacher among them."""
 
+from itertools import groupby
+
 import pandas as pd
 
 from bench.analysis.regimes import frozen_by
 from bench.report.blocks import Column, Table, number
-from bench.report.cells import Cell
 from bench.report.evidence import Evidence
 from bench.report.row_text import three_digits
 from bench.report.sections.columns import cell_size
@@ -16,9 +17,8 @@ TRAINING = 3
 
 def budget(evidence: Evidence) -> Table:
     """One row a comparison and subset."""
-    cells: dict[tuple[str, int | None], list[Cell]] = {}
-    for cell in evidence.cells:
-        cells.setdefault((cell.comparison, cell.shots), []).append(cell)
+    by_subset = groupby(evidence.cells, key=lambda cell: (cell.comparison, cell.shots))
+    cells = {subset: list(own) for subset, own in by_subset}
     spent = _spent(evidence)
     rows = {
         (name, None if pd.isna(shots) else int(shots)): own

@@ -6,11 +6,11 @@ import pandas as pd
 from bench.files import slug
 from bench.metrics.calibration import BINS, Reliability, reliability
 from bench.report.blocks import Figure, Gallery, Section
-from bench.report.cells import Cell
+from bench.report.cells import Cell, notes_sentence
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_chart
 from bench.report.sections.answer_figure import PLAIN
-from bench.report.text import merge_notes, notes_sentence, size_phrase
+from bench.report.text import size_phrase
 
 TITLE = "Calibration"
 FROZEN = ("linear-probe", "knn")
@@ -58,7 +58,7 @@ def _figure(evidence: Evidence, members: list[tuple[Cell, Reliability]]) -> Figu
         f"reliability-{slug(first.comparison)}",
         caption=f"{first.comparison}, {size}: accuracy of predictions by their confidence. On the straight "
         "line confidence equals accuracy; below it the model is overconfident."
-        + notes_sentence(merge_notes({cell.title: cell.notes for cell, _ in members})),
+        + notes_sentence(cell for cell, _ in members),
         alt=f"Reliability diagram of {first.comparison} with {size}. Expected calibration error: {eces}.",
         data=pd.concat(
             pd.DataFrame(

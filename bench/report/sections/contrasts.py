@@ -14,7 +14,7 @@ from bench.report.evidence import Evidence
 from bench.report.figures import WIDTH, canvas, one_line
 from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
 from bench.report.style import INK, MUTED
-from bench.report.text import interval, percent, points
+from bench.report.text import interval, out_of, percent, points
 from bench.report.verdicts import pair_name, table_of, verdict
 
 TITLE = "Contrasts"
@@ -63,11 +63,6 @@ def _how_to_read(evidence: Evidence) -> str:
     )
 
 
-def _replicates(finding: Finding) -> str:
-    done = len(finding.runs_a)
-    return str(done) if done == finding.planned else f"{done} of {finding.planned}"
-
-
 def _interval(finding: Finding) -> str:
     result = finding.result
     return interval(result.low, result.high) if result and finding.has_interval else "none"
@@ -88,7 +83,7 @@ COLUMNS = (
     ),
     number("95 % interval", _interval),
     Column("Verdict", verdict),
-    number("n", _replicates),
+    number("n", lambda finding: out_of(len(finding.runs_a), finding.planned)),
     finding_notes(under="Contrast"),
     number("First model (%)", lambda finding: percent(finding.accuracy[0])),
     number("Second model (%)", lambda finding: percent(finding.accuracy[1])),

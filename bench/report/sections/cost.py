@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import pandas as pd
+
 from bench.report.blocks import Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.published import published_cost
-from bench.report.text import MINUS, NOT_MEASURED, count, decimal, listed, percent
+from bench.report.text import count, decimal, listed, percent, points
 
 NOT_PUBLISHED = "no published figure"
 HEAD = 1000
@@ -42,20 +44,25 @@ def _table(evidence: Evidence) -> Table:
     columns = (
         Column("Model", lambda row: Field(row["title"], style=evidence.model_styles.get(row["model"]))),
         Column("Card", lambda row: Field(row["model"], code=True)),
-        Column("Source", lambda row: _published(row).get("source", ""), under="Model", label="published: "),
+        Column("Source", lambda row: row["source"], under="Model", label="published: "),
         number("Classes", lambda row: count(row["classes"])),
         number("Input (px)", lambda row: str(row["input_size"])),
         number("Parameters", lambda row: count(row["params"])),
-        number("Published parameters (M)", lambda row: _as_printed(row, "params_m", NOT_PUBLISHED)),
+        number("Published parameters (M)", lambda row: _as_printed(row["params_m"], NOT_PUBLISHED)),
         number("GMACs", lambda row: decimal(row["gmacs"], 3)),
-        number("Published GMACs", lambda row: _as_printed(row, "gmacs", "none")),
+        number("Published GMACs", lambda row: _as_printed(row["gmacs_published"], "none")),
         number("Difference in GMACs (%)", _difference),
         number("GMACs with norms, softmax, pooling", lambda row: decimal(row["gmacs_all"], 3)),
         number("FLOPs", lambda row: count(row["flops"])),
         number("Activations (M)", lambda row: decimal(row["activations_m"], 1)),
     )
-    rows = evidence.cost.to_dict("records")
-    return Table.of("cost", "Cost of one forward pass.", columns, rows, runs=evidence.cost["profile"])
+    published = published_cost().rename(columns={"input_px": "input_size"}).assign(classes=HEAD)
+    same = ["model", "input_size", "classes"]
+    rows = evidence.cost.merge(published, "left", same, suffixes=("", "_published"), validate="one_to_one")
+    rows = rows.fillna({"source": ""})
+    return Table.of(
+        "cost", "Cost of one forward pass.", columns, rows.to_dict("records"), runs=rows["profile"]
+    )
 
 
 def _parts(evidence: Evidence) -> Table:
@@ -81,23 +88,12 @@ def _parts(evidence: Evidence) -> Table:
     return Table.of("parts", caption, columns, models, runs=runs)
 
 
-def _published(row: dict[str, Any]) -> dict[str, Any]:
-    """The published figures of a model with this input and 1000 classes; empty where there are none."""
-    table = published_cost()
-    same = table[(table["model"] == row["model"]) & (table["input_px"] == row["input_size"])]
-    return same.iloc[0].to_dict() if len(same) and row["classes"] == HEAD else {}
-
-
-def _as_printed(row: dict[str, Any], name: str, otherwise: str) -> str:
-    theirs = _published(row)
-    return f"{theirs[name]:.10g}" if theirs else otherwise
+def _as_printed(theirs: float, otherwise: str) -> str:
+    return otherwise if pd.isna(theirs) else f"{theirs:.10g}"
 
 
 def _difference(row: dict[str, Any]) -> str:
-    theirs = _published(row)
-    if not theirs:
+    """Ours over theirs in percent: as `points`, with two decimals."""
+    if pd.isna(row["gmacs_published"]):
         return "none"
-    if row["gmacs"] != row["gmacs"]:
-        return NOT_MEASURED
-    text = f"{100 * (row['gmacs'] / theirs['gmacs'] - 1):+.2f}"
-    return ("0.00" if text in ("+0.00", "-0.00") else text).replace("-", MINUS)
+    return points(row["gmacs"] / row["gmacs_published"] - 1, digits=2)

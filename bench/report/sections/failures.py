@@ -7,9 +7,9 @@ import numpy as np
 
 from bench.files import slug
 from bench.report.blocks import Column, Flow, Heading, Section, Table, number
-from bench.report.cells import Cell
+from bench.report.cells import Cell, notes_sentence
 from bench.report.evidence import Evidence
-from bench.report.text import merge_notes, notes_sentence, percent, points, size_phrase
+from bench.report.text import percent, points, size_phrase
 
 TITLE = "Where each model fails"
 SHOWN = 5
@@ -117,7 +117,7 @@ def _classes(name: str, both: list[tuple[Confusions, Confusions]]) -> Table:
     )
     cells = [one.cell for pair in both for one in pair]
     caption = f"Accuracy by class in {name}: the classes on which two models differ most, either way."
-    caption += notes_sentence(merge_notes({cell.title: cell.notes for cell in cells}))
+    caption += notes_sentence(cells)
     runs = [run for cell in cells for run in cell.runs]
     return Table.of(f"classes-{slug(name)}", caption, columns, rows, group_by=lambda row: row[0], runs=runs)
 
@@ -132,7 +132,7 @@ def _confused(evidence: Evidence, name: str, members: list[Confusions]) -> Table
     )
     cells = [one.cell for one in members]
     caption = f"The classes that each model most often takes for another in {name}."
-    caption += notes_sentence(merge_notes({cell.title: cell.notes for cell in cells}))
+    caption += notes_sentence(cells)
     return Table.of(
         f"confused-{slug(name)}",
         caption,

@@ -9,21 +9,8 @@ import pandas as pd
 
 from bench.report.blocks import Column, Content, Field, Flow, Gallery, Heading, Section, Table, number
 from bench.report.evidence import Evidence
-from bench.report.measured import (
-    ComparableRows,
-    Platform,
-    headline_rows,
-    other_rows,
-)
-from bench.report.row_text import (
-    MODES,
-    WITHHELD,
-    describe_execution,
-    rate,
-    row_notes,
-    three_digits,
-    withheld,
-)
+from bench.report.measured import ComparableRows, Platform, headline_rows, other_rows
+from bench.report.row_text import MODES, WITHHELD, describe_execution, rate, row_notes, three_digits, withheld
 from bench.report.sections.scaling import over_batches
 from bench.report.text import NOT_MEASURED, count, decimal, listed, percent, span
 from bench.runtimes import TORCH
