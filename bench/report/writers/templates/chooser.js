@@ -7,11 +7,6 @@
   const output = form.querySelector(".answer");
   const { data: which, size: sizes, matters } = form.elements;
 
-  const make = (name, text, parent) => {
-    const element = document.createElement(name);
-    element.textContent = text;
-    parent.append(element);
-  };
   const offer = (select, labels, chosen) => {
     select.replaceChildren(...labels.map((label, index) => new Option(label, index)));
     select.value = Math.max(chosen, 0);
@@ -39,12 +34,11 @@
       const best = known.filter((row) => value(row) === value(known[0])).map((row) => row.name);
       make("p", `${words}: ${best.join(", ")} (${known[0].texts[at]}).`, output);
     }
-    const list = document.createElement("ul");
+    const list = make("ul", "", output);
     rows.forEach((row) => {
       const cost = at ? `${row.texts[at]}; accuracy ` : "";
       make("li", `${row.name}: ${cost}${row.accuracy}`, list);
     });
-    output.append(list);
   };
   form.addEventListener("input", (event) => {
     if (event.target === which) start();

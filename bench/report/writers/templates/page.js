@@ -1,12 +1,12 @@
 "use strict";
-(() => {
-  const make = (name, text, parent) => {
-    const element = document.createElement(name);
-    if (text) element.textContent = text;
-    if (parent) parent.append(element);
-    return element;
-  };
+const make = (name, text, parent) => {
+  const element = document.createElement(name);
+  element.textContent = text;
+  if (parent) parent.append(element);
+  return element;
+};
 
+(() => {
   // --- tables: sort by a click or key on a heading, filter by a word
 
   const key = (cell, number) => {
@@ -45,7 +45,7 @@
       });
     });
     if (rows.length < 10) return;
-    const tools = make("p");
+    const tools = make("p", "");
     tools.className = "tools";
     const label = make("label", "Filter rows", tools);
     const input = make("input", "", label);
