@@ -221,18 +221,23 @@ class Compared:
     rows: dict[tuple[str, int], dict[str, Any]]
     settings: tuple[str, ...]
 
-    def value(self, model: str, input_size: int) -> float | None:
+    def row(self, model: str, input_size: int | None = None) -> dict[str, Any]:
+        """Of a model, at its largest input size unless told; empty where it was not measured."""
+        own = {size: row for (name, size), row in self.rows.items() if name == model}
+        return own.get(max(own, default=0) if input_size is None else input_size, {})
+
+    def value(self, model: str, input_size: int | None = None) -> float | None:
         """The number; None where it was not measured, or is withheld."""
-        row = self.rows.get((model, input_size), {})
+        row = self.row(model, input_size)
         value = row.get(self.quantity.column)
         return None if value is None or pd.isna(value) or withheld(row) else float(value)
 
-    def text(self, model: str, input_size: int, otherwise: str = NOT_MEASURED) -> str:
+    def text(self, model: str, input_size: int | None = None, otherwise: str = NOT_MEASURED) -> str:
         """The number as text, or that it is withheld."""
         value = self.value(model, input_size)
         if value is not None:
             return self.quantity.show(value)
-        return WITHHELD if withheld(self.rows.get((model, input_size), {})) else otherwise
+        return WITHHELD if withheld(self.row(model, input_size)) else otherwise
 
 
 def compared(platform: Platform, headlines: Iterable[HeadlineEntry], quantity: Quantity) -> Compared:

@@ -1,6 +1,6 @@
 """What the models cost as they are trained here: operations, speed and memory in one table a machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -64,8 +64,7 @@ def _side_by_side(evidence: Evidence) -> Iterator[str]:
 
 def _times(title: str, one: Compared, a: str, b: str) -> str | None:
     """How many times the quantity of one model another has; None where one of them was not measured."""
-    sizes = {model: size for model, size in one.rows}
-    of_a, of_b = (one.value(model, sizes.get(model, 0)) for model in (a, b))
+    of_a, of_b = one.value(a), one.value(b)
     if of_a is None or of_b is None:
         return None
     name = title.removeprefix(TRAINS).partition(" (")[0]
@@ -115,10 +114,6 @@ def _table(
         every = {note for row in rows.get(model, []) for note in row_notes(row)}
         return Field(notes=tuple(sorted({BUSY if note.startswith(BUSY) else note for note in every})))
 
-    def text_of(one: Compared) -> Callable[[str], str]:
-        sizes = {model: size for model, size in one.rows}
-        return lambda model: one.text(model, sizes.get(model, 0))
-
     main = [one for _, one in measured if not one.quantity.smallest]
     settings = dict.fromkeys(setting for one in main for setting in one.settings)
     where = f"as trained on the {platform.name}: {'; '.join(settings)}" if platform else "of a forward pass"
@@ -131,7 +126,7 @@ def _table(
             Column("Notes", notes, under="Model"),
             number("Parameters (M)", lambda model: millions(costs.get(model, {}).get("params"))),
             number("GMACs", lambda model: gmacs(costs.get(model, {}).get("flops"))),
-            *(number(title, text_of(one)) for title, one in measured),
+            *(number(title, one.text) for title, one in measured),
         ],
         evidence.in_order(behind),
         runs=lambda model: [row["profile"] for row in behind[model] + rows.get(model, [])],
