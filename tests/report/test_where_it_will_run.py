@@ -263,7 +263,7 @@ def test_from_a_suite_to_its_report(vcbench, tmp_path):
     int8 = measured[measured["precision"] == "int8"]
     assert int8["agreement"].between(0, 1).all() and int8["calibration"].str.contains("16 random").all()
     memory = pd.read_csv(tmp_path / "r/tables/memory.csv")
-    assert len(memory) == 12 and (memory["peak_rss_mib"] > 0).all()
+    assert len(memory) == 12 and (memory["peak_rss_mib"] > 0).all(), memory["reason"].tolist()
     store = RunStore(tmp_path / "r")
     evidence = gather(store, "mine")
     tables = {one.name: one for one in walk(deployed(evidence).blocks) if isinstance(one, Table)}

@@ -10,10 +10,16 @@ if TYPE_CHECKING:
     from bench.profiling.scheduler import Row
     from bench.profiling.session import Session
 
+# An exported network is written once; its rows, of two batches mostly, share that.
+EXPORT_S = 7.0
+
 
 class Speed(NetworkKind):
     name, repeated, at_sizes, of_deployed = "speed", True, True, True
     columns = (*NETWORK, *RATES, "fraction_of_matmul_peak")
+
+    def expected_seconds(self, job: ProfileJob[NetworkConfig], step_s: float) -> float:
+        return super().expected_seconds(job, step_s) + (EXPORT_S if job.config.deployed else 0)
 
     def limits(self, job: ProfileJob[NetworkConfig]) -> list[ProfileJob[LimitConfig]]:
         if job.config.deployed:  # PyTorch's matrix products are no limit of theirs
