@@ -21,9 +21,9 @@ FACTS = {
     "augmentation": "light", "distilled": False, "budget": "one", "position": "learn",
 }  # fmt: skip
 SETTING = {
-    "device": "cpu", "precision": "fp32", "memory_format": "contiguous", "compiled": False, "batch_size": 8,
-    "input_size": 224, "classes": 10, "threads": 1, "torch": "2", "as_trained": True, "outcome": "measured",
-    "processes": 5, "family": "x", "busy": False,
+    "device": "cpu", "runtime": "torch", "precision": "fp32", "memory_format": "contiguous",
+    "compiled": False, "batch_size": 8, "input_size": 224, "classes": 10, "threads": 1, "torch": "2",
+    "as_trained": True, "outcome": "measured", "processes": 5, "family": "x", "busy": False,
 }  # fmt: skip
 
 

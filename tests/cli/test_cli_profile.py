@@ -207,7 +207,7 @@ def test_scaling_with_speed_and_memory(vcbench, here, tmp_path, monkeypatch):
     from bench.profiling.job import Request
 
     made = Request.__init__.__defaults__
-    monkeypatch.setattr(Request.__init__, "__defaults__", (*made[:-1], (16, 32)))
+    monkeypatch.setattr(Request.__init__, "__defaults__", (*made[:-2], (16, 32), made[-1]))
     what = ("--what", "scaling,speed,memory", "--batch-size", "2,4")
     assert vcbench("profile", "vit_digits", *SMALL, *what)[0] == 0
     table = tables(tmp_path, "scaling")
