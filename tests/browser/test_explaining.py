@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from pypdf import PdfReader
 
 from bench.inspection.examples import EXAMPLES
@@ -45,7 +46,7 @@ def show(chromium, page_file):
             ),
         )
         page.goto(page_file.as_uri())
-        page.wait_for_function("document.getElementById('status-0').textContent !== ''")
+        expect(page.locator("#status-0")).not_to_be_empty()
         return page
 
     yield opened
@@ -56,10 +57,8 @@ def show(chromium, page_file):
 
 def until(page, words, model=0):
     """Wait until the line below a picture has these words."""
-    page.wait_for_function(
-        "([words, model]) => document.getElementById(`status-${model}`).textContent.includes(words)",
-        arg=[words, model],
-    )
+    # The page's policy forbids the `eval` by which Playwright would poll a function.
+    expect(page.locator(f"#status-{model}")).to_contain_text(words)
 
 
 def painted(page, what):

@@ -74,7 +74,7 @@ def test_a_table_is_a_dataset(photos, tmp_path):
     comparison, written = written_for(tmp_path / "plants.csv", tmp_path)
     assert comparison["dataset"] == f"table:{tmp_path / 'plants.csv'}" and comparison["name"] == "plants"
     assert comparison["split_id"] == "grouped-70-10-20" and "2 classes" in written.choices[0]
-    assert "independent" in written.warnings[0]
+    assert "over groups, not images" in written.warnings[0]
 
 
 def test_near_duplicates_across_splits_are_told(photos, tmp_path):
