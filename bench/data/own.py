@@ -1,7 +1,7 @@
 """What data sets of one's own images share, however they were listed: division, equal images, warnings."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +85,19 @@ def own_dataset(listed: Listed, split_id: str | None, store: Path | None) -> Dat
         listed.given,
         listed.groups,
     )
-    overlap = overlap_of(listed.equal, listed.labels, splits)
     elsewhere = shared(listed.equal, splits["test"], np.concatenate([splits["train"], splits["val"]]))
+    whole = _divided(listed, actual, splits, listed.groups)
+    return replace(whole, duplicates=elsewhere if len(elsewhere) else None)
+
+
+def _divided(
+    listed: Listed, split_id: str, splits: dict[str, np.ndarray], groups: np.ndarray | None
+) -> Dataset:
+    """Listed images in some splits, with what is to be said of that."""
+    overlap = overlap_of(listed.equal, listed.labels, splits)
     return Dataset(
         name=listed.name,
-        split_id=actual,
+        split_id=split_id,
         class_names=listed.class_names,
         labels=listed.labels,
         splits=splits,
@@ -99,8 +107,7 @@ def own_dataset(listed: Listed, split_id: str | None, store: Path | None) -> Dat
         source=listed.source,
         largest=listed.largest,
         folder=listed.folder,
-        duplicates=elsewhere if len(elsewhere) else None,
-        groups=listed.groups,
+        groups=groups,
         overlap=overlap.counts(),
         skipped=listed.skipped,
         warnings=(
@@ -120,29 +127,7 @@ def _in_folds(listed: Listed, folds: KFold, store: Path | None) -> Dataset:
         groups = united(own, listed.equal)
     nothing = np.empty(0, dtype=np.int64)
     everything = {"train": nothing, "val": nothing, "test": np.arange(len(listed.labels))}
-    overlap = overlap_of(listed.equal, listed.labels, everything)
-    whole = Dataset(
-        name=listed.name,
-        split_id=KFold(folds.folds).split_id,
-        class_names=listed.class_names,
-        labels=listed.labels,
-        splits=everything,
-        fingerprint=listed.fingerprint,
-        copy="own data",
-        read=listed.read,
-        source=listed.source,
-        largest=listed.largest,
-        folder=listed.folder,
-        groups=groups,
-        overlap=overlap.counts(),
-        skipped=listed.skipped,
-        warnings=(
-            *listed.warnings,
-            *_alike(listed),
-            *_equal(listed.name, overlap, everything),
-            *_grouped(listed, everything),
-        ),
-    )
+    whole = _divided(listed, KFold(folds.folds).split_id, everything, groups)
     refuse_small(whole, folds)
     return whole if folds.fold is None else at_fold(whole, folds, store)
 
