@@ -23,7 +23,7 @@ from bench.spec.recipe import Augment
 from bench.training.evaluate import forward_all
 from bench.training.features import frozen_features, penultimate
 from bench.training.images import Images
-from bench.training.observer import Observer, Part
+from bench.training.observer import Observer, Part, Stopped
 from bench.training.step import autocast, set_backends, trained_form
 
 HELD_BYTES = 1.5e9  # of decoded images that are kept for the next candidate
@@ -32,10 +32,17 @@ PASSES = 3
 
 
 class Pictures:
-    """Decoded images of a dataset for one input size, of which only those are decoded that are looked at."""
+    """Decoded images of a dataset for one input size, of which only those are decoded that are looked at.
 
-    def __init__(self, dataset: Dataset, input_size: int, device: str, augment: Augment) -> None:
+    Args:
+        observer: shows how far a check of images decoded earlier is, and says when to stop.
+    """
+
+    def __init__(
+        self, dataset: Dataset, input_size: int, device: str, augment: Augment, observer: Observer
+    ) -> None:
         self.dataset, self.input_size, self.device, self.augment = dataset, input_size, device, augment
+        self._observer = observer
         self._held: dict[str, dict[int, np.ndarray]] = {}
         self._bytes = 0
         self._decoded, self._seconds = 0, 0.0
@@ -55,6 +62,7 @@ class Pictures:
 
         Raises:
             DataError: one of them is damaged.
+            Stopped: the observer asked for it.
         """
         how: dict[str, Any] = {
             "size": self.augment.stored_size(self.input_size),
@@ -63,9 +71,15 @@ class Pictures:
         }
         array = Array.of(self.dataset, split, **how)
         if array.path.exists():
-            return Images(decoded(self.dataset, split, **how), positions, self.device)
+            images = decoded(self.dataset, split, **how, progress=self._checking)
+            return Images(images, positions, self.device)
         images = self._looked_at(split, Streamed(array), positions)
         return Images(images, np.arange(len(positions)), self.device)
+
+    def _checking(self, done: int, total: int) -> None:
+        self._observer.progress("checking decoded images", done, total)
+        if self._observer.should_stop():
+            raise Stopped
 
     def _looked_at(self, split: str, stream: Streamed, positions: np.ndarray) -> np.ndarray:
         held = self._held.setdefault(split, {})
@@ -112,7 +126,12 @@ class Extractor:
         ).to(self.pictures.device)
         return trained_form(network, candidate.card.memory_format).eval()
 
-    @property
+    def forget(self) -> None:
+        """Give up the network and the features that are in memory; either comes back when it is asked for."""
+        self.__dict__.pop("network", None)
+        self._features.clear()
+
+    @cached_property
     def width(self) -> int:
         """How many features an image has."""
         timm: Any = self.network

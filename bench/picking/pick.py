@@ -1,6 +1,7 @@
 """From candidates to a first answer within a budget: time them, race them, judge those that are left."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -124,6 +125,10 @@ class Entered:
         self._fit = len(sample), self._clock() - began
         return score
 
+    def leave(self) -> None:
+        """Its network is given up."""
+        self.extractor.forget()
+
     def judge(self, sample: np.ndarray, val: np.ndarray, l2: float) -> None:
         """Classify images of val at some positions by a probe on a sample of the training split."""
         train, unseen = self.dataset.splits["train"][sample], self.dataset.splits["val"][val]
@@ -230,7 +235,7 @@ def pick(
         DataError: an image is damaged.
     """
     watch = Watch(clock, show)
-    pictures = Pictures(dataset, input_size, device, Augment())
+    pictures = Pictures(dataset, input_size, device, Augment(), watch)
     entered: dict[str, Entered] = {}
     timed, late = clock.until(TIMING), clock.until(RACE)
 
@@ -264,7 +269,8 @@ def pick(
     labels = dataset.split_labels("train")
     sizes = sizes_of_rounds(len(labels), len(dataset.class_names))
     samples = growing_samples(dataset.id_name, dataset.split_id, labels, sizes)
-    pictures.at("train", samples[0][:DECODED_FIRST])
+    with suppress(Stopped):  # the race finds that there is no time
+        pictures.at("train", samples[0][:DECODED_FIRST])
     slowest = sorted(1 / one.images_per_s for one in entered.values())[-2:]
     short = sum(slowest) * tuning_images(SHORTEST, len(labels), replicates=1)
     watch.share = RACE if short < (JUDGING - RACE) * clock.budget else RACE_ALONE

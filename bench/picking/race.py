@@ -40,6 +40,9 @@ class Entrant(Protocol):
             Stopped: there is no more time.
         """
 
+    def leave(self) -> None:
+        """It left the race: what it keeps in memory is not needed any more."""
+
 
 @dataclass
 class Standing:
@@ -107,10 +110,11 @@ def run_race(
     for sample in samples:
         size = len(sample)
         seconds = seconds_left() - shared(size)
-        running = _affordable(running, size, seconds, race, never_leave(race, kinds, best_known))
-        if not running:
+        affordable = _affordable(running, size, seconds, race, never_leave(race, kinds, best_known))
+        if not affordable:
             race.ended = f"there was no time for {size} images"
             break
+        running = _only(affordable, running)
         scores: dict[str, Score] = {}
         try:
             for one in running:
@@ -127,7 +131,7 @@ def run_race(
         log(f"{size} images: {first} is first with {scores[first].top1:.1%}, {len(scores)} in the race")
         if race.ended:
             break
-        running = _not_behind(running, race, never_leave(race, kinds, best_known))
+        running = _only(_not_behind(running, race, never_leave(race, kinds, best_known)), running)
     else:
         race.ended = "all training images were used"
     for one in entrants:
@@ -182,6 +186,14 @@ def _affordable(
         if one not in chosen and race.images:
             race.standings[one.name].left = f"there was no time for it on more than {race.images} images"
     return [one for one in running if one in chosen]
+
+
+def _only(staying: list[Entrant], running: list[Entrant]) -> list[Entrant]:
+    """Those that stay; the others of the running are told that they have left."""
+    for one in running:
+        if one not in staying:
+            one.leave()
+    return staying
 
 
 def _not_behind(running: list[Entrant], race: Race, kept: set[str]) -> list[Entrant]:

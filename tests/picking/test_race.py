@@ -16,6 +16,7 @@ class Entrant:
     def __init__(self, name, top1, clock, price=0.01, upstream=None, hidden=0.0, kind="cnn"):
         self.name, self.top1, self.upstream_top1, self.kind = name, top1, upstream, kind
         self.clock, self.price, self.hidden, self.seen = clock, price, hidden, 0
+        self.has_left = 0
         self.right = np.random.default_rng([*name.encode()]).random(400) < top1
 
     def expected_seconds(self, images):
@@ -28,6 +29,9 @@ class Entrant:
         self.seen = len(sample)
         right = self.right[: len(sample)]
         return Score(right, right, sample, 1e-3)
+
+    def leave(self):
+        self.has_left += 1
 
 
 class Clock:
@@ -148,3 +152,14 @@ def test_equal_candidates_are_hardly_ever_called_behind():
 )
 def test_rounds_double_until_all_images_are_in(images, classes, expected):
     assert sizes_of_rounds(images, classes) == expected
+
+
+@pytest.mark.parametrize("seconds", [4, 8, 1000])
+def test_who_leaves_is_told_once_and_nobody_who_stays(seconds):
+    """A pool of twenty networks would otherwise be in memory to the end."""
+    clock = Clock(seconds)
+    entrants = [Entrant(name, top1, clock) for name, top1 in zip("abcd", (0.9, 0.88, 0.5, 0.3), strict=True)]
+    race = run_race(entrants, SAMPLES, clock.left)
+    assert race.images >= 100
+    assert {one.name for one in entrants if one.has_left} == set("abcd") - names_left(race) != set()
+    assert all(one.has_left <= 1 for one in entrants)
