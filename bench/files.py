@@ -264,7 +264,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_files(
-    paths: Iterable[Path], root: Path, *, named: bool = True, hashes: list[str] | None = None
+    paths: Iterable[Path | str], root: Path, *, named: bool = True, hashes: list[str] | None = None
 ) -> str:
     """One SHA-256 over the contents of files and, where `named`, their names relative to `root`.
 
@@ -293,7 +293,7 @@ def sha256_files(
     return value
 
 
-def relative_names(paths: Iterable[Path], root: Path) -> list[str]:
+def relative_names(paths: Iterable[Path | str], root: Path) -> list[str]:
     """Paths below a folder as seen from it, with slashes; of a million in a second or two.
 
     Raises:
@@ -322,7 +322,7 @@ def remembered(path: Path) -> str | None:
     return text if hashlib.sha256(text.encode()).hexdigest() == checksum else None
 
 
-def _signature(paths: Iterable[Path], start: str) -> str:
+def _signature(paths: Iterable[Path | str], start: str) -> str:
     """A hash of `start` and of what changes with every change of a file's content, of each file."""
     here, signature = os.getcwd(), hashlib.sha256(start.encode())
     for path in paths:
@@ -333,10 +333,16 @@ def _signature(paths: Iterable[Path], start: str) -> str:
     return signature.hexdigest()
 
 
-def _content(path: Path) -> str:
-    with open(path, "rb", buffering=0) as file:
-        content = file.read(SMALL)
-        if len(content) < SMALL:  # a buffer, which costs more than most files, is not needed
-            return hashlib.sha256(content).hexdigest()
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _content(path: Path | str) -> str:
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:  # a file object costs more than most files
+            content = os.read(file, SMALL)
+            if len(content) < SMALL and not os.read(file, 1):
+                return hashlib.sha256(content).hexdigest()
+        finally:
+            os.close(file)
+        with open(path, "rb") as whole:
+            return hashlib.file_digest(whole, "sha256").hexdigest()
+    except OSError as error:  # what fails in reading does not say of which file
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,7 +34,7 @@ class Overlap:
         return asdict(self)
 
 
-def equal_files(paths: list[Path], fingerprint: str, hashes: list[str]) -> list[list[int]]:
+def equal_files(paths: Sequence[Path | str], fingerprint: str, hashes: list[str]) -> list[list[int]]:
     """Groups of two or more positions of files with equal bytes.
 
     Without `hashes` of their content, known where they were just read, those of equal size are read. The
@@ -46,10 +48,10 @@ def equal_files(paths: list[Path], fingerprint: str, hashes: list[str]) -> list[
     return groups
 
 
-def _by_size(paths: list[Path]) -> list[list[int]]:
+def _by_size(paths: Sequence[Path | str]) -> list[list[int]]:
     by_size = defaultdict(list)
     for position, path in enumerate(paths):
-        by_size[path.stat().st_size].append(position)
+        by_size[os.stat(path).st_size].append(position)
     groups = []
     for alike in by_size.values():
         if len(alike) > 1:
@@ -81,6 +83,6 @@ def shared(groups: list[list[int]], these: np.ndarray, others: np.ndarray) -> np
     return np.flatnonzero([position in equal for position in these.tolist()]).astype(np.int64)
 
 
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _sha256(path: Path | str) -> bytes:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()

@@ -81,7 +81,7 @@ def decode_image(content: bytes, where: str) -> np.ndarray:
         raise DataError(f"{where}: cannot be decoded ({_reason(error)}); replace or remove it") from error
 
 
-def largest_sides(paths: Sequence[Path], fingerprint: str, limit: int) -> tuple[int, int] | None:
+def largest_sides(paths: Sequence[Path | str], fingerprint: str, limit: int) -> tuple[int, int] | None:
     """The largest short and the largest long side in px of some image files, by what their headers say.
 
     None as soon as a short side is over `limit`. The answer is remembered by the fingerprint of the files.
@@ -96,7 +96,7 @@ def largest_sides(paths: Sequence[Path], fingerprint: str, limit: int) -> tuple[
     short = long = 0
     for path in paths:
         try:
-            with _regular(path) as file, Image.open(file, formats=FORMATS) as image:
+            with _regular(Path(path)) as file, Image.open(file, formats=FORMATS) as image:
                 size = image.size
         except Exception as error:
             raise DataError(

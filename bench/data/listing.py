@@ -22,6 +22,8 @@ NO_CLASS = "in no class folder"
 class Lister:
     """Lists folders, and keeps what it passes over: `skipped` has each file with its kind.
 
+    Paths of images are text: of a million, `Path` objects would take much time and memory.
+
     Hidden files and folders (with a dot in front) and those of SYSTEM_FOLDERS and SYSTEM_FILES are passed
     over without being counted.
     """
@@ -48,7 +50,7 @@ class Lister:
             if entry.is_dir() and entry.name.lower() not in SYSTEM_FOLDERS
         )
 
-    def images(self, folder: Path) -> list[Path]:
+    def images(self, folder: Path) -> list[str]:
         """The images that lie directly in a folder, in no order: regular files, and links to such, by name.
 
         A link that leads nowhere counts, so that whoever opens it can tell which image is missing.
@@ -65,16 +67,16 @@ class Lister:
                     (Path(entry.path), Path(entry.name).suffix.lower() or "without an ending")
                 )
             elif entry.is_file() or not os.path.exists(entry.path):
-                paths.append(Path(entry.path))
+                paths.append(entry.path)
             else:
                 self.skipped.append((Path(entry.path), "pipe or device"))
         return paths
 
-    def skip(self, paths: list[Path], kind: str) -> None:
+    def skip(self, paths: list[str], kind: str) -> None:
         """Pass over some files."""
-        self.skipped += [(path, kind) for path in paths]
+        self.skipped += [(Path(path), kind) for path in paths]
 
-    def classes(self, folder: Path) -> dict[str, list[Path]]:
+    def classes(self, folder: Path) -> dict[str, list[str]]:
         """The images of each class folder by its name; within a class in the order of their relative names.
 
         Classes come in the order of the names of their folders. Names are given in Unicode's composed form
@@ -84,13 +86,13 @@ class Lister:
             OSError: a folder cannot be read.
         """
         self.skip(self.images(folder), NO_CLASS)
-        files: dict[str, list[Path]] = {}
+        files: dict[str, list[str]] = {}
         above = [_folder_id(parent) for parent in (folder, *folder.parents)]
         for name in self.folders(folder):
             files.setdefault(unicodedata.normalize("NFC", name), []).extend(self._below(folder / name, above))
         return files
 
-    def _below(self, folder: Path, above: list[tuple[int, int]]) -> list[Path]:
+    def _below(self, folder: Path, above: list[tuple[int, int]]) -> list[str]:
         """The images in a folder and all folders in it; a link back to one of `above` is not followed."""
         folder_id = _folder_id(folder)
         if folder_id in above:

@@ -1,6 +1,6 @@
 """What data sets of one's own images share, however they were listed: division, equal images, warnings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def _in_folds(listed: Listed, folds: KFold, store: Path | None) -> Dataset:
     return whole if folds.fold is None else at_fold(whole, folds, store)
 
 
-def files_of(paths: list[Path], root: Path) -> tuple[str, list[list[int]]]:
+def files_of(paths: Sequence[Path | str], root: Path) -> tuple[str, list[list[int]]]:
     """The fingerprint of some files below a folder, and the groups of those with equal bytes.
 
     Raises:

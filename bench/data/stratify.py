@@ -40,7 +40,7 @@ def divide(
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label).tolist()
         groups = {group_of.get(i, (i,)) for i in members}
-        groups = {group for group in groups if (labels[list(group)] == label).all()}
+        groups = {group for group in groups if len(group) == 1 or (labels[list(group)] == label).all()}
         ordered = sorted(groups, key=lambda group: _rank(salt, min(keys[i] for i in group)))
         for split, room in quota(len(members)).items():
             taken = _fill(ordered, room)

@@ -1,5 +1,6 @@
 """Fingerprints that are remembered, and what killed writers leave."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -71,6 +72,26 @@ def test_one_hash_over_names_and_contents(tmp_path):
     assert relative_names(paths, tmp_path) == list(sizes)
     with pytest.raises(ValueError, match="is not below"):
         relative_names(paths, tmp_path / "b")
+
+
+def test_a_file_that_comes_in_parts_is_read_to_its_end(tmp_path, monkeypatch):
+    """As from a network."""
+    path, read = tmp_path / "image", os.read
+    path.write_bytes(os.urandom(100))
+    monkeypatch.setattr(os, "read", lambda file, count: read(file, min(count, 7)))
+    assert sha256_file(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "image").write_bytes(b"a")
+
+    def fail(file, count):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "read", fail)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        sha256_file(tmp_path / "image")
+    assert caught.value.filename == str(tmp_path / "image")
 
 
 def test_what_is_remembered_is_one_line(tmp_path):

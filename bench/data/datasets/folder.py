@@ -60,8 +60,8 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         keys=relative_names(paths, root),
         fingerprint=fingerprint,
         equal=equal,
-        read=lambda i: read_image(paths[i]),
-        source=lambda i: str(paths[i]),
+        read=lambda i: read_image(Path(paths[i])),
+        source=lambda i: paths[i],
         largest=lambda limit: largest_sides(paths, fingerprint, limit),
         folder=root,
         given=_spans(files) if given else None,
@@ -73,14 +73,14 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     return own_dataset(listed, split_id, folders.store)
 
 
-def _spans(files: dict[str, dict[str, list[Path]]]) -> dict[str, np.ndarray]:
+def _spans(files: dict[str, dict[str, list[str]]]) -> dict[str, np.ndarray]:
     """The positions of each given split, which follow one another."""
     bounds = np.cumsum([0, *(sum(map(len, files.get(split, {}).values())) for split in SPLITS)])
     spans = zip(SPLITS, bounds, bounds[1:], strict=False)
     return {split: np.arange(a, b, dtype=np.int64) for split, a, b in spans}
 
 
-def _layout(root: Path, lister: Lister) -> tuple[bool, dict[str, dict[str, list[Path]]]]:
+def _layout(root: Path, lister: Lister) -> tuple[bool, dict[str, dict[str, list[str]]]]:
     """Whether the folder is split already, and its files by split ("all" where it is not) and class."""
     try:
         parts = _split_folders(root)
@@ -132,7 +132,7 @@ def _lacking(root: Path, needed: str, parts: dict[str, Path], look: Lister) -> s
     return line
 
 
-def _given_files(root: Path, parts: dict[str, Path], lister: Lister) -> dict[str, dict[str, list[Path]]]:
+def _given_files(root: Path, parts: dict[str, Path], lister: Lister) -> dict[str, dict[str, list[str]]]:
     """The files of each split by class.
 
     Raises:
@@ -153,7 +153,7 @@ def _given_files(root: Path, parts: dict[str, Path], lister: Lister) -> dict[str
     return files
 
 
-def _class_files(root: Path, lister: Lister) -> dict[str, list[Path]]:
+def _class_files(root: Path, lister: Lister) -> dict[str, list[str]]:
     """The images of each class folder, in the order of their relative names.
 
     Raises:
