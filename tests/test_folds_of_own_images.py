@@ -14,11 +14,15 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 
 import vcbench as api
+from bench.analysis import changes
+from bench.analysis.decisions import judge
+from bench.analysis.kfold import fold_parts
 from bench.analysis.predictions import Predictions
 from bench.analysis.simulation.kfold import stored
 from bench.analysis.statistics import ends, parts
 from bench.data import open_dataset
 from bench.metrics.accuracy import score
+from bench.report.evidence import gather
 from bench.spec.job import evaluation_id
 from bench.store.run_store import RunStore
 
@@ -153,6 +157,21 @@ def test_the_report_has_the_repeats(made):
     assert "In own every image is tested once a replicate, by that one of 3 networks" in appendix
     rates = stored().query("rule == 'folds' and repeats == 3 and holds == holds")["false_claims"]
     assert f"in at most {100 * rates.max():.1f} % with 3 replicates" in appendix
+
+
+def test_a_cell_alone_and_two_stores_know_of_the_folds_too(store, monkeypatch):
+    """Not the replicates alone, of which there are three."""
+    evidence = gather(store, "folds")
+    for cell in evidence.cells:
+        table = evidence.predictions.scores_of(cell.records)
+        folds = np.array([record.details["fold_of"] for record in cell.records])
+        low, high = ends(fold_parts(table, folds), bounds=(0, 1))
+        assert (cell.interval.low, cell.interval.high) == pytest.approx((max(low, 0), min(high, 1)))
+    judged = []
+    monkeypatch.setattr(changes, "judge", lambda cells, **rest: judged.extend(cells) or judge(cells, **rest))
+    assert {one.verdict for one in changes.find_changes(store, store)} == {"identical"}
+    assert len(judged) == 2
+    assert all(np.array_equal(one.fold_of, folds) for one in judged)
 
 
 def test_what_needs_one_network_asks_for_that_of_a_fold(made, entries, tmp_path):

@@ -186,6 +186,7 @@ def _changes(
             k,
             deterministic=cells[k].deterministic,
             images=cells[k].runs[0][0].data.test_images,
+            fold_of=before.fold_of(*cells[k].runs),
         )
         for k in able
     ]

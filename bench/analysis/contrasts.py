@@ -197,7 +197,7 @@ def find_contrasts(
             looks = looks_at(a, b) if primary else ()
             images = runs[k][0][0].data.test_images
             known = scores[k], pair.comparison, is_deterministic(a, b), looks, images
-            judged.append(PairedScores(*known, fold_of(*runs[k], predictions)))
+            judged.append(PairedScores(*known, predictions.fold_of(*runs[k])))
         number = comparisons if primary else 0
         results |= zip(at, judge(judged, delta=suite.delta, comparisons=number), strict=True)
         accuracies |= {k: tuple(float(own.mean()) for own in scores[k]) for k in at}
@@ -206,19 +206,6 @@ def find_contrasts(
         _finding(*both, runs[k], results.get(k), accuracies.get(k, (np.nan, np.nan)), match, training)
         for k, both in enumerate(declared)
     ]
-
-
-def fold_of(a: "Sequence[Result]", b: "Sequence[Result]", predictions: Predictions) -> np.ndarray | None:
-    """The fold of each image, or group of images, in each of some paired repeats of k-fold (R, N).
-
-    None for other trials, and where a repeat diverged: it is at chance as a whole, so that repeats are what
-    differs.
-    """
-    every = [*a, *b]
-    if not every or any(one.outcome == "diverged" or "fold_of" not in one.details for one in every):
-        return None
-    folds, groups = np.array([one.details["fold_of"] for one in a]), predictions.groups(a[0].data)
-    return folds if groups is None else folds[:, np.unique(groups, return_index=True)[1]]
 
 
 def number_decided(declared: Sequence[tuple[Pair, Cell, Cell]]) -> int:

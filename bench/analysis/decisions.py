@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, polygamma
 
-from bench.analysis.kfold import fold_parts
+from bench.analysis.kfold import parts_in
 from bench.analysis.power import what_would_decide
 from bench.analysis.sequential import over_looks, shares
 from bench.analysis.statistics import (
@@ -24,7 +24,6 @@ from bench.analysis.statistics import (
     Verdict,
     as_table,
     ends,
-    parts,
 )
 
 MIN_CELLS = 3
@@ -62,9 +61,8 @@ class PairedScores:
 
     def parts(self, differences: np.ndarray, first: int | None = None) -> Parts:
         """The parts of the variance of a table of differences (R, N), or of its first replicates."""
-        if self.fold_of is None:
-            return parts(differences[:first])
-        return fold_parts(differences[:first], np.asarray(self.fold_of)[:first])
+        folds = None if self.fold_of is None else np.asarray(self.fold_of)[:first]
+        return parts_in(folds)(differences[:first])
 
     def first(self, look: int) -> int | None:
         """How many replicates a look is at, counted from 0; None: at all there are."""

@@ -9,6 +9,9 @@ these images, and about new test images; that other images to train on might fav
 of the same images can show.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -56,3 +59,8 @@ def fold_parts(tables: ArrayLike, fold_of: ArrayLike) -> Parts:
     freedom = repeats * folds - 1
     pooled = (repeats * (folds - 1) * by_fold + (repeats - 1) * plain.rep) / freedom
     return plain._replace(rep=np.maximum(pooled, plain.rep), freedom=np.asarray(freedom))
+
+
+def parts_in(fold_of: ArrayLike | None) -> Callable[[ArrayLike], Parts]:
+    """What gives the parts of the variance of a table: `fold_parts` where there are folds, else `parts`."""
+    return parts if fold_of is None else partial(fold_parts, fold_of=fold_of)

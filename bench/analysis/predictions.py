@@ -1,6 +1,6 @@
 """The predictions of trained networks for each test image, from the store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,6 +94,22 @@ class Predictions:
                 raise ValueError(f"{record.id} has no predictions")
             rows.append(row)
         return np.stack(rows)
+
+    def fold_of(self, *models: "Sequence[Result]") -> np.ndarray | None:
+        """The fold of each image, or group of images, in each repeat of k-fold (R, N), of the paired repeats
+        of one model or several.
+
+        None for other trials, where the models have other folds, and where a repeat diverged: it is at chance
+        as a whole, so that repeats are what differs.
+        """
+        every = [record for own in models for record in own]
+        if not every or any(one.outcome == "diverged" or "fold_of" not in one.details for one in every):
+            return None
+        folds = [np.array([one.details["fold_of"] for one in own]) for own in models]
+        if not all(np.array_equal(folds[0], own) for own in folds):
+            return None
+        groups = self.groups(models[0][0].data)
+        return folds[0] if groups is None else folds[0][:, np.unique(groups, return_index=True)[1]]
 
     def _read(self, record: "Result") -> Outputs | None:
         columns = self.store.prediction_columns(record)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from bench.analysis.cells import cells, paired
-from bench.analysis.contrasts import Pair, fold_of, is_deterministic, looks_at, number_decided, pairs
+from bench.analysis.contrasts import Pair, is_deterministic, looks_at, number_decided, pairs
 from bench.analysis.decisions import PairedScores
 from bench.analysis.power import Sizes, sizes
 from bench.analysis.predictions import Predictions
@@ -47,7 +47,7 @@ def sizes_needed(suite: Listing, store: RunStore, difference: float) -> list[Nee
         images, found, note = runs_a[0].data.test_images if runs_a else None, None, ""
         if number >= MIN_REPLICATES or (number and is_deterministic(a, b)):
             scores = predictions.scores_of(runs_a), predictions.scores_of(runs_b)
-            both = PairedScores(scores, fold_of=fold_of(runs_a, runs_b, predictions))
+            both = PairedScores(scores, fold_of=predictions.fold_of(runs_a, runs_b))
             found = sizes(both.parts(scores[0] - scores[1]), difference, alpha)
             if found and found.images is not None:  # of groups, where test images belong together
                 found = replace(found, images=round(found.images * (images or 0) / scores[0].shape[1]))

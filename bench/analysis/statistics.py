@@ -7,6 +7,7 @@ what several contrasts of a suite say together. Everything under "Descriptive" s
 were trained and about nothing else, and is never a verdict.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -240,15 +241,20 @@ def _tail(of: Parts, distance: np.ndarray, share: np.ndarray) -> np.ndarray:
     return tail
 
 
-def mean_interval(scores: ArrayLike, *, alpha: float = 0.05) -> Estimate:
+def mean_interval(
+    scores: ArrayLike, variance: Callable[[np.ndarray], Parts] = parts, *, alpha: float = 0.05
+) -> Estimate:
     """Accuracy of one model, for new replicates and new images alike, from its scores (R, N).
 
     The interval is cut at 0 and 1. It is None with fewer than 3 replicates or 2 images.
+
+    Args:
+        variance: gives the parts of the variance, as `parts` or `kfold.parts_in` do.
     """
     table = as_table(scores, (0.0, 1.0))
     if table.shape[0] < MIN_REPLICATES or table.shape[1] < 2:
         return Estimate(float(table.mean()), None, None, None, None, *table.shape)
-    of = parts(table)
+    of = variance(table)
     lower, upper = ends(of, alpha, (0.0, 1.0))
     low, high = max(float(lower), 0.0), min(float(upper), 1.0)
     return Estimate(float(of.estimate), low, high, (high - low) / 2, float(of.se), *table.shape)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.cells import Cell, cells, paired
-from bench.analysis.contrasts import fold_of
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.statistics import Contrast
 from bench.report.cells import Cell as ReportCell
@@ -111,7 +110,7 @@ def _paired(evidence: Evidence, a: Cell, b: Cell, *, same_networks: bool = False
         (evidence.predictions.scores_of(first), evidence.predictions.scores_of(second)),
         deterministic=same_networks and not several,
         images=first[0].data.test_images,
-        fold_of=fold_of(first, second, evidence.predictions) if several else None,
+        fold_of=evidence.predictions.fold_of(first, second) if several else None,
     )
 
 

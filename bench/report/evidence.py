@@ -14,6 +14,7 @@ from bench.analysis.contrasts import Finding, find_contrasts
 from bench.analysis.costs import cost_table
 from bench.analysis.ensembles import Ensembles
 from bench.analysis.flags import flags_of_cell
+from bench.analysis.kfold import parts_in
 from bench.analysis.match import Match
 from bench.analysis.names import dataset_names, named
 from bench.analysis.predictions import Outputs, Predictions
@@ -74,10 +75,11 @@ class Evidence:
     def _cell(self, cell: MeasuredCell, comparison: list[MeasuredCell], unmatched: str) -> Cell:
         reason = self.training.reason(cell.records)
         known = [record for record in cell.records if self.predictions.has_scores(record)]
+        variance = parts_in(self.predictions.fold_of(known))
         return Cell(
             **vars(cell),
             flags=tuple(flags_of_cell(cell, comparison, unmatched, reason)),
-            interval=mean_interval(self.predictions.scores_of(known)) if known else None,
+            interval=mean_interval(self.predictions.scores_of(known), variance) if known else None,
             baselines=tuple(base for record in cell.records if (base := self.training.baseline(record))),
             untrained=reason,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.analysis.cells import paired
-from bench.analysis.contrasts import Finding, fold_of
+from bench.analysis.contrasts import Finding
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.statistics import Contrast, Verdict
 from bench.report.cells import Cell
@@ -123,7 +123,7 @@ def _undeclared(evidence: Evidence, a: Cell, b: Cell) -> Contrast | None:
     if not both[0]:
         return None
     scores = predictions.scores_of(both[0]), predictions.scores_of(both[1])
-    images, folds = both[0][0].data.test_images, fold_of(*both, predictions)
+    images, folds = both[0][0].data.test_images, predictions.fold_of(*both)
     return judge(
         [PairedScores(scores, images=images, fold_of=folds)], delta=evidence.suite.delta, comparisons=0
     )[0]

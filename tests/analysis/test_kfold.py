@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.contrasts import fold_of as fold_of_runs
 from bench.analysis.decisions import PairedScores, judge
-from bench.analysis.kfold import fold_mean_square, fold_parts
+from bench.analysis.kfold import fold_mean_square, fold_parts, parts_in
+from bench.analysis.predictions import Predictions
 from bench.analysis.simulation import kfold
 from bench.analysis.simulation.kfold import FoldWorld, corrected_t, make_folds, of_one_repeat, stored, study
 from bench.analysis.statistics import ends, half_width, p_different, parts
@@ -146,16 +146,28 @@ def test_looks_take_the_folds_of_their_repeats():
 def test_groups_of_images_are_in_one_fold():
     """The fold of a group is that of its images, in the order of the groups."""
 
-    class Grouped:
+    class Grouped(Predictions):
         def groups(self, data):
             return np.array([4, 4, 2, 7, 2])
 
     record = SimpleNamespace(details={"fold_of": [1, 1, 0, 2, 0]}, outcome="finished", data=None)
-    assert fold_of_runs([record], [record], Grouped()).tolist() == [[0, 1, 2]]
+    known = Grouped(store=None)
+    assert known.fold_of([record], [record]).tolist() == known.fold_of([record]).tolist() == [[0, 1, 2]]
     lost = SimpleNamespace(details={"fold_of": [1, 1, 0, 2, 0]}, outcome="diverged", data=None)
     other = SimpleNamespace(details={}, outcome="finished", data=None)
-    assert fold_of_runs([record], [lost], Grouped()) is None
-    assert fold_of_runs([other], [record], Grouped()) is None
+    elsewhere = SimpleNamespace(details={"fold_of": [1, 1, 2, 0, 2]}, outcome="finished", data=None)
+    for one in (lost, other, elsewhere):
+        assert known.fold_of([record], [one]) is None
+    assert known.fold_of([]) is None
+
+
+@pytest.mark.parametrize("network", [0.0, 0.05])
+def test_the_interval_of_one_model_holds_and_is_shorter_with_folds(network):
+    """Of tables whose mean is 0, with three repeats of five folds."""
+    many, fold_of = tables(4000, 3, 5, 60, network=network, image=0.5)
+    reach, plain = (half_width(parts_in(own)(many), 0.025) for own in (fold_of, None))
+    assert (abs(many.mean((1, 2))) > reach).mean() < 0.055
+    assert np.median(reach) < np.median(plain)
 
 
 def test_fewer_than_three_repeats_have_no_verdict():

@@ -3,8 +3,9 @@
     python tests/perf/many_files.py 1000000 many
 
 The images are of 12 x 12 px, all different, in 1000 classes; they stay for the next time. As photographs do,
-they have more than half of the input's size (16 px): of smaller ones every header is read to learn how large they
-need to be stored. The folder is planned twice: the first time every file is read, the second nothing has changed.
+they have more than half of the input's size (16 px): of smaller ones every header is read, to learn how large
+they need to be stored. The folder is planned twice: the first time every file is read, the second nothing has
+changed.
 """
 
 import io

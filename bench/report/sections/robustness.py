@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.cells import CLEAN, cells
+from bench.analysis.kfold import parts_in
 from bench.analysis.robustness import CORRUPTIONS, by_family
 from bench.analysis.statistics import mean_interval
 from bench.data.conditions import Condition, find_condition
@@ -125,7 +126,8 @@ def _scores(
             if not runs:
                 continue
             scores = [evidence.predictions.scores_of([records[run] for run in runs]) for records in known]
-            mean = mean_interval(np.mean(scores, axis=0))
+            folds = evidence.predictions.fold_of([known[0][run] for run in runs])
+            mean = mean_interval(np.mean(scores, axis=0), parts_in(folds))
             low, high = (np.nan if end is None else end for end in (mean.low, mean.high))
             title = evidence.suite.contestants[key].title
             row = {"contestant": key, "title": title, "level": level, "top1": mean.estimate}
