@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.training.group import ALONE, Group
 
@@ -13,11 +14,34 @@ FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+class ThinConv(nn.Conv2d):
+    """A strided convolution of 1 x 1 as one without stride over the pixels that it looks at: the same sums.
+
+    In channels last on a CPU, the gradient of a strided one with few channels is wrong, hangs or damages
+    memory: oneDNN 3 writes past the end of a buffer (github.com/uxlfoundation/oneDNN/issues/6035).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (n, c, h, w)."""
+        rows, columns = self.stride
+        return functional.conv2d(x[..., ::rows, ::columns], self.weight, self.bias)
+
+    @staticmethod
+    def fits(module: nn.Module) -> bool:
+        """Whether a module is such a convolution: with fewer channels than one register of this CPU holds."""
+        if type(module) is not nn.Conv2d or module.groups > 1 or module.padding != (0, 0):
+            return False
+        few = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
+        return module.kernel_size == (1, 1) and max(module.stride) > 1 and module.in_channels < few
+
+
 def trained_form(network: nn.Module, memory_format: str) -> nn.Module:
     """The network in its layout (a card's `memory_format`), without operations that cost training a copy."""
     for module in network.modules():
         if isinstance(module, nn.Hardtanh):  # and ReLU6
             module.inplace = False  # its gradient needs its input, which autograd would copy for it
+        if memory_format == "channels_last" and ThinConv.fits(module):
+            module.__class__ = ThinConv
     return network.to(memory_format=FORMATS[memory_format])
 
 

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from bench.data.augment import Pipeline
+from bench.networks import find_card, make_model, resolve_weights
 from bench.spec.recipe import Augment, Budget, Optimizer, Recipe
 from bench.training import checkpoint, loop
 from bench.training.images import Images
 from bench.training.loop import Trainer
 from bench.training.loss import CrossEntropy
 from bench.training.observer import Silent
-from bench.training.step import TrainingStep
+from bench.training.step import ThinConv, TrainingStep, trained_form
 
 
 @pytest.mark.parametrize("micro_batch", [None, 1, 4, 6])
@@ -95,3 +96,49 @@ def test_a_checkpoint_changes_no_rate(tmp_path, monkeypatch):
     assert saves[0] == 3  # within the second part of two steps
     assert {row["images_per_s"] for row in trained.history} == {4.0}
     assert trained.seconds == 200
+
+
+def network_of(name, tmp_path):
+    card = find_card(name)
+    return make_model(
+        card, resolve_weights(card, "none", tmp_path, download=False), classes=10, input_size=16
+    )
+
+
+def test_thin_strided_convolutions_in_channels_last_give_the_gradients_of_contiguous_ones(tmp_path):
+    """By themselves they damage memory on a CPU, which then ends a process or gives wrong numbers."""
+    plain = network_of("resnet_digits_small", tmp_path)
+    trained = trained_form(copy.deepcopy(plain), "channels_last")
+    assert sum(isinstance(module, ThinConv) for module in trained.modules()) == 1
+    assert trained.state_dict().keys() == plain.state_dict().keys()
+    for _ in range(10):
+        images, labels = torch.randn(16, 3, 16, 16), torch.arange(16) % 10
+        gradients = []
+        for network in (plain, trained):
+            loss = F.cross_entropy(network(images), labels)
+            gradients.append(torch.autograd.grad(loss, list(network.parameters())))
+        for ours, expected in zip(*reversed(gradients), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("capability, channels", [("AVX2", 8), ("AVX512", 16), ("DEFAULT", 8)])
+def test_only_convolutions_with_less_than_a_register_of_channels_are_changed(
+    monkeypatch, capability, channels
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    few = channels - 1
+    assert ThinConv.fits(nn.Conv2d(few, 8, 1, stride=2))
+    for other in (
+        nn.Conv2d(channels, 8, 1, stride=2),
+        nn.Conv2d(few, 8, 1),
+        nn.Conv2d(few, 8, 3, stride=2),
+        nn.Conv2d(few, 8, 1, stride=2, padding=1),
+        nn.Conv2d(few, few, 1, stride=2, groups=few),
+        nn.Linear(few, 8),
+    ):
+        assert not ThinConv.fits(other)
+    shortcut = nn.Conv2d(few, 8, 1, stride=(2, 3))
+    images = torch.randn(2, few, 7, 9)
+    changed = trained_form(copy.deepcopy(shortcut), "channels_last")
+    assert type(changed) is ThinConv and type(trained_form(shortcut, "contiguous")) is nn.Conv2d
+    torch.testing.assert_close(changed(images), shortcut(images))
