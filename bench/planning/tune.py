@@ -187,7 +187,7 @@ class _Tuner:
 
     def _with(self, key: str, values: Values, share: float) -> Trial:
         """The trial of a contestant with some values, for a share of its budget; its teacher has the values
-        chosen for it, and the whole budget."""
+        chosen for it, within the ranges as they were asked for, and the share of the last rung."""
         trial = self.base[key]
         recipe = shortened(override(trial.recipe, dict(values), where=self.comparison.name), share)
         teacher = None

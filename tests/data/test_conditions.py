@@ -150,19 +150,31 @@ def test_pixels_of_half_the_size_are_means_of_four():
 
 @pytest.mark.parametrize(("side", "patch"), [(32, 4), (224, 16)])
 def test_occlusion_hides_so_many_patches_and_more_of_them_at_the_next_level(side, patch):
-    (image,) = images(side)
-    across, hidden_before = side // patch, set()
-    for level in (15, 30, 75):
-        (shown,) = changed(f"occlusion-{level}", image[None])
-        hidden = set()
-        for row in range(across):
-            for column in range(across):
-                place = np.s_[row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
-                if (shown[place] != image[place]).any():
-                    assert (shown[place] == np.rint(image.mean((0, 1)))).all()
-                    hidden.add((row, column))
-        assert len(hidden) == round(level / 100 * across**2) and hidden > hidden_before
-        hidden_before = hidden
+    """On a grid of its own, which is the same for all levels of an image, and goes on at the other edge."""
+    many = images(side).repeat(6, 0)
+    across, offsets = side // patch, set()
+    for number, image in enumerate(many):
+        mean, hidden_before, grids = np.rint(image.mean((0, 1))), np.zeros((side, side), dtype=bool), []
+        for level in (15, 30, 75):
+            (shown,) = changed(f"occlusion-{level}", image[None], np.array([number]))
+            hidden = (shown == mean).all(-1)
+            assert (shown[~hidden] == image[~hidden]).all()
+            assert hidden.sum() == round(level / 100 * across**2) * patch**2
+            assert (hidden | ~hidden_before).all()
+            hidden_before = hidden
+            whole = {
+                (y, x)
+                for y in range(patch)
+                for x in range(patch)
+                if np.isin(
+                    np.roll(hidden, (-y, -x), (0, 1)).reshape(across, patch, across, patch).sum((1, 3)),
+                    (0, patch**2),
+                ).all()
+            }
+            grids.append(whole)
+        assert len(set.intersection(*grids)) == 1
+        offsets |= set.intersection(*grids)
+    assert len(offsets) > 1
 
 
 @pytest.mark.parametrize(("side", "grid"), [(32, 2), (32, 8), (224, 14)])

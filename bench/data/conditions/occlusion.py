@@ -1,4 +1,8 @@
-"""Some patches, drawn at random, have the mean colour of the image; those of a level are among the next's."""
+"""Some patches, drawn at random, have the mean colour of the image; those of a level are among the next's.
+
+Their grid is moved by a random offset for each image, and goes on at the other edge: a ViT whose tokens lay
+exactly under them would lose whole tokens and keep the others as they are, which no CNN can.
+"""
 
 import numpy as np
 
@@ -27,4 +31,5 @@ def apply(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray
     across = len(image) // side
     hidden = rng.permutation(across**2) < round(across**2 * level / 100)
     mask = np.kron(hidden.reshape(across, across), np.ones((side, side), dtype=bool))
+    mask = np.roll(mask, rng.integers(side, size=2), (0, 1))
     return np.where(mask[:, :, None], np.rint(image.mean((0, 1))), image).astype(np.uint8)
