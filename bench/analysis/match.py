@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bench.store.records.listing import Listing
     from bench.store.records.trials import Result
 
-UNMATCHED_FLOPS = 1.1
-"""FLOPs that differ by more than this factor are flagged."""
+UNMATCHED_SIZE = 1.1
+"""FLOPs and parameters that differ by more than this factor are flagged."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class Facts:
 
     Attributes:
         flops: of a forward pass; None where they are not known.
+        parameters: with the head of the data set; None where they are not known.
         feature_width: how many features a probe reads; networks that are trained have none.
     """
 
     title: str
     flops: int | None
+    parameters: int | None
     pretraining: frozenset[str]
     recipe: frozenset[str]
     precision: frozenset[str]
@@ -51,10 +53,13 @@ def differences(a: Facts, b: Facts) -> list[Note]:
         both = [getattr(facts, name) for facts in (a, b)]
         if all(both) and both[0] != both[1]:
             notes.append(flag(both=" against ".join(" / ".join(map(str, sorted(own))) for own in both)))
-    if a.flops and b.flops:
-        ratio = a.flops / b.flops
-        if (factor := max(ratio, 1 / ratio)) > UNMATCHED_FLOPS:
-            notes.append(Flag.UNMATCHED_FLOPS(title=(a if ratio > 1 else b).title, ratio=factor))
+    for flag, first, second in (
+        (Flag.UNMATCHED_FLOPS, a.flops, b.flops),
+        (Flag.UNMATCHED_PARAMETERS, a.parameters, b.parameters),
+    ):
+        if first and second and max(first, second) / min(first, second) > UNMATCHED_SIZE:
+            larger = a if first > second else b
+            notes.append(flag(title=larger.title, ratio=max(first, second) / min(first, second)))
     return notes
 
 
@@ -97,6 +102,7 @@ class Match:
         return Facts(
             title=self._cells[comparison, key][0].title,
             flops=self.flops(comparison, key),
+            parameters=max((record.model.params for record in records if record.model.params), default=None),
             pretraining=frozenset(record.model.pretraining for record in records),
             recipe=frozenset(),  # each row of the tables names its own
             precision=frozenset(record.identity.precision for record in records),

@@ -111,14 +111,14 @@ def unmatched_pairs(
 ) -> list[str]:
     """What the two models of each contrast do not have in common, one line a contrast that has any.
 
-    FLOPs are compared where they have been counted: `vcbench run` counts them before it trains.
+    FLOPs and parameters are compared where they were counted: `vcbench run` counts them before it trains.
     """
     from bench.analysis.match import differences
     from bench.spec.job import TrainJob
     from bench.store.records.profiles import CostRecord
 
-    flops = {
-        (profile.model, profile.input_size): profile.flops
+    sizes = {
+        (profile.model, profile.input_size): (profile.flops, profile.params)
         for profile in store.profiles()
         if isinstance(profile, CostRecord)
     }
@@ -132,7 +132,7 @@ def unmatched_pairs(
         for pair in comparison.contrasts + comparison.exploratory:
             notes = differences(
                 *(
-                    _facts(suite, comparison, key, jobs.get((comparison.name, key)), flops, estimator)
+                    _facts(suite, comparison, key, jobs.get((comparison.name, key)), sizes, estimator)
                     for key in pair
                 )
             )
@@ -146,7 +146,7 @@ def _facts(
     comparison: "Comparison",
     key: str,
     job: "TrainJob | None",
-    flops: dict[tuple[str, int], int],
+    sizes: dict[tuple[str, int], tuple[int, int]],
     estimator: "Estimator",
 ) -> "Facts":
     """What is known of a contestant before it is trained; `job` is one of its trials."""
@@ -154,11 +154,13 @@ def _facts(
     from bench.networks import find_card
 
     contestant = suite.models[key]
+    flops, parameters = sizes.get((contestant.model, comparison.input_size), (None, None))
     weights = job.identity["weights"] if job else contestant.weights
     frozen = job is not None and job.trial.recipe.frozen
     return Facts(
         title=contestant.title or key,
-        flops=flops.get((contestant.model, comparison.input_size)),
+        flops=flops,
+        parameters=parameters,
         pretraining=frozenset(["none" if weights == "none" else find_card(contestant.model).pretraining]),
         recipe=frozenset([contestant.recipe or comparison.recipe]),
         precision=frozenset([contestant.precision or comparison.precision]),

@@ -227,6 +227,16 @@ def test_flops_that_do_not_match_are_said(tmp_path, flops, said):
     assert row["flops_ratio"] == flops[0] / flops[1]
 
 
+def test_parameters_that_do_not_match_are_said(tmp_path):
+    make_store(tmp_path, shots=(5,))
+    for r in range(3):
+        path = tmp_path / "runs" / run_id("tiny", "deit", 5, r) / "record.json"
+        params = json.loads(path.read_text())["model"]["params"]
+        rewrite(path, lambda record, params=params: record["model"].update(params=2 * params))
+    row = build_tables(RunStore(tmp_path))["contrasts"].iloc[0]
+    assert "DeiT-Ti/4 has 2.0 times the parameters" in row["notes"].split("; ")
+
+
 def test_unmatched_pretraining_and_precision_are_said(tmp_path):
     make_store(tmp_path, shots=(5,))
     for r in range(3):

@@ -187,6 +187,8 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
     assert lines(text) == ["c: a against b: b costs 1.2 times the FLOPs", recipes]
     counted[1] = counted[1].model_copy(update={"flops": 110})
     assert lines(text) == [recipes]
+    counted[0] = counted[0].model_copy(update={"params": 3})
+    assert lines(text)[0] == "c: a against b: a has 3.0 times the parameters"
 
 
 def test_plan_says_that_two_probes_read_features_of_unequal_width(real_data):
