@@ -15,7 +15,7 @@ from bench.cli.common import (
     existing_store,
     weights_folder,
 )
-from bench.errors import InputError
+from bench.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,11 +50,13 @@ def predict(
     """
     from rich.console import Console
 
-    from bench.deploy.predict import image_files, predict_files
+    from bench.deploy.predict import image_files, predict_files, refuse_others
     from bench.files import write_text
     from bench.frames import for_csv
 
     files = image_files(images)
+    if out is not None:
+        refuse_others(out)
     loaded = open_run(run, results, data_dir, weights_dir, device)
     with Console(stderr=True).status("") as status:
         temperature = None if uncalibrated else calibrated(loaded, results, data_dir, status.update)
@@ -73,6 +75,8 @@ def predict(
     failed = int(rows["problem"].notna().sum())
     how = "not calibrated" if temperature is None else f"temperature {temperature:.3g}, fitted on val"
     print(f"{out}: {len(files) - failed} of {len(files)} images predicted, {failed} could not be read; {how}")
+    if failed == len(files):
+        raise DataError(f"none of {len(files)} images could be read; {out} says why")
 
 
 def export_run(

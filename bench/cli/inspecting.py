@@ -35,7 +35,12 @@ WeightsOption = Annotated[
 InputSize = Annotated[
     int | None,
     typer.Option(
-        "--input-size", metavar="PX", min=1, help="[default: the model's, or the run's]", show_default=False
+        "--input-size",
+        metavar="PX",
+        min=8,
+        max=2048,
+        help="[default: the model's, or the run's]",
+        show_default=False,
     ),
 ]
 

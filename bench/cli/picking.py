@@ -93,7 +93,7 @@ def pick(
                 data,
                 Place(results, data_dir, weights_dir, device),
                 stop,
-                models=[name.strip() for name in (models or "").split(",") if name.strip()],
+                models=_names(models),
                 max_params=None if max_params is None else _number(max_params),
                 max_latency_ms=None if max_latency is None else _milliseconds(max_latency),
                 input_size=input_size,
@@ -119,6 +119,13 @@ def pick(
         _print(answer)
     if stop.interrupted:
         raise typer.Exit(stop.exit_status)
+
+
+def _names(models: str | None) -> list[str]:
+    names = [name.strip() for name in (models or "").split(",") if name.strip()]
+    if models is not None and not names:
+        raise InputError(f"--models {models!r}: should be names of models, as in --models A,B")
+    return names
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,19 @@ def image_files(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
+def refuse_others(out: Path) -> None:
+    """Refuse a path for predictions where there is anything else than such a table.
+
+    Raises:
+        InputError: as it says.
+    """
+    if not out.exists() and not out.is_symlink():
+        return
+    header = ",".join(COLUMNS).encode()
+    if not out.is_file() or not out.open("rb").readline(len(header) + 2).rstrip() == header:
+        raise InputError(f"{out}: exists already, and is no table of predictions; choose another --out")
+
+
 def predict_files(
     loaded: Loaded,
     files: Iterable[Path],

@@ -102,7 +102,7 @@ class Loaded:
         Raises:
             InputError: there is none.
         """
-        if text.isdigit() and int(text) < len(self.classes):
+        if text.isdecimal() and int(text) < len(self.classes):
             return int(text)
         matches = [k for k, name in enumerate(self.classes) if text.lower() == name.lower()]
         if not matches:

@@ -233,7 +233,7 @@ def _all_or_none(cards: "list[Card]", sources: list[str | None], weights_dir: Pa
 
 def _numbers(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise InputError(f"--shots {text}: should be numbers of images per class, as in 1,5,10")
     return sorted({int(part) for part in parts})
 

@@ -17,6 +17,10 @@ Values = tuple[tuple[str, float], ...]
 """Recipe keys with the values to try, in the order of the search space."""
 
 
+MEANT = 5
+"""How many learning rates are tried where no space is given."""
+
+
 class LogRange(Strict):
     """Values from `low` to `high` in equal ratios, with three significant digits."""
 
@@ -28,6 +32,11 @@ class LogRange(Strict):
     def _ascending(self) -> "LogRange":
         if self.low >= self.high:
             raise ValueError(f"low should be below high, not {self.low:g} and {self.high:g}")
+        if len(set(self.grid)) < self.values:
+            raise ValueError(
+                f"{self.values} values from {self.low:g} to {self.high:g} are not all different, "
+                "with three digits each"
+            )
         return self
 
     @property
@@ -80,6 +89,8 @@ class Search(Strict):
         if any(not 0 < share <= 1 for share in self.rungs) or list(self.rungs) != sorted(set(self.rungs)):
             raise ValueError(f"rungs should ascend, from above 0 to at most 1, not {list(self.rungs)}")
         if self.space is None:
+            if self.jobs is not None and self.jobs > MEANT:
+                raise ValueError(f"jobs = {self.jobs}, but without space there are {MEANT} learning rates")
             return self
         for key, values in self.space.items():
             if isinstance(values, tuple) and len(set(values)) < len(values):
@@ -93,7 +104,7 @@ class Search(Strict):
 
     def with_space(self, lr: float) -> "Search":
         """The search with the range of learning rates that is meant where no space is given."""
-        around = {LEARNING_RATE: LogRange(low=_rounded(lr / 10), high=_rounded(lr * 10), values=5)}
+        around = {LEARNING_RATE: LogRange(low=_rounded(lr / 10), high=_rounded(lr * 10), values=MEANT)}
         return self if self.space else self.model_copy(update={"space": around})
 
     def candidates(self) -> list[Values]:

@@ -137,6 +137,9 @@ SPLIT = ["train"] * 30 + ["test"] * 30
         (lambda rows: cell("label", 59, "new")(rows.assign(split=SPLIT)),
          r"'new' is in test \(1 images\) but not in train"),
         (lambda rows: rows.assign(split=SPLIT, label=["a"] * 30 + [""] * 30), "30 image.s. have no label"),
+        (change(Split="train"), "column 'Split' would not be read; name it 'split'"),
+        (change(groups="a"), "column 'groups' would not be read; name it 'group'"),
+        (lambda rows: rows.assign(**{"label.1": rows["label"]}), "has two columns 'label'; keep one"),
         (change(group="one"), "class '10' has too few images to be divided .*at least 3 groups"),
     ],
 )  # fmt: skip
@@ -160,6 +163,18 @@ def test_files_that_are_no_tables(tmp_path):
     pd.DataFrame({"path": ["a.txt"], "label": [1.5]}).to_parquet(tmp_path / "f.parquet")
     with pytest.raises(DataError, match="column 'label' holds 1.5"):
         opened(tmp_path / "f.parquet")
+
+
+def test_no_field_of_a_row_is_dropped(rows, tmp_path):
+    lines = written(rows, tmp_path / "a.csv").read_text().splitlines()
+    (tmp_path / "b.csv").write_text("\n".join([lines[0], *(f"more,{line}" for line in lines[1:])]))
+    with pytest.raises(DataError, match="b.csv: has rows with more fields than its first line names"):
+        opened(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_text("\n".join([f"{lines[0]},label", *(f"{line},x" for line in lines[1:])]))
+    with pytest.raises(DataError, match="c.csv: has two columns 'label'"):
+        opened(tmp_path / "c.csv")
+    other = rows.assign(site="north", photographer="x")
+    assert opened(written(other, tmp_path / "d.csv")).class_names == ["10", "2", "NA"]
 
 
 def test_names_of_known_datasets_are_not_taken(tmp_path):

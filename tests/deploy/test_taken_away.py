@@ -106,6 +106,11 @@ def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos
     target = photos.parent / "calibrated.csv"
     status, out, _ = vcbench(*arguments, "--out", str(target))
     assert status == 0 and "40 of 41 images predicted, 1 could not be read; temperature" in out
+    assert vcbench(*arguments, "--out", str(target))[0] == 0  # it may be made again
+    (photos.parent / "none.png").write_bytes(b"no image")
+    nothing = ("predict", run, str(photos.parent / "none.png"), "--results", str(store.root))
+    status, _, err = vcbench(*nothing, "--out", str(photos.parent / "none.csv"))
+    assert status == 2 and "none of 1 images could be read" in err
     calibrated = pd.read_csv(target, dtype={"class": str}).dropna(subset=["rank"])
     assert calibrated[calibrated["rank"] == 1]["class"].tolist() == first["class"].tolist()
     temperature = float(out.partition("temperature ")[2].partition(",")[0])
@@ -192,9 +197,12 @@ def test_a_file_that_gives_something_else_is_not_kept(store, runs, tmp_path, mon
         (("export", "vit_digits", "--format", "onnx", "--out", "new"), "is a model; give the id of a run"),
         (("predict", "RUN", "nowhere.png"), "nowhere.png: no such file or folder"),
         (("predict", "0000000", "PHOTOS"), "no run or profile"),
+        (("predict", "RUN", "PHOTOS", "--out", "PHOTO"), "0.png: exists already, and is no table"),
+        (("predict", "RUN", "PHOTOS", "--out", "PHOTOS"), "exists already, and is no table"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line(arguments, line, store, runs, photos, vcbench):
-    own = {"RUN": runs["vit_digits"].id, "PHOTOS": str(photos)}
+    (photo, *_) = sorted(photos.glob("*0.png"))
+    own = {"RUN": runs["vit_digits"].id, "PHOTOS": str(photos), "PHOTO": str(photo)}
     status, _, err = vcbench(*(own.get(one, one) for one in arguments), "--results", str(store.root))
     assert status == 2 and line in err and err.count("\n") == 1

@@ -135,6 +135,7 @@ def test_in_python(photos, weights, tmp_path, monkeypatch):
         (["--max-params", "10"], "no model can take part: resnet_digits_small has"),
         (["--max-latency", "5"], "--max-latency 5: should be a time such as 30ms"),
         (["--out", "there.txt"], "should end in .toml"),
+        (["--models", " , "], "--models ' , ': should be names of models"),
         (["--budget", "30s", "--max-latency", "0.0001ms"], "no model can take part"),
     ],
 )

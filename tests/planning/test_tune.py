@@ -195,6 +195,7 @@ def test_a_folder_with_one_image_a_class_cannot_be_searched_on(tmp_path):
         ([("{ low = 1e-4, high = 1e-2, values = 5 }", "[-1.0, 1e-3]")], "optimizer.lr"),
         ([("optimizer.lr", "optimizer.rl")], "rl"),
         ([("held_out = 50", "held_out = 50\njobs = 9")], "only 5 combinations"),
+        ([("high = 1e-2", "high = 1.001e-4")], "5 values from 0.0001 to 0.0001001 are not all different"),
         ([("held_out = 50", "rungs = [0.5, 0.2]")], "rungs should ascend"),
         ([('protocol = "tuned"\n', "")], 'a search needs protocol = "tuned"'),
         ([('"resnet_digits"', '"resnet_digits", set = { "optimizer.lr" = 1e-3 }')], 'and model "b" sets it'),

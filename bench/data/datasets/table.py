@@ -2,8 +2,9 @@
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.data.base import Dataset, Facts, Folders
 from bench.data.images import largest_sides, read_image
@@ -89,11 +90,16 @@ def _read(file: Path) -> "pd.DataFrame":
             frame = read_parquet(file, file.read_bytes()).replace_schema_metadata(None).to_pandas()
         else:
             separator = "\t" if file.suffix.lower() == ".tsv" else ","
-            frame = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+                text: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+                frame = pd.read_csv(file, sep=separator, index_col=False, **text)
     except FileNotFoundError as error:
         raise DataError(f"{file}: is missing") from error
     except StoreError as error:
         raise DataError(str(error)) from error
+    except pd.errors.ParserWarning as error:
+        raise DataError(f"{file}: has rows with more fields than its first line names") from error
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise DataError(f"{file}: cannot be read as a table ({' '.join(str(error).split())})") from error
     columns = list(map(str, frame.columns))
@@ -103,6 +109,12 @@ def _read(file: Path) -> "pd.DataFrame":
                 f"{file}: has no column {name!r}{did_you_mean(name, columns)} (its columns: "
                 f"{', '.join(columns)}); needed are path and label, and read are split and group as well"
             )
+    for name in (name for name in columns if name not in (*NEEDED, *OPTIONAL)):
+        if name.rpartition(".")[0] in (*NEEDED, *OPTIONAL) and name.rpartition(".")[2].isdecimal():
+            raise DataError(f"{file}: has two columns {name.rpartition('.')[0]!r}; keep one of them")
+        meant = name.strip().lower().removesuffix("s")
+        if meant in OPTIONAL and meant not in columns:
+            raise DataError(f"{file}: column {name!r} would not be read; name it {meant!r}, or leave it out")
     if frame.empty:
         raise DataError(f"{file}: has no rows")
     return pd.DataFrame(
