@@ -202,13 +202,16 @@ class Suite(Strict):
                 "to choose; what a probe needs, it chooses within the subset by itself"
             )
         search = search.with_space(lr.lr) if lr is not None else search
+        given = {"the comparison": dotted(comparison.set)}
+        given["--set"] = [parse_setting(text)[0].removeprefix("recipe.") for text in self.settings]
         for key in comparison.contestants:
             recipe = self.recipe_of(comparison, key)
-            for name in search.space or {}:
-                if name in self.models[key].set:
-                    raise InputError(
-                        f'{where}: "{name}" is searched, and model "{key}" sets it: leave out one'
-                    )
+            for source, names in {**given, f'model "{key}"': dotted(self.models[key].set)}.items():
+                for name in search.space or {}:
+                    if name in names:
+                        raise InputError(
+                            f'{where}: "{name}" is searched, and {source} sets it: leave out one'
+                        )
             for values in search.candidates():
                 override(recipe, dict(values), where=f'{where}: model "{key}"')
         return search

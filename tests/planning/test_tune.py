@@ -199,6 +199,8 @@ def test_a_folder_with_one_image_a_class_cannot_be_searched_on(tmp_path):
         ([("held_out = 50", "rungs = [0.5, 0.2]")], "rungs should ascend"),
         ([('protocol = "tuned"\n', "")], 'a search needs protocol = "tuned"'),
         ([('"resnet_digits"', '"resnet_digits", set = { "optimizer.lr" = 1e-3 }')], 'and model "b" sets it'),
+        ([('"resnet_digits"', '"resnet_digits", set = { optimizer = { lr = 1e-3 } }')], 'model "b" sets it'),
+        ([("set = {", 'set = { "optimizer.lr" = 1e-3, ')], "and the comparison sets it"),
         ([('recipe = "scratch"', 'recipe = "linear-probe"'), ("set = {", "# set = {")], "no .optimizer."),
     ],
 )  # fmt: skip
@@ -206,6 +208,14 @@ def test_what_cannot_be_searched_is_told(tmp_path, changes, message):
     with pytest.raises(InputError, match=message) as error:
         trials_of(load(tmp_path, *changes))
     assert "\n" not in str(error.value)
+
+
+def test_what_is_searched_is_not_set_from_the_command_line(tmp_path):
+    (tmp_path / "tuned.toml").write_text(SUITE)
+    with pytest.raises(InputError, match='"optimizer.lr" is searched, and --set sets it'):
+        trials_of(load_suite(str(tmp_path / "tuned.toml"), ("recipe.optimizer.lr=0.5",)))
+    other = load_suite(str(tmp_path / "tuned.toml"), ("recipe.optimizer.weight_decay=0.5",))
+    assert {trial.recipe.optimizer.weight_decay for trial in trials_of(other)} == {0.5}
 
 
 def test_without_a_search_five_learning_rates_around_the_recipes_own(tmp_path):
