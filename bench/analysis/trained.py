@@ -12,6 +12,10 @@ Trials of one model on one subset are not trained where
 
 Such trials say nothing about an architecture. They may still be set against other trainings of the same
 model, as what is compared then is the training.
+
+One trial alone has failed where it diverged, where its loss has not left chance, or where it is below a
+baseline by more than the choice of test images explains: one-sided at 5 %, as if trial and baseline had been
+tested on images of their own, which asks for more than the same images would.
 """
 
 import math
@@ -21,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
 
 from bench.analysis.cells import CLEAN
 from bench.frames import frame
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
 LEFT_CHANCE = 0.95
 LAST_SHARE = 0.1
 ROUNDING = 1e-9
+ALPHA = 0.05
+DIVERGED = "diverged"
 AT_CHANCE = "training loss at chance"
 BEATEN = {
     "chance_top1": "beaten by chance",
@@ -92,8 +99,7 @@ class Training:
                 that count, under whatever condition.
         """
         records = [clean for record in records if (clean := self._clean(record))]
-        losses = [loss for record in records if (loss := self._loss(record)) is not None]
-        if losses and np.mean(losses) > LEFT_CHANCE:
+        if self._at_chance(records):
             return AT_CHANCE
         for name, reason in BEATEN.items():
             pairs = [
@@ -102,6 +108,26 @@ class Training:
             if pairs and np.mean([own - value for own, value in pairs]) < -ROUNDING:
                 return reason
         return None
+
+    def failure(self, record: "Result") -> str | None:
+        """Why one trial has failed; None where it has not. It is the clean test images that count."""
+        clean = self._clean(record)
+        if clean is None:
+            return None
+        if clean.outcome == "diverged":
+            return DIVERGED
+        if self._at_chance([clean]):
+            return AT_CHANCE
+        for name, reason in BEATEN.items():
+            value = self._value(clean, name)
+            if value is not None and p_beaten(clean.top1, value, clean.data.test_images) <= ALPHA:
+                return reason
+        return None
+
+    def _at_chance(self, records: "Sequence[Result]") -> bool:
+        """Whether the loss of some trials has not left that of guessing."""
+        losses = [loss for record in records if (loss := self._loss(record)) is not None]
+        return bool(losses) and bool(np.mean(losses) > LEFT_CHANCE)
 
     def _clean(self, record: "Result") -> "Result | None":
         """The same trial on the clean test images."""
@@ -139,6 +165,14 @@ class Training:
             losses = [last_loss(one) for name in networks if (one := self._store.history(name)) is not None]
             self._losses[run] = float(np.mean(losses)) / math.log(outputs) if losses else None
         return self._losses[run]
+
+
+def p_beaten(top1: float, other: float, images: int) -> float:
+    """The one-sided p-value of an accuracy being no lower than another, each on so many images of its own: by
+    the normal distribution with a right and a wrong image added to each (Agresti and Caffo, 2000)."""
+    own, theirs = ((share * images + 1) / (images + 2) for share in (top1, other))
+    error = math.sqrt((own * (1 - own) + theirs * (1 - theirs)) / (images + 2))
+    return float(ndtr((own - theirs) / error))
 
 
 def _is_knn(record: "Result") -> bool:

@@ -114,7 +114,7 @@ ACCURACY = {
 """Columns of the accuracy table, in order, and their dtypes. `majority_top1` and `nearest_top1` are the
 accuracies of the majority class and of the nearest neighbour on the clean test images; `class_mean_top1` is
 that of the nearest class mean on the features that a trial reads, if it reads frozen ones; `not_trained` says
-why the trial counts as not trained, and is empty where it does not (`bench.analysis.trained`).
+why the trial has failed, and is empty where it has not (`bench.analysis.trained`).
 `class_top1` and `distillation_top1` are the accuracies of the two heads of a network with a distillation
 token; `teacher` is the run that a trial learned from, `teacher_images_seen` on how many images that was
 trained, and `teacher_forward_flops` what its outputs for the images of the trial cost."""
@@ -301,7 +301,7 @@ def _against_baselines(record: "Result", training: Training) -> dict[str, Any]:
     """What needs no training on the same images, and whether the trial was trained."""
     baseline = training.baseline(record)
     scores = {name: getattr(baseline, name, None) for name in ("majority_top1", "nearest_top1")}
-    return scores | {"not_trained": training.reason([record])}
+    return scores | {"not_trained": training.failure(record)}
 
 
 def _in_suite(suite: str, cell: Cell, one: Replicate) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from small_store import digest, trial
 
-from bench.analysis.trained import AT_CHANCE, BEATEN, Training, last_loss, same_model
+from bench.analysis.trained import AT_CHANCE, BEATEN, DIVERGED, Training, last_loss, p_beaten, same_model
 from bench.store.run_store import RunStore
 
 DATA = {"dataset": "digits", "split_id": "frozen", "fingerprint": "f", "copy": "verified", "classes": 10}
@@ -152,3 +154,37 @@ def test_neighbours_do_not_beat_each_other_and_the_lowest_counts(tmp_path):
 def test_at_another_size_features_are_others(tmp_path):
     training = Training(with_neighbours(tmp_path, 0.6, input_size=8))
     assert training.reason([trial_of(RunStore(tmp_path), 0.59, weights="f00")]) is None
+
+
+@pytest.mark.parametrize(
+    ("top1", "expected"),
+    [(0.775, None), (0.65, None), (0.6, BEATEN["nearest_top1"]), (0.0, BEATEN["chance_top1"])],
+)
+def test_one_trial_fails_by_more_than_40_test_images_explain(tmp_path, top1, expected):
+    """26 of 40 beside 32 of 40 right has a one-sided p-value of 7 %, 24 of 40 one of 3 %."""
+    made = store(tmp_path)
+    one = trial_of(made, top1)
+    assert Training(made).failure(one) == expected
+    assert Training(made).reason([one]) is not None  # on average over trials it would not count as trained
+
+
+def test_one_trial_fails_that_diverged_or_never_left_chance(tmp_path):
+    made = store(tmp_path)
+    assert Training(made).failure(trial_of(made, None, outcome="diverged", loss=99.0)) == DIVERGED
+    at_chance = trial_of(made, 0.99, loss=0.96 * math.log(10))
+    assert Training(made).failure(at_chance) == AT_CHANCE
+
+
+@pytest.mark.parametrize("images", [40, 600])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_good_trials_rarely_fail(images, share):
+    """Trials that are as good as a baseline are seldom found to be beaten."""
+    right = np.random.default_rng(0).binomial(images, share, (4000, 2)) / images
+    beaten = np.mean([p_beaten(own, other, images) <= 0.05 for own, other in right])
+    assert 0.005 < beaten < 0.06
+
+
+def test_p_values_are_near_those_of_fishers_exact_test():
+    for own, other in ((20, 30), (300, 330), (5, 9)):
+        exact = stats.fisher_exact([[own, 600 - own], [other, 600 - other]], alternative="less").pvalue
+        assert exact - 0.06 < p_beaten(own / 600, other / 600, 600) < exact + 0.02

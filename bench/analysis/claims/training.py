@@ -30,10 +30,7 @@ def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
         sides = list(zip(*pairs, strict=True))
         for side in sides:
             every = {record.id: record for one in side for record in one.records}
-            failed = sum(
-                record.outcome == "diverged" or measured.training.reason([record]) is not None
-                for record in every.values()
-            )
+            failed = sum(measured.training.failure(record) is not None for record in every.values())
             counts += [failed, len(every)]
         runs = tuple(run for pair in pairs for one in pair for run in one.cell.runs)
         yield of_pair(evidence, of_shares(*counts), "points", *pairs[0], runs, _where(pairs), sides)
