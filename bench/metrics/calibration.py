@@ -22,6 +22,17 @@ def expected_calibration_error(confidence: NDArray, correct: NDArray, bins: int 
     return float(np.abs(gaps).sum() / len(confidence))
 
 
+def calibration_errors(confidence: NDArray, correct: NDArray, bins: int = BINS) -> NDArray:
+    """What each image adds to the expected calibration error, which is their mean, shape (n,).
+
+    In bins that are right more often than they say it is correct - confidence, in others the opposite. Their
+    variance is that of the error for other test images, to first order.
+    """
+    members, gaps = _bin_of(confidence, bins), correct - confidence
+    errors: NDArray = np.sign(np.bincount(members, gaps, bins))[members] * gaps
+    return errors
+
+
 def _bin_of(confidence: NDArray, bins: int) -> NDArray:
     """The bin of every image; bins hold their right edge, the first one its left edge too."""
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)

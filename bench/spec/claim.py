@@ -79,6 +79,7 @@ class Scores(Evidence):
             "ece"; "gap", training minus test accuracy; "nll_rise", of val above its lowest in the same run;
             "gradient" and "attention", how far layers look as a share of looking everywhere alike
             (`bench.inspection.reach`), averaged over those within `depth`, from 0 to 1.
+            Trials that diverged are left out of "loss", "ece" and "gap"; of others they count at chance.
         conditions: names of conditions or of their families, over which is averaged; "corruptions" are all of
             them. `each`: every condition gives a number of its own.
         versus: what a and b are both changed to, and how much less their difference is then: the number is
@@ -117,8 +118,7 @@ class Spread(Evidence):
 
 
 class Failures(Evidence):
-    """The shares of trials that diverged or were not trained (`bench.analysis.trained`), over all of a
-    comparison."""
+    """The shares of trials that failed (`bench.analysis.trained`), over all of a comparison."""
 
     kind: Literal["failures"]
 

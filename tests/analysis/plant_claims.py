@@ -9,6 +9,7 @@ from small_store import trial
 from bench.analysis.cells import Cell, Replicate
 from bench.analysis.claims.contestants import REACH, Contestant, Measured
 from bench.analysis.costs import COST
+from bench.analysis.predictions import Outputs
 from bench.analysis.search import SEARCH
 from bench.frames import frame
 from bench.store.records.listing import TrialEntry
@@ -33,7 +34,7 @@ class World:
 
     def __init__(self):
         self.draw = np.random.default_rng(0)
-        self.contestants, self.planted, self.averages = [], {}, {}
+        self.contestants, self.planted, self.averages, self.confidence = [], {}, {}, {}
         self.rows, self.failed = defaultdict(list), set()
         self.number = 0
 
@@ -50,8 +51,20 @@ class World:
     def scores(self, record):
         return self.planted[record.id, record.condition]
 
-    def reason(self, records):
-        return "planted" if any(record.id in self.failed for record in records) else None
+    def outputs(self, record):
+        """Of a network that says one of two classes, the first of which is true."""
+        right = self.scores(record) > 0
+        sure = np.full(len(right), self.confidence.get(record.id, 0.7))
+        true = np.where(right, sure, 1 - sure)
+        return Outputs(np.where(right, 0, 1), sure, np.log(true), np.zeros(len(right), int))
+
+    known = outputs
+
+    def independent(self, values, data):
+        return values
+
+    def failure(self, record):
+        return "planted" if record.id in self.failed else None
 
     def top1(self, first, second):
         return self.averages[frozenset((first.id, second.id))]
@@ -118,15 +131,12 @@ class World:
         def noise(mean):
             return lambda: mean + self.draw.normal(0, 0.002 if sign else 0.05)
 
-        values = {"a": 0.3 + 0.1 * sign, "b": 0.3}
-        if evidence.of == "ece":
-            metrics = {key: {"ece": noise(value)} for key, value in values.items()}
-            return self._pair(evidence, group, dataset, (0.5, 0.5), metrics=metrics)
+        values = {"a": 0.25 + 0.2 * sign, "b": 0.25}
         metrics = {key: {"train_top1": noise(0.5 + value)} for key, value in values.items()}
-        if evidence.of == "gap":
-            metrics = {k: {"top1": noise(0.5), **v} for k, v in metrics.items()}
         for one in self._pair(evidence, group, dataset, (0.5, 0.5), metrics=metrics):
             for run in one.cell.runs:
+                # Right on half of the images, by more or less than that too sure.
+                self.confidence[run] = 0.5 + noise(values[one.cell.contestant])()
                 last = 1.0 + noise(values[one.cell.contestant])()
                 looks = enumerate((2.0, 1.0, last))
                 self.rows["history"] += [{"run": run, "step": k, "val_nll": nll} for k, nll in looks]
@@ -166,7 +176,7 @@ class World:
         runs = [(key, run) for key, own in (("a", a), ("b", b), ("one", one)) for run in own.cell.runs]
         for key, run in runs:
             for other, second in runs:
-                mean = 0.5 + (0.05 * sign if {key, other} == {"a", "b"} else 0.0)
+                mean = 0.5 + (0.15 * sign if {key, other} == {"a", "b"} else 0.0)
                 spread = 0.03 if sign == 0 else 0.002
                 self.averages.setdefault(frozenset((run, second)), mean + self.draw.normal(0, spread))
 

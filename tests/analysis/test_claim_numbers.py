@@ -9,13 +9,13 @@ from scipy import stats
 from bench.analysis.claims.uncertain import (
     Uncertain,
     difference,
-    jackknife,
     line,
     of_scores,
     of_shares,
     of_spreads,
     of_t,
     of_values,
+    pseudo_values,
 )
 from bench.analysis.claims.verdict import weighted_holm
 from bench.analysis.decisions import contrast, holm
@@ -96,20 +96,24 @@ def test_shares_of_agresti_and_caffo():
     assert of_shares(6, 6, 0, 6).high <= 1 and of_shares(1, 2, 0, 2).low is None
 
 
-def test_jackknife_of_a_mean_is_students_t():
-    number, other = jackknife(lambda at: float(VALUES[at].mean()), 4), of_values(VALUES)
-    assert (number.value, number.low, number.high) == pytest.approx((other.value, other.low, other.high))
-    assert jackknife(lambda at: 1.0, 2).low is None
+def test_pseudo_values_of_a_mean_are_the_scores():
+    table = rng().random((4, 30))
+    assert pseudo_values(lambda at: table[at].mean(0), 4) == pytest.approx(table)
+    assert pseudo_values(lambda at: table[at].mean(0), 2) == pytest.approx(table[:2].mean(0)[None])
 
 
-def test_jackknife_covers_a_mean_over_pairs():
-    """Of a mean over all pairs of replicates, as averages of two networks are."""
-    hits = []
-    for x in rng().normal(size=(1500, 5)):
-        pairs = {(i, j): x[i] + x[j] + 0.3 * x[i] * x[j] for i, j in combinations(range(5), 2)}
-        number = jackknife(lambda at, p=pairs: float(np.mean([p[pair] for pair in combinations(at, 2)])), 5)
-        hits.append(number.low < 0 < number.high)
-    assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
+def test_pseudo_values_of_pairs_have_the_jackknifes_error():
+    """Of a mean over all pairs of replicates, as averages of two networks are: their mean is that of the
+    pairs, and their standard error Tukey's."""
+    x = rng().normal(size=(5, 8))
+
+    def pairs(at):
+        return np.mean([x[i] * x[j] for i, j in combinations(at, 2)], 0)
+
+    scores = pseudo_values(pairs, 5).mean(1)
+    left = np.array([pairs([i for i in range(5) if i != r]).mean() for r in range(5)])
+    assert scores.mean() == pytest.approx(pairs(range(5)).mean())
+    assert scores.var(ddof=1) / 5 == pytest.approx(4 / 5 * ((left - left.mean()) ** 2).sum())
 
 
 def closed_test(p, weights):

@@ -114,6 +114,49 @@ def test_an_untrained_network_says_nothing():
     assert estimates_of(CLAIMS["global"], untrained) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "k"), [("robust", 0), ("global", 3), ("overfit", 0), ("calibrated", 0), ("other-sizes", 0)]
+)
+def test_a_diverged_trial_has_nothing_to_lose(name, k):
+    """Two of a's trials diverge: a number is what the other replicates give, and says so."""
+    world, evidence = World(), CLAIMS[name].evidence[k]
+    world.plant(evidence, 1, "first")
+    first = world.contestants[0]
+    gone = [one.record.id for one in first.cell.replicates[:2]]
+    world.contestants[0] = with_trials(first, gone, lambda one: None)
+    (without,) = estimates_of_one(evidence, world)
+    world.contestants[0] = with_trials(
+        first, gone, lambda one: one.model_copy(update={"outcome": "diverged"})
+    )
+    for run in gone:
+        world.planted |= {key: np.full(500, 0.1) for key in world.planted if key[0] == run}
+    (estimate,) = estimates_of_one(evidence, world)
+    ends = [(one.number.value, one.number.low, one.number.high) for one in (without, estimate)]
+    assert ends[0] == ends[1] and set(gone).isdisjoint(estimate.runs)
+    trials = 6 if evidence.alone else 12
+    assert (without.diverged[0], estimate.diverged) == (0, (2, trials))
+    assert number_text(estimate).endswith(f", without 2 of {trials} trials that diverged")
+
+
+def with_trials(contestant, runs, changed):
+    """A contestant with some trials changed, or without those that become None, under all conditions."""
+
+    def of(cell):
+        replicates = [
+            replace(one, record=changed(one.record)) if one.record.id in runs else one
+            for one in cell.replicates
+        ]
+        return replace(cell, replicates=tuple(replicates))
+
+    others = {name: of(cell) for name, cell in contestant.others.items()}
+    return replace(contestant, cell=of(contestant.cell), others=others)
+
+
+def estimates_of_one(evidence, world):
+    claim = CLAIMS["robust"].model_copy(update={"evidence": (evidence,)})
+    return estimates_of(claim, world.measured())
+
+
 def test_what_was_not_measured_is_said():
     world = World()
     world.plant(CLAIMS["robust"].evidence[0], 1, "first")

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from itertools import combinations, permutations
-from statistics import fmean
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bench.analysis.cells import paired
 from bench.analysis.claims.contestants import Contestant, Measured, equal_flops
 from bench.analysis.claims.estimate import Estimate, of_pair
-from bench.analysis.claims.uncertain import jackknife
+from bench.analysis.claims.uncertain import of_scores, pseudo_values
 from bench.analysis.ensembles import AVERAGED
 
 if TYPE_CHECKING:
+    from bench.analysis.predictions import Outputs
     from bench.spec.claim import Ensembles
     from bench.store.records.trials import Result
 
@@ -31,9 +33,11 @@ def ensembles(evidence: "Ensembles", measured: Measured) -> Iterator[Estimate]:
             if len(records[0]) < 2:
                 continue
             try:
-                number = jackknife(_gain(evidence, measured, records), len(records[0]))
+                table = pseudo_values(_gain(evidence, measured, records), len(records[0]))
             except LookupError:  # the probabilities of one were not kept
                 continue
+            table = measured.predictions.independent(table, records[0][0].data)
+            number = of_scores(table, deterministic=False, bound=1.0)
             against = {} if evidence.against != "one" else {"setting": f"against {single.cell.title}"}
             runs = tuple(record.id for own in records for record in own)
             yield of_pair(evidence, number, "points", a, b, runs, against)
@@ -41,27 +45,55 @@ def ensembles(evidence: "Ensembles", measured: Measured) -> Iterator[Estimate]:
 
 def _gain(
     evidence: "Ensembles", measured: Measured, records: "list[list[Result]]"
-) -> Callable[[list[int]], float]:
-    """The accuracy of a with b less that of what it is set against, over some replicates.
+) -> Callable[[list[int]], np.ndarray]:
+    """By image (N,), how often a with b is right less how often what it is set against is, over some
+    replicates.
 
     It raises LookupError where an average is not known.
     """
     a, b, single = records
+    known: dict[tuple[str, str], np.ndarray] = {}
 
-    def averaged(first: "Result", second: "Result") -> float:
-        top1 = measured.ensembles.top1(first, second)
-        if top1 is None:
+    def outputs(record: "Result") -> "Outputs":
+        if (one := measured.predictions.outputs(record)) is None:
             raise LookupError
-        return top1
+        return one
 
-    def gain(replicates: list[int]) -> float:
-        both = fmean(averaged(a[i], b[j]) for i, j in permutations(replicates, 2))
+    def averaged(first: "Result", second: "Result") -> np.ndarray:
+        key = first.id, second.id
+        if key not in known:
+            if (top1 := measured.ensembles.top1(first, second)) is None:
+                raise LookupError
+            known[key] = right_together(outputs(first), outputs(second), top1)
+        return known[key]
+
+    def gain(replicates: list[int]) -> np.ndarray:
+        both = [averaged(a[i], b[j]) for i, j in permutations(replicates, 2)]
         if evidence.against == "one":
-            return both - fmean(single[i].top1 for i in replicates)
-        own = a if evidence.against == "a" else b
-        return both - fmean(averaged(own[i], own[j]) for i, j in combinations(replicates, 2))
+            other = [outputs(single[i]).correct for i in replicates]
+        else:
+            own = a if evidence.against == "a" else b
+            other = [averaged(own[i], own[j]) for i, j in combinations(replicates, 2)]
+        gained: np.ndarray = np.mean(both, 0) - np.mean(other, 0)
+        return gained
 
     return gain
+
+
+def right_together(first: "Outputs", second: "Outputs", top1: float) -> np.ndarray:
+    """Which images the average of two networks has right (N,), as far as the outputs of each tell; as many
+    as its accuracy `top1` says.
+
+    Where both predict one class, so does their average. Of the other images it has those right on which both
+    together give the true class the most, beside the class that either prefers to it.
+    """
+    true = np.exp(first.log_prob.astype(float)) + np.exp(second.log_prob.astype(float))
+    rival = np.maximum(*(np.where(one.correct, 0.0, one.confidence) for one in (first, second)))
+    same = np.where(first.correct, np.inf, -np.inf)
+    lead = np.where(first.predicted == second.predicted, same, true - rival)
+    right = np.zeros(len(lead))
+    right[np.argsort(-lead, kind="stable")[: round(top1 * len(lead))]] = 1.0
+    return right
 
 
 def _as_dear(a: Contestant, b: Contestant, measured: Measured) -> list[Contestant]:

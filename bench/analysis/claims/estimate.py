@@ -27,6 +27,7 @@ class Estimate:
         titles: what is compared, for a reader.
         runs: the ids behind it.
         flops_ratio: of a over b; None where it is not known.
+        diverged: how many trials are left out as they diverged, and of how many.
     """
 
     evidence: "Evidence"
@@ -37,6 +38,7 @@ class Estimate:
     titles: str
     runs: tuple[str, ...] = ()
     flops_ratio: float | None = None
+    diverged: tuple[int, int] = (0, 0)
 
     def shown(self, value: float | None) -> float | None:
         """A number in the estimate's unit."""

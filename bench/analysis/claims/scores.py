@@ -1,16 +1,18 @@
 """Differences of scores between contestants, replicate by replicate and image by image."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.analysis.cells import Cell, metrics_of
+from bench.analysis.cells import Cell
 from bench.analysis.claims.contestants import Contestant, Measured, alike, has
 from bench.analysis.claims.estimate import Estimate, Unit, of_pair
 from bench.analysis.claims.uncertain import Uncertain, of_scores, of_values
 from bench.analysis.robustness import by_family
+from bench.metrics.calibration import calibration_errors
 
 if TYPE_CHECKING:
     from bench.spec.claim import Scores
@@ -24,7 +26,10 @@ UNITS: dict[str, Unit] = {
     "gradient": "share",
     "attention": "share",
 }
-BY_IMAGE = ("top1", "loss", "nll")
+BY_IMAGE = ("top1", "loss", "nll", "ece", "gap")
+"""What has a score for each test image; the rest is one number a run."""
+FINISHED = ("loss", "ece", "gap")
+"""What says nothing of a diverged trial: at chance on every image, it has nothing to lose."""
 Seeds = tuple[int | None, int | None]
 Term = tuple[int, Contestant]
 
@@ -46,7 +51,14 @@ def scores(evidence: "Scores", measured: Measured) -> Iterator[Estimate]:
                 number, runs = combined
                 setting = {"setting": own[0]} if evidence.each else {}
                 unit = UNITS.get(evidence.of, "points")
-                yield of_pair(evidence, number, unit, a, b, runs, setting)
+                made = of_pair(evidence, number, unit, a, b, runs, setting)
+                yield replace(made, diverged=_diverged(terms)) if evidence.of in FINISHED else made
+
+
+def _diverged(terms: list[Term]) -> tuple[int, int]:
+    """How many trials diverged, and of how many."""
+    cells = [one.cell for _, one in terms]
+    return sum(cell.diverged for cell in cells), sum(len(cell.records) for cell in cells)
 
 
 def _changed(one: Contestant, evidence: "Scores", measured: Measured) -> Contestant | None:
@@ -105,12 +117,16 @@ def _rows(
 ) -> dict[Seeds, tuple[str, np.ndarray]]:
     """By the seeds of a replicate: the run, and its scores of all images or its one number, shape (N,)."""
     clean = _by_seeds(one.cell)
+    if evidence.of in FINISHED:
+        clean = {seeds: record for seeds, record in clean.items() if record.outcome == "finished"}
     if evidence.of not in BY_IMAGE:
         return {
             seeds: (record.id, np.array([_of_run(evidence, measured, record)], float))
             for seeds, record in clean.items()
         }
-    per_image = _nll if evidence.of == "nll" else _correct
+    if evidence.of == "gap":
+        clean = {seeds: record for seeds, record in clean.items() if record.metrics.train_top1 is not None}
+    per_image = PER_IMAGE[evidence.of]
     rows: dict[Seeds, tuple[str, np.ndarray]] = {}
     under = [_by_seeds(one.others[name]) for name in conditions]
     for seeds, record in clean.items():
@@ -140,19 +156,33 @@ def _nll(measured: Measured, result: "Result") -> np.ndarray:
     return measured.predictions.independent(values, result.data)
 
 
+def _calibration(measured: Measured, result: "Result") -> np.ndarray:
+    outputs = measured.predictions.known(result)
+    errors = calibration_errors(outputs.confidence.astype(float), outputs.correct)
+    return measured.predictions.independent(errors, result.data)
+
+
+def _gap(measured: Measured, result: "Result") -> np.ndarray:
+    train = result.metrics.train_top1
+    assert train is not None
+    return train - _correct(measured, result)
+
+
+PER_IMAGE: dict[str, Callable[[Measured, "Result"], np.ndarray]] = {
+    "top1": _correct,
+    "loss": _correct,
+    "nll": _nll,
+    "ece": _calibration,
+    "gap": _gap,
+}
+
+
 def _of_run(evidence: "Scores", measured: Measured, result: "Result") -> float | None:
     """The one number of a run; None where it was not measured."""
-    of = evidence.of
-    if of in REACH_OF:
-        layers = measured.reach.get(result.id)
-        if layers is None:
-            return None
-        return float(layers.loc[layers["depth"].between(*evidence.depth), of].mean())
-    if of == "nll_rise":
+    if evidence.of == "nll_rise":
         looks = measured.histories.get(result.id)
         return None if looks is None else float(looks.iloc[-1] - looks.min())
-    metrics = metrics_of(result, False)
-    if of == "ece":
-        return metrics.get("ece")
-    train, test = metrics.get("train_top1"), metrics.get("top1")
-    return None if train is None or test is None else train - test
+    layers = measured.reach.get(result.id)
+    if layers is None:
+        return None
+    return float(layers.loc[layers["depth"].between(*evidence.depth), evidence.of].mean())

@@ -77,10 +77,12 @@ CLAIM_NUMBERS = {
     "than": "float64",
     "outcome": "str",
     "flops_ratio": "float64",
+    "diverged": "Int64",
     "runs": "str",
 }
 """Columns of the claim_numbers table: one row a number. The claim says that it is more or less (`expect`)
-than `than`; `outcome` is whether the claim holds there, fails or is undecided."""
+than `than`; `outcome` is whether the claim holds there, fails or is undecided. `diverged` is how many trials
+are left out because they diverged, which have nothing to lose under a condition, no gap and no confidence."""
 
 
 def claim_tables(judged: Sequence[Judged]) -> dict[str, pd.DataFrame]:
@@ -194,6 +196,7 @@ def _number_rows(judged: Judged) -> Iterator[dict[str, Any]]:
                 "claim": judged.claim.name,
                 "outcome": outcome,
                 "flops_ratio": one.flops_ratio,
+                "diverged": one.diverged[0],
                 "runs": " ".join(one.runs),
             }
         )

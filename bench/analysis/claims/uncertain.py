@@ -137,16 +137,22 @@ def of_shares(k_a: int, n_a: int, k_b: int, n_b: int) -> Uncertain:
     return replace(number, value=k_a / n_a - k_b / n_b, low=low, high=high)
 
 
-def jackknife(statistic: Callable[[list[int]], float], replicates: int) -> Uncertain:
-    """A number that is computed from replicates 0, 1, ..., with the standard error of its values without each
-    of them in turn (J. W. Tukey, 1958); no interval of fewer than 3."""
+def pseudo_values(statistic: Callable[[list[int]], np.ndarray], replicates: int) -> np.ndarray:
+    """Scores (R replicates, N images) of a number that is computed from several replicates at once, for
+    `of_scores`: the jackknife over replicates and images alike. Those of replicate r are R times the scores
+    from all replicates less R - 1 times those without it (J. W. Tukey, 1958); of a mean over replicates they
+    are the scores themselves. One row of fewer than 3 replicates, which have no interval.
+
+    Args:
+        statistic: gives the score of every image (N,) from some of the replicates 0, 1, ..., at least two.
+    """
     every = list(range(replicates))
     value = statistic(every)
     if replicates < MIN_REPLICATES:
-        return unsure(value)
-    without = np.array([statistic(every[:r] + every[r + 1 :]) for r in every])
-    error = np.sqrt((replicates - 1) / replicates * np.square(without - without.mean()).sum())
-    return of_t(value, float(error), replicates - 1)
+        return value[None]
+    without = np.stack([statistic(every[:r] + every[r + 1 :]) for r in every])
+    scores: np.ndarray = replicates * value - (replicates - 1) * without
+    return scores
 
 
 def line(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:

@@ -51,11 +51,14 @@ def count_text(judged: Judged) -> str:
 
 
 def number_text(one: Estimate) -> str:
-    """Such as "-9.6 points (-10.6 to -8.6)"."""
+    """Such as "-9.6 points (-10.6 to -8.6)", and how many trials are not in it, as they diverged."""
     value, low, high = (one.shown(part) for part in (one.number.value, one.number.low, one.number.high))
     unit = {"ratio": " times", "exponent": "", "share": ""}.get(one.unit, f" {one.unit}")
     text = f"{_digits(one, value)}{unit}"
-    return text if low is None else f"{text} ({_digits(one, low)} to {_digits(one, high)})"
+    if low is not None:
+        text += f" ({_digits(one, low)} to {_digits(one, high)})"
+    diverged, trials = one.diverged
+    return f"{text}, without {diverged} of {trials} trials that diverged" if diverged else text
 
 
 def where(one: Estimate, key: str) -> str:
