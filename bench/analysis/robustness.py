@@ -2,7 +2,9 @@
 
 The corruption error of a model under a corruption is its errors summed over the severities, divided by those
 of the reference model; their mean over the corruptions is the mCE (Hendrycks and Dietterich, 2019, arXiv
-1903.12261). The relative error takes the clean error from each first: how much is lost.
+1903.12261). The relative error takes the clean error from each first: how much is lost. A trial that diverged
+is at chance under every condition and would seem to lose nothing: relative errors are those of the others, of
+all models alike.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,6 +42,7 @@ ROBUSTNESS = {
     "condition": "str",
     "levels": "str",
     "replicates": "Int64",
+    "diverged": "Int64",
     "clean_top1": "float64",
     "top1": "float64",
     "top1_sd": "float64",
@@ -51,7 +54,8 @@ ROBUSTNESS = {
 """Columns of the robustness table: one row a contestant, subset and condition, over all of its levels, and
 one for all corruptions together (`CORRUPTIONS`), where the corruption errors are the means of those of the
 single ones: mCE and relative mCE, 1 for the reference. Accuracies are fractions in 0..1, means over the
-levels and over the `replicates` that have all of them; `top1_sd` is the standard deviation over these."""
+levels and over the `replicates` that have all of them; `top1_sd` is the standard deviation over these.
+`diverged` of them are at chance and are left out of the relative error."""
 
 Key = tuple[str, int | None, str]
 
@@ -119,7 +123,7 @@ def _rows(
         reference = comparison.reference and (*key[:2], comparison.reference)
         for name, members in groups.items():
             names = [condition.name for member in members for condition in grouped[member]]
-            accuracies, runs = _complete(measured, key, names)
+            accuracies, runs, finished = _complete(measured, key, names)
             if not runs:
                 continue
             clean = measured[CLEAN][key]
@@ -132,43 +136,51 @@ def _rows(
                     )
                 ),
                 "replicates": len(runs),
+                "diverged": int((~finished).sum()),
                 "clean_top1": accuracies[:, 0].mean(),
                 "top1": accuracies[:, 1:].mean(),
                 "top1_sd": accuracies[:, 1:].mean(1).std(ddof=1) if len(runs) > 1 else np.nan,
                 "runs": " ".join(runs),
             }
             if reference and grouped[members[0]][0].is_corruption:
-                theirs, others = _complete(measured, reference, names)
+                theirs, others, also = _complete(measured, reference, names)
+                levels = [len(grouped[member]) for member in members]
                 if others:
-                    row |= _errors(accuracies, theirs, [len(grouped[member]) for member in members])
+                    row["corruption_error"] = _error(accuracies, theirs, levels)
+                if finished.any() and also.any():
+                    own = accuracies[finished], theirs[also]
+                    row["relative_corruption_error"] = _error(*own, levels, relative=True)
                 row["reference"] = comparison.reference
             yield row
 
 
-def _errors(
-    accuracies: NDArray[np.float64], reference: NDArray[np.float64], levels: list[int]
-) -> dict[str, float]:
-    """Corruption errors, averaged over corruptions of so many `levels`; the first column is the clean one."""
+def _error(
+    accuracies: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    levels: list[int],
+    *,
+    relative: bool = False,
+) -> float:
+    """The corruption error, averaged over corruptions of so many `levels`; the first column is the clean
+    one."""
     own, theirs = (1 - each.mean(0) for each in (accuracies, reference))
+    if relative:
+        own, theirs = own - own[0], theirs - theirs[0]
     ends = np.cumsum(levels)[:-1]
-    parts = list(zip(np.split(own[1:], ends), np.split(theirs[1:], ends), strict=True))
-    absolute = [corruption_error(a, b) for a, b in parts]
-    relative = [corruption_error(a - own[0], b - theirs[0]) for a, b in parts]
-    return {
-        "corruption_error": float(np.mean(absolute)),
-        "relative_corruption_error": float(np.mean(relative)),
-    }
+    parts = zip(np.split(own[1:], ends), np.split(theirs[1:], ends), strict=True)
+    return float(np.mean([corruption_error(a, b) for a, b in parts]))
 
 
 def _complete(
     measured: Mapping[str, Mapping[Key, Cell]], key: Key, conditions: list[str]
-) -> tuple[NDArray[np.float64], list[str]]:
+) -> tuple[NDArray[np.float64], list[str], NDArray[np.bool_]]:
     """Of the trials of a cell that have all of some conditions: accuracies (R, 1 + conditions), the clean one
-    first, and their ids."""
+    first, their ids, and whether they finished (R,)."""
     own = [measured.get(name, {}).get(key) for name in (CLEAN, *conditions)]
-    by_run = [{record.id: record.top1 for record in cell.records} if cell else {} for cell in own]
-    runs = [run for run in by_run[0] if all(run in scores for scores in by_run)]
-    return np.array([[scores[run] for scores in by_run] for run in runs]), runs
+    by_run = [{record.id: record for record in cell.records} if cell else {} for cell in own]
+    runs = [run for run in by_run[0] if all(run in records for records in by_run)]
+    finished = np.array([by_run[0][run].outcome == "finished" for run in runs], bool)
+    return np.array([[records[run].top1 for records in by_run] for run in runs]), runs, finished
 
 
 def _key(cell: Cell) -> Key:

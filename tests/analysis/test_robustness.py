@@ -94,6 +94,37 @@ def test_a_replicate_counts_once_it_has_all_levels():
     assert ("resnet", "jpeg") not in rows.index and np.isnan(rows.loc["vit", "jpeg"]["corruption_error"])
 
 
+def test_a_diverged_trial_has_nothing_to_lose():
+    """One of each model's two trials is at chance under every condition: the relative error is that of the
+    other two alone, and counts what is left out; the absolute one has it at chance."""
+    every = results()
+    for model, replicate in (("vit", 1), ("resnet", 0)):
+        run = run_id(model, 5, replicate)
+        for own in every.values():
+            own[run] = own[run].model_copy(update={"outcome": "diverged"})
+    rows = table(every, reference="resnet")
+    assert (rows["diverged"] == 1).all() and (rows["replicates"] == 2).all()
+    row = rows.loc["vit", "gaussian_noise"]
+    # The ViT loses 0.1 and 0.2 of 0.9, the ResNet 0.1 and 0.2 of 0.7.
+    assert row["relative_corruption_error"] == pytest.approx(0.3 / 0.3)
+    # The ViT loses 0.3 and 0.0 with JPEG, the ResNet 0.2 and 0.1.
+    assert rows.loc["vit", "jpeg"]["relative_corruption_error"] == pytest.approx(0.3 / 0.3)
+    chance = 0.9
+    assert row["corruption_error"] == pytest.approx(
+        np.mean([[0.2, 0.3], [chance, chance]]) / np.mean([[0.4, 0.5], [chance, chance]])
+    )
+
+
+def test_without_a_finished_trial_there_is_no_relative_error():
+    every = results()
+    for own in every.values():
+        for replicate in (0, 1):
+            run = run_id("resnet", 5, replicate)
+            own[run] = own[run].model_copy(update={"outcome": "diverged"})
+    row = table(every, reference="resnet").loc["vit", "corruptions"]
+    assert np.isnan(row["relative_corruption_error"]) and row["corruption_error"] > 0
+
+
 def test_a_reference_that_loses_nothing_gives_no_relative_error():
     assert np.isnan(corruption_error([0.1, 0.2], [0.0, 0.0]))
     assert corruption_error([0.1, 0.2], [0.3, 0.3]) == pytest.approx(0.5)

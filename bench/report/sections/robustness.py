@@ -13,7 +13,7 @@ from bench.analysis.statistics import mean_interval
 from bench.data.conditions import Condition, find_condition
 from bench.data.corruption import SMALL
 from bench.files import slug
-from bench.report.blocks import Column, Content, Figure, Gallery, Section, Table, number
+from bench.report.blocks import Column, Content, Field, Figure, Gallery, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_chart
 from bench.report.text import decimal, percent, size_phrase
@@ -181,7 +181,10 @@ def _table(evidence: Evidence, comparison: ComparisonEntry, rows: pd.DataFrame, 
             if row is None:
                 return NOT_ASKED
             if line[1].endswith("error"):
-                return NOT_DEFINED if np.isnan(row[line[1]]) else decimal(row[line[1]])
+                text = NOT_DEFINED if np.isnan(row[line[1]]) else decimal(row[line[1]])
+                without = line[1] == "relative_corruption_error" and row["diverged"]
+                left_out = f"without {row['diverged']} of {row['replicates']} runs, which diverged"
+                return Field(text, notes=(left_out,) if without else ())
             spread = percent(row["top1_sd"]) if line[1] == "top1" and not np.isnan(row["top1_sd"]) else ""
             return percent(row[line[1]]), spread
 
