@@ -168,6 +168,9 @@ MEMORY = {
 """Columns of the memory table: one row a setting; allocated and reserved on a GPU, the resident set over the
 baseline on the CPU."""
 
+DISTURBED = ("unstable", "busy", "steady")
+"""What says whether a speed is to be trusted."""
+
 SCALING = {
     "model": "str",
     "classes": "Int64",
@@ -195,6 +198,7 @@ SCALING = {
     "latency_ms_median": "float64",
     "peak_allocated_mib": "float64",
     "peak_rss_mib": "float64",
+    **{name: "boolean" for name in DISTURBED},
     "title": "str",
     "family": "str",
     "counter": "str",
@@ -202,7 +206,8 @@ SCALING = {
     "profile": "str",
 }
 """Columns of the scaling table: one row a model, input size and setting that was measured at it (none: only
-cost). `attention_outgrows_rest_px` is the model's, the same in all of its rows."""
+cost). `attention_outgrows_rest_px` is the model's, the same in all of its rows. `unstable`, `busy` and
+`steady` are those of the speed."""
 
 ENERGY = ("energy_j_per_image", "energy_net_j_per_image", "energy_windows", "energy_scope")
 NETWORK = ["model", "classes", "input_size"]
@@ -287,7 +292,10 @@ def scaling_table(
     rows = [{**row, "attention_outgrows_rest_px": crossing[key[:2]]} for key, row in latest.items()]
     costs = frame(rows, {name: dtype for name, dtype in SCALING.items() if name not in SETUP})
     speed, memory = (table[table["runtime"] == TORCH] for table in (speed, memory))
-    timed = speed.loc[speed["outcome"] == "measured", [*NETWORK, *SETUP, "images_per_s", "latency_ms_median"]]
+    timed = speed.loc[
+        speed["outcome"] == "measured",
+        [*NETWORK, *SETUP, "images_per_s", "latency_ms_median", *DISTURBED],
+    ]
     held = memory.loc[
         memory["outcome"] == "measured", [*NETWORK, *SETUP, "peak_allocated_mib", "peak_rss_mib"]
     ]

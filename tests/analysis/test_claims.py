@@ -157,6 +157,29 @@ def estimates_of_one(evidence, world):
     return estimates_of(claim, world.measured())
 
 
+@pytest.mark.parametrize("disturbed", [{"unstable": True}, {"busy": True}, {"steady": False}])
+@pytest.mark.parametrize(
+    ("name", "k", "table"),
+    [("cost", 0, "speed"), ("cost", 3, "speed"), ("cost", 5, "speed"), ("attention-cost", 0, "scaling")],
+)
+def test_what_was_timed_on_a_disturbed_machine_does_not_count(name, k, table, disturbed):
+    world, evidence = World(), CLAIMS[name].evidence[k]
+    world.plant(evidence, 1, "first")
+    assert estimates_of_one(evidence, world)
+    for row in world.rows[table][:4]:
+        row |= disturbed
+    assert not estimates_of_one(evidence, world)
+
+
+@pytest.mark.parametrize(("name", "k", "table"), [("cost", 2, "memory"), ("attention-cost", 2, "scaling")])
+def test_memory_is_the_same_on_a_busy_machine(name, k, table):
+    world, evidence = World(), CLAIMS[name].evidence[k]
+    world.plant(evidence, 1, "first")
+    for row in world.rows[table]:
+        row |= {"busy": True, "unstable": True}
+    assert estimates_of_one(evidence, world)
+
+
 def test_what_was_not_measured_is_said():
     world = World()
     world.plant(CLAIMS["robust"].evidence[0], 1, "first")

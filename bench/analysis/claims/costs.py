@@ -87,6 +87,8 @@ def exponent(evidence: "Exponent", measured: Measured) -> Iterator[Estimate]:
     rows = measured.tables["scaling"]
     rows = rows[(rows["mode"] == evidence.mode) & rows["as_trained"].fillna(True).astype(bool)]
     rows = rows[rows["tokens"].between(*evidence.tokens)]
+    if evidence.of == "time":
+        rows = _undisturbed(rows)
     cost = 1 / rows["images_per_s"] if evidence.of == "time" else _memory(rows)
     rows = rows.assign(cost=cost).dropna(subset=["cost"])
     for (model, *key), own in rows.groupby(["model", *SETTING], dropna=False, sort=False):
@@ -108,19 +110,26 @@ def exponent(evidence: "Exponent", measured: Measured) -> Iterator[Estimate]:
 
 
 def _rows(measured: Measured, of: str, mode: str) -> pd.DataFrame:
-    """The rows of a mode that were measured as trained on an idle machine, with a column `value`."""
+    """The rows of a mode that were measured as trained and undisturbed, with a column `value`."""
     table = measured.tables["memory" if of == "memory" else "speed"]
     table = table[(table["mode"] == mode) & (table["outcome"] == "measured")]
     table = table[table["runtime"] == TORCH]
     table = table[table["as_trained"].fillna(False).astype(bool)]
-    if "busy" in table:
-        table = table[~table["busy"].fillna(False).astype(bool)]
+    if of != "memory":
+        table = _undisturbed(table)
     value = {
         "time": lambda: 1 / table["images_per_s"],
         "energy": lambda: table["energy_j_per_image"],
         "memory": lambda: _memory(table),
     }[of]()
     return table.assign(value=value).dropna(subset=["value"])
+
+
+def _undisturbed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose speed is to be trusted: stable, on a machine that did nothing else, after a warm-up that
+    settled."""
+    disturbed = rows["unstable"].fillna(False) | rows["busy"].fillna(False) | ~rows["steady"].fillna(True)
+    return rows[~disturbed.astype(bool)]
 
 
 def _memory(table: pd.DataFrame) -> pd.Series:
