@@ -124,8 +124,8 @@ class Failures(Evidence):
 
 
 class LearningRates(Evidence):
-    """How many decades of the learning rates that were searched come within 2 points of the best, over all
-    searches of a comparison."""
+    """How many decades of the learning rates that were searched come within 2 points of the best: the means
+    over the networks of a comparison, each over the sizes on which all of them were searched."""
 
     kind: Literal["learning_rates"]
 

@@ -14,6 +14,7 @@ from bench.analysis.claims.uncertain import (
     of_shares,
     of_spreads,
     of_t,
+    of_two_samples,
     of_values,
     pseudo_values,
 )
@@ -66,6 +67,14 @@ def test_difference_by_welch():
     number, test = difference(*sides), stats.ttest_ind(VALUES, other, equal_var=False)
     assert number.p(0.0) == pytest.approx(test.pvalue)
     assert (number.low, number.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+
+
+def test_two_samples_by_welch():
+    other = np.array([0.2, 0.25, 0.22])
+    number, test = of_two_samples(VALUES, other), stats.ttest_ind(VALUES, other, equal_var=False)
+    assert number.p(0.0) == pytest.approx(test.pvalue)
+    few = of_two_samples(VALUES, other[:2])
+    assert few.value == pytest.approx(VALUES.mean() - 0.225) and (few.low, few.p(0.0)) == (None, 1.0)
 
 
 def test_spreads_by_f():

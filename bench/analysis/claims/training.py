@@ -1,13 +1,14 @@
 """How hard contestants are to train: spread between seeds, failures, and learning rates that work."""
 
 from collections.abc import Iterator
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.analysis.claims.contestants import Contestant, Measured
 from bench.analysis.claims.estimate import Estimate, compared, of_pair
-from bench.analysis.claims.uncertain import of_shares, of_spreads, of_values
+from bench.analysis.claims.uncertain import of_shares, of_spreads, of_two_samples
 from bench.analysis.search import sensitivity
 
 if TYPE_CHECKING:
@@ -37,24 +38,28 @@ def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
 
 
 def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Estimate]:
-    """See `bench.spec.claim.LearningRates`: one estimate a comparison, by Student's t over the searches of
-    all its pairs on all its subsets."""
+    """See `bench.spec.claim.LearningRates`: one estimate a comparison, by Welch's t with one value a network,
+    as searches of one network are not independent of each other."""
     decades: dict[tuple[str, str, str], dict[str, float]] = {}
-    for row in sensitivity(measured.tables["search"]).to_dict("records"):
+    for row in sensitivity(measured.tables["search"]).dropna(subset=["decades"]).to_dict("records"):
         key = row["suite"], row["comparison"], row["contestant"]
         decades.setdefault(key, {})[str(row["shots"])] = row["decades"]
-    for (suite, comparison), pairs in _by_comparison(evidence, measured).items():
-        contests = dict.fromkeys((a.cell.contestant, b.cell.contestant) for a, b in pairs)
-        values = [
-            first[shots] - second[shots]
-            for a, b in contests
-            for first, second in [[decades.get((suite, comparison, key), {}) for key in (a, b)]]
-            for shots in first
-            if shots in second
-        ]
-        if values:
-            sides = zip(*pairs, strict=True)
-            yield of_pair(evidence, of_values(values), "decades", *pairs[0], (), _where(pairs), sides)
+    for pairs in _by_comparison(evidence, measured).values():
+        sides = list(zip(*pairs, strict=True))
+        searched: list[dict[str, list[dict[str, float]]]] = [{}, {}]
+        for networks, side in zip(searched, sides, strict=True):
+            for one in {one.cell.contestant: one for one in side}.values():
+                if own := decades.get((one.suite, one.cell.comparison, one.cell.contestant)):
+                    networks.setdefault(one.cell.model, []).append(own)
+        every = [own for networks in searched for by_size in networks.values() for own in by_size]
+        sizes = set.intersection(*map(set, every)) if every else set()
+        if sizes and all(searched):
+            first, second = (
+                [fmean(own[size] for own in by_size for size in sizes) for by_size in networks.values()]
+                for networks in searched
+            )
+            number = of_two_samples(first, second)
+            yield of_pair(evidence, number, "decades", *pairs[0], (), _where(pairs), sides)
 
 
 def _by_comparison(

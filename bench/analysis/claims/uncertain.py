@@ -106,6 +106,16 @@ def difference(first: tuple[float, float, float], second: tuple[float, float, fl
     return of_t(a - b, variance**0.5, variance**2 / (error_a**4 / freedom_a + error_b**4 / freedom_b))
 
 
+def of_two_samples(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> Uncertain:
+    """The difference of the means of two independent samples, by Welch's t; no interval where one has fewer
+    than 3 values."""
+    a, b = (np.asarray(values, float) for values in (first, second))
+    if min(len(a), len(b)) < MIN_REPLICATES:
+        return unsure(float(a.mean() - b.mean()))
+    sides = [(float(v.mean()), float(v.std(ddof=1)) / len(v) ** 0.5, len(v) - 1.0) for v in (a, b)]
+    return difference(sides[0], sides[1])
+
+
 def of_spreads(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> Uncertain:
     """The logarithm of the ratio of two standard deviations, by the F distribution of their squares'."""
     a, b = (np.asarray(values, float) for values in (first, second))
