@@ -63,6 +63,9 @@ class World:
     def independent(self, values, data):
         return values
 
+    def reason(self, records):
+        return f"{len(records)} trials"
+
     def failure(self, record):
         return "planted" if record.id in self.failed else None
 

@@ -5,13 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from plant_claims import World
+from small_store import listing
 
+from bench.analysis.claims.contestants import gather
 from bench.analysis.claims.estimate import Estimate
 from bench.analysis.claims.tables import claim_tables, estimates_of
 from bench.analysis.claims.uncertain import of_values
 from bench.analysis.claims.verdict import judge
 from bench.analysis.claims.words import count_text, number_text, verdict_text
+from bench.analysis.costs import COST
 from bench.errors import InputError
+from bench.frames import frame
 from bench.spec.claim import FOLDER, load_claims
 
 CLAIMS = {claim.name: claim for claim in load_claims()}
@@ -38,12 +42,14 @@ SAYS = {
 DEPENDS = {"cost": ("dataset", "setting"), "attention-cost": ("setting",)}
 
 
-def judged(name, *strengths):
-    """The claim where each place has a strength: 1 it holds, -1 it fails, 0 too little is known."""
+def judged(name, *strengths, parts=None):
+    """The claim where each place has a strength: 1 it holds, -1 it fails, 0 too little is known; all of its
+    parts are measured, or some."""
     world = World()
     for place, strength in zip(("first", "second"), strengths, strict=False):
         for evidence in CLAIMS[name].evidence:
-            world.plant(evidence, strength, place)
+            if parts is None or evidence.name in parts:
+                world.plant(evidence, strength, place)
     estimates = estimates_of(CLAIMS[name], world.measured())
     return next(one for one in judge({name: estimates}, load_claims()) if one.claim.name == name)
 
@@ -104,6 +110,16 @@ def test_tables():
     assert row["low"] < row["estimate"] < row["high"] < 0 and row["unit"] == "points"
     numbers = tables["claim_numbers"]
     assert list(numbers["outcome"]) == ["holds", "fails"] * 2 and numbers["runs"].str.len().min() > 0
+
+
+@pytest.mark.parametrize(("looks", "counted"), [((), 6), ((3, 5, 6), 3)])
+def test_of_replicates_added_until_decided_the_first_look_counts(looks, counted):
+    world = World()
+    world.plant(CLAIMS["calibrated"].evidence[0], 1, "first")
+    cells = [replace(one.cell, looks=looks) for one in world.contestants]
+    contestants = gather({"s": listing()}, {"clean": {"s": cells}}, frame([], COST), world)
+    assert [len(one.records) for one in contestants] == [counted, counted]
+    assert {one.untrained for one in contestants} == {f"{counted} trials"}
 
 
 def test_an_untrained_network_says_nothing():
@@ -196,6 +212,38 @@ def test_datasets_have_their_titles():
     assert verdict_text(replace(one, estimates=tuple(renamed))) == (
         "depends on the data set: holds for Flowers102; not for mine"
     )
+
+
+def test_a_place_where_one_part_holds_is_no_place_where_the_claim_does():
+    """Of two parts the first holds in one place, where the other is undecided or not measured."""
+    one = judged("robust", 1, -1)
+    parts = "holds: loss under corruptions; not %s: loss under occlusion"
+    elsewhere = [(e.evidence.name, o) != ("loss under occlusion", "holds") for e, o in pairs_of(one)]
+    absent = [pair for pair, kept in zip(pairs_of(one), elsewhere, strict=True) if kept]
+    open_ = [(e, o if kept else "undecided") for (e, o), kept in zip(pairs_of(one), elsewhere, strict=True)]
+    for pairs, what in ((absent, "measured"), (open_, "decided")):
+        estimates, outcomes = zip(*pairs, strict=True)
+        text = verdict_text(replace(one, estimates=estimates, outcomes=outcomes))
+        first, second = (named(one, outcome) for outcome in ("holds", "fails"))
+        assert text == f"depends on the data set: in part for {first} ({parts % what}); not for {second}"
+    whole = verdict_text(one)
+    assert whole == f"depends on the data set: holds for {first}; not for {second}"
+
+
+def test_many_parts_that_are_missing_are_counted():
+    text = verdict_text(judged("cost", 1, -1, parts=["time of inference at equal FLOPs"]))
+    held, undecided = "time of inference at equal FLOPs", "energy of inference at equal FLOPs"
+    assert f"(holds: {held}; not decided: {undecided}; not measured: 6 others); not for " in text
+
+
+def pairs_of(one):
+    return list(zip(one.estimates, one.outcomes, strict=True))
+
+
+def named(one, outcome):
+    """The data set of the estimates with an outcome."""
+    (name,) = {e.case["dataset"] for e, o in pairs_of(one) if o == outcome}
+    return name
 
 
 def test_what_is_undecided_is_said_once():

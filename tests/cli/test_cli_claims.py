@@ -45,3 +45,8 @@ def test_in_python(store):
 def test_what_is_wrong_is_told(store):
     told(vcbench("claims", "--results", store, "--claim", "robst"), "robst", 'did you mean "robust"?')
     told(vcbench("claims", "smal", "--results", store), '"smal"', '"small"')
+
+
+def test_what_was_known_when_the_rules_were_written_is_said():
+    text = " ".join(vcbench("claims", "--help").stdout.replace("│", " ").split())
+    assert "written before any run of the suite claims" in text and "were known by then" in text

@@ -1,7 +1,7 @@
 """The contestants of stored suites, with the facts by which claims choose and pair them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,8 @@ class Contestant:
     """One cell of a suite that has been measured.
 
     Attributes:
-        cell: under the clean condition; `others` by the name of the condition.
+        cell: under the clean condition; `others` by the name of the condition. Of replicates that are added
+            until contrasts are decided, it has those of the first look.
         facts: those of `bench.spec.claim.FACTS`.
         flops: of a forward pass; None where they were not counted.
         untrained: why its networks do not count as trained; None where they do.
@@ -193,7 +194,7 @@ def gather(
     contestants = []
     for suite, own in cells[CLEAN].items():
         partners = _partners(suites[suite])
-        for cell in own:
+        for cell in map(_of_first_look, own):
             if not cell.records:
                 continue
             first = cell.records[0]
@@ -209,6 +210,15 @@ def gather(
                 )
             )
     return contestants
+
+
+def _of_first_look(cell: Cell) -> Cell:
+    """A cell whose replicates are added until its contrasts are decided, with those of the first look alone:
+    their number depends on no result, and tests hold what they promise."""
+    if not cell.looks:
+        return cell
+    first = [one for one in cell.replicates if one.entry.replicate < cell.looks[0]]
+    return replace(cell, replicates=tuple(first))
 
 
 def _partners(suite: "Listing") -> dict[tuple[str, str], set[str]]:

@@ -1,6 +1,6 @@
 """From estimates to the verdict on a claim.
 
-Every estimate is held against the number that its evidence names beforehand. It *holds* or *fails* only by
+Every estimate is held against the number that its evidence names. It *holds* or *fails* only by
 p-values that allow for all claims at once: each claim is given an equal share of alpha, its estimates an
 equal part of that, and Holm's procedure takes them together. A claim of which nothing was measured keeps its
 share.

@@ -1,7 +1,7 @@
 """Verdicts and numbers of claims in words, the same on the page, in tables and on the command line."""
 
 from bench.analysis.claims.estimate import Estimate
-from bench.analysis.claims.verdict import Judged
+from bench.analysis.claims.verdict import Judged, Outcome
 from bench.analysis.names import dataset_title
 
 NOUNS = {
@@ -19,13 +19,16 @@ MOST = 4
 
 
 def verdict_text(judged: Judged) -> str:
-    """Such as "depends on the data set: holds for Flowers102; not for CIFAR-100"."""
+    """Such as "depends on the data set: holds for Flowers102; not for CIFAR-100".
+
+    A claim of several parts holds for a value only where each of them does. Else it is said which part holds
+    there: "in part for Flowers102 (holds: loss under corruptions; not decided: loss under occlusion)".
+    """
     if judged.verdict == "depends":
         if not judged.depends_on:
             return "depends: holds in some places and fails in others"
-        holds, fails = _values(judged, judged.having("holds")), _values(judged, judged.having("fails"))
         on = " and ".join(NOUNS[key] for key in judged.depends_on)
-        return f"depends on {on}: holds for {holds}; not for {fails}"
+        return f"depends on {on}: {'; '.join(_places(judged))}"
     if judged.verdict == "undecided" and (holding := judged.having("holds")):
         kept = dict.fromkeys(one.evidence.name for one in holding)
         open_ = dict.fromkeys(one.evidence.name for one in judged.estimates if one.evidence.name not in kept)
@@ -76,10 +79,53 @@ def _digits(one: Estimate, value: float | None) -> str:
     return f"{value:{sign}.{decimals}f}".replace("-", MINUS)
 
 
-def _values(judged: Judged, estimates: list[Estimate]) -> str:
-    """What the keys are where it holds, or where it fails."""
-    values = dict.fromkeys(
-        ", ".join(where(one, key) or "other" for key in judged.depends_on) for one in estimates
+def _places(judged: Judged) -> list[str]:
+    """For which values of what the verdict depends on the claim holds, for which in part, for which not."""
+    holding = _by_value(judged, "holds")
+    if "evidence" in judged.depends_on:  # a value is one part alone
+        whole, lacking = list(holding), {}
+    else:
+        parts = [one.name for one in judged.claim.evidence]
+        lacking = {
+            value: missing
+            for value, held in holding.items()
+            if (missing := [name for name in parts if name not in held])
+        }
+        whole = [value for value in holding if value not in lacking]
+    measured = _by_value(judged, "holds", "fails", "undecided")
+    places = [f"holds for {_some(whole)}"] if whole else []
+    by_parts: dict[str, list[str]] = {}
+    for value, missing in lacking.items():
+        by_parts.setdefault(_in_part(holding[value], missing, measured[value]), []).append(value)
+    places += [f"in part for {_some(values)} ({text})" for text, values in by_parts.items()]
+    return [*places, f"not for {_some(list(_by_value(judged, 'fails')))}"]
+
+
+def _in_part(held: list[str], missing: list[str], measured: list[str]) -> str:
+    """Which parts of a claim hold in a place, and what of the others is known; of many their number."""
+    parts = {
+        "holds": held,
+        "not decided": [name for name in missing if name in measured],
+        "not measured": [name for name in missing if name not in measured],
+    }
+    return "; ".join(
+        f"{what}: {', '.join(names) if len(names) < MOST else f'{len(names)} others'}"
+        for what, names in parts.items()
+        if names
     )
-    named = list(values)[:MOST]
-    return "; ".join(named) + (f" and {len(values) - MOST} more" if len(values) > MOST else "")
+
+
+def _by_value(judged: Judged, *outcomes: Outcome) -> dict[str, list[str]]:
+    """By the value of the keys that the verdict depends on, the parts with one of some outcomes there."""
+    parts: dict[str, list[str]] = {}
+    for one in judged.having(*outcomes):
+        value = ", ".join(where(one, key) or "other" for key in judged.depends_on)
+        names = parts.setdefault(value, [])
+        if one.evidence.name not in names:
+            names.append(one.evidence.name)
+    return parts
+
+
+def _some(values: list[str]) -> str:
+    more = f" and {len(values) - MOST} more" if len(values) > MOST else ""
+    return "; ".join(values[:MOST]) + more
