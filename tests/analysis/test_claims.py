@@ -131,7 +131,8 @@ def test_an_untrained_network_says_nothing():
 
 
 @pytest.mark.parametrize(
-    ("name", "k"), [("robust", 0), ("global", 3), ("overfit", 0), ("calibrated", 0), ("other-sizes", 0)]
+    ("name", "k"),
+    [("robust", 0), ("global", 3), ("overfit", 0), ("calibrated", 0), ("other-sizes", 0), ("together", 0)],
 )
 def test_a_diverged_trial_has_nothing_to_lose(name, k):
     """Two of a's trials diverge: a number is what the other replicates give, and says so."""

@@ -1,6 +1,7 @@
 """What averaging a ViT and a CNN gains over two of one kind, and over one larger network."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from bench.analysis.cells import paired
 from bench.analysis.claims.contestants import Contestant, Measured, equal_flops
-from bench.analysis.claims.estimate import Estimate, of_pair
+from bench.analysis.claims.estimate import Estimate, diverged, of_pair
 from bench.analysis.claims.uncertain import of_scores, pseudo_values
 from bench.analysis.ensembles import AVERAGED
 
@@ -40,7 +41,8 @@ def ensembles(evidence: "Ensembles", measured: Measured) -> Iterator[Estimate]:
             number = of_scores(table, deterministic=False, bound=1.0)
             against = {} if evidence.against != "one" else {"setting": f"against {single.cell.title}"}
             runs = tuple(record.id for own in records for record in own)
-            yield of_pair(evidence, number, "points", a, b, runs, against)
+            made = of_pair(evidence, number, "points", a, b, runs, against)
+            yield replace(made, diverged=diverged({id(one): one for one in (a, b, single)}.values()))
 
 
 def _gain(
@@ -115,7 +117,11 @@ def _common(a: Contestant, b: Contestant, single: Contestant) -> "list[list[Resu
     """The first finished trials of the replicates that all three have, in the same order."""
     first, second = paired(a.cell, b.cell, lambda record: record.outcome == "finished")
     seeds = {one.record.id: one.seeds for one in a.cell.replicates if one.record}
-    own = {one.seeds: one.record for one in single.cell.replicates if one.record}
+    own = {
+        one.seeds: one.record
+        for one in single.cell.replicates
+        if one.record and one.record.outcome == "finished"
+    }
     kept = [
         (one, other, own[seeds[one.id]])
         for one, other in zip(first, second, strict=True)

@@ -52,6 +52,12 @@ def compared(a: Contestant, b: Contestant) -> str:
     return a.cell.title if a is b else f"{a.cell.title} against {b.cell.title}"
 
 
+def diverged(contestants: Iterable[Contestant]) -> tuple[int, int]:
+    """How many trials diverged, and of how many."""
+    cells = [one.cell for one in contestants]
+    return sum(cell.diverged for cell in cells), sum(len(cell.records) for cell in cells)
+
+
 def of_pair(
     evidence: "Evidence",
     number: Uncertain,

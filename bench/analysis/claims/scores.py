@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.analysis.cells import Cell
 from bench.analysis.claims.contestants import Contestant, Measured, alike, has
-from bench.analysis.claims.estimate import Estimate, Unit, of_pair
+from bench.analysis.claims.estimate import Estimate, Unit, diverged, of_pair
 from bench.analysis.claims.uncertain import Uncertain, of_scores, of_values
 from bench.analysis.robustness import by_family
 from bench.metrics.calibration import calibration_errors
@@ -52,13 +52,9 @@ def scores(evidence: "Scores", measured: Measured) -> Iterator[Estimate]:
                 setting = {"setting": own[0]} if evidence.each else {}
                 unit = UNITS.get(evidence.of, "points")
                 made = of_pair(evidence, number, unit, a, b, runs, setting)
-                yield replace(made, diverged=_diverged(terms)) if evidence.of in FINISHED else made
-
-
-def _diverged(terms: list[Term]) -> tuple[int, int]:
-    """How many trials diverged, and of how many."""
-    cells = [one.cell for _, one in terms]
-    return sum(cell.diverged for cell in cells), sum(len(cell.records) for cell in cells)
+                if evidence.of in FINISHED:
+                    made = replace(made, diverged=diverged(one for _, one in terms))
+                yield made
 
 
 def _changed(one: Contestant, evidence: "Scores", measured: Measured) -> Contestant | None:
