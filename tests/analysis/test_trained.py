@@ -11,6 +11,7 @@ from small_store import digest, trial
 
 from bench.analysis.trained import AT_CHANCE, BEATEN, DIVERGED, Training, last_loss, p_beaten, same_model
 from bench.store.run_store import RunStore
+from bench.tables.tables import accuracy_table
 
 DATA = {"dataset": "digits", "split_id": "frozen", "fingerprint": "f", "copy": "verified", "classes": 10}
 DATA |= {"train_images": 20, "test_images": 40}
@@ -165,6 +166,8 @@ def test_one_trial_fails_by_more_than_40_test_images_explain(tmp_path, top1, exp
     made = store(tmp_path)
     one = trial_of(made, top1)
     assert Training(made).failure(one) == expected
+    (told,) = accuracy_table({one.id: one}, {}, Training(made))["not_trained"]
+    assert told == expected or (expected is None and pd.isna(told))
     assert Training(made).reason([one]) is not None  # on average over trials it would not count as trained
 
 

@@ -149,7 +149,7 @@ def test_scaling_has_cost_with_what_was_measured_at_the_same_size(store):
         "outcome": "measured",
         "peak_rss_mib": 9.0,
     }
-    put(store, cost, older, memory, speed("a", 1), speed("b", 4))
+    put(store, cost, older, memory, speed("a", 1), speed("b", 4, unstable=True, busy=True, steady=False))
     table = measured_tables(store.profiles())["scaling"]
     assert list(table.columns) == list(SCALING)
     assert list(table["input_size"]) == [96, 224, 224, 512]
@@ -158,6 +158,7 @@ def test_scaling_has_cost_with_what_was_measured_at_the_same_size(store):
     assert set(table["torch"]) == {"2.11.0"}
     assert pd.isna(table["mode"][0]) and list(table["batch_size"][1:3]) == [1, 4]
     assert list(table["images_per_s"][1:3]) == [125.0, 500.0]
+    assert [table[name][2] for name in ("unstable", "busy", "steady")] == [True, True, False]
     assert table["peak_rss_mib"][1] == 9.0 and pd.isna(table["peak_rss_mib"][2])
 
 
