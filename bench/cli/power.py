@@ -61,7 +61,8 @@ def power(
         print_json({"suite": listing.suite, "delta": difference, "contrasts": contrasts})
         return
     print_columns([_row(need) for need in needs], HEADER)
-    print(f"\nTo find a true difference of {100 * difference:g} points with probability 0.8.")
+    points = f"{100 * difference:g} point{'' if difference == 0.01 else 's'}"
+    print(f"\nTo find a true difference of {points} with probability 0.8.")
 
 
 HEADER = ("COMPARISON", "SHOTS", "A", "B", "N", "IMAGES", "POWER", "NEEDS REPLICATES", "OR IMAGES")

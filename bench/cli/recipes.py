@@ -143,7 +143,7 @@ def _check_dataset(name: str) -> None:
 
 
 def _nothing(model: str, dataset: str, shots: int | None, own: "list[Measured]") -> str:
-    size = "all images" if shots is None else f"{shots} images per class"
+    size = "all images" if shots is None else f"{shots} image{'' if shots == 1 else 's'} per class"
     sizes = ", ".join(dict.fromkeys(one.size for one in sorted(own, key=lambda one: one.images_per_class)))
     there = f"measured was: {sizes}" if sizes else "recipes to begin with: vcbench recipes"
     return f"Nothing was measured of {model} on {dataset} with {size}; {there}."

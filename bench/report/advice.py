@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.report.cells import Cell
-from bench.report.data_sets import DataSet, Regime, untrained_sizes
+from bench.report.data_sets import DataSet, Regime, left_out
 from bench.report.evidence import Evidence
 from bench.report.leads import Lead, Strength, lead, rivals
 from bench.report.text import counted, listed, percent
@@ -81,9 +81,7 @@ class Advice:
         if missing:
             names = listed([regime.label for regime in missing])
             sentences.append(f"Not measured with so many images: {names}.")
-        if lost := untrained_sizes(self.cells):
-            sentences.append(f"Not trained, and left out where networks are compared: {listed(list(lost))}.")
-        return sentences
+        return [*filter(None, [*sentences, left_out(self.cells, sizes=False)])]
 
 
 def advise(evidence: Evidence, data: DataSet, size: float) -> Advice:

@@ -6,7 +6,7 @@ from bench.analysis.flags import Flag
 from bench.analysis.regimes import frozen_by
 from bench.report.advice import advise
 from bench.report.cells import Cell
-from bench.report.data_sets import DataSet, untrained_sizes
+from bench.report.data_sets import DataSet, left_out
 from bench.report.evidence import Evidence
 from bench.report.leads import kind_of
 from bench.report.text import counted, listed
@@ -19,16 +19,7 @@ def limits(evidence: Evidence, every: Sequence[DataSet]) -> str:
     """What the sentences above cannot tell, in one sentence and the names of what was left out."""
     cells = [cell for data in every for cell in data.cells]
     facts = [_networks(cells), *_recipes(every), *_unmatched(evidence, every), *_copies(every)]
-    text = f"{'; '.join(filter(None, facts))}."
-    lost = untrained_sizes(cells)
-    if not lost:
-        return text
-    names = listed([f"{title} (with {_sizes(own)} images per class)" for title, own in lost.items()])
-    return f"{text} Not trained, and left out where networks are compared: {names}."
-
-
-def _sizes(cells: Sequence[Cell]) -> str:
-    return listed(list(dict.fromkeys("all" if c.shots is None else str(c.shots) for c in cells)))
+    return " ".join(filter(None, [f"{'; '.join(filter(None, facts))}.", left_out(cells)]))
 
 
 def _networks(cells: Iterable[Cell]) -> str:

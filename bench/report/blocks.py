@@ -101,7 +101,8 @@ class Column:
     what the item has under its title.
 
     Numbers are aligned to the right, and `wide` text may run over several lines. On a page, where width is
-    short, a column that is `under` another stands below it in the same row, after its `label`.
+    short, a column that is `under` another stands below it in the same row, after its `label`. `spread` is
+    what the spreads of its fields are called in a file.
     """
 
     title: str
@@ -110,6 +111,7 @@ class Column:
     wide: bool = False
     under: str = ""
     label: str = ""
+    spread: str = "spread"
 
     def on(self, part: Callable[[Any], Any]) -> "Column":
         """The same column for items of which it shows a part."""
@@ -120,9 +122,9 @@ class Column:
         return Field.of(self.content(item) if self.content else item[self.title])
 
 
-def number(title: str, content: Callable[[Any], Content] | None = None) -> Column:
+def number(title: str, content: Callable[[Any], Content] | None = None, spread: str = "spread") -> Column:
     """A column of numbers."""
-    return Column(title, content, numeric=True)
+    return Column(title, content, numeric=True, spread=spread)
 
 
 class Numbered(Block):

@@ -1,7 +1,7 @@
 """What the chooser on the page reads: for every data set and size the advice, and what was measured."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.report.advice import advise, size_words
@@ -10,7 +10,8 @@ from bench.report.cells import Cell
 from bench.report.data_sets import DataSet
 from bench.report.evidence import Evidence
 from bench.report.measured import compared, quantities
-from bench.report.text import percent
+from bench.report.row_text import WITHHELD
+from bench.report.text import NOT_MEASURED, percent
 
 Key = tuple[str, str]  # a comparison and a contestant
 MEASURED = (
@@ -22,7 +23,8 @@ MEASURED = (
 
 @dataclass(frozen=True)
 class Criterion:
-    """Something to choose by: its name in the form, what the best of it is called, and its known values."""
+    """Something to choose by: its name in the form, what the best of it is called, its known values, and why
+    others are withheld."""
 
     name: str
     start: str
@@ -30,6 +32,13 @@ class Criterion:
     show: Callable[[float], str]
     values: dict[Key, float]
     more: bool = False
+    withheld: dict[Key, str] = field(default_factory=dict)
+
+    def text(self, key: Key) -> str:
+        """The value of a network with its unit, or why it has none."""
+        if key in self.values:
+            return f"{self.show(self.values[key])} {self.unit}"
+        return f"{WITHHELD}: {self.withheld[key]}" if key in self.withheld else NOT_MEASURED
 
 
 def chooser(evidence: Evidence, every: Sequence[DataSet]) -> Chooser:
@@ -70,8 +79,10 @@ def _criteria(evidence: Evidence, data: DataSet) -> Iterator[Criterion]:
             one = compared(platform, inference, of[name])
             known = {key: one.value(cell.model, cell.input_size) for key, cell in cells.items()}
             values = {key: value for key, value in known.items() if value is not None}
+            reasons = {key: one.withheld(cell.model, cell.input_size) for key, cell in cells.items()}
+            lost = {key: reason for key, reason in reasons.items() if reason}
             title = f"{title}, {platform.name}"
-            yield Criterion(title, start, of[name].unit, of[name].show, values, more=name == "speed")
+            yield Criterion(title, start, of[name].unit, of[name].show, values, name == "speed", lost)
 
 
 def _row(data: DataSet, cell: Cell, criteria: Sequence[Criterion]) -> dict[str, Any]:
@@ -83,13 +94,7 @@ def _row(data: DataSet, cell: Cell, criteria: Sequence[Criterion]) -> dict[str, 
         "untrained": cell.untrained,
         "accuracy": _accuracy(cell),
         "values": [None if cell.untrained else cell.scores["top1"].mean, *known],
-        "texts": [
-            "",
-            *(
-                "not measured" if value is None else f"{one.show(value)} {one.unit}"
-                for one, value in zip(criteria, known, strict=True)
-            ),
-        ],
+        "texts": ["", *(one.text(key) for one in criteria)],
     }
 
 

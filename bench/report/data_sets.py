@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.analysis.names import dataset_title
-from bench.report.cells import Cell
+from bench.report.cells import Baseline, Cell
 from bench.report.evidence import Evidence
+from bench.report.text import listed, percent
 from bench.report.verdicts import words_of
 from bench.store.records.listing import ComparisonEntry
 
@@ -109,10 +110,29 @@ def _regimes(comparisons: list[ComparisonEntry], measured: dict[str, list[Cell]]
         yield Regime(one, label + own, phrase + own, tuple(measured[one.name]))
 
 
-def untrained_sizes(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-    """By title: the cells whose networks do not count as trained."""
-    lost: dict[str, list[Cell]] = {}
+BELOW: dict[str, tuple[Baseline, str]] = {
+    "beaten by 1-nearest-neighbour": ("nearest", "below the nearest neighbour in raw pixels"),
+    "beaten by image statistics": ("statistics", "below the nearest neighbour in image statistics"),
+    "beaten by the majority class": ("majority", "below the most frequent class"),
+}
+"""By why a network does not count as trained: the baseline that it is below, and this in words."""
+
+
+def left_out(cells: Iterable[Cell], *, sizes: bool = True) -> str:
+    """Which networks do not count as trained, so that no sentence compares them, and why; empty without any.
+
+    Args:
+        sizes: whether it says with how many images per class.
+    """
+    lost: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         if cell.untrained:
-            lost.setdefault(cell.title, []).append(cell)
-    return lost
+            lost.setdefault((cell.title, cell.untrained), []).append(cell)
+    each = []
+    for (title, reason), own in lost.items():
+        name, why = BELOW.get(reason, (None, reason))
+        limits = [percent(cell.baseline(name).mean) for cell in own] if name else []
+        numbers = listed(list(dict.fromkeys("all" if c.shots is None else str(c.shots) for c in own)))
+        where = f" with {numbers} image{'' if numbers == '1' else 's'} per class" if sizes else ""
+        each.append(f"{title}{where}, {why}" + (f" ({listed(limits)} %)" if limits else ""))
+    return f"Left out where networks are compared: {'; '.join(each)}." if each else ""

@@ -25,13 +25,21 @@ DRAWN |= {"image", "rdf:RDF", "cc:Work", "cc:Agent", "dc:type", "dc:title", "dc:
 DRAWN |= {"dc:creator"}
 # Attributes that run something or lead away.
 HANDLER = re.compile(r"""\bon\w+\s*=|href\s*=\s*(?!"(#|data:image/png;))""", re.IGNORECASE)
+BESIDE = {
+    "inside.html": "What the networks look at, and what their layers hold (vcbench inspect)",
+    "explain.html": "One image through two networks, layer by layer (vcbench explain)",
+}
+"""Pages that may lie beside the reports, with what they show."""
+TIMED = "throughput-"
+"""How the names of figures of throughput begin."""
 FACTS = ("Trials", "Machines", "Dates")
 
 
 def summary(evidence: Evidence, document: Document) -> dict[str, Any]:
     """What a report says in short, for its manifest.
 
-    Headline figures are those of the first section; where it has none, the first of all.
+    Headline figures are those of the first section; where it has none, the first of throughput, or else of
+    all.
     """
     first = [block for block in walk(document.page[0].blocks) if isinstance(block, Figure)]
     return {
@@ -41,7 +49,7 @@ def summary(evidence: Evidence, document: Document) -> dict[str, Any]:
         "facts": {term: value for term, value in document.header.facts if term in FACTS},
         "figures": [
             {"name": one.name, "alt": one.alt, "caption": one.caption}
-            for one in first or document.figures[:1]
+            for one in first or sorted(document.figures, key=lambda one: not one.name.startswith(TIMED))[:1]
         ],
     }
 
@@ -60,7 +68,8 @@ def write_index(folder: Path) -> Path:
         )
     entries = sorted(map(_entry, reports), key=lambda entry: (not entry["trains"], entry["folder"]))
     page = folder / f"{INDEX}.html"
-    write_text(page, PAGES.get_template("reports.html").render(entries=entries))
+    beside = [(name, title) for name, title in BESIDE.items() if (folder / name).is_file()]
+    write_text(page, PAGES.get_template("reports.html").render(entries=entries, beside=beside))
     return page
 
 

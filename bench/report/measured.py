@@ -18,6 +18,9 @@ from bench.store.records.listing import HeadlineEntry, Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.tables.measured import measured_tables
 
+RATE = "images_per_s"
+"""The column of rates; those of the ends of its 95 % interval begin with it."""
+AS_TRAINED = "as trained"
 TIMED = ("speed", "memory", "end_to_end", "loading")
 # What tells one platform from another.
 PLATFORM = ("device", "machine", "threads", "torch")
@@ -167,15 +170,22 @@ def headline_rows(
         **{name: first[name] for name in ("classes", "threads", "torch")},
     }
     execution = (
-        f"{headline.precision}, as trained" if runtime is None else describe_execution(first.to_dict())
+        f"{headline.precision}, {AS_TRAINED}" if runtime is None else describe_execution(first.to_dict())
     )
     return ComparableRows(_latest(rows), describe_setting(setting, execution))
 
 
-def trusted(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose numbers are shown: measured, and not withheld."""
+def trusted(rows: pd.DataFrame, *, busy: bool = False) -> pd.DataFrame:
+    """The rows whose numbers are used: measured, stable, and not of a busy machine.
+
+    Args:
+        busy: whether those of a busy machine are among them, for a figure that says so.
+    """
     rows = rows[rows["outcome"] == "measured"]
-    return rows[~rows["unstable"].fillna(value=False).astype(bool)] if "unstable" in rows else rows
+    for name in ("unstable", *(() if busy else ("busy",))):
+        if name in rows:
+            rows = rows[~rows[name].fillna(value=False).astype(bool)]
+    return rows
 
 
 def other_rows(platform: Platform, table: str, headlines: Sequence[HeadlineEntry]) -> pd.DataFrame:
@@ -199,6 +209,11 @@ class Quantity:
     smallest: bool = False
     which: str = ""
 
+    @property
+    def timed(self) -> bool:
+        """Whether it follows from the rate of a row, so that the interval of this tells two rows apart."""
+        return self.column in (RATE, "latency_ms_median")
+
 
 def quantities(platform: Platform) -> dict[str, Quantity]:
     """Throughput, latency, memory and energy of inference."""
@@ -206,7 +221,7 @@ def quantities(platform: Platform) -> dict[str, Quantity]:
     if platform.kind == "GPU":
         peak, which = "peak_allocated_mib", "peak allocated memory"
     return {
-        "speed": Quantity("Images/s", "images/s", "speed", "images_per_s", rate),
+        "speed": Quantity("Images/s", "images/s", "speed", RATE, rate),
         "latency": Quantity("Latency (ms)", "ms", "speed", "latency_ms_median", rate, smallest=True),
         "memory": Quantity("Memory (MiB)", "MiB", "memory", peak, lambda mib: count(round(mib)), which=which),
         "energy": Quantity("Energy (J/image)", "J per image", "speed", "energy_j_per_image", three_digits),
@@ -229,15 +244,23 @@ class Compared:
     def value(self, model: str, input_size: int | None = None) -> float | None:
         """The number; None where it was not measured, or is withheld."""
         row = self.row(model, input_size)
+        return float(row[self.quantity.column]) if self._known(row) and not withheld(row) else None
+
+    def withheld(self, model: str, input_size: int | None = None) -> str:
+        """Why there is no number though it was measured; empty where there is one, or was none."""
+        row = self.row(model, input_size)
+        return withheld(row) if self._known(row) else ""
+
+    def _known(self, row: dict[str, Any]) -> bool:
         value = row.get(self.quantity.column)
-        return None if value is None or pd.isna(value) or withheld(row) else float(value)
+        return value is not None and not pd.isna(value)
 
     def text(self, model: str, input_size: int | None = None, otherwise: str = NOT_MEASURED) -> str:
         """The number as text, or that it is withheld."""
         value = self.value(model, input_size)
         if value is not None:
             return self.quantity.show(value)
-        return WITHHELD if withheld(self.row(model, input_size)) else otherwise
+        return WITHHELD if self.withheld(model, input_size) else otherwise
 
 
 def compared(platform: Platform, headlines: Iterable[HeadlineEntry], quantity: Quantity) -> Compared:

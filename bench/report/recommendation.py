@@ -9,6 +9,7 @@ chooser shows the same advice, number by number.
 from collections.abc import Sequence
 from itertools import groupby
 
+from bench.analysis.names import dataset_title
 from bench.analysis.regimes import regimes
 from bench.report.advice import Advice, advise, best_of_each, sentence_case, size_words, who_leads
 from bench.report.answer_limits import limits
@@ -17,7 +18,8 @@ from bench.report.cells import Cell
 from bench.report.data_sets import DataSet, Regime, data_sets
 from bench.report.evidence import Evidence
 from bench.report.leads import Lead, lead
-from bench.report.text import points
+from bench.report.text import listed, points
+from bench.report.verdicts import training_noun
 
 MOST_CHANGES = 4
 MOST_TRAININGS = 3
@@ -134,6 +136,23 @@ def paragraphs(evidence: Evidence) -> list[Prose]:
         *([Prose(" ".join(changed), lead="The same network, trained differently:")] if changed else []),
         Prose(limits(evidence, every), lead="Limits:"),
     ]
+
+
+def unfinished(evidence: Evidence) -> Prose | None:
+    """Which ways of training have planned trials that are not done; None where all are, or none is."""
+    trials = evidence.trials
+    known = trials["run"].notna()
+    trials = trials[~(known & trials.duplicated("run"))]
+    if trials.empty or not trials["outcome"].notna().any():
+        return None
+    recipes = {one.name: training_noun(one.recipe) for one in evidence.suite.comparisons}
+    parts = []
+    ways = trials.groupby([trials["comparison"].map(recipes), "dataset"], sort=False)
+    for (noun, name), own in ways:
+        if missing := int(own["outcome"].isna().sum()):
+            are = "is" if missing == 1 else "are"
+            parts.append(f"{noun} on {dataset_title(name)} ({missing} of {len(own)} trials {are} missing)")
+    return Prose(f"{listed(parts)}.", lead="Not finished:") if parts else None
 
 
 def answer(evidence: Evidence) -> str:

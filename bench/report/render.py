@@ -16,6 +16,7 @@ from bench.report.examples import Pictures, with_examples
 from bench.report.index import summary
 from bench.report.manifest import listed_files, manifest
 from bench.report.sections import sections_of
+from bench.report.sections.measured_cost import measured_on
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED, count, listed, span, split_label
 from bench.report.writers.csv import to_csv
@@ -97,7 +98,8 @@ def header_of(evidence: Evidence) -> Header:
     ran = done["finished"] if evidence.trains else pd.Series([p.finished for p in evidence.profiles])
     measured = [version for platform in evidence.platforms for version in platform.speed["torch"].dropna()]
     torch = sorted({*done["torch"].dropna(), *measured})
-    machines = {*done["machine"].dropna(), *(platform.machine for platform in evidence.platforms)}
+    compared = [one for one in evidence.platforms if measured_on(evidence, one)] or evidence.platforms
+    machines = {*done["machine"].dropna(), *(platform.machine for platform in compared)}
     facts = (
         ("Models", listed(list(models))),
         ("Data", listed(list(data)) or "none"),

@@ -8,6 +8,8 @@ from bench.report.text import NOT_MEASURED, count, counted, decimal
 from bench.runtimes import TORCH, runtime_title
 
 WITHHELD = "withheld"
+UNSTABLE, BUSY = "unstable", "machine busy"
+"""Why a number is withheld where models are compared."""
 MODES = {"infer": "inference", "train": "training step"}
 
 
@@ -57,35 +59,37 @@ def row_notes(row: dict[str, Any]) -> tuple[str, ...]:
     if _is(row, "busy", True):
         cores = row.get("other_cores")
         known = isinstance(cores, float) and not pd.isna(cores)
-        notes.append("machine busy" + (f": {cores:.1f} cores of other work" if known else ""))
+        notes.append(BUSY + (f": {cores:.1f} cores of other work" if known else ""))
     if _is(row, "unstable", True):
         earlier, now = row.get("earlier_images_per_s"), row.get("images_per_s")
         known = earlier is not None and not pd.isna(earlier)
-        if withheld(row):
-            notes.append(f"{WITHHELD}: unstable" + (", far from an earlier measurement" if known else ""))
+        if withheld(row) == UNSTABLE:
+            notes.append(f"{WITHHELD}: {UNSTABLE}" + (", far from an earlier measurement" if known else ""))
         else:
             rates = f": {rate(now)} images/s now, {rate(earlier)} earlier"
-            notes.append("unstable" + (rates if known else ""))
+            notes.append(UNSTABLE + (rates if known else ""))
     if _is(row, "steady", False):
         notes.append("warm-up did not settle")
     return tuple(notes)
 
 
-def withheld(row: dict[str, Any]) -> bool:
-    """Whether a row that models would be compared by has no number to be shown, as it is unstable."""
-    compared = _is(row, "as_trained", True) or row.get("runtime", TORCH) != TORCH
-    return compared and _is(row, "unstable", True)
+def withheld(row: dict[str, Any]) -> str:
+    """Why models are not compared by the number of a row: it is unstable, or the machine was busy; else
+    nothing. An unstable number is shown nowhere, one of a busy machine with its mark among all rows."""
+    if not (_is(row, "as_trained", True) or row.get("runtime", TORCH) != TORCH):
+        return ""
+    return UNSTABLE if _is(row, "unstable", True) else BUSY if _is(row, "busy", True) else ""
 
 
 def withheld_sentence(rows: pd.DataFrame, titles: dict[str, str]) -> str:
-    """What follows the caption of a figure whose models include some with a number that is withheld."""
-    names = sorted({titles[row["model"]] for row in rows.to_dict("records") if withheld(row)})
+    """What follows the caption of a figure whose models include some with a number that is shown nowhere."""
+    names = sorted({titles[row["model"]] for row in rows.to_dict("records") if withheld(row) == UNSTABLE})
     return f" Withheld, as unstable: {', '.join(names)}." if names else ""
 
 
 def disturbed_sentence(rows: pd.DataFrame) -> str:
     """What follows the caption of a figure of rows of which some were disturbed; nothing if none was."""
-    shown = [row for row in rows.to_dict("records") if not withheld(row)]
+    shown = [row for row in rows.to_dict("records") if withheld(row) != UNSTABLE]
     notes = sorted({note.split(":")[0] for row in shown for note in row_notes(row)})
     return f" Some rows are marked: {'; '.join(notes)}." if notes else ""
 

@@ -9,12 +9,21 @@ NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"
 
 WORDS = {
-    "linear-probe": ("linear probe", "on frozen features"),
+    "linear-probe": ("linear probe", "by linear probe"),
     "knn": ("nearest neighbours", "by nearest neighbours on frozen features"),
     "finetune": ("fine-tuned", "fine-tuned"),
     "scratch": ("from scratch", "from random weights"),
 }
 """How a recipe, by the beginning of its name, uses a network: in a table, and in a sentence."""
+
+
+NOUNS = {
+    "linear-probe": "linear probes",
+    "knn": "nearest neighbours",
+    "finetune": "fine-tuning",
+    "scratch": "training from random weights",
+}
+"""The same as a noun."""
 
 
 def table_of(comparison: str) -> str:
@@ -45,6 +54,11 @@ def words_of(recipe: str) -> tuple[str, str]:
     """How a recipe uses a network, in a table and in a sentence."""
     fitting = (words for start, words in WORDS.items() if recipe.startswith(start))
     return next(fitting, (recipe, f"by recipe {recipe}"))
+
+
+def training_noun(recipe: str) -> str:
+    """What is done to a network by a recipe."""
+    return next((noun for start, noun in NOUNS.items() if recipe.startswith(start)), f"recipe {recipe}")
 
 
 def what_would_decide(finding: Finding) -> str:

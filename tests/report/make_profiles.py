@@ -7,6 +7,8 @@ are added as the tables have them.
 import json
 from pathlib import Path
 
+from bench.profiling.energy import SCOPE
+
 CPU = {"device": "cpu", "machine": "Example CPU, 2 cores, 8 GiB", "threads": 2}
 GPU = {"device": "Example GPU", "machine": "Example server", "threads": 8}
 CARDS = {
@@ -198,7 +200,7 @@ def _add_more(root: Path, base: dict, model: str, rate: float) -> list[str]:
         _put(
             root,
             f"{name}-energy",
-            at | spent | {"what": "energy", "energy_windows": 5, "energy_scope": "board"},
+            at | spent | {"what": "energy", "energy_windows": 5, "energy_scope": SCOPE},
         )
     nobody = {key: value for key, value in at.items() if key not in ("model", "title", "family", "classes")}
     loading = []

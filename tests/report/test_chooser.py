@@ -83,7 +83,8 @@ def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
     monkeypatch.setattr("report.make_store.NETWORKS", networks)
     pair = {"contrasts": [["deit", "resnet"]], "exploratory": []}
     make_store(tmp_path, shots=(5,), comparison=pair | {"input_size": 224})
-    add_profiles(tmp_path, ["deit_tiny_patch16_224", "resnet18"], fits={"resnet18": 32}, busy=True)
+    add_profiles(tmp_path, ["deit_tiny_patch16_224"])
+    add_profiles(tmp_path, ["resnet18"], fits={"resnet18": 32}, busy=True)
     add_profiles(tmp_path, ["resnet18"], place=GPU, speedup=100)
     (own,) = form(gather(RunStore(tmp_path), "tiny"))
     named = {one["name"].partition(" (")[0]: k for k, one in enumerate(own["criteria"])}
@@ -99,6 +100,7 @@ def test_what_was_measured_on_each_machine(tmp_path, monkeypatch):
     rate = images_per_s(1.254, 32)
     speed, memory = named["Speed, CPU"], named["Little memory, CPU"]
     assert deit["values"][speed] == pytest.approx(rate) and deit["texts"][speed] == f"{rate:.1f} images/s"
+    assert resnet["values"][speed] is None and resnet["texts"][speed] == "withheld: machine busy"
     assert resnet["values"][memory] == pytest.approx(peak_mib(1.814, 32))
     assert deit["texts"][named["Speed, Example GPU"]] == "not measured"
     # Nothing was measured at another input size.

@@ -36,6 +36,8 @@ def test_the_table_has_what_was_decided_and_a_line_has_the_rest(store):
     for one in measured:
         table = inner[one.claim.number]
         assert len(table.rows) == len(one.estimates)
+        assert all(", from scratch, " in row[1].text for row in table.rows if " per class" in row[1].text)
+        assert not any("1 images" in row[1].text.split(", ") for row in table.rows)
         assert set(table.runs) == {run for estimate in one.estimates for run in estimate.runs}
     told = [int(number) for text in (undecided, absent) for number in re.findall(r"\d+", text.text)]
     assert sorted([*told, *decided]) == list(range(1, 15))

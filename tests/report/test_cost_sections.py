@@ -1,5 +1,6 @@
 """Sections on cost, speed, memory and scaling: numbers as in the records, conditions beside them."""
 
+import csv
 import json
 import os
 import subprocess
@@ -29,16 +30,18 @@ from small_store import listing
 from bench.report.blocks import Bullets, Figure, Table, walk
 from bench.report.evidence import gather
 from bench.report.measured import compared as as_trained_on
-from bench.report.measured import headlines_of, quantities
+from bench.report.measured import headlines_of, quantities, trusted
 from bench.report.published import published_cost, published_speed
 from bench.report.render import header_of, render
 from bench.report.sections.beside import beside
 from bench.report.sections.cost import cost
+from bench.report.sections.cost import counted as counted_with
 from bench.report.sections.measured_cost import measured_cost, untrained
 from bench.report.sections.measurements import end_to_end, memory, speed
 from bench.report.sections.scaling import scaling
 from bench.report.style import house_style
 from bench.report.text import NOT_MEASURED
+from bench.report.writers.csv import to_csv
 from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
@@ -270,8 +273,10 @@ def test_ours_beside_published_speed_of_the_same_kind_of_device(drawn):
         assert float(ratio) == pytest.approx(a / b, rel=0.02)
 
 
-def test_cost_as_trained_is_one_row_a_model(evidence):
-    tables = blocks(measured_cost(evidence), Table)
+def test_cost_as_trained_is_one_row_a_model(tmp_path):
+    make_profiled_suite(tmp_path, MODELS, modes=("infer", "train"), fits={"vit_base_patch16_224": 8})
+    add_profiles(tmp_path, MODELS[:2], place=GPU, speedup=100)
+    tables = blocks(measured_cost(gather(RunStore(tmp_path), "backbones")), Table)
     assert list(tables) == ["as-trained-cpu", "as-trained-example-gpu"]
     table = tables["as-trained-cpu"]
     gmacs = dict(zip(column(table, "Model"), column(table, "GMACs"), strict=True))
@@ -293,6 +298,48 @@ def test_cost_as_trained_withholds_what_is_unstable(tmp_path):
     at = column(table, "Model").index("ResNet-50")
     assert column(table, "Images/s")[at] == "withheld"
     assert column(table, "Latency at batch 1 (ms)")[at] != "withheld"
+
+
+def test_models_are_not_compared_by_the_rates_of_a_busy_machine(evidence):
+    """They stand in the table of all rows, with their mark, and nowhere else; memory is no rate."""
+    with house_style():
+        table = blocks(measured_cost(evidence), Table)["as-trained-cpu"]
+        every = blocks(speed(evidence), Table)["speed-cpu"]
+    at = column(table, "Model").index("ResNet-50")
+    assert column(table, "Images/s")[at] == column(table, "Latency at batch 1 (ms)")[at] == "withheld"
+    assert column(table, "Memory (MiB)")[at].replace("\u202f", "").isdigit()
+    assert "machine busy" in notes(table)[at]
+    row = column(every, "Model").index("ResNet-50")
+    assert column(every, "Images/s")[row] != "withheld" and "machine busy" in notes(every)[row]
+    assert trusted(evidence.measured["speed"])["device"].unique().tolist() == [GPU["device"]]
+    with house_style():
+        told = [block for block in untrained(evidence).blocks if isinstance(block, Bullets)]
+    assert not any("CPU" in one and "images/s" in one for block in told for one in block.items)
+
+
+@pytest.mark.parametrize(("rate", "words"), [(1.05, "about as many images/s"), (1.07, "1.07 times the")])
+def test_rates_whose_intervals_overlap_are_about_the_same(tmp_path, rate, words):
+    """Intervals reach 3 % to either side: rates 1.05 times apart have values in common, 1.07 do not."""
+    both = ["deit_small_patch16_224", "resnet50"]
+    make_profiled_suite(tmp_path, both)
+    path = tmp_path / f"profiles/{{}}-infer-{max(BATCHES)}-cpu-speed/record.json"
+    other = json.loads(Path(str(path).format("resnet50")).read_text())
+    own = Path(str(path).format("deit_small_patch16_224"))
+    scaled = {name: rate * other[name] for name in ("images_per_s", "images_per_s_low", "images_per_s_high")}
+    own.write_text(json.dumps(json.loads(own.read_text()) | scaled))
+    section = untrained(gather(RunStore(tmp_path), "backbones"))
+    (told,) = [block for block in section.blocks if isinstance(block, Bullets)]
+    assert words in told.items[0]
+
+
+def test_counters_that_check_each_other_are_named_once():
+    one, other = "A of torch 1; checked against B 2, with C", "B 2, with C; checked against A of torch 1"
+    assert (
+        counted_with(pd.Series([one, one, None])) == "Counted with A of torch 1, checked against B 2, with C."
+    )
+    both = "Counted with one of A of torch 1 and B 2, with C, checked against the other."
+    assert counted_with(pd.Series([one, other])) == both
+    assert counted_with(pd.Series([], dtype=str)) == ""
 
 
 def test_the_size_at_which_attention_outgrows_the_rest(drawn):
@@ -334,7 +381,7 @@ def test_the_same_store_gives_the_same_bytes(tmp_path):
 
 def test_energy_and_end_to_end_say_not_measured(drawn):
     text = " ".join(block.text for block in drawn["speed"].blocks if hasattr(block, "text"))
-    assert "memory bandwidth: not measured." in text
+    assert "Matrix products alone reach 100 GFLOP/s in fp32." in text and "andwidth" not in text
     assert "Energy (J/image)" not in [c.title for c in blocks(drawn["speed"], Table)["speed-cpu"].columns]
     assert not drawn["end_to_end"].blocks
 
@@ -370,7 +417,9 @@ def test_end_to_end_shares_and_loading(evidence, tmp_path):
         section = end_to_end(other)
     table = blocks(section, Table)["end-to-end-cpu"]
     shares = [row[-3:] for row in table.rows]
-    assert [[field.spread for field in row] for row in shares][0] == ["± 20.0 %", "± 10.0 %", "± 70.0 %"]
+    assert [[field.spread for field in row] for row in shares][0] == ["(20.0 %)", "(10.0 %)", "(70.0 %)"]
+    head, first, *_ = csv.reader(to_csv(table).splitlines())
+    assert dict(zip(head, first, strict=True))["Model (ms), share (%)"] == "70.0"
     assert float(column(table, "Model alone (images/s)")[0]) == pytest.approx(1000 / 35, 0.01)
     assert column(table, "Row") == ["as trained", "other"]
     assert column(blocks(section, Table)["loading-cpu"], "Images/s") == ["300"]
@@ -382,7 +431,7 @@ def test_energy_bandwidth_and_end_to_end_from_the_store(tmp_path):
     with house_style():
         timed, staged = speed(evidence), end_to_end(evidence)
     text = " ".join(block.text for block in timed.blocks if hasattr(block, "text"))
-    assert "memory bandwidth: 20 GB/s." in text and "Energy is that of the board" in text
+    assert "Memory bandwidth: 20 GB/s." in text and "Energy is that of the whole board, " in text
     table = blocks(timed, Table)["speed-example-gpu"]
     rows = dict(
         zip(zip(column(table, "Model"), column(table, "Batch"), strict=True), table.rows, strict=True)
@@ -393,7 +442,7 @@ def test_energy_bandwidth_and_end_to_end_from_the_store(tmp_path):
     assert energy.notes == (f"net {(WATTS - IDLE_WATTS) / rate:.3g}", "over 5 windows")
     assert rows["ResNet-18", "128"][-1].text == NOT_MEASURED
     for row in blocks(staged, Table)["end-to-end-example-gpu"].rows:
-        shares = [float(field.spread.strip("± %")) for field in row[-3:]]
+        shares = [float(field.spread.strip("() %")) for field in row[-3:]]
         assert sum(shares) == pytest.approx(100, abs=0.2)
     assert column(blocks(staged, Table)["loading-example-gpu"], "Images/s") == ["9\u202f000", "150"]
 

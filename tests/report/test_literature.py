@@ -94,7 +94,7 @@ def test_how_many_may_stand_beside_ours_is_said(store):
     assert text.startswith("Of 2 published results on these data sets, 1 can stand beside ours")
     write(store / "literature.csv", {"input_px": "64"})
     text = beside(gather(RunStore(store), "tiny")).blocks[0].text
-    assert text.startswith("Of 1 published result on these data sets, none can stand beside ours")
+    assert text.startswith("Of 1 published result on these data sets, none is of the same network, ")
 
 
 def test_few_shots_stand_beside_few_shots(store):

@@ -1,6 +1,7 @@
 """The recommendation: each rule on a small store whose numbers are known, and read as a reader does."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ from report.make_regimes import plant
 from report.make_store import NETWORKS, make_store
 
 from bench.report.advice import advise
+from bench.report.blocks import Table
 from bench.report.data_sets import data_sets
 from bench.report.evidence import gather
 from bench.report.leads import rivals
-from bench.report.recommendation import answer
+from bench.report.recommendation import answer, unfinished
+from bench.report.sections.answer import answer as answer_section
 from bench.report.sections.answer import group_letters
+from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
 SPREAD = np.array([-1, 0, 1, 0]) / 120
@@ -40,7 +44,7 @@ def planted(tmp_path, monkeypatch):
 def test_the_same_network_ahead_at_every_size(planted):
     evidence = planted({("probe", "deit"): {1: 0.30, 5: 0.40}, ("probe", "resnet"): {1: 0.50, 5: 0.80}})
     first, _ = answer(evidence).split("\n\n")
-    assert first.startswith("On digits, take ResNet-18 with 1 to 5 images per class. On frozen features, ")
+    assert first.startswith("On digits, take ResNet-18 with 1 to 5 images per class. By linear probe, ")
     assert "ResNet-18 is ahead of DeiT-Ti/4 by 20.0 points with 1 image per class (95 % interval " in first
     assert " and by 40.0 points with 5 images per class (95 % interval " in first
     assert "not decided" not in first
@@ -51,7 +55,7 @@ def test_a_lead_that_changes_says_from_where_to_where(planted):
     first, _ = answer(planted({("probe", "deit"): deit, ("probe", "resnet"): resnet})).split("\n\n")
     assert first.startswith(
         "On digits, take DeiT-Ti/4 with 1 to 2 images per class; either of the two with 5 (no clear "
-        "difference); ResNet-18 with 20. On frozen features, DeiT-Ti/4 is ahead of ResNet-18 by 30.0 points"
+        "difference); ResNet-18 with 20. By linear probe, DeiT-Ti/4 is ahead of ResNet-18 by 30.0 points"
         " with 1 image per class ("
     )
     assert "; with 20 images per class, ResNet-18 is ahead by 30.0 points (95 % interval " in first
@@ -74,13 +78,13 @@ def test_two_regimes_are_reconciled(planted):
         ("tuned", "resnet"): {1: 0.3, 5: 0.71667},
     }
     first, limits = answer(planted(means)).split("\n\n")
-    assert first.startswith("On digits, take ResNet-18 on frozen features with 1 image per class")
+    assert first.startswith("On digits, take ResNet-18 by linear probe with 1 image per class")
     assert "; DeiT-Ti/4 fine-tuned with 5 (" in first
-    assert " With 5 images per class: on frozen features, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 " in first
+    assert " With 5 images per class: by linear probe, ResNet-18 is ahead of DeiT-Ti/4 by 7.5 " in first
     assert "; fine-tuned, DeiT-Ti/4 is ahead of ResNet-18 by 7.5 points (95 % interval " in first
     assert (
-        "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 on frozen "
-        "features (75.0 %) by 4.2 points (95 % interval "
+        "Comparing the best of each, DeiT-Ti/4 fine-tuned (79.2 %) is ahead of ResNet-18 by linear "
+        "probe (75.0 %) by 4.2 points (95 % interval "
     ) in first
     assert "that is no verdict, as the same accuracies chose the ways of training." in first
     assert "Fine-tuned, ResNet-18 falls 3.3 points below its own frozen features" in first
@@ -100,7 +104,7 @@ def test_a_size_that_one_regime_lacks_gives_no_headline(planted):
     assert " Other numbers of images were measured in fewer ways; the chooser has them.\n" in answer(evidence)
     (data,) = data_sets(evidence)
     said = " ".join(advise(evidence, data, 20).sentences())
-    assert "Take ResNet-18 on frozen features with 20 images per class." in said
+    assert "Take ResNet-18 by linear probe with 20 images per class." in said
     assert "Not measured with so many images: fine-tuned." in said
 
 
@@ -125,7 +129,8 @@ def test_networks_that_were_not_trained_support_no_sentence(tmp_path):
     first, limits = answer(evidence).split("\n\n")
     assert "ResNet" not in first
     assert limits.endswith(
-        "Not trained, and left out where networks are compared: ResNet-18 (with 5 and 20 images per class)."
+        "Left out where networks are compared: ResNet-18 with 5 and 20 images per class, training loss at "
+        "chance."
     )
     every = tuple((name, 5) for name in NETWORKS)
     evidence = gather(RunStore(make_store(tmp_path / "none", shots=(5,), untrained=every)), "tiny")
@@ -170,8 +175,48 @@ def test_the_same_trials_in_two_comparisons_are_one_regime(tmp_path):
     assert [regime.comparison.name for regime in data.regimes] == ["from-scratch"]
 
 
-def test_letters_follow_verdicts_alone(planted):
+@pytest.mark.parametrize(
+    ("resnet", "primary", "replicates", "letters"),
+    [
+        (0.30, True, 4, {"deit": "a", "resnet": "a"}),
+        (0.80, True, 4, {}),  # told apart
+        (0.30, False, 4, {}),  # an exploratory contrast
+        (0.30, True, 2, {}),  # too few replicates for a verdict
+    ],
+)
+def test_a_letter_is_shared_where_a_primary_contrast_told_nothing_apart(
+    planted, resnet, primary, replicates, letters
+):
+    """The ViT is in no contrast, whatever its accuracy."""
+    means = {("probe", "deit"): {5: 0.30}, ("probe", "resnet"): {5: resnet}, ("probe", "vit"): {5: 0.30}}
+    evidence = planted(means, primary=primary, replicates=replicates)
+    assert group_letters(evidence, evidence.cells) == letters
+    with house_style():
+        (table,) = [block for block in answer_section(evidence).blocks if isinstance(block, Table)]
+    titles = [column.title for column in table.columns]
+    assert ("Group" in titles) == ("share a letter" in table.caption) == bool(letters)
+    if letters:
+        models = [row[titles.index("Model")].text for row in table.rows]
+        group = [row[titles.index("Group")].text for row in table.rows]
+        assert dict(zip(models, group, strict=True)) == {"DeiT-Ti/4": "a", "ResNet-18": "a", "ViT-Ti/4": "–"}
+
+
+def test_two_that_were_not_compared_share_no_letter(planted):
     evidence = planted(
-        {("probe", "deit"): {5: 0.30}, ("probe", "resnet"): {5: 0.80}, ("probe", "vit"): {5: 0.55}}
+        {("probe", "deit"): {5: 0.50}, ("probe", "resnet"): {5: 0.50}, ("probe", "vit"): {5: 0.50}}
     )
-    assert group_letters(evidence, evidence.cells) == {"vit": "ab", "deit": "a", "resnet": "b"}
+    (suite,) = evidence.suite.comparisons
+    both = suite.model_copy(update={"contrasts": [["deit", "resnet"], ["deit", "vit"]]})
+    evidence = replace(evidence, suite=evidence.suite.model_copy(update={"comparisons": [both]}))
+    cells = sorted(evidence.cells, key=lambda cell: ["resnet", "deit", "vit"].index(cell.contestant))
+    assert group_letters(evidence, cells) == {"resnet": "a", "deit": "ab", "vit": "b"}
+
+
+def test_what_is_not_finished_is_said_first(planted):
+    every = {("probe", "deit"): {5: 0.30}, ("probe", "resnet"): {5: 0.80}, ("probe", "vit"): {5: 0.3}}
+    evidence = planted(every | {("tuned", "deit"): {5: 0.80}, ("tuned", "resnet"): {5: 0.70}})
+    with house_style():
+        first = answer_section(evidence).blocks[0]
+    assert first.lead == "Not finished:"
+    assert first.text == "fine-tuning on digits (4 of 12 trials are missing)."
+    assert unfinished(planted(every)) is None

@@ -328,7 +328,9 @@ def test_nothing_measured(tmp_path):
     text = (out / "appendix.md").read_text()
     assert "0 of 36 done, 36 missing" in text
     page = (out / "report.md").read_text()
-    assert "Not measured in this suite: common claims, contrasts, data efficiency, " in page
+    (absent,) = re.findall(r"Not measured in this suite: (.*)\.", page)
+    assert {"common claims", "contrasts", "data efficiency"} <= set(absent.split(", "))
+    assert absent.endswith(", cost against input size, and from JPEG to label")
     assert "## Data efficiency" not in page and "## Speed" not in text
     assert "nan" not in (page + text).lower().replace("finetune", "")
     Page((out / "index.html").read_text())
@@ -349,6 +351,9 @@ def test_trials_without_an_id_are_missing(tmp_path):
     render(RunStore(tmp_path / "store"), "tiny", tmp_path / "out")
     text = (tmp_path / "out" / "appendix.md").read_text()
     assert "15 of 18 done, 3 missing" in text
+    page = (tmp_path / "out" / "report.md").read_text()
+    unfinished = "**Not finished:** training from random weights on digits (3 of 18 trials are missing)."
+    assert page.index(unfinished) < page.index("**On digits, take ")
     assert "| all (80) | ViT-Ti/4 | not measured | 0 of 3 |" in text
 
 

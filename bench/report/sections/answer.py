@@ -12,19 +12,23 @@ from bench.report.data_sets import DataSet, Regime, data_sets
 from bench.report.evidence import Evidence
 from bench.report.leads import declared
 from bench.report.measured import Compared, Platform, compared, quantities
-from bench.report.recommendation import paragraphs
-from bench.report.row_text import WITHHELD, gmacs, millions
+from bench.report.recommendation import paragraphs, unfinished
+from bench.report.row_text import gmacs, millions
 from bench.report.sections.answer_figure import Styles, answer_figure, styles_of
 from bench.report.text import percent
 from bench.store.records.listing import HeadlineEntry
 
 TITLE = "The answer"
 NOTHING = "–"
+GROUPS = (
+    "Models of one data set and way of training share a letter where a primary contrast at the largest size "
+    "compared them and told neither to be better; those that share none were told apart, or not compared."
+)
 
 
 def answer(evidence: Evidence) -> Section:
     """What to take on each data set with its limits, what that rests on, and the chooser."""
-    said, every = paragraphs(evidence), data_sets(evidence)
+    said, every = [unfinished(evidence), paragraphs(evidence)], data_sets(evidence)
     if not every:
         return Section.of("answer", TITLE, said)
     styles = styles_of(evidence, every)
@@ -58,20 +62,20 @@ def answer_table(evidence: Evidence, every: Sequence[DataSet], styles: Styles) -
     rows = [row for data in every for regime in data.regimes for row in _rows(evidence, data, regime)]
     sizes = sorted({size for data in every for size in data.sizes})
     measured, where = _measured(evidence, rows)
+    grouped = any(row.group for row in rows)
     columns = [
         Column("Data", lambda row: row.data.title),
         Column("Model", lambda row: Field(row.last.title, style=styles[row.key])),
         Column("Training", lambda row: row.regime.label, under="Model"),
-        Column("Group", lambda row: row.group or NOTHING),
+        *([Column("Group", lambda row: row.group or NOTHING)] if grouped else []),
         *(_accuracy(size, every) for size in sizes),
         number("Parameters (M)", lambda row: millions(row.last.records[0].model.params, NOTHING)),
         number("GMACs", lambda row: gmacs(evidence.match.flops(*row.key), NOTHING)),
         *measured,
     ]
-    caption = (
-        "Test accuracy (%) by training images per class, and cost. Within a data set and a way of training, "
-        "no contrast at the largest size separates models that share a letter."
-    )
+    caption = "Test accuracy (%) by training images per class, and cost."
+    if grouped:
+        caption += f" {GROUPS}"
     return Table.of(
         "answer",
         " ".join([caption, *where]),
@@ -100,15 +104,21 @@ def _at_end(cell: Cell, regime: Regime) -> bool:
 
 
 def group_letters(evidence: Evidence, cells: Sequence[Cell]) -> dict[str, str]:
-    """The letters of trained contestants of one comparison and size: only a verdict tells two apart."""
-    findings = [declared(evidence.findings, a, b) for a, b in combinations(cells, 2)]
-    at = [cell.contestant for cell in cells]
-    apart = [
-        (at.index(one.pair.a), at.index(one.pair.b))
-        for one in findings
-        if one and one.result and one.result.verdict in ("better", "worse")
-    ]
-    return dict(zip(at, letters(len(cells), apart), strict=True))
+    """The letters of trained contestants of one comparison and size; none of one that shares no letter.
+
+    Two share one where a primary contrast compared them without telling them apart.
+    """
+    alike = {
+        frozenset((a.contestant, b.contestant))
+        for a, b in combinations(cells, 2)
+        if (one := declared(evidence.findings, a, b))
+        and one.pair.primary
+        and one.result
+        and one.result.verdict in ("equivalent", "inconclusive")
+    }
+    joined = [cell.contestant for cell in cells if any(cell.contestant in pair for pair in alike)]
+    apart = [(joined.index(a), joined.index(b)) for a, b in combinations(joined, 2) if {a, b} not in alike]
+    return dict(zip(joined, letters(len(joined), apart), strict=True))
 
 
 def _accuracy(size: float, every: Sequence[DataSet]) -> Column:
@@ -142,8 +152,12 @@ def _measured(evidence: Evidence, rows: Sequence[Row]) -> tuple[list[Column], li
         columns += [_known(f"{one.quantity.title}{on}", one) for one in shown]
         settings = [setting for one in shown for setting in (*one.settings, one.quantity.which) if setting]
         where.append(f"Measured on the {name}: {'; '.join(dict.fromkeys(settings))}.")
-    if any(column.show(row).text == WITHHELD for column in columns for row in rows):
-        where.append("Withheld: the measurement was unstable.")
+    every = [one for shown in measured.values() for one in shown]
+    reasons = sorted(
+        {one.withheld(row.last.model, row.last.input_size) for one in every for row in rows} - {""}
+    )
+    if reasons:
+        where.append(f"Withheld: {' or '.join(reasons)} when it was measured.")
     return columns, where
 
 

@@ -45,8 +45,13 @@ def beside(evidence: Evidence) -> Section | None:
     published, any_row = _published(evidence), any(table.rows for table in tables)
     if not any_row and not published:
         return None
-    some = len({(one["Source"], one["What"]) for one in literature}) or "none"
-    of = counted(len(published), "published result")
+    some = len({(one["Source"], one["What"]) for one in literature})
+    can = (
+        f"{some} can stand beside ours: of the same network and pretraining, on as many training images at "
+        "the same input size."
+        if some
+        else "none is of the same network, pretraining, number of training images and input size."
+    )
     return Section.of(
         "beside",
         "Beside other people's numbers",
@@ -54,10 +59,7 @@ def beside(evidence: Evidence) -> Section | None:
         "verdict, and a ratio of speeds tells the order of magnitude."
         if any_row
         else None,
-        f"Of {of} on these data sets, {some} can stand beside ours: of the same network and pretraining, on "
-        "as many training images at the same input size."
-        if published
-        else None,
+        f"Of {counted(len(published), 'published result')} on these data sets, {can}" if published else None,
         (sentence(record, evidence.names) for record in externals),
         tables,
     )

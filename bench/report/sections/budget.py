@@ -1,5 +1,6 @@
 """What training took: images seen and FLOPs of every model and subset, those of a teacher among them."""
 
+from collections.abc import Callable
 from itertools import groupby
 
 import pandas as pd
@@ -11,6 +12,9 @@ from bench.report.row_text import three_digits
 from bench.report.sections.columns import cell_size
 from bench.report.text import NOT_MEASURED, count, listed
 
+Unknown = Callable[[pd.DataFrame], str]
+NO_EPOCHS = "–"
+"""Of a network that is not trained but read once."""
 TRAINING = 3
 """A training step in forward passes: one, and a backward pass that costs twice as much."""
 
@@ -26,8 +30,16 @@ def budget(evidence: Evidence) -> Table:
     }
     nothing = spent.iloc[:0]
 
-    def by_model(title: str, column: str, parts: int) -> Column:
-        return Column(title, lambda subset: _by_model(rows.get(subset, nothing), column, parts), wide=True)
+    def by_model(title: str, column: str, parts: int, unknown: Unknown = lambda _: NOT_MEASURED) -> Column:
+        def content(subset: tuple[str, int | None]) -> str:
+            own = rows.get(subset, nothing)
+            return _by_model(own, column, parts) or unknown(own)
+
+        return Column(title, content, wide=True)
+
+    def no_epochs(own: pd.DataFrame) -> str:
+        frozen = len(own) and all(frozen_by(evidence.records[run]) for run in own["run"])
+        return NO_EPOCHS if frozen else NOT_MEASURED
 
     def runs(subset: tuple[str, int | None]) -> str:
         return "; ".join(f"{cell.title}: {len(cell.runs)} of {cell.planned}" for cell in cells[subset])
@@ -42,7 +54,7 @@ def budget(evidence: Evidence) -> Table:
             number("Images per class", lambda subset: cell_size(cells[subset][0])),
             by_model("Training images seen", "seen", 1),
             by_model("Training FLOPs (10¹²)", "tflop", 0),
-            by_model("Epochs", "epochs", 10),
+            by_model("Epochs", "epochs", 10, no_epochs),
             Column("Training runs", runs, wide=True),
         ],
         cells,
@@ -63,14 +75,15 @@ def _spent(evidence: Evidence) -> pd.DataFrame:
 
 
 def _by_model(rows: pd.DataFrame, column: str, parts: int) -> str:
-    """The one value of all models, or that of each; rounded to 1 / parts, or to three digits."""
+    """The one value of all models, or that of each; rounded to 1 / parts, or to three digits. Empty without
+    any."""
     values = {
         title: listed(list(dict.fromkeys(_number(value, parts) for value in sorted(own[column].dropna()))))
         for title, own in rows.groupby("title", sort=False)
     }
     values = {title: text for title, text in values.items() if text}
     if len(set(values.values())) <= 1:
-        return next(iter(values.values()), NOT_MEASURED)
+        return next(iter(values.values()), "")
     return "; ".join(f"{title}: {text}" for title, text in values.items())
 
 

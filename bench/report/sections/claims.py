@@ -1,5 +1,6 @@
 """What is commonly said of ViTs and CNNs, held against the suite's numbers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bench.analysis.claims.estimate import Estimate
@@ -10,6 +11,7 @@ from bench.files import slug
 from bench.report.blocks import Column, Details, Field, Section, Table
 from bench.report.evidence import Evidence
 from bench.report.text import listed
+from bench.report.verdicts import words_of
 
 TITLE = "Common claims"
 NUMBERS = "Claims in numbers"
@@ -61,6 +63,7 @@ def claim_numbers(evidence: Evidence) -> Section | None:
     measured = [one for one in evidence.claims if one.estimates]
     if not measured:
         return None
+    recipes = dict(zip(evidence.trials["run"], evidence.trials["recipe"], strict=True))
     return Section.of(
         "claim-numbers",
         NUMBERS,
@@ -68,17 +71,22 @@ def claim_numbers(evidence: Evidence) -> Section | None:
             Details.of(
                 _sentence(one),
                 f"{one.claim.estimand} {one.claim.control}",
-                _table(one),
+                _table(one, recipes),
             )
             for one in measured
         ),
     )
 
 
-def _table(judged: Judged) -> Table:
+def _table(judged: Judged, recipes: Mapping[str, str]) -> Table:
+    """One row a number.
+
+    Args:
+        recipes: by run, the name of its recipe.
+    """
     columns = (
         Column("Measured", lambda row: row[0].evidence.name, wide=True),
-        Column("Where", _where, wide=True),
+        Column("Where", lambda row: _where(row[0], recipes), wide=True),
         Column("Models", lambda row: row[0].titles, wide=True),
         Column("Number", lambda row: number_text(row[0])),
         Column("Claim", lambda row: row[1]),
@@ -102,11 +110,14 @@ def _first(judged: Judged) -> Field:
     return Field(number_text(first), notes=(f"{first.evidence.name}: {first.titles}",))
 
 
-def _where(row: Row) -> str:
-    one = row[0]
+def _where(one: Estimate, recipes: Mapping[str, str]) -> str:
+    """On what data set, by what training, with how many images per class, and in what setting."""
+    ways = dict.fromkeys(words_of(recipes[run])[0] for run in one.runs if run in recipes)
     size = where(one, "images per class")
-    parts = where(one, "dataset"), f"{size} images per class" if size else "", where(one, "setting")
-    return ", ".join(filter(None, parts))
+    per_class = f"{size} image{'' if size == '1' else 's'} per class" if size else ""
+    return ", ".join(
+        filter(None, [where(one, "dataset"), listed(list(ways)), per_class, where(one, "setting")])
+    )
 
 
 def _name(judged: Judged) -> str:

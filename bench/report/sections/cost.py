@@ -8,7 +8,7 @@ import pandas as pd
 from bench.report.blocks import Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.published import published_cost
-from bench.report.text import count, decimal, listed, percent, points
+from bench.report.text import count, decimal, percent, points
 
 NOT_PUBLISHED = "no published figure"
 HEAD = 1000
@@ -26,18 +26,29 @@ PARTS = {
 
 def cost(evidence: Evidence) -> Section:
     """One row a model, head and input size, and where its operations are."""
-    counters = listed(sorted(set(evidence.cost["counter"].dropna())))
     return Section.measured(
         "cost",
         "Cost",
         "For one image. FLOPs are 2 × multiply-adds of matrix products and convolutions, attention included; "
         "a GMAC is 10⁹ multiply-adds. Parameters depend on the number of classes. "
-        f"Counted with {counters}. Published figures stand beside ours as their sources print them, for "
-        f"{count(HEAD)} classes; the difference is ours over theirs, in GMACs. timm prints fewer digits and "
-        "counts norms too: its figures are to be read beside the column that has them.",
+        f"{counted(evidence.cost['counter'])} Published figures stand beside ours as their sources print "
+        f"them, for {count(HEAD)} classes; the difference is ours over theirs, in GMACs. timm prints fewer "
+        "digits and counts norms too: its figures are to be read beside the column that has them.",
         _table(evidence),
         _parts(evidence),
     )
+
+
+def counted(counters: pd.Series) -> str:
+    """With what the operations were counted, and by what that was checked."""
+    every = [text.partition("; checked against ")[::2] for text in sorted(set(counters.dropna()))]
+    ways = []
+    for by, check in every:
+        if (check, by) not in every:
+            ways.append(f"with {by}" + (f", checked against {check}" if check else ""))
+        elif by < check:
+            ways.append(f"with one of {by} and {check}, checked against the other")
+    return f"Counted {'; or '.join(ways)}." if ways else ""
 
 
 def _table(evidence: Evidence) -> Table:

@@ -20,8 +20,7 @@ from bench.report.deployed import (
 from bench.report.document import INDEX
 from bench.report.evidence import Evidence
 from bench.report.measured import Platform, quantities
-from bench.report.row_text import WITHHELD, row_notes, withheld
-from bench.report.sections.measured_cost import BUSY
+from bench.report.row_text import BUSY, WITHHELD, row_notes, withheld
 from bench.report.text import NOT_MEASURED, counted, decimal, interval, percent, points, size_phrase
 from bench.runtimes import TORCH, runtime_title
 from bench.store.records.listing import HeadlineEntry

@@ -6,6 +6,7 @@ from bench.report.blocks import Bullets, Section
 from bench.report.evidence import Evidence
 from bench.report.sections.measured_cost import measured_on
 from bench.report.text import counted, listed
+from bench.report.verdicts import training_noun
 
 
 def limits(evidence: Evidence, absent: list[str]) -> Section:
@@ -14,7 +15,10 @@ def limits(evidence: Evidence, absent: list[str]) -> Section:
     Args:
         absent: the titles of the sections that have nothing to show.
     """
-    missing = f"Not measured in this suite: {listed([title[0].lower() + title[1:] for title in absent])}."
+    # Those of several words last: "robustness, memory, and cost against input size".
+    titles = sorted((title[0].lower() + title[1:] for title in absent), key=lambda title: len(title.split()))
+    and_last = listed(titles) if len(titles) < 3 else f"{', '.join(titles[:-1])}, and {titles[-1]}"
+    missing = f"Not measured in this suite: {and_last}."
     return Section.of(
         "limits",
         "What this cannot tell you",
@@ -42,11 +46,25 @@ def _statements(evidence: Evidence) -> Iterator[str]:
     primary = [finding for finding in evidence.findings if finding.pair.primary and finding.result]
     undecided = [finding for finding in primary if finding.contrast.verdict == "inconclusive"]
     if undecided:
-        many = f"{len(undecided)} of {len(primary)} primary contrasts are"
-        yield f"Which model is better: {many if len(primary) > 1 else 'the primary contrast is'} not decided."
+        yield f"Which model is better: {_undecided(evidence, len(undecided), len(primary))}."
     timed = [f"the {one.name}" for one in evidence.platforms if measured_on(evidence, one)]
     if timed:
         yield (
             f"How fast the models are elsewhere: speed and memory are those of {listed(timed)}, and "
             "other hardware can order the models differently."
         )
+
+
+def _undecided(evidence: Evidence, undecided: int, measured: int) -> str:
+    """How many primary contrasts are not decided, and how many wait for trials of what."""
+    waiting = [one.pair.comparison for one in evidence.findings if one.pair.primary and not one.result]
+    if not waiting:
+        many = (
+            f"{undecided} of {measured} primary contrasts are" if measured > 1 else "the primary contrast is"
+        )
+        return f"{many} not decided"
+    nouns = {one.name: training_noun(one.recipe) for one in evidence.suite.comparisons}
+    for_what = listed(list(dict.fromkeys(nouns[name] for name in waiting)))
+    many = f"{undecided} of the {measured} primary contrasts measured so far"
+    more = f"{len(waiting)} more wait{'s' if len(waiting) == 1 else ''} for {for_what}"
+    return f"{many} {'is' if undecided == 1 else 'are'} not decided; {more}"

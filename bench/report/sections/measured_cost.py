@@ -5,23 +5,27 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from bench.analysis.claims.contestants import equal_flops
 from bench.report.blocks import Bullets, Column, Field, Section, Table, number
 from bench.report.evidence import Evidence
-from bench.report.measured import Compared, Platform, compared, quantities
+from bench.report.measured import AS_TRAINED, RATE, Compared, Platform, compared, quantities
 from bench.report.recommendation import PROFILED
-from bench.report.row_text import gmacs, millions, row_notes
+from bench.report.row_text import BUSY, gmacs, millions, row_notes
 from bench.report.text import decimal, listed
 from bench.spec.card import list_cards, read_card
 
 Row = dict[str, Any]
 TRAINING = ("speed", "memory")
 """What is compared of a training step; of inference, everything."""
+ENDS = ("low", "high")
 TRAINS = "Training: "
 """What titles of what is measured in training begin with."""
+HELD = {"CPU": "allocator setting", "GPU": "choice of cuDNN's algorithms"}
+"""What else than the layout is as in training, by the kind of device."""
 EQUAL_FLOPS = 1.25
 """Networks whose operations differ by at most this factor are told side by side."""
-BUSY = "machine busy"  # by how much differs from row to row
 
 
 def measured_cost(evidence: Evidence) -> Section:
@@ -63,12 +67,21 @@ def _side_by_side(evidence: Evidence) -> Iterator[str]:
 
 
 def _times(title: str, one: Compared, a: str, b: str) -> str | None:
-    """How many times the quantity of one model another has; None where one of them was not measured."""
+    """How many times the quantity of one model another has; None where one of them has no number."""
     of_a, of_b = one.value(a), one.value(b)
     if of_a is None or of_b is None:
         return None
     name = title.removeprefix(TRAINS).partition(" (")[0]
-    return f"{decimal(of_a / of_b)} times the {name[0].lower()}{name[1:]}"
+    name = f"{name[0].lower()}{name[1:]}"
+    if one.quantity.timed and _overlap(one.row(a), one.row(b)):
+        return f"about as many {name}" if one.quantity.column == RATE else f"about the same {name}"
+    return f"{decimal(of_a / of_b)} times the {name}"
+
+
+def _overlap(a: Row, b: Row) -> bool:
+    """Whether the 95 % intervals of two rates have a value in common; not where one has none."""
+    low_a, high_a, low_b, high_b = (float(row.get(f"{RATE}_{end}", np.nan)) for row in (a, b) for end in ENDS)
+    return low_a <= high_b and low_b <= high_a  # no number is at most one that is missing
 
 
 def _tables(evidence: Evidence) -> list[Table]:
@@ -93,7 +106,8 @@ def measured_on(evidence: Evidence, platform: Platform) -> list[tuple[str, Compa
         training = headline.mode == "train"
         for name, quantity in quantities(platform).items():
             one = compared(platform, [headline], quantity)
-            if any(one.value(*key) is not None for key in one.rows) and (name in TRAINING or not training):
+            known = any(one.value(*key) is not None or one.withheld(*key) for key in one.rows)
+            if known and (name in TRAINING or not training):
                 batch = f" at batch {min(headline.batch_sizes)}" if quantity.smallest else ""
                 title = quantity.title.replace(" (", f"{batch} (")
                 columns.append((f"{TRAINS}{title[0].lower()}{title[1:]}" if training else title, one))
@@ -112,11 +126,20 @@ def _table(
 
     def notes(model: str) -> Field:
         every = {note for row in rows.get(model, []) for note in row_notes(row)}
+        # By how much it was busy differs from row to row.
         return Field(notes=tuple(sorted({BUSY if note.startswith(BUSY) else note for note in every})))
 
     main = [one for _, one in measured if not one.quantity.smallest]
     settings = dict.fromkeys(setting for one in main for setting in one.settings)
-    where = f"as trained on the {platform.name}: {'; '.join(settings)}" if platform else "of a forward pass"
+    where = "of a forward pass"
+    if platform:
+        how = (
+            ""
+            if evidence.trains
+            else f", in the memory layout and {HELD[platform.kind]} that training here uses"
+        )
+        said = "; ".join(settings).replace(f", {AS_TRAINED}", "")
+        where = f"{AS_TRAINED if evidence.trains else 'of each model'} on the {platform.name}: {said}{how}"
     return Table.of(
         f"as-trained-{platform.key}" if platform else "as-trained",
         f"Cost {where}. A GMAC is 10⁹ multiply-adds, for one image."

@@ -10,7 +10,16 @@ import pandas as pd
 from bench.report.blocks import Column, Content, Field, Flow, Gallery, Heading, Section, Table, number
 from bench.report.evidence import Evidence
 from bench.report.measured import ComparableRows, Platform, headline_rows, other_rows
-from bench.report.row_text import MODES, WITHHELD, describe_execution, rate, row_notes, three_digits, withheld
+from bench.report.row_text import (
+    MODES,
+    UNSTABLE,
+    WITHHELD,
+    describe_execution,
+    rate,
+    row_notes,
+    three_digits,
+    withheld,
+)
 from bench.report.sections.scaling import over_batches
 from bench.report.text import NOT_MEASURED, count, decimal, listed, percent, span
 from bench.runtimes import TORCH
@@ -118,9 +127,11 @@ def contradicted(platform: Platform, row: Row) -> tuple[str, ...]:
     )
 
 
-def _shown(title: str, content: Callable[[Row], Content], otherwise: str = "none") -> Column:
-    """A column of numbers that are not shown where a row is withheld."""
-    return number(title, lambda row: otherwise if withheld(row) else content(row))
+def _shown(
+    title: str, content: Callable[[Row], Content], otherwise: str = "none", spread: str = "spread"
+) -> Column:
+    """A column of numbers that are not shown where a row is unstable; those of a busy machine are."""
+    return number(title, lambda row: otherwise if withheld(row) == UNSTABLE else content(row), spread=spread)
 
 
 def _span(low: str, high: str, form: Callable[[float], str]) -> Callable[[Row], str]:
@@ -153,16 +164,19 @@ def _energy(row: Row) -> Field:
     return Field(_digits(row.get("energy_j_per_image")), notes=tuple(notes))
 
 
-def _peaks(platform: Platform) -> str:
-    """The measured peaks of the machine, and what its energy is that of."""
+def _peaks(platform: Platform) -> str | None:
+    """The measured peaks of the machine, and what its energy is that of; None where nothing was measured."""
     rows = platform.speed
     peaks = rows.dropna(subset=["matmul_peak_flops_per_s"]).groupby("precision")["matmul_peak_flops_per_s"]
     parts = [f"{span(own / 1e9, three_digits)} GFLOP/s in {precision}" for precision, own in peaks]
     bandwidth = rows.get("memory_bandwidth_bytes_per_s", pd.Series(dtype=float)).dropna() / 1e9
-    text = f"Matrix products alone reach {listed(parts) or NOT_MEASURED}; memory bandwidth: "
-    text += f"{span(bandwidth, three_digits)} GB/s." if len(bandwidth) else f"{NOT_MEASURED}."
-    scopes = rows.get("energy_scope", pd.Series(dtype=str)).dropna()
-    return f"{text} Energy is that of the {listed(sorted(set(scopes)))}, gross." if len(scopes) else text
+    said = [f"Matrix products alone reach {listed(parts)}."] if parts else []
+    if len(bandwidth):
+        said.append(f"Memory bandwidth: {span(bandwidth, three_digits)} GB/s.")
+    scopes = {scope.removeprefix("the ") for scope in rows.get("energy_scope", pd.Series(dtype=str)).dropna()}
+    if scopes:
+        said.append(f"Energy is that of the {listed(sorted(scopes))}, gross.")
+    return " ".join(said) or None
 
 
 def _memory_columns(platform: Platform) -> list[Column]:
@@ -189,9 +203,10 @@ def _stage_columns(platform: Platform) -> list[Column]:
 
 
 def _stage(stage: str, name: str) -> Column:
-    return _shown(
-        f"{name} (ms)", lambda row: (decimal(row[f"{stage}_ms"]), f"{percent(row[f'{stage}_share'])} %")
-    )
+    def content(row: Row) -> Field:
+        return Field(decimal(row[f"{stage}_ms"]), spread=f"({percent(row[f'{stage}_share'])} %)")
+
+    return _shown(f"{name} (ms)", content, spread="share (%)")
 
 
 def _loading(platform: Platform) -> Table:
@@ -217,10 +232,12 @@ SPEED = Kind(
     "augmentation. Every row is made of several fresh processes in interleaved order; the process is the "
     "unit of its 95 % interval. A row is unstable if this interval is wider than 5 % either way, or an "
     "earlier measurement of the same is more than 5 % away. As trained, it then gets up to four times the "
-    "processes, and if it stays so its number is withheld. Latency is that of one step on a whole batch; "
+    "processes, and if it stays so its number is withheld. Rows of a machine that had other work are marked "
+    "here, and models are not compared by them. Latency is that of one step on a whole batch; "
     "median and interquartile range are over all steps. The fraction of the matmul peak is the rate of "
     "multiply-adds over the best that the same machine reached with matrix products in the same precision "
-    "and run.",
+    "and run. Multiply-adds are those of direct convolution: a library may need fewer, and the fraction can "
+    "exceed 100 %.",
     _speed_columns,
     _peaks,
 )
@@ -237,7 +254,7 @@ END_TO_END = Kind(
     "end_to_end",
     "From JPEG to label",
     "What a deployed service sees: a JPEG is decoded, resized and cropped, and classified. The model "
-    "alone is the rate of the model's phase in the same steps.",
+    "alone is the rate of the model's phase in the same steps. In brackets: the share of a step.",
     _stage_columns,
     _loading,
 )

@@ -59,7 +59,8 @@ def reproduce(evidence: Evidence) -> Section:
         "The link runs below a table or figure leads to the commands that make its numbers again and the ids "
         "of the runs behind it; numbers.tex has these above every number. Of any run, by its id, the first "
         "command below tells everything, and the second trains it again and says whether it agrees. The "
-        "folder runs/ID of the store holds its settings, history and predictions.",
+        "folder runs/ID of the store holds the settings and history of a trial, evaluations/ its predictions "
+        "(of earlier versions runs/ID), and profiles/ID what was timed, weighed or counted.",
         Code(f"vcbench show ID{STORE}\nvcbench reproduce ID{STORE}"),
         f"This suite is a variant of {base}; its name follows from the values given with --set."
         if base

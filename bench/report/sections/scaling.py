@@ -39,7 +39,8 @@ def scaling(evidence: Evidence) -> Section:
         anchor,
         title,
         "Of one forward pass of one image. The products of activations with activations in attention grow "
-        "with the square of the number of tokens, everything else in proportion to it.",
+        "with the square of the number of tokens, everything else in proportion to the number of tokens, or "
+        "of pixels in a CNN.",
         Gallery.of(_counted(evidence, counted)),
         Gallery.of(figure for platform in evidence.platforms for figure in _over_sizes(evidence, platform)),
     )
@@ -82,10 +83,10 @@ def _over_sizes(evidence: Evidence, platform: Platform) -> Iterator[Figure]:
         comparable = headline_rows(platform, table, headline, batch_sizes=[batch], any_input=True)
         if comparable is None:
             continue
-        done = trusted(comparable.rows)
+        done = trusted(comparable.rows, busy=True)
         alone = done.groupby("model")["input_size"].transform("nunique") < 2
         rows = comparable.rows[~comparable.rows["profile"].isin(done.loc[alone, "profile"])]
-        if len(trusted(rows)):
+        if len(trusted(rows, busy=True)):
             name, several = f"scaling-{table}-{platform.key}", replace(comparable, rows=rows)
             yield _timed(evidence, platform, table, "input_size", name, several)
 
@@ -94,7 +95,7 @@ def over_batches(
     evidence: Evidence, platform: Platform, table: str, headline: HeadlineEntry, comparable: ComparableRows
 ) -> Figure | None:
     """What models are compared by, against the batch size; None where it was measured at one batch only."""
-    if trusted(comparable.rows)["batch_size"].nunique() < 2:
+    if trusted(comparable.rows, busy=True)["batch_size"].nunique() < 2:
         return None
     several = len({one.input_size for one in evidence.headlines}) > 1
     name = f"{FIGURES[table][0]}-{headline.mode}-{platform.key}"
@@ -106,7 +107,7 @@ def _timed(
     evidence: Evidence, platform: Platform, table: str, x: str, name: str, comparable: ComparableRows
 ) -> Figure:
     """What models are compared by, against the input or batch size."""
-    rows, done = comparable.rows, trusted(comparable.rows)
+    rows, done = comparable.rows, trusted(comparable.rows, busy=True)
     quantity = quantities(platform)[table]
     column = quantity.column
     _, label, more = FIGURES[table]
@@ -136,8 +137,8 @@ def _figure(
     """A quantity over a size; the column `profile` of the data says what is behind it."""
     words, unit = SIZES[x]
     ends = "; ".join(
-        f"{line.title}: {three_digits(line.y[0])} at {line.x[0]:g} {unit}, {three_digits(line.y[-1])} at "
-        f"{line.x[-1]:g}"
+        f"{line.title}: {three_digits(line.y[0])} at {line.x[0]:g} {unit}"
+        + (f", {three_digits(line.y[-1])} at {line.x[-1]:g}" if len(line.x) > 1 else "")
         for line in lines
     )
     return Figure(

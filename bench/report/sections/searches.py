@@ -82,7 +82,7 @@ def _table(evidence: Evidence, table: pd.DataFrame) -> Table:
     columns = (
         Column("Model", lambda own: Field(own["title"].iloc[0], style=_style(evidence, own))),
         number("Images per class", _size),
-        Column("Chosen", _chosen, wide=True),
+        Column("Chosen", lambda own: _chosen(evidence, own), wide=True),
         number("Held-out top-1 (%)", _accuracy),
         number(f"Within {100 * CLOSE:.0f} points of the best", _close),
         number("Jobs", lambda own: f"{own['done'].sum()} of {own['jobs'].sum()}"),
@@ -115,15 +115,27 @@ def _size(own: pd.DataFrame) -> str:
     return size_label(own["shots"].iloc[0])
 
 
-def _chosen(own: pd.DataFrame) -> Field:
+def _chosen(evidence: Evidence, own: pd.DataFrame) -> Field:
     chosen = own[own["chosen"]]
     if chosen.empty:
-        return Field("still searched")
+        return Field(f"not yet: {_waits_for(evidence, own)}")
     edge = chosen["edge"].iloc[0]
     notes = (
         () if pd.isna(edge) else (f"at the {edge} end of what was tried, after one step beyond the range",)
     )
     return Field(chosen["values"].iloc[0], notes=notes)
+
+
+def _waits_for(evidence: Evidence, own: pd.DataFrame) -> str:
+    """Why nothing was chosen: jobs are missing, a later rung is, or other models are not as far."""
+    if own["done"].sum() < own["jobs"].sum():
+        return "jobs are missing"
+    by_name = {one.name: one.search or {} for one in evidence.suite.comparisons}
+    rungs = len(by_name[own["comparison"].iloc[0]].get("rungs", [1]))
+    tried = int(own["rung"].max()) + 1
+    if tried < rungs:
+        return f"rung {tried} of {rungs} is done, and the next is not listed"
+    return "the same search of other models is not finished"
 
 
 def _accuracy(own: pd.DataFrame) -> tuple[str, str] | str:
@@ -139,7 +151,7 @@ def _figure(evidence: Evidence, own: pd.DataFrame) -> Figure:
     tried = [rows for key in shown for _, rows in own[own["contestant"] == key].groupby("rung", sort=True)]
     lines = [_line(evidence, rows.sort_values("lr")) for rows in tried]
     name, size = own["comparison"].iloc[0], _size(own)
-    subset = "all training images" if size == "all" else f"{size} images per class"
+    subset = "all training images" if size == "all" else f"{size} image{'' if size == '1' else 's'} per class"
     caption = (
         f"{name}, {subset}: top-1 accuracy on the images held out against the learning rate. Bars: ± one "
         "standard error. Rings: what was chosen."

@@ -1,10 +1,13 @@
 """The report's tables as CSV: the numbers as they are printed, in plain signs."""
 
 import csv
+import re
 from io import StringIO
 
 from bench.escape import csv_text
-from bench.report.blocks import Field, Table
+from bench.report.blocks import Column, Field, Table
+
+PERCENT = re.compile(r"\(([\d.]+) %\)")
 
 
 def to_csv(table: Table) -> str:
@@ -12,9 +15,7 @@ def to_csv(table: Table) -> str:
     shown = [k for k in range(len(table.columns)) if any(row[k].text for row in table.rows)]
     spreads = [k for k in shown if any(row[k].spread for row in table.rows)]
     noted = any(field.notes for row in table.rows for field in row)
-    lines = [
-        [name for k in shown for name in _names(table.columns[k].title, k in spreads)] + ["notes"] * noted
-    ]
+    lines = [[name for k in shown for name in _names(table.columns[k], k in spreads)] + ["notes"] * noted]
     for row in table.rows:
         values = [value for k in shown for value in _values(row[k], k in spreads)]
         notes = dict.fromkeys(note for field in row for note in field.notes)
@@ -24,10 +25,10 @@ def to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def _names(title: str, spread: bool) -> list[str]:
-    return [title, f"{title}, spread"] if spread else [title]
+def _names(column: Column, spread: bool) -> list[str]:
+    return [column.title, f"{column.title}, {column.spread}"] if spread else [column.title]
 
 
 def _values(field: Field, spread: bool) -> list[str]:
     text = field.number or csv_text(field.text)
-    return [text, field.spread.removeprefix("± ")] if spread else [text]
+    return [text, PERCENT.sub(r"\1", field.spread.removeprefix("± "))] if spread else [text]
