@@ -172,7 +172,7 @@ def suspects(
 ) -> None:
     """List test images whose labels are likely wrong, by the stored runs that had most training images.
 
-    Their probabilities are averaged and judged by confident learning (pip install "vcbench[labels]"). Written
+    Their probabilities are averaged and judged by confident learning (pip install -e '.[labels]'). Written
     are suspects.csv, with all test images, and index.html, with pictures of the suspects. Whether a suspect
     is an error is for you to judge; labels that you mend make another data set.
 

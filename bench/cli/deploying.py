@@ -46,7 +46,7 @@ def predict(
     Probabilities are calibrated by a temperature that is fitted on the val split of the run's data. Each file
     has its rows: one that cannot be read says why.
 
-    Example: vcbench predict 0b8e67 new/ --out predicted.csv
+    Example: vcbench predict RUN new/ --out predicted.csv
     """
     from rich.console import Console
 

@@ -59,9 +59,9 @@ def export(
 
     A tracker gets every trial with learning curve, configuration, tags and metrics, grouped by cell, and a
     report of every suite, all offline in DIR; trials that DIR has already are left alone. Its library is an
-    extra: pip install 'vcbench[tensorboard]'.
+    extra: pip install -e '.[tensorboard]'.
 
-    Example: vcbench export 0b8e67 --format onnx --out model
+    Example: vcbench export RUN --format onnx --out model
     """
     if run is not None:
         if form not in MODEL_FORMATS:

@@ -29,7 +29,7 @@ RunId = Annotated[
 def show(run: RunId, results: Results = DEFAULT_RESULTS, as_json: Json = False) -> None:
     """Show everything about a run or profile: settings, metrics, machine, the suites it is in.
 
-    Example: vcbench show 0b8e67 --results results/published
+    Example: vcbench show 5a947dc7 --results results/published
     """
     from bench.store.lookup import describe, find
     from bench.store.run_store import RunStore
@@ -78,7 +78,7 @@ def reproduce(
     some images flip, and on few images a few of them are many points. NLL and calibration error are shown,
     not judged. --device auto takes the kind of device that the run had, where there is one.
 
-    Example: vcbench reproduce 0b8e67 --results results/published
+    Example: vcbench reproduce 5a947dc7 --results results/published
     """
     from bench.errors import InputError, TrialError
     from bench.running.reproduce import recount

@@ -6,6 +6,8 @@ import pytest
 
 from bench.report.sections.limits import _undecided
 
+SO_FAR = "primary contrasts measured so far"
+
 
 @pytest.mark.parametrize(
     ("undecided", "measured", "waiting", "said"),
