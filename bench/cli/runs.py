@@ -145,7 +145,7 @@ def _print(agreed: "Agreement") -> None:
             print(f"not the same: {key}: {_text(old)}, now {_text(new)}")
     if agreed.verdict != "identical" and agreed.metrics and not agreed.circumstances:
         print("nothing around the two runs differs: they should have been identical")
-    points = f"{100 * agreed.tolerance:g} points"
+    points = f"{100 * agreed.tolerance:g} point{'' if agreed.tolerance == 0.01 else 's'}"
     verdicts = {
         "identical": "agrees: identical",
         "within": f"agrees: not identical, but every accuracy within {points}, or within chance",

@@ -35,10 +35,10 @@ def write_page(studied: list[dict[str, Any]], out: Path) -> None:
     picking, tuning = (sum(one[key] for one in studied) for key in ("picking_s", "tuning_s"))
     about = (
         f"On {len(studied)} data sets{_cut(studied)} every model of a pool was fine-tuned, with the learning "
-        f"rate that suits it by the same search (five rates, judged on val; {EPOCHS} epochs and at least {MIN_STEPS} "
-        f"steps of {BATCH} images; two replicates), and probed on its frozen features; of the two what is "
-        "better on val counts. The regret of a way of picking is the test accuracy of the best model minus "
-        "that of the model it picks, in points. The pool is what was at hand: "
+        f"rate that suits it by the same search (five rates, judged on val; {EPOCHS} epochs and at least "
+        f"{MIN_STEPS} steps of {BATCH} images; two replicates), and probed on its frozen features; of the "
+        "two what is better on val counts. The regret of a way of picking is the test accuracy of the best "
+        "model minus that of the model it picks, in points. The pool is what was at hand: "
         f"{', '.join(titles.values())}, at {INPUT_SIZE} px, far from the sizes they were pretrained at. "
         "`nox -s regret` does it again; it takes hours, may be stopped, and goes on."
     )

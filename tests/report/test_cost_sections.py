@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -330,6 +331,14 @@ def test_rates_whose_intervals_overlap_are_about_the_same(tmp_path, rate, words)
     section = untrained(gather(RunStore(tmp_path), "backbones"))
     (told,) = [block for block in section.blocks if isinstance(block, Bullets)]
     assert words in told.items[0]
+
+
+def test_words_of_a_figure_say_a_single_point_once(tmp_path):
+    make_profiled_suite(tmp_path, ["resnet50", "vit_base_patch16_224"], fits={"vit_base_patch16_224": 1})
+    with house_style():
+        figure = blocks(speed(gather(RunStore(tmp_path), "backbones")), Figure)["throughput-infer-cpu"]
+    assert re.search(r"ResNet-50: [\d.]+ at 1 image, [\d.]+ at 128", figure.alt)
+    assert re.search(r"ViT-B/16: [\d.]+ at 1 image(;|\.)", figure.alt)
 
 
 def test_counters_that_check_each_other_are_named_once():

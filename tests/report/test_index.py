@@ -54,6 +54,22 @@ def test_what_trains_nothing_comes_last(folder, tmp_path):
     assert text.index("On digits, take") < text.index("Nothing was trained")
 
 
+def test_of_what_trains_nothing_the_figure_is_one_of_throughput(tmp_path):
+    store = make_profiled_suite(tmp_path / "store", ["resnet18", "resnet50"])
+    render(RunStore(store), "backbones", tmp_path / "reports" / "backbones")
+    text = Page(write_index(tmp_path / "reports").read_text()).text
+    assert "Throughput against batch size" in text and "Multiply-adds of a forward pass" not in text
+
+
+def test_pages_on_what_is_inside_are_linked_where_they_are(folder, tmp_path):
+    shutil.copytree(folder / "one", tmp_path / "one")
+    for there in ([], ["inside.html"], ["inside.html", "explain.html"]):
+        for name in there:
+            (tmp_path / name).write_text("a page")
+        page = Page(write_index(tmp_path).read_text())
+        assert [attrs["href"] for tag, attrs in page.tags if tag == "a"] == ["one/index.html", *there]
+
+
 def test_what_is_no_list_of_reports(folder, tmp_path):
     with pytest.raises(InputError, match=r"no report in it; make one: vcbench report SUITE --out"):
         write_index(tmp_path)

@@ -136,11 +136,7 @@ def _figure(
 ) -> Figure:
     """A quantity over a size; the column `profile` of the data says what is behind it."""
     words, unit = SIZES[x]
-    ends = "; ".join(
-        f"{line.title}: {three_digits(line.y[0])} at {line.x[0]:g} {unit}"
-        + (f", {three_digits(line.y[-1])} at {line.x[-1]:g}" if len(line.x) > 1 else "")
-        for line in lines
-    )
+    ends = "; ".join(f"{line.title}: {_ends(line, unit)}" for line in lines)
     return Figure(
         line_chart(lines, f"{words} ({unit})", label, log_y=log_y, from_0=not log_y),
         name,
@@ -149,6 +145,12 @@ def _figure(
         data=data.drop(columns="profile"),
         runs=sorted(data["profile"]),
     )
+
+
+def _ends(line: Line, unit: str) -> str:
+    """The first and the last point of a line in words, or its one point."""
+    first = f"{three_digits(line.y[0])} at {line.x[0]:g} {unit.removesuffix('s') if line.x[0] == 1 else unit}"
+    return first + (f", {three_digits(line.y[-1])} at {line.x[-1]:g}" if len(line.x) > 1 else "")
 
 
 def lines_over(

@@ -24,7 +24,7 @@ HEAD = r"""% Numbers of a VCBench report, by their keys: \vcnum{KEY}. Rendering 
 % The runs behind them and the notes on them stand above; the commands below the tables of the report.
 % In text, \num{\vcnum{KEY}} of siunitx sets signs; accuracies are in percent, differences in points.
 % A key of speed or memory holds the whole setting: no other measurement changes its value. What was not
-% measured, or is withheld as unstable, has no key.
+% measured, or is withheld (unstable, or of a busy machine), has no key.
 % alpha: the error of all verdicts together; m: how many contrasts and sizes share it.
 \providecommand{\vcnum}[1]{\ifcsname vcnum@#1\endcsname\csname vcnum@#1\endcsname\else
   \errmessage{vcbench: no number #1}\fi}"""
@@ -129,7 +129,7 @@ def _costs(evidence: Evidence) -> Iterator[Numbers]:
 
 
 def _measured(evidence: Evidence) -> Iterator[Numbers | str]:
-    """Every measured row that is not withheld or unstable, under a key that holds its whole setting."""
+    """Every measured row that is stable and not of a busy machine, under a key that holds its setting."""
     taken: set[str] = set()
     for platform in evidence.platforms:
         for table, columns in CITED.items():
