@@ -106,13 +106,12 @@ def _at_end(cell: Cell, regime: Regime) -> bool:
 def group_letters(evidence: Evidence, cells: Sequence[Cell]) -> dict[str, str]:
     """The letters of trained contestants of one comparison and size; none of one that shares no letter.
 
-    Two share one where a primary contrast compared them without telling them apart.
+    Two share one where a primary contrast, which alone has a verdict, did not tell them apart.
     """
     alike = {
         frozenset((a.contestant, b.contestant))
         for a, b in combinations(cells, 2)
         if (one := declared(evidence.findings, a, b))
-        and one.pair.primary
         and one.result
         and one.result.verdict in ("equivalent", "inconclusive")
     }
