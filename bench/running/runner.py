@@ -86,8 +86,13 @@ def write_listing(
 
 
 def _with_earlier(new: Listing, old: Listing) -> Listing:
-    """A suite's listing with the trials of an earlier one of the same suite, and what it knew of the data."""
-    known = {entry.key: entry for entry in old.trials}
+    """A suite's listing with the trials of an earlier one of the same suite, and what it knew of the data.
+
+    Trials that had no id stand for as many replicates as the suite asks for. Where ids are known now, there
+    may be fewer: a deterministic trial is not repeated.
+    """
+    settled = {entry.key[:-1] for entry in new.trials if entry.id}
+    known = {entry.key: entry for entry in old.trials if entry.id or entry.key[:-1] not in settled}
     known |= {entry.key: entry for entry in new.trials if entry.id or entry.key not in known}
     trials = sorted(known.values(), key=lambda entry: entry.replicate)
     resolved = {entry.comparison for entry in trials if entry.id}
