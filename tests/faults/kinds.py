@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -11,8 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from faults.child import MOMENTS, Fault, run, start, wait
 from faults.harness import REPORT, RUN, TABLES, copy, folder_with_suite, one_line, problems, records, resume
@@ -42,16 +42,16 @@ class Bench:
     root: Path
     undisturbed: Path
     moments: Counter
-    random: random.Random
+    random: Random = field(default_factory=lambda: Random(0))
     number: int = 0
 
     @classmethod
-    def make(cls, root: Path, seed: int) -> "Bench":
+    def make(cls, root: Path) -> "Bench":
         """With a run to which nothing happens."""
         folder = folder_with_suite(root, "undisturbed")
         ended = run(folder, ALL)
         assert ended.status == 0, ended
-        return cls(root, folder, ended.moments, random.Random(seed))
+        return cls(root, folder, ended.moments)
 
     def folder(self) -> Path:
         """A new folder with the suite."""

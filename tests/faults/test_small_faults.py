@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    return kinds.Bench.make(tmp_path_factory.mktemp("faults"), seed=1)
+    return kinds.Bench.make(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.mark.parametrize("act", ["kill", "power"])
