@@ -89,7 +89,7 @@ class RunStore(Unfinished, Artefacts, Labels):
             part.touch()
         probe.unlink(missing_ok=True)
         # Beside files that are written once; those of jobs are removed with what else a job has left.
-        for place in ("", "labels/", "splits/", "suites/", "baselines/*/"):
+        for place in ("", "labels/", "splits/", "suites/", "baselines/*/", "profiles/*/", "brought/*/"):
             remove_abandoned(self.root.glob(f"{place}.*{PARTS}"))
 
     def check_there(self) -> None:

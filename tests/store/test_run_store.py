@@ -39,6 +39,19 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("place", ["", "suites", "labels", "baselines/a", "profiles/a", "brought/a"])
+def test_what_a_writer_that_was_killed_has_left_is_removed_and_what_another_writes_is_not(tmp_path, place):
+    store = RunStore(tmp_path)
+    folder = tmp_path / place
+    folder.mkdir(parents=True, exist_ok=True)
+    left = [folder / ".record.json.0123.part", folder / ".record.json.0123.part.lock"]
+    for path in left:
+        path.touch()
+    with staged(folder / "other.json") as part:
+        store.prepare()
+        assert part.exists() and not any(path.exists() for path in left)
+
+
 def test_a_newer_store_is_refused(tmp_path):
     write_json(tmp_path / "store.json", {"format": 99})
     with pytest.raises(StoreError, match="format 99, newer than"):
