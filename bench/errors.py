@@ -78,5 +78,6 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """The nearest of `choices` as the end of a sentence, or an empty string where none is near."""
     if len(name) > LONGEST_NAME:  # comparing takes the square of the length
         return ""
-    near = get_close_matches(name, list(choices), n=1, cutoff=0.5)
-    return f'; did you mean "{near[0]}"?' if near else ""
+    by_letters = {choice.lower(): choice for choice in choices}
+    near = get_close_matches(name.lower(), list(by_letters), n=1, cutoff=0.5)
+    return f'; did you mean "{by_letters[near[0]]}"?' if near else ""

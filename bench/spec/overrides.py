@@ -4,7 +4,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError, did_you_mean, shortened
-from bench.spec.recipe import Recipe, load_recipe
+from bench.spec.recipe import WORDS, Recipe, load_recipe
 from bench.spec.toml import check_plain, parse
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
     values = recipe.model_dump(mode="json")
     for key, value in settings.items():
         table = key.partition(".")[0]
+        if table in WORDS:
+            raise InputError(
+                f'{where}: key "{key}": belongs to the file of a recipe, and changes no number; a recipe of '
+                "your own is named by its file"
+            )
         if table != key and values.get(table, {}) is None:
             raise InputError(f'{where}: key "{key}": the recipe "{recipe.name}" has no [{table}]')
         assign(values, key, value)

@@ -260,8 +260,7 @@ class Recipe(Strict):
 
         A teacher is known by what it was trained as, which the identity of its student holds, not by its key.
         """
-        words = {"name": True, "title": True, "expected": True, "expect": True, "protocol": True}
-        content = self.model_dump(mode="json", exclude={**words, "distill": {"teacher"}})
+        content = self.model_dump(mode="json", exclude={**dict.fromkeys(WORDS, True), "distill": {"teacher"}})
         augment = content["augment"]
         # These came later than trials that are stored.
         for table, defaults in (
@@ -274,6 +273,10 @@ class Recipe(Strict):
                 if table.get(key, default) == default:
                     table.pop(key, None)
         return content
+
+
+WORDS = ("name", "title", "expected", "expect", "protocol")
+"""Keys of a recipe that change no number."""
 
 
 def recipe_names() -> list[str]:

@@ -71,8 +71,8 @@ class Search(Strict):
             tries all.
         judge: "subset" holds out images of the subset itself (of the next larger subset below 5 images per
             class); "val" uses the whole val split, which may hold more labels than the subset.
-        folds: into how many parts a subset is divided; each is held out once, until `held_out` images have
-            been.
+        folds: into how many parts a subset is divided, at most as many as it has images per class; each is
+            held out once, until `held_out` images have been.
         rungs: successive halving: shares of the budget, ascending. All combinations are trained for the
             first share; after each rung the better half, rounded up, goes on to the next.
     """
@@ -88,6 +88,13 @@ class Search(Strict):
     def _sensible(self) -> "Search":
         if any(not 0 < share <= 1 for share in self.rungs) or list(self.rungs) != sorted(set(self.rungs)):
             raise ValueError(f"rungs should ascend, from above 0 to at most 1, not {list(self.rungs)}")
+        unused = [
+            name
+            for name in ("folds", "held_out")
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if self.judge == "val" and unused:
+            raise ValueError(f'judge = "val" holds nothing out of the subset; leave out {unused[0]}')
         if self.space is None:
             if self.jobs is not None and self.jobs > MEANT:
                 raise ValueError(f"jobs = {self.jobs}, but without space there are {MEANT} learning rates")

@@ -5,9 +5,9 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bench.errors import InputError, did_you_mean, shortened
 from bench.files import canonical, digest, slug
@@ -26,6 +26,16 @@ Precision = Literal["fp32", "bf16"]
 Pair = tuple[str, str]
 
 
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("should be some text")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_not_empty)]
+"""Text that is shown, and cannot be empty."""
+
+
 class Contestant(Strict):
     """A model with its weights and, where it differs from the comparison's, its recipe.
 
@@ -36,7 +46,7 @@ class Contestant(Strict):
     weights: str = "none"
     recipe: str | None = None
     precision: Precision | None = None
-    title: str | None = None
+    title: Words | None = None
     set: dict[str, Any] = {}
 
     @field_validator("weights")
@@ -60,7 +70,7 @@ class Comparison(Strict):
     `split_id = "kfold-5"`: images of one's own, each tested once a replicate (`bench.data.folds`).
     """
 
-    name: str
+    name: Words
     dataset: str
     split_id: str | None = None
     contestants: tuple[str, ...] = Field(min_length=1)
@@ -104,6 +114,22 @@ class Comparison(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _decides_something(self) -> "Comparison":
+        if self.replicates.looks and not self.contrasts:
+            raise ValueError(
+                f'comparison "{self.name}": replicates until = "decided" needs contrasts, which are what is '
+                "decided"
+            )
+        return self
+
+    @field_validator("contestants", "shots")
+    @classmethod
+    def _once(cls, given: tuple[int | str, ...]) -> tuple[int | str, ...]:
+        if twice := next((value for value in given if given.count(value) > 1), None):
+            raise ValueError(f"should name {json.dumps(twice)} once")
+        return given
+
     @field_validator("shots")
     @classmethod
     def _positive(cls, shots: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -116,12 +142,12 @@ class Suite(Strict):
     """One file of `bench/suites/`, or of a user's own; `settings` are the command line's changes to it."""
 
     name: str
-    title: str
+    title: Words
     description: str
     delta: float = Field(0.01, gt=0, lt=1)
     keep_weights: bool = True
     settings: tuple[str, ...] = ()
-    models: dict[str, Contestant] = {}
+    models: dict[Words, Contestant] = {}
     comparison: tuple[Comparison, ...] = ()
     profiles: Profiles = Profiles()
 

@@ -113,14 +113,15 @@ def first_problem(error: ValidationError, schema: type[BaseModel]) -> str:
     problems = error.errors()
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     location = [str(part) for part in problem["loc"]]
-    key = ".".join(location) or "the file"
+    key = ".".join(location)
     if problem["type"] == "extra_forbidden":
         return f'unknown key "{key}"{did_you_mean(location[-1], _keys(schema, location[:-1]))}'
     if problem["type"] == "missing":
         return f'key "{key}" is missing'
     message = problem["msg"].removeprefix("Value error, ")
     given = "" if isinstance(problem["input"], dict) else f", not {shortened(repr(problem['input']), 60)}"
-    return f'key "{key}": {message[0].lower() + message[1:]}{given}'
+    place = f'key "{key}": ' if key else ""  # without: it is about several keys
+    return f"{place}{message[0].lower() + message[1:]}{given}"
 
 
 def _keys(schema: type[BaseModel], location: list[str]) -> list[str]:

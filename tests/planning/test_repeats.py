@@ -102,9 +102,15 @@ def test_a_probe_on_all_images_is_repeated_as_its_folds_differ(planned):
 
 
 def test_replicates_until_decided_are_repeats(planned):
-    suite, _ = planned(replicates={"start": 3, "until": "decided", "max": 5})
+    two = {"vit": {"model": "vit_digits"}, "resnet": {"model": "resnet_digits"}}
+    suite, _ = planned(
+        models=two,
+        contestants=[*two],
+        contrasts=[[*two]],
+        replicates={"start": 3, "until": "decided", "max": 5},
+    )
     trials = trials_of(suite)
-    assert len(trials) == 5 * 3
+    assert len(trials) == 2 * 5 * 3
     assert {trial.replicate for trial in trials if trial.optional} == {3, 4}
 
 
@@ -127,4 +133,4 @@ def test_planning_folds_does_not_import_torch(folder):
 def content_of(folder, models=None, **changes):
     comparison = COMPARISON | {"dataset": f"folder:{folder}"} | changes
     models = models or {"vit": {"model": "vit_digits"}}
-    return {"name": "own", "title": "", "description": "", "models": models, "comparison": [comparison]}
+    return {"name": "own", "title": "own", "description": "", "models": models, "comparison": [comparison]}

@@ -334,7 +334,8 @@ def test_one_of_two_searched_comparisons_can_be_planned_alone(tmp_path):
     block = SUITE[SUITE.index("[[comparison]]") :]
     (tmp_path / "two.toml").write_text(
         (SUITE + block.replace('name = "c"', 'name = "other"')).replace(
-            "replicates = 2", 'replicates = { start = 3, until = "decided", max = 4 }'
+            "replicates = 2",
+            'contrasts = [["a", "b"]]\nreplicates = { start = 3, until = "decided", max = 4 }',
         )
     )
     suite = load_suite(str(tmp_path / "two.toml"))

@@ -113,6 +113,21 @@ def test_a_wrong_mapping_is_told_in_one_line(change, words):
             'input_size = 16\nreplicates = { until = "decided", maxx = 9 }',
             ["maxx", '"max"'],
         ),
+        (
+            '[["a", "b"]]',
+            '[]\nreplicates = { until = "decided", max = 9 }',
+            ['comparison "c"', "needs contrasts"],
+        ),
+        ('["a", "b"]\nrecipe', '["a", "b", "a"]\nrecipe', ["contestants", 'should name "a" once']),
+        ("shots = [2", "shots = [2, 2", ["shots", "should name 2 once"]),
+        (
+            "input_size = 16",
+            'input_size = 16\nprotocol = "tuned"\nsearch = { judge = "val", held_out = 40 }',
+            ['judge = "val"', "leave out held_out"],
+        ),
+        ('name = "c"', 'name = " "', ["comparison.0.name", "some text"]),
+        ('"vit_digits" }', '"vit_digits", title = "" }', ["models", "title", "some text"]),
+        ("[[comparison]]", '"" = { model = "resnet_digits" }\n[[comparison]]', ["models", "some text"]),
         ("input_size = 16", "input_sise = 16", ["mine.toml", "comparison.0.input_sise", '"input_size"']),
         ("shots = [2", "shots = [0", ["shots", "at least 1"]),
         ('dataset = "digits"', "dataset = 3", ["dataset", "string", "3"]),
@@ -139,7 +154,7 @@ def test_a_wrong_suite_is_told_in_one_line(tmp_path, old, new, words):
     with pytest.raises(InputError) as caught:
         load_suite(write(tmp_path, GOOD.replace(old, new)))
     message = str(caught.value)
-    assert "\n" not in message
+    assert "\n" not in message and 'key ""' not in message
     for word in words:
         assert word in message
 
@@ -173,6 +188,8 @@ def test_settings_make_a_variant_with_a_name_of_its_own(tmp_path):
     [
         ("recipe.budget.epoch=3", '"recipe.budget.epochs"'),
         ("recipe.budget.epochs=three", "epochs"),
+        ("recipe.title=Mine", 'key "title": belongs to the file of a recipe'),
+        ("recipe.protocol=tuned", 'key "protocol": belongs to the file'),
         ("dleta=0.1", '"delta"'),
         ("delta", "key=value"),
         ("models.aa.model=resnet18", 'nothing compares "aa"'),
