@@ -15,7 +15,7 @@ from bench.planning.teachers import teachers_first
 from bench.spec.job import TrainJob, Trial, Unresolved
 from bench.spec.overrides import override
 from bench.spec.recipe import Recipe
-from bench.spec.search import FEWEST_SHOTS, LEARNING_RATE, Search, Values
+from bench.spec.search import FEWEST_SHOTS, LEARNING_RATE, Search, Values, values_text
 from bench.spec.suite import Comparison, Suite
 from bench.store.run_store import RunStore
 
@@ -194,7 +194,7 @@ class _Tuner:
         if trial.teacher is not None:
             chosen = self.taught_by.get(trial.teacher.contestant, ())
             teacher = self._with(trial.teacher.contestant, chosen, self.search.rungs[-1])
-        return replace(trial, recipe=recipe, teacher=teacher)
+        return replace(trial, recipe=recipe, teacher=teacher, tried=values_text(values))
 
     def _rungs(self, key: str) -> Tuning:
         """Successive halving; the whole search where there is one rung."""

@@ -49,6 +49,7 @@ class Trial:
         tuned: values of its recipe are still to be chosen by the search of its comparison.
         optional: it is run only if a contrast of its cell is undecided without it.
         teacher: the trial of the same subset and replicate that it learns from, if its recipe distils.
+        tried: of a search, the values that it is trained with, in words.
     """
 
     suite: str
@@ -69,6 +70,7 @@ class Trial:
     tuned: bool = False
     optional: bool = field(default=False, compare=False)
     teacher: "Trial | None" = None
+    tried: str = ""
 
     @property
     def key(self) -> tuple[str, int | None, str]:
@@ -112,8 +114,7 @@ class TrainJob(Job):
         if how is None:
             return self.trial.where
         fold = f", fold {how['fold'] + 1} of {how['folds']}" if "fold" in how else ""
-        lr = self.trial.recipe.training[1].lr
-        return f"{self.trial.where.rpartition(',')[0]}, search: lr = {lr:g}{fold}"
+        return f"{self.trial.where.rpartition(',')[0]}, search: {self.trial.tried}{fold}"
 
     @property
     def training(self) -> "TrainJob":

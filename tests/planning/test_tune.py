@@ -106,6 +106,14 @@ def test_both_get_as_many_jobs_and_their_own_best(tmp_path):
     assert {one.choice.edge for one in tunings.by_subset.values()} == {None}
 
 
+def test_a_job_is_called_by_the_values_that_it_tries(tmp_path):
+    space = '{ "optimizer.lr" = { low = 1e-4, high = 1e-2, values = 5 } }'
+    suite = load(tmp_path, (space, '{ "optimizer.weight_decay" = [0.01, 0.1] }'))
+    jobs = searched(suite, tmp_path, peak({"a": 1e-3, "b": 1e-3})).jobs
+    words = {job.where.partition("search: ")[2] for job in jobs}
+    assert words == {f"optimizer.weight_decay = {value}, fold 1 of 2" for value in ("0.01", "0.1")}
+
+
 def test_a_subset_too_small_takes_over_what_the_next_one_chose(tmp_path):
     suite = load(tmp_path)
     tunings = searched(suite, tmp_path, peak({"a": 3.16e-4, "b": 3.16e-3}))
