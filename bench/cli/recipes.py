@@ -21,7 +21,6 @@ from bench.cli.common import (
 if TYPE_CHECKING:
     from bench.analysis.recipe_book import Measured
     from bench.running.verify import Expected, Verified
-    from bench.store.records.listing import Listing
     from bench.store.run_store import RunStore
 
 # The store that comes with a checkout; an installed package has none.
@@ -154,6 +153,7 @@ def _page(ranked: "list[Measured]", results: Path) -> str:
     from bench.running.reproduce import stored_trial
     from bench.spec.recipe import load_recipe
     from bench.spec.recipe_text import recipe_toml
+    from bench.store.lookup import run_command
 
     best, first = ranked[0], ranked[0].first
     try:
@@ -179,21 +179,16 @@ def _page(ranked: "list[Measured]", results: Path) -> str:
         "check it here:",
         f"    vcbench verify {ids[0]}{folder}",
         "run the comparison that it is from:",
-        *(f"    {_command(listing, name)}{folder}" for listing, name in best.suites),
+        *(
+            f"    {run_command(listing, results)} --only {shlex.quote(name)}{folder}"
+            for listing, name in best.suites
+        ),
     ]
     if len(ranked) > 1:
         lines += ["", "less accurate on val:"]
         lines += [f"    {one.first.recipe}: {one.expectation}, run {one.first.id}" for one in ranked[1:]]
     head = "\n".join(f"# {line}".rstrip() for line in lines)
     return f"{head}\n\n{recipe_toml(whole, base)}".rstrip()
-
-
-def _command(listing: "Listing", comparison: str) -> str:
-    from bench.spec.suite import suite_argument
-
-    name = listing.suite.rpartition("+")[0] if listing.settings else listing.suite
-    settings = "".join(f" --set {shlex.quote(setting)}" for setting in listing.settings)
-    return f"vcbench run {suite_argument(name)}{settings} --only {shlex.quote(comparison)}"
 
 
 def _plain(one: "Measured") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The network to look into: a card, a model of timm, or a run of a store with its stored weights."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +20,9 @@ from bench.files import slug
 from bench.networks import find_card, make_model, resolve_weights
 from bench.spec.card import Card, list_cards
 from bench.spec.recipe import Augment, Recipe
-from bench.spec.suite import suite_argument
 from bench.spec.toml import parse
 from bench.store.job_files import JobFiles
-from bench.store.lookup import FOLDERS, find, in_suites, record_of, require_one_network
+from bench.store.lookup import FOLDERS, find, in_suites, record_of, require_one_network, run_command
 from bench.store.records.trials import TrialRecord
 from bench.store.run_store import RunStore
 from bench.training.stored import read_network
@@ -206,10 +206,10 @@ def _again(store: RunStore, record: TrialRecord) -> str:
     listed = in_suites(store, record.id)
     if not listed:
         return "no suite of the store has it: train it again with keep_weights = true"
-    suite = suite_argument(listed[0]["suite"])
+    suite = store.suites()[listed[0]["suite"]]
     return (
-        f"make them again with: vcbench run {suite} --set keep_weights=true "
-        f"--only {listed[0]['contestant']} --results kept"
+        f"make them again with: {run_command(suite, store.root)} --set keep_weights=true "
+        f"--only {shlex.quote(listed[0]['contestant'])} --results kept"
     )
 
 

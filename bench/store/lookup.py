@@ -1,11 +1,16 @@
 """A trial, profile or external model by its id or the beginning of it, and all that the store knows of it."""
 
+import os
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import InputError, shortened
+from bench.spec.suite import suite_argument
 from bench.store.layout import Kind
 from bench.store.records.external import ExternalRecord
+from bench.store.records.listing import Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import Result, TrialRecord
 from bench.store.run_store import RunStore
@@ -72,6 +77,18 @@ def in_suites(store: RunStore, run: str) -> list[dict[str, Any]]:
         if run in listing.profiles:
             rows.append({"suite": name})
     return rows
+
+
+def run_command(listing: Listing, store: Path) -> str:
+    """What to type from here to run a suite again as it was run, without options of one's own.
+
+    Args:
+        store: the folder from which the listing tells where the suite's file lies.
+    """
+    name = listing.suite.rpartition("+")[0] if listing.settings else listing.suite
+    file = None if listing.file is None else os.path.relpath((store / listing.file).resolve())
+    suite = suite_argument(name) if file is None else shlex.quote(file)
+    return f"vcbench run {suite}" + "".join(f" --set {shlex.quote(one)}" for one in listing.settings)
 
 
 def own_images(store: RunStore, run: str) -> str | None:
