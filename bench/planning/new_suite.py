@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import InputError
+from bench.errors import DataError, InputError
 from bench.files import write_text
 from bench.spec.kfold import KFold
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 INPUT_SIZE = 224
 LOOKED_AT = 5000  # images of which duplicates are looked for, which decodes them all
+FOLDS = 5
 FEW = 200
 """Test images below which k-fold is pointed out: they decide only differences of many points."""
 REPLICATES = 3
@@ -28,6 +29,9 @@ DIVIDED = ("stratified-70-10-20", "grouped-70-10-20")
 TUNED = """# Every model gets the learning rate that suits it, by the same search. Without this line all are
 # trained with the recipe's own: faster, and a first look only.
 protocol = "tuned"
+"""
+TOO_FEW = """# With fewer than two training images a class none can be held out to choose a learning rate by:
+# all models are trained with the recipe's own.
 """
 IN_FOLDS = """# Each image is tested once a replicate, by a network that has not seen it. As all images are
 # test images, nothing is searched: all models are trained with the recipe's own learning rate.
@@ -112,7 +116,7 @@ def write_suite(
     pairs = ", ".join(f"[{quoted(a)}, {quoted(b)}]" for a, b in combinations(contestants, 2))
     recipe = "finetune" if all(sources) else "scratch"
     size = f"{classes} classes, {counts.sum()} training images, split {split_id}."
-    tuned = TUNED if folds is None else IN_FOLDS
+    tuned = IN_FOLDS if folds is not None else TUNED if counts.sum() >= 2 * classes else TOO_FEW
     text = f"""title = {quoted(f"{', '.join(card.title for card in cards)} on {dataset.name}")}
 description = {quoted(size)}
 # A difference within delta (a fraction of 1) is called equivalent.
@@ -146,8 +150,9 @@ input_size = {INPUT_SIZE}
     )
     each = "" if folds is None else f" in the first of {folds} folds"
     images = f"{dataset.name}: {classes} classes; {splits} images{each} (split {split_id})"
-    few = f"{len(dataset.splits['test'])} test images are few; with --folds 5 every image is tested"
-    hint = [few] if folds is None and split_id in DIVIDED and len(dataset.splits["test"]) < FEW else []
+    few = f"{len(dataset.splits['test'])} test images are few; with --folds {FOLDS} every image is tested"
+    is_small = folds is None and split_id in DIVIDED and len(dataset.splits["test"]) < FEW
+    hint = [few] if is_small and _fits(folder, FOLDS) else []
     return Written(path, (images, *chosen_weights, f"recipe: {recipe}", *hint), (*dataset.warnings, *alike))
 
 
@@ -163,6 +168,14 @@ def _in_folds(folder: Path, folds: int) -> "list[Dataset]":
     whole = open_dataset(own_name(folder), KFold(folds).split_id, folder)
     every = [at for repeat in range(REPLICATES) for at in KFold(folds).of_repeat(repeat)]
     return [at_fold(whole, at, None) for at in every]
+
+
+def _fits(folder: Path, folds: int) -> bool:
+    """Whether the images at a path are enough for so many folds."""
+    try:
+        return bool(_in_folds(folder, folds))
+    except (DataError, InputError):
+        return False
 
 
 def own_name(path: Path) -> str:

@@ -9,8 +9,10 @@ from PIL import Image
 
 from bench.errors import InputError
 from bench.planning.new_suite import write_suite
-from bench.planning.plan import trials_of
+from bench.planning.plan import Resolver, trials_of
+from bench.planning.stage import Stage
 from bench.spec.suite import load_suite
+from bench.store.run_store import RunStore
 
 
 @pytest.fixture
@@ -112,6 +114,18 @@ def test_a_suite_in_folds_is_one_that_plans(photos, tmp_path):
 def test_folds_are_pointed_out_where_test_images_are_few(photos, tmp_path):
     _, written = written_for(photos, tmp_path)
     assert written.choices[-1] == "4 test images are few; with --folds 5 every image is tested"
+
+
+def test_what_one_training_image_a_class_does_not_allow_is_not_written(photos, tmp_path):
+    for name in ("a", "b"):
+        for image in range(3, 10):
+            (photos / name / f"{image}.png").unlink()
+    comparison, written = written_for(photos, tmp_path)
+    assert "protocol" not in comparison and comparison["shots"] == [1, "all"]
+    assert not any("--folds" in line for line in written.choices)
+    suite = load_suite(str(tmp_path / "s.toml"))
+    stage = Stage(suite, trials_of(suite), Resolver(tmp_path, tmp_path, None), RunStore(tmp_path / "store"))
+    assert len(stage.jobs) > 0
 
 
 def test_folds_that_cannot_be_are_refused(photos, tmp_path):
