@@ -67,6 +67,8 @@ def export(
         if form not in MODEL_FORMATS:
             known = f"{', '.join(MODEL_FORMATS)}{did_you_mean(form, MODEL_FORMATS)}"
             raise InputError(f"--format {form}: of a run should be {known}")
+        if hub_datasets:
+            raise InputError(f"--hub-dataset {hub_datasets[0]}: is for the results of a store, not for a run")
         export_run(
             run,
             form,
@@ -77,6 +79,8 @@ def export(
             weights_dir=weights_dir,
         )
         return
+    if uncalibrated:
+        raise InputError("--uncalibrated: is for the network of a run; name one")
     from bench.store.run_store import RunStore
 
     write = _writer(form, hub_datasets or [])

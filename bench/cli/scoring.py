@@ -63,7 +63,7 @@ def score(
 
     store = RunStore(results)
     test = _test_set(store, dataset, split_id, data_folder(data_dir), names_files(predictions))
-    record = keep_external(store, predictions, name or predictions.stem, test)
+    record = keep_external(store, predictions, predictions.stem if name is None else name, test)
     names = dataset_names([*store.results(), *store.externals()])
     if as_json:
         pairs = beside(store, record)

@@ -68,6 +68,8 @@ def open_views(
         )
         for name in request.models
     ]
+    if request.weights is not None and all(model.run for model in models):
+        raise InputError(f"--weights {request.weights}: a run has weights of its own; leave it out")
     views = [View(model, picture, averaged, request.wanted, request.patch) for model in models]
     for view in views:
         view.check()

@@ -76,6 +76,13 @@ def test_the_same_in_python(made):
         gallery["no-such"]
 
 
+def test_other_weights_for_a_run_are_refused(made, tmp_path):
+    out = tmp_path / "out"
+    asked = ("inspect", run_of(made, "vit_digits"), "--weights", "none", "--results", made, "--out", out)
+    told(vcbench(*asked), "--weights none", "a run has weights of its own")
+    assert not out.exists()
+
+
 def test_removed_weights_are_said_with_the_command_that_makes_them(made, tmp_path):
     store = shutil.copytree(made, tmp_path / "results")
     run = run_of(store, "vit_digits")

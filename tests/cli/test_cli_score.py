@@ -232,6 +232,7 @@ def test_files_names_and_repetition(store, tmp_path, probabilities):
     (folder / "part-0.parquet").replace(path)
     told(scored(path, store, "--name", "../mine"), '--name "../mine"')
     told(scored(path, store, "--name", 300 * "x"), "at most 100 letters")
+    told(scored(path, store, "--name", ""), "--name", "at most 100 letters")
     assert not (store / "brought").exists()
     assert scored(path, store).returncode == 0
     before = (store / "brought/mine/record.json").read_bytes()
