@@ -117,7 +117,7 @@ def duration(text: str, option: str = "--budget") -> float:
 
 
 def number_of_jobs(text: str) -> "Jobs":
-    """`--jobs`: a number from 1 on, or "auto".
+    """`--jobs`: a number from 1 to 9999, or "auto".
 
     Raises:
         InputError: it is neither.
@@ -125,7 +125,7 @@ def number_of_jobs(text: str) -> "Jobs":
     if text == "auto":
         return "auto"
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
-        raise InputError(f"--jobs {shortened(text)}: should be a number from 1 on, or auto")
+        raise InputError(f"--jobs {shortened(text)}: should be a number from 1 to 9999, or auto")
     return int(text)
 
 

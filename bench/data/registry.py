@@ -68,6 +68,13 @@ def find_module(name: str) -> tuple[ModuleType, Path | None]:
     """
     base, colon, path = name.partition(":")
     names = _names()
+    if base not in names and ("/" in base or base.startswith(("~", "."))):
+        there = from_user(base).exists()
+        raise InputError(
+            f"{base}: images of your own are named folder:PATH or table:FILE"
+            if there
+            else f"{base}: no such file or folder"
+        )
     if base not in names:
         raise InputError(f'no dataset "{base}"{did_you_mean(base, names)} (datasets: {", ".join(names)})')
     module = _module(base)

@@ -67,6 +67,9 @@ def test_facts_import_nothing_heavy():
     ("name", "split_id", "message"),
     [
         ("flower102", None, 'no dataset "flower102"; did you mean "flowers102"'),
+        ("/no/such/photos", None, "/no/such/photos: no such file or folder"),
+        ("./photos", None, "./photos: no such file or folder"),
+        ("/", None, "/: images of your own are named folder:PATH"),
         ("zzz", None, "datasets: .*cifar100.*flowers102"),
         ("cifar100", "official-45", 'no split id "official-45"; did you mean "official-45k"'),
         ("digits", "x", r"split ids: frozen"),
