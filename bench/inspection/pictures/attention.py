@@ -93,8 +93,7 @@ def rolled_out(view: View) -> Figure:
         f"{view.model.name}-rollout",
         f"{view.model.title}: attention rollout. Which patches the {tokens.reader} is mixed of after each "
         "block, if attention alone is followed and half of every token passes by it (Abnar and Zuidema, "
-        "2020). Each map is scaled from its least to its largest value; the values themselves are in the "
-        "CSV.",
+        "2020). Each map is scaled from its least to its largest value.",
         "The image with heat maps of attention rollout over it, after "
         + ", ".join(f"block {block + 1}" for block in blocks)
         + ".",
