@@ -135,7 +135,8 @@ def signals(bench: Bench, times: int) -> Iterator[Row]:
 
 
 def damage(bench: Bench, times: int) -> Iterator[Row]:
-    """A file is cut or has a bit turned: before a run that goes on, or in a store that is done."""
+    """A file is cut or has a bit turned: before a run that goes on, or in a store that is done. The job whose
+    file it is may be done again."""
     for when, kinds in {
         "unfinished run": ("*/*/checkpoint.pt", "*/*/weights.safetensors", "*/*/training.json"),
         "cache": ("images/*", "fingerprints/*"),
@@ -160,9 +161,13 @@ def damage(bench: Bench, times: int) -> Iterator[Row]:
             else:
                 content[bench.random.randrange(len(content))] ^= 1 << bench.random.randrange(8)
             path.write_bytes(content)
-            before = {name: kept for name, kept in records(folder).items() if folder / "store" / name != path}
+            others = {
+                name: kept
+                for name, kept in records(folder).items()
+                if (folder / "store" / name).parent != path.parent
+            }
             done += 1
-            found += [f"{path.name}: {problem}" for problem in bench.check(folder, before)]
+            found += [f"{path.name}: {problem}" for problem in bench.check(folder, others)]
         yield Row(f"a file cut or a bit turned: {when}", done, found)
 
 
