@@ -273,12 +273,12 @@ def workers(bench: Bench, times: int) -> Iterator[Row]:
         process = start(folder, [command])
         worker = None
         while process.is_alive() and worker is None:
-            begun = list(folder.glob("store/*/*/checkpoint.pt"))
-            spawned = _children(process.pid) if begun else []
-            worker = next((one for one in spawned if "spawn_main" in _command(one)), None)
+            worker = next((one for one in _children(process.pid) if one in _with_a_job(folder)), None)
             time.sleep(0.02)
-        if worker is not None:
-            os.kill(worker, number)
+        if worker is None:
+            yield Row(what, 0, [f"no process had a job in hand: {wait(process, folder).text[-300:]}"])
+            continue
+        os.kill(worker, number)
         if number == signal.SIGSTOP:
             for _ in range(2):
                 time.sleep(1)
@@ -286,7 +286,7 @@ def workers(bench: Bench, times: int) -> Iterator[Row]:
         ended = wait(process, folder, 300)
         if ended.status not in ((1,) if number == signal.SIGKILL else (130,)) or not one_line(ended.text):
             found.append(f"status {ended.status}: {ended.text[-300:]}")
-        if worker is not None and os.path.exists(f"/proc/{worker}"):
+        if os.path.exists(f"/proc/{worker}"):
             found.append("the worker is still there")
         yield Row(what, 1, found + bench.check(folder, records(folder)))
 
@@ -360,11 +360,12 @@ def _children(parent: int) -> list[int]:
     return found
 
 
-def _command(process: int) -> str:
-    try:
-        return Path(f"/proc/{process}/cmdline").read_text()
-    except OSError:
-        return ""
+def _with_a_job(folder: Path) -> set[int]:
+    """The processes that hold the lock of a job, as the system lists them."""
+    locks = {path.stat().st_ino for path in folder.glob("store/.locks/*.lock")}
+    lines = Path("/proc/locks").read_text().splitlines()
+    held = (line.split() for line in lines if "->" not in line)  # those who wait for it
+    return {int(pid) for _, _, _, _, pid, file, *_ in held if int(file.rpartition(":")[2]) in locks}
 
 
 KINDS: dict[str, Callable[[Bench, int], Iterator[Row]]] = {
