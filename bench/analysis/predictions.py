@@ -74,7 +74,10 @@ class Predictions:
         return values if groups is None else by_group(values, groups)
 
     def groups(self, data: "Data") -> np.ndarray | None:
-        """Which test images belong together, as images of one patient do (N,); None where none do."""
+        """Which test images belong together, as images of one patient do (N,); None where none do, or where
+        no labels are stored, as every trial diverged."""
+        if not self.store.labels_of(data.key).exists():
+            return None
         labels = self._known(data)
         return labels["group"].to_numpy() if "group" in labels else None
 

@@ -22,7 +22,7 @@ def test_whatever_it_was_doing_a_run_that_is_killed_ends_with_the_same_numbers(b
     assert sum(row.times for row in rows) and not [row.found for row in rows if row.found]
 
 
-@pytest.mark.parametrize("kind", ["no_locks", "memory"])
+@pytest.mark.parametrize("kind", ["no_locks", "memory", "nan"])
 def test_one_line_and_the_same_numbers_afterwards(bench, kind):
     rows = list(kinds.KINDS[kind](bench, 1))
     assert rows and not [row.found for row in rows if row.found]
