@@ -35,12 +35,13 @@ from bench.report.sections.searches import search_details, searches
 Make = Callable[[Evidence], Section | None]
 
 # Of a suite that trains: the page, and its appendix.
-PAGE: tuple[Make, ...] = (answer, claims, contrasts, crossovers, measured_cost, robustness, searches)
+PAGE: tuple[Make, ...] = (answer, claims, contrasts, crossovers, measured_cost, robustness)
 DETAILS: tuple[Make, ...] = (
     claim_numbers,
     accuracy,
     contrast_tables,
     conditions,
+    searches,
     search_details,
     curves,
     calibration,
