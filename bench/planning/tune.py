@@ -284,6 +284,11 @@ class _Tuner:
         if isinstance(job, Unresolved):
             return ()
         if self.search.judge == "val":
+            if not len(self.resolver.dataset(trial).splits["val"]):
+                raise InputError(
+                    f"{trial.where.rpartition(',')[0]}: search: {job.dataset} has no val split here; leave "
+                    'out search.judge = "val"'
+                )
             return (_search_job(job, {"judge": "val"}, None),)
         folds = min(self.search.folds, job.train_images // job.classes)
         if folds < 2:

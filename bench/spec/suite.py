@@ -221,13 +221,16 @@ class Suite(Strict):
         if comparison.protocol is None:
             return None
         where = f'{self.name}: comparison "{comparison.name}": search'
-        search, lr = comparison.search or Search(), load_recipe(comparison.recipe).optimizer
-        if search.space is None and lr is None:
-            raise InputError(
-                f'{where}: recipe "{comparison.recipe}" trains no network, so that there is no learning rate '
-                "to choose; what a probe needs, it chooses within the subset by itself"
-            )
-        search = search.with_space(lr.lr) if lr is not None else search
+        for key in comparison.contestants:
+            if (recipe := self.recipe_of(comparison, key)).frozen:
+                raise InputError(
+                    f'{where}: recipe "{recipe.name}" trains no network, so that there is nothing to choose; '
+                    "what a probe needs, it chooses within the subset by itself"
+                )
+        search, optimizer = comparison.search or Search(), load_recipe(comparison.recipe).optimizer
+        if search.space is None and optimizer is None:
+            raise InputError(f'{where}: recipe "{comparison.recipe}" has no learning rate; name a space')
+        search = search.with_space(optimizer.lr) if optimizer is not None else search
         given = {"the comparison": dotted(comparison.set)}
         given["--set"] = [parse_setting(text)[0].removeprefix("recipe.") for text in self.settings]
         for key in comparison.contestants:

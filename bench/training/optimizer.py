@@ -16,7 +16,8 @@ def make_optimizer(network: nn.Module, recipe: Optimizer) -> torch.optim.Optimiz
     undecayed: set[str] = getattr(network, "no_weight_decay", set)()
     groups = param_groups_weight_decay(network, recipe.weight_decay, no_weight_decay_list=undecayed)
     if recipe.name == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True, fused=True)
+        nesterov = recipe.momentum > 0
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
     kind = torch.optim.AdamW if recipe.name == "adamw" else torch.optim.Adam
     return kind(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
 

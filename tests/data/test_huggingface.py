@@ -87,6 +87,18 @@ def test_one_split_is_divided_and_groups_are_kept(tmp_path):
         assert len(positions) == 4 * len(set((positions // 4).tolist()))
 
 
+def test_an_image_without_a_group_is_one_of_its_own_and_a_split_without_any_is_refused(tmp_path):
+    features = datasets.Features({**FEATURES, "group": datasets.Value("int64")})
+    groups = [i // 4 if i < 20 else None for i in range(40)]
+    part(0, 40, features, group=groups).save_to_disk(tmp_path / "some")
+    found = opened(tmp_path / "some")
+    assert len(set(found.groups[:20].tolist())) == 5 and len(set(found.groups.tolist())) == 25
+    whole = {"train": part(0, 20, features, group=groups[:20]), "test": part(20, 6)}
+    datasets.DatasetDict(whole).save_to_disk(tmp_path / "half")
+    with pytest.raises(DataError, match="split 'test' has no column \"group\", which others have"):
+        opened(tmp_path / "half")
+
+
 def test_equal_images_are_counted_and_other_splits_told(tmp_path):
     datasets.DatasetDict(train=part(0, 20), test=part(18, 6), extra=part(90, 3)).save_to_disk(
         tmp_path / "pets"

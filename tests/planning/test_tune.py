@@ -43,6 +43,7 @@ space = { "optimizer.lr" = { low = 1e-4, high = 1e-2, values = 5 } }
 folds = 2
 held_out = 50
 """
+SETTING = SUITE.splitlines()[-5]
 GRID = [1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2]
 
 
@@ -104,6 +105,24 @@ def test_both_get_as_many_jobs_and_their_own_best(tmp_path):
     assert jobs == {"a": 5, "b": 5}
     assert {job.purpose for job in tunings.jobs} == {"search"}
     assert {one.choice.edge for one in tunings.by_subset.values()} == {None}
+
+
+def test_a_search_that_can_never_end_is_refused(tmp_path):
+    frozen = load(tmp_path, ('recipe = "scratch"', 'recipe = "linear-probe"'), (SETTING, ""))
+    with pytest.raises(InputError, match='recipe "linear-probe" trains no network'):
+        trials_of(frozen)
+    for number in range(12):
+        place = tmp_path / "photos" / ("train", "test")[number > 7] / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (20 * number, 0, 0)).save(place)
+    own = load(
+        tmp_path,
+        ('dataset = "digits"', f'dataset = "folder:{tmp_path}/photos"\nsplit_id = "given"'),
+        ("shots = [2, 10]", 'shots = ["all"]'),
+        ("folds = 2\nheld_out = 50", 'judge = "val"'),
+    )
+    with pytest.raises(InputError, match="photos has no val split here"):
+        searched(own, tmp_path, peak({"a": 1e-3, "b": 1e-3}))
 
 
 def test_a_job_is_called_by_the_values_that_it_tries(tmp_path):
@@ -209,7 +228,7 @@ def test_a_folder_with_one_image_a_class_cannot_be_searched_on(tmp_path):
         ([('"resnet_digits"', '"resnet_digits", set = { "optimizer.lr" = 1e-3 }')], 'and model "b" sets it'),
         ([('"resnet_digits"', '"resnet_digits", set = { optimizer = { lr = 1e-3 } }')], 'model "b" sets it'),
         ([("set = {", 'set = { "optimizer.lr" = 1e-3, ')], "and the comparison sets it"),
-        ([('recipe = "scratch"', 'recipe = "linear-probe"'), ("set = {", "# set = {")], "no .optimizer."),
+        ([('recipe = "scratch"', 'recipe = "linear-probe"'), ("set = {", "# set = {")], "trains no network"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_told(tmp_path, changes, message):

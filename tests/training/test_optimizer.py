@@ -63,3 +63,12 @@ def test_sgd_takes_nesterovs_steps():
         velocity = 0.8 * velocity + decayed
         weight -= 0.1 * (decayed + 0.8 * velocity)
     torch.testing.assert_close(layer.weight.detach().double(), weight, atol=1e-5, rtol=1e-5)
+
+
+def test_sgd_without_momentum_is_plain():
+    network = torch.nn.Linear(2, 2)
+    optimizer = make_optimizer(network, Optimizer(name="sgd", lr=0.1, weight_decay=0.0, momentum=0.0))
+    before = network.weight.detach().clone()
+    network(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    torch.testing.assert_close(network.weight, before - 0.1 * torch.ones(2, 2))

@@ -52,13 +52,20 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     parts = {name: _columns(root, name, part) for name, part in splits.items()}
     keys = [f"{name}/{i:09d}" for name, i in places]
     only_train = len(splits) == 1 and SPELLINGS[next(iter(splits)).lower()] == "train"
-    grouped = all("group" in part.column_names for part in splits.values())
+    lacking = [name for name, part in splits.items() if "group" not in part.column_names]
+    if lacking and len(lacking) < len(splits):
+        raise DataError(
+            f'{root}: the split {lacking[0]!r} has no column "group", which others have; give it one, or '
+            "leave it out everywhere"
+        )
     rows = rows_of(
         root,
         keys,
         [label for name in splits for label in parts[name][1]],
         None if only_train else [name for name, _ in places],
-        [str(group) for part in splits.values() for group in part["group"]] if grouped else None,
+        None
+        if lacking
+        else ["" if one is None else str(one) for part in splits.values() for one in part["group"]],
     )
     hashes = [one for name, part in splits.items() for one in _hashes(part, parts[name][0])]
     content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
