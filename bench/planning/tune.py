@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from bench.analysis.search import Score, pooled
+from bench.data.subsets import draw_subset
 from bench.errors import InputError
 from bench.planning.plan import Resolver, trial_of
 from bench.planning.teachers import teachers_first
@@ -290,15 +293,27 @@ class _Tuner:
                     'out search.judge = "val"'
                 )
             return (_search_job(job, {"judge": "val"}, None),)
-        folds = min(self.search.folds, job.train_images // job.classes)
+        groups = self._groups(job)
+        folds = min(self.search.folds, job.train_images // job.classes, groups)
         if folds < 2:
+            of = "" if groups == job.train_images else f", in groups: {groups},"
             raise InputError(
                 f"{trial.where.rpartition(',')[0]}: search: of {job.train_images} images of {job.classes} "
-                'classes none can be held out; set search.judge = "val", or leave out protocol = "tuned"'
+                f'classes{of} none can be held out; set search.judge = "val", or leave out protocol = "tuned"'
             )
         each = job.train_images // folds
         used = min(folds, -(-self.search.held_out // each))
         return tuple(_search_job(job, {"fold": fold, "folds": folds}, each) for fold in range(used))
+
+    def _groups(self, job: TrainJob) -> int:
+        """In how many groups the images of a subset lie; an image without one is a group of its own."""
+        dataset = self.resolver.dataset(job.trial)
+        if dataset.groups is None:
+            return job.train_images
+        draw, train = job.identity["draw_seed"] or 0, dataset.splits["train"]
+        labels = dataset.labels[train]
+        subset = draw_subset(dataset.id_name, dataset.split_id, labels, job.identity["shots"], draw)
+        return len(np.unique(dataset.groups[train][subset]))
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:

@@ -125,6 +125,24 @@ def test_a_search_that_can_never_end_is_refused(tmp_path):
         searched(own, tmp_path, peak({"a": 1e-3, "b": 1e-3}))
 
 
+def test_there_are_no_more_folds_than_groups(tmp_path):
+    rows = ["path,label,group"]
+    for number in range(72):
+        Image.new("RGB", (16, 16), (3 * number, 0, 0)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{'ab'[number // 6 % 2]},patient {number // 12}")
+    (tmp_path / "photos.csv").write_text("\n".join(rows))
+    suite = load(
+        tmp_path,
+        ('dataset = "digits"', f'dataset = "table:{tmp_path}/photos.csv"'),
+        ("shots = [2, 10]", 'shots = ["all"]'),
+        ("folds = 2\nheld_out = 50", "folds = 5"),
+    )
+    jobs = searched(suite, tmp_path, peak({"a": 1e-3, "b": 1e-3})).jobs
+    dataset = Resolver(tmp_path, tmp_path, None).dataset(jobs[0].trial)
+    groups = len({row for row in dataset.groups[dataset.splits["train"]].tolist()})
+    assert {job.identity["search"]["folds"] for job in jobs} == {groups} and groups < 5
+
+
 def test_a_job_is_called_by_the_values_that_it_tries(tmp_path):
     space = '{ "optimizer.lr" = { low = 1e-4, high = 1e-2, values = 5 } }'
     suite = load(tmp_path, (space, '{ "optimizer.weight_decay" = [0.01, 0.1] }'))
