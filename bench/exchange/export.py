@@ -8,6 +8,7 @@ import pandas as pd
 from bench import frames
 from bench.files import slug, staged, within, write_text
 from bench.runtimes import TORCH
+from bench.spec.job import CLEAN
 from bench.tables.tables import build_tables
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def export_timm(store: "RunStore", out: Path) -> list[Path]:
     """
     tables = build_tables(store)
     accuracy = tables["accuracy"].dropna(subset="suite")
+    accuracy = accuracy[accuracy["condition"] == CLEAN]
     settings = pd.DataFrame([_settings(record) for record in store.results()], columns=["run", *_SETTINGS])
     accuracy = accuracy.merge(settings, on="run", how="left")
     written = []

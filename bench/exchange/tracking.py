@@ -96,7 +96,7 @@ class Tracking:
         for step, numbers in _rows(self._store.history(result.id)):
             self._row(name, step, numbers)
         self._open.pop(name).finish(_metrics(self._store, listing, entry, result), result.outcome)
-        self._mark(name).unlink()
+        self._mark(name).unlink(missing_ok=True)  # another process may have finished the same trial
         return True
 
     def _mark(self, name: str) -> Path:

@@ -75,6 +75,8 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
 
 def _record(kind: Kind, name: str, other: RunStore, store: RunStore, added: set[str]) -> Merged:
     ours, theirs = store.record(kind, name), other.record(kind, name)
+    if ours is None and store.record_of(kind, name).exists():
+        return Merged(kind, name, "conflict", "the record that is here cannot be read; it stays")
     if ours is None:
         if isinstance(theirs, EvaluationRecord) and theirs.trial not in added:
             trial = store.trial(theirs.trial)

@@ -8,6 +8,7 @@ import pytest
 from console import told, vcbench
 from small_store import run_id, write_store
 
+from bench.exchange import export
 from bench.store.run_store import RunStore
 from bench.tables.tables import build_tables
 
@@ -68,6 +69,17 @@ def test_columns_of_timm(tmp_path, right):
         "model", "infer_img_size", "infer_gmacs", "infer_macts", "param_count", "num_classes",
     ]  # fmt: skip
     assert list(cost.loc[0, "infer_gmacs":"param_count"]) == [1.0, 2.5, 1.2346]
+
+
+def test_timm_is_given_the_accuracy_on_clean_images_alone(store, tmp_path, monkeypatch):
+    plain = [path.read_bytes() for path in export.export_timm(RunStore(store), tmp_path / "plain")]
+    tables = build_tables(RunStore(store))
+    # As a table is sorted, this condition comes before "clean".
+    spoilt = tables["accuracy"].assign(condition="brightness-1", top1=0.0)
+    tables["accuracy"] = pd.concat([spoilt, tables["accuracy"]])
+    monkeypatch.setattr(export, "build_tables", lambda store: tables)
+    found = [path.read_bytes() for path in export.export_timm(RunStore(store), tmp_path / "out")]
+    assert found == plain
 
 
 def test_a_run_of_two_comparisons_is_in_the_file_of_each(store, tmp_path):

@@ -109,6 +109,17 @@ def test_what_is_not_finished_or_damaged_stays_where_it_is(stores, vcbench, tmp_
     assert status == 1 and f"its trial, run {second}, is in neither store" in out
 
 
+def test_a_record_that_this_version_cannot_read_is_not_written_over(stores, tmp_path):
+    store = RunStore(tmp_path / "all")
+    path = store.record_of("runs", RunStore(tmp_path / "vit").names("runs")[0])
+    newer = json.dumps(json.loads(path.read_text()) | {"format": 99})
+    path.write_text(newer)
+    told = [
+        one for one in merge(RunStore(tmp_path / "vit"), RunStore(tmp_path / "all")) if one.what == "conflict"
+    ]
+    assert path.read_text() == newer and any("cannot be read" in one.reason for one in told)
+
+
 def test_another_suite_of_the_same_name_is_a_conflict(stores, vcbench, tmp_path):
     (tmp_path / "own.toml").write_text(SUITE.replace("shots = [3]", "shots = [4]"))
     assert vcbench(*RUN, "--results", "other", "--only", "vit")[0] == 0

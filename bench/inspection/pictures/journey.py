@@ -43,17 +43,17 @@ def early_logits(view: View) -> Figure:
     leading = [view.model.classes[k] for k in probabilities.argmax(1)]
     others = [name for name in dict.fromkeys(leading) if name != leading[-1]]
     data = pd.DataFrame(
-        {"block": np.repeat(blocks, CLASSES), "class": [view.model.classes[k] for k in best] * len(blocks)}
+        {"block": np.repeat(blocks, len(best)), "class": [view.model.classes[k] for k in best] * len(blocks)}
         | {"probability": probabilities[:, best].ravel().round(6)}
-        | {"leading_class": np.repeat(leading, CLASSES)}
+        | {"leading_class": np.repeat(leading, len(best))}
     )
     return Figure(
         drawing,
         f"{view.model.name}-journey",
         f"{view.model.title}: what the {view.tokens.reader} says after each block, read off by the "
-        f"network's own last norm and classifier, for the {CLASSES} classes that win in the end. Before, "
+        f"network's own last norm and classifier, for the {len(best)} classes that win in the end. Before, "
         f"others lead: {', '.join(others) or 'none'}.",
-        f"Probabilities of {CLASSES} classes by block; after the last, {leading[-1]} leads.",
+        f"Probabilities of {len(best)} classes by block; after the last, {leading[-1]} leads.",
         data,
     )
 
