@@ -76,7 +76,7 @@ class Predictions:
     def groups(self, data: "Data") -> np.ndarray | None:
         """Which test images belong together, as images of one patient do (N,); None where none do, or where
         no labels are stored, as every trial diverged."""
-        if not self.store.labels_of(data.key).exists():
+        if data.key not in self._labels and not self.store.labels_of(data.key).exists():
             return None
         labels = self._known(data)
         return labels["group"].to_numpy() if "group" in labels else None

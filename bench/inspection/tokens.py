@@ -81,9 +81,8 @@ def tokens_of(network: Any, size: int) -> Tokens:
         NotShown: it is none.
     """
     embed, blocks = getattr(network, "patch_embed", None), getattr(network, "blocks", None)
-    if embed is None or blocks is None or not hasattr(network, "forward_intermediates"):
-        raise NotShown("it has no sequence of tokens that all blocks share")
-    if not hasattr(embed, "dynamic_feat_size"):  # XCiT cuts by convolutions, CrossViT twice
+    is_grid = hasattr(embed, "dynamic_feat_size")  # XCiT cuts by convolutions, CrossViT twice
+    if embed is None or not is_grid or blocks is None or not hasattr(network, "forward_intermediates"):
         raise NotShown("it has no sequence of tokens that all blocks share")
     height, width = embed.dynamic_feat_size((size, size))
     patch = embed.patch_size if isinstance(embed.patch_size, tuple) else (embed.patch_size,) * 2

@@ -71,8 +71,8 @@ class Search(Strict):
             tries all.
         judge: "subset" holds out images of the subset itself (of the next larger subset below 5 images per
             class); "val" uses the whole val split, which may hold more labels than the subset.
-        folds: into how many parts a subset is divided, at most as many as it has images per class; each is
-            held out once, until `held_out` images have been.
+        folds: into how many parts a subset is divided, at most as many as it has images per class, and
+            groups of them; each is held out once, until `held_out` images have been.
         rungs: successive halving: shares of the budget, ascending. All combinations are trained for the
             first share; after each rung the better half, rounded up, goes on to the next.
     """

@@ -32,7 +32,7 @@ def _not_empty(text: str) -> str:
     return text
 
 
-Words = Annotated[str, AfterValidator(_not_empty)]
+Text = Annotated[str, AfterValidator(_not_empty)]
 """Text that is shown, and cannot be empty."""
 
 
@@ -46,7 +46,7 @@ class Contestant(Strict):
     weights: str = "none"
     recipe: str | None = None
     precision: Precision | None = None
-    title: Words | None = None
+    title: Text | None = None
     set: dict[str, Any] = {}
 
     @field_validator("weights")
@@ -70,7 +70,7 @@ class Comparison(Strict):
     `split_id = "kfold-5"`: images of one's own, each tested once a replicate (`bench.data.folds`).
     """
 
-    name: Words
+    name: Text
     dataset: str
     split_id: str | None = None
     contestants: tuple[str, ...] = Field(min_length=1)
@@ -117,10 +117,7 @@ class Comparison(Strict):
     @model_validator(mode="after")
     def _decides_something(self) -> "Comparison":
         if self.replicates.looks and not self.contrasts:
-            raise ValueError(
-                f'comparison "{self.name}": replicates until = "decided" needs contrasts, which are what is '
-                "decided"
-            )
+            raise ValueError(f'comparison "{self.name}": replicates until = "decided" needs contrasts')
         return self
 
     @field_validator("contestants", "shots")
@@ -142,12 +139,12 @@ class Suite(Strict):
     """One file of `bench/suites/`, or of a user's own; `settings` are the command line's changes to it."""
 
     name: str
-    title: Words
+    title: Text
     description: str
     delta: float = Field(0.01, gt=0, lt=1)
     keep_weights: bool = True
     settings: tuple[str, ...] = ()
-    models: dict[Words, Contestant] = {}
+    models: dict[Text, Contestant] = {}
     comparison: tuple[Comparison, ...] = ()
     profiles: Profiles = Profiles()
 

@@ -86,9 +86,10 @@ def run_command(listing: Listing, store: Path) -> str:
         store: the folder from which the listing tells where the suite's file lies.
     """
     name = listing.suite.rpartition("+")[0] if listing.settings else listing.suite
-    file = None if listing.file is None else os.path.relpath((store / listing.file).resolve())
-    suite = suite_argument(name) if file is None else shlex.quote(file)
-    return f"vcbench run {suite}" + "".join(f" --set {shlex.quote(one)}" for one in listing.settings)
+    if listing.file is not None:
+        name = os.path.relpath((store / listing.file).resolve()).removesuffix(".toml")
+    settings = "".join(f" --set {shlex.quote(one)}" for one in listing.settings)
+    return f"vcbench run {suite_argument(name)}{settings}"
 
 
 def own_images(store: RunStore, run: str) -> str | None:

@@ -10,10 +10,11 @@ from bench.store.lookup import run_command
 
 
 @pytest.mark.parametrize("name", ["mine.toml", "my suite.toml", "-x.toml"])
-def test_a_suite_of_ones_own_is_called_by_its_file_as_it_lies_from_here(tmp_path, monkeypatch, name):
-    file, store, here = tmp_path / "suites" / name, tmp_path / "results", tmp_path / "elsewhere"
+@pytest.mark.parametrize("place", ["elsewhere", "suites"])
+def test_a_suite_of_ones_own_is_called_by_its_file_as_it_lies_from_here(tmp_path, monkeypatch, name, place):
+    file, store, here = tmp_path / "suites" / name, tmp_path / "results", tmp_path / place
     for folder in (file.parent, store, here):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
     file.touch()
     monkeypatch.chdir(here)
     of_it = listing(suite=f"{file.stem}+0a1b2c", settings=["title=two words"], file=f"../suites/{name}")
