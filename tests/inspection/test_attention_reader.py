@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
 from inspection.networks import VITS, resnet, vit
 from torch.nn import functional
@@ -70,6 +71,8 @@ def test_tokens_of_every_kind():
     assert tokens_of(VITS["larger"](), 64).grid == (8, 8)
     with pytest.raises(NotShown):
         tokens_of(resnet(), 32)
+    with pytest.raises(NotShown):
+        tokens_of(timm.create_model("xcit_nano_12_p16_224"), 224)
 
 
 def plant(network, scores):

@@ -21,6 +21,7 @@ from bench.inspection import encoding
 from bench.inspection.gallery import draw
 from bench.inspection.images import Picture, example, sample
 from bench.inspection.loading import Loaded, load
+from bench.inspection.pictures.journey import early_logits
 from bench.inspection.pictures.likeness import alike
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
@@ -30,13 +31,13 @@ from bench.profiling.flops import count
 from bench.spec.recipe import Augment
 
 
-def loaded(name, title, size=32, **options):
-    """A network of a card with other options, with 5 outputs."""
+def loaded(name, title, size=32, classes=5, **options):
+    """A network of a card with other options, with so many outputs."""
     card = find_card(name)
     card = card.model_copy(update={"options": card.options | options, "title": title})
     weights = resolve_weights(card, "none", Path(), download=False)
-    network = make_model(card, weights, classes=5, input_size=size).eval()
-    names = [f"class {k}" for k in range(5)]
+    network = make_model(card, weights, classes=classes, input_size=size).eval()
+    names = [f"class {k}" for k in range(classes)]
     return Loaded(
         slug(name), f"{title}, RANDOM WEIGHTS", card, network, "random", size, Augment(), names, "cpu"
     )
@@ -55,6 +56,14 @@ def views():
 @pytest.fixture(scope="module")
 def gallery(views):
     return draw(views)
+
+
+def test_a_network_of_two_classes_is_read_off_early(views):
+    two = loaded("vit_micro_patch4_32", "Two", classes=2, depth=2, num_heads=2, embed_dim=32)
+    figure = early_logits(View(two, views[0].picture, views[0].sample))
+    assert figure.data.groupby("block")["class"].nunique().tolist() == [2, 2]
+    np.testing.assert_allclose(figure.data.groupby("block")["probability"].sum(), 1, atol=1e-5)
+    assert "the 2 classes" in figure.caption
 
 
 def test_maps_are_called_as_the_steps_that_they_come_out_of(views):
