@@ -245,6 +245,25 @@ def test_jobs_are_handed_out_once_what_they_need_is_done(four):
     assert Queue(jobs[1:2], {first.id}).take() == jobs[1]
 
 
+def test_the_longest_training_of_a_replicate_comes_first_and_an_evaluation_before_all(four):
+    trials, _ = four
+
+    def training(number, replicate, images):
+        trial = replace(trials[number].trial, replicate=replicate)
+        return replace(trials[number], identity={"number": number}, trial=trial, train_images=images)
+
+    later, short, long, done = training(0, 1, 900), training(1, 0, 8), training(2, 0, 800), trials[3]
+    evaluation = evaluations(done)[0]
+    queue = Queue([later, short, long, evaluation])
+    queue.longest_first()
+    assert queue.take() == long
+    queue.ended(Outcome(done, "finished"))
+    assert [queue.take() for _ in range(4)] == [evaluation, short, later, None]
+    queue = Queue([later, short, long, evaluation], {done.id})
+    queue.longest_first()
+    assert queue.take() == evaluation
+
+
 def test_a_search_job_has_no_evaluation(four):
     trials, _ = four
     with pytest.raises(ValueError, match="never sees the test split"):

@@ -59,6 +59,8 @@ class Processes:
 
     def run(self, queue: Queue, workspace: "Workspace", follow: Follow) -> Iterator[Outcome]:
         """As `bench.running.engines.Engine.run`."""
+        if self.jobs > 1:
+            queue.longest_first()
         workers = [_Worker(workspace, self.threads) for _ in range(min(self.jobs, len(queue)))]
         stopping = False
         try:
