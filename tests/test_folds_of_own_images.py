@@ -18,6 +18,7 @@ from bench.analysis import changes
 from bench.analysis.decisions import judge
 from bench.analysis.kfold import fold_parts
 from bench.analysis.predictions import Predictions
+from bench.analysis.recipe_book import measured
 from bench.analysis.simulation.kfold import stored
 from bench.analysis.statistics import ends, parts
 from bench.data import open_dataset
@@ -136,6 +137,14 @@ def test_no_two_networks_share_a_seed_and_models_share_their_images(store, entri
         by_model.setdefault(entry.contestant, []).extend((one.split_id, one.seed) for one in folds)
     assert by_model["vit"] == by_model["resnet"]
     assert sorted(seed for _, seed in by_model["vit"]) == list(range(FOLDS * REPEATS))
+
+
+def test_repeats_are_replicates_of_one_recipe(store, entries):
+    book = {one.first.model.name: {record.id for record in one.records} for one in measured([store])}
+    assert book == {
+        f"{model}_digits": {entry.id for entry in entries if entry.contestant == model}
+        for model in ("resnet", "vit")
+    }
 
 
 def test_the_result_of_a_repeat_is_made_of_its_folds(store, entries):

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.predictions import Outputs, Predictions
+from bench.analysis.recipe_book import replicates_of
 from bench.analysis.statistics import mcnemar, pair_p
 from bench.errors import StoreError
-from bench.files import canonical
 from bench.frames import frame
 from bench.metrics import added_metrics
 
@@ -144,7 +144,7 @@ def beside(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]
 def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, Any]]:
     """An external model against the mean of the runs of each model, recipe and size, the best of them first.
 
-    Runs that differ in nothing but their seeds are of one model.
+    Replicates of a recipe are of one model.
 
     Returns:
         For each its runs, title, recipe, shots and top1, the mean of its runs; difference, the external
@@ -156,8 +156,7 @@ def by_model(store: "RunStore", external: "ExternalRecord") -> list[dict[str, An
     predicted, independent = _predicted(store, external), Predictions(store).independent
     models: dict[str, list[tuple[Result, Outputs]]] = {}
     for record, outputs in _on_the_same_images(store, external):
-        model = {"title": record.model.title, **record.identity.content(), "seed": None, "draw_seed": None}
-        models.setdefault(canonical(model), []).append((record, outputs))
+        models.setdefault(replicates_of(record, store), []).append((record, outputs))
     rows = []
     for runs in models.values():
         record, outputs = runs[0]

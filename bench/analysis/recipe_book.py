@@ -1,6 +1,6 @@
 """What recipes came to: by model, data and subset, over the replicates that suites have run."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from bench.files import canonical
 
 if TYPE_CHECKING:
     from bench.store.records.listing import Listing
-    from bench.store.records.trials import Result
+    from bench.store.records.trials import Result, TrialRecord
     from bench.store.run_store import RunStore
 
 SEEDS = ("draw_seed", "seed")
@@ -116,8 +116,7 @@ def measured(stores: "Iterable[RunStore]") -> list[Measured]:
             for run, entries in listing.runs.items():
                 if (record := store.result(run)) is None:
                     continue
-                identity = record.identity.content()
-                key = canonical({name: value for name, value in identity.items() if name not in SEEDS})
+                key = replicates_of(record, store)
                 groups.setdefault(key, {}).setdefault(run, record)
                 for entry in entries:
                     place = listing.suite, entry.comparison
@@ -126,6 +125,24 @@ def measured(stores: "Iterable[RunStore]") -> list[Measured]:
         Measured(tuple(sorted(group.values(), key=_seeds)), tuple(places[key].values()))
         for key, group in groups.items()
     ]
+
+
+def replicates_of(record: "TrialRecord", store: "RunStore", but: Collection[str] = SEEDS) -> str:
+    """A text that is the same for all replicates of a recipe on a subset, and for nothing else.
+
+    A student's teacher and the folds of k-fold are others in every replicate: they stand for their recipes.
+
+    Args:
+        but: the fields of its identity that do not count.
+    """
+    identity = {name: value for name, value in record.identity.content().items() if name not in but}
+    folds = identity.pop("folds", [])
+    if folds and (first := store.trial(folds[0])) is not None:
+        identity["folds"] = [len(folds), replicates_of(first, store, (*SEEDS, "split_id"))]
+    taught_by = record.identity.teacher
+    if taught_by is not None and (teacher := store.trial(taught_by)) is not None:
+        identity["teacher"] = replicates_of(teacher, store, but)
+    return canonical(identity)
 
 
 def best_first(recipes: Iterable[Measured]) -> list[Measured]:

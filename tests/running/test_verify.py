@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.analysis.recipe_book import measured
 from bench.errors import InputError
 from bench.running.verify import of_recipe
 from bench.spec.recipe import Recipe, load_recipe, recipe_names
@@ -117,16 +118,18 @@ def test_a_student_is_verified_with_a_teacher_of_its_own(vcbench, tmp_path):
         'vit = { model = "vit_digits" }', f'vit = {{ {student} }}\nresnet = {{ model = "resnet_digits" }}'
     )
     (tmp_path / "own.toml").write_text(text.replace('["vit"]', '["vit", "resnet"]').replace("[3, 5]", "[3]"))
-    assert vcbench("run", "own.toml", "--only", "vit", "--replicates", "1", "--device", "cpu")[0] == 0
+    assert vcbench("run", "own.toml", "--only", "vit", "--replicates", "2", "--device", "cpu")[0] == 0
     store = RunStore(tmp_path / "results")
-    (first,) = [run for run in store.names("runs") if store.trial(run).identity.teacher]
-    status, out, err = vcbench("verify", first, "--device", "cpu", "--json")
+    students = [run for run in store.names("runs") if store.trial(run).identity.teacher]
+    (seen,) = [one for one in measured([store]) if one.first.identity.teacher]
+    assert sorted(record.id for record in seen.records) == sorted(students) and len(students) == 2
+    status, out, err = vcbench("verify", students[0], "--device", "cpu", "--json")
     assert status in (0, 1), err
     (new,) = json.loads(out)[0]["runs"]
     own = store.result(new).identity
     teacher = store.trial(own.teacher).identity
-    assert (own.seed, own.draw_seed) == (teacher.seed, teacher.draw_seed) == (1, 1)
-    assert own.teacher != store.trial(first).identity.teacher
+    assert (own.seed, own.draw_seed) == (teacher.seed, teacher.draw_seed) == (2, 2)
+    assert own.teacher not in {store.trial(run).identity.teacher for run in students}
 
 
 def test_nothing_measured_is_said_plainly(own, vcbench, tmp_path):
