@@ -1,10 +1,12 @@
 """vcbench pick: which backbone for one's own images, within a budget."""
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -286,14 +288,18 @@ def _go_on(
 
 
 def accuracies_of(results: Path, path: Path) -> "Accuracies":
-    """Mean top-1 of those that a suite has trained."""
+    """Mean top-1 on val and test of those that a suite has trained, by recipe and model."""
     from bench.store.run_store import RunStore
-    from bench.tables.tables import build_tables
 
-    accuracy = build_tables(RunStore(results))["accuracy"]
-    own = accuracy[(accuracy["suite"] == path.stem) & (accuracy["condition"] == "clean")]
-    means = own.groupby(["recipe", "model"])[["val_top1", "top1"]].mean()
-    return {(str(recipe), str(model)): (row[0], row[1]) for (recipe, model), *row in means.itertuples()}
+    store = RunStore(results)
+    listing = store.suite(path.stem)
+    runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for run in listing.runs if listing else ():
+        if (record := store.result(run)) is not None:
+            val = record.metrics.val_top1
+            own = runs.setdefault((record.recipe, record.model.name), [])
+            own.append((math.nan if val is None else val, record.top1))
+    return {key: (fmean(val for val, _ in own), fmean(top1 for _, top1 in own)) for key, own in runs.items()}
 
 
 def _open(data: str, data_dir: Path, results: Path) -> tuple["Dataset", str]:

@@ -1,18 +1,23 @@
 """vcbench pick, on a small folder, with small networks whose weights lie in a folder."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from safetensors.torch import save_file
+from small_store import write_store
 
 import vcbench as api
+from bench.cli.picking import accuracies_of
 from bench.errors import InputError
 from bench.networks import find_card, make_model, resolve_weights
 from bench.picking.candidates import FETCHED, LeftOut, alternating, default_pool, find_candidates
 from bench.spec.suite import load_suite
+from bench.store.run_store import RunStore
+from bench.tables.tables import build_tables
 
 MODELS = ("vit_digits", "resnet_digits", "resnet_digits_small")
 NAMES = ",".join(MODELS)
@@ -329,3 +334,18 @@ def test_real_images_and_weights(vcbench, real_data, tmp_path):
     # Held out once each and fitted to four fifths, against val and fitted to all: within a few points.
     assert row["cv_top1"] - 0.03 < row["top1"] < row["cv_top1"] + 0.12
     assert row["top1"] > 0.3
+
+
+def test_what_fine_tuning_came_to_is_that_of_the_table_of_accuracies(tmp_path):
+    """Of the suite's own trials alone, whatever else the store holds."""
+    rng = np.random.default_rng(1)
+    root = write_store(
+        tmp_path / "store", {(model, None): rng.random((3, 40)) < 0.5 for model in ("vit", "resnet")}
+    )
+    write_store(root, {("vit", 5): rng.random((2, 40)) < 0.9}, suite="other")
+    table = build_tables(RunStore(root))["accuracy"]
+    own = table[table["suite"] == "small"].groupby(["recipe", "model"])[["val_top1", "top1"]].mean()
+    found = accuracies_of(root, Path("small.toml"))
+    assert len(found) == len(own) == 2
+    for key, row in own.iterrows():
+        assert found[key] == pytest.approx(tuple(row))
