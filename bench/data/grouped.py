@@ -29,6 +29,8 @@ def divide_groups(
     Large groups come first, the others in the order of a hash of salt and key. Each goes to the split that
     lacks most of its share of the group's classes, in fractions of that share; of equals to train, then in
     the order of the quota. (The rule of iterative stratification, Sechidis et al. 2011, for groups.)
+    Where a split is left without a class, it is done anew, the groups of the rarest classes first, each to a
+    split that has none of the rarest of them.
 
     Args:
         labels: int64 (n,).
@@ -44,17 +46,42 @@ def divide_groups(
     counts = np.bincount(labels)
     wanted = np.array([[0, *quota(int(count)).values()] for count in counts], dtype=np.float64).T
     wanted[0] = np.maximum(counts - wanted.sum(0), 1)
-    missing = wanted.copy()
-    side = np.zeros(len(labels), dtype=np.int64)
     order = np.argsort(groups, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    for group in sorted(members, key=lambda group: _rank(group, keys, salt)):
+    members.sort(key=lambda group: _rank(group, keys, salt))
+    side = _placed(members, labels, wanted)
+    if len(np.unique(np.stack([side, labels]), axis=1).T) < len(names) * np.count_nonzero(counts):
+        spread = np.zeros(len(counts))  # over how many groups each class is spread
+        for group in members:
+            spread[np.unique(labels[group])] += 1
+        members.sort(key=lambda group: (spread[labels[group]].min(), -len(group)))
+        side = _placed(members, labels, wanted, spread)
+    return {name: np.flatnonzero(side == i).astype(np.int64) for i, name in enumerate(names)}
+
+
+def _placed(
+    members: Sequence[np.ndarray], labels: np.ndarray, wanted: np.ndarray, spread: np.ndarray | None = None
+) -> np.ndarray:
+    """The split of each image, int64 (n,), by placing groups one after the other.
+
+    Args:
+        members: positions of each group.
+        wanted: images that each split should have of each class, (splits, classes).
+        spread: over how many groups each class is spread, (classes,): a split that has nothing yet of a
+            group's rarest class comes before one that lacks more.
+    """
+    missing, side = wanted.copy(), np.zeros(len(labels), dtype=np.int64)
+    for group in members:
         classes, held = np.unique(labels[group], return_counts=True)
         need = (missing[:, classes] / wanted[:, classes]) @ held
-        chosen = int(need.argmax())
+        best = np.arange(len(wanted))
+        if spread is not None:
+            urgent = ((missing == wanted)[:, classes] / spread[classes]).max(1)
+            best = np.flatnonzero(urgent == urgent.max())
+        chosen = int(best[need[best].argmax()])
         missing[chosen, classes] -= held
         side[group] = chosen
-    return {name: np.flatnonzero(side == i).astype(np.int64) for i, name in enumerate(names)}
+    return side
 
 
 def united(groups: np.ndarray, more: Sequence[Sequence[int]]) -> np.ndarray:

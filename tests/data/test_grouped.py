@@ -5,6 +5,7 @@ import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
 from bench.data.grouped import divide_groups, straddling, united
+from bench.files import digest
 
 
 def quota(count):
@@ -42,6 +43,33 @@ def test_three_groups_are_enough_for_three_sides():
     for salt in "abcdefgh":
         parts = divide_groups(labels, [str(i) for i in range(10)], groups, quota, salt)
         assert sorted(map(len, parts.values())) == [3, 3, 4]
+
+
+def test_three_groups_of_a_rare_class_are_enough_beside_others():
+    """Of 200 sets of images in which every class lies in at least three groups, none lacks a class anywhere."""
+    rng, sets = np.random.default_rng(0), 0
+    while sets < 200:
+        classes, count = rng.integers(2, 8), rng.integers(6, 60)
+        shares, mixed = rng.dirichlet(np.full(classes, 0.5)), rng.random() < 0.5
+        groups = np.repeat(np.arange(count), rng.geometric(0.125, count))
+        labels = rng.choice(classes, size=len(groups), p=shares)
+        if not mixed:
+            labels = rng.choice(classes, size=count, p=shares)[groups]
+        pairs = np.unique(np.stack([labels, groups]), axis=1)
+        if np.bincount(pairs[0], minlength=classes).min() < 3:
+            continue
+        sets += 1
+        parts = divide_groups(labels, [str(i) for i in range(len(labels))], groups, quota, "salt")
+        assert straddling(groups, parts) == []
+        for name, part in parts.items():
+            assert np.bincount(labels[part], minlength=classes).all(), (name, sets)
+
+
+def test_a_division_is_the_same_in_every_version():
+    """The val images of a fold are not frozen in the store: they are these, by the images alone."""
+    labels, groups = made(0)
+    parts = divide_groups(labels, [f"{i:05d}" for i in range(len(labels))], groups, quota, "salt")
+    assert digest({name: part.tolist() for name, part in parts.items()}) == "5b07f8bdd304777c"
 
 
 def test_another_salt_is_another_division():
