@@ -73,6 +73,8 @@ class Dataset:
             where there are none or nobody has looked.
         groups: int64 (n,), what is on one side of every division: a patient, a video; None where each image
             is one of its own.
+        units: int64 (n,), the same for the folds into which training images are divided: groups, joined where
+            images have equal bytes; None where that adds nothing to `groups`.
         overlap: how many images have equal bytes where they should not, by the names of
             `bench.data.equal.Overlap`; empty where nobody has looked.
         skipped: the files that were passed over while it was listed, one line each with the reason.
@@ -95,6 +97,7 @@ class Dataset:
     largest: Callable[[int], tuple[int, int] | None] | None = field(default=None, repr=False)
     duplicates: np.ndarray | None = field(default=None, repr=False)
     groups: np.ndarray | None = field(default=None, repr=False)
+    units: np.ndarray | None = field(default=None, repr=False)
     overlap: dict[str, int] = field(default_factory=dict)
     skipped: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
@@ -104,6 +107,18 @@ class Dataset:
     def id_name(self) -> str:
         """What ids and draws know it by: the name, but of one's own folder, which may be renamed."""
         return "folder" if self.copy == "own data" else self.name
+
+    @property
+    def train_units(self) -> np.ndarray | None:
+        """What is in one fold of the training images, int64 (images of the split,); None where each image is
+        one of its own."""
+        units = self.groups if self.units is None else self.units
+        return None if units is None else units[self.splits["train"]]
+
+    @property
+    def fold_rule(self) -> dict[str, str]:
+        """What ids hold of how training images are divided into folds; nothing where no two are equal."""
+        return {} if self.units is None else {"copies": "together"}
 
     def split_labels(self, split: str) -> np.ndarray:
         """Labels of one split, int64 (images of the split,)."""

@@ -87,7 +87,15 @@ def own_dataset(listed: Listed, split_id: str | None, store: Path | None) -> Dat
     )
     elsewhere = shared(listed.equal, splits["test"], np.concatenate([splits["train"], splits["val"]]))
     whole = _divided(listed, actual, splits, listed.groups)
-    return replace(whole, duplicates=elsewhere if len(elsewhere) else None)
+    units = _units(listed, splits["train"])
+    return replace(whole, duplicates=elsewhere if len(elsewhere) else None, units=units)
+
+
+def _units(listed: Listed, train: np.ndarray) -> np.ndarray | None:
+    """The groups, joined where images have equal bytes; None where no training images are joined by that."""
+    own = np.arange(len(listed.labels)) if listed.groups is None else listed.groups
+    units = united(own, listed.equal)
+    return units if len(np.unique(units[train])) < len(np.unique(own[train])) else None
 
 
 def _divided(

@@ -112,13 +112,13 @@ class Entered:
         """Its score on a sample of the training split."""
         features = self.extractor.features("train", sample)
         self._seen = len(sample)
-        train, groups = self.dataset.splits["train"][sample], self.dataset.groups
+        train, units = self.dataset.splits["train"][sample], self.dataset.train_units
         began = self._clock()
         score = cross_validated(
             features,
             self.dataset.labels[train],
             len(self.dataset.class_names),
-            groups=None if groups is None else groups[train],
+            groups=None if units is None else units[sample],
             device=self.extractor.pictures.device,
             should_stop=self.extractor.observer.should_stop,
         )

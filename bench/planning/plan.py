@@ -286,6 +286,7 @@ class Resolver:
             "input_size": trial.input_size,
             "precision": trial.precision,
             **({"teacher": teacher.id} if teacher else {}),
+            **(dataset.fold_rule if trial.recipe.probe else {}),
         }
         job = TrainJob(
             identity=identity,

@@ -303,17 +303,17 @@ class _Tuner:
             )
         each = job.train_images // folds
         used = min(folds, -(-self.search.held_out // each))
-        return tuple(_search_job(job, {"fold": fold, "folds": folds}, each) for fold in range(used))
+        how = {"folds": folds} | self.resolver.dataset(trial).fold_rule
+        return tuple(_search_job(job, {"fold": fold, **how}, each) for fold in range(used))
 
     def _groups(self, job: TrainJob) -> int:
         """In how many groups the images of a subset lie; an image without one is a group of its own."""
         dataset = self.resolver.dataset(job.trial)
-        if dataset.groups is None:
+        if dataset.train_units is None:
             return job.train_images
-        draw, train = job.identity["draw_seed"] or 0, dataset.splits["train"]
-        labels = dataset.labels[train]
+        draw, labels = job.identity["draw_seed"] or 0, dataset.split_labels("train")
         subset = draw_subset(dataset.id_name, dataset.split_id, labels, job.identity["shots"], draw)
-        return len(np.unique(dataset.groups[train][subset]))
+        return len(np.unique(dataset.train_units[subset]))
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:

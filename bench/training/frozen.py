@@ -134,7 +134,7 @@ def _fit_probe(
     inputs: Inputs, features: np.ndarray, labels: np.ndarray
 ) -> tuple[probe.LinearProbe, dict[str, Any]]:
     """The probe, and how it was fitted."""
-    recipe, began = inputs.trial.recipe.probe, time.perf_counter()
+    recipe, began, units = inputs.trial.recipe.probe, time.perf_counter(), inputs.dataset.train_units
     assert recipe is not None
     linear = probe.fit(
         features,
@@ -142,7 +142,7 @@ def _fit_probe(
         inputs.outputs,
         recipe,
         seed=inputs.job.identity["draw_seed"] or 0,
-        groups=inputs.groups("train"),
+        groups=None if units is None else units[inputs.positions],
         device=inputs.device,
         should_stop=inputs.observer.should_stop,
     )

@@ -92,8 +92,8 @@ class Inputs:
         positions = draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw)
         held_out, search = None, identity.get("search", {})
         if "fold" in search:
-            groups = None if dataset.groups is None else dataset.groups[dataset.splits["train"]][positions]
-            kept, left = fold_of(labels[positions], search["fold"], search["folds"], draw, groups)
+            units = None if dataset.train_units is None else dataset.train_units[positions]
+            kept, left = fold_of(labels[positions], search["fold"], search["folds"], draw, units)
             positions, held_out = positions[kept], positions[left]
         return cls(
             job=job,

@@ -46,7 +46,7 @@ def test_three_groups_are_enough_for_three_sides():
 
 
 def test_three_groups_of_a_rare_class_are_enough_beside_others():
-    """Of 200 sets of images in which every class lies in at least three groups, none lacks a class anywhere."""
+    """Of 200 sets of images whose classes lie in three groups or more, none lacks a class on any side."""
     rng, sets = np.random.default_rng(0), 0
     while sets < 200:
         classes, count = rng.integers(2, 8), rng.integers(6, 60)
