@@ -1,6 +1,7 @@
 """What the report says of contrasts: sentences, table and forest plot."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -8,8 +9,10 @@ from report.make_store import make_store, run_id
 
 from bench.analysis.statistics import Contrast, Needs
 from bench.exchange.sentences import conclusion, statement
+from bench.report.blocks import Figure, walk
 from bench.report.evidence import gather
 from bench.report.render import render
+from bench.report.sections.contrasts import contrasts
 from bench.report.text import MINUS, interval, points
 from bench.report.verdicts import verdict, what_would_decide
 from bench.store.run_store import RunStore
@@ -88,6 +91,23 @@ def test_the_table_and_the_files_of_the_figure(tmp_path):
     data = pd.read_csv(tmp_path / "out" / "figures" / "forest-from-scratch.csv")
     assert len(data) == 8 and data["low"].isna().sum() == 1
     assert run_id("tiny", "deit", 20, 0) in markdown
+
+
+def test_runs_that_are_there_under_other_conditions_are_contrasted_once(tmp_path):
+    evidence = made(tmp_path)
+    exploratory = [finding for finding in evidence.findings if not finding.pair.primary]
+    name = exploratory[0].pair.comparison
+
+    def shown(**changes):
+        again = [
+            replace(one, pair=replace(one.pair, comparison="disturbed"), **changes) for one in exploratory
+        ]
+        findings = [*evidence.findings, *again]
+        beside = SimpleNamespace(findings=findings, suite=evidence.suite, styles=evidence.styles)
+        return [block.name for block in walk(contrasts(beside).blocks) if isinstance(block, Figure)]
+
+    assert shown() == [f"forest-{name}"]
+    assert shown(runs_a=("other",)) == [f"forest-{name}", "forest-disturbed"]
 
 
 @pytest.mark.parametrize(

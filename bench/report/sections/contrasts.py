@@ -46,11 +46,22 @@ def contrast_tables(evidence: Evidence) -> Section:
 
 
 def _measured(evidence: Evidence) -> Iterator[tuple[str, list[Finding]]]:
-    """The contrasts of each comparison in which any was measured."""
+    """The contrasts of each comparison in which any was measured; none of one that only shows runs of an
+    earlier one once more, under other conditions."""
+    shown: list[Finding] = []
     for name, group in groupby(evidence.findings, key=lambda finding: finding.pair.comparison):
         findings = list(group)
-        if any(finding.result for finding in findings):
+        measured = [finding for finding in findings if finding.result]
+        if any(one.pair.primary or not _is_among(one, shown) for one in measured):
             yield name, findings
+        shown += measured
+
+
+def _is_among(finding: Finding, others: list[Finding]) -> bool:
+    """Whether the runs of a contrast are those of another, or some of them."""
+    return any(
+        {*finding.runs_a} <= {*other.runs_a} and {*finding.runs_b} <= {*other.runs_b} for other in others
+    )
 
 
 def _how_to_read(evidence: Evidence) -> str:
