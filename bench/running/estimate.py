@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 # A training step costs about three forward passes: one forward, two backward.
 BACKWARD = 3
 # Images in a step of the calibration: as many as a trial's, but few on a CPU, where that is about as fast: of
-# small networks more, as a step of theirs has a cost of its own.
+# small networks more, as a step of theirs has a cost of its own; of many pixels the fewest that batch
+# normalisation takes.
 CPU_BATCH, SMALL_CPU_BATCH = 4, 16
+MANY_PIXELS = 384**2
 # No further step of a calibration once it has taken so long.
 CALIBRATION_S = 3.0
 STEPS = {"cpu": 2, "cuda": 10, "mps": 10}
@@ -249,7 +251,8 @@ class Estimator:
             budget, optimizer = recipe.training
             batch = min(budget.batch_size, job.train_images)
         if device == "cpu":
-            batch = min(batch, SMALL_CPU_BATCH if is_small(trial) else CPU_BATCH)
+            few = 2 if trial.input_size**2 > MANY_PIXELS else CPU_BATCH
+            batch = min(batch, SMALL_CPU_BATCH if is_small(trial) else few)
         images = torch.randn(batch, 3, trial.input_size, trial.input_size, device=device)
         labels = torch.zeros(batch, dtype=torch.int64, device=device)
         set_backends(device)
