@@ -180,8 +180,8 @@ def gc(
 ) -> None:
     """Remove what nothing needs any more: checkpoints and weights. Records and predictions always stay.
 
-    Weights go where a trial is evaluated and its suite has keep_weights = false, where it diverged, and where
-    no suite of the store lists it. Trials that run at this moment are left alone.
+    Weights go where a trial is evaluated and all its suites have keep_weights = false, where it diverged, and
+    where no suite of the store lists it. Trials that run at this moment are left alone.
 
     Example: vcbench gc --dry-run
     """

@@ -19,11 +19,12 @@ from bench.running.attempt import Follow, Outcome
 from bench.running.engines import Engine
 from bench.running.queue import Queue
 from bench.running.repeats import join_repeats
-from bench.spec.job import CLEAN, EvaluateJob, TrainJob, Trial, Unresolved, evaluations
+from bench.spec.job import CLEAN, EvaluateJob, TrainJob, Trial, Unresolved
 from bench.spec.suite import Suite, fingerprint, suite_names
 from bench.store.records.listing import Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.store.run_store import RunStore
+from bench.store.unneeded import Needs
 from bench.training.baselines import measure_baselines
 
 if TYPE_CHECKING:
@@ -251,11 +252,12 @@ def _do_jobs(
     failed: set[str] = set()  # not tried again in this run
     while not (should_stop() or counts["stopped"]):
         jobs = next_stage().jobs
+        needs = _needs(store)
         trainings = {job.id: job for job in jobs if isinstance(job, TrainJob)}
         done = {job.id for job in jobs if store.has(job)}
         for job in trainings.values():
             if job.purpose == "search" and job.id in done:
-                _release(job, store)
+                _release(job, store, needs)
         for outcome in _untaught(trainings.values(), done, failed, store):
             failed.add(outcome.job.id)
             counts["errored"] += 1
@@ -281,7 +283,7 @@ def _do_jobs(
                 counts["errored" if lost_again else "searched" if searched else outcome.status] += 1
                 results |= {outcome.record.id} if outcome.record else set()
             for run in {outcome.job.training.id, *outcome.job.training.needs} & trainings.keys():
-                _release(trainings[run], store)
+                _release(trainings[run], store, needs)
             ended(outcome)
         if all_held:
             time.sleep(HELD_SECONDS)
@@ -306,13 +308,19 @@ def _untaught(
             yield Outcome(job, "errored", message=message)
 
 
-def _release(job: TrainJob, store: RunStore) -> None:
-    """Remove weights that no evaluation and no student needs any more: of a search job, and of a trial unless
-    its suite keeps them."""
-    if job.trial.keep_weights:
+def _needs(store: RunStore) -> Needs | None:
+    """What all suites of the store need; None where one of them cannot be read, which is told elsewhere."""
+    try:
+        return Needs(store)
+    except StoreError:
+        return None
+
+
+def _release(job: TrainJob, store: RunStore, needs: Needs | None) -> None:
+    """Remove weights that no suite of the store needs any more, and no student that is planned now."""
+    if job.trial.keep_weights or needs is None or needs.weights_of(job.id):
         return
-    evaluated = [] if job.purpose == "search" else evaluations(job)
-    if all(map(store.has, [*evaluated, *job.students])):
+    if all(map(store.has, job.students)):
         store.files_of(job).weights.unlink(missing_ok=True)
 
 

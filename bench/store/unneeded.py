@@ -1,5 +1,6 @@
 """What of a run store nothing needs any more: never a record, a prediction or a table."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,46 @@ from bench.errors import StoreError
 from bench.spec.job import CLEAN, evaluation_id
 from bench.store.job_files import JobFiles
 from bench.store.run_store import RunStore
+
+
+class Needs:
+    """What all suites of a store need, by their listings as they are when this is made.
+
+    Attributes:
+        conditions: by trial, those under which suites ask for it, "clean" among them.
+
+    Raises:
+        StoreError: the listing of a suite cannot be read, so that what it needs is not known.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        suites = store.suites()
+        if unread := sorted(store.suite_names() - suites.keys()):
+            raise StoreError(
+                f"{store.listing_of(unread[0])}: cannot be read, so that nobody knows what this suite needs; "
+                "nothing was removed"
+            )
+        self._store = store
+        self.conditions: defaultdict[str, set[str]] = defaultdict(set)
+        self._kept: set[str] = set()
+        self._students: defaultdict[str, set[str]] = defaultdict(set)
+        for suite in suites.values():
+            for run, entries in (suite.runs | suite.trainings).items():
+                for entry in entries:
+                    self.conditions[run] |= {CLEAN, *suite.conditions_of(entry)}
+                    if entry.teacher:
+                        self._students[entry.teacher].add(run)
+                if suite.keep_weights:
+                    self._kept |= {run, *(entry.teacher for entry in entries if entry.teacher)}
+
+    def weights_of(self, run: str) -> bool:
+        """Whether weights of a trial are needed: its suite keeps them, they are still to be evaluated, or a
+        student that is not done learns from them."""
+        waiting = {run, *self._students.get(run, ())}
+        return run in self._kept or not all(map(self._is_evaluated, waiting))
+
+    def _is_evaluated(self, run: str) -> bool:
+        return all(self._store.is_evaluated(run, one) for one in self.conditions.get(run, ()))
 
 
 def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple[Path, int]]:
@@ -26,35 +67,19 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
     Raises:
         StoreError: the listing of a suite cannot be read, so that what it needs is not known.
     """
-    suites = store.suites()
-    if unread := sorted(store.suite_names() - suites.keys()):
-        raise StoreError(
-            f"{store.listing_of(unread[0])}: cannot be read, so that nobody knows what this suite needs; "
-            "nothing was removed"
-        )
-    asked: dict[str, set[str]] = {}
-    keeping: set[str] = set()
-    for suite in suites.values():
-        for run, entries in (suite.runs | suite.trainings).items():
-            conditions = {one for entry in entries for one in suite.conditions_of(entry)}
-            asked.setdefault(run, set()).update(conditions | {CLEAN})
-            keeping |= {run} if suite.keep_weights else set()
-    for suite in suites.values():
-        for run, entries in suite.trainings.items():
-            if not all(store.result(run, condition) for condition in asked[run]):
-                keeping |= {entry.teacher for entry in entries if entry.teacher}
+    needs = Needs(store)
     for run in store.names("runs"):
         with store.claim(run) as mine:
             if mine:
-                yield from _remove(_of_trial(store, run, asked.get(run, set()), run in keeping), dry_run)
-    searched = {job for suite in suites.values() for job in suite.search_jobs}
+                yield from _remove(_of_trial(store, run, needs), dry_run)
+    searched = {job for suite in store.suites().values() for job in suite.search_jobs}
     for run in store.names("searches"):
         with store.claim(run) as mine:
             if mine and (store.search(run) or run not in searched):
                 files = JobFiles(store.folder_of("searches", run))
                 weights = [files.weights] if files.weights.exists() else []
                 yield from _remove([*files.unfinished(), *weights], dry_run)
-    evaluations = {evaluation_id(run, one) for run, own in asked.items() for one in own}
+    evaluations = {evaluation_id(run, one) for run, own in needs.conditions.items() for one in own}
     for name in store.names("evaluations"):
         with store.claim(name) as mine:
             if mine and (store.evaluation(name) or name not in evaluations):
@@ -62,13 +87,13 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
                 yield from _remove(unfinished, dry_run)
 
 
-def _of_trial(store: RunStore, run: str, conditions: set[str], keeping: bool) -> list[Path]:
-    """The files of a trial that nothing needs; `conditions` are those that suites ask for."""
-    files, trial = store.files(run), store.trial(run)
-    paths = [] if trial is None and conditions else files.unfinished()
+def _of_trial(store: RunStore, run: str, needs: Needs) -> list[Path]:
+    """The files of a trial that nothing needs."""
+    files, trial, needed = store.files(run), store.trial(run), needs.weights_of(run)
+    to_be_trained = trial is None and (needed or run in needs.conditions)
+    paths = [] if to_be_trained else files.unfinished()
     diverged = trial is not None and trial.outcome == "diverged"
-    evaluated = all(store.result(run, condition) for condition in conditions)
-    if files.weights.exists() and (diverged or (evaluated and not keeping)):
+    if files.weights.exists() and (diverged or not needed):
         paths.append(files.weights)
     return paths
 

@@ -60,6 +60,33 @@ def test_weights_stay_until_they_are_evaluated_and_then_go_where_none_are_kept(t
     assert there == [True, True]
 
 
+@pytest.mark.parametrize("other", ["keeps it", "has a condition more"])
+def test_weights_stay_as_long_as_another_suite_of_the_store_needs_them(tiny, run, monkeypatch, other):
+    """The other has the same trials, and has not got as far as the ViT."""
+    text, larger = tiny.read_text(), tiny.with_name("larger.toml")
+    tiny.write_text(text.replace("[models]", "keep_weights = false\n[models]"))
+    if other == "has a condition more":
+        conditions = 'conditions = ["gaussian_noise-5"]\n'
+        text = tiny.read_text().replace("[comparison.set]", f"{conditions}[comparison.set]")
+    larger.write_text(text)
+    _, (resnet,) = run(larger, only=["resnet"])
+    store, (vit,) = run(tiny)
+    assert store.is_done(vit.record.id) and store.files(vit.record.id).weights.exists()
+    assert store.files(resnet.record.id).weights.exists() == (other == "keeps it")
+    monkeypatch.setattr(execute_module, "fit", lambda inputs: pytest.fail("trained again"))
+    run(larger)
+    assert store.files(vit.record.id).weights.exists() == (other == "keeps it")
+
+
+def test_a_suite_that_cannot_be_read_may_need_any_weights(tiny, run):
+    tiny.write_text(tiny.read_text().replace("[models]", "keep_weights = false\n[models]"))
+    store, (vit,) = run(tiny, only=["vit"])
+    assert not store.files(vit.record.id).weights.exists()
+    store.listing_of("other").write_text("{")
+    _, (resnet,) = run(tiny)
+    assert resnet.status == "finished" and store.files(resnet.record.id).weights.exists()
+
+
 def test_training_cannot_open_the_test_split(tiny, run, monkeypatch):
     """Images, labels or features: whatever asks for them while training is refused."""
     opened = []
