@@ -283,6 +283,9 @@ def _store(
         key = (data["dataset"], data["split_id"], data["fingerprint"])
         store.write_labels(*key, scored.labels, scored.duplicates, scored.class_names, scored.groups)
         store.write_predictions(files, scored.predictions, scored.probabilities)
+    elif isinstance(job, EvaluateJob):  # those of an earlier evaluation
+        for path in (files.predictions, files.probabilities):
+            path.unlink(missing_ok=True)
     store.finish(job, content)
     if isinstance(job, TrainJob) and content["outcome"] == "diverged":
         store.files_of(job.training).weights.unlink(missing_ok=True)

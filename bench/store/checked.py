@@ -5,7 +5,7 @@ Only whether a job is done is taken from here. Numbers always come from the reco
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.errors import StoreError, warn
 from bench.files import cache_dir, canonical, digest, remember, remembered
@@ -15,8 +15,15 @@ MANY = 500
 Stamp = tuple[int, ...] | None
 
 
+class Done(NamedTuple):
+    """What a believed record says of a job: how it ended, and the checksum of its weights, if it has one."""
+
+    outcome: str
+    weights_sha256: str | None
+
+
 class Checked:
-    """Outcomes by record, each with the stamps of the record and of its predictions as they were then.
+    """What is done by record, each with the stamps of the record and of its predictions as they were then.
 
     It is kept in the cache, under a checksum, by the path of the store.
     """
@@ -26,14 +33,14 @@ class Checked:
         self._known: dict[str, list[Any]] | None = None
         self._changed = False
 
-    def outcome(self, record: str, stamps: tuple[Stamp, Stamp]) -> str | None:
+    def done(self, record: str, stamps: tuple[Stamp, Stamp]) -> Done | None:
         """What a record said whose files had these stamps; None where it has to be read."""
-        known = self._load().get(record)
-        return known[2] if known is not None and known[:2] == _plain(stamps) else None
+        known = self._load().get(record, [])
+        return Done(*known[2:]) if known[:2] == _plain(stamps) and len(known) == 4 else None
 
-    def add(self, record: str, stamps: tuple[Stamp, Stamp], outcome: str) -> None:
+    def add(self, record: str, stamps: tuple[Stamp, Stamp], done: Done) -> None:
         """Note that a record was believed."""
-        self._load()[record] = [*_plain(stamps), outcome]
+        self._load()[record] = [*_plain(stamps), *done]
         self._changed = True
 
     def keep(self) -> None:

@@ -78,7 +78,11 @@ def _record(kind: Kind, name: str, other: RunStore, store: RunStore, added: set[
     if ours is None and store.record_of(kind, name).exists():
         return Merged(kind, name, "conflict", "the record that is here cannot be read; it stays")
     if ours is None:
-        if isinstance(theirs, EvaluationRecord) and theirs.trial not in added:
+        if isinstance(theirs, EvaluationRecord) and theirs.trial in added:
+            if not other.is_evaluated(theirs.trial, theirs.condition):
+                reason = f"run {theirs.trial} was trained anew since, to other weights"
+                return Merged(kind, name, "conflict", reason)
+        elif isinstance(theirs, EvaluationRecord):
             trial = store.trial(theirs.trial)
             if trial is None:
                 return Merged(kind, name, "conflict", f"its trial, run {theirs.trial}, is in neither store")

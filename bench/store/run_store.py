@@ -11,7 +11,7 @@ from bench.escape import visible
 from bench.files import PARTS, remove_abandoned, staged, write_json
 from bench.spec.job import CLEAN, EvaluateJob, Job, TrainJob, evaluation_id, evaluations
 from bench.store.artefacts import Artefacts
-from bench.store.checked import Checked
+from bench.store.checked import Checked, Done
 from bench.store.job_files import JobFiles
 from bench.store.labels import Labels
 from bench.store.layout import PREDICTIONS, RECORD, Kind, kind_of
@@ -118,7 +118,8 @@ class RunStore(Unfinished, Artefacts, Labels):
     def result(self, run: str, condition: str = CLEAN) -> Result | None:
         """A trial with its evaluation; None where one of the two is not there yet.
 
-        A trial that diverged while it trained has no evaluation and is one all the same.
+        A trial that diverged while it trained has no evaluation and is one all the same. An evaluation of
+        weights that were trained anew since is not there.
         """
         trial = self.trial(run)
         return None if trial is None else self.result_of(trial, condition)
@@ -128,6 +129,8 @@ class RunStore(Unfinished, Artefacts, Labels):
         if trial.outcome == "diverged":
             return Result.of(trial, None, condition)
         one = self.evaluation(evaluation_id(trial.id, condition))
+        if one is not None and not _same_weights(one.weights_sha256, trial.weights_sha256):
+            one = None
         if one is None and condition == CLEAN:
             one = trial.evaluation
         return None if one is None else Result.of(trial, one, condition)
@@ -179,25 +182,31 @@ class RunStore(Unfinished, Artefacts, Labels):
 
     def is_evaluated(self, run: str, condition: str) -> bool:
         """Whether there is a `result` of a trial under a condition."""
-        trained = self.outcome("runs", run)
-        if trained is None or trained == "diverged":
+        trained = self._done("runs", run)
+        if trained is None or trained.outcome == "diverged":
             return trained is not None
-        if condition == CLEAN and trained == EVALUATED:
+        if condition == CLEAN and trained.outcome == EVALUATED:
             return True
-        return self.outcome("evaluations", evaluation_id(run, condition)) is not None
+        evaluated = self._done("evaluations", evaluation_id(run, condition))
+        return evaluated is not None and _same_weights(evaluated.weights_sha256, trained.weights_sha256)
 
     def outcome(self, kind: Kind, name: str) -> str | None:
         """The outcome of a trial, a search job or an evaluation; None where there is no record.
 
-        A trial that is stored with its evaluation, as format 1 has it, is `EVALUATED`. Of a record that was
-        believed before and was not touched since, it is known without reading it.
+        A trial that is stored with its evaluation, as format 1 has it, is `EVALUATED`.
         """
+        done = self._done(kind, name)
+        return None if done is None else done.outcome
+
+    def _done(self, kind: Kind, name: str) -> Done | None:
+        """What the record of a job says, without reading it where it was believed before and was not touched
+        since."""
         path, predictions = self.record_of(kind, name), self.predictions_of(kind, name)
         now = stamp(path), stamp(predictions)
         if now[0] is None:
             return None
-        known = self._checked.outcome(f"{kind}/{name}", now)
-        return _outcome(self._record(kind, name, Stored)) if known is None else known
+        known = self._checked.done(f"{kind}/{name}", now)
+        return _done_by(self._record(kind, name, Stored)) if known is None else known
 
     def keep_checked(self) -> None:
         """Remember in the cache which records were believed: the next command is faster on a large store."""
@@ -327,10 +336,10 @@ class RunStore(Unfinished, Artefacts, Labels):
     def _read(self, kind: Kind, name: str) -> Stored:
         """A record, checked; its predictions are not read as a table again where it was checked before."""
         key, now = f"{kind}/{name}", self._stamps(kind, name)
-        before = self._checked.outcome(key, now) is not None
+        before = self._checked.done(key, now) is not None
         record = read_record(self, kind, name, checked=before)
-        if not before and (outcome := _outcome(record)) is not None:
-            self._checked.add(key, now, outcome)
+        if not before and (done := _done_by(record)) is not None:
+            self._checked.add(key, now, done)
         return record
 
     def _believed(self, key: str, now: Stamps, read_it: Callable[[], AnyStored]) -> AnyStored | None:
@@ -381,12 +390,18 @@ class RunStore(Unfinished, Artefacts, Labels):
             write_json(self.listing_of(listing.suite), listing.content())
 
 
-def _outcome(record: Stored | None) -> str | None:
-    """The outcome of a trial or an evaluation, `EVALUATED` for a finished trial with its evaluation."""
+def _done_by(record: Stored | None) -> Done | None:
+    """What a trial or an evaluation says; `EVALUATED` is a finished trial with its evaluation."""
     if not isinstance(record, TrialRecord | EvaluationRecord):
         return None
     evaluated = isinstance(record, TrialRecord) and record.evaluation is not None
-    return EVALUATED if evaluated and record.outcome == "finished" else record.outcome
+    outcome = EVALUATED if evaluated and record.outcome == "finished" else record.outcome
+    return Done(outcome, record.weights_sha256)
+
+
+def _same_weights(evaluated: str | None, trained: str | None) -> bool:
+    """Whether an evaluation is of the weights of its trial, by their checksums; old records have none."""
+    return None in (evaluated, trained) or evaluated == trained
 
 
 def _read_listing(path: Path) -> Listing:

@@ -11,6 +11,7 @@ from bench.store.layout import Layout
 from bench.store.reading import AnyStored, read
 from bench.store.records.base import FORMAT
 from bench.store.records.notes import Elapsed, Failure, Looks, Processes
+from bench.store.records.trials import EvaluationRecord
 
 
 class Unfinished(Layout):
@@ -43,12 +44,16 @@ class Unfinished(Layout):
         write_json(files.elapsed, content)
 
     def looks(self, files: JobFiles) -> int:
-        """How often an unfinished evaluation has looked at the test set.
+        """How often an unfinished evaluation has looked at the test set; the looks of an earlier one, whose
+        record is still there, are counted.
 
         Raises:
             StoreError: the note of it is damaged: a look is never forgotten.
         """
-        return read(files.looks, Looks).test if files.looks.exists() else 0
+        if files.looks.exists():
+            return read(files.looks, Looks).test
+        earlier = _if_whole(files.record, EvaluationRecord)
+        return (earlier.test_evaluations or 0) if earlier else 0
 
     def count_look(self, files: JobFiles) -> None:
         """Note that the test set is about to be looked at."""

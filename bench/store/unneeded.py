@@ -79,10 +79,10 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
                 files = JobFiles(store.folder_of("searches", run))
                 weights = [files.weights] if files.weights.exists() else []
                 yield from _remove([*files.unfinished(), *weights], dry_run)
-    evaluations = {evaluation_id(run, one) for run, own in needs.conditions.items() for one in own}
+    asked = {evaluation_id(run, one): (run, one) for run, own in needs.conditions.items() for one in own}
     for name in store.names("evaluations"):
         with store.claim(name) as mine:
-            if mine and (store.evaluation(name) or name not in evaluations):
+            if mine and (name not in asked or store.is_evaluated(*asked[name])):
                 unfinished = JobFiles(store.folder_of("evaluations", name)).unfinished()
                 yield from _remove(unfinished, dry_run)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from small_store import digest, run_id, write_store
 
+from bench.store import checked, run_store
 from bench.store.run_store import RunStore
 from bench.tables.tables import build_tables
 
@@ -119,3 +120,45 @@ def test_a_trial_that_is_trained_and_not_evaluated_is_not_done(new):
     assert RUN not in {result.id for result in new.results()}
     diverged = run_id("resnet", 5, 1)
     assert new.is_done(diverged) and new.result(diverged).top1 == 0.1
+
+
+def with_weights(path, checksum):
+    """The record with this checksum of weights."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": checksum}))
+
+
+@pytest.mark.parametrize(
+    ("trained", "evaluated", "counts"),
+    [
+        ("a", "a", True),
+        ("b", "a", False),
+        # Records of earlier versions have no checksum: nobody knows, and they stay.
+        ("a", None, True),
+        (None, "a", True),
+    ],
+)
+def test_an_evaluation_of_weights_that_were_trained_anew_since_is_not_there(
+    new, caplog, monkeypatch, trained, evaluated, counts
+):
+    with_weights(new.record_of("runs", RUN), trained)
+    with_weights(new.record_of("evaluations", evaluation_id(RUN)), evaluated)
+    monkeypatch.setattr(checked, "MANY", 1)
+    for reads in (True, False):  # what was read before is known without reading it
+        store = RunStore(new.root)
+        if not reads:
+            with monkeypatch.context() as patch:
+                patch.setattr(run_store, "read_record", lambda *_: pytest.fail("read again"))
+                assert store.is_evaluated(RUN, "clean") == counts
+        assert store.is_done(RUN) == counts and (store.result(RUN) is not None) == counts
+        assert store.state(RUN) == ("done" if counts else "begun")
+        assert (RUN in set(build_tables(store)["accuracy"]["run"])) == counts
+        store.keep_checked()
+    assert not caplog.messages
+
+
+def test_what_an_earlier_version_checked_is_read_again(new, monkeypatch):
+    monkeypatch.setattr(checked, "MANY", 1)
+    assert new.is_done(RUN)
+    new._checked._known = {key: known[:3] for key, known in new._checked._known.items()}
+    new.keep_checked()
+    assert RunStore(new.root).is_done(RUN)

@@ -95,6 +95,19 @@ def test_an_evaluation_of_other_weights_is_not_taken_over(stores, vcbench, tmp_p
     assert not RunStore(tmp_path / "half").names("evaluations")
 
 
+def test_an_evaluation_of_weights_that_were_trained_anew_since_is_not_taken_over(stores, vcbench, tmp_path):
+    (first, _) = RunStore(tmp_path / "vit").names("evaluations")
+    record = tmp_path / "vit" / "evaluations" / first / "record.json"
+    run = json.loads(record.read_text())["trial"]
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"weights_sha256": 64 * "0"}))
+    status, out, _ = vcbench("merge", "vit", "--results", "new")
+    assert (
+        status == 1 and f"vit: evaluations/{first}: run {run} was trained anew since, to other weights" in out
+    )
+    new = RunStore(tmp_path / "new")
+    assert first not in new.names("evaluations") and new.trial(run) is not None and new.result(run) is None
+
+
 def test_what_is_not_finished_or_damaged_stays_where_it_is(stores, vcbench, tmp_path):
     first, second = RunStore(tmp_path / "vit").names("runs")
     folder = tmp_path / "vit" / "runs"

@@ -1,10 +1,13 @@
 """Evaluations are jobs of their own, which read the weights that training has stored."""
 
+import json
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 import bench.running.execute as execute_module
+from bench.store.unneeded import remove_unneeded
 from bench.training.inputs import Inputs
 
 
@@ -40,6 +43,24 @@ def test_weights_that_are_lost_before_the_evaluation_are_trained_again(tiny, run
     assert any("weights.safetensors" in line and "trained again" in line for line in caplog.messages)
     after = load_file(store.files(trial).weights)
     assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+
+def test_what_was_trained_anew_is_evaluated_anew_and_both_looks_count(tiny, run, monkeypatch):
+    """On a GPU weights are not the same twice; the evaluation that is there is of the earlier ones."""
+    store, (outcome,) = run(tiny, only=["vit"])
+    trial, before = outcome.record.id, outcome.record.evaluation
+    path = store.record_of("evaluations", before.id)
+    path.write_text(json.dumps(before.content() | {"weights_sha256": 64 * "0"}))
+    assert not store.is_done(trial)
+    monkeypatch.setattr(execute_module, "fit", lambda inputs: pytest.fail("trained again"))
+    with monkeypatch.context() as patch:
+        patch.setattr(execute_module, "compact", lambda *_: 1 / 0)
+        run(tiny, only=["vit"])
+    list(remove_unneeded(store))
+    run(tiny, only=["vit"])
+    after = store.result(trial)
+    assert after.test_evaluations == 3 and after.metrics == outcome.record.metrics
+    assert after.evaluation.weights_sha256 == after.weights_sha256 == before.weights_sha256
 
 
 def test_weights_stay_until_they_are_evaluated_and_then_go_where_none_are_kept(tiny, run, monkeypatch):
