@@ -47,9 +47,11 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
     # A trial comes before its evaluations, which must be of its weights.
     kinds: tuple[Kind, ...] = get_args(Kind)
     added: set[str] = set()
+    unlike: set[str] = set()  # runs that are not, or not evaluated, as they are there
     for kind in sorted(kinds, key=lambda kind: kind != "runs"):
         for name in other.names(kind):
-            if other.record(kind, name) is None:
+            theirs = other.record(kind, name)
+            if theirs is None:
                 continue
             one = _record(kind, name, other, store, added)
             if outside := [path for path in _files(other.folder_of(kind, name)) if not other.holds(path)]:
@@ -62,6 +64,8 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
                         raise StoreError(f"{store.root}: {name} is being run; merge again once it is done")
                     _copy_job(other.folder_of(kind, name), store.folder_of(kind, name))
             added |= {name} if one.what == "added" else set()
+            if one.what == "conflict":
+                unlike.add(theirs.trial if isinstance(theirs, EvaluationRecord) else name)
             yield one
     for folder in ("labels", "splits"):
         for path in sorted((other.root / folder).glob("[!.]*")):
@@ -69,7 +73,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
     for name, listing in other.suites().items():
         yield _suite(name, listing, store, dry_run)
     if not dry_run:
-        _computed(other, store)
+        _computed(other, store, unlike)
         _withdrawn(other, store)
 
 
@@ -157,28 +161,29 @@ def _joined(ours: Listing, theirs: Listing) -> Listing:
     )
 
 
-def _computed(other: RunStore, store: RunStore) -> None:
+def _computed(other: RunStore, store: RunStore, unlike: set[str]) -> None:
     """Averages of two networks, and how far layers look: only the other machine may have probabilities and
-    weights."""
-    averages = _with_more(store.averages(), other.averages(), ["run_a", "run_b"])
+    weights. Those of runs that are unlike here are left there."""
+    averages = _with_more(store.averages(), other.averages(), ["run_a", "run_b"], unlike)
     if averages is not None:
         store.write_averages(averages)
-    reach = _with_more(store.reach(), other.reach(), ["run", "layer"])
+    reach = _with_more(store.reach(), other.reach(), ["run", "layer"], unlike)
     if reach is not None:
         store.write_reach(reach)
 
 
 def _with_more(
-    ours: "pd.DataFrame | None", theirs: "pd.DataFrame | None", keys: list[str]
+    ours: "pd.DataFrame | None", theirs: "pd.DataFrame | None", keys: list[str], unlike: set[str]
 ) -> "pd.DataFrame | None":
     """Our rows with theirs that we lack; None where there are none of these."""
     import pandas as pd
 
     if theirs is None:
         return None
+    theirs = theirs[~theirs[keys].isin(list(unlike)).any(axis=1)]
     joined = theirs if ours is None else pd.concat([ours, theirs])
     joined = joined.drop_duplicates(keys).sort_values(keys, ignore_index=True)
-    return joined if ours is None or len(joined) > len(ours) else None
+    return joined if len(joined) > (0 if ours is None else len(ours)) else None
 
 
 def _withdrawn(other: RunStore, store: RunStore) -> None:

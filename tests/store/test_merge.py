@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
+from small_store import run_id, write_store
 
 from bench.store.merge import merge
 from bench.store.run_store import RunStore
@@ -27,6 +29,21 @@ contrasts = [["vit", "resnet"]]
 set = { "budget.epochs" = 1, "budget.min_steps" = 4, "budget.batch_size" = 8, "augment.flip" = false }
 """
 RUN = ("run", "own.toml", "--device", "cpu", "--jobs", "1")
+
+MODELS = ("vit", "resnet")
+
+
+@pytest.fixture
+def twins(tmp_path):
+    """Ours and theirs, which hold the same: two replicates of two models, of format 1."""
+    right = {(model, 5): np.arange(40).reshape(2, 20) % (3 + row) > 0 for row, model in enumerate(MODELS)}
+    return [RunStore(write_store(tmp_path / name, right)) for name in ("ours", "theirs")]
+
+
+def change(store, run, **values):
+    """Put other values into the record of a run."""
+    path = store.record_of("runs", run)
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 @pytest.fixture
@@ -178,3 +195,17 @@ def test_what_was_computed_from_weights_is_taken_over(tmp_path):
     list(merge(theirs, ours))
     # What is here stays as it is.
     assert ours.reach()[["run", "gradient"]].values.tolist() == [["a", 0.5], ["b", 0.7]]
+
+
+def test_what_was_computed_from_other_weights_is_left_there(twins):
+    ours, theirs = twins
+    vit, other = (run_id("vit", 5, replicate) for replicate in (0, 1))
+    third = run_id("resnet", 5, 0)
+    change(theirs, vit, steps=7)
+    pairs = [sorted(pair) for pair in ((vit, other), (vit, third), (other, third))]
+    theirs.write_averages(pd.DataFrame(pairs, columns=["run_a", "run_b"]).assign(top1=0.5))
+    layers = {"layer": 1, "depth": 1.0, "gradient": 0.5, "attention": 0.5}
+    theirs.write_reach(pd.DataFrame({"run": [vit, other]}).assign(**layers))
+    assert [one.name for one in merge(theirs, ours) if one.what == "conflict"] == [vit]
+    assert ours.averages()[["run_a", "run_b"]].values.tolist() == [pairs[2]]
+    assert ours.reach()["run"].tolist() == [other]
