@@ -33,9 +33,13 @@ def merge(
     Nothing that is in the results folder is changed: what both hold and does not agree is named, and stays as
     it is here. What is not finished is left where it is.
 
+    A trial that was withdrawn here (withdrawn.csv) stays out. One that is here and was withdrawn there is
+    named as a conflict: take it out by hand, and merge again.
+
     Example: vcbench merge laptop/results server/results --results all
     """
     from bench.errors import InputError
+    from bench.escape import visible
     from bench.store.merge import Merged
     from bench.store.merge import merge as merge_one
     from bench.store.run_store import RunStore
@@ -56,7 +60,12 @@ def merge(
         print_json([{"store": str(path), **vars(one)} for path, one in merged])
     else:
         for path, one in conflicts:
-            print(f"{path}: {one.kind}/{one.name}: {one.reason}; what is here stays")
+            print(visible(f"{path}: {one.kind}/{one.name}: {one.reason}; what is here stays"))
+        for path in stores:
+            own = [one for of, one in merged if of == path]
+            out = sum((one.kind, one.what) == ("runs", "withdrawn") for one in own)
+            if out:
+                print(f"{path}: trials that were withdrawn from {results} and stay out: {out}")
         counts = Counter(one.what for _, one in merged)
         verb = "would be added" if dry_run else "added"
         print(

@@ -1,11 +1,13 @@
 """Taking over what other run stores hold: of machines that share nothing."""
 
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from bench.errors import StoreError
+from bench.errors import StoreError, shortened
 from bench.files import write_bytes, write_text
 from bench.store.job_files import JobFiles
 from bench.store.layout import Kind
@@ -22,19 +24,22 @@ if TYPE_CHECKING:
 class Merged:
     """What became of one thing of another store.
 
-    "added"; "same", where it is here already; "conflict", where another of its name is here, which stays.
+    "added"; "same", where it is here already; "conflict", where another of its name is here, which stays;
+    "withdrawn", where it was taken out here and stays out.
     """
 
     kind: str
     name: str
-    what: Literal["added", "same", "conflict"]
+    what: Literal["added", "same", "conflict", "withdrawn"]
     reason: str = ""
 
 
 def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterator[Merged]:
     """Take over records with what lies beside them, labels, splits and suites; nothing that is here changes.
 
-    What is not finished is left where it is, and so are records that are damaged, with a warning.
+    What is not finished is left where it is, and so are records that are damaged, with a warning. A trial
+    that was withdrawn here is not taken over, and one that is here and was withdrawn there is a conflict. One
+    that a store holds although its own list names it was made anew since, and is like any other.
 
     Args:
         dry_run: only say what would be done.
@@ -42,16 +47,25 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
     Raises:
         StoreError: a store cannot be read or written.
     """
+    ours, theirs = _withdrawn(store), _withdrawn(other)
     if not dry_run:
         store.prepare()
+    gone = {run for run, _ in ours.keys() - theirs.keys()}
+    for trial in filter(None, map(other.trial, sorted(gone))):
+        folds = trial.details.get("folds")
+        gone |= set(map(str, folds)) if isinstance(folds, list) else set()
     # A trial comes before its evaluations, which must be of its weights.
     kinds: tuple[Kind, ...] = get_args(Kind)
     added: set[str] = set()
-    unlike: set[str] = set()  # runs that are not, or not evaluated, as they are there
+    unlike: set[str] = set(gone)  # runs that are not, or not evaluated, as they are there
     for kind in sorted(kinds, key=lambda kind: kind != "runs"):
         for name in other.names(kind):
-            theirs = other.record(kind, name)
-            if theirs is None:
+            record = other.record(kind, name)
+            if record is None:
+                continue
+            run = record.trial if isinstance(record, EvaluationRecord) else name
+            if run in gone:
+                yield Merged(kind, name, "withdrawn")
                 continue
             one = _record(kind, name, other, store, added)
             if outside := [path for path in _files(other.folder_of(kind, name)) if not other.holds(path)]:
@@ -65,7 +79,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
                     _copy_job(other.folder_of(kind, name), store.folder_of(kind, name))
             added |= {name} if one.what == "added" else set()
             if one.what == "conflict":
-                unlike.add(theirs.trial if isinstance(theirs, EvaluationRecord) else name)
+                unlike.add(run)
             yield one
     for folder in ("labels", "splits"):
         for path in sorted((other.root / folder).glob("[!.]*")):
@@ -74,7 +88,18 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
         yield _suite(name, listing, store, dry_run)
     if not dry_run:
         _computed(other, store, unlike)
-        _withdrawn(other, store)
+    rows = []
+    for (run, finished), row in theirs.items():
+        if (run, finished) in ours:
+            continue
+        stays = store.record_of("runs", run).exists() and run not in added
+        if stays and (run in unlike or other.trial(run) is None):
+            reason = shortened(row.get("reason") or "no reason given")
+            yield Merged("runs", run, "conflict", f"was withdrawn there ({reason})")
+        else:
+            rows.append(row)
+    if rows and not dry_run:
+        _add_withdrawn(rows, store)
 
 
 def _record(kind: Kind, name: str, other: RunStore, store: RunStore, added: set[str]) -> Merged:
@@ -186,11 +211,33 @@ def _with_more(
     return joined if len(joined) > (0 if ours is None else len(ours)) else None
 
 
-def _withdrawn(other: RunStore, store: RunStore) -> None:
+Rows = dict[tuple[str, str], dict[str, str]]
+"""Of withdrawn.csv, by the run and when it was finished: a run can be made anew, and be withdrawn again."""
+
+
+def _withdrawn(store: RunStore) -> Rows:
+    """The trials that were taken out of a store.
+
+    Raises:
+        StoreError: the list cannot be read.
+    """
+    if not store.withdrawn.exists():
+        return {}
+    try:
+        with store.withdrawn.open(encoding="utf-8", newline="") as file:
+            return {(row.get("run") or "", row.get("finished") or ""): row for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{store.withdrawn}: cannot be read ({error})") from error
+
+
+def _add_withdrawn(rows: list[dict[str, str]], store: RunStore) -> None:
     """What was taken out there counts here too."""
-    if not other.withdrawn.exists():
-        return
-    ours = store.withdrawn.read_text(encoding="utf-8").splitlines() if store.withdrawn.exists() else []
-    theirs = other.withdrawn.read_text(encoding="utf-8").splitlines()
-    if missing := [line for line in theirs if line not in ours]:
-        write_text(store.withdrawn, "\n".join([*ours, *missing]) + "\n")
+    before = store.withdrawn.read_text(encoding="utf-8") if store.withdrawn.exists() else ""
+    columns, text = next(csv.reader(before.splitlines()), list(rows[0])), io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    if before:
+        text.write(before if before.endswith("\n") else f"{before}\n")
+    else:
+        writer.writeheader()
+    writer.writerows(rows)
+    write_text(store.withdrawn, text.getvalue())

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from small_store import run_id, write_store
 
+from bench.analysis.withdrawn import WITHDRAWN, read_withdrawn
 from bench.store.merge import merge
 from bench.store.run_store import RunStore
 
@@ -209,3 +210,62 @@ def test_what_was_computed_from_other_weights_is_left_there(twins):
     assert [one.name for one in merge(theirs, ours) if one.what == "conflict"] == [vit]
     assert ours.averages()[["run_a", "run_b"]].values.tolist() == [pairs[2]]
     assert ours.reach()["run"].tolist() == [other]
+
+
+def withdraw(store, *runs, finished="2026-01-01T10:00:00"):
+    """Take trials out as a person does: a line each in the list, and the folders removed where they are."""
+    path = store.withdrawn
+    new = [
+        dict.fromkeys(WITHDRAWN, "")
+        | {"run": run, "finished": finished, "test_evaluations": "1", "reason": "a bug, as we saw"}
+        for run in runs
+    ]
+    before = pd.read_csv(path, dtype=str) if path.exists() else pd.DataFrame()
+    pd.concat([before, pd.DataFrame(new)]).to_csv(path, index=False)
+    for run in runs:
+        shutil.rmtree(store.folder_of("runs", run), ignore_errors=True)
+
+
+def test_a_trial_that_was_withdrawn_here_stays_out(twins, vcbench, tmp_path):
+    ours, theirs = twins
+    run, other = (run_id("vit", 5, replicate) for replicate in (0, 1))
+    theirs.write_averages(pd.DataFrame([sorted([run, other])], columns=["run_a", "run_b"]).assign(top1=0.5))
+    withdraw(ours, run)
+    listed = ours.withdrawn.read_bytes()
+    status, out, err = vcbench("merge", "theirs", "--results", "ours")
+    assert status == 0 and "theirs: trials that were withdrawn from ours and stay out: 1\n" in out, out + err
+    ours = RunStore(ours.root)
+    assert run not in ours.names("runs") and ours.averages() is None and ours.withdrawn.read_bytes() == listed
+
+
+def test_a_trial_that_was_withdrawn_there_and_is_here_is_a_conflict(twins):
+    ours, theirs = twins
+    run, gone = run_id("vit", 5, 0), "e" * 16
+    withdraw(theirs, run, gone)
+    told = list(merge(theirs, ours))
+    assert [(one.name, one.reason) for one in told if one.what == "conflict"] == [
+        (run, "was withdrawn there (a bug, as we saw)")
+    ]
+    # It counts as before until it is taken out here too; what is not here is listed.
+    assert ours.trial(run) is not None and read_withdrawn(ours.withdrawn)["run"].tolist() == [gone]
+    shutil.rmtree(ours.folder_of("runs", run))
+    assert not [one for one in merge(theirs, ours) if one.what == "conflict"]
+    assert set(read_withdrawn(ours.withdrawn)["run"]) == {run, gone}
+    before = ours.withdrawn.read_bytes()
+    list(merge(theirs, ours))
+    assert ours.withdrawn.read_bytes() == before
+
+
+def test_a_trial_that_was_made_anew_after_it_was_withdrawn_is_like_any_other(twins):
+    ours, theirs = twins
+    run = run_id("vit", 5, 0)
+    kept = shutil.copytree(theirs.folder_of("runs", run), theirs.root / "kept")
+    withdraw(ours, run)
+    withdraw(theirs, run)
+    shutil.move(kept, theirs.folder_of("runs", run))
+    told = {one.name: one.what for one in merge(theirs, ours)}
+    assert told[run] == "added" and ours.trial(run) is not None
+    # Taken out there again, it is what was withdrawn; here it is not.
+    withdraw(theirs, run, finished="2026-02-02T10:00:00")
+    assert [one.name for one in merge(theirs, ours) if one.what == "conflict"] == [run]
+    assert len(read_withdrawn(ours.withdrawn)) == 1
