@@ -83,6 +83,7 @@ def _entry(own: list[TrainJob | Unresolved]) -> dict[str, Any]:
     trial = own[0].trial
     jobs = [item for item in own if isinstance(item, TrainJob)]
     known = jobs[0] if len(jobs) == len(own) else None
+    teachers = [job.teacher.id for job in jobs if job.teacher]
     identity = None if known is None else repeat_identity(jobs) if in_folds(trial) else known.identity
     return {
         "id": digest(identity) if identity else None,
@@ -94,6 +95,7 @@ def _entry(own: list[TrainJob | Unresolved]) -> dict[str, Any]:
         "seed": identity["seed"] if identity else None,
         **({"teacher": known.teacher.id} if known and known.teacher and not in_folds(trial) else {}),
         **({"folds": [job.id for job in jobs]} if identity and in_folds(trial) else {}),
+        **({"fold_teachers": teachers} if identity and teachers and in_folds(trial) else {}),
     }
 
 
@@ -124,6 +126,7 @@ def _searches(tunings: Tunings | None) -> list[dict[str, Any]]:
             ],
             "chosen": dict(tuning.choice.values) if tuning.choice else None,
             "edge": tuning.choice.edge if tuning.choice else None,
+            **({"keep_weights": True} if any(job.trial.keep_weights for job in tuning.jobs) else {}),
         }
         for (comparison, contestant, shots), tuning in tunings.by_subset.items()
     ]

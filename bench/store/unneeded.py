@@ -33,17 +33,20 @@ class Needs:
         self._kept: set[str] = set()
         self._students: defaultdict[str, set[str]] = defaultdict(set)
         for suite in suites.values():
-            for run, entries in (suite.runs | suite.trainings).items():
-                for entry in entries:
+            for entry in suite.trials:
+                for run in filter(None, {*entry.trainings, entry.id}):
                     self.conditions[run] |= {CLEAN, *suite.conditions_of(entry)}
-                    if entry.teacher:
-                        self._students[entry.teacher].add(run)
+                for run, teacher in entry.teachers.items():
+                    self._students[teacher].add(run)
                 if suite.keep_weights:
-                    self._kept |= {run, *(entry.teacher for entry in entries if entry.teacher)}
+                    self._kept |= {*entry.trainings, *entry.teachers.values()}
+            for search in suite.searches:
+                if search.keep_weights:
+                    self._kept |= {job for tried in search.tried for job in tried.jobs}
 
     def weights_of(self, run: str) -> bool:
-        """Whether weights of a trial are needed: its suite keeps them, they are still to be evaluated, or a
-        student that is not done learns from them."""
+        """Whether weights of a trial or a search job are needed: its suite keeps them, they are still to be
+        evaluated, or a student that is not done learns from them."""
         waiting = {run, *self._students.get(run, ())}
         return run in self._kept or not all(map(self._is_evaluated, waiting))
 
@@ -57,7 +60,7 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
     - what only an unfinished job needs, of jobs that are done, and of those that no suite lists;
     - weights of trials that diverged, that no suite lists, or that are evaluated and whose suites keep none,
       unless a student that is not done learns from them;
-    - weights of search jobs.
+    - weights of search jobs, unless other searches still learn from them.
 
     Jobs that a process has in hand are passed over.
 
@@ -77,7 +80,7 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
         with store.claim(run) as mine:
             if mine and (store.search(run) or run not in searched):
                 files = JobFiles(store.folder_of("searches", run))
-                weights = [files.weights] if files.weights.exists() else []
+                weights = [files.weights] if files.weights.exists() and not needs.weights_of(run) else []
                 yield from _remove([*files.unfinished(), *weights], dry_run)
     asked = {evaluation_id(run, one): (run, one) for run, own in needs.conditions.items() for one in own}
     for name in store.names("evaluations"):

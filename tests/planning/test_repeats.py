@@ -87,11 +87,14 @@ def test_a_teacher_is_that_of_the_same_fold(planned):
         "student": {"model": "vit_digits", "recipe": "deit", "set": {"distill.teacher": "cnn"}},
         "cnn": {"model": "resnet_digits"},
     }
-    _, jobs = planned(models, contestants=["cnn", "student"])
+    suite, jobs = planned(models, contestants=["cnn", "student"])
     taught = [job for job in jobs if job.teacher]
     assert len(taught) == 6
     for job in taught:
         assert job.teacher.identity["split_id"] == job.identity["split_id"]
+    entries = listing(suite, jobs, ()).trials
+    taught = {run: teacher for entry in entries for run, teacher in entry.teachers.items()}
+    assert taught == {job.id: job.teacher.id for job in jobs if job.teacher} and len(taught) == 6
 
 
 def test_a_probe_on_all_images_is_repeated_as_its_folds_differ(planned):

@@ -396,14 +396,21 @@ def test_the_time_of_a_student_is_that_of_two_networks(folder, monkeypatch):
 
 
 def test_a_teacher_that_was_searched_is_not_trained_again_for_its_students_searches(folder):
-    """On a GPU it would be another network than the one that was chosen. Two rungs; nothing stays."""
+    """On a GPU it would be another network than the one that was chosen. Two rungs; nothing stays.
+    What nothing needs is removed while the first search of the student is stopped."""
     changes = (
         ('recipe = "scratch"\nshots = [3]', 'recipe = "scratch"\nprotocol = "tuned"\nshots = [6]'),
         ('"budget.batch_size" = 8 }', '"budget.batch_size" = 8 }\n[comparison.search]\n' + SPACE),
     )
-    _, outcomes = run(folder, *changes)
+    store, before = run(
+        folder, *changes, follow=lambda job: StopAfter(1 if job.trial.contestant == "deit" else -1)
+    )
+    assert before[-1][:3] == ("deit", "train", "stopped")
+    teachers = sorted(store.root.glob("searches/*/weights.safetensors"))
+    assert teachers and not list(remove_unneeded(store))
+    store, after = run(folder, *changes)
+    outcomes = [*before[:-1], *after]
     assert {status for _, _, status, _ in outcomes} == {"finished"}
-    store = RunStore(folder / "store")
     searches = store.suite("mine").search_jobs
     trials = [one for one in outcomes if one[1] == "train"]
     assert len(trials) == len(searches) + 3

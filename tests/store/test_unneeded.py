@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from bench.cli.verbs import app
 from bench.store.run_store import RunStore
+from bench.store.unneeded import remove_unneeded
 
 KEPT, DIVERGED, BEGUN, UNLISTED = run_id("vit", 5, 0), run_id("resnet", 5, 0), run_id("vit", 5, 1), "e" * 16
 
@@ -86,3 +87,27 @@ def test_nothing_goes_where_a_suite_cannot_be_read(store):
     ran = CliRunner().invoke(app, ["gc", "--results", str(store.root)])
     assert ran.exit_code != 0 and gone(store, before) == set()
     assert "small.json: cannot be read" in str(ran.exception)
+
+
+def test_weights_from_which_a_fold_or_a_search_still_learns_stay(store):
+    """A student whose second fold is begun, and a search that has not come to its students."""
+    path = store.listing_of("small")
+    content = json.loads(path.read_text()) | {"keep_weights": False}
+    (entry, *_) = content["trials"]
+    done, teachers, searched = [KEPT, BEGUN], ["a" * 16, "b" * 16], ["c" * 16, "d" * 16]
+    content["trials"] = [entry | {"id": "f" * 16, "folds": done, "fold_teachers": teachers}]
+    where = {"comparison": entry["comparison"], "shots": 5, "for_shots": [5], "chosen": None, "edge": None}
+    tried = {"values": {}, "rung": 0, "share": 1.0, "extended": False}
+    content["searches"] = [
+        where | {"contestant": entry["contestant"], "tried": [tried | {"jobs": [run]}]} | keeping
+        for run, keeping in zip(searched, ({"keep_weights": True}, {}), strict=True)
+    ]
+    path.write_text(json.dumps(content))
+    own = [store.files(run).weights for run in teachers]
+    own += [store.folder_of("searches", run) / "weights.safetensors" for run in searched]
+    for weights in own:
+        weights.parent.mkdir(parents=True)
+        weights.write_bytes(b"12")
+    store.search = lambda run: run in searched
+    removed = [path for path, _ in remove_unneeded(store)]
+    assert [weights in removed for weights in own] == [True, False, False, True]

@@ -45,7 +45,7 @@ class TrialEntry(Stored):
     """A trial that a suite asks for; without an id where data or weights were not there.
 
     `teacher` is the id of the trial that it learns from. `folds` are the trainings of a repeat of k-fold, and
-    `id` is that of what they come to together.
+    `id` is that of what they come to together; `fold_teachers` are the trials that they learn from, in order.
     """
 
     id: Id | None
@@ -57,11 +57,18 @@ class TrialEntry(Stored):
     seed: Count | None
     teacher: Id | None = None
     folds: list[Id] = []
+    fold_teachers: list[Id] = []
 
     @property
     def trainings(self) -> list[str]:
         """The ids of its training, or of one for each fold."""
         return self.folds or ([self.id] if self.id else [])
+
+    @property
+    def teachers(self) -> dict[str, str]:
+        """The id of the trial that each of them learns from, by theirs."""
+        teachers = self.fold_teachers or ([self.teacher] if self.teacher else [])
+        return dict(zip(self.trainings, teachers, strict=False))
 
     @property
     def key(self) -> tuple[str, str, int | None, int]:
@@ -82,7 +89,7 @@ class TriedEntry(Stored):
 class SearchEntry(Stored):
     """The search of one contestant on one subset; the values chosen hold `for_shots` (None: all images).
 
-    `edge` is the end of a range on which they lie.
+    `edge` is the end of a range on which they lie. `keep_weights`: other searches still learn from its jobs.
     """
 
     comparison: str
@@ -92,6 +99,7 @@ class SearchEntry(Stored):
     tried: list[TriedEntry]
     chosen: dict[str, float] | None
     edge: Literal["low", "high"] | None
+    keep_weights: bool = False
 
 
 class HeadlineEntry(Stored):
