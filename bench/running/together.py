@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bench.errors import TrialError
@@ -93,14 +93,13 @@ def _take_part(
     from bench.training.group import joined
     from bench.training.loop import Diverged
     from bench.training.observer import Silent, Stopped
-    from bench.training.train_network import train_network
+    from bench.training.train_network import take_part
 
     if workspace.device == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // size))
     with joined(rank, size, port, workspace.device) as group:
         inputs = open_inputs(job, workspace, Silent())
-        inputs.group = lambda: nullcontext(group)
         try:
-            train_network(inputs)
+            take_part(inputs, group)
         except (Diverged, Stopped):  # as in the first process, which tells
             return

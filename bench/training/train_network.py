@@ -69,8 +69,7 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
     """
     with inputs.group() as group:
         model, trained, facts = _train(inputs, group)
-    if group.is_first:
-        write_history(trained.history, inputs.files.history)
+    write_history(trained.history, inputs.files.history)
     return model, Training(
         images_seen=trained.images_seen,
         steps=trained.steps,
@@ -86,6 +85,15 @@ def train_network(inputs: Inputs) -> tuple[NetworkModel, Training]:
             **({"processes": group.size} if group.size > 1 else {}),
         },
     )
+
+
+def take_part(inputs: Inputs, group: Group) -> None:
+    """Do the steps of a training together with the first process of a group, which tells what it came to.
+
+    Raises:
+        Diverged, Stopped, TrialError: as `train_network`.
+    """
+    _train(inputs, group)
 
 
 def _train(inputs: Inputs, group: Group) -> tuple[NetworkModel, Trained, dict[str, Any] | None]:

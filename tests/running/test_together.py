@@ -9,13 +9,14 @@ from safetensors.torch import load_file
 
 from bench.errors import InputError
 from bench.planning.plan import Resolver, trials_of
+from bench.running.attempt import open_inputs
 from bench.running.engines.in_process import InProcess
 from bench.running.queue import Queue
 from bench.running.workspace import Workspace
 from bench.spec.suite import load_suite
 from bench.training import train_network
 from bench.training.group import Group
-from bench.training.observer import Silent
+from bench.training.observer import Silent, Stopped
 
 SUITE = """
 title = "t"
@@ -91,6 +92,22 @@ def test_a_stop_is_a_checkpoint_from_which_one_or_two_go_on(tmp_path):
     alone, _ = trained(tmp_path / "one", 1)
     assert outcome.status == "finished"
     assert max(float((alone[name] - continued[name]).abs().max()) for name in alone) < 1e-4
+
+
+def test_the_others_leave_what_is_told_to_the_first(tmp_path, monkeypatch):
+    """Stopped at its last look at val, which only the first goes on with: no step is left to the others."""
+
+    def stopped(*_):
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_network, "score", stopped)
+        _, outcome = trained(tmp_path, 1, more=', "val_times" = 1')
+    assert outcome.status == "stopped"
+    workspace = Workspace(tmp_path, tmp_path, tmp_path / "results", "cpu")
+    train_network.take_part(open_inputs(outcome.job, workspace, Silent()), Group(1, 1))
+    _, outcome = trained(tmp_path, 1, more=', "val_times" = 1')
+    assert outcome.status == "finished" and outcome.record.metrics.val_top1 is not None
 
 
 def test_what_cannot_be_shared_is_one_line(tmp_path):
