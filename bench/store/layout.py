@@ -23,11 +23,13 @@ slurm/JOB.sh, JOB_TASK.log  scripts that were handed to Slurm, and what their ta
 reach.parquet               how far the layers of trained networks look, for which weights were read
 withdrawn.csv               trials that were taken out, written by hand
 tables/                     made anew from the above
+trackers/NAME/              what was written for a tracker
+literature.csv              what others have published, written by hand
 """
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.errors import StoreError, shortened
 from bench.spec.job import Job
@@ -37,6 +39,9 @@ Kind = Literal["runs", "searches", "evaluations", "profiles", "baselines", "brou
 KINDS: dict[str, Kind] = {"train": "runs", "evaluate": "evaluations", "profile": "profiles"}
 
 RECORD, PREDICTIONS = "record.json", "predictions.parquet"
+# What lies in a run store, by its name.
+OWN = {*get_args(Kind), "suites", "labels", "splits", "slurm", "tables", "trackers", "store.json"}
+OWN |= {"ensembles.parquet", "reach.parquet", "withdrawn.csv", "literature.csv"}
 # Of the 255 bytes that file systems take, what is left for the names of temporary files and locks.
 LONGEST_FILE = 220
 
@@ -64,6 +69,22 @@ class Layout:
             self.root / name
             for name in ("runs", "searches", "evaluations", "profiles", "suites", "labels", "tables")
         ]
+
+    @property
+    def strangers(self) -> list[str]:
+        """What is there that lies in no run store; hidden files, and run stores below it, do not count.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
+        try:
+            names = sorted(os.listdir(self.root))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be read ({error.strerror})") from error
+        others = [name for name in names if name not in OWN and not name.startswith(".")]
+        return [name for name in others if not os.path.exists(Layout(self.root / name).marker)]
 
     def holds(self, path: Path) -> bool:
         """Whether a path is in the store, wherever links lead that are on the way to it."""

@@ -80,9 +80,15 @@ class RunStore(Unfinished, Artefacts, Labels):
         """Make the folder ready for writing.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: it cannot be written, or is a folder of something else.
         """
         if not self.marker.exists():
+            # It is looked for again, as another process may have begun the store since.
+            if (others := self.strangers) and not self.marker.exists():
+                raise StoreError(
+                    f"{self.root}: is no run store, and holds something else ({shortened(others[0], 60)}); "
+                    "choose a new or an empty folder as --results"
+                )
             write_json(self.marker, {"format": FORMAT})
         probe = self.folder_of("runs", ".writable")
         with staged(probe) as part:

@@ -67,6 +67,27 @@ def test_a_file_where_the_store_should_be_is_refused(tmp_path):
         RunStore(tmp_path / "results")
 
 
+@pytest.mark.parametrize("name", ["holiday.jpg", "photos/holiday.jpg"])
+def test_a_folder_of_something_else_does_not_become_a_store(tmp_path, name):
+    path = tmp_path / "mine" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with pytest.raises(StoreError, match=r"mine: is no run store.*else \((photos|holiday)"):
+        RunStore(tmp_path / "mine").prepare()
+    assert [one for one in (tmp_path / "mine").rglob("*") if one.is_file()] == [path]
+
+
+def test_what_lies_in_stores_and_other_stores_are_nothing_else(tmp_path):
+    """As in results/ of a new checkout, and in a store whose mark was lost."""
+    for name in (".gitkeep", "literature.csv", "published/store.json", "runs/a/record.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    RunStore(tmp_path).prepare()
+    assert RunStore(tmp_path).if_there() == tmp_path
+    (tmp_path / "holiday.jpg").touch()
+    RunStore(tmp_path).prepare()
+
+
 def test_only_a_record_makes_a_run_count(tmp_path):
     run = run_id("vit", 5, 0)
     whole = RunStore(write_store(tmp_path / "whole", {("vit", 5): np.ones((1, 20), bool)}))
