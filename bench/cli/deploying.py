@@ -129,6 +129,7 @@ def open_run(
         weights=None,
         weights_dir=weights_folder(weights_dir, data_folder(data_dir)),
         results=existing_store(results),
+        data_dir=data_folder(data_dir),
         device=choose_device(device),
     )
     if not loaded.run:

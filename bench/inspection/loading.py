@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.data import Dataset, open_dataset
 from bench.data.augment import Pipeline
+from bench.data.cache import stored_side
 from bench.data.square import fit
 from bench.errors import InputError
 from bench.files import slug
@@ -22,7 +24,15 @@ from bench.spec.card import Card, list_cards
 from bench.spec.recipe import Augment, Recipe
 from bench.spec.toml import parse
 from bench.store.job_files import JobFiles
-from bench.store.lookup import FOLDERS, find, in_suites, record_of, require_one_network, run_command
+from bench.store.lookup import (
+    FOLDERS,
+    find,
+    in_suites,
+    own_images,
+    record_of,
+    require_one_network,
+    run_command,
+)
 from bench.store.records.trials import TrialRecord
 from bench.store.run_store import RunStore
 from bench.training.stored import read_network
@@ -41,8 +51,11 @@ class Loaded:
         weights: where they come from, in words.
         size: side of the images in px.
         augment: how images are made ready; its random parts are not used.
+        stored_side: side in px at which images are stored first, as `bench.data.cache.stored_side` of the
+            images that the network was trained on, or is shown.
         classes: names of the outputs.
-        dataset: of a run, the name, split id and fingerprint of what it was trained on.
+        dataset: of a run, what it was trained on: its name, of one's own images "folder:PATH" as it was when
+            they were trained on, its split id and its fingerprint.
         run: its id, of a run.
     """
 
@@ -53,6 +66,7 @@ class Loaded:
     weights: str
     size: int
     augment: Augment
+    stored_side: int
     classes: Sequence[str]
     device: str
     dataset: tuple[str, str, str] | None = None
@@ -69,14 +83,9 @@ class Loaded:
         return RANDOM in self.title
 
     def stored(self, pixels: np.ndarray) -> Tensor:
-        """Pixels uint8 (h, w, 3) as training stores them: uint8 (1, s, s, 3).
-
-        As there, square images that are no larger than the network's input are not scaled up by Pillow.
-        """
-        side, augment = self.augment.stored_size(self.size), self.augment
-        if pixels.shape[0] == pixels.shape[1] <= self.size:
-            return torch.tensor(pixels)[None]
-        fitted = fit(Image.fromarray(pixels), side, augment.resize, augment.interpolation)
+        """Pixels uint8 (h, w, 3) as training stores them: uint8 (1, s, s, 3), s the `stored_side`."""
+        augment = self.augment
+        fitted = fit(Image.fromarray(pixels), self.stored_side, augment.resize, augment.interpolation)
         return torch.tensor(np.asarray(fitted))[None]
 
     def input(self, pixels: np.ndarray) -> Tensor:
@@ -119,6 +128,8 @@ def load(
     weights: str | None,
     weights_dir: Path,
     results: Path,
+    data_dir: Path | None = None,
+    shown: Dataset | None = None,
     device: str = "cpu",
     input_size: int | None = None,
 ) -> Loaded:
@@ -128,16 +139,21 @@ def load(
         weights: "card", "none" or "file:PATH"; None is "card" where there are pretrained weights, else
             "none". A run has its own.
         results: the run store.
+        data_dir: the folder of the downloaded datasets. It is needed of runs alone whose record does not say
+            how their images were stored.
+        shown: the images that the network of a card will be shown; None is images of any size.
         input_size: side of the images in px; None is the model's own.
 
     Raises:
-        InputError: neither a model nor a run; a run that is no trained network.
+        InputError: neither a model nor a run; a run that is no trained network, or whose images it takes to
+            tell how they were stored.
+        DataError: these are not here.
         WeightsError: the weights are not here.
     """
     named = text in list_cards() or timm.is_model(text.partition(".")[0])
     store = RunStore(results)
     if not named and store.if_there() is not None and text.isalnum():
-        return _of_run(store, text, device, input_size)
+        return _of_run(store, text, data_dir, device, input_size)
     card = find_card(text)
     asked = weights or ("none" if card.pretraining == "none" else "card")
     resolved = resolve_weights(card, asked, weights_dir, download=True)
@@ -148,6 +164,8 @@ def load(
     if not network.num_classes:
         raise InputError(f"{card.name}: its weights have no classifier; take another tag, or --weights none")
     title = card.title + (f", {RANDOM}" if random else "")
+    augment = Augment()
+    stored = augment.stored_size(size)
     return Loaded(
         name=slug(card.name),
         title=title if size == card.input_size else f"{title}, at {size} px",
@@ -155,13 +173,14 @@ def load(
         network=network,
         weights="random, never trained" if random else f"{card.pretraining}: {resolved.source}",
         size=size,
-        augment=Augment(),
+        augment=augment,
+        stored_side=stored if shown is None else stored_side(shown, stored, augment.resize),
         classes=_imagenet(network) if not random else _numbers(network.num_classes),
         device=device,
     )
 
 
-def _of_run(store: RunStore, text: str, device: str, input_size: int | None) -> Loaded:
+def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, input_size: int | None) -> Loaded:
     entry = find(store, text)
     record = record_of(store, entry)
     if entry.kind not in ("trial", "search") or not isinstance(record, TrialRecord):
@@ -185,6 +204,7 @@ def _of_run(store: RunStore, text: str, device: str, input_size: int | None) -> 
     outputs = recipe.head_outputs or record.data.classes
     network = read_network(path, card, outputs=outputs, input_size=size).eval().to(device)
     names = store.class_names(record.data)
+    dataset = (own_images(store, record.id) or record.data.dataset, *record.data.key[1:])
     return Loaded(
         name=slug(f"{card.name}-{record.id[:6]}"),
         title=f"{card.title}, run {record.id[:6]} on {record.data.dataset}",
@@ -194,11 +214,40 @@ def _of_run(store: RunStore, text: str, device: str, input_size: int | None) -> 
         f"recipe {record.recipe}",
         size=size,
         augment=recipe.augment,
+        stored_side=_stored_side(record, dataset, recipe.augment, size, data_dir, store.root),
         classes=names if names and len(names) == outputs else _numbers(outputs),
         device=device,
-        dataset=(record.data.dataset, record.data.split_id, record.data.fingerprint),
+        dataset=dataset,
         run=record.id,
     )
+
+
+def _stored_side(
+    record: TrialRecord,
+    dataset: tuple[str, str, str],
+    augment: Augment,
+    size: int,
+    data_dir: Path | None,
+    store: Path,
+) -> int:
+    """The side in px at which the images of a run are stored for an input of `size` px.
+
+    Raises:
+        InputError, DataError: the record does not say, and the run's images are not here.
+    """
+    stored = augment.stored_size(size)
+    if (recorded := record.stored_side) is not None:
+        # Images that were kept small are so at every size.
+        small = recorded < augment.stored_size(record.identity.input_size)
+        return min(recorded, stored) if small else stored
+    name, split_id, fingerprint = dataset
+    missing = f"{record.id}: how its images were stored, its record does not say, and takes the images: "
+    if data_dir is None:
+        raise InputError(f"{missing}--data-dir")
+    opened = open_dataset(name, split_id, data_dir, store=store)
+    if opened.fingerprint != fingerprint:
+        raise InputError(f"{missing}those of {name} here are others")
+    return stored_side(opened, stored, augment.resize)
 
 
 def _again(store: RunStore, record: TrialRecord) -> str:

@@ -63,6 +63,8 @@ def open_views(
             weights=request.weights,
             weights_dir=weights_dir,
             results=results,
+            data_dir=data_dir,
+            shown=opened,
             device=device,
             input_size=request.input_size,
         )

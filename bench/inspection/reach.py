@@ -46,7 +46,7 @@ def keep_reach(store: RunStore, runs: Iterable[str], data_dir: Path) -> int:
     kept = frame([], REACH) if kept is None else kept
     missing = [run for run in runs if run not in set(kept["run"]) and store.files(run).weights.exists()]
     for run in missing:
-        model = load(run, weights=None, weights_dir=data_dir, results=store.root)
+        model = load(run, weights=None, weights_dir=data_dir, results=store.root, data_dir=data_dir)
         assert model.dataset is not None
         dataset = open_images(*model.dataset[:2], data_dir, store.root)
         images = model.inputs(sample(dataset, "val", IMAGES).images)

@@ -86,6 +86,7 @@ def train(job: TrainJob, inputs: Inputs) -> Product:
             "val_images": len(inputs.positions_of("val")),
             "overlap": inputs.dataset.overlap,
         },
+        "stored_side": inputs.stored_side,
         "metrics": metrics,
         "images_seen": training.images_seen if training else None,
         "steps": training.steps if training else None,

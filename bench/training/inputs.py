@@ -11,6 +11,7 @@ from torch import nn
 
 from bench.data import Dataset, draw_subset
 from bench.data.augment import Pipeline
+from bench.data.cache import stored_side
 from bench.data.conditions import find_condition
 from bench.data.streamed import Streamed, decoded_or_streamed
 from bench.data.subsets import fold_of
@@ -121,6 +122,12 @@ class Inputs:
     def outputs(self) -> int:
         """Width of the last layer."""
         return self.trial.recipe.head_outputs or len(self.dataset.class_names)
+
+    @property
+    def stored_side(self) -> int:
+        """Side in px of the images as they are stored."""
+        augment = self.trial.recipe.augment
+        return stored_side(self.dataset, augment.stored_size(self.input_size), augment.resize)
 
     def require(self, split: str) -> None:
         """Raises ValueError where the job in hand is none of this split."""

@@ -39,7 +39,16 @@ def loaded(name, title, size=32, classes=5, **options):
     network = make_model(card, weights, classes=classes, input_size=size).eval()
     names = [f"class {k}" for k in range(classes)]
     return Loaded(
-        slug(name), f"{title}, RANDOM WEIGHTS", card, network, "random", size, Augment(), names, "cpu"
+        slug(name),
+        f"{title}, RANDOM WEIGHTS",
+        card,
+        network,
+        "random",
+        size,
+        Augment(),
+        Augment().stored_size(size),
+        names,
+        "cpu",
     )
 
 

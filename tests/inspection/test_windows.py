@@ -117,7 +117,7 @@ def test_networks_without_windows_have_none(name, image):
 def test_its_pictures_are_drawn(swin):
     card = find_card("swin_tiny_patch4_window7_224")
     names = [f"class {k}" for k in range(5)]
-    model = Loaded("swin", "Swin, RANDOM WEIGHTS", card, swin, "random", 112, Augment(), names, "cpu")
+    model = Loaded("swin", "Swin, RANDOM WEIGHTS", card, swin, "random", 112, Augment(), 128, names, "cpu")
     gallery = draw([View(model, example("flower"), sample(None, "val", 4), patch=(9, 14))])
     values = gallery["attention-patch"].data
     assert set(values.groupby("block").size()) == {784, 2 * 196, 4 * 49, 8 * 16}

@@ -105,7 +105,9 @@ class EvaluationRecord(Circumstances):
 class TrialRecord(Circumstances):
     """A trained model; `wall_s` in seconds.
 
-    `evaluation` is the one that format 1 stored with the trial, and its predictions beside it.
+    `stored_side` is the side in px at which images were stored, before what is cut or scaled as they are
+    used; records of before it was kept lack it. `evaluation` is the one that format 1 stored with the trial,
+    and its predictions beside it.
     """
 
     kind: Literal["trial"] = "trial"
@@ -118,6 +120,7 @@ class TrialRecord(Circumstances):
     protocol: str
     selection: str | None = None
     data: TrialData
+    stored_side: Count | None = None
     metrics: TrainMetrics
     images_seen: Count | None = None
     steps: Count | None = None

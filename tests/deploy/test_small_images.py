@@ -1,0 +1,161 @@
+"""A network that is taken away is shown images as it was evaluated on them, small ones too."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench.data.augment import Pipeline
+from bench.data.base import Dataset
+from bench.data.cache import decoded
+from bench.deploy.predict import predict_files
+from bench.errors import InputError
+from bench.inspection.images import from_file
+from bench.inspection.loading import load
+from bench.spec.recipe import Augment
+from bench.store.run_store import RunStore
+
+SUITE = """
+title = "t"
+description = "d"
+[models]
+resnet = { model = "resnet_digits" }
+"""
+COMPARISON = """
+[[comparison]]
+name = "NAME"
+dataset = "folder:FOLDER"
+contestants = ["resnet"]
+recipe = "scratch"
+shots = ["all"]
+replicates = 1
+input_size = 56
+set = { "budget.epochs" = 1, "budget.min_steps" = 0, "budget.batch_size" = 8, "augment.resize" = "RESIZE" }
+"""
+# Width and height in px of the images of each folder, which take turns; how they are resized; and the side
+# at which they have to be stored for a network input of 56 px: 64, of which the centre is cut, or what the
+# largest of them needs, where that is at most half.
+FOLDERS = {
+    "square": ([(50, 50)], "crop", 64),
+    "oblong": ([(25, 30)], "crop", 25),
+    "mixed": ([(22, 15), (16, 16), (12, 27)], "crop", 16),
+    "squashed": ([(22, 15), (16, 16)], "squash", 22),
+    "tiny": ([(8, 8)], "crop", 8),
+    "large": ([(75, 65)], "crop", 64),
+}
+
+
+def picture(number, size):
+    """Smooth and unlike its mirror images, with noise."""
+    rng = np.random.default_rng(number)
+    small = Image.fromarray(rng.integers(0, 256, (5, 4, 3), dtype=np.uint8))
+    pixels = np.asarray(small.resize(size, Image.Resampling.BICUBIC)).astype(int)
+    return Image.fromarray(np.clip(pixels + rng.integers(-20, 20, pixels.shape), 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """The store of one run a folder, and by folder what its network was shown of its test images."""
+    from bench.running.engines.in_process import InProcess
+    from bench.running.runner import run_suite
+    from bench.running.workspace import Workspace
+    from bench.spec.suite import load_suite
+    from bench.training.observer import Silent
+
+    folder = tmp_path_factory.mktemp("small")
+    shown, true = {}, Pipeline.evaluate
+
+    def watched(self, images):
+        given = true(self, images)
+        shown.setdefault(name, []).append(given)
+        return given
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, (sizes, resize, _) in FOLDERS.items():
+            for split, count in (("train", 8), ("val", 2), ("test", 6)):
+                for label in range(2):
+                    (folder / name / split / f"{label}").mkdir(parents=True)
+                    for k in range(count):
+                        number = 100 * len(split) + 10 * label + k
+                        path = folder / name / split / f"{label}/{k}.png"
+                        picture(number, sizes[k % len(sizes)]).save(path)
+            text = COMPARISON.replace("NAME", name).replace("FOLDER", str(folder / name))
+            (folder / f"{name}.toml").write_text(SUITE + text.replace("RESIZE", resize))
+            patch.setattr(Pipeline, "evaluate", watched)
+            run_suite(
+                load_suite(str(folder / f"{name}.toml")),
+                Workspace(folder, folder, folder / "results", "cpu"),
+                InProcess(),
+                follow=lambda job: Silent(),
+                should_stop=lambda: False,
+            )
+    # The test split is looked at last.
+    return RunStore(folder / "results"), {name: torch.cat(given)[-12:] for name, given in shown.items()}
+
+
+def run_of(store, name):
+    (found,) = [one for one in store.results() if one.data.dataset == name]
+    return found
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_file_is_shown_as_it_was_in_evaluation(name, evaluated):
+    store, shown = evaluated
+    record = run_of(store, name)
+    assert record.stored_side == FOLDERS[name][2]
+    model = load(record.id, weights=None, weights_dir=store.root, results=store.root)
+    files = sorted((store.root.parent / name / "test").rglob("*.png"))
+    pixels = torch.cat([model.input(from_file(path).pixels) for path in files])
+    torch.testing.assert_close(pixels, shown[name], atol=1e-5, rtol=0)
+    rows = predict_files(model, files)
+    assert rows["class"].astype(int).tolist() == store.predictions(record)["predicted"].tolist()
+
+
+def test_a_record_that_does_not_say_takes_the_images(evaluated):
+    store, _ = evaluated
+    record = run_of(store, "oblong")
+    path = store.root / "runs" / record.id / "record.json"
+    kept = path.read_text()
+    content = json.loads(kept)
+    del content["stored_side"]
+    path.write_text(json.dumps(content))
+    where = {"weights": None, "weights_dir": store.root, "results": store.root}
+    try:
+        with pytest.raises(InputError, match="its record does not say"):
+            load(record.id, **where)
+        model = load(record.id, **where, data_dir=store.root)
+    finally:
+        path.write_text(kept)
+    assert model.stored_side == 25
+
+
+def test_probabilities_of_own_images_are_calibrated_where_they_lie(evaluated, vcbench):
+    store, _ = evaluated
+    run, folder = run_of(store, "tiny").id, store.root.parent / "tiny"
+    status, out, err = vcbench("predict", run, str(folder / "test/0"), "--results", str(store.root))
+    assert (status, err) == (0, "") and len(out.splitlines()) == 1 + 6
+
+
+@pytest.mark.parametrize("size", [24, 30, 32, 224])
+def test_a_network_of_a_card_is_shown_the_images_of_a_dataset_as_a_run_on_it_is(size, tmp_path):
+    """All 32 px, as those of CIFAR: below the input's side, equal to it, or a little above."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    splits = {"train": np.arange(3), "val": np.arange(0), "test": np.arange(0)}
+    dataset = Dataset(
+        "n", "s", ["a"], np.zeros(3, int), splits, "0" * 64, "own data", images.__getitem__, str
+    )
+    dataset = replace(dataset, native_size=32, fingerprint=f"{size:064d}")
+    augment = Augment()
+    model = load(
+        "resnet_digits", weights=None, weights_dir=tmp_path, results=tmp_path, input_size=size, shown=dataset
+    )
+    stored = decoded(
+        dataset, "train", size=augment.stored_size(size), resize="crop", interpolation=augment.interpolation
+    )
+    pipeline = Pipeline(augment, input_size=size, mean=model.card.mean, std=model.card.std)
+    expected = pipeline.evaluate(torch.tensor(np.asarray(stored)))
+    torch.testing.assert_close(model.inputs(list(images)), expected, atol=1e-5, rtol=0)
