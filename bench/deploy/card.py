@@ -60,8 +60,7 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
             "",
             "## Use",
             "",
-            f"- Images: {ready['order']}, {ready['resize']} to {ready['resize_px']} px "
-            f"({ready['interpolation']}), centre {ready['center_crop_px']} px.",
+            f"- Images: {_made_ready(ready)}",
             f"- Classes: {len(facts['class_names'])}, in the order of `class_names`.",
             f"- Licence of the weights that training began with: {escape(facts['licence'])}. The images "
             "have terms of their own.",
@@ -74,4 +73,18 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
             f"Run {result.id}, made by {facts['made_by']}.",
             "",
         ]
+    )
+
+
+def _made_ready(ready: dict[str, Any]) -> str:
+    """How an image becomes network input, in words."""
+    side, cut, scaled = ready["resize_px"], ready["center_crop_px"], ready["scale_px"]
+    text = f"{ready['order']}, {ready['resize']} to {side} px ({ready['interpolation']})"
+    if cut:
+        return f"{text}, of which the centre of {cut} px is cut out."
+    if not scaled:
+        return f"{text}; nothing is cut."
+    return (
+        f"{text}, then all of it scaled to {scaled} px, not rounded between; nothing is cut. What scales "
+        f"once, as timm's own transform does, gives the same only of images of {side} x {side} px."
     )

@@ -1,6 +1,7 @@
 """A run as a file for other programs, checked against the network that it was made of before it counts."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import __version__
-from bench.errors import BenchError, InputError
+from bench.errors import BenchError, InputError, warn
 from bench.files import write_text
 from bench.inspection.loading import Loaded
 from bench.runtimes import Runtime, find_runtime
@@ -49,9 +50,12 @@ class Complete(nn.Module):
 def facts(loaded: Loaded, temperature: float | None) -> dict[str, Any]:
     """What a user of the file has to know: classes, how images are made ready, licence, where it is from.
 
-    `temperature` is None where probabilities are not calibrated.
+    `temperature` is None where probabilities are not calibrated. After an image is brought to `resize_px`,
+    either the centre of `center_crop_px` is cut out, or all of it is scaled to `scale_px`, or neither, where
+    it has the network's size already; what is not done is None.
     """
-    augment = loaded.augment
+    augment, stored, size = loaded.augment, loaded.stored_side, loaded.size
+    cut = stored == augment.stored_size(size)
     return {
         "model": loaded.title,
         "weights": loaded.weights,
@@ -61,14 +65,29 @@ def facts(loaded: Loaded, temperature: float | None) -> dict[str, Any]:
         "preprocessing": {
             "order": "RGB, upright as EXIF says",
             "resize": "squash" if augment.resize == "squash" else "short side, then the centre square",
-            "resize_px": augment.stored_size(loaded.size),
+            "resize_px": stored,
             "interpolation": f"{augment.interpolation}, with antialiasing, as Pillow does",
-            "center_crop_px": loaded.size,
+            "center_crop_px": size if cut and stored != size else None,
+            "scale_px": size if not cut and stored != size else None,
             "mean": [round(float(value), 6) for value in loaded.pipeline.mean.flatten()],
             "std": [round(float(value), 6) for value in loaded.pipeline.std.flatten()],
         },
         "made_by": f"VCBench {__version__}",
     }
+
+
+def timm_transform(loaded: Loaded) -> dict[str, Any]:
+    """How images are resized and cut, in the terms of timm's `create_transform`.
+
+    What it lacks is a second scaling: of images that are stored small, as those of CIFAR are, it does the
+    same only where they have the stored side already. It cuts once where the pipeline cuts twice: where what
+    the second leaves out is odd, its centre may lie one pixel beside.
+    """
+    stored, size = loaded.augment.stored_size(loaded.size), loaded.size
+    share = size / stored if loaded.stored_side == stored else 1.0
+    if math.floor(size / share) < stored and share < 1:
+        share = math.nextafter(share, 0)  # timm rounds down, where 29 may be 28.999...
+    return {"crop_pct": share, "crop_mode": "squash" if loaded.augment.resize == "squash" else "center"}
 
 
 def write_safetensors(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
@@ -87,6 +106,8 @@ def write_safetensors(loaded: Loaded, folder: Path, temperature: float | None) -
 
 def write_timm(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
     """A folder that `timm.create_model("local-dir:FOLDER", pretrained=True)` reads.
+
+    Warns where timm's own transform shows the network something else than it was evaluated on.
 
     Raises:
         InputError: the network is not one of timm's as it stands.
@@ -108,7 +129,7 @@ def write_timm(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
         "label_names": about["class_names"],
         "pretrained_cfg": {
             "input_size": [3, loaded.size, loaded.size],
-            "crop_pct": loaded.size / ready["resize_px"],
+            **timm_transform(loaded),
             "interpolation": loaded.augment.interpolation,
             "mean": ready["mean"],
             "std": ready["std"],
@@ -116,6 +137,11 @@ def write_timm(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
             "license": card.licence,
         },
     }
+    if ready["scale_px"]:
+        warn(
+            f"timm's own transform scales images to {loaded.size} px at once: the same only where they are "
+            f"{loaded.stored_side} x {loaded.stored_side} px before; README.md says how others are made ready"
+        )
     path = write_safetensors(loaded, folder, temperature)
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
     again = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()

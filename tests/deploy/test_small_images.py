@@ -5,12 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from torchvision.transforms import functional as tv
 
 from bench.data.augment import Pipeline
 from bench.data.base import Dataset
 from bench.data.cache import decoded
+from bench.data.square import fit
+from bench.deploy.formats import export_model
 from bench.deploy.predict import predict_files
 from bench.errors import InputError
 from bench.inspection.images import from_file
@@ -49,11 +53,11 @@ FOLDERS = {
 
 
 def picture(number, size):
-    """Smooth and unlike its mirror images, with noise."""
+    """Smooth and unlike its mirror images, with noise, and far from black and white."""
     rng = np.random.default_rng(number)
-    small = Image.fromarray(rng.integers(0, 256, (5, 4, 3), dtype=np.uint8))
+    small = Image.fromarray(rng.integers(60, 190, (5, 4, 3), dtype=np.uint8))
     pixels = np.asarray(small.resize(size, Image.Resampling.BICUBIC)).astype(int)
-    return Image.fromarray(np.clip(pixels + rng.integers(-20, 20, pixels.shape), 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(pixels + rng.integers(-10, 10, pixels.shape), 0, 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +163,45 @@ def test_a_network_of_a_card_is_shown_the_images_of_a_dataset_as_a_run_on_it_is(
     pipeline = Pipeline(augment, input_size=size, mean=model.card.mean, std=model.card.std)
     expected = pipeline.evaluate(torch.tensor(np.asarray(stored)))
     torch.testing.assert_close(model.inputs(list(images)), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "augment", "stored", "same", "other"),
+    [
+        (16, {"crop_pct": 0.8}, 20, [(40, 33), (16, 16), (20, 20), (9, 50)], []),
+        (20, {"crop_pct": 0.7}, 29, [(16, 16), (29, 29), (30, 30)], []),  # 20 / (20 / 29) < 29
+        (16, {"crop_pct": 1}, 16, [(40, 33), (16, 16), (7, 9)], []),
+        (16, {"resize": "squash"}, 16, [(40, 33), (16, 16), (9, 50)], []),
+        (16, {"resize": "squash", "interpolation": "bilinear"}, 16, [(40, 33), (16, 16)], []),
+        (16, {}, 8, [(8, 8)], [(40, 33), (8, 12), (7, 7)]),
+        (16, {"resize": "squash"}, 8, [(8, 8)], [(40, 33), (8, 5)]),
+        (16, {}, 17, [(17, 17)], [(40, 33)]),
+    ],
+)
+def test_the_transform_that_timm_makes_of_an_export(size, augment, stored, same, other, tmp_path, caplog):
+    """Within the rounding of Pillow to whole levels, which ours does not do where it scales again."""
+    model = load("vit_digits", weights=None, weights_dir=tmp_path, results=tmp_path, input_size=size)
+    model = replace(model, augment=Augment(**augment), stored_side=stored)
+    export_model(model, "timm", tmp_path / "out", None, str)
+    network = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True)
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(model=network))
+    std = 255 * model.pipeline.std.view(3, 1, 1)
+
+    def apart(sides):
+        """By how many levels the two differ at most."""
+        image = picture(1, sides)
+        return float(((transform(image) - model.input(np.asarray(image))[0]) * std).abs().max())
+
+    scaled_again = stored not in (size, model.augment.stored_size(size))
+    assert max(map(apart, same)) < (1.2 if scaled_again else 1e-3)
+    assert all(apart(sides) > 2 for sides in other)
+    assert ("timm's own transform" in caplog.text) == scaled_again == bool(other)
+    ready = json.loads((tmp_path / "out/facts.json").read_text())["preprocessing"]
+    image = fit(picture(2, (40, 33)), ready["resize_px"], model.augment.resize, model.augment.interpolation)
+    if side := ready["center_crop_px"]:
+        image = tv.center_crop(image, side)
+    if side := ready["scale_px"]:
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
+    levels = model.pipeline.evaluate(model.stored(np.asarray(picture(2, (40, 33)))))[0]
+    expected = torch.tensor(np.asarray(image)).permute(2, 0, 1) / 255 - model.pipeline.mean.view(3, 1, 1)
+    assert float((levels * std - 255 * expected).abs().max()) < (1.2 if scaled_again else 1e-3)

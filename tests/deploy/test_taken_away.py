@@ -123,7 +123,9 @@ def exported(vcbench, store, run, form, out):
     status, said, err = vcbench(
         "export", run, "--format", form, "--out", str(out), "--results", str(store.root)
     )
-    assert (status, err) == (0, "") and f"the same logits as run {run}" in said
+    assert status == 0 and f"the same logits as run {run}" in said
+    # Digits are 8 px, and scaled to 16: what timm's transform does not say.
+    assert err.count("\n") == (form == "timm") and ("timm's own transform" in err) == (form == "timm")
     return out
 
 
@@ -173,7 +175,9 @@ def test_timm_reads_its_folder_and_the_weights_are_those_of_the_run(store, runs,
         assert torch.equal(value, kept[name])
     plain = exported(vcbench, store, run, "safetensors", tmp_path / "plain")
     assert load_file(plain / "model.safetensors").keys() == kept.keys()
-    assert json.loads((plain / "facts.json").read_text())["preprocessing"]["center_crop_px"] == 16
+    ready = json.loads((plain / "facts.json").read_text())["preprocessing"]
+    assert (ready["resize_px"], ready["center_crop_px"], ready["scale_px"]) == (8, None, 16)
+    assert "then all of it scaled to 16 px" in (plain / "README.md").read_text()
 
 
 def test_a_file_that_gives_something_else_is_not_kept(store, runs, tmp_path, monkeypatch):
