@@ -41,9 +41,9 @@ def summarise(samples: Sequence[Sequence[float]], batch_size: int) -> dict[str, 
 
     Returns:
         latency_ms_median, _q1, _q3 over all samples (a step's, whatever its batch), _p95 and _p99 where
-        there are enough samples, else None; images_per_s, from the median; images_per_s_low and _high, the
-        95 % Student interval of the processes' rates, None for a single process; samples; processes;
-        process_medians_ms; unstable.
+        there are enough samples, else None; images_per_s, the mean of the processes' rates, where that of a
+        process is of its median step; images_per_s_low and _high, the 95 % Student interval of the same mean
+        over processes, None for a single process; samples; processes; process_medians_ms; unstable.
     """
     pooled = np.concatenate([np.asarray(one, float) for one in samples])
     q1, middle, q3 = np.percentile(pooled, [25, 50, 75])
@@ -59,7 +59,7 @@ def summarise(samples: Sequence[Sequence[float]], batch_size: int) -> dict[str, 
         "latency_ms_q3": float(q3),
         "latency_ms_p95": _percentile(pooled, 95),
         "latency_ms_p99": _percentile(pooled, 99),
-        "images_per_s": float(1000 * batch_size / middle),
+        "images_per_s": float(rates.mean()),
         "images_per_s_low": low,
         "images_per_s_high": high,
         "samples": len(pooled),

@@ -1,7 +1,7 @@
 """From JPEG bytes to labels, with the smallest and the largest batch of inference."""
 
 from collections.abc import Iterator
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from bench.profiling.config import NetworkConfig
@@ -30,12 +30,14 @@ class EndToEnd(NetworkKind):
     def summary(self, row: "Row", images_per_s: float, session: "Session") -> Fields:
         """Medians in ms of the phases of a batch, their shares of all time, and the rate of the model alone.
 
-        That rate is of the model's phase of the same steps, so that it is never slower than the whole.
+        That rate is of the model's phase of the same steps, and a mean over processes like that of the whole,
+        so that it is never slower.
         """
         seconds = {name: [s for one in row.results for s in one["phases"][name]] for name in PHASES}
         total = sum(map(sum, seconds.values()))
+        rates = [row.job.config.batch_size / median(one["phases"]["model"]) for one in row.results]
         return {
-            "model_images_per_s": row.job.config.batch_size / median(seconds["model"]),
+            "model_images_per_s": fmean(rates),
             **{f"{name}_ms": 1000 * median(values) for name, values in seconds.items()},
             **{f"{name}_share": sum(values) / total for name, values in seconds.items()},
             "phase_medians_ms": [
