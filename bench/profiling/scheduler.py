@@ -61,10 +61,11 @@ def measure_rows(
     not tried again. Where `session` says to stop, this ends.
 
     Args:
-        rows: those with results go on from there.
+        rows: those with results go on from there; those that have enough of them are yielded first.
         seed: of the orders.
         keep: called with a row after each of its processes.
     """
+    yield from [row for row in rows if row.ended]
     shuffled = random.Random(seed)
     rounds = max((row.job.budget.processes for row in rows), default=0)
     further = max((row.job.budget.max_processes or 0 for row in rows), default=0)
