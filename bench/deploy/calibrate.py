@@ -22,8 +22,12 @@ LOWEST, HIGHEST = 0.05, 20.0
 BATCH = 32
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature with the smallest mean negative log-likelihood.
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
+    """The temperature with the smallest mean negative log-likelihood; None where that is at an end of those
+    that are looked through.
+
+    It is at the lowest where all images are right: the surer, the likelier. It is at the highest where logits
+    say next to nothing of the class.
 
     Args:
         logits: (images, classes).
@@ -35,8 +39,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     def nll(log_temperature: float) -> float:
         return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
 
-    found = minimize_scalar(nll, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
-    return float(np.exp(found.x))
+    ends = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
+    found = minimize_scalar(nll, bounds=ends, method="bounded")
+    return None if min(map(nll, ends)) <= found.fun else float(np.exp(found.x))
 
 
 def logits_of(
@@ -62,7 +67,8 @@ def temperature_on_val(
     """The temperature of a run, fitted on the val split of the data that it was trained on.
 
     Raises:
-        InputError: the data are not those of the run, or have no val images.
+        InputError: the data are not those of the run, have no val images, or too few or too easy ones to
+            tell a temperature.
         DataError: an image is damaged.
     """
     assert loaded.dataset is not None
@@ -76,4 +82,12 @@ def temperature_on_val(
     if not len(positions):
         raise InputError(f"{name} has no val images to calibrate on; --uncalibrated does without")
     inputs = (loaded.input(dataset.read(int(position))) for position in positions)
-    return fit_temperature(logits_of(loaded, inputs, progress), dataset.labels[positions])
+    logits, labels = logits_of(loaded, inputs, progress), dataset.labels[positions]
+    temperature = fit_temperature(logits, labels)
+    if temperature is None:
+        right = int((logits.argmax(1) == labels).sum())
+        raise InputError(
+            f"{name}: its {len(labels)} val images, of which {right} are predicted right, do not tell how "
+            f"sure to be: no temperature from {LOWEST} to {HIGHEST:.0f} is best; --uncalibrated does without"
+        )
+    return temperature

@@ -13,8 +13,9 @@ from scipy.special import log_softmax, softmax
 
 from bench.cli.exporting import MODEL_FORMATS
 from bench.data import open_dataset
-from bench.deploy import formats
+from bench.deploy import calibrate, formats
 from bench.deploy.calibrate import fit_temperature
+from bench.errors import InputError
 from bench.inspection.loading import load
 from bench.store.run_store import RunStore
 
@@ -83,6 +84,23 @@ def test_the_temperature_is_the_best_of_a_fine_grid():
     nll = [-log_softmax(logits / t, axis=1)[rows, labels].mean() for t in grid]
     assert fit_temperature(logits, labels) == pytest.approx(grid[int(np.argmin(nll))], rel=3e-3)
     assert fit_temperature(logits / 3, labels) == pytest.approx(fit_temperature(logits, labels) / 3, rel=1e-3)
+
+
+def test_a_temperature_at_an_end_of_the_range_is_none(store, runs, tmp_path, monkeypatch):
+    labels = np.arange(40) % 4
+    sure = np.eye(4)[labels]
+    assert fit_temperature(sure, labels) is None  # all are right: the lower, the likelier
+    assert fit_temperature(sure[::-1], labels) is None  # all are wrong: the higher, the likelier
+    assert fit_temperature(np.zeros((40, 4)), labels) is None
+    nearly = np.where(labels[:1] == np.arange(40)[:, None], -sure, sure)  # all but one are right
+    assert 0.05 < fit_temperature(nearly, labels) < 20
+    loaded = load(runs["vit_digits"].id, weights=None, weights_dir=tmp_path, results=store.root)
+    dataset = open_dataset("digits", None, tmp_path)
+    own = np.eye(10)[dataset.split_labels("val")]
+    monkeypatch.setattr(calibrate, "logits_of", lambda *_: own)
+    line = f"its {len(own)} val images, of which {len(own)} are predicted right, do not tell how sure to be"
+    with pytest.raises(InputError, match=line):
+        calibrate.temperature_on_val(loaded, dataset)
 
 
 def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos, vcbench):
