@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.inspection import encoding
 from bench.inspection.drawing import enlarge
-from bench.inspection.receptive import fields_at, middle_of, receptive_fields, side_of
+from bench.inspection.receptive import AVERAGED, fields_at, middle_of, receptive_fields, side_of
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
 
@@ -23,7 +23,7 @@ def field_maps(view: View) -> list[dict[str, Any]] | None:
         return None
     except NotShown:
         stages = range(len(view.maps))
-        images = view.model.inputs(view.sample.images[:8])
+        images = view.model.inputs(view.sample.first(AVERAGED).images)
         each = receptive_fields(view.model.network, images, stages)
         return [_field(view, images, k, one) for k, one in zip(stages, each, strict=True)]
 

@@ -37,6 +37,12 @@ class Sample:
     images: Sequence[np.ndarray]
     source: str
 
+    def first(self, count: int) -> "Sample":
+        """The first of them; all where there are no more."""
+        if count >= len(self.images):
+            return self
+        return Sample(self.images[:count], f"the first {count} of {self.source}")
+
 
 def from_file(path: Path) -> Picture:
     """An image file of any kind, upright, as training would read it: see `bench.data.images.read_image`.

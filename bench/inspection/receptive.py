@@ -10,6 +10,9 @@ from torch import Tensor
 
 from bench.inspection.tokens import NotShown
 
+# Images over which a field that is drawn is averaged.
+AVERAGED = 8
+
 
 def feature_maps(network: Any, images: Tensor) -> list[Tensor]:
     """The feature maps of timm's stages, or after each block of a transformer, (n, channels, h, w).

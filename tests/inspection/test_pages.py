@@ -22,6 +22,7 @@ from bench.inspection.gallery import draw
 from bench.inspection.images import Picture, example, sample
 from bench.inspection.loading import Loaded, load
 from bench.inspection.pictures.journey import early_logits
+from bench.inspection.pictures.layers import fields
 from bench.inspection.pictures.likeness import alike
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
@@ -159,6 +160,23 @@ def test_few_images_are_enough_or_it_is_said(views):
     assert alike(few[:1]).data["cka"].between(0, 1).all()
     with pytest.raises(NotShown, match="4 images"):
         alike(few[1:])
+
+
+@pytest.mark.parametrize(("count", "told", "fields_told"), [
+    (37, "over the first 32 of 37 scenes", "over the first 8 of 37 scenes"),
+    (16, "over 16 scenes", "over the first 8 of 16 scenes"),
+    (7, "over 7 scenes", "over 7 scenes"),
+])  # fmt: skip
+def test_captions_say_over_how_many_images_is_averaged(views, monkeypatch, count, told, fields_told):
+    """Against the images that the network is given."""
+    view, given = replace(views[1], sample=sample(None, "val", count)), []
+    true = Loaded.inputs
+    monkeypatch.setattr(Loaded, "inputs", lambda self, images: given.extend(images) or true(self, images))
+    for picture, said in ((alike, told), (fields, fields_told)):
+        given.clear()
+        assert f"{said} drawn at random." in picture([view]).caption
+        number = re.search(r"first (\d+) of|over (\d+) scenes", said)
+        assert len(given) == int(number[1] or number[2])
 
 
 def data_of(page):

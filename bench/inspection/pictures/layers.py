@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.inspection.drawing import HEAT, draw_grid, mosaic, sheet, show, show_mosaic, unit
 from bench.inspection.embeddings import first_convolution, principal_filters
-from bench.inspection.receptive import middle_of, receptive_fields, side_of
+from bench.inspection.receptive import AVERAGED, middle_of, receptive_fields, side_of
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View, spread_over
 from bench.report.blocks import Figure
@@ -129,9 +129,8 @@ def fields(views: Sequence[View]) -> Figure:
         drawing,
         name[:200],
         "How strongly each pixel moves the unit in the middle, by depth (effective receptive field, Luo et "
-        f"al., 2016), over {views[0].sample.source}. Brightness is the square root of the gradient, so that "
-        "weak parts "
-        "are seen. The frame holds half of it. " + "; ".join(texts) + ".",
+        f"al., 2016), over {views[0].sample.first(AVERAGED).source}. Brightness is the square root of the "
+        "gradient, so that weak parts are seen. The frame holds half of it. " + "; ".join(texts) + ".",
         "Heat maps of the gradient of the middle unit by depth. " + "; ".join(texts) + ".",
         pd.DataFrame(rows),
     )
@@ -142,7 +141,7 @@ def _fields_of(view: View) -> tuple[Sequence[int], list[Tensor], list[Sequence[i
     stages = spread_over(len(shapes), 6)
     if not stages:
         raise NotShown("timm gives no feature maps of it")
-    images = view.model.inputs(view.sample.images[:8])
+    images = view.model.inputs(view.sample.first(AVERAGED).images)
     return stages, receptive_fields(view.model.network, images, stages), [shapes[k] for k in stages]
 
 

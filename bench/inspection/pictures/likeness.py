@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.inspection.cka import linear_cka
 from bench.inspection.drawing import LIKENESS, bare, scale, sheet
+from bench.inspection.images import Sample
 from bench.inspection.receptive import feature_maps
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
@@ -49,8 +50,8 @@ def alike(views: Sequence[View]) -> Figure:
         drawing,
         "-".join(["alike", *(view.model.name for view in views)])[:200],
         f"How alike two layers see the same images: linear CKA, unbiased, in minibatches of {BATCH} (Nguyen "
-        f"et al., 2021), over {views[0].sample.source}. 1 is alike up to rotation and scale, 0 unrelated. A "
-        "network whose layers change little from one to the next is bright in a wide band along the "
+        f"et al., 2021), over {_sample(views[0]).source}. 1 is alike up to rotation and scale, 0 unrelated. "
+        "A network whose layers change little from one to the next is bright in a wide band along the "
         "diagonal.",
         "Heat maps of CKA between layers: " + "; ".join(
             f"{first.model.title} and {second.model.title} from {matrix.min():.2f} to {matrix.max():.2f}"
@@ -62,15 +63,21 @@ def alike(views: Sequence[View]) -> Figure:
 
 def _features(first: View, second: View) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """The feature maps of both networks, batch by batch."""
-    images = first.sample.images
+    images = _sample(first).images
     batch = min(BATCH, len(images))
     if batch < FEWEST:
         raise NotShown(f"it takes {FEWEST} images, and there are {batch}")
     with torch.no_grad():
-        for start in range(0, len(images) - batch + 1, batch):
+        for start in range(0, len(images), batch):
             some = images[start : start + batch]
             ours = feature_maps(first.model.network, first.model.inputs(some))
             theirs = (
                 ours if first is second else feature_maps(second.model.network, second.model.inputs(some))
             )
             yield ours, theirs
+
+
+def _sample(view: View) -> Sample:
+    """The images that fill whole batches; all where they are fewer than one."""
+    count = len(view.sample.images)
+    return view.sample.first(max(count - count % BATCH, min(count, BATCH)))
