@@ -53,7 +53,7 @@ class Loaded:
         augment: how images are made ready; its random parts are not used.
         stored_side: side in px at which images are stored first, as `bench.data.cache.stored_side` of the
             images that the network was trained on, or is shown.
-        classes: names of the outputs.
+        classes: names of the outputs; those of a pretrained head that are of no class have numbers.
         dataset: of a run, what it was trained on: its name, of one's own images "folder:PATH" as it was when
             they were trained on, its split id and its fingerprint.
         run: its id, of a run.
@@ -203,7 +203,7 @@ def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, inpu
     size = input_size or record.identity.input_size
     outputs = recipe.head_outputs or record.data.classes
     network = read_network(path, card, outputs=outputs, input_size=size).eval().to(device)
-    names = store.class_names(record.data)
+    names = store.class_names(record.data) or []
     dataset = (own_images(store, record.id) or record.data.dataset, *record.data.key[1:])
     return Loaded(
         name=slug(f"{card.name}-{record.id[:6]}"),
@@ -215,7 +215,7 @@ def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, inpu
         size=size,
         augment=recipe.augment,
         stored_side=_stored_side(record, dataset, recipe.augment, size, data_dir, store.root),
-        classes=names if names and len(names) == outputs else _numbers(outputs),
+        classes=[*names, *_numbers(outputs)[len(names) :]],
         device=device,
         dataset=dataset,
         run=record.id,
