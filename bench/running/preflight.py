@@ -19,14 +19,16 @@ def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
 
     Raises:
         WeightsError: a weights file is damaged or does not fit.
-        InputError: a network cannot be made so, has no token to distil by, or its input is too small for it.
+        InputError: a network cannot be made so, has no token to distil by, does not fit a condition, or its
+            input is too small for it.
     """
     seen = set()
     jobs = [job for one in trials for job in (one.teacher, one) if job]
     for job, size in ((one, size) for one in jobs for size in _sizes(one)):
         trial, distill = job.trial, job.trial.recipe.distill
         by_token = distill is not None and distill.by == "token"
-        key = (trial.model, trial.weights, size, trial.recipe.drop_path, job.classes, by_token)
+        rate, conditions = trial.recipe.drop_path, trial.conditions
+        key = (trial.model, trial.weights, size, rate, job.classes, by_token, conditions)
         if key in seen:
             continue
         seen.add(key)
@@ -37,13 +39,19 @@ def check_networks(trials: Iterable[TrainJob], resolver: Resolver) -> None:
             weights,
             classes=job.classes,
             input_size=size,
-            drop_path=trial.recipe.drop_path,
+            drop_path=rate,
         )
         if weights.path is None:
             with torch.device("meta"):
                 network = make()
         else:
             network = make().to("meta")
+        for condition in conditions:
+            if problem := find_condition(condition).network_misfit(network):
+                raise InputError(
+                    f'{trial.suite}: {trial.comparison}: condition "{condition}" does not fit {card.name}: '
+                    f"{problem}"
+                )
         if by_token:
             train_both_heads(card, network)
         try:

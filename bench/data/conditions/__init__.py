@@ -15,6 +15,7 @@ A condition that has levels is asked for with one, as in `gaussian_noise-3`, or 
 - `input_size(level)`, where there is one, is the side in px at which networks are evaluated; such a condition
   needs no `apply`.
 - `change_network(network)`, where there is one, changes the trained network instead; no `apply` then either.
+  `network_misfit(network)` says why it cannot, or None where it can.
 - RUNTIME, where it is there, is the library of `bench.runtimes` that runs the network in int8 on the CPU.
 
 `level` is None for a condition without levels. A change that alters results is another condition, with
@@ -108,6 +109,12 @@ class Condition:
         change = getattr(self._file, "change_network", None)
         if change is not None:
             change(network)
+
+    def network_misfit(self, network: "nn.Module") -> str | None:
+        """Why it does not fit a network, which may be without values (on the device "meta"); None where it
+        does."""
+        own = getattr(self._file, "network_misfit", None)
+        return None if own is None else own(network)
 
     def apply(self, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Images as they are under the condition.
