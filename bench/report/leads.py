@@ -23,6 +23,7 @@ class Lead:
         difference: of their accuracies over the paired runs; fractions, not negative.
         result: the contrast, ahead minus behind; None where no two runs can be paired.
         finding: what was declared of the pair, if anything was.
+        runs: those that were paired, of both.
     """
 
     ahead: Cell
@@ -30,6 +31,12 @@ class Lead:
     difference: float
     result: Contrast | None
     finding: Finding | None = None
+    runs: tuple[str, ...] = ()
+
+    @property
+    def between(self) -> tuple[tuple[str, str, int | None], ...]:
+        """Comparison, contestant and shots of both."""
+        return tuple((cell.comparison, cell.contestant, cell.shots) for cell in (self.ahead, self.behind))
 
     @property
     def strength(self) -> Strength:
@@ -82,14 +89,14 @@ def lead(evidence: Evidence, a: Cell, b: Cell) -> Lead:
     """Which of two networks is ahead, over their common replicates."""
     finding = declared(evidence.findings, a, b)
     if finding:
-        result = finding.result
+        result, runs = finding.result, finding.runs_a + finding.runs_b
         a, b = (a, b) if finding.pair.a == a.contestant else (b, a)
     else:
-        result = _undeclared(evidence, a, b)
+        result, runs = _undeclared(evidence, a, b)
     difference = result.estimate if result else a.scores["top1"].mean - b.scores["top1"].mean
     if difference >= 0:
-        return Lead(a, b, difference, result, finding)
-    return Lead(b, a, -difference, result and turned(result), finding)
+        return Lead(a, b, difference, result, finding, runs)
+    return Lead(b, a, -difference, result and turned(result), finding, runs)
 
 
 def turned(result: Contrast) -> Contrast:
@@ -116,17 +123,18 @@ def declared(findings: Iterable[Finding], a: Cell, b: Cell) -> Finding | None:
     return max(own, key=lambda one: one.pair.primary, default=None)
 
 
-def _undeclared(evidence: Evidence, a: Cell, b: Cell) -> Contrast | None:
-    """The difference of two cells that no contrast names, with its interval and without a verdict."""
+def _undeclared(evidence: Evidence, a: Cell, b: Cell) -> tuple[Contrast | None, tuple[str, ...]]:
+    """The difference of two cells that no contrast names, with its interval and without a verdict, and its
+    runs."""
     predictions = evidence.predictions
     both = paired(a, b, predictions.has_scores)
     if not both[0]:
-        return None
+        return None, (*a.runs, *b.runs)
     scores = predictions.scores_of(both[0]), predictions.scores_of(both[1])
     images, folds = both[0][0].data.test_images, predictions.fold_of(*both)
-    return judge(
-        [PairedScores(scores, images=images, fold_of=folds)], delta=evidence.suite.delta, comparisons=0
-    )[0]
+    cell = PairedScores(scores, images=images, fold_of=folds)
+    (result,) = judge([cell], delta=evidence.suite.delta, comparisons=0)
+    return result, tuple(record.id for own in both for record in own)
 
 
 def rivals(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:

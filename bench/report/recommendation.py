@@ -15,7 +15,7 @@ from bench.report.advice import Advice, advise, best_of_each, sentence_case, siz
 from bench.report.answer_limits import limits
 from bench.report.blocks import Prose
 from bench.report.cells import Cell
-from bench.report.data_sets import DataSet, Regime, data_sets
+from bench.report.data_sets import DataSet, data_sets
 from bench.report.evidence import Evidence
 from bench.report.leads import Lead, lead
 from bench.report.text import listed, points
@@ -62,25 +62,44 @@ def _over_sizes(evidence: Evidence, every: Sequence[Advice]) -> list[str]:
     if not advices:
         return []
     (first, cells), (last, _) = advices[0], advices[-1]
-    pair = (last.ahead.contestant, last.behind.contestant)
-    sentences = [_curve(evidence, every[0].data.regimes[0], every, pair)]
-    if {first.ahead.contestant, first.behind.contestant} != {*pair}:
+    pair = {last.ahead.contestant, last.behind.contestant}
+    sentences = [_curve(evidence, every)]
+    if {first.ahead.contestant, first.behind.contestant} != pair:
         sentences.append(f"{sentence_case(who_leads(first, cells))}.")
     return sentences
 
 
-def _curve(evidence: Evidence, regime: Regime, every: Sequence[Advice], pair: tuple[str, str]) -> str:
-    """Two networks at the smallest and the largest size at which both were trained."""
+def _curve(evidence: Evidence, every: Sequence[Advice]) -> str:
+    """The two networks that are set against each other at the largest size, at the smallest and the largest
+    at which both were trained."""
+    ends, start = _ends(every), sentence_case(every[0].data.regimes[0].phrase)
+    leads = [lead(evidence, *both) for both in ends]
+    more = _continued(*leads, ends[1]) if len(ends) > 1 else ""
+    return f"{start}, {who_leads(leads[0], ends[0])}{more}."
+
+
+def _ends(every: Sequence[Advice]) -> list[list[Cell]]:
+    """The cells of those two at one or two sizes."""
+    last = [advice.best for advice in every if advice.best][-1]
+    pair = last.ahead.contestant, last.behind.contestant
     by_size = [
         [cell for key in pair for cell in advice.cells if cell.contestant == key and not cell.untrained]
         for advice in every
     ]
     both = [cells for cells in by_size if len(cells) == len(pair)]
-    large = lead(evidence, *both[-1])
-    if len(both) == 1:
-        return f"{sentence_case(regime.phrase)}, {who_leads(large, both[0])}."
-    small = lead(evidence, *both[0])
-    return f"{sentence_case(regime.phrase)}, {who_leads(small, both[0])}{_continued(small, large, both[-1])}."
+    return both if len(both) == 1 else [both[0], both[-1]]
+
+
+def undeclared(evidence: Evidence, data: DataSet) -> list[Lead]:
+    """The differences that the recommendation and the chooser state of a data set and that are no declared
+    contrast, by images per class."""
+    every = [advise(evidence, data, size) for size in data.sizes]
+    leads = [one for advice in every for _, one in advice.leads]
+    leads += [advice.best for advice in every if advice.best]
+    if len(data.regimes) == 1 and any(advice.best for advice in every):
+        leads += [lead(evidence, *both) for both in _ends(every)]
+    own = {one.between: one for one in leads if one.finding is None}
+    return sorted(own.values(), key=lambda one: one.ahead.images_per_class)
 
 
 def _continued(before: Lead, now: Lead, cells: Sequence[Cell]) -> str:

@@ -16,6 +16,7 @@ from bench.report.leads import rivals
 from bench.report.recommendation import answer, unfinished
 from bench.report.sections.answer import answer as answer_section
 from bench.report.sections.answer import group_letters
+from bench.report.sections.contrasts import contrast_tables
 from bench.report.style import house_style
 from bench.store.run_store import RunStore
 
@@ -113,6 +114,33 @@ def test_an_exploratory_difference_is_no_verdict(planted):
     first, _ = answer(planted(means, primary=False)).split("\n\n")
     assert first.startswith("On digits, take ResNet-18 with 5 images per class (likely, not decided). ")
     assert "; exploratory)" in first
+
+
+def test_a_stated_difference_that_no_contrast_declares_has_a_row(planted):
+    """The best ViT is in no contrast: the appendix has the numbers that the answer states, and their runs."""
+    means = {
+        ("probe", "deit"): {1: 0.30, 5: 0.40},
+        ("probe", "resnet"): {1: 0.50, 5: 0.60},
+        ("probe", "vit"): {1: 0.20, 5: 0.90},
+    }
+    evidence = planted(means)
+    first, _ = answer(evidence).split("\n\n")
+    (table,) = [one for one in contrast_tables(evidence).blocks if one.name == "undeclared"]
+    rows = [[field.text for field in row] for row in table.rows]
+    assert [row[:4] for row in rows] == [
+        ["digits", "1", "ResNet-18 against ViT-Ti/4", "+30.0"],
+        ["digits", "5", "ViT-Ti/4 against ResNet-18", "+30.0"],
+    ]
+    for row, words in zip(rows, ("ResNet-18 is ahead of ViT-Ti/4 by", "ViT-Ti/4 is ahead by"), strict=True):
+        low, high = row[4].replace("+", "").split(" to ")
+        assert words in first
+        assert f" (95 % interval {low} to {high}; exploratory)" in first
+    assert {*table.runs} == {run for cell in evidence.cells if cell.contestant != "deit" for run in cell.runs}
+
+
+def test_declared_contrasts_are_not_told_twice(planted):
+    evidence = planted({("probe", "deit"): {1: 0.30, 5: 0.40}, ("probe", "resnet"): {1: 0.50, 5: 0.80}})
+    assert "undeclared" not in [one.name for one in contrast_tables(evidence).blocks]
 
 
 def test_too_few_runs_to_tell(planted):

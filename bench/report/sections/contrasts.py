@@ -8,11 +8,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench.analysis.contrasts import Finding, contrast_row
+from bench.analysis.statistics import Contrast
 from bench.files import slug
-from bench.report.blocks import Column, Figure, Gallery, Section, number
+from bench.report.blocks import Column, Field, Figure, Gallery, Section, Table, number
+from bench.report.data_sets import data_sets
 from bench.report.evidence import Evidence
 from bench.report.figures import WIDTH, canvas, one_line
-from bench.report.sections.columns import FINDING_SIZE, finding_notes, finding_size, finding_table
+from bench.report.recommendation import undeclared
+from bench.report.sections.columns import (
+    FINDING_SIZE,
+    cell_size,
+    finding_notes,
+    finding_size,
+    finding_table,
+)
 from bench.report.style import INK, MUTED
 from bench.report.text import interval, out_of, percent, points
 from bench.report.verdicts import pair_name, table_of, verdict
@@ -36,13 +45,26 @@ def contrasts(evidence: Evidence) -> Section:
 
 
 def contrast_tables(evidence: Evidence) -> Section:
-    """A table for each comparison that declares contrasts."""
+    """A table for each comparison that declares contrasts, and one of what the answer states beside them."""
     caption = "Differences in top-1 accuracy on the test split in"
     every = (
         finding_table(table_of(name), f"{caption} {name}.", COLUMNS, findings)
         for name, findings in _measured(evidence)
     )
-    return Section.of("contrast-tables", "Contrasts in numbers", every)
+    return Section.of("contrast-tables", "Contrasts in numbers", every, _undeclared(evidence))
+
+
+def _undeclared(evidence: Evidence) -> Table:
+    every = [(data, one) for data in data_sets(evidence) for one in undeclared(evidence, data)]
+    return Table.of(
+        "undeclared",
+        "Differences in top-1 accuracy that the answer states and that are no declared contrast: the most "
+        "accurate model against the best of the other kind. Exploratory, without a verdict.",
+        UNDECLARED,
+        every,
+        group_by=lambda row: row[0].title,
+        runs=lambda row: row[1].runs,
+    )
 
 
 def _measured(evidence: Evidence) -> Iterator[tuple[str, list[Finding]]]:
@@ -75,8 +97,11 @@ def _how_to_read(evidence: Evidence) -> str:
 
 
 def _interval(finding: Finding) -> str:
-    result = finding.result
-    return interval(result.low, result.high) if result and finding.has_interval else "none"
+    return _ends(finding.result)
+
+
+def _ends(result: Contrast | None) -> str:
+    return "none" if result is None or result.low is None else interval(result.low, result.high)
 
 
 def _p(finding: Finding) -> str:
@@ -100,6 +125,17 @@ COLUMNS = (
     number("Second model (%)", lambda finding: percent(finding.accuracy[1])),
     number("p (Holm)", _p),
     Column("Declared", lambda finding: "primary" if finding.pair.primary else "exploratory"),
+)
+
+
+UNDECLARED = (
+    Column("Data", lambda row: row[0].title),
+    number("Images per class", lambda row: cell_size(row[1].ahead)),
+    Column("Contrast", lambda row: " against ".join(map(row[0].name_of, (row[1].ahead, row[1].behind)))),
+    number("Difference (points)", lambda row: points(row[1].difference)),
+    number("95 % interval", lambda row: _ends(row[1].result)),
+    number("n", lambda row: str(row[1].result.replicates if row[1].result else 0)),
+    Column("Notes", lambda row: Field(notes=tuple(filter(None, [row[1].remark]))), under="Contrast"),
 )
 
 
