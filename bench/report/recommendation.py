@@ -74,7 +74,7 @@ def _curve(evidence: Evidence, every: Sequence[Advice]) -> str:
     at which both were trained."""
     ends, start = _ends(every), sentence_case(every[0].data.regimes[0].phrase)
     leads = [lead(evidence, *both) for both in ends]
-    more = _continued(*leads, ends[1]) if len(ends) > 1 else ""
+    more = _continued(leads[0], leads[1], ends[1]) if len(ends) > 1 else ""
     return f"{start}, {who_leads(leads[0], ends[0])}{more}."
 
 
