@@ -51,6 +51,8 @@ def test_positions_that_are_not_in_one_tensor_cannot_be_removed(model, tensor):
         check(model, 240 if "240" in model else 224, "no_position")
 
 
-@pytest.mark.parametrize("model", ["vit_micro_nopos_patch4_32", "resnet18", "deit_tiny_distilled_patch16_224"])
+@pytest.mark.parametrize(
+    "model", ["vit_micro_nopos_patch4_32", "resnet18", "deit_tiny_distilled_patch16_224"]
+)
 def test_one_tensor_or_none_is_all_that_removing_positions_takes(model):
     check(model, 32 if "micro" in model else 224, "no_position")
