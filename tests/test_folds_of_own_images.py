@@ -127,6 +127,28 @@ def test_every_network_is_one_of_a_plain_loop_over_folds(made, store, entries):
         assert np.allclose(store.probabilities(entry.id), shares, atol=2e-3)
 
 
+def test_a_repeat_is_joined_again_where_a_fold_was_trained_anew(made, entries, tmp_path):
+    """The weights of one fold are others, and so is its loss; nothing is trained for that here."""
+    results = shutil.copytree(made / "results", tmp_path / "results")
+    entry, rise = entries[0], 24.0
+    fold = entry.folds[1]
+    evaluated = [evaluation_id(fold, condition) for condition in ("clean", "brightness-3")]
+    for place in (f"runs/{fold}", *(f"evaluations/{name}" for name in evaluated)):
+        path = results / place / "record.json"
+        record = json.loads(path.read_text())
+        record["weights_sha256"] = "0" * 64
+        if "nll" in record["metrics"]:
+            record["metrics"]["nll"] += rise
+        path.write_text(json.dumps(record))
+    before = [RunStore(results).result(run) for run in (entry.id, entries[1].id)]
+    ran = vcbench("run", made / "folds.toml", "--results", results, "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    after = [RunStore(results).result(run) for run in (entry.id, entries[1].id)]
+    assert after[0].metrics.nll == pytest.approx(before[0].metrics.nll + rise / FOLDS)
+    assert RunStore(results).result(entry.id, "brightness-3") is not None
+    assert after[1] == before[1]
+
+
 def test_no_two_networks_share_a_seed_and_models_share_their_images(store, entries):
     by_model = {}
     for entry in entries:

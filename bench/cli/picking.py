@@ -307,7 +307,9 @@ def _open(data: str, data_dir: Path, results: Path) -> tuple["Dataset", str]:
     from bench.data import open_dataset
     from bench.files import from_user
     from bench.planning.new_suite import open_own, own_name
+    from bench.store.run_store import RunStore
 
+    RunStore(results).refuse_strangers()
     path = from_user(data)
     if ":" in data or not path.exists():
         return open_dataset(data, None, data_dir, store=results), data

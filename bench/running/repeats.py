@@ -6,6 +6,7 @@ mean over folds; seconds are of all.
 """
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,15 +30,17 @@ ON_TEST = ("class_mean_top1", "class_top1", "distillation_top1")
 
 
 def join_repeats(jobs: Iterable[TrainJob], resolver: Resolver, store: RunStore) -> None:
-    """Store the result of every repeat whose folds are all trained and evaluated, where it is not there yet.
+    """Store the result of every repeat whose folds are all trained and evaluated, where it is not there yet
+    or was made of networks that have been trained anew since.
 
     A repeat one of whose networks diverged has diverged.
     """
     for folds in whole_repeats(jobs):
         identity = repeat_identity(folds)
         run = digest(identity)
+        weights = _weights(folds, store)
         for condition in folds[0].trial.conditions:
-            if store.is_evaluated(run, condition):
+            if store.is_evaluated(run, condition) and _is_of(run, weights, store):
                 continue
             results = [store.result(job.id, condition) for job in folds]
             done = [result for result in results if result is not None]
@@ -50,11 +53,30 @@ def join_repeats(jobs: Iterable[TrainJob], resolver: Resolver, store: RunStore) 
                     continue
             with store.claim(run) as mine:
                 if mine:
-                    _join(run, identity, done, [resolver.dataset(job.trial) for job in folds], store)
+                    datasets = [resolver.dataset(job.trial) for job in folds]
+                    _join(run, identity, weights, done, datasets, store)
+
+
+def _weights(folds: Sequence[TrainJob], store: RunStore) -> str | None:
+    """A hash of those of the stored weights of the folds; None where one of them has none."""
+    trials = [store.trial(job.id) for job in folds]
+    known = [one.weights_sha256 for one in trials if one and one.weights_sha256]
+    return sha256(" ".join(known).encode()).hexdigest() if len(known) == len(trials) else None
+
+
+def _is_of(run: str, weights: str | None, store: RunStore) -> bool:
+    """Whether the record of a repeat is there and of folds with these weights, as far as is known."""
+    trial = store.trial(run)
+    return trial is not None and (None in (trial.weights_sha256, weights) or trial.weights_sha256 == weights)
 
 
 def _join(
-    run: str, identity: dict[str, Any], results: list[Result], datasets: "list[Dataset]", store: RunStore
+    run: str,
+    identity: dict[str, Any],
+    weights: str | None,
+    results: list[Result],
+    datasets: "list[Dataset]",
+    store: RunStore,
 ) -> None:
     positions = [dataset.splits["test"] for dataset in datasets]
     diverged = next((k for k, result in enumerate(results) if result.outcome == "diverged"), None)
@@ -69,7 +91,7 @@ def _join(
     around = _circumstances(results)
     evaluating = sum(result.evaluation.wall_s for result in results if result.evaluation)
     training = sum(result.wall_s for result in results) - evaluating
-    if store.trial(run) is None:
+    if not _is_of(run, weights, store):
         _baseline(identity, data, results, store)
         first = results[0].content()
         kept = ("model", "recipe", "protocol", "selection")
@@ -88,6 +110,7 @@ def _join(
             "details": {"folds": identity["folds"], "fold_of": fold_of.tolist()},
             "images_seen": _mean_known([result.images_seen for result in results]),
             "steps": _mean_known([result.steps for result in results]),
+            "weights_sha256": weights,
         }
         store.finish_joined("runs", run, content)
     if not trained:
@@ -103,6 +126,7 @@ def _join(
         "data": {name: value for name, value in data.items() if name not in ("train_images", "val_images")},
         "metrics": {},
         "test_evaluations": max(result.test_evaluations or 0 for result in results),
+        "weights_sha256": weights,
     }
     content["data"].pop("overlap", None)
     if diverged is None:

@@ -76,6 +76,15 @@ class RunStore(Unfinished, Artefacts, Labels):
         """The folder where it is a run store already, else None."""
         return self.root if self.marker.exists() else None
 
+    def refuse_strangers(self) -> None:
+        """Raise StoreError where the folder is one of something else; nothing is written."""
+        # The marker is looked for last, as another process may have begun the store since.
+        if (others := self.strangers) and not self.marker.exists():
+            raise StoreError(
+                f"{self.root}: is no run store, and holds something else ({shortened(others[0], 60)}); "
+                "choose a new or an empty folder as --results"
+            )
+
     def prepare(self) -> None:
         """Make the folder ready for writing.
 
@@ -83,12 +92,7 @@ class RunStore(Unfinished, Artefacts, Labels):
             StoreError: it cannot be written, or is a folder of something else.
         """
         if not self.marker.exists():
-            # It is looked for again, as another process may have begun the store since.
-            if (others := self.strangers) and not self.marker.exists():
-                raise StoreError(
-                    f"{self.root}: is no run store, and holds something else ({shortened(others[0], 60)}); "
-                    "choose a new or an empty folder as --results"
-                )
+            self.refuse_strangers()
             write_json(self.marker, {"format": FORMAT})
         probe = self.folder_of("runs", ".writable")
         with staged(probe) as part:

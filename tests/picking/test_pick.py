@@ -168,6 +168,15 @@ def test_a_file_beside_it_stays_too(pick, tmp_path):
     assert pick("--budget", "30s", "--out", "quick.toml")[0] == 2
 
 
+def test_results_of_something_else_stay_as_they_are(pick, tmp_path):
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "to-mother.txt").write_text("Dear")
+    status, _, err = pick("--budget", "30s", "--results", str(letters))
+    assert status != 0 and "letters: is no run store, and holds something else (to-mother.txt)" in err
+    assert [path.name for path in letters.iterdir()] == ["to-mother.txt"]
+
+
 def test_fine_tuning_that_fails_loses_no_answer(pick, tmp_path, monkeypatch):
     from bench.picking.length import Length
 
