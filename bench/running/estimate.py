@@ -30,6 +30,9 @@ CPU_BATCH, SMALL_CPU_BATCH = 4, 16
 MANY_PIXELS = 384**2
 # No further step of a calibration once it has taken so long.
 CALIBRATION_S = 3.0
+# Where a step on a CPU would take longer than this, the pass of one image is taken for the rate: slow bf16
+# makes minutes of a step of a network of full size.
+LONGEST_STEP_S = 15.0
 STEPS = {"cpu": 2, "cuda": 10, "mps": 10}
 WARM_UP = {"cpu": 1, "cuda": 3, "mps": 3}
 # Finished trials of a kind whose median is taken; ids are hashes, so the first are as good as any.
@@ -261,6 +264,15 @@ class Estimator:
             with torch.inference_mode(), autocast(trial.precision, device):
                 network(images)
 
+        if device == "cpu":
+            network.eval()
+            with torch.inference_mode(), autocast(trial.precision, device), _refusal_of(trial):
+                began = time.perf_counter()
+                network(images[:1])
+                one = time.perf_counter() - began
+            network.train(train)
+            if one * batch * (BACKWARD if train else 1) > LONGEST_STEP_S:
+                return one
         step: Callable[[], Any] = forward
         if train:
             training_step = TrainingStep(

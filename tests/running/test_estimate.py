@@ -120,3 +120,20 @@ def test_what_two_comparisons_share_is_expected_once(photos, vcbench, tmp_path, 
     assert twice["store_bytes"] == once["store_bytes"]
     # Decoding is timed anew.
     assert twice["remaining_s"] == pytest.approx(once["remaining_s"], abs=2) and once["remaining_s"] > 4
+
+
+def test_a_network_that_is_too_slow_to_be_trained_here_is_not_timed_in_training(
+    photos, vcbench, tmp_path, monkeypatch
+):
+    """No step is made, and the estimate is of the same order as that from steps."""
+    (tmp_path / "own.toml").write_text(
+        SUITE.format(weights="none", recipe="scratch") + 'set = { "budget.min_steps" = 4000 }\n'
+    )
+    from_steps = planned(vcbench)["remaining_s"]
+
+    def no_step(*_):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("bench.running.estimate.LONGEST_STEP_S", 0.0)
+    monkeypatch.setattr("bench.training.step.TrainingStep.__call__", no_step)
+    assert from_steps / 20 < planned(vcbench)["remaining_s"] < from_steps * 20
