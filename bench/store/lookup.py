@@ -10,7 +10,7 @@ from bench.errors import InputError, shortened
 from bench.spec.suite import suite_argument
 from bench.store.layout import Kind
 from bench.store.records.external import ExternalRecord
-from bench.store.records.listing import Listing
+from bench.store.records.listing import Listing, SearchEntry
 from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import Result, TrialRecord
 from bench.store.run_store import RunStore
@@ -71,12 +71,15 @@ def in_suites(store: RunStore, run: str) -> list[dict[str, Any]]:
         ]
         rows += [
             {"suite": name, "comparison": one.comparison, "contestant": one.contestant, "shots": one.shots}
-            for one in listing.searches
-            if any(run in tried.jobs for tried in one.tried)
+            for one in _searches_of(listing, run)
         ]
         if run in listing.profiles:
             rows.append({"suite": name})
     return rows
+
+
+def _searches_of(listing: Listing, job: str) -> list[SearchEntry]:
+    return [one for one in listing.searches if any(job in tried.jobs for tried in one.tried)]
 
 
 def run_command(listing: Listing, store: Path) -> str:
@@ -93,10 +96,10 @@ def run_command(listing: Listing, store: Path) -> str:
 
 
 def own_images(store: RunStore, run: str) -> str | None:
-    """Where one's own images of a trial lay, as folder:PATH, by a suite of the store; else None."""
+    """Where one's own images of a trial or search job lay, as folder:PATH, by a suite; else None."""
     for listing in store.suites().values():
         images = {comparison.name: comparison.images for comparison in listing.comparisons}
-        for entry in (listing.runs | listing.trainings).get(run, ()):
+        for entry in (*(listing.runs | listing.trainings).get(run, ()), *_searches_of(listing, run)):
             if images[entry.comparison]:
                 return images[entry.comparison]
     return None
