@@ -105,8 +105,7 @@ def in_words(measured: Iterable[Regimes]) -> list[str]:
             sentences.append(
                 f"{one.title} in {name} ({100 * one.top1[name]:.1f} %) fell {-100 * fall:.1f} points below "
                 f"its own {one.frozen[best]} on the same images ({best}, {100 * one.top1[best]:.1f} %, "
-                f"{_size(one)}): {name} does not compare architectures as long as its recipe is not tuned "
-                "for both."
+                f"{_size(one)}): there a contrast in {name} is about the recipe as much as the networks."
             )
     return sentences
 

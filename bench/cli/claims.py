@@ -41,9 +41,9 @@ def claims(
     """Say which common claims about ViTs and CNNs the stored runs support.
 
     Each claim has a rule, by which it is supported, contradicted, depends on something, undecided or not
-    measured. The rules were written before any run of the suite claims; results of quick, and of probes in
-    cpu, were known by then. The number shown is the first that bears on it, with its plain 95 % interval;
-    verdicts allow for all claims together (Holm, 5 %).
+    measured. The rules were written before any run of the suite claims that counts; results of quick and cpu
+    were known when they were last changed. The number shown is the first that bears on it, with its plain
+    95 % interval; verdicts allow for all claims together (Holm, 5 %).
 
     Example: vcbench claims --results results/published
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.analysis.flags import Flag
 from bench.analysis.regimes import frozen_by
 from bench.report.advice import advise
-from bench.report.cells import Cell
+from bench.report.cells import Cell, with_more_labels
 from bench.report.data_sets import DataSet, left_out
 from bench.report.evidence import Evidence
 from bench.report.leads import kind_of
@@ -18,7 +18,9 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def limits(evidence: Evidence, every: Sequence[DataSet]) -> str:
     """What the sentences above cannot tell, in one sentence and the names of what was left out."""
     cells = [cell for data in every for cell in data.cells]
-    facts = [_networks(cells), *_recipes(every), *_unmatched(evidence, every), *_copies(every)]
+    borrowed = listed(with_more_labels(cells))
+    labels = [f"values for {borrowed} were searched with more labels than these have"] if borrowed else []
+    facts = [_networks(cells), *_recipes(every), *labels, *_unmatched(evidence, every), *_copies(every)]
     return " ".join(filter(None, [f"{'; '.join(filter(None, facts))}.", left_out(cells)]))
 
 

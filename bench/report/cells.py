@@ -87,6 +87,19 @@ class Cell(cells.Cell):
         ]
 
 
+def with_more_labels(cells: Iterable[Cell]) -> list[str]:
+    """Where values were searched with more labels than a subset has, by comparison: "NAME with 1 and 2 images
+    per class"."""
+    sizes: dict[str, set[int]] = {}
+    for cell in cells:
+        if cell.more_labels and cell.records and cell.shots is not None:
+            sizes.setdefault(cell.comparison, set()).add(cell.shots)
+    return [
+        f"{name} with {listed(map(str, sorted(own)))} {'image' if own == {1} else 'images'} per class"
+        for name, own in sizes.items()
+    ]
+
+
 def notes_sentence(cells: Iterable[Cell]) -> str:
     """What follows a caption: each note once, after the titles of the cells that it holds for unless it holds
     for all; nothing where there are none."""

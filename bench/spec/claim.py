@@ -75,9 +75,10 @@ class Scores(Evidence):
     """Of trained networks, replicate by replicate, and where images have scores, image by image.
 
     Attributes:
-        of: "top1"; "loss", the accuracy that is lost under `conditions`; "nll" on test images, in nats;
-            "ece"; "gap", training minus test accuracy; "nll_rise", of val above its lowest in the same run;
-            "gradient" and "attention", how far layers look as a share of looking everywhere alike
+        of: "top1"; "loss", the share of its accuracy above chance that a network loses under `conditions`;
+            "nll" on test images, in nats; "ece"; "gap", training minus test accuracy; "nll_rise", of val
+            above its lowest in the same run, of runs that looked at it twice or more; "gradient" and
+            "attention", how far layers look as a share of looking everywhere alike
             (`bench.inspection.reach`), averaged over those within `depth`, from 0 to 1.
             Trials that diverged are left out of "loss", "ece" and "gap"; of others they count at chance.
         conditions: names of conditions or of their families, over which is averaged; "corruptions" are all of
@@ -118,7 +119,8 @@ class Spread(Evidence):
 
 
 class Failures(Evidence):
-    """The shares of trials that failed (`bench.analysis.trained`), over all of a comparison."""
+    """The shares of networks, by subset, most of whose trials failed (`bench.analysis.trained`), over all of
+    a comparison."""
 
     kind: Literal["failures"]
 

@@ -119,7 +119,7 @@ class World:
             return self._under_conditions(evidence, sign, group, dataset)
         # The same network where only its training differs.
         alike = {key: "same" for key in "ab"} if "model" in evidence.alike else {key: None for key in "ab"}
-        first, second = self._pair(evidence, group, dataset, (0.5 + 0.2 * sign, 0.5), model=alike)
+        first, second = self._pair(evidence, group, dataset, (0.5 + 0.25 * sign, 0.5), model=alike)
         if evidence.versus:
             for one in (first, second):
                 facts = dict(one.facts) | evidence.versus
@@ -189,9 +189,12 @@ class World:
         self._pair(evidence, group, dataset, (0.5, 0.5), metrics=wide)
 
     def _failures(self, evidence, sign, group, dataset):
-        a, b = self._pair(evidence, group, dataset, (0.5, 0.5))
-        for one in {1: [a], -1: [b], 0: []}[sign]:
-            self.failed |= set(one.cell.runs)
+        for shots in range(1, 11):
+            a = self._contestant("a", evidence.a, group, dataset, shots)
+            b = self._contestant("b", evidence.b, group, dataset, shots)
+            # Most trials of one side, and few of the other.
+            few, many = {1: (b, a), -1: (a, b), 0: (a, b)}[sign]
+            self.failed |= {few.cell.runs[0], *(many.cell.runs[:-1] if sign else ())}
 
     def _learning_rates(self, evidence, sign, group, dataset):
         networks = [(f"{key}{k}", key) for key in "ab" for k in range(NETWORKS)]

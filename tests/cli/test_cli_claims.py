@@ -49,4 +49,4 @@ def test_what_is_wrong_is_told(store):
 
 def test_what_was_known_when_the_rules_were_written_is_said():
     text = " ".join(vcbench("claims", "--help").stdout.replace("│", " ").split())
-    assert "written before any run of the suite claims" in text and "were known by then" in text
+    assert "written before any run of the suite claims" in text and "were known when" in text

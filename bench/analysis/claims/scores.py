@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CORRUPTIONS = "corruptions"
 REACH_OF = ("gradient", "attention")
 UNITS: dict[str, Unit] = {
+    "loss": "share",
     "nll": "nats",
     "nll_rise": "nats",
     "gradient": "share",
@@ -130,8 +131,24 @@ def _rows(
         if len(own) <= len(under) or not all(map(measured.predictions.has_scores, own)):
             continue
         values = [per_image(measured, result) for result in own]
-        rows[seeds] = record.id, values[0] - np.mean(values[1:], 0) if under else values[0]
+        chance = 1 / record.data.classes
+        if not under:
+            rows[seeds] = record.id, values[0]
+        elif values[0].mean() > chance:
+            rows[seeds] = record.id, share_lost(values[0], np.mean(values[1:], 0), chance)
     return rows
+
+
+def share_lost(clean: np.ndarray, disturbed: np.ndarray, chance: float) -> np.ndarray:
+    """What a network loses of its accuracy above chance, by image (N,): who has little cannot lose much.
+
+    The mean is the lost share, clean minus disturbed over clean minus chance; each image adds to it by how
+    much it moves this ratio (the delta method), so that intervals allow for both accuracies.
+    """
+    above = clean.mean() - chance
+    lost = (clean.mean() - disturbed.mean()) / above
+    shares: np.ndarray = lost + (clean - disturbed - lost * (clean - chance)) / above
+    return shares
 
 
 def _by_seeds(cell: Cell) -> "Mapping[Seeds, Result]":
@@ -176,8 +193,8 @@ PER_IMAGE: dict[str, Callable[[Measured, "Result"], np.ndarray]] = {
 def _of_run(evidence: "Scores", measured: Measured, result: "Result") -> float | None:
     """The one number of a run; None where it was not measured."""
     if evidence.of == "nll_rise":
-        looks = measured.histories.get(result.id)
-        return None if looks is None else float(looks.iloc[-1] - looks.min())
+        looks = measured.histories.get(result.id, [])
+        return float(looks.iloc[-1] - looks.min()) if len(looks) > 1 else None
     layers = measured.reach.get(result.id)
     if layers is None:
         return None

@@ -137,13 +137,26 @@ def measured_by(
 
 
 def estimates_of(claim: Claim, measured: Measured) -> list[Estimate]:
-    """Every number that bears on a claim, in the order of its evidence; what suites share counts once."""
-    kept: dict[tuple[Any, ...], Estimate] = {}
+    """Every number that bears on a claim, in the order of its evidence; what suites and comparisons share
+    counts once: of numbers from the same runs, the one from the most."""
+    kept: list[Estimate] = []
     for evidence in claim.evidence:
-        for one in KINDS[evidence.kind](evidence, measured):
-            key = evidence.name, one.case.get("setting"), one.runs or tuple(one.case.values())
-            kept.setdefault(key, one)
-    return list(kept.values())
+        made = list(KINDS[evidence.kind](evidence, measured))
+        for at, one in enumerate(made):
+            if not any(_within(one, other, earlier=k < at) for k, other in enumerate(made) if k != at):
+                kept.append(one)
+    return kept
+
+
+def _within(one: Estimate, other: Estimate, *, earlier: bool) -> bool:
+    """Whether a number is made from runs that another of the same evidence and setting has too: from all of
+    its runs and more, or from the same where the other is the `earlier` one."""
+    if one.case.get("setting") != other.case.get("setting"):
+        return False
+    if not one.runs:
+        return earlier and not other.runs and tuple(one.case.values()) == tuple(other.case.values())
+    runs, others = set(one.runs), set(other.runs)
+    return runs < others or (earlier and runs == others)
 
 
 def claim_row(judged: Judged) -> dict[str, Any]:
@@ -181,6 +194,8 @@ def limits_of(judged: Judged) -> list[str]:
         limits.append(f"FLOPs differ by up to {max(ratios):.1f} times")
     if estimates and judged.lacking:
         limits.append(f"not measured: {', '.join(judged.lacking)}")
+    if judged.without_interval:
+        limits.append(f"not judged, without an interval: {', '.join(judged.without_interval)}")
     if judged.claim.missing:
         limits.append(f"not measured: {judged.claim.missing}")
     return limits

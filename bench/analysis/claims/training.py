@@ -25,14 +25,18 @@ def spread(evidence: "Spread", measured: Measured) -> Iterator[Estimate]:
 
 
 def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
-    """See `bench.spec.claim.Failures`: one estimate a comparison, over all trials of its pairs."""
+    """See `bench.spec.claim.Failures`: one estimate a comparison, over the contestants of its pairs on each
+    subset, whose trials share what was searched for them and count as one."""
     for pairs in _by_comparison(evidence, measured).values():
         counts: list[int] = []
         sides = list(zip(*pairs, strict=True))
         for side in sides:
-            every = {record.id: record for one in side for record in one.records}
-            failed = sum(measured.training.failure(record) is not None for record in every.values())
-            counts += [failed, len(every)]
+            every = {(one.group, one.cell.contestant): one.records for one in side}
+            failed = [
+                fmean(measured.training.failure(record) is not None for record in records) > 0.5
+                for records in every.values()
+            ]
+            counts += [sum(failed), len(failed)]
         runs = tuple(run for pair in pairs for one in pair for run in one.cell.runs)
         yield of_pair(evidence, of_shares(*counts), "points", *pairs[0], runs, _where(pairs), sides)
 
@@ -49,7 +53,8 @@ def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Es
         searched: list[dict[str, list[dict[str, float]]]] = [{}, {}]
         for networks, side in zip(searched, sides, strict=True):
             for one in {one.cell.contestant: one for one in side}.values():
-                if own := decades.get((one.suite, one.cell.comparison, one.cell.contestant)):
+                own = decades.get((one.suite, one.cell.comparison, one.cell.contestant))
+                if own and not one.untrained:  # all rates are equally bad for that
                     networks.setdefault(one.cell.model, []).append(own)
         every = [own for networks in searched for by_size in networks.values() for own in by_size]
         sizes = set.intersection(*map(set, every)) if every else set()
@@ -59,7 +64,8 @@ def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Es
                 for networks in searched
             )
             number = of_two_samples(first, second)
-            yield of_pair(evidence, number, "decades", *pairs[0], (), _where(pairs), sides)
+            runs = tuple(run for pair in pairs for one in pair for run in one.cell.runs)
+            yield of_pair(evidence, number, "decades", *pairs[0], runs, _where(pairs), sides)
 
 
 def _by_comparison(

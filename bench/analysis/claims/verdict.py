@@ -2,11 +2,11 @@
 
 Every estimate is held against the number that its evidence names. It *holds* or *fails* only by
 p-values that allow for all claims at once: each claim is given an equal share of alpha, its estimates an
-equal part of that, and Holm's procedure takes them together. A claim of which nothing was measured keeps its
-share.
+equal part of that, their tests (of another number; of one within the margin) an equal part of this, and
+Holm's procedure takes them together. A claim of which nothing was measured keeps its share.
 
-*Supported*: every evidence that was measured holds somewhere, and none fails. *Contradicted*: some fail, and
-none holds. *Depends*: both.
+*Supported*: every evidence that was measured with an interval holds somewhere, and none fails.
+*Contradicted*: some fail, and none holds. *Depends*: both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,6 +51,12 @@ class Judged:
         return [one.name for one in self.claim.evidence if one.name not in measured]
 
     @property
+    def without_interval(self) -> list[str]:
+        """The names of the evidence that was measured, and has no interval by which it could be judged."""
+        known = {one.evidence.name for one in self.estimates if one.number.low is not None}
+        return [one.name for one in self.claim.evidence if one.name not in {*known, *self.lacking}]
+
+    @property
     def one_pair(self) -> bool:
         """Whether it speaks of families and is decided by a single model on one side of its estimates."""
         decided = self.having("holds", "fails")
@@ -66,13 +72,16 @@ def judge(estimates: Mapping[str, Sequence[Estimate]], claims: Sequence[Claim]) 
         claims: all of them, in the order wanted.
     """
     every = [(claim, one) for claim in claims for one in estimates.get(claim.name, ())]
-    weights = [1 / len(claims) / len(estimates[claim.name]) for claim, _ in every]
-    different = weighted_holm([one.number.p(threshold(one)) for _, one in every], weights)
-    within = weighted_holm([_p_within(one) for _, one in every], weights)
-    outcomes = {
-        id(one): _outcome(one, float(p), float(equal))
-        for (_, one), p, equal in zip(every, different, within, strict=True)
-    }
+    tests, weights = [], []
+    for claim, one in every:
+        share = 1 / len(claims) / len(estimates[claim.name])
+        both = [one.number.p(threshold(one)), *_p_within(one)]
+        tests += [(id(one), p) for p in both]
+        weights += [share / len(both)] * len(both)
+    adjusted: dict[int, list[float]] = {}
+    for (of, _), p in zip(tests, weighted_holm([p for _, p in tests], weights), strict=True):
+        adjusted.setdefault(of, []).append(float(p))
+    outcomes = {id(one): _outcome(one, *adjusted[id(one)]) for _, one in every}
     judged = []
     for claim in claims:
         own = tuple(estimates.get(claim.name, ()))
@@ -99,12 +108,13 @@ def weighted_holm(p: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def _p_within(one: Estimate) -> float:
+def _p_within(one: Estimate) -> list[float]:
+    """Of an evidence with a margin, the p-value of a number that far from the threshold or further."""
     margin = one.evidence.margin
-    return 1.0 if margin is None else one.number.p_within(threshold(one), margin)
+    return [] if margin is None else [one.number.p_within(threshold(one), margin)]
 
 
-def _outcome(one: Estimate, different: float, within: float) -> Outcome:
+def _outcome(one: Estimate, different: float, within: float = 1.0) -> Outcome:
     if different <= ALPHA:
         more = one.number.value > threshold(one)
         return "holds" if more == (one.evidence.expect == "more") else "fails"
@@ -124,8 +134,9 @@ def _verdict(
         return "depends", _separating(claim, decided)
     if different == {"fails"}:
         return "contradicted", ()
-    # Every part of it must hold; what was not measured is among its limits.
-    lacking = {one.evidence.name for one in estimates} - {one.evidence.name for one, _ in decided}
+    # Every part of it must hold that could be decided; what was not measured is among its limits.
+    with_interval = {one.evidence.name for one in estimates if one.number.low is not None}
+    lacking = with_interval - {one.evidence.name for one, _ in decided}
     return ("undecided" if lacking else "supported"), ()
 
 

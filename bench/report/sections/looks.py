@@ -22,6 +22,10 @@ def looks_at_test(evidence: Evidence) -> str:
         f"The test split was evaluated {_times(looks.sum())} in {count(len(looks))} trials, at most "
         f"{_times(looks.max())} in any one of them; a trial that diverged is scored at chance without a look."
     )
+    changed = [result for own in evidence.under_conditions.values() for result in own.values()]
+    others = sum(result.test_evaluations or 0 for result in changed)
+    if others:
+        text += f" Its changed images were evaluated {_times(others)} more, once a trial and condition."
     again = done.loc[done["test_evaluations"] > 1, "run"]
     if len(again):
         text += f" More than once in: {listed(list(again))}, which were interrupted after their look."
@@ -29,8 +33,9 @@ def looks_at_test(evidence: Evidence) -> str:
         return (
             f"{text} It was evaluated {_times(earlier)} more in "
             f"{counted(len(evidence.withdrawn), 'trial')} that were stored and later withdrawn: "
-            f"{_times(looks.sum() + earlier)} in all. No trial chooses anything by it, but whoever changed "
-            "the suite had seen those results; they are in the table below."
+            f"{_times(looks.sum() + others + earlier)} in all stored trials. No trial "
+            "chooses anything by it, but whoever changed the suite had seen those results; they are in the "
+            "table below."
         )
     return f"{text} Nothing is chosen by it."
 

@@ -6,6 +6,7 @@ from bench.analysis.decisions import CAP
 from bench.analysis.simulation.study import stored
 from bench.analysis.trained import LEFT_CHANCE
 from bench.report.blocks import Column, Details, Heading, Section, Table, number
+from bench.report.cells import with_more_labels
 from bench.report.evidence import Evidence
 from bench.report.sections.budget import budget
 from bench.report.sections.kfold import in_folds
@@ -44,15 +45,22 @@ def protocol(evidence: Evidence) -> Section:
 
 
 def _choices(evidence: Evidence) -> str:
-    done = evidence.done
-    chosen = done[done["selection"].isin(["val-oracle", "best-val"])]
+    done = evidence.done.assign(weights=_weights(evidence))
     if not len(done):
         return "Nothing was chosen yet."
+    borrowed = listed(with_more_labels(evidence.cells))
+    labels = f" The values for {borrowed} were searched with more labels than these have." if borrowed else ""
+    chosen = done[done["weights"] != "last"]
     if not len(chosen):
-        return "Every trial is evaluated with its last checkpoint: nothing was chosen by the val split."
-    cells = chosen.groupby(["comparison", "title", "selection"], sort=False)["run"].nunique()
+        return f"Every trial is evaluated with its last checkpoint: the val split chose none.{labels}"
+    cells = chosen.groupby(["comparison", "title", "weights"], sort=False)["run"].nunique()
     rows = [f"{title} in {name} ({kind}, {counted(n, 'run')})" for (name, title, kind), n in cells.items()]
-    return f"Chosen by the val split: {'; '.join(rows)}."
+    return f"Checkpoints chosen by the val split: {'; '.join(rows)}.{labels}"
+
+
+def _weights(evidence: Evidence) -> pd.Series:
+    """Which checkpoint of each trial counts; its row says how the values of its recipe were chosen, too."""
+    return evidence.done["run"].map(lambda run: evidence.records[run].selection)
 
 
 def _trained(evidence: Evidence) -> str:
@@ -173,6 +181,7 @@ def _replicates(evidence: Evidence) -> str:
 
 
 def _comparisons(evidence: Evidence) -> Table:
+    weights = _weights(evidence)
     items = [
         (comparison, _group(evidence.trials, comparison.name), _group(evidence.done, comparison.name))
         for comparison in evidence.suite.comparisons
@@ -186,7 +195,11 @@ def _comparisons(evidence: Evidence) -> Table:
         Column("Draws of the subsets", lambda one: _draws(one[1][one[1]["run"].notna()]), wide=True),
         Column("Recipe (protocol)", lambda one: _recipes(one[1]), wide=True),
         Column("Precision", lambda one: _values(one[2]["precision"])),
-        Column("Weights that count", lambda one: _values(one[2]["selection"].map(SELECTIONS)), wide=True),
+        Column(
+            "Weights that count",
+            lambda one: _values(weights.reindex(one[2].index).map(SELECTIONS)),
+            wide=True,
+        ),
         Column("Unmatched", lambda one: one[0].unmatched or "nothing stated", wide=True),
     )
     caption = "What was held equal in each comparison. Train images: those of the subsets that were used."

@@ -33,8 +33,8 @@ def robustness(evidence: Evidence) -> Section:
     return Section.measured(
         "robustness",
         TITLE,
-        "The same trained networks on test images that were changed; nothing was trained for it, and no "
-        "verdict follows from it.",
+        "The same trained networks on test images that were changed; nothing was trained for it. No contrast "
+        "is judged by it; the claims about other sizes, occlusion and corruptions are.",
         figures,
     )
 

@@ -7,10 +7,11 @@ import pandas as pd
 from bench.analysis.search import CLOSE, sensitivity
 from bench.files import slug
 from bench.report.blocks import Column, Field, Figure, Gallery, Section, Table, number
+from bench.report.cells import with_more_labels
 from bench.report.evidence import Evidence
 from bench.report.lines import Line, line_chart
 from bench.report.style import Style
-from bench.report.text import NOT_MEASURED, count, listed, percent, size_label
+from bench.report.text import NOT_MEASURED, count, percent, size_label
 
 TITLE = "The search of recipe values"
 LARGEST, SMALLER = slice(-1, None), slice(-1)
@@ -65,11 +66,13 @@ def _how(evidence: Evidence, table: pd.DataFrame) -> str:
         jobs = own.groupby(["contestant", "shots"], dropna=False)["jobs"].sum()
         on_val = (comparison.search or {}).get("judge") == "val"
         images = "the val split" if on_val else "images held out of the subset itself"
-        each = listed([count(n) for n in sorted(set(jobs))])
+        each = " or ".join(count(n) for n in sorted(set(jobs)))
         sentences.append(
-            f"{comparison.name}: each model got the same number of search jobs on a subset ({each}) with the "
-            f"same values, judged on {images}."
+            f"{comparison.name}: on a subset every model got as many search jobs as the others ({each}, by "
+            f"subset), which begin with the same values and are judged on {images}."
         )
+        borrowed = [] if on_val else with_more_labels(evidence.cells_of(comparison.name))
+        sentences += [f"Values for {one} are those of the next larger subset." for one in borrowed]
     return " ".join(sentences) + (
         " Of accuracies within a standard error of the best, the one of the smallest learning rate was "
         "taken. No search job has seen a test image."
