@@ -41,8 +41,8 @@ def estimate(evidence, value, error):
 
 
 def test_both_tests_of_a_number_share_the_5_percent():
-    """One number is at its threshold and surely within the margin; another lies at the margin, and may seem to
-    be within. Either may be judged wrongly, in 5 % of stores at most."""
+    """One number is at its threshold and surely within the margin; another lies at the margin, and may
+    seem to be within. Either may be judged wrongly, in 5 % of stores at most."""
     random, evidence = np.random.default_rng(1), CLAIM.evidence[0]
     margin, false = evidence.margin, 0
     for _ in range(4000):
