@@ -95,7 +95,7 @@ def with_more_labels(cells: Iterable[Cell]) -> list[str]:
         if cell.more_labels and cell.records and cell.shots is not None:
             sizes.setdefault(cell.comparison, set()).add(cell.shots)
     return [
-        f"{name} with {listed(map(str, sorted(own)))} {'image' if own == {1} else 'images'} per class"
+        f"{name} with {listed([str(n) for n in sorted(own)])} {'image' if own == {1} else 'images'} per class"
         for name, own in sizes.items()
     ]
 
