@@ -107,7 +107,7 @@ def test_tables():
     (row,) = tables["claims"].to_dict("records")
     assert (row["verdict"], row["depends_on"]) == ("depends", "dataset")
     assert (row["holds"], row["fails"], row["undecided"]) == (2, 2, 0)
-    assert row["low"] < row["estimate"] < row["high"] < 0 and row["unit"] == "share"
+    assert row["low"] < row["estimate"] < row["high"] < 0 and row["unit"] == "percent"
     numbers = tables["claim_numbers"]
     assert list(numbers["outcome"]) == ["holds", "fails"] * 2 and numbers["runs"].str.len().min() > 0
 

@@ -11,8 +11,8 @@ from bench.analysis.claims.uncertain import Uncertain
 if TYPE_CHECKING:
     from bench.spec.claim import Evidence
 
-Unit = Literal["points", "nats", "ratio", "exponent", "decades", "share"]
-SCALE = {"points": 100.0}
+Unit = Literal["points", "percent", "nats", "ratio", "exponent", "decades", "share"]
+SCALE = {"points": 100.0, "percent": 100.0}
 """What a unit is multiplied with to be shown."""
 
 

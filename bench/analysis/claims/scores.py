@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CORRUPTIONS = "corruptions"
 REACH_OF = ("gradient", "attention")
 UNITS: dict[str, Unit] = {
-    "loss": "share",
+    "loss": "percent",
     "nll": "nats",
     "nll_rise": "nats",
     "gradient": "share",

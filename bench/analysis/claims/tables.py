@@ -57,7 +57,8 @@ CLAIMS = {
 """Columns of the claims table. `verdict` is supported, contradicted, depends, undecided or not measured;
 `holds`, `fails` and `undecided` count the numbers that bear on the claim (`claim_numbers`), by p-values
 that allow for all claims (`bench.analysis.claims.verdict`). `estimate` with its plain 95 % interval is the
-first of these numbers in the order of the claim's file, which `of` names, in `unit`: points are hundredths.
+first of these numbers in the order of the claim's file, which `of` names, in `unit`: points and percent are
+hundredths.
 `limits` are what a reader must know, `models` how many networks are behind the verdict."""
 
 CLAIM_NUMBERS = {

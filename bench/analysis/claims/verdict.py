@@ -6,7 +6,8 @@ equal part of that, their tests (of another number; of one within the margin) an
 Holm's procedure takes them together. A claim of which nothing was measured keeps its share.
 
 *Supported*: every evidence that was measured with an interval holds somewhere, and none fails.
-*Contradicted*: some fail, and none holds. *Depends*: both.
+*Contradicted*: some fail, and none holds. *Depends*: both. Neither of the first two is said where a plain
+interval of any number that was not decided says the contrary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,6 +122,14 @@ def _outcome(one: Estimate, different: float, within: float = 1.0) -> Outcome:
     return "fails" if within <= ALPHA else "undecided"
 
 
+def _leans(one: Estimate) -> Outcome:
+    """What the plain interval of an estimate alone says."""
+    low, high, than = one.number.low, one.number.high, threshold(one)
+    if low is None or high is None or low <= than <= high:
+        return "undecided"
+    return "holds" if (low > than) == (one.evidence.expect == "more") else "fails"
+
+
 def _verdict(
     claim: Claim, estimates: Sequence[Estimate], outcomes: Sequence[Outcome]
 ) -> tuple[Verdict, tuple[str, ...]]:
@@ -132,6 +141,8 @@ def _verdict(
         return "undecided", ()
     if different == {"holds", "fails"}:
         return "depends", _separating(claim, decided)
+    if {_leans(one) for one in estimates} - different - {"undecided"}:
+        return "undecided", ()
     if different == {"fails"}:
         return "contradicted", ()
     # Every part of it must hold that could be decided; what was not measured is among its limits.

@@ -56,7 +56,7 @@ def count_text(judged: Judged) -> str:
 def number_text(one: Estimate) -> str:
     """Such as "-9.6 points (-10.6 to -8.6)", and how many trials are not in it, as they diverged."""
     value, low, high = (one.shown(part) for part in (one.number.value, one.number.low, one.number.high))
-    unit = {"ratio": " times", "exponent": "", "share": ""}.get(one.unit, f" {one.unit}")
+    unit = {"ratio": " times", "exponent": "", "share": "", "percent": " %"}.get(one.unit, f" {one.unit}")
     text = f"{_digits(one, value)}{unit}"
     if low is not None:
         text += f" ({_digits(one, low)} to {_digits(one, high)})"
@@ -73,8 +73,8 @@ def where(one: Estimate, key: str) -> str:
 def _digits(one: Estimate, value: float | None) -> str:
     """A number as it is shown, with more decimals where it would look like 0 and is not."""
     assert value is not None
-    sign = "+" if one.unit in ("points", "nats", "decades") else ""
-    fewest = 1 if one.unit == "points" else 2
+    sign = "+" if one.unit in ("points", "percent", "nats", "decades") else ""
+    fewest = 1 if one.unit in ("points", "percent") else 2
     decimals = next((n for n in range(fewest, 4) if round(value, n)), fewest)
     return f"{value:{sign}.{decimals}f}".replace("-", MINUS)
 
