@@ -1,11 +1,13 @@
 """Averages over replicates and what is said about them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from report.make_store import make_store, set_pretraining, true_top1
 
+from bench.report.cells import with_more_labels
 from bench.report.evidence import gather
 from bench.store.run_store import RunStore
 
@@ -99,3 +101,13 @@ def test_cells_stand_in_the_order_of_the_suite(tmp_path):
     assert [c.shots for c in found] == [1] * 3 + [5] * 3 + [20] * 3 + [None] * 3
     assert [c.contestant for c in found[:3]] == ["vit", "deit", "resnet"]
     assert found[-1].images_per_class == 80
+
+
+def test_values_that_were_searched_with_more_labels_are_named():
+    def cell(comparison, shots, more=True, records=(1,)):
+        return SimpleNamespace(comparison=comparison, shots=shots, more_labels=more, records=records)
+
+    every = [cell("a", 2), cell("a", 1), cell("a", 2), cell("a", 5, more=False), cell("b", 1)]
+    every += [cell("c", 1, records=()), cell("d", None)]
+    named = ["a with 1 and 2 images per class", "b with 1 image per class"]
+    assert with_more_labels(every) == named

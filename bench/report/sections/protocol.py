@@ -52,7 +52,8 @@ def _choices(evidence: Evidence) -> str:
     labels = f" The values for {borrowed} were searched with more labels than these have." if borrowed else ""
     chosen = done[done["weights"] != "last"]
     if not len(chosen):
-        return f"Every trial is evaluated with its last checkpoint: the val split chose none.{labels}"
+        last = "Every trial is evaluated with its last checkpoint: nothing was chosen by the val split."
+        return last + labels
     cells = chosen.groupby(["comparison", "title", "weights"], sort=False)["run"].nunique()
     rows = [f"{title} in {name} ({kind}, {counted(n, 'run')})" for (name, title, kind), n in cells.items()]
     return f"Checkpoints chosen by the val split: {'; '.join(rows)}.{labels}"

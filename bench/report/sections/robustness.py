@@ -105,7 +105,7 @@ def _scores(
     evidence: Evidence, comparison: ComparisonEntry, shots: int | None, points: dict[int, list[Condition]]
 ) -> pd.DataFrame:
     """One row a contestant and level, the mean over some conditions with its interval; the level that changes
-    nothing is the clean one. Only trials that have all conditions of a level count."""
+    nothing is the clean one. Only trials that have all conditions of all levels count."""
     levels = {level: [one.name for one in own] for level, own in points.items() if level}
     if levels:
         levels[points[min(levels)][0].unchanged(comparison.input_size)] = [CLEAN]
@@ -120,11 +120,10 @@ def _scores(
     }
     rows = []
     for key in (key for key in evidence.styles if key in comparison.contestants):
-        for level in sorted(levels):
-            known = [measured[name].get(key, {}) for name in levels[level]]
-            runs = [run for run in known[0] if all(run in records for records in known)]
-            if not runs:
-                continue
+        every = [measured[name].get(key, {}) for names in levels.values() for name in names]
+        runs = [run for run in every[0] if all(run in records for records in every)]
+        for level in sorted(levels) if runs else []:
+            known = [measured[name][key] for name in levels[level]]
             scores = [evidence.predictions.scores_of([records[run] for run in runs]) for records in known]
             folds = evidence.predictions.fold_of([known[0][run] for run in runs])
             mean = mean_interval(np.mean(scores, axis=0), parts_in(folds))
@@ -149,13 +148,17 @@ def _figure(
         values = [(100 * own[name]).to_numpy() for name in ("top1", "low", "high")]
         lines.append(Line(own["title"].iloc[0], evidence.styles[str(key)], own["level"].to_list(), *values))
     ends = "; ".join(f"{line.title}: {line.y[0]:.1f} to {line.y[-1]:.1f} %" for line in lines)
+    numbers = dict(zip(data["title"], data["replicates"], strict=True))
+    over = "; ".join(f"{title}: {n}" for title, n in numbers.items())
+    if len(set(numbers.values())) == 1:
+        over = f"{next(iter(numbers.values()))} each"
     unit, clean = first.unit, first.unchanged(comparison.input_size)
     label = unit[:1].upper() + unit[1:]
     return Figure(
         line_chart(lines, label, "Top-1 accuracy (%)", log_x=clean > 0, from_0=True),
         f"robustness-{slug(comparison.name)}-{'severity' if first.is_corruption else slug(first.family)}",
         caption=f"{what}: top-1 accuracy against {unit} in {comparison.name}, {size}; {clean} is the "
-        "clean test set. Bars: 95 % intervals, where there are three replicates.",
+        f"clean test set. Replicates: {over}. Bars: 95 % intervals, where there are three or more.",
         alt=f"Line chart of accuracy against {unit}, from the lowest to the highest. {ends}.",
         data=data.drop(columns="runs"),
         runs=" ".join(data["runs"]).split(),
