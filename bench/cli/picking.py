@@ -1,12 +1,10 @@
 """vcbench pick: which backbone for one's own images, within a budget."""
 
-import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,9 +31,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bench.data import Dataset
-    from bench.picking.answer import Accuracies, Answer
+    from bench.picking.answer import Answer
     from bench.picking.candidates import Candidate
     from bench.picking.pick import Picked
+    from bench.picking.trained import Key, Trained
 
 BUDGET = "10m"
 
@@ -180,10 +179,11 @@ def pick_backbone(
     from bench.files import write_json
     from bench.machine import choose_device
     from bench.networks.weights import hub_answers
-    from bench.picking.answer import Answer, record, sentences, stopped_at, trained_sentence
+    from bench.picking.answer import Answer, record
     from bench.picking.candidates import LeftOut, find_candidates
     from bench.picking.clock import ENDING, Clock
     from bench.picking.pick import pick as race
+    from bench.picking.sentences import sentences, stopped_at
     from bench.picking.suite import refuse_other_file
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
 
@@ -237,20 +237,18 @@ def pick_backbone(
                 raise Ended from None
             raise
     write_json(path.with_suffix(".json"), record(picked, name))
-    told = sentences(picked)
-    measured, further = _go_on(picked, name, path, place, stop, clock.left if finetune else 0.0, quiet)
-    if measured:
-        told = [trained_sentence(picked, measured), *told]
-    return Answer(picked, told, stopped_at(picked) + further, path, measured or {})
+    trained, further = _go_on(picked, name, path, place, stop, clock.left if finetune else 0.0, quiet)
+    return Answer(picked, sentences(picked, trained), stopped_at(picked) + further, path, trained)
 
 
 def _go_on(
     picked: "Picked", dataset: str, path: Path, place: Place, stop: Stop, seconds: float, quiet: bool
-) -> tuple["Accuracies | None", str]:
+) -> tuple["dict[Key, Trained]", str]:
     """Write the suite, and run it where there is time for it; gives what it came to, and what goes on."""
     from bench.cli.running import run_and_tabulate
     from bench.picking.length import SHORTEST
     from bench.picking.suite import expected_seconds, length_in, write_pick_suite
+    from bench.picking.trained import trained_by
     from bench.spec.suite import load_suite
 
     fits = None if stop.interrupted else length_in(picked, seconds)
@@ -260,7 +258,7 @@ def _go_on(
     if fits is None:
         rest = format_duration(expected_seconds(picked, names, length, replicates=3))
         what = "Fine-tuning them would settle it" if len(names) > 1 else "Fine-tuning it goes on from there"
-        return None, f"{what}, in about {rest} here: {command}"
+        return {}, f"{what}, in about {rest} here: {command}"
     try:
         run_and_tabulate(
             load_suite(str(path)),
@@ -278,28 +276,13 @@ def _go_on(
             quiet=quiet,
         )
     except BenchError as error:
-        return None, f"Fine-tuning ended ({error}); the suite is {path}."
+        return {}, f"Fine-tuning ended ({error}); the suite is {path}."
     except Ended:
         pass
-    accuracies = accuracies_of(place.results, path)
-    if len(accuracies) < 2 * len(names):
-        return None, f"Fine-tuning was begun and did not end in time; go on with: {command}"
-    return accuracies, f"Three replicates would show how much of it is luck: {command}"
-
-
-def accuracies_of(results: Path, path: Path) -> "Accuracies":
-    """Mean top-1 on val and test of those that a suite has trained, by recipe and model."""
-    from bench.store.run_store import RunStore
-
-    store = RunStore(results)
-    listing = store.suite(path.stem)
-    runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for run in listing.runs if listing else ():
-        if (record := store.result(run)) is not None:
-            val = record.metrics.val_top1
-            own = runs.setdefault((record.recipe, record.model.name), [])
-            own.append((math.nan if val is None else val, record.top1))
-    return {key: (fmean(val for val, _ in own), fmean(top1 for _, top1 in own)) for key, own in runs.items()}
+    trained = trained_by(place.results, path)
+    if len(trained) < 2 * len(names):
+        return {}, f"Fine-tuning was begun and did not end in time; go on with: {command}"
+    return trained, f"Three replicates would show how much of it is luck: {command}"
 
 
 def _open(data: str, data_dir: Path, results: Path) -> tuple["Dataset", str]:

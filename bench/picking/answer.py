@@ -1,23 +1,22 @@
-"""A pick in words, in numbers, and as a record that says where the numbers are from."""
+"""A pick as an answer, a table, and a record that says where the numbers are from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from bench.analysis.groups import letters
-from bench.analysis.statistics import pair_p, wilson
 from bench.machine import commit, device_name, machine_name, versions
 from bench.picking.pick import Entered, Picked
+from bench.picking.sentences import told_apart
+from bench.picking.trained import Key, Trained, best_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ALPHA = 0.05
-FASTER = 1.2  # times as fast, from which on a model that is not told apart from the best is named
 COLUMNS = {
     "model": "str",
     "title": "str",
@@ -42,10 +41,6 @@ COLUMNS = {
 }
 
 
-Accuracies = dict[tuple[str, str], tuple[float, float]]
-"""Mean top-1 on val and on the test split, by recipe and model."""
-
-
 @dataclass(frozen=True)
 class Answer:
     """What a pick came to.
@@ -67,18 +62,17 @@ class Answer:
     sentences: list[str]
     next: str
     suite: Path
-    measured: Accuracies
+    measured: Mapping[Key, Trained]
 
     @property
     def best(self) -> str:
         """The first of the race; where the best were trained on all images, the best of them on val."""
-        known = {one: val for one, (val, _) in self.measured.items() if val == val}
-        return max(known, key=lambda one: known[one])[1] if known else self.picked.best
+        return best_of(self.measured, self.picked.best)[1]
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """See `table`."""
-        tuned = {model: top1 for (recipe, model), (_, top1) in self.measured.items() if recipe == "finetune"}
+        tuned = {model: one.top1 for (recipe, model), one in self.measured.items() if recipe == "finetune"}
         return table(self.picked, tuned)
 
     @property
@@ -200,13 +194,6 @@ def _beats(picked: Picked, other: str, name: str) -> bool:
     return better and accurate(other) >= accurate(name) and fast[other] >= fast[name]
 
 
-def told_apart(picked: Picked, a: str, b: str) -> bool:
-    """Whether two of those that were left differ, by `pair_p` on the same images, all pairs counted."""
-    count = len(picked.survivors)
-    pairs = count * (count - 1) / 2
-    return pair_p(picked.correct(a), picked.correct(b), picked.groups(a)) * pairs < ALPHA
-
-
 def group_letters(picked: Picked) -> list[str]:
     """Letters of those that were judged, in the order of the race: those not told apart share one."""
     names = picked.survivors
@@ -217,114 +204,6 @@ def group_letters(picked: Picked) -> list[str]:
         if told_apart(picked, names[i], names[j])
     ]
     return letters(len(names), apart)
-
-
-def sentences(picked: Picked) -> list[str]:
-    """What to take, how sure that is, and what it costs."""
-    best, names = picked.best, picked.survivors
-    tied = [name for name in names[1:] if not told_apart(picked, best, name)]
-    return [_take(picked, best, tied), _cost(picked, best, tied), *_other_family(picked, best)]
-
-
-def _take(picked: Picked, best: str, tied: list[str]) -> str:
-    one = picked.entered[best]
-    title = one.candidate.card.title
-    images = picked.race.images
-    right, groups = picked.correct(best), picked.groups(best)
-    low, high = picked.interval(best)
-    what = (
-        f"{len(right):,} val images that had no part in choosing it"
-        if one.judged is not None
-        else f"{len(right):,} training images, each held out once, on which it was chosen as the best"
-    )
-    what += "" if groups is None else f", in {len(np.unique(groups)):,} groups"
-    how = (
-        f"a linear probe on its frozen features, fitted to {images:,} training images, is right on "
-        f"{_percent(picked.accuracy(best))} of {what} (95 % interval {100 * low:.1f} to {100 * high:.1f}; "
-        f"always naming the largest class: {_percent(picked.majority())})"
-    )
-    if not tied:
-        return f"Take {title}: {how}."
-    others = " and ".join(
-        f"{picked.entered[name].candidate.card.title} ({_percent(picked.accuracy(name))})" for name in tied
-    )
-    return f"{title} came first in the race, but is not told apart from {others}: {how}."
-
-
-def _cost(picked: Picked, best: str, tied: list[str]) -> str:
-    one = picked.entered[best]
-    text = (
-        f"{one.candidate.card.title} has {one.candidate.parameters / 1e6:.1f} million parameters and does "
-        f"{one.images_per_s:.0f} images/s here ({one.latency_ms:.2g} ms for one image)"
-    )
-    fastest = max(tied, key=lambda name: picked.entered[name].images_per_s, default=None)
-    if fastest is None:
-        return f"{text}."
-    ratio = picked.entered[fastest].images_per_s / one.images_per_s
-    if ratio < FASTER:
-        return f"{text}."
-    title = picked.entered[fastest].candidate.card.title
-    return f"{text}; {title} is {ratio:.1f} times as fast: take it where speed counts."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def stopped_at(picked: Picked) -> str:
-    """What more time would have been used for in the race; empty where it used all images."""
-    whole = len(picked.dataset.splits["train"])
-    if picked.race.images == whole:
-        return ""
-    return f"The race stopped at {picked.race.images:,} of {whole:,} training images: {picked.race.ended}. "
-
-
-def _other_family(picked: Picked, best: str) -> list[str]:
-    """How far the best of the other kind is behind."""
-    kind = picked.entered[best].candidate.card.kind
-    scored = [name for name in picked.entered if picked.race.standings[name].rounds]
-    others = [name for name in scored if picked.entered[name].candidate.card.kind != kind]
-    if not others:
-        return []
-    word = {"cnn": "ViT", "transformer": "CNN"}.get(kind, "model of another family")
-    judged = [name for name in picked.survivors if name in others]
-    if judged:
-        other = max(judged, key=picked.accuracy)
-        title = picked.entered[other].candidate.card.title
-        behind = picked.accuracy(best) - picked.accuracy(other)
-        sure = "" if told_apart(picked, best, other) else ", which may be chance"
-        return [f"The best {word}, {title}, is {_behind(behind)}{sure}."]
-    other = max(others, key=lambda name: (len(picked.race.standings[name].rounds), _cv(picked, name)))
-    title = picked.entered[other].candidate.card.title
-    standing = picked.race.standings[other]
-    images = standing.rounds[-1][0]
-    then = next(score for size, score in picked.race.standings[best].rounds if size == images)
-    behind = then.top1 - standing.last.top1
-    return [f"The best {word}, {title}, was {_behind(behind)} on {images:,} images."]
-
-
-def _behind(difference: float) -> str:
-    return f"{100 * abs(difference):.1f} points {'behind' if difference >= 0 else 'ahead'}"
-
-
-def trained_sentence(picked: Picked, measured: Accuracies) -> str:
-    """What training on all images came to on the test split, the best on val first; without val no order."""
-    ways = {"finetune": "fine-tuned", "linear-probe": "on frozen features"}
-    judged = all(val == val for val, _ in measured.values())
-    order = sorted(measured, key=lambda one: -measured[one][0]) if judged else list(measured)
-    tests = len(picked.dataset.splits["test"])
-    said = [
-        f"{picked.entered[model].candidate.card.title} {ways[recipe]} {_percent(measured[recipe, model][1])}"
-        for recipe, model in order
-    ]
-    interval = ""
-    if picked.dataset.groups is None:  # with groups it takes more than the share of images
-        low, high = wilson(round(measured[order[0]][1] * tests), tests)
-        interval = f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
-    return (
-        f"Trained on all images, {said[0]} of {tests:,} test images{interval}"
-        f"{' is the best by val; then' if judged else ';'} {', '.join(said[1:])}."
-    )
 
 
 def record(picked: Picked, dataset: str) -> dict[str, Any]:

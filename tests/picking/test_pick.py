@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 from small_store import write_store
 
 import vcbench as api
-from bench.cli.picking import accuracies_of
 from bench.errors import InputError
 from bench.networks import find_card, make_model, resolve_weights
 from bench.picking.candidates import FETCHED, LeftOut, alternating, default_pool, find_candidates
+from bench.picking.sentences import sentences
+from bench.picking.trained import Trained, trained_by
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
 from bench.tables.tables import build_tables
@@ -98,7 +99,8 @@ def test_fine_tuning_where_there_is_time_and_the_run_goes_on(pick, vcbench, tmp_
     monkeypatch.setattr("bench.picking.pick.SURVIVORS", 2)
     status, out, err = pick("--budget", "5m", models="vit_digits,resnet_digits")
     assert status == 0, err
-    assert "Three replicates would show" in out and "Trained on all images" in out
+    assert "Three replicates would show" in out and "trained on all images" in out
+    assert "linear probe" not in out
     store = api.open(tmp_path / "results")
     accuracy = store.accuracy.groupby(["recipe", "model"])["top1"].mean()
     assert {recipe for recipe, _ in accuracy.index} == {"finetune", "linear-probe"} and len(accuracy) == 4
@@ -354,7 +356,66 @@ def test_what_fine_tuning_came_to_is_that_of_the_table_of_accuracies(tmp_path):
     write_store(root, {("vit", 5): rng.random((2, 40)) < 0.9}, suite="other")
     table = build_tables(RunStore(root))["accuracy"]
     own = table[table["suite"] == "small"].groupby(["recipe", "model"])[["val_top1", "top1"]].mean()
-    found = accuracies_of(root, Path("small.toml"))
+    found = trained_by(root, Path("small.toml"))
     assert len(found) == len(own) == 2
     for key, row in own.iterrows():
-        assert found[key] == pytest.approx(tuple(row))
+        assert (found[key].val, found[key].top1) == pytest.approx(tuple(row))
+        first = table[(table["suite"] == "small") & (table["model"] == key[1])].iloc[0]
+        assert found[key].correct.mean() == pytest.approx(first["top1"])
+
+
+def test_after_training_the_whole_answer_is_by_what_was_trained(photos, weights, tmp_path, monkeypatch):
+    """Winner, those not told apart, cost and the other family: not those of the race any more."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.picking.suite.LENGTHS", ())
+    answer = api.pick(
+        photos, "60s", models=MODELS, input_size=16, device="cpu", weights_dir=weights, progress=False
+    )
+    picked = answer.picked
+    first, title = picked.best, {name: one.candidate.card.title for name, one in picked.entered.items()}
+    kinds = {name: one.kind for name, one in picked.entered.items()}
+    second = next(name for name in picked.survivors if kinds[name] != kinds[first])
+    tests = len(picked.dataset.splits["test"])
+
+    def right(count):
+        return np.arange(tests) < count
+
+    def trained(**counts):
+        """By recipe and model, right on so many test images; on val the same share."""
+        made = {("finetune", first): counts["a"], ("finetune", second): counts["b"]}
+        made |= {("linear-probe", first): 1, ("linear-probe", second): 2}
+        return {
+            key: Trained(counts.get("val", count / tests), count / tests, right(count))
+            for key, count in made.items()
+        }
+
+    take, cost, family = sentences(picked, trained(a=20, b=60))
+    assert take.startswith(
+        f"Take {title[second]} fine-tuned, which is the best on val: trained on all images"
+    )
+    assert f"right on {100 * 60 / tests:.1f} % of {tests} test images" in take
+    assert f"{title[first]} fine-tuned ({100 * 20 / tests:.1f} %)" in take.split("told apart from it: ")[1]
+    params = picked.entered[second].candidate.parameters
+    assert cost.startswith(f"{title[second]} has {params / 1e6:.1f} million parameters")
+    assert title[first] not in cost  # it is told apart, so that its speed is no reason
+    assert family.endswith(f"{title[first]} fine-tuned, is {100 * 40 / tests:.1f} points behind.")
+
+    take, _, family = sentences(picked, trained(a=59, b=60))
+    assert f"is the best on val, but is not told apart from {title[first]} fine-tuned" in take
+    assert family.endswith("which may be chance.")
+
+    # Without val nothing is chosen by the test split: the first of the race stays.
+    take, cost, _ = sentences(picked, trained(a=20, b=60, val=float("nan")))
+    assert f"{title[first]} fine-tuned" in take.split(":")[0] and "came first in the race" in take
+    assert cost.startswith(title[first])
+
+    # Without judgement the words say what is wrong with the number.
+    for one in picked.entered.values():
+        one.judged = None
+    picked.val = np.empty(0, np.int64)
+    assert "231 training images, each held out once, a little too good" in sentences(picked, {})[0]
+
+    # Of the other kind none was trained.
+    alone = {key: one for key, one in trained(a=20, b=60).items() if key[1] == first}
+    *_, family = sentences(picked, alone)
+    assert title[second] in family and family.endswith("on frozen features; it was not trained.")
