@@ -137,11 +137,15 @@ class Extractor:
         timm: Any = self.network
         return int(timm.num_features)
 
-    def milliseconds(self, batch: int) -> float:
+    def milliseconds(self, batch: int, is_late: Callable[[], bool]) -> float:
         """Of a forward pass over so many random images: the median of PASSES, after one that does not count.
+
+        Args:
+            is_late: asked between passes whether to stop.
 
         Raises:
             InputError: the network takes no images of this size.
+            Stopped: it is late.
         """
         device, size = self.pictures.device, self.candidate.input_size
         images = torch.randn(batch, 3, size, size, device=device)
@@ -150,6 +154,8 @@ class Extractor:
         try:
             with torch.inference_mode(), autocast(self.precision, device):
                 for _ in range(1 + PASSES):
+                    if seconds and is_late():
+                        raise Stopped
                     began = time.perf_counter()
                     self.network(images)
                     if device == "cuda":

@@ -9,7 +9,7 @@ import numpy as np
 from bench.analysis.statistics import share_interval
 from bench.data import Dataset
 from bench.data.subsets import growing_samples
-from bench.errors import InputError, WeightsError
+from bench.errors import DataError, InputError, WeightsError
 from bench.picking.candidates import Candidate, LeftOut
 from bench.picking.clock import ENDING, Clock
 from bench.picking.features import TIMED, Extractor, Pictures
@@ -29,6 +29,7 @@ FEWEST_TRIED = 4  # models that are timed although all were refused and half of 
 SURVIVORS = 3
 TOO_LITTLE = 1.25  # times a budget within which nothing was scored would do, at least
 DECODED_FIRST = 16  # images, to know how long decoding takes
+SLOW_IMAGES = 32  # one after the other that do not fit into the time for timing: no batch is timed
 FIT_S = 0.3  # of a probe of a first sample, before any was fitted
 
 
@@ -153,6 +154,7 @@ class Picked:
         val: positions of the val images on which those that were left are judged; empty where they were not.
         left_out: the models that took no part.
         seconds: what was spent.
+        damaged: which image has ended the judging, as a line; empty where none has.
     """
 
     dataset: Dataset
@@ -165,6 +167,7 @@ class Picked:
     val: np.ndarray
     seconds: float
     budget: float
+    damaged: str = ""
 
     @property
     def survivors(self) -> list[str]:
@@ -232,7 +235,7 @@ def pick(
 
     Raises:
         InputError: no candidate, or the budget is too small for two of them.
-        DataError: an image is damaged.
+        DataError: an image of the first round is damaged; one that is reached later ends its stage.
     """
     watch = Watch(clock, show)
     pictures = Pictures(dataset, input_size, device, Augment(), watch)
@@ -245,13 +248,23 @@ def pick(
         enough = len(entered) >= 2 and timed()
         return clock.interrupted() or enough or (late() and (len(entered) >= 1 or tried >= FEWEST_TRIED))
 
+    def is_late() -> bool:
+        return is_over() or watch.should_stop()
+
     for candidate in candidates(is_over):
         tried += 1
         show(f"timing {candidate.card.title}", len(entered), len(entered) + 1)
         extractor = Extractor(candidate, pictures, precision, watch)
         batch = TIMED[device]
         try:
-            latency, whole = extractor.milliseconds(1), extractor.milliseconds(batch)
+            latency = whole = extractor.milliseconds(1, is_late)
+            if latency * SLOW_IMAGES > 1000 * TIMING * clock.budget:
+                batch = 1
+            else:
+                whole = extractor.milliseconds(batch, is_late)
+        except Stopped:
+            left_out.append(LeftOut(candidate.card, "no time to time it"))
+            continue
         except (InputError, WeightsError) as error:
             if named:
                 raise
@@ -287,9 +300,20 @@ def pick(
             f"images take about {needed:.0f} s here"
         )
     watch.share = JUDGING
-    val = _judge(race, entered, dataset, next(one for one in samples if len(one) == race.images), watch)
+    sample = next(one for one in samples if len(one) == race.images)
+    val, damaged = _judge(race, entered, dataset, sample, watch)
     return Picked(
-        dataset, input_size, precision, device, entered, race, left_out, val, clock.spent, clock.budget
+        dataset,
+        input_size,
+        precision,
+        device,
+        entered,
+        race,
+        left_out,
+        val,
+        clock.spent,
+        clock.budget,
+        damaged,
     )
 
 
@@ -306,32 +330,37 @@ def survivors(race: Race, entered: dict[str, Entered]) -> list[str]:
 
 def _judge(
     race: Race, entered: dict[str, Entered], dataset: Dataset, sample: np.ndarray, watch: Watch
-) -> np.ndarray:
-    """Judge the best of the race on as many images of val as there is time for; gives their positions."""
+) -> tuple[np.ndarray, str]:
+    """Judge the best of the race on as many images of val as there is time for, up to a damaged one.
+
+    Gives their positions, and what is damaged.
+    """
     best = [entered[name] for name in survivors(race, entered)]
     order = np.random.default_rng(0).permutation(len(dataset.splits["val"]))[:JUDGED]
     # The probes are fitted last, and need time as well.
     end, fits = watch.share, sum(one.fit_seconds(len(sample)) for one in best) / FOLDS
     watch.share = end - fits / watch.budget
-    done = 0
+    done, damaged = 0, ""
     try:
         for stop in _doubled(JUDGED_AT_ONCE, len(order)):
             for one in best:
                 one.extractor.features("val", order[:stop])
             done = stop
+    except DataError as error:
+        damaged = str(error)
     except Stopped:
         pass
     watch.share = end
     if done < FEWEST_JUDGED:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), damaged
     try:
         for one in best:
             one.judge(sample, order[:done], race.standings[one.name].last.l2)
     except Stopped:
         for one in best:
             one.judged = None
-        return np.empty(0, np.int64)
-    return order[:done]
+        return np.empty(0, np.int64), damaged
+    return order[:done], damaged
 
 
 def _doubled(first: int, last: int) -> Iterator[int]:

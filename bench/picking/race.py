@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from bench.analysis.statistics import by_group
+from bench.errors import DataError
 from bench.picking.scores import Score
 from bench.training.observer import Stopped
 
@@ -38,6 +39,7 @@ class Entrant(Protocol):
 
         Raises:
             Stopped: there is no more time.
+            DataError: an image is damaged.
         """
 
     def leave(self) -> None:
@@ -94,13 +96,17 @@ def run_race(
     After each round those leave that are surely behind the first, and, where the next round would take too
     long for all, the last of the others. Three never leave: the first; the one whose pretraining has the best
     published accuracy, for either alone may be far from the best (Renggli et al., 2020, arXiv 2010.06402);
-    and the first of the other kinds, for what is behind on frozen features may be ahead fine-tuned.
+    and the first of the other kinds, for what is behind on frozen features may be ahead fine-tuned. Before
+    the first round the best by pretraining and the best of the other kinds come first, where there is time.
 
     Args:
         samples: positions of training images, int64, each with those of the one before.
         seconds_left: for the race.
         log: called with a line after each round.
         shared: seconds that a sample of so many images takes once for all, such as decoding it.
+
+    Raises:
+        DataError: an image of the first round is damaged; one of a later round ends the race.
     """
     race = Race({one.name: Standing() for one in entrants})
     running = list(entrants)
@@ -110,7 +116,12 @@ def run_race(
     for sample in samples:
         size = len(sample)
         seconds = seconds_left() - shared(size)
-        affordable = _affordable(running, size, seconds, race, never_leave(race, kinds, best_known))
+        if race.images:
+            affordable = _affordable(running, size, seconds, race, never_leave(race, kinds, best_known))
+        else:
+            affordable = _affordable(running, size, seconds, race, _promising(entrants)) or _affordable(
+                running, size, seconds, race, set()
+            )
         if not affordable:
             race.ended = f"there was no time for {size} images"
             break
@@ -119,6 +130,11 @@ def run_race(
         try:
             for one in running:
                 scores[one.name] = one.score(sample)
+        except DataError as error:
+            if not race.images:
+                raise
+            race.ended = str(error)
+            break
         except Stopped:
             race.ended = "the time was over"
             # Of the first round those count that were in time: without them nothing would be known.
@@ -168,7 +184,7 @@ def never_leave(race: Race, kinds: dict[str, str], best_known: str | None) -> se
 def _affordable(
     running: list[Entrant], size: int, seconds: float, race: Race, kept: set[str]
 ) -> list[Entrant]:
-    """Those for which there is time, all of `kept` among them; nobody where there is none for these."""
+    """Those for which there is time, all of `kept` first; nobody where there is none for these."""
     order = {name: place for place, name in enumerate(race.ranked())}
     queue = sorted(running, key=lambda one: (one.name not in kept, order.get(one.name, 0)))
     chosen: list[Entrant] = []
@@ -185,7 +201,14 @@ def _affordable(
     for one in running:
         if one not in chosen and race.images:
             race.standings[one.name].left = f"there was no time for it on more than {race.images} images"
-    return [one for one in running if one in chosen]
+    return chosen
+
+
+def _promising(entrants: Sequence[Entrant]) -> set[str]:
+    """Before anything is scored: the best by its pretraining, and of the other kinds the best by theirs."""
+    ordered = sorted(entrants, key=lambda one: -(one.upstream_top1 or 0.0))
+    others = [one for one in ordered if one.kind != ordered[0].kind]
+    return {one.name for one in (*ordered[:1], *others[:1])}
 
 
 def _only(staying: list[Entrant], running: list[Entrant]) -> list[Entrant]:

@@ -143,11 +143,12 @@ def _percent(share: float) -> str:
 
 
 def stopped_at(picked: Picked) -> str:
-    """What more time would have been used for in the race; empty where it used all images."""
-    whole = len(picked.dataset.splits["train"])
-    if picked.race.images == whole:
-        return ""
-    return f"The race stopped at {picked.race.images:,} of {whole:,} training images: {picked.race.ended}. "
+    """Why not all images were used; empty where the race used all, and no damaged one was met."""
+    whole, race = len(picked.dataset.splits["train"]), picked.race
+    stages = [f"The race stopped at {race.images:,} of {whole:,} training images: {race.ended}. "]
+    stages = [] if race.images == whole else stages
+    stages += [f"The judgement stopped: {picked.damaged}. "] if picked.damaged else []
+    return "".join(stages)
 
 
 def _other_family(picked: Picked, best: str) -> list[str]:

@@ -7,7 +7,7 @@ from bench.errors import InputError
 from bench.files import write_text
 from bench.picking.length import BATCH, LENGTHS, Length, tuning_images
 from bench.picking.pick import Picked
-from bench.planning.new_suite import quoted
+from bench.planning.new_suite import TOO_FEW, can_search, quoted
 from bench.spec.suite import suite_names
 
 MARK = "# Written by vcbench pick, which writes it anew; rename it before you change it."
@@ -87,6 +87,15 @@ precision = {quoted(picked.precision)}
 unmatched = "the candidates that fitted these images best, whatever they cost and were pretrained on"
 """
     set_for_all = f'"budget.batch_size" = {BATCH}, "val_times" = 1'
+    protocol, search = TOO_FEW, ""
+    if can_search(train, len(data.class_names)):
+        protocol = 'protocol = "tuned"\n'
+        search = f"""
+[comparison.search]
+space = {{ "optimizer.lr" = {{ low = 1e-4, high = 1e-2, values = 5 }} }}
+held_out = {min(200, max(train // 5, 50))}
+rungs = [0.2, 0.5]
+"""
     text = f"""{MARK}
 title = {quoted(f"The best of {len(picked.entered)} backbones on {data.name}")}
 description = {quoted(f"{', '.join(card.title for card in cards)}: the best of a race on frozen features.")}
@@ -98,17 +107,11 @@ delta = 0.01
 [[comparison]]
 name = {quoted(f"{data.name}-finetune")}
 recipe = "finetune"
-protocol = "tuned"
-replicates = 3
+{protocol}replicates = 3
 contrasts = [{", ".join(first)}]
 exploratory = [{", ".join(others)}]
 set = {{ "budget.epochs" = {length.epochs}, "budget.min_steps" = {length.min_steps}, {set_for_all} }}
-{shared}
-[comparison.search]
-space = {{ "optimizer.lr" = {{ low = 1e-4, high = 1e-2, values = 5 }} }}
-held_out = {min(200, max(train // 5, 50))}
-rungs = [0.2, 0.5]
-
+{shared}{search}
 [[comparison]]
 name = {quoted(f"{data.name}-probe")}
 recipe = "linear-probe"

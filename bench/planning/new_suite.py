@@ -116,7 +116,7 @@ def write_suite(
     pairs = ", ".join(f"[{quoted(a)}, {quoted(b)}]" for a, b in combinations(contestants, 2))
     recipe = "finetune" if all(sources) else "scratch"
     size = f"{classes} classes, {counts.sum()} training images, split {split_id}."
-    tuned = IN_FOLDS if folds is not None else TUNED if counts.sum() >= 2 * classes else TOO_FEW
+    tuned = IN_FOLDS if folds is not None else TUNED if can_search(int(counts.sum()), classes) else TOO_FEW
     text = f"""title = {quoted(f"{', '.join(card.title for card in cards)} on {dataset.name}")}
 description = {quoted(size)}
 # A difference within delta (a fraction of 1) is called equivalent.
@@ -154,6 +154,11 @@ input_size = {INPUT_SIZE}
     is_small = folds is None and split_id in DIVIDED and len(dataset.splits["test"]) < FEW
     hint = [few] if is_small and _fits(folder, FOLDS) else []
     return Written(path, (images, *chosen_weights, f"recipe: {recipe}", *hint), (*dataset.warnings, *alike))
+
+
+def can_search(train_images: int, classes: int) -> bool:
+    """Whether there are enough training images for some to be held out, to choose a learning rate by."""
+    return train_images >= 2 * classes
 
 
 def _in_folds(folder: Path, folds: int) -> "list[Dataset]":

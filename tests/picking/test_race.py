@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.errors import DataError
 from bench.picking.race import run_race, sizes_of_rounds, surely_behind
 from bench.picking.scores import Score
 from bench.training.observer import Stopped
@@ -74,6 +75,48 @@ def test_the_best_of_the_other_kind_is_kept():
         Entrant("d", 0.5, clock),
     ]
     assert names_left(run_race(entrants, SAMPLES, clock.left)) == {"a", "b"}
+
+
+def test_the_most_promising_are_scored_first():
+    """Where there is no time for all: the best by pretraining, and the best of the other kind by its own."""
+
+    def entrants(clock, price=0.01):
+        return [
+            Entrant("a", 0.5, clock, upstream=0.6),
+            Entrant("b", 0.5, clock, upstream=0.7),
+            Entrant("c", 0.5, clock, upstream=0.8, price=price),
+            Entrant("d", 0.5, clock, upstream=0.5, kind="transformer"),
+            Entrant("e", 0.5, clock, upstream=0.65, kind="transformer"),
+        ]
+
+    def scored(race):
+        return {name for name, one in race.standings.items() if one.rounds}
+
+    clock = Clock(2.5)
+    assert scored(run_race(entrants(clock), SAMPLES, clock.left)) == {"c", "e"}
+    # For the best by pretraining there is no time at all: the others race.
+    clock = Clock(2.5)
+    assert scored(run_race(entrants(clock, price=0.1), SAMPLES, clock.left)) == {"a", "b"}
+
+
+class Damaged(Entrant):
+    """Meets a damaged image from so many images on."""
+
+    def score(self, sample):
+        if len(sample) >= 200:
+            raise DataError("cat/7.jpg: cannot be decoded")
+        return super().score(sample)
+
+
+def test_a_damaged_image_leaves_the_last_whole_round():
+    clock = Clock()
+    entrants = [Entrant("a", 0.6, clock), Damaged("b", 0.7, clock)]
+    race = run_race(entrants, SAMPLES, clock.left)
+    assert race.images == 100 and race.ended == "cat/7.jpg: cannot be decoded"
+    assert sorted(race.ranked()) == ["a", "b"]
+    assert {len(one.rounds) for one in race.standings.values()} == {1}
+    with pytest.raises(DataError, match="cat/7"):
+        run_race([Damaged("b", 0.7, clock), Entrant("a", 0.6, clock)], SAMPLES[1:], clock.left)
 
 
 def test_what_is_shared_counts_once():
