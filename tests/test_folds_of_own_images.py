@@ -223,6 +223,12 @@ def test_predictions_from_elsewhere_are_not_set_against_folds(made, tmp_path):
     told(scored, "need a test split of their own")
 
 
+def test_suspect_labels_are_of_the_folds_that_were_run(made, tmp_path):
+    asked = ("data", "suspects", f"folder:{made / 'figures'}", "--out", tmp_path / "suspects")
+    ran = vcbench(*asked, "--results", made / "results")
+    assert ran.returncode == 0 and "of 24 test labels are suspect" in ran.stdout, ran
+
+
 def test_python_has_the_same_tables(made):
     results = api.open(made / "results")
     assert len(results.accuracy) == 2 * REPEATS * 2

@@ -197,7 +197,8 @@ def evaluate(
             classes in the order of `vcbench data list`.
         transform: a PIL image to a tensor (channels, h, w); None gives RGB in 0..1 in the size of the image.
         dataset: its name, "folder:PATH" or "table:FILE".
-        split_id: which division of the images; None is the dataset's default.
+        split_id: which division of the images; None is the dataset's default, for images of one's own that of
+            the results in the store.
         name: what to call the network.
         results: the run store, or what `vcbench.open` gave.
         data_dir: where datasets lie; None is $VCBENCH_DATA, else data/.
@@ -218,13 +219,13 @@ def evaluate(
         >>> score.against[["title", "shots", "top1", "difference", "low", "high"]]
     """
     from bench.cli.common import data_folder
-    from bench.data import open_dataset
+    from bench.data.meant import open_meant
     from bench.exchange.evaluate import evaluate as score
     from bench.store.run_store import RunStore
 
     store = RunStore(results.path if isinstance(results, Results) else Path(results))
     folder = data_folder(None if data_dir is None else Path(data_dir))
-    opened = open_dataset(dataset, split_id, folder, store=store.root)
+    opened = open_meant(dataset, split_id, folder, store=store.root)
     return score(model, transform, opened, store, name, batch_size)
 
 

@@ -25,7 +25,8 @@ app = typer.Typer(help="Fetch, verify and list datasets.", no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets [default: all].")]
 
 SplitId = Annotated[
-    str | None, typer.Option("--split-id", help="Which division of the images [default: the first].")
+    str | None,
+    typer.Option("--split-id", help="Which division of the images [default: that of their results]."),
 ]
 
 
@@ -90,8 +91,8 @@ def list_images(
 
     Example: vcbench data list folder:photos --split test > test.csv
     """
-    from bench.data import open_dataset
     from bench.data.base import SPLITS
+    from bench.data.meant import open_meant
     from bench.errors import InputError, did_you_mean
     from bench.store.run_store import RunStore
 
@@ -99,7 +100,7 @@ def list_images(
         raise InputError(
             f"--split {split}: should be one of {', '.join(SPLITS)}{did_you_mean(split, SPLITS)}"
         )
-    opened = open_dataset(dataset, split_id, data_folder(data_dir), store=RunStore(results).if_there())
+    opened = open_meant(dataset, split_id, data_folder(data_dir), store=RunStore(results).if_there())
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(("position", "file", "label", "class"))
     for position, image in enumerate(opened.splits[split].tolist()):
@@ -132,12 +133,12 @@ def duplicates(
 
     Example: vcbench data duplicates folder:photos --groups photos.csv > pairs.csv
     """
-    from bench.data import open_dataset
     from bench.data.alike import find_alike
     from bench.data.grouped import write_groups
+    from bench.data.meant import open_meant
     from bench.store.run_store import RunStore
 
-    opened = open_dataset(dataset, split_id, data_folder(data_dir), store=RunStore(results).if_there())
+    opened = open_meant(dataset, split_id, data_folder(data_dir), store=RunStore(results).if_there())
     with image_bar(f"looking at {opened.name}") as progress:
         alike = find_alike(opened, distance, progress)
     if groups is not None:
@@ -181,14 +182,14 @@ def suspects(
     from bench.analysis.suspects import stored_probabilities
     from bench.analysis.suspects import suspects as judged
     from bench.cli.pictures import refuse_if_committed
-    from bench.data import open_dataset
+    from bench.data.meant import open_meant
     from bench.files import write_text
     from bench.inspection.contact_sheet import contact_sheet
     from bench.store.run_store import RunStore
 
     refuse_if_committed(out)
     store = RunStore(results)
-    opened = open_dataset(dataset, split_id, data_folder(data_dir), store=store.if_there())
+    opened = open_meant(dataset, split_id, data_folder(data_dir), store=store.if_there())
     probabilities, runs = stored_probabilities(store, opened.fingerprint, opened.split_id)
     names, positions = opened.class_names, opened.splits["test"]
     table = judged(opened.split_labels("test"), probabilities)

@@ -287,7 +287,7 @@ def _go_on(
 
 def _open(data: str, data_dir: Path, results: Path) -> tuple["Dataset", str]:
     """The images, and their name in suites."""
-    from bench.data import open_dataset
+    from bench.data.meant import open_new
     from bench.files import from_user
     from bench.planning.new_suite import open_own, own_name
     from bench.store.run_store import RunStore
@@ -295,7 +295,7 @@ def _open(data: str, data_dir: Path, results: Path) -> tuple["Dataset", str]:
     RunStore(results).refuse_strangers()
     path = from_user(data)
     if ":" in data or not path.exists():
-        return open_dataset(data, None, data_dir, store=results), data
+        return open_new(data, data_dir, results), data
     return open_own(path, results), own_name(path.resolve())
 
 

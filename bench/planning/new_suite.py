@@ -1,6 +1,5 @@
 """vcbench new: a suite for somebody's own folder of images."""
 
-from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -200,13 +199,9 @@ def open_own(path: Path, store: Path | None = None) -> "Dataset":
     Raises:
         DataError: as `open_dataset`.
     """
-    from bench.data import open_dataset
-    from bench.data.own_split import CARVED, GIVEN
+    from bench.data.meant import open_new
 
-    dataset = open_dataset(own_name(path), None, path, store=store)
-    lacks_val = dataset.split_id == GIVEN and not len(dataset.splits["val"])
-    several = min(Counter(dataset.split_labels("train").tolist()).values()) > 1
-    return open_dataset(own_name(path), CARVED, path, store=store) if lacks_val and several else dataset
+    return open_new(own_name(path), path, store)
 
 
 def _alike(dataset: "Dataset") -> list[str]:

@@ -163,6 +163,11 @@ class Layout:
         return self.root / "reach.parquet"
 
     @property
+    def label_files(self) -> list[Path]:
+        """The files of true labels that are there, in no order."""
+        return list((self.root / "labels").glob("*.parquet"))
+
+    @property
     def splits(self) -> Path:
         """The folder of how one's own images are divided."""
         return self.root / "splits"
