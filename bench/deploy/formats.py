@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from bench import __version__
 from bench.errors import BenchError, InputError, warn
-from bench.files import write_text
+from bench.files import write_bytes, write_text
 from bench.inspection.loading import Loaded
+from bench.networks.weight_file import read_tensors, tensors_as_bytes
 from bench.runtimes import Runtime, find_runtime
 
 # Largest distance of a file's logits from the network's in fp32, over the length of the latter.
@@ -92,13 +93,10 @@ def timm_transform(loaded: Loaded) -> dict[str, Any]:
 
 def write_safetensors(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
     """The weights under the names that timm gives them, and `facts` beside them."""
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "model.safetensors"
-    weights = {name: value.detach().cpu().contiguous() for name, value in loaded.network.state_dict().items()}
-    save_file(weights, path, metadata={"format": "pt"})
-    read = load_file(path)
-    if any(not torch.equal(read[name], value) for name, value in weights.items()):
+    path, weights = folder / "model.safetensors", loaded.network.state_dict()
+    write_bytes(path, tensors_as_bytes(weights, {"format": "pt"}))
+    read = read_tensors(path)
+    if any(not torch.equal(read[name], value.cpu()) for name, value in weights.items()):
         raise Mismatch(f"{path}: reads back as something else")
     write_text(folder / "facts.json", json.dumps(facts(loaded, temperature), indent=2) + "\n")
     return path

@@ -194,7 +194,8 @@ def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, inpu
     )  # fmt: skip
     if recipe.frozen:
         raise InputError(
-            f"{record.id}: it reads frozen features of {record.model.name}; inspect {record.model.name}"
+            f"{record.id}: it reads frozen features of {record.model.name} and trained no network; take a "
+            f'run of recipe "finetune", or {record.model.name} itself'
         )
     path = JobFiles(store.folder_of(FOLDERS[entry.kind], record.id)).weights
     if not path.exists():

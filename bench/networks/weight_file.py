@@ -41,13 +41,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def tensors_as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+def tensors_as_bytes(tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
     """A safetensors file; a tensor with two names lies in it twice, as safetensors knows no shared ones."""
     return save(
         {
             name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
             for name, tensor in tensors.items()
-        }
+        },
+        metadata,
     )
 
 

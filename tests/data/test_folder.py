@@ -143,6 +143,17 @@ def test_other_spellings_of_splits(names, tmp_path):
     assert dataset.split_id == "given" and dataset.counts() == {"train": 20, "val": 8, "test": 12}
 
 
+def test_val_images_in_no_class_folder_are_named(tmp_path):
+    for split in ("train", "test"):
+        for name in NAMES:
+            fill(tmp_path / "split" / split / name, 4, seed=len(split))
+    fill(tmp_path / "split" / "val", 3)
+    dataset = opened(tmp_path / "split")
+    assert dataset.counts() == {"train": 16, "val": 0, "test": 16}
+    assert dataset.warnings[0] == "split: 3 files passed over: 3 in no class folder"
+    assert all("val/" in line and "in no class folder" in line for line in dataset.skipped)
+
+
 def test_val_is_taken_from_train_where_asked(tmp_path):
     root, store = tmp_path / "split", tmp_path / "results"
     for split, count in (("train", 20), ("test", 3)):

@@ -11,6 +11,7 @@ from PIL import Image
 from bench.data import open_dataset
 from bench.data.datasets.huggingface import is_one
 from bench.errors import DataError
+from bench.planning.new_suite import own_name
 
 FEATURES = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"])})
 
@@ -55,6 +56,25 @@ def test_parquet_files_of_the_hub_are_the_same_data(saved, tmp_path):
     dataset = opened(snapshot)
     assert dataset.name == "pets" and dataset.fingerprint == opened(saved).fingerprint
     np.testing.assert_array_equal(dataset.read(7), opened(saved).read(7))
+
+
+def test_a_configuration_lies_in_a_folder_of_its_own(saved, tmp_path):
+    root = tmp_path / "hub"
+    for name, one in datasets.load_from_disk(saved).items():
+        (root / "plain_text").mkdir(parents=True, exist_ok=True)
+        one.to_parquet(root / "plain_text" / f"{name}-00000-of-00001.parquet")
+    assert own_name(root) == f"huggingface:{root}"
+    assert opened(root).fingerprint == opened(saved).fingerprint
+    shutil.copytree(root / "plain_text", root / "another")
+    with pytest.raises(DataError, match=r"configurations another, plain_text; name one of them: .*/another"):
+        opened(root)
+    assert opened(root / "plain_text").fingerprint == opened(saved).fingerprint
+    # A table beside the images of a class makes no data set.
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    shutil.copy(
+        root / "another" / "test-00000-of-00001.parquet", tmp_path / "photos" / "cat" / "meta.parquet"
+    )
+    assert not is_one(tmp_path / "photos")
 
 
 def test_a_readme_of_a_stranger_has_nothing_fetched(saved, tmp_path, monkeypatch):

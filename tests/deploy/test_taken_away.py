@@ -198,6 +198,18 @@ def test_timm_reads_its_folder_and_the_weights_are_those_of_the_run(store, runs,
     assert "then all of it scaled to 16 px" in (plain / "README.md").read_text()
 
 
+@pytest.mark.parametrize("form", ["timm", "safetensors"])
+def test_networks_whose_parts_share_weights(form, tmp_path):
+    """A safetensors file has no shared tensors."""
+    loaded = load("coat_lite_tiny", weights="none", weights_dir=tmp_path, results=tmp_path / "none")
+    state = loaded.network.state_dict()
+    assert len({tensor.data_ptr() for tensor in state.values()}) < len(state)
+    path = formats.export_model(loaded, form, tmp_path / "out", None, lambda name: name)
+    read = load_file(path)
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[name], tensor) for name, tensor in state.items())
+
+
 def test_a_file_that_gives_something_else_is_not_kept(store, runs, tmp_path, monkeypatch):
     loaded = load(runs["vit_digits"].id, weights=None, weights_dir=tmp_path, results=store.root)
     true = formats._check

@@ -118,7 +118,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
         raise DataError(
             f"{root}: folder {others[0]!r} beside train/ and test/; only train, val and test are read"
         )
-    return {split: folder for split, folder in parts.items() if look.folders(folder)}
+    return parts
 
 
 def _lacking(root: Path, needed: str, parts: dict[str, Path], look: Lister) -> str:
@@ -139,7 +139,8 @@ def _given_files(root: Path, parts: dict[str, Path], lister: Lister) -> dict[str
         DataError: the splits do not hold the same classes.
     """
     lister.skip(lister.images(root), NO_CLASS)
-    files = {split: _class_files(parts[split], lister) for split in SPLITS if split in parts}
+    every = {split: _class_files(parts[split], lister) for split in SPLITS if split in parts}
+    files = {split: classes for split, classes in every.items() if classes}  # val may have none
     train = set(files["train"])
     for split, classes in files.items():
         lacking, extra = sorted(train - set(classes)), sorted(set(classes) - train)

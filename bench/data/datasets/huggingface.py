@@ -101,11 +101,29 @@ def is_one(folder: Path) -> bool:
     return any((folder / name).is_file() for name in SAVED) or bool(_parquet_files(folder))
 
 
+def _split_of(path: Path) -> str:
+    """By the name of a Parquet file: of train-00000-of-00002.parquet it is train."""
+    return re.split(r"[-_.]", path.stem)[0]
+
+
 def _parquet_files(folder: Path) -> dict[str, list[str]]:
-    """The Parquet files of each split: of train-00000-of-00002.parquet it is train."""
+    """The Parquet files of each split; where there are none here or in data/, those of the one configuration.
+
+    Raises:
+        DataError: there are several configurations.
+    """
+    paths = [*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]
+    # Elsewhere only what is named as a split: a Parquet file beside images makes no data set.
+    paths = paths or [path for path in folder.glob("*/*.parquet") if _split_of(path).lower() in SPELLINGS]
     files: dict[str, list[str]] = {}
-    for path in sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]):
-        files.setdefault(re.split(r"[-_.]", path.stem)[0], []).append(str(path))
+    for path in sorted(paths):
+        files.setdefault(_split_of(path), []).append(str(path))
+    configurations = sorted({path.parent for path in paths} - {folder, folder / "data"})
+    if len(configurations) > 1:
+        raise DataError(
+            f"{folder}: has the configurations {', '.join(one.name for one in configurations)}; name one of "
+            f"them: {configurations[0]}"
+        )
     order = [*SPLITS, None]
     return dict(sorted(files.items(), key=lambda one: order.index(SPELLINGS.get(one[0].lower()))))
 
