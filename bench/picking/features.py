@@ -150,7 +150,7 @@ class Extractor:
         device, size = self.pictures.device, self.candidate.input_size
         images = torch.randn(batch, 3, size, size, device=device)
         set_backends(device)
-        seconds = []
+        seconds: list[float] = []
         try:
             with torch.inference_mode(), autocast(self.precision, device):
                 for _ in range(1 + PASSES):
