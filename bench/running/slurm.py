@@ -71,6 +71,8 @@ def script(name: str, command: Sequence[str], folder: Path, logs: Path, resource
     for key, value in options.items():
         if re.search(r"[\s\"'\\]", value):
             raise InputError(f"--{key} {value!r}: should have no spaces and no quotes")
+    # Since Slurm 22.05 srun does not take over the cores that sbatch was asked for.
+    cores = [f"--cpus-per-task={options['cpus-per-task']}"] if "cpus-per-task" in options else []
     lines = [f"#SBATCH --{key}={value}" if value else f"#SBATCH --{key}" for key, value in options.items()]
     return "\n".join(
         [
@@ -79,7 +81,7 @@ def script(name: str, command: Sequence[str], folder: Path, logs: Path, resource
             "",
             "trap : TERM  # srun passes it on; this script is to outlive it",
             f"cd {shlex.quote(str(folder))}",
-            f"srun --ntasks=1 {shlex.join(command)}",
+            " ".join(["srun --ntasks=1", *cores, shlex.join(command)]),
             "status=$?",
             f"if [ $status -eq {USR1} ]; then  # the time is nearly over: go on later",
             '  scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"',

@@ -52,6 +52,7 @@ def test_the_script_asks_for_what_was_said_and_runs_the_same_command(mine, vcben
     assert (asked["partition"], asked["account"], asked["cpus-per-task"]) == ("gpu", "us", "4")
     assert asked["signal"] == "USR1@120" and "requeue" in asked
     command = next(line for line in out.splitlines() if line.startswith("srun"))
+    assert command.startswith("srun --ntasks=1 --cpus-per-task=4 /")
     assert command.endswith(
         f"-m bench run mine.toml --results {tmp_path / 'results'} --data-dir 'my data' --device auto "
         "--set delta=0.02 --only vit"
