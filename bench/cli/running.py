@@ -71,10 +71,15 @@ def run_and_tabulate(
     Resolver(data, weights, None).require_weights(trials)
     bars = SuiteBars(suite.name, stop, quiet=quiet)
 
-    from bench.machine import choose_device
     from bench.tables.tables import write_tables
 
-    workspace = Workspace(data, weights, results, choose_device(device), gpus_per_trial)
+    here = measuring_device(device, engine)
+    trained_on = here
+    if engine == "ray":
+        from bench.running.ray_cluster import cluster_device
+
+        trained_on = cluster_device(device, address)
+    workspace = Workspace(data, weights, results, trained_on, gpus_per_trial)
     if gpus_per_trial > 1:
         refuse_gpus(gpus_per_trial, workspace.device, engine, jobs)
 
@@ -104,6 +109,7 @@ def run_and_tabulate(
             suite,
             workspace,
             chosen_engine,
+            measuring_device=here,
             replicates=replicates,
             only=only,
             follow=follow,
@@ -124,6 +130,17 @@ def run_and_tabulate(
     return counts
 
 
+def measuring_device(requested: str, engine: str | None) -> str:
+    """The device of this machine that is measured; the jobs of a Ray cluster may compute on what it lacks.
+
+    Raises:
+        InputError: see `bench.machine.choose_device`.
+    """
+    from bench.machine import choose_device
+
+    return choose_device("auto" if engine == "ray" and requested == "cuda" else requested)
+
+
 def refuse_gpus(count: int, device: str, engine: str | None, jobs: "Jobs | None") -> None:
     """Refuse several GPUs for a trial where they are not there or would be shared.
 
@@ -137,7 +154,11 @@ def refuse_gpus(count: int, device: str, engine: str | None, jobs: "Jobs | None"
         raise InputError(f"{option}: one trial at a time then: leave out --jobs, and --engine processes")
     if device == "mps":
         raise InputError(f"{option}: goes with cuda, or with cpu")
-    if device == "cuda" and engine != "ray":
+    if device == "cuda" and engine == "ray":
+        from bench.running.ray_cluster import require_node
+
+        require_node({"num_gpus": count})
+    elif device == "cuda":
         import torch
 
         if (there := torch.cuda.device_count()) < count:

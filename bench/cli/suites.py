@@ -110,8 +110,7 @@ def run(
     Example: vcbench run cpu --data-dir data --budget 30m
     """
     from bench.cli.progress import Ended, Stop
-    from bench.cli.running import run_and_tabulate
-    from bench.machine import choose_device
+    from bench.cli.running import measuring_device, run_and_tabulate
     from bench.profiling.plan import lacks_energy
     from bench.spec.suite import load_suite, own_file
 
@@ -159,7 +158,7 @@ def run(
             "data and checking the networks take their time."
         )
         return
-    if lacking := lacks_energy(loaded, choose_device(device)):
+    if lacking := lacks_energy(loaded, measuring_device(device, engine)):
         print(lacking)
     kinds = ("searched", "finished", "diverged", "errored", "evaluated", "measured")
     ended = ", ".join(f"{counts[name]} {name}" for name in kinds if counts[name])

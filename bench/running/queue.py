@@ -2,7 +2,7 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from bench.running.attempt import Outcome
 from bench.spec.job import EvaluateJob, TrainJob
@@ -15,9 +15,17 @@ class Queue:
 
     Args:
         done: ids of jobs that are done already.
+        should_stop: whether the run is to end; for an engine whose jobs may wait long before they begin, as
+            only those that have begun are asked by `attempt`.
     """
 
-    def __init__(self, jobs: Iterable[TrainJob | EvaluateJob], done: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[TrainJob | EvaluateJob],
+        done: Collection[str] = (),
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.should_stop = should_stop
         self._jobs, done = list(jobs), set(done)
         self._lacking = [set(job.needs) - done for job in self._jobs]
         self._places: list[tuple[float, ...]] = [(number,) for number in range(len(self._jobs))]

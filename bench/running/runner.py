@@ -149,6 +149,7 @@ def run_suite(
     workspace: "Workspace",
     engine: Engine,
     *,
+    measuring_device: str | None = None,
     replicates: int | None = None,
     only: Iterable[str] = (),
     follow: Follow,
@@ -166,6 +167,7 @@ def run_suite(
     A trial has ended when it is evaluated, diverged or errored.
 
     Args:
+        measuring_device: of this machine, for what is timed; None is that of the workspace.
         began: called with how many trials are done, and of how many, before the first.
         ended: called with each outcome of a job.
         log: called with what is being measured.
@@ -178,7 +180,7 @@ def run_suite(
     from bench.profiling.run import measure
     from bench.running.preflight import check_networks
 
-    only = set(only)
+    only, device = set(only), measuring_device or workspace.device
     trials = chosen(suite, replicates, only)
     store, resolver = workspace.store, workspace.resolver
     stage = Stage(suite, trials, resolver, store)
@@ -193,11 +195,11 @@ def run_suite(
 
     def list_suite() -> None:
         everything = Stage(suite, [*trials, *others], resolver.offline(), store, strict=False)
-        profiles = planned_profiles(suite, everything.resolved, workspace.device)
+        profiles = planned_profiles(suite, everything.resolved, device)
         write_listing(suite, store, everything.resolved, profiles, file, everything.tunings)
 
     list_suite()
-    profiles = planned_profiles(suite, stage.subsets, workspace.device)
+    profiles = planned_profiles(suite, stage.subsets, device)
     costs = [one for one in profiles if one.what == "cost" and not store.has(one)]
     for _ in measure(costs, store, should_stop=should_stop):
         pass
@@ -266,7 +268,7 @@ def _do_jobs(
         if not missing:
             break
         all_held = True
-        for outcome in engine.run(Queue(missing, done), workspace, follow):
+        for outcome in engine.run(Queue(missing, done, should_stop), workspace, follow):
             store.check_there()
             if outcome.status == "held":
                 continue

@@ -1,13 +1,26 @@
 """Jobs on a real Ray cluster of three nodes, one of which dies."""
 
+import os
+import platform
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from bench.errors import InputError
+from bench.cli.progress import Stop
+from bench.cli.running import refuse_gpus, run_and_tabulate
+from bench.errors import DeviceError, InputError, StoreError
+from bench.machine import choose_device
+from bench.planning.plan import Resolver, trials_of
+from bench.running import runner
 from bench.running.engines import choose_engine
 from bench.running.engines.in_process import InProcess
+from bench.running.engines.ray import _node_named, _outcome
 from bench.running.parcels import unpack
+from bench.running.queue import Queue
 from bench.running.runner import run_suite
 from bench.running.workspace import Workspace
 from bench.spec.suite import load_suite
@@ -165,6 +178,89 @@ def test_a_stop_keeps_what_is_begun_and_the_next_run_goes_on(cluster, suite, alo
     assert contents(store) == alone and not leftovers(store)
 
 
+def first_job(suite, folder):
+    """A job, where it is done, and what is to come after it."""
+    workspace = Workspace(folder, folder, folder / "results", "cpu")
+    workspace.store.prepare()
+    return Resolver(folder, folder, None).resolve_all(trials_of(suite))[0], workspace
+
+
+def test_a_stop_is_heeded_while_the_cluster_has_no_room(cluster, suite, tmp_path):
+    """Others hold every core, for a minute."""
+
+    @ray.remote(num_cpus=1)
+    def busy():
+        time.sleep(60)
+
+    others = [busy.remote() for _ in range(3)]
+    while ray.available_resources().get("CPU"):
+        time.sleep(0.2)
+    asked = []
+
+    def should_stop():
+        asked.append(time.monotonic())
+        return len(asked) > 5
+
+    job, workspace = first_job(suite, tmp_path)
+    outcomes = list(engine().run(Queue([job], should_stop=should_stop), workspace, lambda _: Silent()))
+    assert [outcome.status for outcome in outcomes] == ["stopped"]
+    assert workspace.store.error(job.id) is None and not leftovers(workspace.store)
+    for other in others:
+        ray.cancel(other, force=True)
+
+
+def test_sigterm_is_a_clean_stop(cluster, tmp_path):
+    (tmp_path / "mine.toml").write_text(SUITE)
+    command = [sys.executable, "-m", "bench", "run", "mine.toml", "--device", "cpu", "--engine", "ray"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [*command, "--address", cluster.address],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert any("trials to do" in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM and "the same command continues" in out, err
+
+
+def test_a_gpu_of_another_node_is_used_and_what_no_node_has_is_refused(cluster, suite, tmp_path, monkeypatch):
+    node = cluster.add_node(num_cpus=1, num_gpus=2, object_store_memory=80_000_000)
+    cluster.wait_for_nodes()
+    made = {}
+
+    def run_suite(suite, workspace, engine, *, measuring_device, **_):
+        made.update(device=workspace.device, engine=engine, measured=measuring_device)
+        raise InputError("seen")
+
+    monkeypatch.setattr(runner, "run_suite", run_suite)
+
+    def asked(device, gpus=1):
+        with pytest.raises(InputError) as error:
+            run_and_tabulate(
+                *(suite, None, tmp_path / "results"),
+                **{"data_dir": tmp_path, "weights_dir": None, "device": device, "replicates": None},
+                **{"only": (), "jobs": None, "engine": "ray", "stop": Stop(None), "warn": print},
+                gpus_per_trial=gpus,
+            )
+        return str(error.value)
+
+    for device in ("auto", "cuda"):
+        assert asked(device) == "seen" and "2 GPUs" in made["engine"].description
+        assert (made["device"], made["measured"]) == ("cuda", choose_device("auto"))
+    assert asked("cpu") == "seen" and made["device"] == "cpu"
+    assert asked("auto", 4) == "--engine ray: no node of the cluster has 4 GPUs; the most is 2"
+    refuse_gpus(2, "cuda", "ray", None)
+    job, workspace = first_job(suite, tmp_path)
+    with pytest.raises(InputError, match="no node of the cluster has 3 GPUs and 1 CPUs; the most is 2, 1"):
+        wide = Workspace(tmp_path, tmp_path, workspace.results, "cuda", 3)
+        next(choose_engine((), "cuda", None, "ray").run(Queue([job]), wide, lambda _: Silent()))
+    cluster.remove_node(node)
+
+
 def test_what_cannot_be_done_is_one_line(cluster, tmp_path):
     with pytest.raises(InputError, match="no node of the cluster has a GPU"):
         choose_engine((), "cuda", None, "ray")
@@ -172,6 +268,20 @@ def test_what_cannot_be_done_is_one_line(cluster, tmp_path):
         choose_engine((), "cpu", None, address="10.0.0.1:6379")
     with pytest.raises(InputError, match="no node shares mps"):
         choose_engine((), "mps", None, "ray")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(DeviceError("broken"), DeviceError), (OSError(28, "No space left"), StoreError)]
+)
+def test_what_ends_the_run_names_the_node(cluster, error, kind):
+    @ray.remote(num_cpus=0)
+    def fail():
+        with _node_named():
+            raise error
+
+    with pytest.raises(kind) as seen:
+        _outcome(fail.remote(), None, None)
+    assert str(seen.value) == f"{error} (on node {platform.node()})"
 
 
 def test_a_file_from_another_machine_stays_in_the_store(tmp_path):

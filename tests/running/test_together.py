@@ -134,7 +134,6 @@ def test_more_gpus_than_there_are_is_one_line(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match="--gpus-per-trial 2: PyTorch finds 1 here"):
         refuse_gpus(2, "cuda", None, None)
-    refuse_gpus(2, "cuda", "ray", None)
 
 
 def test_where_several_ran_out_of_memory_none_is_asked_to_try_again():

@@ -6,8 +6,8 @@ job reads goes to the node, and what it leaves comes back, through the coordinat
 the store is.
 """
 
-import logging
 import os
+import platform
 import tempfile
 import time
 import uuid
@@ -17,10 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import InputError
+from bench.errors import BenchError, InputError, StoreError
 from bench.running.attempt import Follow, Outcome, attempt
 from bench.running.parcels import Parcel, deliver, inputs_of, results_of, unpack
 from bench.running.queue import Queue
+from bench.running.ray_cluster import RESOURCES, connect, nodes, require_node, total
 from bench.running.threads import is_small, threads_of
 from bench.spec.job import EvaluateJob, TrainJob
 
@@ -40,32 +41,15 @@ News = tuple[str, Literal["began", "progress", "logged"], Any]
 
 
 def make(wanted: "Wanted") -> "OnRay":
-    """The engine, connected to the cluster at `address` ("auto" finds one that runs here), or to a new one of
-    this machine.
+    """The engine, connected to a cluster.
 
     Raises:
-        InputError: Ray is not installed, there is no cluster, or it has no GPU and one is wanted.
+        InputError: as `bench.running.ray_cluster.connect`; or the cluster has no GPU and one is wanted.
     """
-    try:
-        import ray
-    except ImportError:
-        raise InputError("--engine ray needs Ray: pip install 'vcbench[ray]'") from None
     if wanted.device == "mps":
         raise InputError("--engine ray: no node shares mps; use --device cpu")
-    if not ray.is_initialized():
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-        try:
-            if wanted.address or "RAY_ADDRESS" in os.environ:
-                ray.init(address=wanted.address, **quiet)
-            else:
-                ray.init(num_cpus=wanted.cores, include_dashboard=False, **quiet)
-        except ConnectionError as error:
-            raise InputError(
-                f"--address {wanted.address or os.environ['RAY_ADDRESS']}: no Ray cluster answers there; "
-                "begin one with: ray start --head"
-            ) from error
-    if wanted.device == "cuda" and not _total("GPU"):
+    connect(wanted.address)
+    if wanted.device == "cuda" and not total("GPU"):
         raise InputError("--engine ray: no node of the cluster has a GPU; use --device cpu")
     return OnRay(wanted.jobs, wanted.device)
 
@@ -73,7 +57,8 @@ def make(wanted: "Wanted") -> "OnRay":
 class OnRay:
     """Jobs as tasks of the Ray cluster that this process is connected to.
 
-    A small trial gets one core or a share of a GPU, any other a whole GPU or all cores of a node.
+    A small trial gets one core or a share of a GPU, any other a whole GPU or as many cores as the smallest
+    node has.
 
     Args:
         jobs: how many at once, at most; None takes as many as the cluster has room for.
@@ -82,9 +67,9 @@ class OnRay:
 
     def __init__(self, jobs: int | None, device: str, *, shared: bool = True) -> None:
         self.jobs, self.device, self.shared = jobs, device, shared
-        gpus = f", {_total('GPU'):g} GPUs" if device == "cuda" else ""
-        count = len(_nodes())
-        self.description = f"Ray, {count} node{'' if count == 1 else 's'} with {_total('CPU'):g} cores{gpus}"
+        gpus = f", {total('GPU'):g} GPUs" if device == "cuda" else ""
+        count = len(nodes())
+        self.description = f"Ray, {count} node{'' if count == 1 else 's'} with {total('CPU'):g} cores{gpus}"
 
     def run(self, queue: Queue, workspace: "Workspace", follow: Follow) -> Iterator[Outcome]:
         """As `bench.running.engines.Engine.run`."""
@@ -98,10 +83,20 @@ class OnRay:
         try:
             with _marker(workspace) as marker:
                 while True:
+                    here = {job.id for job, _ in begun.values()} & observers.keys()
+                    if not stopping and (
+                        queue.should_stop() or any(observers[run].should_stop() for run in here)
+                    ):
+                        stopping = True
+                        ray.get(coordinator.stop.remote())
+                        for reference, (job, _) in begun.items():
+                            if job.id not in here:  # it waits for room, which there may not be for hours
+                                ray.cancel(reference)
                     while not stopping and self._has_room([need for _, need in begun.values()]):
                         if (job := queue.take()) is None:
                             break
                         need = self._need(job, workspace.gpus_per_trial)
+                        require_node(need)
                         task = _Task(job, workspace, marker if self.shared else None, int(need["num_cpus"]))
                         begun[do.options(**need).remote(task, coordinator)] = job, need
                     if not begun:
@@ -116,9 +111,6 @@ class OnRay:
                         elif run in jobs:
                             (phase, done, total), numbers = content
                             observers[run].progress(phase, done, total, **numbers)
-                    if not stopping and any(observers[run].should_stop() for run in jobs.keys() & observers):
-                        stopping = True
-                        ray.get(coordinator.stop.remote())
                     for reference in ended:
                         outcome = _outcome(reference, begun.pop(reference)[0], workspace)
                         queue.ended(outcome)
@@ -132,11 +124,11 @@ class OnRay:
         """The cores and the share of a GPU that a job gets, or several GPUs."""
         small = is_small(job.training.trial)
         if self.device == "cuda":
-            with_gpu = [node for node in _nodes() if node.get("GPU")]
+            with_gpu = [node for node in nodes() if node.get("GPU")]
             each = min((int(node.get("CPU", 1) // node["GPU"]) for node in with_gpu), default=1)
             share = SMALL_SHARE if small and gpus == 1 else float(gpus)
             return {"num_gpus": share, "num_cpus": max(1, int(each * share))}
-        cores = min((int(node["CPU"]) for node in _nodes() if node.get("CPU", 0) >= 1), default=1)
+        cores = min((int(node["CPU"]) for node in nodes() if node.get("CPU", 0) >= 1), default=1)
         return {"num_cpus": 1 if small else max(1, cores)}
 
     def _has_room(self, needs: list[dict[str, float]]) -> bool:
@@ -145,20 +137,7 @@ class OnRay:
             return True
         if self.jobs is not None and len(needs) >= self.jobs:
             return False
-        names = {"num_cpus": "CPU", "num_gpus": "GPU"}
-        return all(sum(need.get(key, 0.0) for need in needs) < _total(names[key]) for key in needs[0])
-
-
-def _nodes() -> list[dict[str, float]]:
-    """The resources of each node that is there."""
-    import ray
-
-    nodes: Any = ray.nodes
-    return [node["Resources"] for node in nodes() if node["Alive"]]
-
-
-def _total(resource: str) -> float:
-    return sum(node.get(resource, 0.0) for node in _nodes())
+        return all(sum(need.get(key, 0.0) for need in needs) < total(RESOURCES[key]) for key in needs[0])
 
 
 def _outcome(reference: Any, job: AnyJob, workspace: "Workspace") -> Outcome:
@@ -168,11 +147,15 @@ def _outcome(reference: Any, job: AnyJob, workspace: "Workspace") -> Outcome:
         BenchError: what ends a run in one process ends it here as well.
     """
     import ray
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
     try:
         outcome: Outcome = ray.get(reference)
+    except TaskCancelledError:
+        return Outcome(job, "stopped")
     except RayTaskError as error:
+        while isinstance(error.cause, RayTaskError):  # of the coordinator
+            error = error.cause
         raise error.cause from None
     except RayError as error:
         message = f"its process on the cluster ended, also when it was begun again: {type(error).__name__}"
@@ -280,7 +263,7 @@ def _do(task: _Task, coordinator: Any) -> Outcome:
     def follow(job: AnyJob) -> _Report:
         return _Report(coordinator, job.id)
 
-    with threads_of(job, workspace.device):
+    with threads_of(job, workspace.device), _node_named():
         if task.marker is not None and task.marker.exists():
             return attempt(job, workspace, follow)
         with tempfile.TemporaryDirectory(prefix="vcbench-") as folder:
@@ -293,6 +276,20 @@ def _do(task: _Task, coordinator: Any) -> Outcome:
             outcome = attempt(job, here, follow)
             ray.get(coordinator.take_in.remote(job, results_of(job, here.store)))
             return outcome
+
+
+@contextmanager
+def _node_named() -> Iterator[None]:
+    """Errors that end the run say on which node they came, a full disk for one."""
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except RayError:  # of the coordinator
+        raise
+    except (BenchError, OSError) as error:
+        kind = type(error) if isinstance(error, BenchError) else StoreError
+        raise kind(f"{error} (on node {platform.node()})") from error
 
 
 class _Report:
