@@ -1,5 +1,6 @@
 """Processes that train one network together, each on a share of every batch (data parallel)."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.errors import InputError
+from bench.errors import InputError, TrialError
 
+# How long they may take to start, which is to import PyTorch.
+MEETING_SECONDS = 600.0
 # The others wait while the first one looks at val or writes a checkpoint.
 PATIENCE = timedelta(hours=12)
 
@@ -84,12 +87,36 @@ class Group:
 ALONE = Group()
 
 
+def meeting_place(port: int | None = None) -> dist.TCPStore:
+    """Where the processes of a group find each other: the first one's, or that at its port, for another."""
+    return dist.TCPStore("127.0.0.1", port or 0, is_master=port is None, wait_for_workers=False)
+
+
 @contextmanager
-def joined(rank: int, size: int, port: int, device: str) -> Iterator[Group]:
-    """Be one of the processes of a group on this machine, which meet at a port."""
-    address = f"tcp://127.0.0.1:{port}"
+def joined(
+    rank: int, size: int, device: str, store: dist.TCPStore, check: Callable[[], None] = lambda: None
+) -> Iterator[Group]:
+    """Be one of the processes of a group on this machine.
+
+    Args:
+        store: where they meet; see `meeting_place`.
+        check: called while it waits for the others; raises where one will not come.
+
+    Raises:
+        TrialError: they have not all come within MEETING_SECONDS.
+    """
+    store.add("here", 1)
+    end = time.monotonic() + MEETING_SECONDS
+    while (here := store.add("here", 0)) < size:
+        check()
+        if time.monotonic() > end:
+            raise TrialError(
+                f"{here} of the {size} processes that train it have come within {MEETING_SECONDS:g} s"
+            )
+        time.sleep(0.05)
+    store.set_timeout(PATIENCE)
     backend = "nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=address, rank=rank, world_size=size, timeout=PATIENCE)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
         yield Group(rank, size, dist.new_group(backend="gloo", timeout=PATIENCE))
     finally:

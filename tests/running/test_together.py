@@ -1,8 +1,17 @@
 """One network trained by two processes, on a CPU, against one process."""
 
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -92,6 +101,101 @@ def test_a_stop_is_a_checkpoint_from_which_one_or_two_go_on(tmp_path):
     alone, _ = trained(tmp_path / "one", 1)
     assert outcome.status == "finished"
     assert max(float((alone[name] - continued[name]).abs().max()) for name in alone) < 1e-4
+
+
+def signal_peers(*numbers):
+    """Send signals to the other processes; whether there are any."""
+    peers = multiprocessing.active_children()
+    for peer in peers:
+        for number in numbers:
+            os.kill(peer.pid, number)
+    return bool(peers)
+
+
+def at_step(number, act):
+    """An observer that does something once, then."""
+
+    class Acting(Silent):
+        done = False
+
+        def progress(self, phase, done, total, **numbers):
+            if "train" in phase and done >= number and not self.done:
+                self.done = True
+                act()
+
+    return Acting
+
+
+@pytest.mark.parametrize("when", ["at start", "in training"])
+def test_a_peer_that_dies_is_an_error_of_the_trial(tmp_path, when):
+    def kill_early():
+        while not signal_peers(signal.SIGKILL):
+            time.sleep(0.01)
+
+    follow = Silent
+    if when == "at start":
+        threading.Thread(target=kill_early, daemon=True).start()
+    else:
+        follow = at_step(5, lambda: signal_peers(signal.SIGKILL))
+    _, outcome = trained(tmp_path, 2, follow=follow)
+    assert outcome.status == "errored" and not multiprocessing.active_children()
+    assert outcome.message == "one of the 2 processes that train it ended with signal SIGKILL"
+
+
+def test_a_request_to_end_is_for_the_first_alone(tmp_path):
+    """Ctrl-C in a terminal, and the warning of Slurm, reach all processes."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    _, outcome = trained(tmp_path, 2, follow=at_step(5, lambda: signal_peers(*signals)))
+    assert outcome.status == "finished"
+
+
+WAITING = """
+import multiprocessing, sys, time
+from pathlib import Path
+from bench.planning.plan import Resolver, trials_of
+from bench.running import together
+from bench.running.workspace import Workspace
+from bench.spec.suite import load_suite
+
+def wait(*_):
+    print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+    time.sleep(120)
+
+if __name__ == "__main__":
+    together.GOODBYE_SECONDS = 1.0
+    here = Path.cwd()
+    workspace = Workspace(here, here, here / "results", "cpu", 2)
+    workspace.store.prepare()
+    (job,) = Resolver(here, here, None).resolve_all(trials_of(load_suite("mine.toml")))
+    with together.together(job, workspace, wait):
+        wait()
+"""
+
+
+@pytest.mark.parametrize("killed", ["peer", "first"])
+def test_no_process_waits_for_one_that_was_killed(tmp_path, killed):
+    """Neither takes part in anything that would fail: they wait, as NCCL does."""
+    (tmp_path / "mine.toml").write_text(SUITE.format(model="vit_digits", shots=20, more=""))
+    (tmp_path / "waiting.py").write_text(WAITING)
+    with subprocess.Popen(
+        [sys.executable, "waiting.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as first:
+        lines = [first.stdout.readline(), first.stdout.readline()]  # the other has no children
+        peer = psutil.Process(int("".join(lines)))
+        (peer if killed == "peer" else first).kill()
+        _, err = first.communicate(timeout=60)
+        peer.wait(60)
+    if killed == "peer":
+        (line,) = err.strip().splitlines()
+        assert first.returncode == 2 and line.startswith("vcbench: error: run ")
+        assert "one of the 2 processes that train it ended with signal SIGKILL; what is done is kept" in line
+        (error,) = (tmp_path / "results").rglob("error.json")
+        assert "signal SIGKILL" in error.read_text()
 
 
 def test_the_others_leave_what_is_told_to_the_first(tmp_path, monkeypatch):

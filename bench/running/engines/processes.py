@@ -95,12 +95,9 @@ class _Worker:
 
     def __init__(self, workspace: "Workspace", threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        # Its start lets signals through again, so it comes before they are held.
-        if hasattr(signal, "pthread_sigmask"):
-            resource_tracker.ensure_running()
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other, threads), daemon=True)
-        with _signals_held():
+        with signals_held():
             self.process.start()
         other.close()
         self.alive = True
@@ -159,8 +156,7 @@ class _Worker:
         self.alive = False
         self.process.join(GOODBYE_SECONDS)
         code = self.process.exitcode
-        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"status {code}"
-        message = f"its process ended with {how}"
+        message = f"its process ended with {ending(code)}"
         if code == -getattr(signal, "SIGKILL", 0):
             message += ", as one does that needs more memory than there is; try --jobs 1"
         job, self.job = self.job, None
@@ -214,17 +210,23 @@ class _Report:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """What is started here never gets Ctrl-C or a request to end, which are for the one that starts it."""
+def signals_held() -> Iterator[None]:
+    """A process that `spawn` starts here never gets Ctrl-C or a request to end: they are for this one."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # its start lets signals through again
     held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ending(code: int | None) -> str:
+    """The exit code of a process in words."""
+    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"status {code}"
 
 
 def _work(connection: Connection, threads: int) -> None:
