@@ -10,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
 
 from bench.errors import TrialError
-from bench.running.engines.processes import POLL_SECONDS, ending, signals_held
+from bench.running.children import ending, signals_held
 from bench.spec.job import TrainJob
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     OpenInputs = Callable[[TrainJob, Workspace, Observer], Inputs]
 
+POLL_SECONDS = 0.2
 GOODBYE_SECONDS = 30.0
 # How long an error of this process may take until the death of another that has caused it is known.
 NEWS_SECONDS = 1.0

@@ -5,13 +5,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError
 from bench.running.attempt import Follow, Outcome, attempt
+from bench.running.children import ending, signals_held
 from bench.running.queue import Queue
 from bench.running.threads import threads_of
 from bench.spec.job import EvaluateJob, TrainJob
@@ -207,26 +206,6 @@ class _Report:
             self._connection.send(message)
         except OSError:  # nobody is left to tell: keep what there is, and end
             self._stopping = True
-
-
-@contextmanager
-def signals_held() -> Iterator[None]:
-    """A process that `spawn` starts here never gets Ctrl-C or a request to end: they are for this one."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # its start lets signals through again
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def ending(code: int | None) -> str:
-    """The exit code of a process in words."""
-    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"status {code}"
 
 
 def _work(connection: Connection, threads: int) -> None:

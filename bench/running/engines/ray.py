@@ -89,8 +89,8 @@ class OnRay:
                     ):
                         stopping = True
                         ray.get(coordinator.stop.remote())
-                        for reference, (job, _) in begun.items():
-                            if job.id not in here:  # it waits for room, which there may not be for hours
+                        for reference, (waiting, _) in begun.items():
+                            if waiting.id not in here:  # it waits for room, which there may not be for hours
                                 ray.cancel(reference)
                     while not stopping and self._has_room([need for _, need in begun.values()]):
                         if (job := queue.take()) is None:
