@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -11,13 +11,23 @@ from bench.errors import StoreError, shortened
 from bench.files import write_bytes, write_text
 from bench.store.job_files import JobFiles
 from bench.store.layout import Kind
-from bench.store.records.base import Circumstances, Stored
 from bench.store.records.listing import Listing
 from bench.store.records.trials import EvaluationRecord
 from bench.store.run_store import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+RESULT = (
+    *("outcome", "identity", "data", "metrics", "images_seen", "steps", "weights_sha256"),
+    *("predictions_sha256", "sha256", "given"),
+    *("chance_top1", "majority_top1", "nearest_top1", "statistics_top1", "pixels"),
+    *("what", "params", "trainable_params", "flops", "flops_train_step", "gmacs", "gmacs_all"),
+    *("activations_m", "by_part", "elementwise", "rows"),
+)
+"""The fields of trials and evaluations, predictions made elsewhere, baselines and profiles that are the same
+wherever a job is done. What is timed never is: of two such profiles of one setting neither is wrong."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,9 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
                 with store.claim(name) as mine:
                     if not mine:
                         raise StoreError(f"{store.root}: {name} is being run; merge again once it is done")
-                    _copy_job(other.folder_of(kind, name), store.folder_of(kind, name))
+                    one = _record(kind, name, other, store, added)  # it may have been finished since
+                    if one.what == "added":
+                        _copy_job(other.folder_of(kind, name), store.folder_of(kind, name))
             added |= {name} if one.what == "added" else set()
             if one.what == "conflict":
                 unlike.add(run)
@@ -118,16 +130,17 @@ def _record(kind: Kind, name: str, other: RunStore, store: RunStore, added: set[
             if trial.weights_sha256 != theirs.weights_sha256:
                 return Merged(kind, name, "conflict", f"run {trial.id} was trained here to other weights")
         return Merged(kind, name, "added")
-    if _what_it_came_to(ours) == _what_it_came_to(theirs):
+    assert theirs is not None
+    if _what_it_came_to(ours.content()) == _what_it_came_to(theirs.content()):
         return Merged(kind, name, "same")
     return Merged(kind, name, "conflict", "done in both stores, and it came to something else there")
 
 
-def _what_it_came_to(record: Stored | None) -> dict[str, Any]:
-    """A record without when, where and how fast it was made."""
-    content = record.content() if record else {}
-    around = {*Circumstances.model_fields, "wall_s", "train_images_per_s"} - {"id"}
-    return {name: value for name, value in content.items() if name not in around}
+def _what_it_came_to(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a record is its result, and not when, where and how fast it was made."""
+    known = {name: content[name] for name in RESULT if content.get(name) is not None}
+    within = content.get("evaluation")  # of format 1
+    return known | ({"evaluation": _what_it_came_to(within)} if within else {})
 
 
 def _copy_job(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from small_store import run_id, write_store
+from small_store import merged, run_id, write_store
 
 from bench.analysis.withdrawn import WITHDRAWN, read_withdrawn
 from bench.store.merge import merge
@@ -98,6 +98,80 @@ def test_what_both_have_done_is_named_and_stays(stores, vcbench, tmp_path):
         in out
     )
     assert files(tmp_path / "all") == before
+
+
+def test_what_was_done_twice_to_the_same_is_the_same(stores, vcbench, tmp_path):
+    """Each model was trained by "all" as well: at another time and pace; and as if on another machine."""
+    vit = RunStore(tmp_path / "vit")
+    runs = vit.names("runs")
+    for path in (vit.record_of("runs", runs[0]), vit.record_of("evaluations", vit.names("evaluations")[0])):
+        record = json.loads(path.read_text())
+        elsewhere = {"machine": "another", "machine_facts": {"cpu": "another"}, "gpu": {"name": "another"}}
+        details = record["details"] | {"train_s": 1e3, "probe_s": 1e3, "features": {"test": {"seconds": 1e3}}}
+        path.write_text(json.dumps(record | elsewhere | {"details": details, "test_evaluations": 2}))
+    vit.write_reach(pd.DataFrame({"run": runs, "layer": 1, "depth": 1.0, "gradient": 0.5, "attention": 0.5}))
+    before = files(tmp_path / "all" / "runs")
+    status, out, err = vcbench("merge", "vit", "--results", "all")
+    assert status == 0 and "0 conflicts" in out, out + err
+    assert files(tmp_path / "all" / "runs") == before
+    assert RunStore(tmp_path / "all").reach()["run"].tolist() == runs
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("runs", {"outcome": "diverged"}),
+        ("runs", {"steps": 7}),
+        ("runs", {"images_seen": 7}),
+        ("runs", {"metrics": {"val_top1": 0.125}}),
+        ("runs", {"weights_sha256": "0" * 64}),
+        ("runs", {"evaluation": {"metrics": {"ece": 0.125}}}),
+        ("profiles", {"flops": 7}),
+    ],
+)
+def test_another_result_is_a_conflict(twins, kind, change):
+    ours, theirs = twins
+    for store in twins:  # of format 2, with its evaluation
+        record = store.record(kind, store.names(kind)[0])
+        store.record_of(kind, record.id).write_text(json.dumps(record.content()))
+    assert not [one for one in merge(theirs, ours) if one.what != "same" and one.kind != "suites"]
+    theirs.record_of(kind, record.id).write_text(json.dumps(merged(record.content(), change)))
+    assert [one.name for one in merge(theirs, ours) if one.what == "conflict"] == [record.id]
+
+
+def test_what_is_timed_is_the_same_at_any_pace(twins):
+    timed = {"format": 2, "kind": "profile", "id": "f" * 16, "what": "speed", "versions": {}, "machine": "m"}
+    for store, rate in zip(twins, (100.0, 120.0), strict=True):
+        path = store.record_of("profiles", timed["id"])
+        path.parent.mkdir()
+        path.write_text(json.dumps(timed | {"outcome": "measured", "images_per_s": rate}))
+    ours, theirs = twins
+    before = files(ours.root / "profiles")
+    told = {one.name: one.what for one in merge(theirs, ours)}
+    assert told[timed["id"]] == "same" and files(ours.root / "profiles") == before
+    theirs.record_of("profiles", timed["id"]).write_text(json.dumps(timed | {"outcome": "out_of_memory"}))
+    assert [one.name for one in merge(theirs, ours) if one.what == "conflict"] == [timed["id"]]
+
+
+def test_a_job_that_is_finished_meanwhile_stays_as_it_is(twins, monkeypatch):
+    """By another process, after it was found missing here and before it is claimed."""
+    ours, theirs = twins
+    run = run_id("vit", 5, 0)
+    change(theirs, run, steps=7)
+    path = ours.record_of("runs", run)
+    own = path.read_bytes()
+    path.unlink()
+    claim = ours.claim
+
+    def late(name):
+        if name == run:
+            path.write_bytes(own)
+        return claim(name)
+
+    monkeypatch.setattr(ours, "claim", late)
+    told = {one.name: one for one in merge(theirs, ours)}
+    assert told[run].what == "conflict" and "something else" in told[run].reason
+    assert path.read_bytes() == own
 
 
 def test_an_evaluation_of_other_weights_is_not_taken_over(stores, vcbench, tmp_path):
