@@ -22,7 +22,6 @@ from bench.analysis.robustness import results_by_condition, robustness_table
 from bench.analysis.search import search_table
 from bench.analysis.statistics import mean_interval
 from bench.analysis.trained import Training
-from bench.analysis.withdrawn import read_withdrawn
 from bench.errors import InputError, did_you_mean
 from bench.report.blocks import Field
 from bench.report.cells import Cell
@@ -32,6 +31,7 @@ from bench.store.records.listing import HeadlineEntry, Listing
 from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
+from bench.store.withdrawn import read_withdrawn
 from bench.tables.tables import accuracy_table, history_table
 
 

@@ -88,7 +88,8 @@ class Layout:
 
     def holds(self, path: Path) -> bool:
         """Whether a path is in the store, wherever links lead that are on the way to it."""
-        return path.resolve().is_relative_to(self.root.resolve())
+        # Links that go in a circle lead nowhere; of them `resolve` would raise.
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root))
 
     def folder_of(self, kind: Kind, name: str) -> Path:
         """The folder of a trial, profile, baseline or external model."""

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.errors import StoreError, shortened
+from bench.escape import csv_text
 from bench.files import write_bytes, write_text
 from bench.store.job_files import JobFiles
 from bench.store.layout import Kind
 from bench.store.records.listing import Listing
 from bench.store.records.trials import EvaluationRecord
 from bench.store.run_store import RunStore
+from bench.store.withdrawn import WITHDRAWN, withdrawn_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +59,9 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
     Raises:
         StoreError: a store cannot be read or written.
     """
+    for path in (other.withdrawn, other.averages_file, other.reach_file):
+        if not other.holds(path):
+            raise StoreError(f"{path}: is a link that leads out of the run store; remove it")
     ours, theirs = _withdrawn(store), _withdrawn(other)
     if not dry_run:
         store.prepare()
@@ -97,7 +102,10 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
         for path in sorted((other.root / folder).glob("[!.]*")):
             yield _file(folder, path, store.root / folder / path.name, dry_run)
     for name, listing in other.suites().items():
-        yield _suite(name, listing, store, dry_run)
+        if other.holds(other.listing_of(name)):
+            yield _suite(name, listing, store, dry_run)
+        else:
+            yield Merged("suites", name, "conflict", "is a link that leads out of its store")
     if not dry_run:
         _computed(other, store, unlike)
     rows = []
@@ -106,7 +114,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             continue
         stays = store.record_of("runs", run).exists() and run not in added
         if stays and (run in unlike or other.trial(run) is None):
-            reason = shortened(row.get("reason") or "no reason given")
+            reason = shortened(row["reason"] or "no reason given")
             yield Merged("runs", run, "conflict", f"was withdrawn there ({reason})")
         else:
             rows.append(row)
@@ -224,7 +232,7 @@ def _with_more(
     return joined if len(joined) > (0 if ours is None else len(ours)) else None
 
 
-Rows = dict[tuple[str, str], dict[str, str]]
+Rows = dict[tuple[str, str], dict[str, Any]]
 """Of withdrawn.csv, by the run and when it was finished: a run can be made anew, and be withdrawn again."""
 
 
@@ -234,23 +242,18 @@ def _withdrawn(store: RunStore) -> Rows:
     Raises:
         StoreError: the list cannot be read.
     """
-    if not store.withdrawn.exists():
-        return {}
-    try:
-        with store.withdrawn.open(encoding="utf-8", newline="") as file:
-            return {(row.get("run") or "", row.get("finished") or ""): row for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StoreError(f"{store.withdrawn}: cannot be read ({error})") from error
+    rows = withdrawn_rows(store.withdrawn)
+    return {(row["run"] or "", csv_text(row["finished"] or "")): row for row in rows}
 
 
-def _add_withdrawn(rows: list[dict[str, str]], store: RunStore) -> None:
+def _add_withdrawn(rows: list[dict[str, Any]], store: RunStore) -> None:
     """What was taken out there counts here too."""
     before = store.withdrawn.read_text(encoding="utf-8") if store.withdrawn.exists() else ""
-    columns, text = next(csv.reader(before.splitlines()), list(rows[0])), io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    columns, text = next(csv.reader(before.splitlines()), list(WITHDRAWN)), io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     if before:
         text.write(before if before.endswith("\n") else f"{before}\n")
     else:
         writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_text(value) for name, value in row.items()} for row in rows)
     write_text(store.withdrawn, text.getvalue())

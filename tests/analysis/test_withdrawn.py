@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 from report.make_store import make_store
 
-from bench.analysis.withdrawn import WITHDRAWN, read_withdrawn
 from bench.errors import StoreError
 from bench.report.blocks import Table, walk
 from bench.report.evidence import gather
 from bench.report.sections.looks import looks_at_test
 from bench.report.sections.protocol import protocol
 from bench.store.run_store import RunStore
+from bench.store.withdrawn import WITHDRAWN, read_withdrawn
 
 NAME = "withdrawn.csv"
 ROW = {

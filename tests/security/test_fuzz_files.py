@@ -15,7 +15,6 @@ from PIL import Image
 from security.fuzzing import WRONG, changed_bytes, changed_data, fuzz, tables
 from small_store import write_store
 
-from bench.analysis.withdrawn import WITHDRAWN, read_withdrawn
 from bench.data.images import read_image
 from bench.data.own_split import _thaw
 from bench.data.registry import open_dataset
@@ -31,6 +30,7 @@ from bench.spec.suite import FOLDER as SUITES
 from bench.spec.suite import load_suite, suite_names
 from bench.spec.toml import read_toml
 from bench.store.run_store import RunStore
+from bench.store.withdrawn import WITHDRAWN, read_withdrawn
 from bench.training import checkpoint
 
 

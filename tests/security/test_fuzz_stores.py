@@ -26,6 +26,7 @@ from bench.report.writers.escape import latex
 from bench.report.writers.markdown import escape, fence, in_html, paragraph
 from bench.store.merge import merge
 from bench.store.run_store import RunStore
+from bench.store.withdrawn import WITHDRAWN, read_withdrawn
 from bench.tables.tables import write_tables
 
 RUN = run_id("vit", 5, 0)
@@ -35,6 +36,7 @@ FILES = [
     "suites/small.json",
     "labels/digits-frozen-dddddddddddd.classes.json",
     "store.json",
+    "withdrawn.csv",
 ]
 
 
@@ -46,19 +48,42 @@ def folder(tmp_path_factory):
         folder / "theirs", {("vit", 5): np.ones((1, 40), bool), ("resnet", 5): np.zeros((1, 40), bool)}
     )
     (folder / "theirs" / FILES[3]).write_text(json.dumps({"format": 1, "classes": list("0123456789")}))
+    with (folder / "theirs" / "withdrawn.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([WITHDRAWN, ["1"] * len(WITHDRAWN)])
     return folder
 
 
-@fuzz(15)
+def changed_content(before, suffix):
+    """A file of JSON or CSV in which some values are others."""
+    if suffix == ".json":
+        return changed_data(json.loads(before)).map(lambda value: json.dumps(value).encode())
+    rows = list(csv.DictReader(io.StringIO(before.decode())))
+    return changed_data(rows).map(as_csv)
+
+
+def as_csv(rows):
+    """As somebody who wants harm would write it: each row with the columns that it has."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for row in rows if isinstance(rows, list) else [rows]:
+        writer.writerows([row, row.values()] if isinstance(row, dict) else [[row]])
+    return text.getvalue().encode(errors="replace")
+
+
+def assert_withdrawn(path):
+    """What was taken over can be read, and no spreadsheet runs it."""
+    read_withdrawn(path)
+    for row in csv.reader(path.open(newline="")) if path.exists() else []:
+        assert row == list(map(csv_text, row))
+
+
+@fuzz(20)
 @given(data=st.data())
 def test_a_store_of_strangers(folder, data):
     theirs, ours = folder / "theirs", folder / "ours"
     path = theirs / data.draw(st.sampled_from(FILES))
     before = path.read_bytes()
-    content = json.loads(before)
-    text = data.draw(
-        st.one_of(changed_data(content).map(lambda value: json.dumps(value).encode()), changed_bytes(before))
-    )
+    text = data.draw(st.one_of(changed_content(before, path.suffix), changed_bytes(before)))
     around = {item.name for item in folder.iterdir()}
     try:
         path.write_bytes(text)
@@ -74,8 +99,9 @@ def test_a_store_of_strangers(folder, data):
         if ours.exists():
             assert {item.name for item in ours.iterdir()} <= {
                 *("runs", "profiles", "labels", "suites", "splits", "tables", "store.json", ".locks"),
-                "ensembles.parquet",
+                *("ensembles.parquet", "withdrawn.csv"),
             }
+            assert_withdrawn(ours / "withdrawn.csv")
     finally:
         path.write_bytes(before)
         shutil.rmtree(ours, ignore_errors=True)

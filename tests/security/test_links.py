@@ -16,6 +16,7 @@ from bench.report.render import render
 from bench.store.merge import merge
 from bench.store.run_store import RunStore
 from bench.store.unneeded import remove_unneeded
+from bench.store.withdrawn import WITHDRAWN
 
 RUN = run_id("vit", 5, 0)
 
@@ -53,6 +54,25 @@ def test_links_to_files_are_not_taken_over(theirs, secret, tmp_path):
     ours = [path for path in (tmp_path / "ours").rglob("*") if path.is_file()]
     assert ours and not any(path.read_bytes() == b"secret" for path in ours)
     assert RUN not in {path.name for path in (tmp_path / "ours" / "runs").iterdir()}
+
+
+@pytest.mark.parametrize("name", ["withdrawn.csv", "ensembles.parquet", "reach.parquet", "suites/small.json"])
+def test_lists_that_are_links_are_not_taken_over(theirs, secret, tmp_path, name):
+    """Nor are the same lists of another store, which could be read."""
+    shutil.copytree(theirs, tmp_path / "other")
+    (tmp_path / "other" / "withdrawn.csv").write_text(",".join(WITHDRAWN) + "\n")
+    (theirs / name).unlink(missing_ok=True)
+    (theirs / name).symlink_to(tmp_path / "other" / name)
+    ran = vcbench("merge", theirs, "--results", tmp_path / "ours")
+    assert f"{name.removesuffix('.json')}: is a link that leads out of " in ran.stdout + ran.stderr
+    assert ran.returncode == (1 if "suites" in name else 2) and ran.stderr.count("\n") <= 1
+    assert not (tmp_path / "ours" / name).exists()
+
+
+def test_a_link_in_a_circle_is_one_line(theirs, tmp_path):
+    (theirs / "withdrawn.csv").symlink_to("withdrawn.csv")
+    ran = vcbench("merge", theirs, "--results", tmp_path / "ours")
+    assert ran.returncode == 2 and ran.stderr.count("\n") == 1 and "withdrawn.csv: too many" in ran.stderr
 
 
 def test_links_within_a_store_are_followed(theirs, tmp_path):
@@ -112,6 +132,18 @@ def test_a_pipe_is_not_waited_for(theirs, name):
     os.mkfifo(path)
     ran = vcbench("tables", "--results", theirs)
     assert "not a regular file" in ran.stderr and "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("verb", ["merge", "report"])
+def test_a_pipe_in_the_place_of_withdrawn_trials_is_not_waited_for(theirs, tmp_path, verb):
+    os.mkfifo(theirs / "withdrawn.csv")
+    arguments = {
+        "merge": [theirs, "--results", tmp_path / "ours"],
+        "report": ["small", "--results", theirs, "--out", tmp_path / "report"],
+    }
+    ran = vcbench(verb, *arguments[verb])
+    assert ran.returncode == 2 and ran.stderr.count("\n") == 1
+    assert "withdrawn.csv: cannot be read (not a regular file)" in ran.stderr
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Stores of machines that share nothing, made one."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,9 +9,10 @@ import pandas as pd
 import pytest
 from small_store import merged, run_id, write_store
 
-from bench.analysis.withdrawn import WITHDRAWN, read_withdrawn
+from bench.errors import StoreError
 from bench.store.merge import merge
 from bench.store.run_store import RunStore
+from bench.store.withdrawn import WITHDRAWN, read_withdrawn
 
 SUITE = """
 title = "own"
@@ -343,3 +345,40 @@ def test_a_trial_that_was_made_anew_after_it_was_withdrawn_is_like_any_other(twi
     withdraw(theirs, run, finished="2026-02-02T10:00:00")
     assert [one.name for one in merge(theirs, ours) if one.what == "conflict"] == [run]
     assert len(read_withdrawn(ours.withdrawn)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"run": "../../x"}, "column run: '../../x' should be the id of a trial"),
+        ({"top1": "12 %"}, "column top1: '12 %' should be a number"),
+        ({"top1": "inf"}, "column top1: 'inf' should be a number"),
+        ({"shots": str(2**63)}, f"column shots: '{2**63}' should be a number"),
+        (None, "should have the columns top1, reason"),
+    ],
+)
+def test_a_list_of_withdrawn_trials_that_is_none_is_not_taken_over(twins, changed, error):
+    ours, theirs = twins
+    columns = [name for name in WITHDRAWN if changed is not None or name not in ("top1", "reason")]
+    row = dict.fromkeys(columns, "") | {"run": "e" * 16} | (changed or {})
+    pd.DataFrame([row]).to_csv(theirs.withdrawn, index=False)
+    before = files(ours.root)
+    with pytest.raises(StoreError, match=re.escape(f"{theirs.withdrawn}: {error}")):
+        list(merge(theirs, ours))
+    assert files(ours.root) == before
+
+
+def test_formulas_among_withdrawn_trials_are_text(twins):
+    ours, theirs = twins
+    row = dict.fromkeys(WITHDRAWN, "") | {
+        "run": "e" * 16,
+        "reason": "=1+1",
+        "finished": "@SUM(1)",
+        "top1": "-0",
+    }
+    pd.DataFrame([row]).to_csv(theirs.withdrawn, index=False)
+    list(merge(theirs, ours))
+    before = pd.read_csv(ours.withdrawn, dtype=str)
+    assert before.loc[0, ["reason", "finished", "top1"]].tolist() == ["'=1+1", "'@SUM(1)", "-0.0"]
+    list(merge(theirs, ours))
+    assert len(read_withdrawn(ours.withdrawn)) == 1, "a second time nothing is added"
