@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import StoreError
+from bench.errors import StoreError, warn
+from bench.escape import visible
 from bench.files import staged, write_json
 from bench.store.layout import Layout
 from bench.store.parquet import read_columns
@@ -15,6 +16,7 @@ from bench.store.records.notes import ClassNames
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 
 class Labels(Layout):
@@ -28,9 +30,7 @@ class Labels(Layout):
             StoreError: the file cannot be read.
         """
         path = self.labels_of(data.key)
-        table = read_columns(path, {"label": "whole"}, {"duplicate": "yes or no", "group": "whole"})
-        if table is None:
-            raise StoreError(f"{path}: cannot be read (it is not there)")
+        table = read_labels(path)
         if len(table) != data.test_images:
             raise StoreError(f"{path}: {len(table)} labels for {data.test_images} test images")
         return table.to_pandas(use_threads=False)
@@ -50,30 +50,58 @@ class Labels(Layout):
         class_names: Sequence[str] = (),
         groups: "np.ndarray | None" = None,
     ) -> None:
-        """Store the test labels of a split once; `duplicates` are positions within it, `groups` int64 (n,).
+        """Store the test labels of a split; `duplicates` are positions within it, `groups` int64 (n,).
 
         The names of the classes lie beside them, if given: they are for readers, no number depends on them.
+        What is there already stays as far as it agrees. What came from another store may be wrong: then it is
+        replaced, with a warning, as whoever calls this has the data.
         """
         import numpy as np
         import pandas as pd
 
         data = (dataset, split_id, fingerprint)
-        names = self.class_names_of(data)
-        if class_names and not names.exists():
-            write_json(names, {"format": FORMAT, "classes": list(class_names)})
-        path = self.labels_of(data)
-        if path.exists() and (groups is None or self._has_groups(path)):
-            return
-        frame = pd.DataFrame({"label": labels.astype(np.uint16)})
+        if class_names:
+            self._write_class_names(self.class_names_of(data), class_names)
+        path, own = self.labels_of(data), {"label": labels.astype(np.uint16)}
         if duplicates is not None:
-            frame["duplicate"] = np.isin(np.arange(len(labels)), duplicates)
+            own["duplicate"] = np.isin(np.arange(len(labels)), duplicates)
         if groups is not None:
-            frame["group"] = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+            own["group"] = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+        try:
+            table = read_labels(path) if path.exists() else None
+        except StoreError as error:
+            warn(f"{error}; written anew")
+            table = None
+        known = {name: table[name].to_numpy() for name in table.column_names} if table is not None else {}
+        wrong = [name for name in own if name in known and not np.array_equal(known[name], own[name])]
+        if wrong:
+            warn(f"{path}: {' and '.join(wrong)} of others than the test images that are here; written anew")
+        elif own.keys() <= known.keys():
+            return
         with staged(path) as part:
-            frame.to_parquet(part, compression="zstd", index=False)
+            pd.DataFrame(own if "label" in wrong else known | own).to_parquet(
+                part, compression="zstd", index=False
+            )
 
     @staticmethod
-    def _has_groups(path: Path) -> bool:
-        """Whether a file of labels says which images belong together; earlier versions did not write it."""
-        table = read_columns(path, {"label": "whole"}, {"group": "whole"})
-        return table is not None and "group" in table.column_names
+    def _write_class_names(path: Path, names: Sequence[str]) -> None:
+        try:
+            if path.exists():
+                if read(path, ClassNames).classes == list(map(visible, names)):
+                    return
+                warn(f"{path}: not the classes of the images that are here; written anew")
+        except StoreError as error:
+            warn(f"{error}; written anew")
+        write_json(path, {"format": FORMAT, "classes": list(names)})
+
+
+def read_labels(path: Path) -> "pa.Table":
+    """A file of labels: columns label, and duplicate and group where they are known.
+
+    Raises:
+        StoreError: it is not there, or is something else.
+    """
+    table = read_columns(path, {"label": "whole"}, {"duplicate": "yes or no", "group": "whole"})
+    if table is None:
+        raise StoreError(f"{path}: cannot be read (it is not there)")
+    return table

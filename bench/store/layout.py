@@ -51,6 +51,12 @@ def kind_of(job: Job) -> Kind:
     return "searches" if job.purpose == "search" else KINDS[job.kind]
 
 
+def labels_name(data: tuple[str, str, str]) -> str:
+    """How the files of a test split's labels begin, by dataset, split id and fingerprint."""
+    dataset, split_id, fingerprint = data
+    return f"{dataset}-{split_id}-{fingerprint[:12]}"
+
+
 class Layout:
     """The folders and files of a run store; nothing here reads or writes them."""
 
@@ -133,8 +139,7 @@ class Layout:
         Raises:
             StoreError: these names lead out of the folder.
         """
-        dataset, split_id, fingerprint = data
-        return self._file("labels", f"{dataset}-{split_id}-{fingerprint[:12]}.parquet")
+        return self._file("labels", f"{labels_name(data)}.parquet")
 
     def _file(self, folder: str, name: str) -> Path:
         if Path(name).name != name or len(os.fsencode(name)) > LONGEST_FILE:

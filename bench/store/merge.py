@@ -11,8 +11,13 @@ from bench.errors import StoreError, shortened
 from bench.escape import csv_text
 from bench.files import write_bytes, write_text
 from bench.store.job_files import JobFiles
-from bench.store.layout import Kind
+from bench.store.labels import read_labels
+from bench.store.layout import Kind, labels_name
+from bench.store.reading import read
+from bench.store.records.base import Data
 from bench.store.records.listing import Listing
+from bench.store.records.notes import ClassNames
+from bench.store.records.profiles import ProfileRecord
 from bench.store.records.trials import EvaluationRecord
 from bench.store.run_store import RunStore
 from bench.store.withdrawn import WITHDRAWN, withdrawn_rows
@@ -71,6 +76,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
         gone |= set(map(str, folds)) if isinstance(folds, list) else set()
     # A trial comes before its evaluations, which must be of its weights.
     kinds: tuple[Kind, ...] = get_args(Kind)
+    data: dict[str, Data] = {}  # by the names of its labels
     added: set[str] = set()
     unlike: set[str] = set(gone)  # runs that are not, or not evaluated, as they are there
     for kind in sorted(kinds, key=lambda kind: kind != "runs"):
@@ -78,6 +84,8 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             record = other.record(kind, name)
             if record is None:
                 continue
+            if not isinstance(record, ProfileRecord):
+                data[labels_name(record.data.key)] = record.data
             run = record.trial if isinstance(record, EvaluationRecord) else name
             if run in gone:
                 yield Merged(kind, name, "withdrawn")
@@ -100,7 +108,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             yield one
     for folder in ("labels", "splits"):
         for path in sorted((other.root / folder).glob("[!.]*")):
-            yield _file(folder, path, store.root / folder / path.name, dry_run)
+            yield _file(folder, path, store.root / folder / path.name, data, dry_run)
     for name, listing in other.suites().items():
         if other.holds(other.listing_of(name)):
             yield _suite(name, listing, store, dry_run)
@@ -163,16 +171,44 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_file() and path not in unfinished]
 
 
-def _file(kind: str, source: Path, target: Path, dry_run: bool) -> Merged:
+def _file(kind: str, source: Path, target: Path, data: Mapping[str, Data], dry_run: bool) -> Merged:
+    """A file of labels or splits; `data` are what the records of its store are about, by names of labels."""
+    name = source.name
     if source.is_symlink() or not source.is_file():
-        return Merged(kind, source.name, "conflict", "is no file, but a link or a folder")
-    content = source.read_bytes()
+        return Merged(kind, name, "conflict", "is no file, but a link or a folder")
+    try:
+        theirs = _labels(source, data) if kind == "labels" else source.read_bytes()
+    except StoreError as error:
+        return Merged(kind, name, "conflict", shortened(str(error).removeprefix(f"{source}: ")))
     if target.exists():
-        same = target.read_bytes() == content
-        return Merged(kind, source.name, "same" if same else "conflict", "" if same else "they differ")
+        try:
+            ours = _labels(target, {}) if kind == "labels" else target.read_bytes()
+        except StoreError:
+            return Merged(kind, name, "conflict", "the file that is here cannot be read; it stays")
+        same = ours == theirs or (isinstance(ours, dict) and ours == ours | theirs)
+        return Merged(kind, name, "same" if same else "conflict", "" if same else "they differ")
     if not dry_run:
-        write_bytes(target, content)
-    return Merged(kind, source.name, "added")
+        write_bytes(target, source.read_bytes())
+    return Merged(kind, name, "added")
+
+
+def _labels(path: Path, data: Mapping[str, Data]) -> dict[str, list[Any]]:
+    """What a file of labels or of the names of their classes holds, by column.
+
+    Raises:
+        StoreError: it is something else, or is not of its test images.
+    """
+    of = data.get(path.name.removesuffix(".parquet").removesuffix(".classes.json"))
+    if path.suffix == ".json":
+        classes = read(path, ClassNames).classes
+        if of and len(classes) != of.classes:
+            raise StoreError(f"{path}: {len(classes)} names of {of.classes} classes")
+        return {"classes": classes}
+    columns: dict[str, list[Any]] = read_labels(path).to_pydict()
+    labels = columns["label"]
+    if of and not (len(labels) == of.test_images and all(0 <= one < of.classes for one in labels)):
+        raise StoreError(f"{path}: no labels of {of.test_images} test images in {of.classes} classes")
+    return columns
 
 
 def _suite(name: str, theirs: Listing, store: RunStore, dry_run: bool) -> Merged:

@@ -382,3 +382,53 @@ def test_formulas_among_withdrawn_trials_are_text(twins):
     assert before.loc[0, ["reason", "finished", "top1"]].tolist() == ["'=1+1", "'@SUM(1)", "-0.0"]
     list(merge(theirs, ours))
     assert len(read_withdrawn(ours.withdrawn)) == 1, "a second time nothing is added"
+
+
+LABELS = f"digits-frozen-{'d' * 12}"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"label": np.arange(19) % 10}, "no labels of 20 test images in 10 classes"),
+        ({"label": np.full(20, 10)}, "no labels of 20 test images in 10 classes"),
+        ({"label": np.full(20, -1)}, "no labels of 20 test images in 10 classes"),
+        ({"label": np.arange(20) % 10, "group": [0.5] * 20}, 'column "group" should be whole in every row'),
+        ({"label": np.arange(20) % 10, "duplicate": ["x"] * 20}, 'column "duplicate" should be yes or no'),
+        ({"labels": np.arange(20)}, 'has no column "label"'),
+        ({"classes": ["a", "b"]}, "2 names of 10 classes"),
+        ({"classes": "ab"}, "damaged: "),
+    ],
+)
+def test_labels_that_are_none_of_the_images_are_not_taken_over(twins, content, reason):
+    ours, theirs = twins
+    shutil.rmtree(ours.root / "labels")
+    for path in theirs.root.glob("runs/*/predictions.parquet"):
+        path.unlink()  # which tell already that the labels are others
+    folder, name = theirs.root / "labels", f"{LABELS}.parquet"
+    if "classes" in content:
+        name = f"{LABELS}.classes.json"
+        (folder / name).write_text(json.dumps({"format": 1} | content))
+    else:
+        pd.DataFrame(content).to_parquet(folder / name)
+    (told,) = [one for one in merge(theirs, ours) if one.kind == "labels" and one.name == name]
+    assert told.what == "conflict" and reason in told.reason
+    assert not (ours.root / "labels" / name).exists()
+
+
+def test_labels_are_compared_by_what_they_say(twins):
+    """And not by their bytes, which depend on the version of pyarrow."""
+    ours, theirs = twins
+    path = theirs.root / "labels" / f"{LABELS}.parquet"
+    table = pd.read_parquet(path)
+
+    def told():
+        (one,) = [one for one in merge(theirs, ours) if one.name == path.name]
+        return one.what
+
+    table.astype("int64").to_parquet(path, compression=None)
+    assert told() == "same"
+    table.assign(duplicate=True).to_parquet(path)
+    assert told() == "conflict"
+    table.assign(label=table["label"][::-1].to_numpy()).to_parquet(path)
+    assert told() == "conflict"
