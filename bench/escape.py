@@ -42,6 +42,11 @@ def csv_text(value: Any) -> Any:
     return f"'{value}"
 
 
+def text_of_csv(text: str) -> str:
+    """The text of which `csv_text` made this one."""
+    return text[1:] if text.startswith("'") and csv_text(text[1:]) == text else text
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)

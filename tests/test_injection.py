@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from console import vcbench
+from PIL import Image
 from small_store import write_store
 
+from bench.data import open_dataset
 from bench.escape import csv_text, visible
 from bench.files import slug, within
 from bench.frames import for_csv
@@ -137,6 +139,37 @@ def test_a_payload_as_every_name(whole, tmp_path, monkeypatch, payload):
                 assert cell == csv_text(cell), (path, cell)
     for path in (*report.glob("*.html"), *report.glob("*.md"), *report.rglob("*.tex")):
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", path.read_text())
+
+
+def test_payloads_as_names_of_classes_and_files(tmp_path, monkeypatch):
+    """What verbs write of images whose folders and files somebody else has named, and that it is read again."""
+    pytest.importorskip("cleanlab")
+    monkeypatch.chdir(tmp_path)
+    drawn, classes = np.random.default_rng(0), ["=1+1", "@SUM(1)", "+a", "-3", "b"]
+    for name in classes:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k in range(12):
+            pixels = drawn.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"={k}.png")
+    dataset = open_dataset("folder:photos", None, tmp_path)
+    images = len(dataset.splits["test"])
+    odds = drawn.dirichlet(np.ones(len(classes)), images)
+    monkeypatch.setattr("bench.analysis.suspects.stored_probabilities", lambda *_: (odds, ["a"]))
+    for command in (
+        ["suspects", "folder:photos", "--out", "suspects"],
+        ["duplicates", "folder:photos", "--groups", "photos/groups.csv"],
+    ):
+        ran = vcbench("data", *command)
+        assert ran.returncode == 0, ran.stderr
+    for path, names, rows in (
+        ("suspects/suspects.csv", ["file", "label", "suggested"], images),
+        ("photos/groups.csv", ["path", "label"], len(classes) * 12),
+    ):
+        table = pd.read_csv(path, dtype=str)
+        assert len(table) == rows and set(names) <= set(table)
+        assert all(cell == csv_text(cell) for name in table for cell in table[name])
+    again = open_dataset("table:photos/groups.csv", None, tmp_path)
+    assert again.class_names == sorted(classes) and len(again.labels) == len(classes) * 12
 
 
 def assert_commands(page, document, name):

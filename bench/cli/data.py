@@ -206,7 +206,7 @@ def suspects(
         )
         for row in table.head(min(number, shown)).itertuples()
     )
-    write_text(out / "suspects.csv", table.to_csv(index=False))
+    write_text(out / "suspects.csv", table.map(_shown).to_csv(index=False))
     write_text(out / "index.html", contact_sheet(f"Suspect labels of {opened.name}", text, figures))
     print(f"{opened.name}: {text} See {out / 'suspects.csv'} and {out / 'index.html'}.")
 

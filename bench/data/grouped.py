@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.data.base import Dataset
 from bench.errors import InputError
+from bench.escape import csv_text
 from bench.files import write_text
 
 # Groups of more than this share of the images are placed first, while there is room for them.
@@ -135,7 +136,8 @@ def write_groups(dataset: Dataset, groups: np.ndarray, file: Path) -> None:
     rows.writerow(("path", "label", "group"))
     for i, group in enumerate(groups.tolist()):
         path = os.path.relpath(dataset.source(i), file.resolve().parent)
-        rows.writerow((path, dataset.class_names[dataset.labels[i]], group))
+        path = path if csv_text(path) == path else os.path.join(os.curdir, path)
+        rows.writerow((path, csv_text(dataset.class_names[dataset.labels[i]]), group))
     write_text(file, text.getvalue())
 
 

@@ -11,6 +11,7 @@ from bench.data.images import largest_sides, read_image
 from bench.data.own import SPLIT_IDS, Listed, files_of, own_dataset
 from bench.data.rows import rows_of
 from bench.errors import DataError, StoreError, did_you_mean
+from bench.escape import text_of_csv
 from bench.files import relative_names
 from bench.store.parquet import read_parquet
 
@@ -94,6 +95,8 @@ def _read(file: Path) -> "pd.DataFrame":
                 warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
                 text: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
                 frame = pd.read_csv(file, sep=separator, index_col=False, **text)
+            if "label" in frame:
+                frame["label"] = frame["label"].map(text_of_csv, na_action="ignore")
     except FileNotFoundError as error:
         raise DataError(f"{file}: is missing") from error
     except StoreError as error:
