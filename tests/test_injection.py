@@ -142,7 +142,7 @@ def test_a_payload_as_every_name(whole, tmp_path, monkeypatch, payload):
 
 
 def test_payloads_as_names_of_classes_and_files(tmp_path, monkeypatch):
-    """What verbs write of images whose folders and files somebody else has named, and that it is read again."""
+    """What verbs write of images whose folders and files somebody else has named; it can be read again."""
     pytest.importorskip("cleanlab")
     monkeypatch.chdir(tmp_path)
     drawn, classes = np.random.default_rng(0), ["=1+1", "@SUM(1)", "+a", "-3", "b"]
