@@ -276,6 +276,11 @@ def pick(
         entered[candidate.name] = Entered(
             candidate, extractor, dataset, latency, batch, 1000 * batch / whole, _clock=now
         )
+    if not entered and watch.should_stop():
+        needed = max(clock.spent / TIMING, TOO_LITTLE * clock.budget) + ENDING
+        raise InputError(
+            f"--budget: {clock.given:.0f} s are too little: timing networks takes about {needed:.0f} s here"
+        )
     if not entered:
         reasons = "; ".join(f"{one.card.name} {one.reason}" for one in left_out[:3])
         raise InputError(f"no model can take part: {reasons or 'none has weights'}")

@@ -140,7 +140,8 @@ def test_in_python(photos, weights, tmp_path, monkeypatch):
     ("options", "line"),
     [
         (["--budget", "0s"], "should be a duration"),
-        (["--budget", "4s"], "--budget: 4 s are too little: timing and a first round on"),
+        (["--budget", "4s"], "--budget: 4 s are too little: timing networks takes about"),
+        (["--budget", "6s"], "--budget: 6 s are too little: timing "),
         (["--max-params", "ten"], "--max-params ten: should be a number such as 10M"),
         (["--max-params", "10"], "no model can take part: resnet_digits_small has"),
         (["--max-latency", "5"], "--max-latency 5: should be a time such as 30ms"),
