@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from bench.errors import InputError, StoreError, shortened
-from bench.files import slug, within, write_text
+from bench.files import read_regular, slug, within, write_text
 from bench.report.blocks import Figure, walk
 from bench.report.document import INDEX, Document
 from bench.report.evidence import Evidence
@@ -25,6 +25,7 @@ DRAWN |= {"image", "rdf:RDF", "cc:Work", "cc:Agent", "dc:type", "dc:title", "dc:
 DRAWN |= {"dc:creator"}
 # Attributes that run something or lead away.
 HANDLER = re.compile(r"""\bon\w+\s*=|href\s*=\s*(?!"(#|data:image/png;))""", re.IGNORECASE)
+LARGEST_FIGURE = 2**24  # bytes; ours have 100,000 at most
 BESIDE = {
     "inside.html": "What the networks look at, and what their layers hold (vcbench inspect)",
     "explain.html": "One image through two networks, layer by layer (vcbench explain)",
@@ -99,9 +100,11 @@ def _entry(report: Path) -> dict[str, Any]:
 def _figure(report: Path, one: Mapping[str, Any]) -> Markup:
     path = within(report / "figures", f"{one['name']}.svg")
     try:
-        svg = path.read_text(encoding="utf-8")
+        svg = read_regular(path, LARGEST_FIGURE).decode()
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from error
     foreign = [tag for tag in re.findall(r"<\s*([^\s/>]+)", svg) if tag not in DRAWN]
     if foreign or HANDLER.search(svg) or not svg.count("<svg") == svg.count("viewBox=") == 1:
         what = f" (<{shortened(foreign[0], 20)}>)" if foreign else ""

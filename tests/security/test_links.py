@@ -172,6 +172,23 @@ def test_a_report_of_strangers_in_the_list(reports, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("what", "said"),
+    [("pipe", "not a regular file"), ("huge", "bytes; at most"), ("bytes", "can't decode byte 0xff")],
+)
+def test_what_is_no_figure_is_not_read(reports, tmp_path, what, said):
+    shutil.copytree(reports, tmp_path / "out")
+    for path in (tmp_path / "out" / "one" / "figures").glob("*.svg"):
+        path.unlink()
+        if what == "pipe":
+            os.mkfifo(path)
+        else:
+            path.write_bytes(b"\xff" if what == "bytes" else b"")
+            os.truncate(path, 2**30 if what == "huge" else 1)
+    ran = vcbench("index", tmp_path / "out")
+    assert ran.returncode == 2 and said in ran.stderr and ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     "drawn",
     [
         "<script>alert(1)</script>",
