@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableSequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -264,15 +264,21 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_files(
-    paths: Iterable[Path | str], root: Path, *, named: bool = True, hashes: list[str] | None = None
+    paths: Iterable[Path | str],
+    root: Path,
+    *,
+    named: bool = True,
+    hashes: list[str] | None = None,
+    states: MutableSequence[int] | None = None,
 ) -> str:
     """One SHA-256 over the contents of files and, where `named`, their names relative to `root`.
 
     The answer is remembered by the paths, inodes, sizes and both times of change of all of them: programs can
-    set the one time back, but not the other. Where the files are read, `hashes` gets the hash of each.
+    set the one time back, but not the other. Where the files are read, `hashes` gets the hash of each;
+    `states` gets the `state` of each, as it was before.
     """
     paths = list(paths)
-    signature = _signature(paths, f"{named}\0{root.absolute()}")
+    signature = _signature(paths, f"{named}\0{root.absolute()}", states)
     memory = cache_dir() / "fingerprints" / signature
     if (known := remembered(memory)) is not None:
         return known
@@ -322,7 +328,12 @@ def remembered(path: Path) -> str | None:
     return text if hashlib.sha256(text.encode()).hexdigest() == checksum else None
 
 
-def _signature(paths: Iterable[Path | str], start: str) -> str:
+def state(stat: os.stat_result) -> int:
+    """What changes with every change of a file's content, but by a chance of 1 in 2^64."""
+    return hash((stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+def _signature(paths: Iterable[Path | str], start: str, states: MutableSequence[int] | None = None) -> str:
     """A hash of `start` and of what changes with every change of a file's content, of each file."""
     here, signature = os.getcwd(), hashlib.sha256(start.encode())
     for path in paths:
@@ -330,6 +341,8 @@ def _signature(paths: Iterable[Path | str], start: str) -> str:
         whole = os.path.join(here, path)  # which an absolute path stays
         facts = f"\0{whole}\0{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
         signature.update(facts.encode(errors="surrogateescape"))
+        if states is not None:
+            states.append(state(stat))
     return signature.hexdigest()
 
 

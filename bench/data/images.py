@@ -1,6 +1,7 @@
 """Image files of any kind as RGB arrays."""
 
 import io
+import os
 import stat
 import warnings
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from PIL import ExifTags, Image
 
 from bench.data.metadata import without_metadata
 from bench.errors import DataError
-from bench.files import cache_dir, remember, remembered
+from bench.files import cache_dir, remember, remembered, state
 
 # What is decoded: kinds that Pillow reads in this process. Left to itself, Pillow goes by the content of a
 # file whatever its name, and hands some kinds to other programs (EPS to Ghostscript).
@@ -46,20 +47,24 @@ def extensions() -> tuple[str, ...]:
     return tuple(sorted(ending for ending, kind in registered.items() if kind in (*FORMATS, "MPO")))
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, known: int | None = None) -> np.ndarray:
     """A file as uint8 (h, w, 3) RGB, upright as its EXIF or XMP orientation says.
 
     Of several frames the first counts. Other metadata changes nothing, and is passed over where it is broken.
     Palette, CMYK, LAB and YCbCr images are converted as Pillow does; an alpha channel is dropped, whatever
     colour lies under it; for grey of more than 8 bits see `to_rgb`.
 
+    Args:
+        known: the `bench.files.state` of the file when its fingerprint was taken; None where none was.
+
     Raises:
-        DataError: the file is missing, no regular file, no image of FORMATS, cut short or damaged, or has
-            pixels without a defined range. The line names the file.
+        DataError: the file is missing, no regular file, no image of FORMATS, cut short or damaged, has pixels
+            without a defined range, or was changed since. The line names the file.
     """
     try:
         with _regular(path) as file:
-            return _decoded(file)
+            image = _decoded(file)
+        now = state(path.stat())
     except FileNotFoundError as error:
         raise DataError(f"{path}: is missing") from error
     # Damaged files make decoders raise anything, and whatever it is, the user has to know which file it was.
@@ -67,6 +72,8 @@ def read_image(path: Path) -> np.ndarray:
         raise DataError(
             f"{path}: cannot be decoded ({_reason(error)}); replace or remove the file"
         ) from error
+    _refuse_changed(path, known, now)
+    return image
 
 
 def decode_image(content: bytes, where: str) -> np.ndarray:
@@ -81,27 +88,31 @@ def decode_image(content: bytes, where: str) -> np.ndarray:
         raise DataError(f"{where}: cannot be decoded ({_reason(error)}); replace or remove it") from error
 
 
-def largest_sides(paths: Sequence[Path | str], fingerprint: str, limit: int) -> tuple[int, int] | None:
+def largest_sides(
+    paths: Sequence[Path | str], fingerprint: str, limit: int, states: Sequence[int]
+) -> tuple[int, int] | None:
     """The largest short and the largest long side in px of some image files, by what their headers say.
 
-    None as soon as a short side is over `limit`. The answer is remembered by the fingerprint of the files.
+    None as soon as a short side is over `limit`. The answer is remembered by the fingerprint of the files,
+    whose `states` are those of when it was taken.
 
     Raises:
-        DataError: a file is no image of FORMATS.
+        DataError: a file is no image of FORMATS, or was changed since.
     """
     memory = cache_dir() / "sizes" / fingerprint
     if (known := remembered(memory)) is not None:
         short, long = map(int, known.split())
         return (short, long) if short <= limit else None
     short = long = 0
-    for path in paths:
+    for path, known_state in zip(paths, states, strict=True):
         try:
             with _regular(Path(path)) as file, Image.open(file, formats=FORMATS) as image:
-                size = image.size
+                size, now = image.size, state(os.stat(path))
         except Exception as error:
             raise DataError(
                 f"{path}: cannot be decoded ({_reason(error)}); replace or remove the file"
             ) from error
+        _refuse_changed(path, known_state, now)
         short, long = max(short, min(size)), max(long, max(size))
         if short > limit:
             return None
@@ -199,6 +210,12 @@ def _stated_maximum(image: Image.Image) -> int | None:
             if value < 16:
                 return 2**value - 1
     return None
+
+
+def _refuse_changed(path: Path | str, known: int | None, now: int) -> None:
+    """Raises DataError where a file is not as it was known: what is made of it would pass for what it was."""
+    if known not in (None, now):
+        raise DataError(f"{path}: was changed since its data set was opened; run the same command again")
 
 
 def _regular(path: Path) -> BinaryIO:

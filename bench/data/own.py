@@ -1,5 +1,6 @@
 """What data sets of one's own images share, however they were listed: division, equal images, warnings."""
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -140,16 +141,17 @@ def _in_folds(listed: Listed, folds: KFold, store: Path | None) -> Dataset:
     return whole if folds.fold is None else at_fold(whole, folds, store)
 
 
-def files_of(paths: Sequence[Path | str], root: Path) -> tuple[str, list[list[int]]]:
-    """The fingerprint of some files below a folder, and the groups of those with equal bytes.
+def files_of(paths: Sequence[Path | str], root: Path) -> tuple[str, list[list[int]], Sequence[int]]:
+    """The fingerprint of some files below a folder, the groups of those with equal bytes, and their states.
 
     Raises:
         DataError: a file cannot be read, or its name is not UTF-8.
     """
     try:
         hashes: list[str] = []
-        fingerprint = sha256_files(paths, root, hashes=hashes)
-        return fingerprint, equal_files(paths, fingerprint, hashes)
+        states = array("q")  # of a million files 8 MB
+        fingerprint = sha256_files(paths, root, hashes=hashes, states=states)
+        return fingerprint, equal_files(paths, fingerprint, hashes), states
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
     except UnicodeEncodeError as error:

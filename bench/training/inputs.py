@@ -15,7 +15,7 @@ from bench.data.cache import stored_side
 from bench.data.conditions import find_condition
 from bench.data.streamed import Streamed, decoded_or_streamed
 from bench.data.subsets import fold_of
-from bench.errors import InputError
+from bench.errors import DataError, InputError
 from bench.networks import Weights, make_model
 from bench.networks.build import train_both_heads
 from bench.planning.plan import Resolver
@@ -83,11 +83,13 @@ class Inputs:
         """Draw the subset; dataset and weights are opened where the resolver has not done so yet.
 
         Raises:
-            DataError, WeightsError: they are not here.
+            DataError, WeightsError: they are not here, or the data are others than those of the job.
         """
         trial, identity = job.trial, job.identity
         card, weights = resolver.weights(trial)
         dataset = resolver.dataset(trial)
+        if dataset.fingerprint != identity["data"]:  # a worker opens it anew
+            raise DataError(f"{trial.dataset}: was changed since it was planned; run the same command again")
         labels, draw = dataset.split_labels("train"), identity["draw_seed"] or 0
         augment, size = trial.recipe.augment, find_condition(condition).input_size(trial.input_size)
         positions = draw_subset(dataset.id_name, dataset.split_id, labels, identity["shots"], draw)

@@ -170,5 +170,5 @@ def test_sides_of_small_images_are_read_from_their_headers(tmp_path):
     assert dataset.largest(11) is None
     assert dataset.largest(12) == (12, 20)
     # Remembered: the files are not looked at again.
-    assert largest_sides([], dataset.fingerprint, 12) == (12, 20)
-    assert largest_sides([], dataset.fingerprint, 11) is None
+    assert largest_sides([], dataset.fingerprint, 12, []) == (12, 20)
+    assert largest_sides([], dataset.fingerprint, 11, []) is None

@@ -48,6 +48,19 @@ def test_images_and_labels_are_those_of_the_library(saved):
     assert dataset.warnings == ()
 
 
+def test_an_image_changed_since_it_was_listed_is_refused(saved):
+    """One byte of it, in the file that is mapped."""
+    dataset, place = opened(saved), int(opened(saved).splits["test"][2])
+    content = datasets.load_from_disk(saved)["test"].cast_column("image", datasets.Image(decode=False))[2]
+    (path,) = (saved / "test").glob("*.arrow")
+    dataset.read(place)
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().index(content["image"]["bytes"]) + 40)
+        file.write(b"?")
+    with pytest.raises(DataError, match="test/000000002 was changed since it was listed"):
+        dataset.read(place)
+
+
 def test_parquet_files_of_the_hub_are_the_same_data(saved, tmp_path):
     snapshot = tmp_path / "hub" / "datasets--somebody--pets" / "snapshots" / "0123"
     (snapshot / "data").mkdir(parents=True)

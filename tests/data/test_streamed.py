@@ -1,11 +1,15 @@
 """Images that are decoded whenever they are wanted."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench.data import open_dataset
 from bench.data.cache import Array, decoded
+from bench.data.square import fit
 from bench.data.streamed import LIMIT, Streamed, decoded_or_streamed, fits
 from bench.errors import DataError, InputError
 from bench.files import cache_dir
@@ -68,3 +72,35 @@ def test_a_damaged_image_is_known_before_it_is_streamed(photos, monkeypatch):
     monkeypatch.setenv(LIMIT, "0")
     with pytest.raises(DataError, match="cannot be decoded"):
         decoded_or_streamed(opened(photos), "test", **HOW)
+
+
+@pytest.mark.parametrize("limit", [None, "0"])
+def test_an_image_changed_since_its_fingerprint_was_taken_is_refused(photos, monkeypatch, limit):
+    """Cached it would falsify every later run, streamed this one: a good image of the same size and time."""
+    for path in sorted(photos.glob("*/*.png")):  # uncompressed: a turned bit is another image, and no damage
+        Image.open(path).save(path.with_suffix(".bmp"))
+        path.unlink()
+    if limit:
+        monkeypatch.setenv(LIMIT, limit)
+    dataset = opened(photos)
+    place = len(dataset.splits["train"]) - 1
+    path = Path(dataset.source(int(dataset.splits["train"][place])))
+    stream = decoded_or_streamed(dataset, "train", **HOW) if limit else None
+    content, times = path.read_bytes(), path.stat()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 128]))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError, match=f"{path.name}: was changed since .* run the same command again"):
+        stream[np.array([0, place])] if limit else decoded_or_streamed(dataset, "train", **HOW)
+    assert not list((cache_dir() / "images").glob("[!.]*"))
+    path.write_bytes(content)
+    whole = decoded_or_streamed(opened(photos), "train", **HOW)
+    expected = fit(Image.open(path), HOW["size"], HOW["resize"], HOW["interpolation"])
+    np.testing.assert_array_equal(whole[np.array([place])][0], np.asarray(expected))
+
+
+def test_headers_of_changed_files_say_nothing_of_the_earlier(photos):
+    dataset = opened(photos)
+    Image.new("RGB", (500, 400)).save(dataset.source(3))
+    with pytest.raises(DataError, match="was changed since"):
+        dataset.largest(1000)
+    assert opened(photos).largest(1000) == (400, 500)

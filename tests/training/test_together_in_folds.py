@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
+from bench.errors import DataError
 from bench.networks import find_card, make_model, resolve_weights
 from bench.planning.plan import Resolver, trials_of
 from bench.planning.tune import _search_job
@@ -66,6 +67,15 @@ def test_no_fold_of_a_search_separates_them(job_and_resolver):
         assert not set(units[inputs.positions]) & set(units[inputs.held_out])
         held += inputs.held_out.tolist()
     assert sorted(held) == list(range(job.train_images))
+
+
+def test_a_job_is_not_done_on_other_images_than_it_was_planned_for(job_and_resolver, tmp_path):
+    """As a worker would, which opens the data set by itself."""
+    job, _ = job_and_resolver
+    Inputs.open(job, Resolver(tmp_path, tmp_path, None), "cpu", None, None)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "003.png")
+    with pytest.raises(DataError, match=r"plants.csv: was changed since it was planned; run the same"):
+        Inputs.open(job, Resolver(tmp_path, tmp_path, None), "cpu", None, None)
 
 
 def test_a_probe_is_given_them(job_and_resolver, monkeypatch):

@@ -60,7 +60,9 @@ def load(split_id: str, folders: Folders) -> Dataset:
     if split_id == "official-trainval":
         train, val = np.concatenate([train, val]), np.empty(0, dtype=np.int64)
     used = [*sorted(paths), *(folder / name for name in _mat_md5s())]
-    fingerprint = sha256_files(used, folder)
+    states: list[int] = []
+    fingerprint = sha256_files(used, folder, states=states)
+    state_of = dict(zip(used, states, strict=True))
     return Dataset(
         name="flowers102",
         split_id=split_id,
@@ -69,7 +71,7 @@ def load(split_id: str, folders: Folders) -> Dataset:
         splits={"train": train, "val": val, "test": test},
         fingerprint=fingerprint,
         copy="verified" if _receipt(fingerprint).is_file() else "copy not verified",
-        read=lambda i: read_image(paths[i]),
+        read=lambda i: read_image(paths[i], state_of[paths[i]]),
         source=lambda i: str(paths[i]),
         folder=folder,
     )

@@ -49,7 +49,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     paths = [path for classes in files.values() for name in class_names for path in classes[name]]
     sizes = [len(classes[name]) for classes in files.values() for name in class_names]
     labels = np.repeat(np.tile(np.arange(len(class_names), dtype=np.int64), len(files)), sizes)
-    fingerprint, equal = files_of(paths, root)
+    fingerprint, equal, states = files_of(paths, root)
     count = len(lister.skipped)
     listed = Listed(
         asked=f"folder:{images}",
@@ -60,9 +60,9 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         keys=relative_names(paths, root),
         fingerprint=fingerprint,
         equal=equal,
-        read=lambda i: read_image(Path(paths[i])),
+        read=lambda i: read_image(Path(paths[i]), states[i]),
         source=lambda i: paths[i],
-        largest=lambda limit: largest_sides(paths, fingerprint, limit),
+        largest=lambda limit: largest_sides(paths, fingerprint, limit, states),
         folder=root,
         given=_spans(files) if given else None,
         skipped=tuple(f"{path}: passed over ({kind})" for path, kind in lister.skipped),

@@ -73,7 +73,10 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     def read(i: int) -> Any:
         name, position = places[i]
         image = splits[name][position][parts[name][0]]
-        return decode_image(_bytes(image), f"{root}: {keys[i]}")
+        content = _bytes(image)
+        if hashlib.sha256(content).hexdigest() != hashes[i]:
+            raise DataError(f"{root}: {keys[i]} was changed since it was listed; run the same command again")
+        return decode_image(content, f"{root}: {keys[i]}")
 
     shown = _name(root)
     listed = Listed(

@@ -56,7 +56,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
     paths = [base / key for key in keys]
     splits, groups = (frame[name].tolist() if name in frame else None for name in OPTIONAL)
     rows = rows_of(file, keys, frame["label"].tolist(), splits, groups)
-    content, equal = files_of(paths, base)
+    content, equal, states = files_of(paths, base)
     listed = Listed(
         asked=f"table:{asked}",
         name=file.stem,
@@ -66,9 +66,9 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         keys=keys,
         fingerprint=hashlib.sha256(f"{content}\n{rows.text}\n".encode()).hexdigest(),
         equal=equal,
-        read=lambda i: read_image(paths[i]),
+        read=lambda i: read_image(paths[i], states[i]),
         source=lambda i: str(paths[i]),
-        largest=lambda limit: largest_sides(paths, content, limit),
+        largest=lambda limit: largest_sides(paths, content, limit, states),
         folder=base,
         given=rows.given,
         groups=rows.groups,
