@@ -11,6 +11,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator, MutableSequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,14 +98,17 @@ def staged(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its place when the block ends well.
 
     The content reaches the disk before the name changes, so that a reader sees the old file or the
-    whole new one, whatever happens in between.
+    whole new one, whatever happens in between. The names are there after the block, also without power.
 
     Raises:
         StoreError: the folder cannot be written or the disk is full.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
+        missing = list(takewhile(lambda folder: not folder.exists(), path.parents))
         path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            _sync_names(folder.parent)
         remove_abandoned(path.parent.glob(f".{glob.escape(path.name)}{PARTS}"))
         lock = _hold(part)
         try:
@@ -113,10 +117,26 @@ def staged(path: Path) -> Iterator[Path]:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             part.replace(path)
+            _sync_names(path.parent)
         finally:
             _remove(part, lock)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the names in a folder reach the disk, wherever the system can do that with folders."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows, or a folder that may not be listed
+        return
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # as some network file systems say
+            raise
+    finally:
+        os.close(opened)
 
 
 def _hold(part: Path) -> "FileLock":

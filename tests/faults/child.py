@@ -5,6 +5,9 @@ what is being done. Processes are forked from one that has imported everything, 
 """
 
 import contextlib
+import datetime
+import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -25,6 +28,7 @@ MOMENTS = (
     "training", "student", "search", "evaluation", "checkpoint", "record", "list of the suite", "cache",
     "tables", "report",
 )  # fmt: skip
+KINDS = ("runs", "searches", "evaluations")
 
 
 @dataclass
@@ -44,11 +48,13 @@ class Fault:
 
 @dataclass
 class Ended:
-    """How commands ended: their status (negative: by a signal), what they printed, the moments passed."""
+    """How commands ended: their status (negative: by a signal), what they printed, the moments passed, and
+    the records of jobs that had ended before they were killed."""
 
     status: int
     text: str
     moments: Counter = field(default_factory=Counter)
+    finished: dict[str, bytes] = field(default_factory=dict)
 
 
 def start(folder: Path, commands: list[list[str]], fault: Fault | None = None):
@@ -73,7 +79,17 @@ def wait(process, folder: Path, seconds: float = 600) -> Ended:
         raise TimeoutError(f"no end after {seconds} s: {_text(folder, process.pid)[-500:]}")
     passed = folder / f"moments-{process.pid}.txt"
     moments = Counter(passed.read_text().splitlines()) if passed.exists() else Counter()
-    return Ended(process.exitcode, _text(folder, process.pid), moments)
+    noted = folder / f"finished-{process.pid}.json"
+    finished = json.loads(noted.read_text()) if noted.exists() else {}
+    finished = {name: content.encode() for name, content in finished.items()}
+    return Ended(process.exitcode, _text(folder, process.pid), moments, finished)
+
+
+def records(folder: Path) -> dict[str, bytes]:
+    """The records of finished jobs, by their paths in the store."""
+    store = folder / "store"
+    paths = [path for kind in KINDS for path in store.glob(f"{kind}/*/record.json")]
+    return {str(path.relative_to(store)): path.read_bytes() for path in paths}
 
 
 def run(folder: Path, commands: list[list[str]], fault: Fault | None = None) -> Ended:
@@ -133,11 +149,31 @@ def _flip(folder: Path, number: int) -> None:
             file.write(bytes([byte ^ 1]))
 
 
+def _clock_goes_back(stack: contextlib.ExitStack) -> None:
+    """An hour at every look of this package, whichever of Python's clocks of the day it asks."""
+    began, looks = time.time(), itertools.count(1)
+
+    def now() -> float:
+        return began - 3600 * next(looks)
+
+    class Back(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.datetime.fromtimestamp(now(), tz)
+
+    stack.enter_context(mock.patch.object(time, "time", now))
+    stack.enter_context(mock.patch.object(time, "time_ns", lambda: int(now() * 1e9)))
+    for name, module in list(sys.modules.items()):
+        if name.startswith("bench.") and getattr(module, "datetime", None) is datetime.datetime:
+            stack.enter_context(mock.patch.object(module, "datetime", Back))
+
+
 class _Moments:
     """Counts moments, and does what is to happen at one of them."""
 
     def __init__(self, folder: Path, fault: Fault | None) -> None:
         self.folder, self.fault, self.passed = str(folder), fault or Fault("nothing"), Counter()
+        self.finished: dict[str, bytes] = {}
         self.layer = None
         self.busy = False
 
@@ -145,17 +181,19 @@ class _Moments:
         """From now on; what holds from the beginning begins."""
         from bench.running.engines import in_process
 
-        attempt = in_process.attempt
-        stack.enter_context(
-            mock.patch.object(
-                in_process, "attempt", lambda job, *rest: attempt(job, rest[0], self._followed(job, rest[1]))
-            )
-        )
+        attempt, self.finished = in_process.attempt, records(Path(self.folder))
+
+        def attempted(job, workspace, follow):
+            outcome = attempt(job, workspace, self._followed(job, follow))
+            self.finished = records(Path(self.folder))
+            return outcome
+
+        stack.enter_context(mock.patch.object(in_process, "attempt", attempted))
         act = self.fault.act
         if act == "power":
             from faults.power import Layer
 
-            self.layer = stack.enter_context(Layer(Path(self.folder)))
+            self.layer = stack.enter_context(Layer(Path(self.folder), seed=str(self.fault)))
         if act == "no locks":
             import errno
             import fcntl
@@ -169,9 +207,8 @@ class _Moments:
                 return outputs.float().sum() * float("nan")
 
             stack.enter_context(mock.patch.object(CrossEntropy, "__call__", spoilt))
-        if act == "clock":  # an hour back at every look
-            now, looks = time.time(), iter(range(10**9))
-            stack.enter_context(mock.patch.object(time, "time", lambda: now - 3600 * next(looks)))
+        if act == "clock":
+            _clock_goes_back(stack)
         sys.addaudithook(self._audit)
 
     def tick(self, name: str) -> None:
@@ -180,10 +217,12 @@ class _Moments:
         fault = self.fault
         if name != fault.moment or self.passed[name] != fault.count:
             return
-        if fault.act == "power":
-            self.busy = True
-            self.layer.lose()
         if fault.act in ("kill", "power"):
+            self.busy = True
+            if fault.act == "power":
+                self.layer.lose()
+            noted = Path(self.folder, f"finished-{os.getpid()}.json")
+            noted.write_text(json.dumps({name: content.decode() for name, content in self.finished.items()}))
             os.kill(os.getpid(), signal.SIGKILL)
         if fault.act == "memory":
             raise MemoryError("a simulated one")

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-from faults.child import Ended, run
+from faults.child import Ended, records, run
 
 from bench.files import locked
 from bench.store.job_files import JobFiles
@@ -55,7 +55,6 @@ SAME = (
     "images_seen",
     "data",
 )
-KINDS = ("runs", "searches", "evaluations")
 NEVER = (".*.part*", "*.building", "*.lock")
 
 
@@ -65,13 +64,6 @@ def folder_with_suite(root: Path, name: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "faults.toml").write_text(SUITE)
     return folder
-
-
-def records(folder: Path) -> dict[str, bytes]:
-    """The records of finished jobs, by their paths in the store."""
-    store = folder / "store"
-    paths = [path for kind in KINDS for path in store.glob(f"{kind}/*/record.json")]
-    return {str(path.relative_to(store)): path.read_bytes() for path in paths}
 
 
 def one_line(text: str) -> bool:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from faults.child import MOMENTS, Fault, run, start, wait
-from faults.harness import REPORT, RUN, TABLES, copy, folder_with_suite, one_line, problems, records, resume
+from faults.child import MOMENTS, Fault, records, run, start, wait
+from faults.harness import REPORT, RUN, TABLES, copy, folder_with_suite, one_line, problems, resume
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 ALL = [RUN, TABLES, REPORT]
@@ -90,10 +90,9 @@ def kills(bench: Bench, times: int, act: str = "kill", moments: Sequence[str] = 
             fault = bench.fault(act, moment)
             ended = run(folder, ALL, fault)
             counts[moment] += ended.status == -signal.SIGKILL
-            if act == "kill":
-                changed = [name for name, content in before.items() if records(folder).get(name) != content]
-                found += [f"{name}: lost after a kill at {fault}" for name in changed]
             before = records(folder)
+            lost = [name for name, content in ended.finished.items() if before.get(name) != content]
+            found += [f"{name}: lost after {fault}" for name in lost]
             if sum(counts.values()) >= times:
                 break
         found += bench.check(folder, before)
@@ -246,8 +245,12 @@ def clock(bench: Bench, times: int) -> Iterator[Row]:
     run(folder, ALL, bench.fault("kill", "student"))
     for path in folder.rglob("*"):
         os.utime(path, (2e9, 2e9))
+    earlier = records(folder)
     ended = run(folder, [RUN], Fault("clock"))
-    found = [] if ended.status == 0 else [ended.text[-300:]]
+    found = [] if ended.status == 0 and one_line(ended.text) else [ended.text[-300:]]
+    later = [json.loads(content) for name, content in records(folder).items() if name not in earlier]
+    if not later or any(record["finished"] >= record["started"] for record in later):
+        found.append("the clock did not go back")
     yield Row("clock set back", 1, found + bench.check(folder, records(folder)))
 
 

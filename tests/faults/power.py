@@ -1,7 +1,8 @@
 """A file layer that loses what was not synced when the power goes.
 
-Names change in their order, as in the journal of a file system, but the last changes may not have reached the
-disk: some of them are undone. Of a file whose content was not synced nothing is left.
+Names change in their order, as in the journal of a file system, but the last changes in folders that were not
+synced since may not have reached the disk: some of them are undone, and a new folder goes with what is in it.
+Of a file whose content was not synced nothing is left.
 """
 
 import os
@@ -19,11 +20,12 @@ class Layer:
         seed: of how many changes of names are undone.
     """
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
+    def __init__(self, folder: Path, seed: str) -> None:
         self.folder, self.random = str(folder), random.Random(seed)
         self._kept = Path(f"{folder}-kept")
         self._dirty: set[str] = set()
         self._changes: list[tuple[str, str, str | None]] = []  # (what, path, where its old content is)
+        self._copies = 0
         self._patches: list = []
         self._lost = False
 
@@ -32,7 +34,7 @@ class Layer:
 
         shutil.rmtree(self._kept, ignore_errors=True)
         self._kept.mkdir()
-        fsync, replace, unlink = os.fsync, os.replace, os.unlink
+        fsync, replace, unlink, mkdir = os.fsync, os.replace, os.unlink, os.mkdir
 
         def syncing(number):
             fsync(number)
@@ -56,7 +58,13 @@ class Layer:
                 self._changes.append(("removed", full, self._keep(full)))
             unlink(path, **options)
 
-        for name, patched in (("fsync", syncing), ("replace", replacing), ("unlink", unlinking)):
+        def making(path, *mode, **options):
+            mkdir(path, *mode, **options)
+            if (full := os.path.abspath(path)).startswith(self.folder):
+                self._changes.append(("made", full, None))
+
+        patches = {"fsync": syncing, "replace": replacing, "unlink": unlinking, "mkdir": making}
+        for name, patched in patches.items():
             self._patches.append(mock.patch.object(os, name, patched))
             self._patches[-1].start()
         sys.addaudithook(self._opened)
@@ -69,11 +77,13 @@ class Layer:
     def lose(self) -> None:
         """The power goes: nothing of this process is done after this."""
         self._lost = True
-        last = min(len(self._changes), self.random.randrange(6))
+        last = self.random.randint(0, len(self._changes))
         for what, path, old in reversed(self._changes[len(self._changes) - last :]):
             if old is not None:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 shutil.copyfile(old, path)
+            elif what == "made":
+                shutil.rmtree(path, ignore_errors=True)
             elif what == "replaced" and os.path.exists(path):
                 os.remove(path)
         for path in self._dirty:
@@ -83,7 +93,8 @@ class Layer:
     def _keep(self, path: str) -> str | None:
         if not path.startswith(self.folder) or not os.path.isfile(path):
             return None
-        kept = self._kept / str(len(self._changes))
+        self._copies += 1
+        kept = self._kept / str(self._copies)
         shutil.copyfile(path, kept)
         return str(kept)
 
