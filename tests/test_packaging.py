@@ -1,6 +1,7 @@
 """What is shipped, declared and pinned agrees with what is there."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -157,8 +158,8 @@ def commands(monkeypatch):
     import noxfile
 
     class Recorder:
-        def __init__(self, posargs: list[str], venv_backend: str) -> None:
-            self.posargs, self.venv_backend = posargs, venv_backend
+        def __init__(self, posargs: list[str], venv_backend: str, answer: dict | None) -> None:
+            self.posargs, self.venv_backend, self.answer = posargs, venv_backend, answer
             self.installed, self.ran, self.warned = [], [], []
 
         def install(self, *arguments: str, **_: object) -> None:
@@ -166,6 +167,8 @@ def commands(monkeypatch):
 
         def run(self, *arguments: str, **_: object) -> None:
             self.ran.append(" ".join(arguments))
+            if arguments[0] == "pip-audit" and self.answer:
+                Path(arguments[arguments.index("--output") + 1]).write_text(json.dumps(self.answer))
 
         def warn(self, line: str) -> None:
             self.warned.append(line)
@@ -173,8 +176,8 @@ def commands(monkeypatch):
         def error(self, line: str) -> None:
             raise AssertionError(line)
 
-    def call(name: str, posargs: str = "", venv_backend: str = "uv") -> Recorder:
-        recorder = Recorder(posargs.split(), venv_backend)
+    def call(name: str, posargs: str = "", venv_backend: str = "uv", answer: dict | None = None) -> Recorder:
+        recorder = Recorder(posargs.split(), venv_backend, answer)
         getattr(noxfile, name).func(recorder)
         return recorder
 
@@ -221,10 +224,25 @@ def test_nox_without_an_environment_installs_nothing(commands, name):
     assert done.ran and not done.installed
 
 
-def test_nox_audit_says_that_nothing_was_looked_up(commands, tmp_path, monkeypatch):
+@pytest.fixture
+def pins(tmp_path, monkeypatch):
+    """A folder with what is audited."""
     for name in ("constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
+
+
+def test_nox_audit_fails_on_a_known_vulnerability(commands, pins):
+    clean = {"name": "pillow", "version": "1.0", "vulns": []}
+    known = clean | {"vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"]}]}
+    skipped = {"name": "torch", "skip_reason": "not found"}
+    done = commands("audit", "--ignore-vuln PYSEC-2", answer={"dependencies": [clean, skipped]})
+    assert not done.warned and done.ran[-1].endswith("--ignore-vuln PYSEC-2")
+    with pytest.raises(AssertionError, match="1 known vulnerabilities in 1 pins"):
+        commands("audit", answer={"dependencies": [known, skipped]})
+
+
+def test_nox_audit_says_that_nothing_was_looked_up(commands, pins):
     assert commands("audit").warned == ["pip-audit: its database does not answer; nothing was looked up"]
     assert not commands("audit", venv_backend="none").installed
     with pytest.raises(AssertionError, match="0 known vulnerabilities in 0 pins"):
