@@ -65,11 +65,13 @@ def write_suite(path: Path, jobs: int) -> int:
 
 
 class Pretending:
-    """An engine of workers that take jobs from the queue and end them in an order by chance.
+    """An engine that takes jobs from the queue and ends them in an order by chance.
+
+    It has no processes, and claims and attempts no job as `bench.running.attempt` does.
 
     Args:
         workers: how many jobs are in hand at once.
-        failing: the share of jobs whose worker dies.
+        failing: the share of jobs that end with an error, as where a worker died; no worker is lost by it.
         seed: of what is by chance.
     """
 

@@ -37,7 +37,7 @@ def calls(work):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """Two suites, all of their jobs done by workers of which some died."""
+    """Two suites, all of their jobs done, some after an error."""
     made = {}
     for jobs in (SMALL, LARGE):
         folder = tmp_path_factory.mktemp(f"jobs{jobs}")
@@ -54,7 +54,7 @@ def planned(folder):
     return Stage(suite, chosen(suite, None, ()), Resolver(folder, folder, store.root), store)
 
 
-def test_every_job_is_done_once_whoever_died(stores):
+def test_every_job_is_done_once_whatever_failed(stores):
     for jobs, folder in stores.items():
         stage = planned(folder)
         assert len(stage.jobs) == jobs and all(map(stage.store.has, stage.jobs))
