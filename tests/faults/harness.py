@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from faults.child import Ended, records, run
+from PIL import Image
 
 from bench.files import locked
 from bench.store.job_files import JobFiles
@@ -41,6 +43,21 @@ input_size = 16
 search = { space = { "optimizer.lr" = [1e-4, 1e-3] }, folds = 3, held_out = 40 }
 set = { "budget.epochs" = 1, "budget.batch_size" = 8, "budget.min_steps" = 3 }
 """
+OF_PHOTOS = """
+title = "photos"
+description = "Images of one's own."
+[models]
+vit = { model = "vit_digits_small" }
+[[comparison]]
+name = "own"
+dataset = "folder:photos"
+contestants = ["vit"]
+recipe = "scratch"
+shots = ["all"]
+replicates = 1
+input_size = 16
+set = { "budget.epochs" = 3, "budget.batch_size" = 8, "budget.min_steps" = 4 }
+"""
 RUN = ["run", "faults.toml", "--results", "store", "--data-dir", ".", "--device", "cpu", "--jobs", "1"]
 TABLES = ["tables", "--results", "store"]
 REPORT = ["report", "faults", "--results", "store", "--out", "report"]
@@ -58,11 +75,16 @@ SAME = (
 NEVER = (".*.part*", "*.building", "*.lock")
 
 
-def folder_with_suite(root: Path, name: str) -> Path:
-    """A new folder with the suite in it."""
+def folder_with_suite(root: Path, name: str, suite: str = SUITE) -> Path:
+    """A new folder with a suite in it, and the images of OF_PHOTOS."""
     folder = root / name
     folder.mkdir(parents=True)
-    (folder / "faults.toml").write_text(SUITE)
+    (folder / "faults.toml").write_text(suite)
+    for i in range(40 if suite == OF_PHOTOS else 0):
+        path = folder / "photos" / "ab"[i % 2] / f"{i}.bmp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
     return folder
 
 
@@ -104,7 +126,8 @@ def problems(folder: Path, undisturbed: Path, before: dict[str, bytes]) -> list[
     if not accuracy[numbers].equals(other[numbers]):
         found.append("another accuracy table")
     for name in ("contrasts", "robustness"):
-        a, b = ((one / f"store/tables/{name}.csv").read_bytes() for one in (folder, undisturbed))
+        paths = [one / f"store/tables/{name}.csv" for one in (folder, undisturbed)]
+        a, b = (path.read_bytes() if path.exists() else None for path in paths)
         found += [f"another {name} table"] if a != b else []
     for path in (path for pattern in NEVER for path in folder.rglob(pattern)):
         if ".locks" not in path.parts and not _is_free_lock(path):

@@ -1,21 +1,20 @@
 """Every kind of fault: what is done, how often, and what came of it."""
 
-import errno
 import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from faults.child import MOMENTS, Fault, records, run, start, wait
+from faults import harness
+from faults.child import MOMENTS, Fault, other_photos, records, run, start, wait
 from faults.harness import REPORT, RUN, TABLES, copy, folder_with_suite, one_line, problems, resume
+from faults.system import children, mounted, remount, with_a_job
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 ALL = [RUN, TABLES, REPORT]
@@ -276,7 +275,7 @@ def workers(bench: Bench, times: int) -> Iterator[Row]:
         process = start(folder, [command])
         worker = None
         while process.is_alive() and worker is None:
-            worker = next((one for one in _children(process.pid) if one in _with_a_job(folder)), None)
+            worker = next((one for one in children(process.pid) if one in with_a_job(folder)), None)
             time.sleep(0.02)
         if worker is None:
             yield Row(what, 0, [f"no process had a job in hand: {wait(process, folder).text[-300:]}"])
@@ -334,47 +333,40 @@ def read_only(bench: Bench, times: int) -> Iterator[Row]:
         yield Row("read-only store", 1, found + bench.check(folder, before, remove=False))
 
 
-@contextmanager
-def mounted(path: Path, options: str) -> Iterator[bool]:
-    """A tmpfs at a path; gives False where it may not be mounted."""
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
-    there = shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
-    try:
-        yield there
-    finally:
-        if there:
-            subprocess.run(["umount", "--lazy", str(path)], check=True)
+def photos(bench: Bench, times: int) -> Iterator[Row]:
+    """Images of one's own become others before, while or after they are read: no number stands under others
+    than its own, then or later, when both have been run to the end."""
+    undisturbed = folder_with_suite(bench.root, "photos", harness.OF_PHOTOS)
+    other_photos(undisturbed)
+    assert _both(undisturbed) == []
+    for when in ("while they are streamed", "while they are cached", "before", "after")[: max(1, times)]:
+        bench.number += 1
+        folder, found = folder_with_suite(bench.root, f"try-{bench.number}", harness.OF_PHOTOS), []
+        if when.startswith("while"):
+            limit = {"VCBENCH_CACHE_GB": "0"} if "streamed" in when else {}
+            ended = run(folder, [RUN], Fault("photos", "training", 2), **limit)
+            if ended.status != 1 or "was changed since" not in ended.text or not one_line(ended.text):
+                found.append(f"status {ended.status}: {ended.text[-300:]}")
+        else:
+            run(folder, [RUN], Fault("kill", "training", 2) if when == "before" else None)
+            other_photos(folder)
+        before = records(folder)
+        found += _both(folder) + problems(folder, undisturbed, before)
+        yield Row(f"images changed {when}", 1, found)
 
 
-def remount(path: Path, options: str) -> None:
-    """Change the options of a tmpfs."""
-    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(stat.parent.name))
-        except OSError as error:
-            assert error.errno in (errno.ENOENT, errno.ESRCH)
-    return found
-
-
-def _with_a_job(folder: Path) -> set[int]:
-    """The processes that hold the lock of a job, as the system lists them."""
-    locks = {path.stat().st_ino for path in folder.glob("store/.locks/*.lock")}
-    lines = Path("/proc/locks").read_text().splitlines()
-    held = (line.split() for line in lines if "->" not in line)  # those who wait for it
-    return {int(pid) for _, _, _, _, pid, file, *_ in held if int(file.rpartition(":")[2]) in locks}
+def _both(folder: Path) -> list[str]:
+    """Run the suite on the other images, which are there, and on the first ones again."""
+    ended = run(folder, [RUN, TABLES])
+    other_photos(folder)
+    again = run(folder, [RUN, TABLES])
+    return [one.text[-300:] for one in (ended, again) if one.status or not one_line(one.text)]
 
 
 KINDS: dict[str, Callable[[Bench, int], Iterator[Row]]] = {
     one.__name__: one
     for one in (
         kills, several, power, signals, damage, memory, no_locks, clock, store_removed, workers, full_disk,
-        read_only, flips, cold_cache, nan,
+        read_only, flips, cold_cache, nan, photos,
     )
 }  # fmt: skip
