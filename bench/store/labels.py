@@ -62,7 +62,8 @@ class Labels(Layout):
         data = (dataset, split_id, fingerprint)
         if class_names:
             self._write_class_names(self.class_names_of(data), class_names)
-        path, own = self.labels_of(data), {"label": labels.astype(np.uint16)}
+        path = self.labels_of(data)
+        own: dict[str, np.ndarray] = {"label": labels.astype(np.uint16)}
         if duplicates is not None:
             own["duplicate"] = np.isin(np.arange(len(labels)), duplicates)
         if groups is not None:

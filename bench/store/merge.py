@@ -177,27 +177,29 @@ def _file(kind: str, source: Path, target: Path, data: Mapping[str, Data], dry_r
     if source.is_symlink() or not source.is_file():
         return Merged(kind, name, "conflict", "is no file, but a link or a folder")
     try:
-        theirs = _labels(source, data) if kind == "labels" else source.read_bytes()
+        theirs = _held(kind, source, data)
     except StoreError as error:
         return Merged(kind, name, "conflict", shortened(str(error).removeprefix(f"{source}: ")))
     if target.exists():
         try:
-            ours = _labels(target, {}) if kind == "labels" else target.read_bytes()
+            ours = _held(kind, target, {})
         except StoreError:
             return Merged(kind, name, "conflict", "the file that is here cannot be read; it stays")
-        same = ours == theirs or (isinstance(ours, dict) and ours == ours | theirs)
+        same = ours == ours | theirs
         return Merged(kind, name, "same" if same else "conflict", "" if same else "they differ")
     if not dry_run:
         write_bytes(target, source.read_bytes())
     return Merged(kind, name, "added")
 
 
-def _labels(path: Path, data: Mapping[str, Data]) -> dict[str, list[Any]]:
-    """What a file of labels or of the names of their classes holds, by column.
+def _held(kind: str, path: Path, data: Mapping[str, Data]) -> dict[str, Any]:
+    """What a file holds: of labels and of the names of their classes by column, else its bytes.
 
     Raises:
         StoreError: it is something else, or is not of its test images.
     """
+    if kind != "labels":
+        return {"bytes": path.read_bytes()}
     of = data.get(path.name.removesuffix(".parquet").removesuffix(".classes.json"))
     if path.suffix == ".json":
         classes = read(path, ClassNames).classes
