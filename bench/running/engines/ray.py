@@ -83,15 +83,6 @@ class OnRay:
         try:
             with _marker(workspace) as marker:
                 while True:
-                    here = {job.id for job, _ in begun.values()} & observers.keys()
-                    if not stopping and (
-                        queue.should_stop() or any(observers[run].should_stop() for run in here)
-                    ):
-                        stopping = True
-                        ray.get(coordinator.stop.remote())
-                        for reference, (waiting, _) in begun.items():
-                            if waiting.id not in here:  # it waits for room, which there may not be for hours
-                                ray.cancel(reference)
                     while not stopping and self._has_room([need for _, need in begun.values()]):
                         if (job := queue.take()) is None:
                             break
@@ -111,6 +102,15 @@ class OnRay:
                         elif run in jobs:
                             (phase, done, total), numbers = content
                             observers[run].progress(phase, done, total, **numbers)
+                    here = jobs.keys() & observers
+                    if not stopping and (
+                        queue.should_stop() or any(observers[run].should_stop() for run in here)
+                    ):
+                        stopping = True
+                        ray.get(coordinator.stop.remote())
+                        for reference, (waiting, _) in begun.items():
+                            if waiting.id not in here:  # for room, which there may not be for hours
+                                ray.cancel(reference)
                     for reference in ended:
                         outcome = _outcome(reference, begun.pop(reference)[0], workspace)
                         queue.ended(outcome)
