@@ -107,8 +107,9 @@ def _scores(
     """One row a contestant and level, the mean over some conditions with its interval; the level that changes
     nothing is the clean one. Only trials that have all conditions of all levels count."""
     levels = {level: [one.name for one in own] for level, own in points.items() if level}
-    if levels:
-        levels[points[min(levels)][0].unchanged(comparison.input_size)] = [CLEAN]
+    if not levels:
+        return pd.DataFrame()
+    levels[points[min(levels)][0].unchanged(comparison.input_size)] = [CLEAN]
     measured = {
         name: {
             cell.contestant: {one.id: one for one in cell.records if evidence.predictions.has_scores(one)}
