@@ -34,7 +34,7 @@ def main() -> None:
     table, found = pd.DataFrame(columns=list(COLUMNS)), 0
     kept = given.out and given.out.with_suffix(".csv")
     if kept and kept.exists():
-        table = pd.read_csv(kept)
+        table = pd.read_csv(kept, keep_default_na=False)  # one kind is nan
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         bench = Bench.make(Path(folder))
         for kind in given.only:

@@ -143,21 +143,16 @@ def estimates_of(claim: Claim, measured: Measured) -> list[Estimate]:
     kept: list[Estimate] = []
     for evidence in claim.evidence:
         made = list(KINDS[evidence.kind](evidence, measured))
+        behind = [set(one.runs) for one in made]
+        having: dict[tuple[str | None, str], list[int]] = {}
         for at, one in enumerate(made):
-            if not any(_within(one, other, earlier=k < at) for k, other in enumerate(made) if k != at):
+            for run in behind[at]:
+                having.setdefault((one.case.get("setting"), run), []).append(at)
+        for at, one in enumerate(made):
+            others = having[one.case.get("setting"), one.runs[0]]
+            if not any(behind[at] < behind[k] or (k < at and behind[at] == behind[k]) for k in others):
                 kept.append(one)
     return kept
-
-
-def _within(one: Estimate, other: Estimate, *, earlier: bool) -> bool:
-    """Whether a number is made from runs that another of the same evidence and setting has too: from all of
-    its runs and more, or from the same where the other is the `earlier` one."""
-    if one.case.get("setting") != other.case.get("setting"):
-        return False
-    if not one.runs:
-        return earlier and not other.runs and tuple(one.case.values()) == tuple(other.case.values())
-    runs, others = set(one.runs), set(other.runs)
-    return runs < others or (earlier and runs == others)
 
 
 def claim_row(judged: Judged) -> dict[str, Any]:
