@@ -63,6 +63,7 @@ def facts(loaded: Loaded, temperature: float | None) -> dict[str, Any]:
         "licence": loaded.card.licence,
         "class_names": list(loaded.classes),
         "temperature": temperature,
+        "last_layer": "a linear probe of features brought to unit length" if loaded.is_probe else "its own",
         "preprocessing": {
             "order": "RGB, upright as EXIF says",
             "resize": "squash" if augment.resize == "squash" else "short side, then the centre square",
@@ -113,9 +114,10 @@ def write_timm(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
     import timm
 
     card = loaded.card
-    if card.stem is not None:
+    if card.stem is not None or loaded.is_probe:
+        differs = "last layer, a linear probe, is not" if loaded.is_probe else "first layer is not"
         raise InputError(
-            f"{card.name}: its first layer is not that of timm's {card.architecture}; take --format onnx or "
+            f"{card.name}: its {differs} that of timm's {card.architecture}; take --format onnx or "
             "safetensors"
         )
     about = facts(loaded, temperature)

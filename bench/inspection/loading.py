@@ -11,14 +11,15 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.data import Dataset, open_dataset
 from bench.data.augment import Pipeline
 from bench.data.cache import stored_side
 from bench.data.square import fit
-from bench.errors import InputError
+from bench.errors import InputError, WeightsError
 from bench.files import slug
+from bench.inspection.probed import UnitLengthLinear, with_probe
 from bench.networks import find_card, make_model, resolve_weights
 from bench.spec.card import Card, list_cards
 from bench.spec.recipe import Augment, Recipe
@@ -35,7 +36,7 @@ from bench.store.lookup import (
 )
 from bench.store.records.trials import TrialRecord
 from bench.store.run_store import RunStore
-from bench.training.stored import read_network
+from bench.training.stored import read_network, read_probe
 
 RANDOM = "RANDOM WEIGHTS"
 IMAGENET = 1000  # outputs of a network that was never trained
@@ -81,6 +82,11 @@ class Loaded:
     def is_random(self) -> bool:
         """Whether the weights were never trained."""
         return RANDOM in self.title
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether its last layer is a linear probe, which reads features of unit length."""
+        return any(isinstance(module, UnitLengthLinear) for module in self.network.modules())
 
     def stored(self, pixels: np.ndarray) -> Tensor:
         """Pixels uint8 (h, w, 3) as training stores them: uint8 (1, s, s, 3), s the `stored_side`."""
@@ -153,7 +159,7 @@ def load(
     named = text in list_cards() or timm.is_model(text.partition(".")[0])
     store = RunStore(results)
     if not named and store.if_there() is not None and text.isalnum():
-        return _of_run(store, text, data_dir, device, input_size)
+        return _of_run(store, text, weights_dir, data_dir, device, input_size)
     card = find_card(text)
     asked = weights or ("none" if card.pretraining == "none" else "card")
     resolved = resolve_weights(card, asked, weights_dir, download=True)
@@ -180,7 +186,9 @@ def load(
     )
 
 
-def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, input_size: int | None) -> Loaded:
+def _of_run(
+    store: RunStore, text: str, weights_dir: Path, data_dir: Path | None, device: str, input_size: int | None
+) -> Loaded:
     entry = find(store, text)
     record = record_of(store, entry)
     if entry.kind not in ("trial", "search") or not isinstance(record, TrialRecord):
@@ -192,10 +200,10 @@ def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, inpu
         Recipe,
         where=f"{record.id}: recipe",
     )  # fmt: skip
-    if recipe.frozen:
+    if recipe.knn is not None:
         raise InputError(
-            f"{record.id}: it reads frozen features of {record.model.name} and trained no network; take a "
-            f'run of recipe "finetune", or {record.model.name} itself'
+            f"{record.id}: nearest neighbours are no layer of a network; take a run of another recipe, or "
+            f"{record.model.name} itself"
         )
     path = JobFiles(store.folder_of(FOLDERS[entry.kind], record.id)).weights
     if not path.exists():
@@ -203,14 +211,17 @@ def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, inpu
     card = find_card(record.model.name)
     size = input_size or record.identity.input_size
     outputs = recipe.head_outputs or record.data.classes
-    network = read_network(path, card, outputs=outputs, input_size=size).eval().to(device)
+    if recipe.frozen:
+        network = _probed(record, card, path, weights_dir, outputs, size)
+    else:
+        network = read_network(path, card, outputs=outputs, input_size=size)
     names = store.class_names(record.data) or []
     dataset = (own_images(store, record.id) or record.data.dataset, *record.data.key[1:])
     return Loaded(
         name=slug(f"{card.name}-{record.id[:6]}"),
         title=f"{card.title}, run {record.id[:6]} on {record.data.dataset}",
         card=card,
-        network=network,
+        network=network.eval().to(device),
         weights=f"run {record.id}: {record.data.train_images} images of {record.data.dataset}, "
         f"recipe {record.recipe}",
         size=size,
@@ -221,6 +232,24 @@ def _of_run(store: RunStore, text: str, data_dir: Path | None, device: str, inpu
         dataset=dataset,
         run=record.id,
     )
+
+
+def _probed(
+    record: TrialRecord, card: Card, path: Path, weights_dir: Path, outputs: int, size: int
+) -> nn.Module:
+    """The pretrained network of a linear probe, with the probe as its last layer.
+
+    Raises:
+        InputError: the network has no such layer.
+        WeightsError: the pretrained weights are not here, or are not those of the run.
+    """
+    pretrained = resolve_weights(card, record.model.weights or "card", weights_dir, download=True)
+    if pretrained.fingerprint != record.identity.weights:
+        raise WeightsError(
+            f"{record.id}: its features are of other weights of {card.name} than {pretrained.source}"
+        )
+    network = make_model(card, pretrained, classes=outputs, input_size=size)
+    return with_probe(network, read_probe(path), name=card.name, size=size)
 
 
 def _stored_side(

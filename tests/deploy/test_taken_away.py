@@ -1,6 +1,7 @@
 """Predictions for files and exported networks, held against what the store says of the same images."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,17 +9,20 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from scipy.special import log_softmax, softmax
+from sklearn.preprocessing import normalize
 
 from bench.cli.exporting import MODEL_FORMATS
 from bench.data import open_dataset
 from bench.deploy import calibrate, formats
 from bench.deploy.calibrate import fit_temperature
-from bench.errors import InputError
+from bench.errors import InputError, WeightsError
 from bench.inspection.loading import load
+from bench.networks import find_card, make_model, resolve_weights
 from bench.store.run_store import RunStore
 
+NAMES = ("vit_digits", "resnet_digits")
 SUITE = """
 title = "t"
 description = "d"
@@ -35,11 +39,26 @@ replicates = 1
 input_size = 16
 set = { "budget.epochs" = 6, "budget.min_steps" = 0, "budget.batch_size" = 16, "optimizer.lr" = 3e-3 }
 """
+PROBES = """
+title = "p"
+description = "d"
+[models]
+vit = { model = "vit_digits", weights = "card" }
+resnet = { model = "resnet_digits", weights = "card" }
+[[comparison]]
+name = "frozen"
+dataset = "digits"
+contestants = ["vit", "resnet"]
+recipe = "linear-probe"
+shots = [20]
+replicates = 1
+input_size = 16
+"""
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """A store with a trained ViT and a trained ResNet."""
+    """A store with a trained ViT and a trained ResNet, and with linear probes of the two."""
     from bench.running.engines.in_process import InProcess
     from bench.running.runner import run_suite
     from bench.running.workspace import Workspace
@@ -47,20 +66,30 @@ def store(tmp_path_factory):
     from bench.training.observer import Silent
 
     folder = tmp_path_factory.mktemp("taken")
-    (folder / "mine.toml").write_text(SUITE)
-    run_suite(
-        load_suite(str(folder / "mine.toml")),
-        Workspace(folder, folder, folder / "results", "cpu"),
-        InProcess(),
-        follow=lambda job: Silent(),
-        should_stop=lambda: False,
-    )
-    return RunStore(folder / "results")
+    store = RunStore(folder / "results")
+    for name, text in (("mine", SUITE), ("probes", PROBES)):
+        (folder / f"{name}.toml").write_text(text)
+        run_suite(
+            load_suite(str(folder / f"{name}.toml")),
+            Workspace(folder, folder, store.root, "cpu"),
+            InProcess(),
+            follow=lambda job: Silent(),
+            should_stop=lambda: False,
+        )
+        for record in store.results():  # what the probes are pretrained on
+            if record.recipe == "scratch":
+                weights = store.root / "runs" / record.id / "weights.safetensors"
+                shutil.copy(weights, folder / f"{record.model.name}.safetensors")
+    return store
 
 
 @pytest.fixture(scope="module")
 def runs(store):
-    return {record.model.name: record for record in store.results()}
+    """By model; the linear probe of one is "frozen MODEL"."""
+    return {
+        f"{'frozen ' * (record.recipe == 'linear-probe')}{record.model.name}": record
+        for record in store.results()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +168,9 @@ def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos
 
 def exported(vcbench, store, run, form, out):
     status, said, err = vcbench(
-        "export", run, "--format", form, "--out", str(out), "--results", str(store.root)
-    )
+        "export", run, "--format", form, "--out", str(out), "--results", str(store.root),
+        "--weights-dir", str(store.root.parent),
+    )  # fmt: skip
     assert status == 0 and f"the same logits as run {run}" in said
     # Digits are 8 px, and scaled to 16: what timm's transform does not say.
     assert err.count("\n") == (form == "timm") and ("timm's own transform" in err) == (form == "timm")
@@ -149,13 +179,15 @@ def exported(vcbench, store, run, form, out):
 
 def shown(store, run, photos):
     """The input of the run's network before it is normalised: RGB in 0..1, float32 (n, 3, 16, 16)."""
-    loaded = load(run, weights=None, weights_dir=store.root, results=store.root)
+    loaded = load(run, weights=None, weights_dir=store.root.parent, results=store.root)
     pixels = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(photos.glob("0*.png"))]
     images = torch.stack([torch.tensor(loaded.shown(one)) for one in pixels]).permute(0, 3, 1, 2) / 255
     return images.numpy()
 
 
-@pytest.mark.parametrize("model", ["vit_digits", "resnet_digits"])
+@pytest.mark.parametrize(
+    "model", ["vit_digits", "resnet_digits", "frozen vit_digits", "frozen resnet_digits"]
+)
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
 def test_a_graph_gives_what_the_store_says(form, model, store, runs, photos, vcbench, tmp_path):
     run = runs[model].id
@@ -196,6 +228,39 @@ def test_timm_reads_its_folder_and_the_weights_are_those_of_the_run(store, runs,
     ready = json.loads((plain / "facts.json").read_text())["preprocessing"]
     assert (ready["resize_px"], ready["center_crop_px"], ready["scale_px"]) == (8, None, 16)
     assert "then all of it scaled to 16 px" in (plain / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_probe_is_the_last_layer_of_its_network(name, store, runs, photos, vcbench, tmp_path):
+    """Held against scikit-learn's normalisation and the stored layer, on timm's features."""
+    run = runs[f"frozen {name}"].id
+    folder = exported(vcbench, store, run, "safetensors", tmp_path / "plain")
+    facts = json.loads((folder / "facts.json").read_text())
+    assert facts["last_layer"] == "a linear probe of features brought to unit length"
+    card = find_card(name)
+    random = resolve_weights(card, "none", tmp_path, download=False)
+    network = make_model(card, random, classes=10, input_size=16).eval()
+    network.load_state_dict(load_file(folder / "model.safetensors"))
+    loaded = load(run, weights=None, weights_dir=store.root.parent, results=store.root)
+    images = (
+        torch.tensor(shown(store, run, photos)) - loaded.pipeline.mean.view(3, 1, 1)
+    ) / loaded.pipeline.std.view(3, 1, 1)
+    with torch.inference_mode():
+        features = network.forward_head(network.forward_features(images), pre_logits=True).numpy()
+        given = loaded.network(images).numpy()
+    kept = load_file(store.root / "runs" / run / "weights.safetensors")
+    expected = normalize(features) @ kept["weight"].numpy().T + kept["bias"].numpy()
+    np.testing.assert_allclose(given, expected, atol=1e-4)
+    assert given.argmax(1).tolist() == store.predictions(runs[f"frozen {name}"])["predicted"][:40].tolist()
+    status, _, err = vcbench(
+        "export", run, "--format", "timm", "--out", "timm", "--results", str(store.root),
+        "--weights-dir", str(store.root.parent),
+    )  # fmt: skip
+    assert status == 2 and "its last layer, a linear probe, is not that of timm's" in err
+    other = make_model(card, random, classes=10, input_size=16, seed=7)
+    save_file(other.state_dict(), tmp_path / f"{name}.safetensors")
+    with pytest.raises(WeightsError, match="its features are of other weights"):
+        load(run, weights=None, weights_dir=tmp_path, results=store.root)
 
 
 @pytest.mark.parametrize("form", ["timm", "safetensors"])
