@@ -18,6 +18,7 @@ from bench.analysis.claims.uncertain import (
     line,
     of_t,
     of_values,
+    pseudo_values,
     unsure,
 )
 from bench.runtimes import TORCH
@@ -58,8 +59,9 @@ def cost(evidence: "Cost", measured: Measured) -> Iterator[Estimate]:
 
 
 def equal_accuracy(evidence: "EqualAccuracy", measured: Measured) -> Iterator[Estimate]:
-    """See `bench.spec.claim.EqualAccuracy`: one estimate a subset and setting; by Student's t over the
-    replicates, as if costs were known exactly."""
+    """See `bench.spec.claim.EqualAccuracy`: one estimate a subset and setting; by Student's t over jackknifed
+    replicates, as if costs were known exactly. What one process takes of a computer's memory is not: there
+    is no interval then."""
     groups: dict[tuple[Any, ...], list[list[Contestant]]] = {}
     for one in measured.contestants:
         if one.untrained or not measured.is_of_size(one, evidence):
@@ -72,12 +74,12 @@ def equal_accuracy(evidence: "EqualAccuracy", measured: Measured) -> Iterator[Es
     for first, second in groups.values():
         if min(len(first), len(second)) < FEWEST_SIZES:
             continue
-        for setting, costs in _costs(evidence, measured, first + second):
-            values, runs = _at_equal_accuracy(first, second, costs)
-            if values:
+        for setting, costs, known in _costs(evidence, measured, first + second):
+            number, runs = _at_equal_accuracy(first, second, costs)
+            if number is not None:
                 titles = " and ".join(_range(side) for side in (first, second))
                 yield of_pair(
-                    evidence, of_values(values), "ratio", first[0], second[0], runs,
+                    evidence, number if known else unsure(number.value), "ratio", first[0], second[0], runs,
                     {"setting": setting, "models": titles}, (first, second),
                 )  # fmt: skip
 
@@ -157,13 +159,14 @@ def _ratio(of: str, a: dict[str, Any], b: dict[str, Any]) -> Uncertain:
 
 def _costs(
     evidence: "EqualAccuracy", measured: Measured, every: list[Contestant]
-) -> Iterator[tuple[str, dict[str, float]]]:
-    """By setting, the cost of every contestant's model, where all are known."""
+) -> Iterator[tuple[str, dict[str, float], bool]]:
+    """By setting, the cost of every contestant's model, where all were measured, and whether it is exact, or
+    as good as that: all but the memory of one process."""
     models = {one.cell.model for one in every}
     if evidence.of == "flops":
         flops = {one.cell.model: one.flops for one in every if one.flops}
         if flops.keys() == models:
-            yield "FLOPs", flops
+            yield "FLOPs", flops, True
         return
     rows = _rows(measured, evidence.of, evidence.mode)
     rows = rows[rows["input_size"] == every[0].cell.input_size]
@@ -171,34 +174,40 @@ def _costs(
     for key, own in rows.groupby(keys, dropna=False, sort=False):
         costs = dict(zip(own["model"], own["value"].astype(float), strict=True))
         if models <= costs.keys():
-            yield _named(dict(zip(keys, key, strict=True))), costs
+            counted = evidence.of != "memory" or bool(own["peak_allocated_mib"].notna().all())
+            yield _named(dict(zip(keys, key, strict=True))), costs, counted
 
 
 def _at_equal_accuracy(
     first: list[Contestant], second: list[Contestant], costs: dict[str, float]
-) -> tuple[list[float], tuple[str, ...]]:
-    """By replicate, the logarithm of the ratio of costs at the middle of the accuracies that both sides
-    reach; nothing where they reach none, or where more cost does not give more accuracy."""
+) -> tuple[Uncertain | None, tuple[str, ...]]:
+    """The logarithm of the ratio of costs at the middle of the accuracies that both sides reach, on lines
+    through the mean accuracies, and the runs; None where they reach none, or where more cost does not give
+    more accuracy."""
     every = first + second
     by_seeds = [{one.seeds: one.record for one in c.cell.replicates if one.record} for c in every]
     common = [seeds for seeds in by_seeds[0] if all(seeds in own for own in by_seeds)]
-    if not common:
-        return [], ()
-    top1 = np.array([[own[seeds].top1 for own in by_seeds] for seeds in common])
     logs = np.log([costs[one.cell.model] for one in every])
     sides = slice(None, len(first)), slice(len(first), None)
-    low = max(top1.mean(0)[side].min() for side in sides)
-    high = min(top1.mean(0)[side].max() for side in sides)
-    if low > high:
-        return [], ()
-    values = []
-    for row in top1:
-        lines = [line(logs[side], row[side]) for side in sides]
-        if min(slope for slope, _, _ in lines) <= 0:
-            return [], ()
+    if not common or min(np.ptp(logs[side]) for side in sides) == 0:
+        return None, ()
+    top1 = np.array([[own[seeds].top1 for own in by_seeds] for seeds in common])
+
+    def log_ratio(replicates: list[int]) -> np.ndarray:
+        mean = top1[replicates].mean(0)
+        low, high = max(mean[side].min() for side in sides), min(mean[side].max() for side in sides)
+        lines = [line(logs[side], mean[side]) for side in sides]
+        if low > high or min(slope for slope, _, _ in lines) <= 0:
+            return np.array([np.nan])
         a, b = (((low + high) / 2 - intercept) / slope for slope, intercept, _ in lines)
-        values.append(float(a - b))
-    return values, tuple(own[seeds].id for own in by_seeds for seeds in common)
+        return np.array([a - b])
+
+    value = float(log_ratio(list(range(len(common))))[0])
+    if np.isnan(value):
+        return None, ()
+    values = pseudo_values(log_ratio, len(common)).ravel()
+    runs = tuple(own[seeds].id for own in by_seeds for seeds in common)
+    return of_values(values) if np.isfinite(values).all() else unsure(value), runs
 
 
 def _range(side: Iterable[Contestant]) -> str:
