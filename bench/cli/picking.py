@@ -185,6 +185,7 @@ def pick_backbone(
     from bench.picking.pick import pick as race
     from bench.picking.sentences import sentences, stopped_at
     from bench.picking.suite import refuse_other_file
+    from bench.picking.trained import memory_by
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
 
     stop.deadline -= ENDING
@@ -238,7 +239,8 @@ def pick_backbone(
             raise
     write_json(path.with_suffix(".json"), record(picked, name))
     trained, further = _go_on(picked, name, path, place, stop, clock.left if finetune else 0.0, quiet)
-    return Answer(picked, sentences(picked, trained), stopped_at(picked) + further, path, trained)
+    memory = memory_by(place.results, path) if trained else {}
+    return Answer(picked, sentences(picked, trained), stopped_at(picked) + further, path, trained, memory)
 
 
 def _go_on(
@@ -349,6 +351,7 @@ def _print(answer: "Answer") -> None:
                 "-" if row["params"] is None else f"{row['params'] / 1e6:.1f} M",
                 "-" if row["images_per_s"] is None else f"{row['images_per_s']:.0f}",
                 "-" if row["latency_ms"] is None else f"{row['latency_ms']:.0f}",
+                "-" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}",
                 _percent(row["cv_top1"]) + ("" if row["sample"] is None else f" of {row['sample']}"),
                 _percent(row["knn_top1"]),
                 "-" if row["top1"] is None else f"{row['top1']:.1%} ({row['low']:.1%} to {row['high']:.1%})",
@@ -363,6 +366,7 @@ def _print(answer: "Answer") -> None:
         "PARAMS",
         "IMAGES/S",
         "MS",
+        "MIB",
         "CROSS-VALIDATED",
         "KNN",
         "UNSEEN",

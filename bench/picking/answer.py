@@ -27,6 +27,7 @@ COLUMNS = {
     "images_per_s": "float",
     "batch": "Int64",
     "latency_ms": "float",
+    "memory_mib": "float",
     "sample": "Int64",
     "cv_top1": "float",
     "knn_top1": "float",
@@ -51,6 +52,7 @@ class Answer:
         next: the command that would settle it, and about how long it takes.
         suite: the file of the suite that goes on from here.
         measured: what the suite came to; empty where there was no time for it.
+        memory: peak of inference in MiB by model, where the suite measured it.
 
     Example:
         >>> answer = vcbench.pick("photos", budget="10m")
@@ -63,6 +65,7 @@ class Answer:
     next: str
     suite: Path
     measured: Mapping[Key, Trained]
+    memory: Mapping[str, float]
 
     @property
     def best(self) -> str:
@@ -73,7 +76,7 @@ class Answer:
     def table(self) -> pd.DataFrame:
         """See `table`."""
         tuned = {model: one.top1 for (recipe, model), one in self.measured.items() if recipe == "finetune"}
-        return table(self.picked, tuned)
+        return table(self.picked, tuned, self.memory)
 
     @property
     def left_out(self) -> list[str]:
@@ -119,7 +122,9 @@ class Answer:
         return f"<p>{escape(str(self))}</p>{shown}"
 
 
-def table(picked: Picked, finetuned: dict[str, float] | None = None) -> pd.DataFrame:
+def table(
+    picked: Picked, finetuned: Mapping[str, float] | None = None, memory: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """One row a model: those that were judged in the order of the race, then by how far they came.
 
     `cv_top1` and `knn_top1` are cross-validated on `sample` training images; `top1` with its 95 % interval is
@@ -128,6 +133,7 @@ def table(picked: Picked, finetuned: dict[str, float] | None = None) -> pd.DataF
 
     Args:
         finetuned: mean top-1 on the test split by model, where models were fine-tuned.
+        memory: `memory_mib` by model, where it was measured.
     """
     judged = picked.survivors
     groups = dict(zip(judged, group_letters(picked), strict=True))
@@ -154,6 +160,8 @@ def table(picked: Picked, finetuned: dict[str, float] | None = None) -> pd.DataF
             row |= {"group": groups[name], "pareto": not any(_beats(picked, other, name) for other in judged)}
         if finetuned and name in finetuned:
             row["finetuned_top1"] = finetuned[name]
+        if memory and name in memory:
+            row["memory_mib"] = memory[name]
         rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
         {name: kind for name, kind in COLUMNS.items() if kind != "str"}

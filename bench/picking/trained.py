@@ -9,6 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from bench.analysis.predictions import Predictions
+from bench.store.records.profiles import MeasuredRecord
 from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
 
@@ -45,6 +46,20 @@ def trained_by(results: Path, path: Path) -> dict[Key, Trained]:
             runs.setdefault((record.recipe, record.model.name), []).append(record)
     predictions = Predictions(store)
     return {key: _of(own, predictions) for key, own in runs.items()}
+
+
+def memory_by(results: Path, path: Path) -> dict[str, float]:
+    """Peak memory of inference in MiB, by model, of the largest batch that the suite at `path` measured."""
+    store = RunStore(results)
+    listing = store.suite(path.stem)
+    batches: dict[str, dict[int, float]] = {}
+    for profile in listing.profiles if listing else ():
+        record = store.profile(profile)
+        if isinstance(record, MeasuredRecord) and record.what == "memory" and record.mode == "infer":
+            peak = record.peak_rss_mib if record.peak_allocated_mib is None else record.peak_allocated_mib
+            if peak is not None and record.batch_size is not None:
+                batches.setdefault(record.model, {})[record.batch_size] = peak
+    return {model: own[max(own)] for model, own in batches.items()}
 
 
 def _of(records: list[Result], predictions: Predictions) -> Trained:

@@ -23,6 +23,15 @@ from bench.tables.tables import build_tables
 MODELS = ("vit_digits", "resnet_digits", "resnet_digits_small")
 NAMES = ",".join(MODELS)
 CLASSES = ("cat", "dog", "owl")
+MEASURED = """
+[[profiles.measured]]
+what = ["memory"]
+models = ["vit_digits", "resnet_digits"]
+classes = 3
+input_size = 16
+batch_sizes = [1, 4]
+limits = false
+"""  # speed and 32 images too would take half a minute
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +102,7 @@ def test_fine_tuning_where_there_is_time_and_the_run_goes_on(pick, vcbench, tmp_
     from bench.picking.length import Length
 
     monkeypatch.setattr("bench.picking.suite.LENGTHS", (Length(2, 0),))
-    monkeypatch.setattr(
-        "bench.picking.suite._measured", lambda picked, named: ""
-    )  # which takes half a minute
+    monkeypatch.setattr("bench.picking.suite._measured", lambda picked, named: MEASURED)
     monkeypatch.setattr("bench.picking.pick.SURVIVORS", 2)
     status, out, err = pick("--budget", "5m", models="vit_digits,resnet_digits")
     assert status == 0, err
@@ -106,20 +113,16 @@ def test_fine_tuning_where_there_is_time_and_the_run_goes_on(pick, vcbench, tmp_
     assert {recipe for recipe, _ in accuracy.index} == {"finetune", "linear-probe"} and len(accuracy) == 4
     for model in ("vit_digits", "resnet_digits"):
         assert f"{accuracy['finetune', model]:.1%}" in out
+    memory = store.memory.set_index(["model", "batch_size"])["peak_rss_mib"]
+    for model in ("vit_digits", "resnet_digits"):
+        title = find_card(model).title
+        (row,) = [line for line in out.partition("\nMODEL ")[2].splitlines() if line.startswith(f"{title}  ")]
+        assert f" {memory[model, 4]:.0f} " in row
     searched = store.search.groupby("contestant").size()
     assert searched.nunique() == 1  # the same search for both
     probe = next(one for one in RunStore(tmp_path / "results").results() if one.recipe == "linear-probe")
-    status, out, err = vcbench(
-        "export",
-        probe.id,
-        "--format",
-        "onnx",
-        "--out",
-        "away",
-        "--uncalibrated",
-        "--weights-dir",
-        str(weights),
-    )
+    away = ("--format", "onnx", "--out", "away", "--uncalibrated", "--weights-dir", str(weights))
+    status, out, err = vcbench("export", probe.id, *away)
     assert status == 0, err
 
 
