@@ -36,7 +36,8 @@ def connect(address: str | None) -> None:
         if address or "RAY_ADDRESS" in os.environ:
             ray.init(address=address, **quiet)
         else:
-            ray.init(num_cpus=int(machine_facts()["cores"]), include_dashboard=False, **quiet)
+            cores = int(machine_facts()["cores"])
+            ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
     except ConnectionError as error:
         raise InputError(
             f"--address {address or os.environ['RAY_ADDRESS']}: no Ray cluster answers there; "

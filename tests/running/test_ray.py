@@ -5,6 +5,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -259,6 +260,25 @@ def test_a_gpu_of_another_node_is_used_and_what_no_node_has_is_refused(cluster, 
         wide = Workspace(tmp_path, tmp_path, workspace.results, "cuda", 3)
         next(choose_engine((), "cuda", None, "ray").run(Queue([job]), wide, lambda _: Silent()))
     cluster.remove_node(node)
+
+
+def test_without_an_address_it_begins_a_cluster_of_its_own(cluster):
+    """Also where one runs that `ray start` has begun, whose address Ray finds in a file."""
+    code = (
+        "from bench.running.ray_cluster import connect, nodes; connect(None); import ray; "
+        "print(len(nodes()), ray.get_runtime_context().gcs_address)"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a short path: of sockets
+        found = Path(folder, "ray", "ray_current_cluster")
+        found.parent.mkdir()
+        found.write_text(cluster.address)
+        environment = os.environ | {"RAY_TMPDIR": folder, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment.pop("RAY_ADDRESS", None)
+        ended = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+        )
+    count, address = ended.stdout.split()
+    assert count == "1" and address != cluster.address, ended.stderr
 
 
 def test_what_cannot_be_done_is_one_line(cluster, tmp_path):
