@@ -10,6 +10,7 @@ from bench.errors import InputError
 from bench.planning.plan import trials_of
 from bench.running.reproduce import images_of, run_trial, taught_trial
 from bench.spec.job import Trial, Unresolved
+from bench.spec.overrides import override
 from bench.spec.recipe import Expect, Recipe
 from bench.spec.suite import load_suite
 
@@ -133,16 +134,20 @@ def _replicate(trial: Trial, number: int) -> Trial:
 
 def _trial(recipe: Recipe, one: Expect) -> Trial:
     suite = load_suite(one.suite)
+    where = f'recipe "{recipe.name}": [[expect]] of {one.contestant} in {one.comparison}'
     for comparison in suite.comparison:
-        if (comparison.name, comparison.protocol) == (one.comparison, "tuned"):
-            raise InputError(
-                f"{one.suite}: {one.comparison}: its recipes are searched; verify one of its runs"
-            )
+        if comparison.name == one.comparison:
+            searched = set(comparison.search.space) if comparison.search else set()
+            if searched != one.set.keys():
+                keys = ", ".join(sorted(searched)) or "nothing"
+                raise InputError(f"{where}: suite {one.suite} searches {keys}; `set` should have its choice")
     shots = None if one.shots == "all" else one.shots
     for trial in trials_of(suite, 1):
         place = trial.comparison, trial.contestant, trial.shots, trial.recipe.name
         if place == (one.comparison, one.contestant, shots, recipe.name):
-            return _replicate(replace(trial, conditions=trial.conditions[:1]), one.replicates)
+            chosen = override(trial.recipe, one.set, where=where)
+            clean = replace(trial, recipe=chosen, tuned=False, conditions=trial.conditions[:1])
+            return _replicate(clean, one.replicates)
     raise InputError(
         f'recipe "{recipe.name}": suite {one.suite} has no trial of "{one.contestant}" in {one.comparison} '
         f"with shots = {one.shots}"

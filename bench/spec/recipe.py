@@ -186,7 +186,7 @@ class Expect(Strict):
     """The accuracy that a recipe gave in one comparison of a suite that comes with vcbench.
 
     `top1` is the mean over the replicates and `spread` their standard deviation, fractions; `shots` are
-    images per class, as the suite names them.
+    images per class, as the suite names them; `set` is what the search of a tuned comparison chose.
     """
 
     suite: str
@@ -196,6 +196,7 @@ class Expect(Strict):
     top1: float = Field(ge=0, le=1)
     spread: float | None = Field(None, ge=0, le=1)
     replicates: int = Field(ge=1)
+    set: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _of_several(self) -> "Expect":

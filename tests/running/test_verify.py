@@ -51,19 +51,23 @@ def test_what_a_recipe_expects_is_what_is_published(name):
         run = run[run["shots"].isna() if listed.shots == "all" else run["shots"] == listed.shots].iloc[0]
         record = json.loads((PUBLISHED / "runs" / run["run"] / "record.json").read_text())
         assert one.trial.recipe.identity() == record["identity"]["recipe"]
-        assert one.trial.replicate == listed.replicates
+        assert one.trial.replicate == listed.replicates and not one.trial.tuned
 
 
 def test_a_recipe_that_expects_nothing_of_it_says_what_it_does_expect():
     with pytest.raises(InputError, match="expects nothing of these, only: DeiT-Ti.*EfficientNet-Lite0 on"):
         of_recipe(load_recipe("linear-probe"), "resnet50", None)
     with pytest.raises(InputError, match="only: nothing"):
-        of_recipe(load_recipe("finetune"), None, None)
+        of_recipe(load_recipe("tutorial"), None, None)
     values = load_recipe("scratch").model_dump(mode="json")
     one = values["expect"][0]
     with pytest.raises(InputError, match="spread goes with more than one replicate"):
         parse(values | {"expect": [one | {"replicates": 1}]}, Recipe, where="mine")
     wrong = parse(values | {"expect": [one | {"contestant": "vit"}]}, Recipe, where="mine")
+    searched = load_recipe("finetune").model_dump(mode="json")
+    unsaid = parse(searched | {"expect": [searched["expect"][0] | {"set": {}}]}, Recipe, where="mine")
+    with pytest.raises(InputError, match="suite cpu searches optimizer.lr; `set` should have its choice"):
+        of_recipe(unsaid, None, None)
     with pytest.raises(InputError, match='suite quick has no trial of "vit" in digits with shots = all'):
         of_recipe(wrong, None, None)
 
