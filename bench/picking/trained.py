@@ -57,7 +57,7 @@ def memory_by(results: Path, path: Path) -> dict[str, float]:
         record = store.profile(profile)
         if isinstance(record, MeasuredRecord) and record.what == "memory" and record.mode == "infer":
             peak = record.peak_rss_mib if record.peak_allocated_mib is None else record.peak_allocated_mib
-            if peak is not None and record.batch_size is not None:
+            if peak is not None and record.model and record.batch_size:
                 batches.setdefault(record.model, {})[record.batch_size] = peak
     return {model: own[max(own)] for model, own in batches.items()}
 

@@ -12,6 +12,7 @@ from bench.running.reproduce import images_of, run_trial, taught_trial
 from bench.spec.job import Trial, Unresolved
 from bench.spec.overrides import override
 from bench.spec.recipe import Expect, Recipe
+from bench.spec.search import LEARNING_RATE, Search
 from bench.spec.suite import load_suite
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def _trial(recipe: Recipe, one: Expect) -> Trial:
     where = f'recipe "{recipe.name}": [[expect]] of {one.contestant} in {one.comparison}'
     for comparison in suite.comparison:
         if comparison.name == one.comparison:
-            searched = set(comparison.search.space) if comparison.search else set()
+            space = (comparison.search or Search()).space or (LEARNING_RATE,)
+            searched = set(space) if comparison.protocol == "tuned" else set()
             if searched != one.set.keys():
                 keys = ", ".join(sorted(searched)) or "nothing"
                 raise InputError(f"{where}: suite {one.suite} searches {keys}; `set` should have its choice")
