@@ -42,11 +42,13 @@ class Choice:
     """The values that a contestant gets on a subset.
 
     Attributes:
+        best: those with the highest accuracy, which may be within noise of them.
         shots: the subset they were chosen on.
         edge: which end of a range they lie on, after it was extended; None where they lie inside.
     """
 
     values: Values
+    best: Values
     shots: Shots
     edge: Literal["low", "high"] | None
 
@@ -174,7 +176,8 @@ class _Tuner:
         tunings = {key: tunings[key] for key in self.comparison.contestants}
         if any(one.choice is None for one in tunings.values()):
             return {key: replace(one, choice=None) for key, one in tunings.items()}
-        beyond = self._beyond([dict(one.choice.values) for one in tunings.values() if one.choice])
+        choices = [one.choice for one in tunings.values() if one.choice]
+        beyond = self._beyond([dict(values) for one in choices for values in (one.values, one.best)])
         return {key: self._extended(key, one, beyond) for key, one in tunings.items()}
 
     def _trial(self, key: str) -> Trial:
@@ -225,13 +228,13 @@ class _Tuner:
             alive = alive[: _half(len(alive))]
         return tuple(later)
 
-    def _beyond(self, chosen: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    def _beyond(self, good: list[dict[str, float]]) -> dict[str, dict[str, float]]:
         """By side, the keys whose ranges are extended, with the value one step further."""
         beyond: dict[str, dict[str, float]] = {"low": {}, "high": {}}
         for key, values in self.search.ranges.items():
             for side, end in (("low", values.grid[0]), ("high", values.grid[-1])):
                 further = values.beyond(side)  # type: ignore[arg-type]
-                if any(one[key] == end for one in chosen) and self._is_allowed({key: further}):
+                if any(one[key] == end for one in good) and self._is_allowed({key: further}):
                     beyond[side][key] = further
         return beyond
 
@@ -264,8 +267,9 @@ class _Tuner:
 
         Of equal learning rates the more accurate one is taken.
         """
-        best = max(map(_scored, finalists), key=lambda score: score.top1)
-        ties = [one for one in finalists if _scored(one).top1 >= best.top1 - best.error]
+        best = max(finalists, key=lambda one: _scored(one).top1)
+        least = _scored(best).top1 - _scored(best).error
+        ties = [one for one in finalists if _scored(one).top1 >= least]
         chosen = min(ties, key=lambda one: (dict(one.values).get(LEARNING_RATE, 0.0), -_scored(one).top1))
         edge: Literal["low", "high"] | None = None
         for key, values in self.search.ranges.items():
@@ -274,7 +278,7 @@ class _Tuner:
                 edge = "low"
             elif value >= beyond.get("high", {}).get(key, values.grid[-1]):
                 edge = "high"
-        return Choice(chosen.values, self.shots, edge)
+        return Choice(chosen.values, best.values, self.shots, edge)
 
     def _try(self, key: str, values: Values, rung: int, share: float, *, extended: bool = False) -> Tried:
         jobs = self._jobs(key, values, share)

@@ -140,14 +140,14 @@ def _trial(recipe: Recipe, one: Expect) -> Trial:
         if comparison.name == one.comparison:
             space = (comparison.search or Search()).space or (LEARNING_RATE,)
             searched = set(space) if comparison.protocol == "tuned" else set()
-            if searched != one.set.keys():
+            if searched != dict(one.set).keys():
                 keys = ", ".join(sorted(searched)) or "nothing"
                 raise InputError(f"{where}: suite {one.suite} searches {keys}; `set` should have its choice")
     shots = None if one.shots == "all" else one.shots
     for trial in trials_of(suite, 1):
         place = trial.comparison, trial.contestant, trial.shots, trial.recipe.name
         if place == (one.comparison, one.contestant, shots, recipe.name):
-            chosen = override(trial.recipe, one.set, where=where)
+            chosen = override(trial.recipe, dict(one.set), where=where)
             clean = replace(trial, recipe=chosen, tuned=False, conditions=trial.conditions[:1])
             return _replicate(clean, one.replicates)
     raise InputError(

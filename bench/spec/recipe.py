@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.errors import InputError, did_you_mean, shortened
 from bench.spec.toml import Strict, load_toml
@@ -196,7 +196,14 @@ class Expect(Strict):
     top1: float = Field(ge=0, le=1)
     spread: float | None = Field(None, ge=0, le=1)
     replicates: int = Field(ge=1)
-    set: dict[str, Any] = {}
+    set: tuple[tuple[str, int | float | str], ...] = ()
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _as_pairs(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return tuple(value.items())
+        return tuple(map(tuple, value)) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _of_several(self) -> "Expect":
