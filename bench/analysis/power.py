@@ -103,20 +103,21 @@ def what_would_decide(
     images, groups are taken to stay as large as they are."""
     share = alpha / comparisons
 
-    def decides(replicates: ArrayLike, images: ArrayLike) -> np.ndarray:
+    def first(replicates: ArrayLike, images: ArrayLike) -> tuple[int, bool] | None:
+        """The first that decides, and whether it finds the two equivalent."""
         more = expected(of, replicates, images)
         size = np.abs(of.estimate)
-        different = half_width(more, share / 2) < size
-        decided: np.ndarray = different | (size + half_width(more, share) < delta)
-        return decided
+        different, equivalent = half_width(more, share / 2) < size, size + half_width(more, share) < delta
+        enough = different | equivalent
+        at = int(np.argmax(enough))
+        return (at, bool(equivalent[at] and not different[at])) if enough.any() else None
 
     if of.replicates > 1:
         replicates = np.arange(float(of.replicates) + 1, 101)
-        enough = decides(replicates, of.images)
-        if enough.any():
-            return Needs(replicates=int(replicates[np.argmax(enough)]))
+        if found := first(replicates, of.images):
+            return Needs(replicates=int(replicates[found[0]]), equivalent=found[1])
     images = float(of.images) * np.geomspace(1, 100, 200)
-    enough = decides(of.replicates, images)
-    if not enough.any():
-        return Needs()
-    return Needs(images=int(float(f"{images[np.argmax(enough)] * images_a_column:.2g}")))
+    if found := first(of.replicates, images):
+        number = float(f"{images[found[0]] * images_a_column:.2g}")
+        return Needs(images=int(number), equivalent=found[1])
+    return Needs()

@@ -42,10 +42,12 @@ class Estimate:
 @dataclass(frozen=True)
 class Needs:
     """What would decide a contrast: replicates with the test images that there are, or else test images with
-    the replicates that there are; None where a hundred times as many would not."""
+    the replicates that there are; None where a hundred times as many would not. `equivalent` says that what
+    they would show is that the two are equivalent, not which is better."""
 
     replicates: int | None = None
     images: int | None = None
+    equivalent: bool = False
 
 
 @dataclass(frozen=True)

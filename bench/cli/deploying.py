@@ -18,7 +18,7 @@ from bench.cli.common import (
 from bench.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bench.inspection.loading import Loaded
 
@@ -84,12 +84,16 @@ def export_run(
     form: str,
     out: Path,
     *,
+    hub_datasets: "Mapping[str, str]",
     uncalibrated: bool,
     results: Path,
     data_dir: Path | None,
     weights_dir: Path | None,
 ) -> None:
     """Write the network of a run in a form of `bench.deploy.formats.WRITERS`, with its model card.
+
+    Args:
+        hub_datasets: the data set of the Hub that stands for the run's, by its name, for `.eval_results`.
 
     Raises:
         InputError, DataError: something is not there, or does not fit.
@@ -98,6 +102,7 @@ def export_run(
 
     from bench.deploy.card import model_card
     from bench.deploy.formats import export_model, facts
+    from bench.exchange.eval_results import run_entry
     from bench.store.run_store import RunStore
 
     loaded = open_run(run, results, data_dir, weights_dir, "cpu")
@@ -105,11 +110,17 @@ def export_run(
     result = store.result(loaded.run)
     if result is None:
         raise InputError(f"{results}: run {loaded.run} is not evaluated yet; vcbench run goes on")
+    own = result.data.dataset
+    if hub_datasets and hub_datasets.keys() != {own}:
+        raise InputError(f"--hub-dataset: run {loaded.run} is of {own}; give {own}=OWNER/NAME alone")
+    also = {f".eval_results/{loaded.run}.yaml": run_entry(result, hub) for hub in hub_datasets.values()}
     with Console(stderr=True).status("") as status:
         temperature = None if uncalibrated else calibrated(loaded, results, data_dir, status.update)
         status.update(f"writing {form}")
         about = facts(loaded, temperature)
-        path = export_model(loaded, form, out, temperature, lambda file: model_card(result, about, file))
+        path = export_model(
+            loaded, form, out, temperature, lambda file: model_card(result, about, file), also
+        )
     print(f"{path}: the same logits as run {loaded.run}; model card in {out / 'README.md'}")
 
 

@@ -41,7 +41,8 @@ def export(
         typer.Option(
             "--hub-dataset",
             metavar="NAME=OWNER/NAME",
-            help="eval-results: which data set of the Hub stands for one of ours; once for each.",
+            help="Which data set of the Hub stands for one of ours: for eval-results, once for each; of a "
+            "run, to write its .eval_results.",
         ),
     ] = None,
 ) -> None:
@@ -50,7 +51,8 @@ def export(
     Of a RUN: its network in a folder DIR, with class names, how images are made ready, the licence of the
     weights, and a model card. onnx and openvino take RGB images in 0..1, any number at once, and give logits
     and calibrated probabilities; timm reads its folder by timm.create_model("local-dir:DIR"). The file is
-    there only if its logits are those of the network.
+    there only if its logits are those of the network. With --hub-dataset the folder also has the YAML file
+    that the Hugging Face Hub reads from .eval_results.
 
     Of a store: parquet and csv are the tables. timm has the columns of the CSV files in timm's results
     folder, as far as there are values: one file a cell of a suite, and one of costs. eval-results are the
@@ -67,12 +69,11 @@ def export(
         if form not in MODEL_FORMATS:
             known = f"{', '.join(MODEL_FORMATS)}{did_you_mean(form, MODEL_FORMATS)}"
             raise InputError(f"--format {form}: of a run should be {known}")
-        if hub_datasets:
-            raise InputError(f"--hub-dataset {hub_datasets[0]}: is for the results of a store, not for a run")
         export_run(
             run,
             form,
             out,
+            hub_datasets=dict(map(_pair, hub_datasets or [])),
             uncalibrated=uncalibrated,
             results=results,
             data_dir=data_dir,

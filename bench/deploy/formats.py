@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -191,13 +191,19 @@ WRITERS: dict[str, Callable[[Loaded, Path, float | None], Path]] = {
 
 
 def export_model(
-    loaded: Loaded, form: str, out: Path, temperature: float | None, card: Callable[[str], str]
+    loaded: Loaded,
+    form: str,
+    out: Path,
+    temperature: float | None,
+    card: Callable[[str], str],
+    also: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a run in a form of `WRITERS` to a new folder, which is there only if the check was passed.
 
     Args:
         temperature: of calibrated probabilities; None leaves them as they are.
         card: gives the model card, of the name of the network's file.
+        also: further texts by their paths in the folder.
 
     Returns:
         The file of the network.
@@ -214,7 +220,8 @@ def export_model(
     part.mkdir(parents=True)
     try:
         path = WRITERS[form](loaded, part, temperature)
-        write_text(part / "README.md", card(path.name))
+        for name, text in {"README.md": card(path.name), **(also or {})}.items():
+            write_text(part / name, text)
         part.rename(out)
     except ImportError as error:
         raise InputError(f"--format {form}: needs {error.name}; pip install 'vcbench[{form}]'") from error

@@ -6,7 +6,7 @@ https://huggingface.co/docs/hub/eval-results, https://github.com/evaleval/every_
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from bench.files import slug, write_text
 from bench.tables.tables import build_tables
 
 if TYPE_CHECKING:
+    from bench.store.records.trials import Result
     from bench.store.run_store import RunStore
 
 SCHEMA_VERSION = "0.3.0"
@@ -61,8 +62,6 @@ def export_hub(store: "RunStore", out: Path, datasets: Mapping[str, str]) -> lis
         InputError: a data set is not among them.
         StoreError: the store cannot be read or the folder not written.
     """
-    from huggingface_hub.utils import yaml_dump
-
     written = []
     for cell in _cells(store):
         own = str(cell.first["dataset"])
@@ -70,20 +69,47 @@ def export_hub(store: "RunStore", out: Path, datasets: Mapping[str, str]) -> lis
             raise InputError(
                 f"{own}: say which data set of the Hub it is, as in --hub-dataset {own}=OWNER/NAME"
             )
-        entry = {
-            "dataset": {"id": datasets[own], "task_id": str(cell.first["split_id"])},
-            "value": round(cell.mean, 6),
-            "date": cell.finished,
-            "notes": "; ".join(f"{name} {value}" for name, value in cell.details.items())
-            + f"; top-1 accuracy in 0..1, measured by VCBench {__version__}",
-        }
+        notes = [f"{name} {value}" for name, value in cell.details.items()]
+        text = hub_entry(datasets[own], str(cell.first["split_id"]), cell.mean, cell.finished, notes)
         name = "-".join(
             slug(str(part)) for part in (cell.first["suite"], cell.first["comparison"], cell.size)
         )
         path = out / slug(str(cell.first["contestant"])) / ".eval_results" / f"{name}.yaml"
-        write_text(path, yaml_dump([{key: value for key, value in entry.items() if value is not None}]))
+        write_text(path, text)
         written.append(path)
     return written
+
+
+def hub_entry(dataset: str, split: str, top1: float, finished: str | None, notes: Sequence[str]) -> str:
+    """The YAML of one result.
+
+    Args:
+        dataset: the data set of the Hub.
+        top1: in 0..1.
+        finished: when it was measured.
+        notes: what tells it from other results, a phrase each.
+    """
+    from huggingface_hub.utils import yaml_dump
+
+    entry = {
+        "dataset": {"id": dataset, "task_id": split},
+        "value": round(top1, 6),
+        "date": finished,
+        "notes": "; ".join([*notes, f"top-1 accuracy in 0..1, measured by VCBench {__version__}"]),
+    }
+    return yaml_dump([{key: value for key, value in entry.items() if value is not None}])
+
+
+def run_entry(result: "Result", dataset: str) -> str:
+    """`hub_entry` of one run on clean test images."""
+    shots = result.identity.shots
+    notes = [
+        f"run {result.id}",
+        f"recipe {result.recipe}",
+        f"images_per_class {'all' if shots is None else shots}",
+        "replicates 1",
+    ]
+    return hub_entry(dataset, result.data.split_id, result.top1, result.finished, notes)
 
 
 def export_every_eval_ever(store: "RunStore", out: Path) -> list[Path]:

@@ -98,13 +98,14 @@ def advise(evidence: Evidence, data: DataSet, size: float) -> Advice:
 def best_of_each(data: DataSet, best: Lead) -> str:
     """Both networks, each in the regime in which it is best."""
     if best.ahead.comparison == best.behind.comparison:
-        return f"Each of the two is best {data.regime_of(best.ahead).phrase}."
-    ahead, behind = (
-        f"{data.name_of(cell)} ({percent(cell.scores['top1'].mean)} %)" for cell in (best.ahead, best.behind)
-    )
+        return f"So each of the two is best {data.regime_of(best.ahead).phrase}."
+    sides = [(cell, best.paired(cell)) for cell in (best.ahead, best.behind)]
+    ahead, behind = (f"{data.name_of(cell)} ({percent(score.mean)} %)" for cell, score in sides)
+    all_runs = all(len(cell.runs) == score.n for cell, score in sides)
+    over = "" if all_runs else f" over their {counted(sides[0][1].n, 'common replicate')}"
     return (
-        f"Comparing the best of each, {ahead} is ahead of {behind} by {best.points}{best.basis}; that is no "
-        "verdict, as the same accuracies chose the ways of training."
+        f"Comparing the best of each{over}, {ahead} is ahead of {behind} by {best.points}{best.basis}; "
+        "that is no verdict, as the same accuracies chose the ways of training."
     )
 
 

@@ -135,4 +135,4 @@ def left_out(cells: Iterable[Cell], *, sizes: bool = True) -> str:
         numbers = listed(list(dict.fromkeys("all" if c.shots is None else str(c.shots) for c in own)))
         where = f" with {numbers} image{'' if numbers == '1' else 's'} per class" if sizes else ""
         each.append(f"{title}{where}, {why}" + (f" ({listed(limits)} %)" if limits else ""))
-    return f"Left out where networks are compared: {'; '.join(each)}." if each else ""
+    return f"Left out where different networks are compared: {'; '.join(each)}." if each else ""

@@ -8,7 +8,7 @@ from bench.analysis.cells import paired
 from bench.analysis.contrasts import Finding
 from bench.analysis.decisions import PairedScores, judge
 from bench.analysis.statistics import Contrast, Verdict
-from bench.report.cells import Cell
+from bench.report.cells import Cell, Score
 from bench.report.evidence import Evidence
 from bench.report.text import counted, interval_ends, points
 
@@ -77,6 +77,10 @@ class Lead:
             parts.append(f"95 % interval {low} to {high}{over}")
         text = "; ".join(filter(None, [*parts, self.remark]))
         return f" ({text})" if text else ""
+
+    def paired(self, cell: Cell) -> Score:
+        """The accuracy of one of the two over the paired runs, whose difference this is."""
+        return Score.of([record.top1 for record in cell.records if record.id in self.runs])
 
     @property
     def points(self) -> str:

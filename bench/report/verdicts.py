@@ -3,7 +3,7 @@
 from bench.analysis.contrasts import Finding
 from bench.analysis.flags import Flag
 from bench.files import slug
-from bench.report.text import NOT_MEASURED, count
+from bench.report.text import NOT_MEASURED, count, points
 
 NO_VERDICT = "no verdict"
 EXPLORATORY = "exploratory"
@@ -67,14 +67,19 @@ def what_would_decide(finding: Finding) -> str:
     if result is None or result.verdict != "inconclusive" or result.needs is None:
         return ""
     needs = result.needs
+    delta = points(result.delta, sign=False)
+    shows = (
+        f"would show that they differ by less than {delta} points" if needs.equivalent else "would decide it"
+    )
     if needs.replicates is not None:
         return (
             f"If the difference is as it was measured, about {needs.replicates} replicates instead of "
-            f"{result.replicates} would decide it."
+            f"{result.replicates} {shows}."
         )
     if needs.images is not None:
-        would = f"would take about {count(needs.images)} test images instead of {count(result.images)}"
-        if result.images_only:
-            return f"If the difference is as it was measured, deciding it {would}."
-        return f"More replicates alone would not decide it; it {would}."
+        alone = "" if result.images_only else "More replicates alone would not decide it. "
+        return (
+            f"{alone}If the difference is as it was measured, about {count(needs.images)} test images "
+            f"instead of {count(result.images)} {shows}."
+        )
     return "Neither a hundred replicates nor a hundred times as many test images would decide it."

@@ -1,10 +1,13 @@
 """Learning rates that work: the network is what is independent, not its searches, nor pairs of networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from plant_claims import NETWORKS, World
 
-from bench.analysis.claims.training import learning_rates
+from bench.analysis.claims.training import failures, learning_rates
+from bench.analysis.claims.uncertain import of_shares
 from bench.spec.claim import load_claims
 
 (EVIDENCE,) = (
@@ -62,3 +65,31 @@ def test_two_networks_of_a_kind_decide_nothing():
     }
     one = estimate(world, works)
     assert one.number.value == pytest.approx(-3.0) and (one.number.low, one.number.p(0.0)) == (None, 1.0)
+
+
+def test_only_sizes_that_were_searched_are_named():
+    """On 1 and 2 images per class the values of 5 hold."""
+    world = planted()
+    works = {(f"{side}{k}", shots): 4 + k for side in "ab" for k in range(NETWORKS) for shots in (5, 10)}
+    world.contestants += [
+        replace(one, cell=replace(one.cell, shots=1, images_per_class=1.0))
+        for one in world.contestants
+        if one.cell.shots == 5
+    ]
+    assert estimate(world, works).case["images per class"] == "5, 10"
+
+
+def test_subsets_that_share_a_search_fail_as_one():
+    (evidence,) = (one for claim in load_claims() for one in claim.evidence if one.kind == "failures")
+    world = World()
+    world.plant(evidence, 1, "first")
+    (alone,) = failures(evidence, world.measured())
+    keys = {(one.cell.comparison, one.cell.contestant) for one in world.contestants}
+    for comparison, contestant in keys:
+        row = {"suite": "suite", "comparison": comparison, "contestant": contestant}
+        world.rows["search"] += [
+            row | {"shots": 5, "for_shots": "1 2 3 4 5"}, row | {"shots": 10, "for_shots": "6 7 8 9 10"}
+        ]  # fmt: skip
+    (shared,) = failures(evidence, world.measured())
+    assert alone.number.low == of_shares(10, 10, 0, 10).low is not None
+    assert shared.number.value == 1 and shared.number.low is None  # two searches of each

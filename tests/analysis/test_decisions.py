@@ -237,6 +237,17 @@ def test_what_would_decide_decides():
     assert more.verdict == "better"
 
 
+def test_what_would_decide_says_which_verdict():
+    """Of a small difference fewer images tell that it is small than which of the two is better."""
+    place, found = np.arange(4000)[None], {}
+    for more in (8, 120):  # images that only the first has right, of 2000 on which the two differ
+        a, b = place < 1000 + more // 2, (place >= 1000 + more // 2) & (place < 2000)
+        (one,) = judge([PairedScores((1.0 * a, 1.0 * b), deterministic=True)], delta=0.01, comparisons=20)
+        assert one.verdict == "inconclusive" and one.needs.images > 4000
+        found[more] = one.needs.equivalent
+    assert found == {8: True, 120: False}
+
+
 def test_one_run_needs_images_and_a_tie_needs_more_than_there_are():
     place = np.arange(400)[None]
     a, b = ((place < 60).astype(float), (place >= 355).astype(float))

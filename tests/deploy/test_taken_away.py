@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy.special import log_softmax, softmax
@@ -166,10 +167,10 @@ def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos
     np.testing.assert_allclose(again, softmax(logits / temperature, axis=1), atol=5e-3)
 
 
-def exported(vcbench, store, run, form, out):
+def exported(vcbench, store, run, form, out, *more):
     status, said, err = vcbench(
         "export", run, "--format", form, "--out", str(out), "--results", str(store.root),
-        "--weights-dir", str(store.root.parent),
+        "--weights-dir", str(store.root.parent), *more,
     )  # fmt: skip
     assert status == 0 and f"the same logits as run {run}" in said
     # Digits are 8 px, and scaled to 16: what timm's transform does not say.
@@ -223,7 +224,12 @@ def test_timm_reads_its_folder_and_the_weights_are_those_of_the_run(store, runs,
     kept = load_file(store.root / "runs" / run / "weights.safetensors")
     for name, value in network.state_dict().items():
         assert torch.equal(value, kept[name])
-    plain = exported(vcbench, store, run, "safetensors", tmp_path / "plain")
+    hub = ("--hub-dataset", "digits=me/digits")
+    plain = exported(vcbench, store, run, "safetensors", tmp_path / "plain", *hub)
+    (entry,) = yaml.safe_load((plain / ".eval_results" / f"{run}.yaml").read_text())
+    assert entry["dataset"]["id"] == "me/digits" and f"run {run}" in entry["notes"]
+    assert entry["value"] == pytest.approx(runs["vit_digits"].top1, abs=1e-6)
+    assert not (folder / ".eval_results").exists()
     assert load_file(plain / "model.safetensors").keys() == kept.keys()
     ready = json.loads((plain / "facts.json").read_text())["preprocessing"]
     assert (ready["resize_px"], ready["center_crop_px"], ready["scale_px"]) == (8, None, 16)
@@ -293,6 +299,10 @@ def test_a_file_that_gives_something_else_is_not_kept(store, runs, tmp_path, mon
     [
         (("export", "RUN", "--format", "onx", "--out", "new"), "--format onx: of a run should be onnx, "),
         (("export", "RUN", "--format", "onnx", "--out", "."), ".: is there already; give another --out"),
+        (
+            ("export", "RUN", "--format", "onnx", "--out", "new", "--hub-dataset", "cifar10=me/cifar10"),
+            "is of digits; give digits=OWNER/NAME alone",
+        ),
         (("export", "vit_digits", "--format", "onnx", "--out", "new"), "is a model; give the id of a run"),
         (("predict", "RUN", "nowhere.png"), "nowhere.png: no such file or folder"),
         (("predict", "0000000", "PHOTOS"), "no run or profile"),

@@ -227,7 +227,7 @@ def test_where_every_setting_failed_the_reason_stands_and_no_number(tmp_path):
     assert not blocks(timed, Figure) and not blocks(held, Figure)
     failed, weighed = blocks(timed, Table)["speed-cpu"], blocks(held, Table)["memory-cpu"]
     assert set(notes(failed)) == {"the output is not finite"} and set(column(failed, "Row")) == {"other"}
-    assert "not measured as trained" in failed.caption
+    assert "none of this suite's settings" in failed.caption
     assert set(column(weighed, "Peak resident (MiB)")) == {NOT_MEASURED}
 
 

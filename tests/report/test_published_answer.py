@@ -136,6 +136,21 @@ def test_every_difference_of_every_choice(evidence):
     assert checked
 
 
+def test_the_best_of_each_has_accuracies_that_differ_by_what_it_says(evidence):
+    every = data_sets(evidence)
+    sides = rf"\((?P<a>{NUMBER}) %\) is ahead of [^.]*?\((?P<b>{NUMBER}) %\) by (?P<points>{NUMBER}) points"
+    compared = re.compile(r"Comparing the best of each[^.]*?, .*?" + sides)
+    found = [
+        match
+        for own in chooser(evidence, every).data["data"]
+        for size in own["sizes"]
+        for match in compared.finditer(size["advice"])
+    ]
+    for match in found:
+        assert abs(number(match["a"]) - number(match["b"]) - number(match["points"])) < 0.11, match[0]
+    assert found or evidence.name != "cpu"
+
+
 def test_the_headline(evidence):
     """Sizes and differences of its sentences, and what it says to take at each size."""
     accuracy, contrasts = tables(evidence.name)

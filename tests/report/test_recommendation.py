@@ -157,8 +157,8 @@ def test_networks_that_were_not_trained_support_no_sentence(tmp_path):
     first, limits = answer(evidence).split("\n\n")
     assert "ResNet" not in first
     assert limits.endswith(
-        "Left out where networks are compared: ResNet-18 with 5 and 20 images per class, training loss at "
-        "chance."
+        "Left out where different networks are compared: ResNet-18 with 5 and 20 images per class, training "
+        "loss at chance."
     )
     every = tuple((name, 5) for name in NETWORKS)
     evidence = gather(RunStore(make_store(tmp_path / "none", shots=(5,), untrained=every)), "tiny")

@@ -67,7 +67,9 @@ def test_answer_chooser_and_citation_leave_it_out(tmp_path):
             (row["values"][0] is not None) == trained == (f"not trained: {AT_CHANCE}" not in row["accuracy"])
         )
         assert size["advice"].startswith("Take ResNet-18 with ") == trained
-        assert (f"Left out where networks are compared: ResNet-18, {AT_CHANCE}." in size["advice"]) != trained
+        assert (
+            f"Left out where different networks are compared: ResNet-18, {AT_CHANCE}." in size["advice"]
+        ) != trained
 
 
 def test_models_that_were_not_paired_are_cited_with_the_reason(tmp_path):

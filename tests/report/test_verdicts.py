@@ -39,8 +39,22 @@ def test_an_end_that_is_not_0_does_not_look_like_it(low, high, words):
 @pytest.mark.parametrize(
     ("needs", "only_images", "words"),
     [
-        (Needs(images=40_000), False, "More replicates alone would not decide it; it would take about 40"),
-        (Needs(images=40_000), True, "If the difference is as it was measured, deciding it would take about"),
+        (
+            Needs(images=40_000, equivalent=True),
+            False,
+            "More replicates alone would not decide it. If the difference is as it was measured, about "
+            "40\u202f000 test images instead of 120 would show that they differ by less than 1.0 points.",
+        ),
+        (
+            Needs(images=40_000),
+            True,
+            "If the difference is as it was measured, about 40\u202f000 test images",
+        ),
+        (
+            Needs(replicates=9),
+            False,
+            "If the difference is as it was measured, about 9 replicates instead of",
+        ),
         (Needs(), False, "Neither a hundred replicates nor a hundred times as many test images"),
         (None, False, ""),
     ],

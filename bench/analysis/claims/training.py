@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bench.analysis.claims.contestants import Contestant, Measured
 from bench.analysis.claims.estimate import Estimate, compared, of_pair
@@ -13,6 +14,7 @@ from bench.analysis.search import sensitivity
 
 if TYPE_CHECKING:
     from bench.spec.claim import Evidence, Failures, LearningRates, Spread
+    from bench.store.records.trials import Result
 
 
 def spread(evidence: "Spread", measured: Measured) -> Iterator[Estimate]:
@@ -25,15 +27,20 @@ def spread(evidence: "Spread", measured: Measured) -> Iterator[Estimate]:
 
 
 def failures(evidence: "Failures", measured: Measured) -> Iterator[Estimate]:
-    """See `bench.spec.claim.Failures`: one estimate a comparison, over the contestants of its pairs on each
-    subset, whose trials share what was searched for them and count as one."""
+    """See `bench.spec.claim.Failures`: one estimate a comparison, over the contestants of its pairs; a
+    contestant's trials on subsets that share what was searched for them count as one."""
+    source = _searched_on(measured.tables["search"])
     for pairs in _by_comparison(evidence, measured).values():
         counts: list[int] = []
         sides = list(zip(*pairs, strict=True))
         for side in sides:
-            every = {(one.group, one.cell.contestant): one.records for one in side}
+            every: dict[tuple[str, str], dict[str, Result]] = {}
+            for one in side:
+                own = one.cell.contestant, _size(one.cell.shots)
+                searched = own[0], source.get((one.suite, one.cell.comparison, *own), own[1])
+                every.setdefault(searched, {}).update((record.id, record) for record in one.records)
             failed = [
-                fmean(measured.training.failure(record) is not None for record in records) > 0.5
+                fmean(measured.training.failure(record) is not None for record in records.values()) > 0.5
                 for records in every.values()
             ]
             counts += [sum(failed), len(failed)]
@@ -47,7 +54,7 @@ def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Es
     decades: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in sensitivity(measured.tables["search"]).dropna(subset=["decades"]).to_dict("records"):
         key = row["suite"], row["comparison"], row["contestant"]
-        decades.setdefault(key, {})[str(row["shots"])] = row["decades"]
+        decades.setdefault(key, {})[_size(row["shots"])] = row["decades"]
     for pairs in _by_comparison(evidence, measured).values():
         sides = list(zip(*pairs, strict=True))
         searched: list[dict[str, list[dict[str, float]]]] = [{}, {}]
@@ -65,7 +72,8 @@ def learning_rates(evidence: "LearningRates", measured: Measured) -> Iterator[Es
             )
             number = of_two_samples(first, second)
             runs = tuple(run for pair in pairs for one in pair for run in one.cell.runs)
-            yield of_pair(evidence, number, "decades", *pairs[0], runs, _where(pairs), sides)
+            searched_on = [pair for pair in pairs if _size(pair[0].cell.shots) in sizes]
+            yield of_pair(evidence, number, "decades", *pairs[0], runs, _where(searched_on or pairs), sides)
 
 
 def _by_comparison(
@@ -76,6 +84,21 @@ def _by_comparison(
     for a, b in measured.all_pairs(evidence):
         pairs.setdefault((a.suite, a.cell.comparison), []).append((a, b))
     return pairs
+
+
+def _searched_on(search: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
+    """By suite, comparison, contestant and size, the size on which its values were searched."""
+    rows = search.drop_duplicates(["suite", "comparison", "contestant", "shots"]).dropna(subset=["for_shots"])
+    return {
+        (row["suite"], row["comparison"], row["contestant"], size): _size(row["shots"])
+        for row in rows.to_dict("records")
+        for size in row["for_shots"].split()
+    }
+
+
+def _size(shots: Any) -> str:
+    """Images per class, "all" for the whole split, as the search table's `for_shots` has them."""
+    return "all" if pd.isna(shots) else str(int(shots))
 
 
 def _where(pairs: list[tuple[Contestant, Contestant]]) -> dict[str, str]:

@@ -40,8 +40,9 @@ def claims(evidence: Evidence) -> Section:
             "Sentences that are often said of ViTs and CNNs, judged by the runs of this suite alone. The "
             "rules were written before any run of the suite claims that counts; results of quick and cpu "
             "were known when they were last changed. Verdicts allow for all claims together (Holm, 5 %). "
-            "Differences are the first model minus the second, with plain 95 % intervals. A verdict leads to "
-            "its figure, the count to the numbers and runs behind it.",
+            "Differences are the first model minus the second, with plain 95 % intervals, each from its own "
+            "runs alone: those of contrasts that are judged together differ a little. A verdict leads to its "
+            "figure, the count to the numbers and runs behind it.",
             columns,
             decided,
             runs=lambda one: [run for estimate in one.estimates for run in estimate.runs],

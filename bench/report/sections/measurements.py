@@ -87,7 +87,7 @@ def _table(
     def notes(row: Row) -> Field:
         return Field(notes=(*row_notes(row), *(contradicted(platform, row) if kind is END_TO_END else ())))
 
-    settings = "; ".join(one.setting for one in compared) or "not measured as trained"
+    settings = "; ".join(one.setting for one in compared) or "none of this suite's settings"
     return Table.of(
         f"{kind.anchor}-{platform.key}",
         f"{kind.title} on the {platform.name}. As trained: {settings}. A best row is the fastest setting of "

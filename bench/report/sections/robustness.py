@@ -34,7 +34,7 @@ def robustness(evidence: Evidence) -> Section:
         "robustness",
         TITLE,
         "The same trained networks on test images that were changed; nothing was trained for it. No contrast "
-        "is judged by it; the claims about other sizes, occlusion and corruptions are.",
+        "is judged by it; common claims about such images are, as far as they were measured here.",
         figures,
     )
 
