@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 import bench
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.frames import for_csv
@@ -95,18 +93,20 @@ def header_of(evidence: Evidence) -> Header:
     titles = [suite.contestants[key].title for key in evidence.styles]
     models = dict.fromkeys(titles or (evidence.titles[model] for model in evidence.model_styles))
     data = dict.fromkeys(split_label(c.dataset, c.split_id) for c in suite.comparisons)
-    ran = done["finished"] if evidence.trains else pd.Series([p.finished for p in evidence.profiles])
-    measured = [version for platform in evidence.platforms for version in platform.speed["torch"].dropna()]
-    torch = sorted({*done["torch"].dropna(), *measured})
     compared = [one for one in evidence.platforms if measured_on(evidence, one)] or evidence.platforms
-    machines = {*done["machine"].dropna(), *(platform.machine for platform in compared)}
+    rows = [done, *(table for platform in compared for table in platform.tables.values())]
+    machines, torch, ran = (
+        sorted({value for table in rows for value in table[column].dropna()})
+        for column in ("machine", "torch", "finished")
+    )
+    ran = ran or [one.finished for one in evidence.profiles if one.finished]
     facts = (
         ("Models", listed(list(models))),
         ("Data", listed(list(data)) or "none"),
         ("Trials", trials if evidence.trains else "none: this suite trains nothing"),
         ("Cost profiles", count(len(evidence.cost)) if len(evidence.cost) else NOT_MEASURED),
-        ("Machines", listed(sorted(machines)) or NOT_MEASURED),
-        ("Dates", span(day[:10] for day in ran.dropna())),
+        ("Machines", listed(machines) or NOT_MEASURED),
+        ("Dates", span(day[:10] for day in ran)),
         ("Versions", f"VCBench {bench.__version__}" + (f", torch {listed(torch)}" if torch else "")),
     )
     return Header(evidence.name, suite.title, suite.description, facts)

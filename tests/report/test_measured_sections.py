@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from bench.report.sections.answer import shown_on
 from bench.report.writers.macros import latex_macros
 from bench.store.run_store import RunStore
 
+PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 MODELS = ["deit_tiny_patch16_224", "resnet18", "resnet50"]
 ROW = {
     "mode": "infer",
@@ -263,3 +265,13 @@ def test_columns_of_the_answer_name_a_machine_only_where_two_have_measured_it(ev
     assert not shown_on(
         gpu, [one.model_copy(update={"precision": "bf16"}) for one in evidence.headlines], keys
     )
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no published store here")
+def test_the_header_has_dates_and_versions_of_the_machines_that_it_names():
+    facts = dict(header_of(gather(RunStore(PUBLISHED), "backbones-gpu")).facts)
+    rows = pd.concat(pd.read_csv(PUBLISHED / "tables" / f"{name}.csv") for name in ("speed", "memory"))
+    rows = rows[rows["machine"] == facts["Machines"]]
+    days = sorted({day[:10] for day in rows["finished"]})
+    assert facts["Dates"] == " to ".join(days)
+    assert facts["Versions"].partition("torch ")[2] == " and ".join(sorted(rows["torch"].unique()))
