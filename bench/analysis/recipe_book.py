@@ -82,8 +82,8 @@ class Measured:
         """Mean accuracy on val, that of guessing where a trial diverged; None without val images."""
         if not self.first.data.val_images:
             return None
-        chance = 1 / self.first.data.classes
-        return float(np.mean([record.metrics.val_top1 or chance for record in self.records]))
+        chance, val = 1 / self.first.data.classes, [one.metrics.val_top1 for one in self.records]
+        return float(np.mean([chance if top1 is None else top1 for top1 in val]))
 
     @property
     def images_per_class(self) -> float:

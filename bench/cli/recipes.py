@@ -176,8 +176,7 @@ def _page(ranked: "list[Measured]", results: Path) -> str:
         f"one more replicate: between {100 * low:.1f} and {100 * high:.1f} %",
         f"seen in runs {', '.join(ids[:RUNS_SHOWN])}{more}",
         "",
-        "check it here:",
-        f"    vcbench verify {ids[0]}{folder}",
+        *([] if first.details.get("folds") else ["check it here:", f"    vcbench verify {ids[0]}{folder}"]),
         "run the comparison that it is from:",
         *(
             f"    {run_command(listing, results)} --only {shlex.quote(name)}{folder}"

@@ -58,8 +58,10 @@ def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
         replicates: how many replicates, instead of each comparison's own number; then none is optional.
 
     Raises:
-        InputError: an unknown recipe, or an override that does not fit.
+        InputError: an unknown recipe, an override that does not fit, or fewer than one replicate.
     """
+    if replicates is not None and replicates < 1:
+        raise InputError(f"replicates = {replicates}: should be 1 or more")
     return sorted(_trials(suite, replicates), key=lambda trial: trial.replicate)
 
 

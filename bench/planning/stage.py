@@ -45,7 +45,8 @@ class Stage:
         wanted = trials
         if any(trial.optional for trial in trials):
             asked = self._replicates(suite, resolver)
-            wanted = [one for one in trials if not one.optional or one.replicate < asked[one.key]]
+            # A cell of the very subset of another one, as all images may be, is asked for as that.
+            wanted = [one for one in trials if not one.optional or one.replicate < asked.get(one.key, 0)]
         self.optional = len(trials) - len(wanted)
         resolve = resolver.resolve_strictly if strict else resolver.resolve_all
         self.resolved: list[TrainJob | Unresolved] = list(resolve(map(self.tunings.apply, wanted)))

@@ -14,6 +14,7 @@ from bench.spec.overrides import override
 from bench.spec.recipe import Expect, Recipe
 from bench.spec.search import LEARNING_RATE, Search
 from bench.spec.suite import load_suite
+from bench.store.lookup import run_command
 
 if TYPE_CHECKING:
     from bench.running.workspace import Workspace
@@ -85,10 +86,15 @@ def of_measured(measured: Measured, store: "RunStore", dataset: str | None) -> E
         dataset: see `bench.running.reproduce.stored_trial`.
 
     Raises:
-        InputError: one's own images are not there.
+        InputError: one's own images are not there; or it is of k-fold, a replicate of which is several runs.
         StoreError: the record of its teacher is not there.
     """
     first, suites = measured.first, measured.suites
+    if first.details.get("folds"):
+        more = f"{run_command(suites[0][0], store.root)} --replicates {measured.next_replicate + 1}"
+        raise InputError(
+            f"{first.id}: a repeat of k-fold is a network a fold; another repeat is made by: {more}"
+        )
     trial = taught_trial(store, first, images_of(store, first, dataset), suites[0][0].suite)
     return Expected(
         _replicate(trial, measured.next_replicate),
@@ -147,6 +153,8 @@ def _trial(recipe: Recipe, one: Expect) -> Trial:
     for trial in trials_of(suite, 1):
         place = trial.comparison, trial.contestant, trial.shots, trial.recipe.name
         if place == (one.comparison, one.contestant, shots, recipe.name):
+            if trial.tuned and trial.teacher is not None:
+                raise InputError(f"{where}: its teacher is searched too; verify one of its runs")
             chosen = override(trial.recipe, dict(one.set), where=where)
             clean = replace(trial, recipe=chosen, tuned=False, conditions=trial.conditions[:1])
             return _replicate(clean, one.replicates)

@@ -1,6 +1,7 @@
 """Keys of suites and recipes that are set from outside: by a comparison, a model or the command line."""
 
 import tomllib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError, did_you_mean, shortened
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
-    """`recipe` with dotted keys replaced.
+    """`recipe` with dotted keys replaced; of a table that it has, those alone that a table here names.
 
     Raises:
         InputError: a key the recipe does not have, or a value that does not fit.
@@ -29,8 +30,21 @@ def override(recipe: Recipe, settings: dict[str, Any], *, where: str) -> Recipe:
             )
         if table != key and values.get(table, {}) is None:
             raise InputError(f'{where}: key "{key}": the recipe "{recipe.name}" has no [{table}]')
-        assign(values, key, value)
+        for name, one in _leaves(values, key, value):
+            assign(values, name, one)
     return parse(values, Recipe, where=f'{where} (recipe "{recipe.name}")')
+
+
+def _leaves(values: dict[str, Any], key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The dotted keys to be replaced: those inside a table where there is such a table already."""
+    there: Any = values
+    for part in key.split("."):
+        there = there.get(part) if isinstance(there, dict) else None
+    if isinstance(value, dict) and isinstance(there, dict):
+        for name, one in value.items():
+            yield from _leaves(values, f"{key}.{name}", one)
+    else:
+        yield key, value
 
 
 def check_settings(suite: "Suite", settings: dict[str, Any]) -> None:
@@ -43,7 +57,8 @@ def check_settings(suite: "Suite", settings: dict[str, Any]) -> None:
     for key in settings:
         scope, _, rest = key.partition(".")
         name = rest.rpartition(".")[0]
-        if scope == "models" and name and used and name not in used:
+        compared = any(rest.startswith(f"{one}.") for one in used)
+        if scope == "models" and name and used and not compared:
             raise InputError(f'--set {key}: nothing compares "{name}"{did_you_mean(name, used)}')
         if scope != "recipe" or not rest:
             continue

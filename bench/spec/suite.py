@@ -155,6 +155,10 @@ class Suite(Strict):
         names = [comparison.name for comparison in self.comparison]
         if len(set(names)) < len(names):
             raise ValueError(f"comparison names should differ, found {sorted(names)}")
+        if "profiles" in (*names, *self.models):
+            raise ValueError(
+                '"profiles" is what --only calls the profiles: name the comparison or model otherwise'
+            )
         for what, own in (("comparison", names), ("model", [*self.models])):
             if len({slug(name) for name in own}) < len(own):
                 problem = f"{what} names should differ in a letter from a to z or a digit"
@@ -379,7 +383,8 @@ def _with_included(values: dict[str, Any], where: str) -> dict[str, Any]:
 
 def fingerprint(suite: Suite) -> str:
     """A short hash of a suite's content, which tells two versions of a suite apart."""
-    content = suite.model_dump(mode="json")
+    last = {parse_setting(text)[0]: text for text in suite.settings}
+    content = suite.model_dump(mode="json") | {"settings": sorted(last.values())}
     # These came later than suites that are stored.
     for blocks, name in (
         (content["models"].values(), "set"),

@@ -3,7 +3,9 @@
 from collections import Counter
 
 import pytest
+from PIL import Image
 
+from bench.errors import InputError
 from bench.planning.plan import Resolver, trials_of
 from bench.planning.stage import Stage
 from bench.running.engines.in_process import InProcess
@@ -83,3 +85,22 @@ def test_an_undecided_contrast_gets_more_replicates_of_its_two_models(suite, tmp
     assert "judged" not in exploratory.notes
     # Nothing is left, also where only one model is asked for.
     assert not +run() and not +run(only=["b"])
+
+
+def test_all_images_may_be_the_largest_subset(tmp_path):
+    """Both sizes are one cell, whose trials are asked for once."""
+    for number in range(48):
+        place = tmp_path / "photos" / ("train", "test", "val")[min(number // 20, 2)] / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (5 * number, 0, 0)).save(place / f"{number}.png")
+    text = SUITE.replace('dataset = "digits"', f'dataset = "folder:{tmp_path}/photos"\nsplit_id = "given"')
+    (tmp_path / "own.toml").write_text(text.replace("shots = [2]", 'shots = [10, "all"]'))
+    suite = load_suite(str(tmp_path / "own.toml"))
+    stage = Stage(suite, trials_of(suite), Resolver(tmp_path, tmp_path, None), RunStore(tmp_path / "none"))
+    assert len({job.id for job in stage.trials}) == 9
+
+
+def test_no_replicates_are_refused(suite):
+    for number in (0, -1):
+        with pytest.raises(InputError, match=f"replicates = {number}: should be 1 or more"):
+            trials_of(suite, number)

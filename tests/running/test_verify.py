@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bench.analysis.recipe_book import measured
 from bench.errors import InputError
@@ -160,3 +161,22 @@ def test_bad_input_is_one_line(vcbench, arguments, error):
 
     status, _, err = vcbench(*arguments)
     assert status == 2 and err.count("\n") == 1 and re.search(error, err)
+
+
+def test_a_repeat_of_k_fold_is_not_verified_by_one_run(vcbench, tmp_path):
+    for number in range(16):
+        place = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (15 * number, 0, 0)).save(place)
+    kfold = f'dataset = "folder:{tmp_path}/photos"\nsplit_id = "kfold-2"'
+    text = SUITE.replace('dataset = "digits"', kfold).replace("shots = [3, 5]", 'shots = ["all"]')
+    (tmp_path / "own.toml").write_text(text)
+    assert vcbench("run", "own.toml", "--device", "cpu")[0] == 0
+    status, out, _ = vcbench("recipe", "vit_digits", "photos")
+    assert status == 0 and "vcbench verify" not in out and "vcbench run own.toml --only small" in out
+    run = out.partition("seen in runs ")[2][:16]
+    status, _, err = vcbench("verify", run, "--device", "cpu")
+    assert (
+        status == 2
+        and "a network a fold; another repeat is made by: vcbench run own.toml --replicates 2" in err
+    )

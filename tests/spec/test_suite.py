@@ -11,7 +11,7 @@ from bench.errors import InputError
 from bench.planning.plan import trials_of
 from bench.spec.overrides import override
 from bench.spec.recipe import Budget, load_recipe, recipe_names
-from bench.spec.suite import load_suite, suite_names
+from bench.spec.suite import fingerprint, load_suite, suite_names
 
 GOOD = """
 title = "t"
@@ -169,6 +169,36 @@ def test_a_comparison_overrides_its_recipes(tmp_path):
     suite = load_suite(write(tmp_path, GOOD + '[comparison.set]\n"budget.epoch" = 7\n'))
     with pytest.raises(InputError, match='unknown key "budget.epoch"; did you mean "epochs"'):
         suite.recipe_of(suite.comparison[0], "a")
+
+
+def test_a_table_changes_what_it_names_and_leaves_the_rest(tmp_path):
+    """A key without quotes is a table to TOML."""
+    base = load_recipe("tutorial")
+    for own in ({"augment": {"flip": True}}, {"augment.flip": True}):
+        changed = override(base, own, where="here")
+        assert changed.augment.flip and not base.augment.flip
+        assert changed == base.model_copy(update={"augment": changed.augment})
+        assert changed.augment.model_copy(update={"flip": False}) == base.augment
+    path = write(tmp_path, GOOD + "[comparison.set]\naugment.flip = false\n")
+    suite = load_suite(path, ("models.a.set.augment.pad=1",))
+    recipe, plain = suite.recipe_of(suite.comparison[0], "a"), load_recipe(suite.comparison[0].recipe)
+    assert (recipe.augment.flip, recipe.augment.pad) == (False, 1)
+    assert recipe.augment.model_copy(update={"flip": True, "pad": plain.augment.pad}) == plain.augment
+    # Where there is no such table yet, it is a whole one.
+    distill = {"teacher": "b", "kind": "soft", "by": "class"}
+    assert override(load_recipe("scratch"), {"distill": distill}, where="here").distill.teacher == "b"
+
+
+def test_every_recipe_and_trial_of_a_shipped_suite_can_be_counted():
+    for name in suite_names():
+        assert len(set(trials_of(load_suite(name)))) == len(trials_of(load_suite(name)))
+
+
+def test_the_order_of_settings_makes_no_other_suite(tmp_path):
+    path, settings = write(tmp_path, GOOD), ("recipe.budget.epochs=3", "delta=0.02")
+    one, other = load_suite(path, settings), load_suite(path, settings[::-1])
+    assert one.name == other.name and fingerprint(one) == fingerprint(other)
+    assert fingerprint(load_suite(path, settings[:1])) != fingerprint(one)
 
 
 def test_settings_make_a_variant_with_a_name_of_its_own(tmp_path):
