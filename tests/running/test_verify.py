@@ -178,5 +178,5 @@ def test_a_repeat_of_k_fold_is_not_verified_by_one_run(vcbench, tmp_path):
     status, _, err = vcbench("verify", run, "--device", "cpu")
     assert (
         status == 2
-        and "a network a fold; another repeat is made by: vcbench run own.toml --replicates 2" in err
+        and "a network a fold; another repeat is made by: vcbench run own.toml --replicates 3" in err
     )
