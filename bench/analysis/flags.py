@@ -34,6 +34,7 @@ class Flag(Enum):
     NO_FLOPS = "FLOPs not measured"
     UNMATCHED_FLOPS = "{title} costs {ratio:.1f} times the FLOPs"
     UNMATCHED_PARAMETERS = "{title} has {ratio:.1f} times the parameters"
+    UNMATCHED_BUDGET = "{title} was trained on {ratio:.1f} times the images"
     UNMATCHED = "unmatched: {what}", "unmatched"
     VAL_ORACLE = "val-oracle: chosen with more labels than the subset has", "val-oracle"
     BEST_VAL = "best epoch by val"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from bench.store.records.trials import Result
 
 UNMATCHED_SIZE = 1.1
-"""FLOPs and parameters that differ by more than this factor are flagged."""
+"""FLOPs, parameters and images seen that differ by more than this factor are flagged."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Facts:
         flops: of a forward pass; None where they are not known.
         parameters: with the head of the data set; None where they are not known.
         feature_width: how many features a probe reads; networks that are trained have none.
+        images_seen: in a training, epochs counted; None where it is not known.
     """
 
     title: str
@@ -36,6 +38,7 @@ class Facts:
     recipe: frozenset[str]
     precision: frozenset[str]
     feature_width: frozenset[int]
+    images_seen: float | None = None
 
 
 COMPARED = {
@@ -56,6 +59,7 @@ def differences(a: Facts, b: Facts) -> list[Note]:
     for flag, first, second in (
         (Flag.UNMATCHED_FLOPS, a.flops, b.flops),
         (Flag.UNMATCHED_PARAMETERS, a.parameters, b.parameters),
+        (Flag.UNMATCHED_BUDGET, a.images_seen, b.images_seen),
     ):
         if first and second and max(first, second) / min(first, second) > UNMATCHED_SIZE:
             larger = a if first > second else b
@@ -107,7 +111,16 @@ class Match:
             recipe=frozenset(),  # each row of the tables names its own
             precision=frozenset(record.identity.precision for record in records),
             feature_width=frozenset(width for width in widths if width),
+            images_seen=self._images_seen(comparison, key),
         )
+
+    def _images_seen(self, comparison: str, key: str) -> float | None:
+        """Over all subsets, of finished trials."""
+        seen = [
+            [one.images_seen for one in cell.records if one.images_seen and one.outcome == "finished"]
+            for cell in self._cells.get((comparison, key), ())
+        ]
+        return sum(map(fmean, seen)) if seen and all(seen) else None
 
     def _records(self, comparison: str, key: str) -> "list[Result]":
         return [record for cell in self._cells.get((comparison, key), ()) for record in cell.records]

@@ -165,7 +165,14 @@ def _facts(
         recipe=frozenset([contestant.recipe or comparison.recipe]),
         precision=frozenset([contestant.precision or comparison.precision]),
         feature_width=frozenset([estimator.feature_width(job)] if job and frozen else []),
+        images_seen=_images_seen(job) if job and not frozen else None,
     )
+
+
+def _images_seen(job: "TrainJob") -> int:
+    """How many images the training of a network sees, epochs counted."""
+    budget, _ = job.trial.recipe.training
+    return budget.steps(job.train_images)[0] * min(budget.batch_size, job.train_images)
 
 
 def _search_rows(stage: "Stage", store: "RunStore", expected: dict[str, float]) -> list[dict[str, Any]]:

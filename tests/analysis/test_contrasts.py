@@ -237,6 +237,21 @@ def test_parameters_that_do_not_match_are_said(tmp_path):
     assert "DeiT-Ti/4 has 2.0 times the parameters" in row["notes"].split("; ")
 
 
+def test_budgets_that_do_not_match_are_said(tmp_path):
+    make_store(tmp_path, shots=(5, 20))
+    images = {5: 1000, 20: 3000}
+    for key, times in (("deit", 2), ("resnet", 1)):
+        for shots, seen in images.items():
+            for r in range(3):
+                path = tmp_path / "runs" / run_id("tiny", key, shots, r) / "record.json"
+                rewrite(path, lambda record, n=times * seen: record.update(images_seen=n))
+    rows = build_tables(RunStore(tmp_path))["contrasts"]
+    rows = rows[(rows["a"] == "deit") & (rows["b"] == "resnet")]
+    assert len(rows) == 2
+    for notes in rows["notes"]:
+        assert "DeiT-Ti/4 was trained on 2.0 times the images" in notes.split("; ")
+
+
 def test_unmatched_pretraining_and_precision_are_said(tmp_path):
     make_store(tmp_path, shots=(5,))
     for r in range(3):

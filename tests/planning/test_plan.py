@@ -189,6 +189,10 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
     assert lines(text) == [recipes]
     counted[0] = counted[0].model_copy(update={"params": 3})
     assert lines(text)[0] == "c: a against b: a has 3.0 times the parameters"
+    longer = text.replace(
+        '"resnet_digits" }', '"resnet_digits", set = { "budget.epochs" = 400, "budget.min_steps" = 0 } }'
+    )
+    assert "b was trained on " in lines(longer)[0] and " times the images" in lines(longer)[0]
 
 
 def test_plan_says_that_two_probes_read_features_of_unequal_width(real_data):
