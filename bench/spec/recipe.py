@@ -247,6 +247,17 @@ class Recipe(Strict):
             raise ValueError("frozen features have no teacher: [distill] goes with [budget] and [optimizer]")
         return self
 
+    def idle(self, key: str) -> str | None:
+        """Why a dotted key changes nothing in the training of a network; None where it does."""
+        sgd = self.optimizer is not None and self.optimizer.name == "sgd"
+        if key == "optimizer.momentum" and not sgd:
+            return 'only optimizer.name = "sgd" has it'
+        if key == "optimizer.betas" and sgd:
+            return 'optimizer.name = "sgd" has none'
+        if key in ("schedule.warmup", "schedule.final") and self.schedule.name != "cosine":
+            return 'only schedule.name = "cosine" has it'
+        return "it says how often val is looked at" if key == "val_times" else None
+
     @property
     def frozen(self) -> bool:
         """Whether the network stays as it is, and its features are read: nothing of it is drawn at random."""

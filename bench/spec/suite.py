@@ -242,6 +242,11 @@ class Suite(Strict):
                         raise InputError(
                             f'{where}: "{name}" is searched, and {source} sets it: leave out one'
                         )
+            for name in search.space or {}:
+                if why := recipe.idle(name):
+                    raise InputError(
+                        f'{where}: "{name}" changes nothing of model "{key}", as {why}; leave it out'
+                    )
             for values in search.candidates():
                 override(recipe, dict(values), where=f'{where}: model "{key}"')
         return search

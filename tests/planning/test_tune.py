@@ -44,6 +44,7 @@ folds = 2
 held_out = 50
 """
 SETTING = SUITE.splitlines()[-5]
+SPACE = '{ "optimizer.lr" = { low = 1e-4, high = 1e-2, values = 5 } }'
 GRID = [1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2]
 
 
@@ -144,8 +145,7 @@ def test_there_are_no_more_folds_than_groups(tmp_path):
 
 
 def test_a_job_is_called_by_the_values_that_it_tries(tmp_path):
-    space = '{ "optimizer.lr" = { low = 1e-4, high = 1e-2, values = 5 } }'
-    suite = load(tmp_path, (space, '{ "optimizer.weight_decay" = [0.01, 0.1] }'))
+    suite = load(tmp_path, (SPACE, '{ "optimizer.weight_decay" = [0.01, 0.1] }'))
     jobs = searched(suite, tmp_path, peak({"a": 1e-3, "b": 1e-3})).jobs
     words = {job.where.partition("search: ")[2] for job in jobs}
     assert words == {f"optimizer.weight_decay = {value}, fold 1 of 2" for value in ("0.01", "0.1")}
@@ -257,6 +257,8 @@ def test_a_folder_with_one_image_a_class_cannot_be_searched_on(tmp_path):
         ([('"resnet_digits"', '"resnet_digits", set = { optimizer = { lr = 1e-3 } }')], 'model "b" sets it'),
         ([("set = {", 'set = { "optimizer.lr" = 1e-3, ')], "and the comparison sets it"),
         ([('recipe = "scratch"', 'recipe = "linear-probe"'), ("set = {", "# set = {")], "trains no network"),
+        ([(SPACE, '{ "optimizer.momentum" = [0.5, 0.9] }')], 'changes nothing of model "a", as only optimizer.name'),
+        ([(SPACE, '{ "val_times" = [1, 2] }')], "as it says how often val is looked at; leave it out"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_told(tmp_path, changes, message):
