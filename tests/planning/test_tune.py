@@ -257,7 +257,7 @@ def test_a_folder_with_one_image_a_class_cannot_be_searched_on(tmp_path):
         ([('"resnet_digits"', '"resnet_digits", set = { optimizer = { lr = 1e-3 } }')], 'model "b" sets it'),
         ([("set = {", 'set = { "optimizer.lr" = 1e-3, ')], "and the comparison sets it"),
         ([('recipe = "scratch"', 'recipe = "linear-probe"'), ("set = {", "# set = {")], "trains no network"),
-        ([(SPACE, '{ "optimizer.momentum" = [0.5, 0.9] }')], 'changes nothing of model "a", as only optimizer.name'),
+        ([(SPACE, '{ "optimizer.momentum" = [0.5, 0.9] }')], 'nothing of model "a", as only optimizer.name'),
         ([(SPACE, '{ "val_times" = [1, 2] }')], "as it says how often val is looked at; leave it out"),
     ],
 )  # fmt: skip
