@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.data.images import extensions
@@ -17,6 +17,7 @@ SYSTEM_FOLDERS = {
 }  # fmt: skip
 SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 NO_CLASS = "in no class folder"
+LOOP = "link to a folder above it"
 
 
 class Lister:
@@ -89,18 +90,24 @@ class Lister:
         files: dict[str, list[str]] = {}
         above = [_folder_id(parent) for parent in (folder, *folder.parents)]
         for name in self.folders(folder):
-            files.setdefault(unicodedata.normalize("NFC", name), []).extend(self._below(folder / name, above))
+            files.setdefault(unicodedata.normalize("NFC", name), []).extend(self.below(folder / name, above))
         return files
 
-    def _below(self, folder: Path, above: list[tuple[int, int]]) -> list[str]:
-        """The images in a folder and all folders in it; a link back to one of `above` is not followed."""
+    def below(self, folder: Path, above: Sequence[tuple[int, int]] = ()) -> list[str]:
+        """The images in a folder and all folders in it, in the order of their relative names.
+
+        A link back to one of `above`, or to a folder that it lies in, is not followed.
+
+        Raises:
+            OSError: a folder cannot be read.
+        """
         folder_id = _folder_id(folder)
         if folder_id in above:
-            self.skipped.append((folder, "link to a folder above it"))
+            self.skipped.append((folder, LOOP))
             return []
         paths = self.images(folder)
         for name in self.folders(folder):
-            paths += self._below(folder / name, [*above, folder_id])
+            paths += self.below(folder / name, [*above, folder_id])
         names = relative_names(paths, folder)
         return [paths[i] for i in sorted(range(len(paths)), key=names.__getitem__)]
 

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import softmax
 from torch import Tensor
 
+from bench.data.listing import LOOP, Lister
 from bench.deploy.calibrate import logits_of
 from bench.errors import DataError, InputError
 from bench.inspection.images import from_file
@@ -17,15 +18,24 @@ COLUMNS = ("image", "rank", "class", "probability", "problem")
 
 
 def image_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that were named, and all that lie in folders that were, but hidden ones, in order of names.
+    """The files that were named, and all that lie in folders that were, in order of names.
+
+    Folders are searched as those of images to train on (`bench.data.listing`). Files of other kinds than
+    images, and links that lead nowhere, are listed too: whoever reads them says what is wrong.
 
     Raises:
-        InputError: one is not there, or a folder is empty.
+        InputError: one is not there, or a folder is empty or cannot be read.
     """
-    files = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
+            lister = Lister()
+            try:
+                images = lister.below(path)
+            except OSError as error:
+                raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+            others = [other for other, kind in lister.skipped if kind != LOOP]
+            inside = sorted([*map(Path, images), *others])
             if not inside:
                 raise InputError(f"{path}: no files in this folder")
             files += inside

@@ -18,6 +18,7 @@ from bench.cli.exporting import MODEL_FORMATS
 from bench.data import open_dataset
 from bench.deploy import calibrate, formats
 from bench.deploy.calibrate import fit_temperature
+from bench.deploy.predict import image_files
 from bench.errors import InputError, WeightsError
 from bench.inspection.loading import load
 from bench.networks import find_card, make_model, resolve_weights
@@ -101,6 +102,7 @@ def photos(store, tmp_path_factory):
     for number, position in enumerate(dataset.splits["test"][:40]):
         Image.fromarray(dataset.read(int(position))).save(folder / f"{number:03d}.png")
     (folder / "999.png").write_bytes(b"no image")
+    (folder / "gone.png").symlink_to("nowhere.png")
     return folder
 
 
@@ -148,12 +150,13 @@ def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos
     expected = own[0][:40].astype(float)
     given = plain.dropna(subset=["rank"]).pivot(index="image", columns="class", values="probability")
     np.testing.assert_allclose(given.to_numpy(), expected, atol=2e-3)
-    (broken,) = plain[plain["problem"].notna()].to_dict("records")
+    broken, gone = plain[plain["problem"].notna()].to_dict("records")
+    assert gone["image"] == str(photos / "gone.png") and gone["problem"] == "is missing"
     assert broken["image"].endswith("999.png") and "cannot be decoded" in broken["problem"]
     # Calibrated: the same classes, logits divided by the temperature of val.
     target = photos.parent / "calibrated.csv"
     status, out, _ = vcbench(*arguments, "--out", str(target))
-    assert status == 0 and "40 of 41 images predicted, 1 could not be read; temperature" in out
+    assert status == 0 and "40 of 42 images predicted, 2 could not be read; temperature" in out
     assert vcbench(*arguments, "--out", str(target))[0] == 0  # it may be made again
     (photos.parent / "none.png").write_bytes(b"no image")
     nothing = ("predict", run, str(photos.parent / "none.png"), "--results", str(store.root))
@@ -165,6 +168,20 @@ def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos
     logits = np.log(given.to_numpy())
     again = calibrated.pivot(index="image", columns="class", values="probability").to_numpy()
     np.testing.assert_allclose(again, softmax(logits / temperature, axis=1), atol=5e-3)
+
+
+def test_folders_are_searched_as_those_that_are_trained_on(tmp_path):
+    """Through links but not in circles, without hidden and system files; all else is listed."""
+    here, elsewhere = tmp_path / "new", tmp_path / "elsewhere"
+    for name in ("new/b.png", "new/a/1.png", "new/notes.txt", "elsewhere/2.png", "new/Thumbs.db",
+                 "new/.hidden.png", "new/.cache/3.png", "new/@eaDir/4.png"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (here / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(here)
+    (here / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    found = [str(path.relative_to(here)) for path in image_files([here])]
+    assert found == ["a/1.png", "b.png", "gone.png", "linked/2.png", "notes.txt"]
 
 
 def exported(vcbench, store, run, form, out, *more):
