@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,22 @@ class Rows:
     given: dict[str, np.ndarray] | None
     groups: np.ndarray | None
     text: str
+
+
+def as_text(where: Path, column: str, values: Iterable[object]) -> list[str]:
+    """A column of text or whole numbers as text, gaps (None) as empty text.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    texts = []
+    for value in values:
+        if not isinstance(value, str | int | None) or isinstance(value, bool):
+            raise DataError(
+                f"{where}: column {column!r} holds {value!r}; it should hold text or whole numbers"
+            )
+        texts.append("" if value is None else str(value))
+    return texts
 
 
 def rows_of(

@@ -141,18 +141,42 @@ def test_equal_images_are_counted_and_other_splits_told(tmp_path):
     assert dataset.warnings[0] == "pets: 3 images of the split 'extra' passed over"
 
 
+def test_the_column_named_label_is_that_of_the_labels(tmp_path):
+    """Whatever other column holds classes; without it, that column is."""
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.Value("string"), "sex": datasets.ClassLabel(2)}
+    )
+    rows = {
+        "image": [picture(i) for i in range(20)],
+        "label": ["oak", "elm"] * 10,
+        "sex": [0] * 10 + [1] * 10,
+    }
+    whole = datasets.Dataset.from_dict(rows, features=features)
+    for name, one, classes in (
+        ("label", whole, ["elm", "oak"]),
+        ("labels", whole.rename_column("label", "labels"), ["elm", "oak"]),
+        ("sex", whole.remove_columns("label"), ["0", "1"]),
+    ):
+        one.save_to_disk(tmp_path / name)
+        assert opened(tmp_path / name).class_names == classes
+
+
 def test_what_is_not_clear_is_one_line(tmp_path):
     unnamed = part(0, 20).rename_column("label", "kind").cast_column("kind", datasets.Value("int64"))
     secret = part(30, 4).map(lambda row: {"label": -1})
     two = datasets.Features(
         {"image": datasets.Image(), "label": datasets.Value("int64"), "mask": datasets.Image()}
     )
+    many = datasets.Features({"image": datasets.Image(), "label": datasets.Sequence(datasets.Value("int64"))})
+    several = {"image": [picture(i) for i in range(4)], "label": [[0], [0, 1]] * 2}
     broken = io.BytesIO(b"no image").getvalue()
     for name, whole, message in (
         ("secret", {"train": part(0, 20), "test": secret}, "4 image.s. have no label .first: test/000000000"),
         ("two", {"train": part(0, 4, two, mask=[picture(0)] * 4)}, "2 columns of images and 1 of labels"),
         ("no", {"train": unnamed},
          "1 columns of images and 0 of labels"),
+        ("several", {"train": datasets.Dataset.from_dict(several, features=many)},
+         "column 'label' holds .0.; it should hold text or whole numbers"),
         ("untested", {"train": part(0, 20), "validation": part(20, 6)}, "no image has the split 'test'"),
     ):  # fmt: skip
         datasets.DatasetDict(whole).save_to_disk(tmp_path / name)

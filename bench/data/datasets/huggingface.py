@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.data.base import SPLITS, Dataset, Facts, Folders
 from bench.data.images import decode_image
 from bench.data.own import SPLIT_IDS, Listed, own_dataset
-from bench.data.rows import SPELLINGS, rows_of
+from bench.data.rows import SPELLINGS, as_text, rows_of
 from bench.data.stratify import twins_of
 from bench.errors import DataError
 from bench.files import cache_dir, canonical, remember, remembered, sha256_files
@@ -65,7 +65,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         None if only_train else [name for name, _ in places],
         None
         if lacking
-        else ["" if one is None else str(one) for part in splits.values() for one in part["group"]],
+        else [one for part in splits.values() for one in as_text(root, "group", part["group"])],
     )
     hashes = [one for name, part in splits.items() for one in _hashes(part, parts[name][0])]
     content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
@@ -164,14 +164,17 @@ def _cast(part: "datasets.Dataset", stored: "datasets.Image") -> "datasets.Datas
 def _columns(root: Path, split: str, part: "datasets.Dataset") -> tuple[str, list[str]]:
     """The name of the column of images, and the labels as text, empty where there is none.
 
+    Labels are the column "label" or "labels", else the one column of class labels.
+
     Raises:
-        DataError: there is not one column of images, or not one of labels.
+        DataError: there is not one column of images, or not one of labels, or an image has several labels.
     """
     import datasets
 
     images = [name for name, feature in part.features.items() if isinstance(feature, datasets.Image)]
     classes = [name for name, feature in part.features.items() if isinstance(feature, datasets.ClassLabel)]
-    labels = classes if len(classes) == 1 else [name for name in ("label", "labels") if name in part.features]
+    labels = [name for name in ("label", "labels") if name in part.features]
+    labels = labels or classes
     if len(images) != 1 or len(labels) != 1:
         columns = ", ".join(part.column_names)
         raise DataError(
@@ -182,7 +185,7 @@ def _columns(root: Path, split: str, part: "datasets.Dataset") -> tuple[str, lis
     if isinstance(feature, datasets.ClassLabel):
         names = [*feature.names, ""]  # -1, of images whose label is kept secret, is the last
         return images[0], ["" if label is None else names[label] for label in part[labels[0]]]
-    return images[0], ["" if label is None else str(label) for label in part[labels[0]]]
+    return images[0], as_text(root, labels[0], part[labels[0]])
 
 
 def _hashes(part: "datasets.Dataset", column: str) -> list[str]:

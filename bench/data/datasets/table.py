@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.data.base import Dataset, Facts, Folders
 from bench.data.images import largest_sides, read_image
 from bench.data.own import SPLIT_IDS, Listed, files_of, own_dataset
-from bench.data.rows import rows_of
+from bench.data.rows import as_text, rows_of
 from bench.errors import DataError, StoreError, did_you_mean
 from bench.escape import text_of_csv
 from bench.files import relative_names
@@ -80,7 +80,8 @@ def _read(file: Path) -> "pd.DataFrame":
     """The columns of a table that are known here, as text; gaps are empty.
 
     Raises:
-        DataError: it is missing, of another kind, empty, or lacks a column.
+        DataError: it is missing, of another kind or empty, lacks a column, or one holds neither text nor
+            whole numbers.
     """
     import pandas as pd
 
@@ -120,22 +121,9 @@ def _read(file: Path) -> "pd.DataFrame":
             raise DataError(f"{file}: column {name!r} would not be read; name it {meant!r}, or leave it out")
     if frame.empty:
         raise DataError(f"{file}: has no rows")
-    return pd.DataFrame(
-        {name: _text(file, name, frame[name]) for name in (*NEEDED, *OPTIONAL) if name in columns}
-    )
-
-
-def _text(file: Path, name: str, column: "pd.Series") -> list[str]:
-    """A column of text or whole numbers as text.
-
-    Raises:
-        DataError: it holds something else.
-    """
-    values = column.astype(object).where(column.notna(), "").tolist()
-    for value in values:
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            raise DataError(f"{file}: column {name!r} holds {value!r}; it should hold text or whole numbers")
-    return [str(value) for value in values]
+    read = [name for name in (*NEEDED, *OPTIONAL) if name in columns]
+    filled = frame[read].astype(object).where(frame[read].notna(), "")
+    return pd.DataFrame({name: as_text(file, name, filled[name].tolist()) for name in read})
 
 
 def _refuse_missing(file: Path, paths: list[Path]) -> None:
