@@ -12,6 +12,7 @@ from bench.data.equal import Overlap, equal_files, overlap_of, shared
 from bench.data.folds import at_fold, refuse_small
 from bench.data.grouped import united
 from bench.data.own_split import CARVED, GIVEN, GROUPED, STRATIFIED, own_split
+from bench.data.rows import alike
 from bench.errors import DataError, InputError
 from bench.files import sha256_files
 from bench.spec.kfold import NAMED, KFold, read_kfold
@@ -36,6 +37,7 @@ class Listed:
         read, source, largest, folder: as of `bench.data.base.Dataset`.
         given: int64 positions by split, of a split of its own; None where the images are to be divided.
         groups: int64 (n,), what must lie on one side of any division (a patient, a video); None without.
+        spellings: of groups, those that differ in case or spaces alone together.
         skipped: as of `bench.data.base.Dataset`.
         warnings: what was noticed while they were listed, one line each.
     """
@@ -54,6 +56,7 @@ class Listed:
     folder: Path | None = None
     given: dict[str, np.ndarray] | None = field(default=None, repr=False)
     groups: np.ndarray | None = field(default=None, repr=False)
+    spellings: Sequence[Sequence[str]] = field(default=(), repr=False)
     skipped: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -176,16 +179,15 @@ def _split_id(listed: Listed, asked: str | None) -> str:
 
 
 def _alike(listed: Listed) -> list[str]:
-    """Classes whose names differ in case or spaces alone: one class in two pieces, as a rule."""
-    seen: dict[str, list[str]] = {}
-    for name in listed.class_names:
-        seen.setdefault(" ".join(name.casefold().split()), []).append(name)
-    return [
-        f"{listed.name}: the classes {', '.join(map(repr, names))} differ in case or spaces alone; "
-        "if they are the same, give them one name"
-        for names in seen.values()
-        if len(names) > 1
+    """Classes and groups whose names differ in case or spaces alone: one in two pieces, as a rule."""
+    same = "differ in case or spaces alone; if they are the same, give them one name"
+    lines = [
+        f"{listed.name}: the classes {', '.join(map(repr, one))} {same}" for one in alike(listed.class_names)
     ]
+    if pairs := listed.spellings:
+        first = ", ".join(map(repr, pairs[0]))
+        lines.append(f"{listed.name}: {sum(map(len, pairs))} groups {same} (first: {first})")
+    return lines
 
 
 def _equal(name: str, overlap: Overlap, splits: dict[str, np.ndarray]) -> list[str]:

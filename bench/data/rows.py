@@ -24,6 +24,7 @@ class Rows:
     Attributes:
         class_names: in the order of the labels, which is that of their text.
         labels, groups: int64 (n,).
+        alike: spellings of groups that differ in case or spaces alone, those of one together.
         given: int64 positions by split; None without splits.
         text: hexadecimal hash of the labels, splits and groups as they were written.
     """
@@ -32,7 +33,17 @@ class Rows:
     labels: np.ndarray
     given: dict[str, np.ndarray] | None
     groups: np.ndarray | None
+    alike: list[list[str]]
     text: str
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """The names that differ in case or spaces alone, those of one together, ascending."""
+    seen: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        key = unicodedata.normalize("NFC", name.casefold())
+        seen.setdefault(" ".join(key.split()), []).append(name)
+    return [one for one in seen.values() if len(one) > 1]
 
 
 def as_text(where: Path, column: str, values: Iterable[object]) -> list[str]:
@@ -64,12 +75,14 @@ def rows_of(
         where: for messages, as are `keys`, a name for each image.
 
     Raises:
-        DataError: a label is missing or has spaces around it, a split is none, train or test is missing, or a
-            class is not in every split.
+        DataError: a label is missing, a label or group has spaces around it, a split is none, train or test
+            is missing, or a class is not in every split.
     """
     named = np.array([unicodedata.normalize("NFC", label) for label in labels])
     _refuse(where, keys, named == "", "no label", "give them one or leave their rows out")
     _refuse(where, keys, np.char.strip(named) != named, "a label with spaces around it", "remove the spaces")
+    own = np.array(groups or [], dtype=np.str_)
+    _refuse(where, keys, np.char.strip(own) != own, "a group with spaces around it", "remove the spaces")
     class_names, numbers = np.unique(named, return_inverse=True)
     numbers = numbers.astype(np.int64)
     given = None if splits is None else _given(where, keys, splits)
@@ -81,6 +94,7 @@ def rows_of(
         labels=numbers,
         given=given,
         groups=None if groups is None else _numbered(groups),
+        alike=alike(groups or ()),
         text=hashlib.sha256(canonical(content).encode()).hexdigest(),
     )
 

@@ -105,6 +105,14 @@ def test_a_group_on_both_sides_of_a_split_is_refused(rows, tmp_path):
     assert opened(written(right, tmp_path / "b.csv")).counts() == {"train": 30, "val": 0, "test": 30}
 
 
+def test_groups_that_differ_in_case_or_spaces_are_named(rows, tmp_path):
+    spelled = [f"p {i // 4}" if i % 2 else f"P  {i // 4}" for i in range(40)] + [""] * 19 + ["q"]
+    dataset = opened(written(rows.assign(group=spelled), tmp_path / "a.csv"))
+    (line,) = [line for line in dataset.warnings if "differ in case" in line]
+    assert line.startswith("a: 20 groups differ in case or spaces alone; ")
+    assert line.endswith("(first: 'P  0', 'p 0')") and len(set(dataset.groups.tolist())) == 40
+
+
 def change(**columns):
     return lambda rows: rows.assign(**columns)
 
@@ -130,6 +138,8 @@ SPLIT = ["train"] * 30 + ["test"] * 30
         (lambda rows: pd.concat([rows, rows.iloc[[5]]]), "05.png is in more than one row"),
         (cell("label", 4, ""), "1 image.s. have no label .first: 04.png"),
         (cell("label", 4, "2 "), "a label with spaces around it .first: 04.png.; remove"),
+        (lambda rows: cell("group", 4, "p3 ")(rows.assign(group="p3")),
+         "1 image.s. have a group with spaces around it .first: 04.png.; remove"),
         (change(label="bird"), r"1 class\(es\); at least 2"),
         (cell("label", 59, "rare"), "class 'rare' has too few images"),
         (change(split="train"), "no image has the split 'test'"),

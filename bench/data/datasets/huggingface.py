@@ -92,6 +92,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         source=lambda i: f"{places[i][0]} image {places[i][1]}",
         given=rows.given,
         groups=rows.groups,
+        spellings=rows.alike,
         warnings=tuple(
             f"{shown}: {len(opened[name])} images of the split {name!r} passed over" for name in passed_over
         ),

@@ -72,6 +72,7 @@ def load(split_id: str | None, folders: Folders) -> Dataset:
         folder=base,
         given=rows.given,
         groups=rows.groups,
+        spellings=rows.alike,
     )
     return own_dataset(listed, split_id, folders.store)
 
