@@ -239,7 +239,7 @@ def pick_backbone(
             raise
     write_json(path.with_suffix(".json"), record(picked, name))
     trained, further = _go_on(picked, name, path, place, stop, clock.left if finetune else 0.0, quiet)
-    memory = memory_by(place.results, path) if trained else {}
+    memory = memory_by(place.results, path, chosen) if trained else {}
     return Answer(picked, sentences(picked, trained), stopped_at(picked) + further, path, trained, memory)
 
 

@@ -9,6 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from bench.analysis.predictions import Predictions
+from bench.machine import device_name, machine_name, versions
 from bench.store.records.profiles import MeasuredRecord
 from bench.store.records.trials import Result
 from bench.store.run_store import RunStore
@@ -48,18 +49,28 @@ def trained_by(results: Path, path: Path) -> dict[Key, Trained]:
     return {key: _of(own, predictions) for key, own in runs.items()}
 
 
-def memory_by(results: Path, path: Path) -> dict[str, float]:
-    """Peak memory of inference in MiB, by model, of the largest batch that the suite at `path` measured."""
+def memory_by(results: Path, path: Path, device: str) -> dict[str, float]:
+    """Peak memory of inference in MiB, by model, at the largest batch that the suite at `path` asks for.
+
+    What a store has of other machines, devices and versions of libraries is left out.
+    """
     store = RunStore(results)
     listing = store.suite(path.stem)
-    batches: dict[str, dict[int, float]] = {}
-    for profile in listing.profiles if listing else ():
-        record = store.profile(profile)
-        if isinstance(record, MeasuredRecord) and record.what == "memory" and record.mode == "infer":
-            peak = record.peak_rss_mib if record.peak_allocated_mib is None else record.peak_allocated_mib
-            if peak is not None and record.model and record.batch_size:
-                batches.setdefault(record.model, {})[record.batch_size] = peak
-    return {model: own[max(own)] for model, own in batches.items()}
+    asked = next((one for one in listing.headlines if one.mode == "infer"), None) if listing else None
+    if listing is None or asked is None:
+        return {}
+    here = (machine_name(), device_name(device), versions())
+    setting = (asked.mode, asked.batch_size, asked.input_size, asked.precision, True)
+    peaks: dict[str, float] = {}
+    for profile in listing.profiles:
+        one = store.profile(profile)
+        if not isinstance(one, MeasuredRecord) or one.what != "memory" or not one.model:
+            continue
+        own = (one.mode, one.batch_size, one.input_size, one.precision, one.as_trained)
+        peak = one.peak_rss_mib if one.peak_allocated_mib is None else one.peak_allocated_mib
+        if own == setting and (one.machine, one.device, one.versions) == here and peak is not None:
+            peaks[one.model] = peak
+    return peaks
 
 
 def _of(records: list[Result], predictions: Predictions) -> Trained:

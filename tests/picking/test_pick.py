@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_pick import MODELS
-from small_store import write_store
+from small_store import listing, profile, write_store
 
 import vcbench as api
+from bench.machine import machine_name, versions
 from bench.networks import find_card
 from bench.picking.sentences import sentences
-from bench.picking.trained import Trained, trained_by
+from bench.picking.trained import Trained, memory_by, trained_by
 from bench.spec.suite import load_suite
 from bench.store.run_store import RunStore
 from bench.tables.tables import build_tables
@@ -137,6 +138,32 @@ def test_what_fine_tuning_came_to_is_that_of_the_table_of_accuracies(tmp_path):
         assert (found[key].val, found[key].top1) == pytest.approx(tuple(row))
         first = table[(table["suite"] == "small") & (table["model"] == key[1])].iloc[0]
         assert found[key].correct.mean() == pytest.approx(first["top1"])
+
+
+def test_memory_is_that_of_this_machine_at_one_batch(tmp_path):
+    """Of a store that other machines, devices and versions have measured in too."""
+    root, here = tmp_path / "store", {"machine": machine_name(), "device": "cpu", "versions": versions()}
+    made = {}
+    for model, batch, peak, where in (
+        ("vit", 1, 10.0, {}),
+        ("vit", 32, 20.0, {}),
+        ("vit", 32, 90.0, {"machine": "another"}),
+        ("resnet", 1, 30.0, {}),
+        ("convnext", 32, 91.0, {"device": "Example GPU"}),
+        ("deit", 32, 92.0, {"versions": versions() | {"torch": "0"}}),
+        ("deit", 64, 93.0, {}),
+    ):
+        key = f"{len(made):012x}"
+        made[key] = profile(
+            id=key, what="memory", model=model, mode="infer", batch_size=batch, input_size=16,
+            precision="fp32", as_trained=True, peak_rss_mib=peak, **here | where,
+        )  # fmt: skip
+    store = RunStore(root)
+    for one in made.values():
+        store.finish_profile(one.id, one.content() | {"format": 1, "kind": "profile"})
+    asked = {"mode": "infer", "input_size": 16, "classes": 3, "precision": "fp32", "batch_sizes": [1, 32]}
+    store.write_suite(listing(profiles=list(made), headlines=[asked | {"scaling_batch_size": None}]))
+    assert memory_by(root, Path("small.toml"), "cpu") == {"vit": 20.0}
 
 
 def test_after_training_the_whole_answer_is_by_what_was_trained(photos, weights, tmp_path, monkeypatch):
