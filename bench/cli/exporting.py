@@ -48,11 +48,11 @@ def export(
 ) -> None:
     """Write results for other tools, or the network of a run.
 
-    Of a RUN: its network in a folder DIR, with class names, how images are made ready, the licence of the
-    weights, and a model card. onnx and openvino take RGB images in 0..1, any number at once, and give logits
-    and calibrated probabilities; timm reads its folder by timm.create_model("local-dir:DIR"). The file is
-    there only if its logits are those of the network. With --hub-dataset the folder also has the YAML file
-    that the Hugging Face Hub reads from .eval_results.
+    Of a RUN: its network in a folder DIR, with class names, how images are made ready, the licence of its
+    pretrained weights, and a model card. onnx and openvino take RGB images in 0..1, any number at once, and
+    give logits and calibrated probabilities; timm reads its folder by timm.create_model("local-dir:DIR").
+    The file is there only if its logits are those of the network. With --hub-dataset the folder also has
+    the YAML file that the Hugging Face Hub reads from .eval_results.
 
     Of a store: parquet and csv are the tables. timm has the columns of the CSV files in timm's results
     folder, as far as there are values: one file a cell of a suite, and one of costs. eval-results are the

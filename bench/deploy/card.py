@@ -36,10 +36,12 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
     )
     shots = result.identity.shots
     subset = "all of them" if shots is None else f"{shots} per class"
+    licence = facts["licence"]
+    whose = f", whose licence is {escape(licence)}" if licence else ""
     return "\n".join(
         [
             "---",
-            f"license: {json.dumps(facts['licence'])}",
+            *([f"license: {json.dumps(licence)}"] if licence else []),
             "pipeline_tag: image-classification",
             "tags:",
             "- image-classification",
@@ -62,8 +64,7 @@ def model_card(result: Result, facts: dict[str, Any], file: str) -> str:
             "",
             f"- Images: {_made_ready(ready)}",
             f"- Classes: {len(facts['class_names'])}, in the order of `class_names`.",
-            f"- Licence of the weights that training began with: {escape(facts['licence'])}. The images "
-            "have terms of their own.",
+            f"- Training began with {facts['began_with']}{whose}. The images have terms of their own.",
             "",
             "## Limits",
             "",

@@ -22,6 +22,8 @@ from bench.runtimes import Runtime, find_runtime
 TOLERANCE = 1e-4
 CHECKED_IMAGES = 3
 OUTPUTS = ("logits", "probabilities")
+BEGAN = {"none": "random weights", "card": "pretrained weights"}
+OWN_WEIGHTS = "weights of one's own, whose licence is not known"
 
 
 class Mismatch(BenchError):
@@ -51,6 +53,7 @@ class Complete(nn.Module):
 def facts(loaded: Loaded, temperature: float | None) -> dict[str, Any]:
     """What a user of the file has to know: classes, how images are made ready, licence, where it is from.
 
+    `licence` is that of the pretrained weights that training began with; None where it began with others.
     `temperature` is None where probabilities are not calibrated. After an image is brought to `resize_px`,
     either the centre of `center_crop_px` is cut out, or all of it is scaled to `scale_px`, or neither, where
     it has the network's size already; what is not done is None.
@@ -60,7 +63,8 @@ def facts(loaded: Loaded, temperature: float | None) -> dict[str, Any]:
     return {
         "model": loaded.title,
         "weights": loaded.weights,
-        "licence": loaded.card.licence,
+        "began_with": BEGAN.get(loaded.began, OWN_WEIGHTS),
+        "licence": loaded.card.licence if loaded.began == "card" else None,
         "class_names": list(loaded.classes),
         "temperature": temperature,
         "last_layer": "a linear probe of features brought to unit length" if loaded.is_probe else "its own",
@@ -134,7 +138,7 @@ def write_timm(loaded: Loaded, folder: Path, temperature: float | None) -> Path:
             "mean": ready["mean"],
             "std": ready["std"],
             "num_classes": len(loaded.classes),
-            "license": card.licence,
+            "license": about["licence"],
         },
     }
     if ready["scale_px"]:

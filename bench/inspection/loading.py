@@ -58,6 +58,7 @@ class Loaded:
         dataset: of a run, what it was trained on: its name, of one's own images "folder:PATH" as it was when
             they were trained on, its split id and its fingerprint.
         run: its id, of a run.
+        began: the weights that its training began with: "none", "card" or "file:PATH"; of a model its own.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Loaded:
     device: str
     dataset: tuple[str, str, str] | None = None
     run: str = ""
+    began: str = "none"
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -183,6 +185,7 @@ def load(
         stored_side=stored if shown is None else stored_side(shown, stored, augment.resize),
         classes=_imagenet(network) if not random else _numbers(network.num_classes),
         device=device,
+        began=asked,
     )
 
 
@@ -231,6 +234,7 @@ def _of_run(
         device=device,
         dataset=dataset,
         run=record.id,
+        began=record.model.weights or ("none" if record.identity.weights == "none" else "card"),
     )
 
 

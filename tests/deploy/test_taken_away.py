@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from bench.cli.exporting import MODEL_FORMATS
 from bench.data import open_dataset
 from bench.deploy import calibrate, formats
 from bench.deploy.calibrate import fit_temperature
+from bench.deploy.card import model_card
 from bench.deploy.predict import image_files
 from bench.errors import InputError, WeightsError
 from bench.inspection.loading import load
@@ -225,9 +227,38 @@ def test_a_graph_gives_what_the_store_says(form, model, store, runs, photos, vcb
         facts = json.loads((folder / "facts.json").read_text())
     assert logits.argmax(1).tolist() == store.predictions(runs[model])["predicted"][:40].tolist()
     np.testing.assert_allclose(probabilities, softmax(logits / facts["temperature"], axis=1), atol=1e-5)
-    assert facts["class_names"] == [str(k) for k in range(10)] and facts["licence"]
+    assert facts["class_names"] == [str(k) for k in range(10)]
+    assert facts["licence"] == ("apache-2.0" if model.startswith("frozen") else None)
     card = (folder / "README.md").read_text()
-    assert f"{runs[model].top1:.4f}" in card and facts["licence"] in card and run in card
+    assert f"{runs[model].top1:.4f}" in card and run in card
+
+
+def test_a_licence_is_that_of_pretrained_weights_alone(store, runs, tmp_path):
+    """Networks that began with random weights have none, and that of a file of one's own is not known."""
+
+    def stated(loaded):
+        about = formats.facts(loaded, None)
+        record = next(one for one in runs.values() if one.id == loaded.run)
+        head, text = model_card(record, about, "m.onnx").split("---\n")[1:]
+        (line,) = [line for line in text.splitlines() if line.startswith("- Training began with ")]
+        return (
+            about["licence"],
+            yaml.safe_load(head).get("license"),
+            line.removesuffix(" terms of their own."),
+        )
+
+    scratch, frozen = (
+        load(runs[name].id, weights=None, weights_dir=store.root.parent, results=store.root)
+        for name in ("vit_digits", "frozen vit_digits")
+    )
+    began, have = "- Training began with", ". The images have"
+    assert stated(scratch) == (None, None, f"{began} random weights{have}")
+    licence = find_card("vit_digits").licence
+    assert stated(frozen) == (
+        licence, licence, f"{began} pretrained weights, whose licence is {licence}{have}"
+    )  # fmt: skip
+    own = f"{began} weights of one's own, whose licence is not known{have}"
+    assert stated(replace(frozen, began="file:own.safetensors")) == (None, None, own)
 
 
 def test_the_command_line_offers_every_format():
