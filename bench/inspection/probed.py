@@ -29,11 +29,16 @@ def with_probe(network: nn.Module, probe: LinearProbe, *, name: str, size: int) 
         size: side of its images in px.
 
     Raises:
-        InputError: it has no single last layer, or one that reads something else than the frozen features.
+        InputError: it has no single linear last layer, or one that reads something else than the frozen
+            features.
     """
     heads = head_names(network)
     if len(heads) != 1:
         raise InputError(f"{name}: has {len(heads)} last layers, where a linear probe would be one")
+    if not isinstance(head := network.get_submodule(heads[0]), nn.Linear):
+        raise InputError(
+            f"{name}: its last layer is a {type(head).__name__}, where a linear probe would be Linear"
+        )
     classes, width = probe.weight.shape
     layer = UnitLengthLinear(width, classes)
     layer.load_state_dict(probe.tensors())

@@ -23,8 +23,10 @@ from bench.deploy.card import model_card
 from bench.deploy.predict import image_files
 from bench.errors import InputError, WeightsError
 from bench.inspection.loading import load
+from bench.inspection.probed import with_probe
 from bench.networks import find_card, make_model, resolve_weights
 from bench.store.run_store import RunStore
+from bench.training.probe import LinearProbe
 
 NAMES = ("vit_digits", "resnet_digits")
 SUITE = """
@@ -315,6 +317,13 @@ def test_a_probe_is_the_last_layer_of_its_network(name, store, runs, photos, vcb
     save_file(other.state_dict(), tmp_path / f"{name}.safetensors")
     with pytest.raises(WeightsError, match="its features are of other weights"):
         load(run, weights=None, weights_dir=tmp_path, results=store.root)
+
+
+def test_a_probe_of_a_network_that_ends_in_a_convolution_is_refused():
+    network = timm.create_model("resnetv2_50x1_bit", num_classes=3)
+    probe = LinearProbe(np.zeros((3, 2048)), np.zeros(3))
+    with pytest.raises(InputError, match="its last layer is a Conv2d, where a linear probe would be Linear"):
+        with_probe(network, probe, name="bit", size=64)
 
 
 @pytest.mark.parametrize("form", ["timm", "safetensors"])
