@@ -154,6 +154,19 @@ def test_val_images_in_no_class_folder_are_named(tmp_path):
     assert all("val/" in line and "in no class folder" in line for line in dataset.skipped)
 
 
+def test_images_beside_the_class_folders_of_a_split_are_named(tmp_path):
+    for split in ("train", "test"):
+        for name in NAMES:
+            fill(tmp_path / "split" / split / name, 4, seed=len(split))
+        fill(tmp_path / "split" / split, 1, seed=9)
+    dataset = opened(tmp_path / "split")
+    assert dataset.split_id == "given" and dataset.class_names == sorted(NAMES)
+    assert dataset.warnings[0] == "split: 2 files passed over: 2 in no class folder"
+    # Beside other classes they are classes, too.
+    fill(tmp_path / "split" / "plane", 4, seed=7)
+    assert opened(tmp_path / "split").class_names == ["plane", "test", "train"]
+
+
 def test_val_is_taken_from_train_where_asked(tmp_path):
     root, store = tmp_path / "split", tmp_path / "results"
     for split, count in (("train", 20), ("test", 3)):

@@ -94,13 +94,17 @@ def _layout(root: Path, lister: Lister) -> tuple[bool, dict[str, dict[str, list[
 def _split_folders(root: Path) -> dict[str, Path]:
     """The folders of train, val and test, where folders so named hold class folders; else they are classes.
 
+    One that holds images beside its folders may be a class as well, but for train and test alone.
+
     Raises:
         DataError: train or test is missing, two folders are the same split, or another lies beside them.
     """
     look = Lister()
     folders = look.folders(root)
     spelled = [name for name in folders if name.lower() in SPELLINGS]
-    if not any(look.folders(root / name) and not look.images(root / name) for name in spelled):
+    holding = [name for name in spelled if look.folders(root / name)]
+    alone = spelled == folders and {"train", "test"} <= {SPELLINGS[name.lower()] for name in holding}
+    if not alone and all(look.images(root / name) for name in holding):
         return {}
     parts: dict[str, Path] = {}
     for name in spelled:
