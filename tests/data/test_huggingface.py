@@ -90,6 +90,21 @@ def test_a_configuration_lies_in_a_folder_of_its_own(saved, tmp_path):
     assert not is_one(tmp_path / "photos")
 
 
+def test_a_table_beside_class_folders_makes_no_data_set(tmp_path):
+    root = tmp_path / "photos"
+    for i, name in enumerate(("cat", "dog")):
+        (root / name).mkdir(parents=True)
+        picture(i).save(root / name / "1.png")
+    part(0, 4).to_parquet(root / "labels.parquet")
+    assert not is_one(root) and own_name(root) == f"folder:{root}"
+    shutil.rmtree(root / "dog")  # a folder of pictures for the README
+    assert is_one(root)
+    picture(1).save(tmp_path / "1.png")
+    (root / "dog").symlink_to(tmp_path)
+    part(0, 4).to_parquet(root / "train.parquet")
+    assert is_one(root)
+
+
 def test_a_readme_of_a_stranger_has_nothing_fetched(saved, tmp_path, monkeypatch):
     """It lists an address: the Parquet files of the folder are what is read."""
     folder = tmp_path / "strange"

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import re
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.data.base import SPLITS, Dataset, Facts, Folders
 from bench.data.images import decode_image
+from bench.data.listing import Lister
 from bench.data.own import SPLIT_IDS, Listed, own_dataset
 from bench.data.rows import SPELLINGS, as_text, rows_of
 from bench.data.stratify import twins_of
@@ -105,6 +107,20 @@ def is_one(folder: Path) -> bool:
     return any((folder / name).is_file() for name in SAVED) or bool(_parquet_files(folder))
 
 
+def _has_images(folder: Path) -> bool:
+    """Whether images lie in two of its folders, as those of classes or splits do.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    look = Lister()
+    try:
+        holding = (name for name in look.folders(folder) if look.below(folder / name))
+        return len(list(islice(holding, 2))) == 2
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
 def _split_of(path: Path) -> str:
     """By the name of a Parquet file: of train-00000-of-00002.parquet it is train."""
     return re.split(r"[-_.]", path.stem)[0]
@@ -117,8 +133,9 @@ def _parquet_files(folder: Path) -> dict[str, list[str]]:
         DataError: there are several configurations.
     """
     paths = [*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]
-    # Elsewhere only what is named as a split: a Parquet file beside images makes no data set.
-    paths = paths or [path for path in folder.glob("*/*.parquet") if _split_of(path).lower() in SPELLINGS]
+    # Elsewhere, and beside images, only what is named as a split: a table beside images makes no data set.
+    if not paths or _has_images(folder):
+        paths = [path for path in paths or folder.glob("*/*.parquet") if _split_of(path).lower() in SPELLINGS]
     files: dict[str, list[str]] = {}
     for path in sorted(paths):
         files.setdefault(_split_of(path), []).append(str(path))
