@@ -130,11 +130,19 @@ def open_run(
     """The network of a run.
 
     Raises:
-        InputError: there is no such run, or its weights were not kept.
+        InputError: there is no such run, its weights were not kept, or it is a job of a search.
     """
     from bench.inspection.loading import load
     from bench.machine import choose_device
+    from bench.store.lookup import find
+    from bench.store.run_store import RunStore
 
+    try:
+        kind = find(RunStore(existing_store(results)), run).kind
+    except InputError:
+        kind = None  # a model, or what loading it says
+    if kind == "search":
+        raise InputError(f"{run}: is a job of a search, which is never tested; take a run of vcbench tables")
     loaded = load(
         run,
         weights=None,
@@ -159,6 +167,9 @@ def calibrated(loaded: "Loaded", results: Path, data_dir: Path | None, say: "Cal
 
     assert loaded.dataset is not None
     name, split_id, _ = loaded.dataset
-    dataset = open_dataset(name, split_id, data_folder(data_dir), store=results)
+    try:
+        dataset = open_dataset(name, split_id, data_folder(data_dir), store=results)
+    except (InputError, DataError) as error:
+        raise DataError(f"{error}; --uncalibrated does without the data") from error
     total = len(dataset.splits["val"])
     return temperature_on_val(loaded, dataset, lambda done: say(f"calibrating: {done} of {total} val images"))

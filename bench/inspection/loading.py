@@ -153,8 +153,8 @@ def load(
         input_size: side of the images in px; None is the model's own.
 
     Raises:
-        InputError: neither a model nor a run; a run that is no trained network, or whose images it takes to
-            tell how they were stored.
+        InputError: neither a model nor a run; a run that is no trained network or diverged, or whose images
+            it takes to tell how they were stored.
         DataError: these are not here.
         WeightsError: the weights are not here.
     """
@@ -197,6 +197,8 @@ def _of_run(
     if entry.kind not in ("trial", "search") or not isinstance(record, TrialRecord):
         raise InputError(f"{store.root}: {entry.id} is no finished run; take a run of vcbench tables")
     require_one_network(record)
+    if record.outcome == "diverged":
+        raise InputError(f"{record.id}: diverged ({record.reason}); take another run of {record.model.name}")
     recipe = parse(
         record.identity.recipe | {"name": record.recipe, "title": record.recipe, "expected": "as stored"}
         | {"protocol": record.protocol},

@@ -68,7 +68,7 @@ def _of_card(card: Card, weights_dir: Path, *, download: bool) -> tuple[Path, st
     if card.tag is None:
         raise WeightsError(
             f"{card.name}: no pretrained weights: there is no {local}, and the card has no tag of the hub; "
-            f'put the file there or ask for "none"'
+            'put the file there (a suite with weights = "none" trains from random ones)'
         )
     from huggingface_hub import try_to_load_from_cache
 

@@ -149,6 +149,14 @@ def test_probabilities_of_own_images_are_calibrated_where_they_lie(evaluated, vc
     run, folder = run_of(store, "tiny").id, store.root.parent / "tiny"
     status, out, err = vcbench("predict", run, str(folder / "test/0"), "--results", str(store.root))
     assert (status, err) == (0, "") and len(out.splitlines()) == 1 + 6
+    moved = folder.rename(folder.with_name("elsewhere"))
+    try:
+        command = ("predict", run, str(moved / "test/0"), "--results", str(store.root))
+        status, out, err = vcbench(*command)
+        assert status == 2 and out == "" and err.endswith("; --uncalibrated does without the data\n")
+        assert vcbench(*command, "--uncalibrated")[0] == 0
+    finally:
+        moved.rename(folder)
 
 
 @pytest.mark.parametrize("size", [24, 30, 32, 224])

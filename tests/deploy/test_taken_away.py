@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy.special import log_softmax, softmax
 from sklearn.preprocessing import normalize
+from small_store import run_id, write_store
 
 from bench.cli.exporting import MODEL_FORMATS
 from bench.data import open_dataset
@@ -372,3 +373,17 @@ def test_what_cannot_be_done_is_one_line(arguments, line, store, runs, photos, v
     own = {"RUN": runs["vit_digits"].id, "PHOTOS": str(photos), "PHOTO": str(photo)}
     status, _, err = vcbench(*(own.get(one, one) for one in arguments), "--results", str(store.root))
     assert status == 2 and line in err and err.count("\n") == 1
+
+
+def test_a_run_without_a_network_says_why(vcbench, tmp_path):
+    """One that diverged, which would do so again, and a job of a search, which is never tested."""
+    diverged = run_id("vit", None, 0)
+    right = {("vit", None): np.ones((1, 40), dtype=bool)}
+    root = write_store(tmp_path / "store", right, diverged=(diverged,))
+    (root / "searches" / "0123456789ab").mkdir(parents=True)
+    for run, line in (
+        (diverged, f"{diverged}: diverged (loss is not finite); take another run of vit_digits"),
+        ("0123", "0123: is a job of a search, which is never tested; take a run of vcbench tables"),
+    ):
+        status, _, err = vcbench("predict", run, str(root), "--results", str(root))
+        assert (status, err.count("\n")) == (2, 1) and line in err
