@@ -54,7 +54,7 @@ def predict(
     from bench.files import write_text
     from bench.frames import for_csv
 
-    files = image_files(images)
+    files = image_files(images, out)
     if out is not None:
         refuse_others(out)
     loaded = open_run(run, results, data_dir, weights_dir, device)
@@ -68,15 +68,16 @@ def predict(
             progress=lambda done: status.update(f"{done} of {len(files)} images"),
         )
     text = for_csv(rows).to_csv(index=False)
+    failed = int(rows["problem"].notna().sum())
     if out is None:
         print(text, end="")
-        return
-    write_text(out, text)
-    failed = int(rows["problem"].notna().sum())
-    how = "not calibrated" if temperature is None else f"temperature {temperature:.3g}, fitted on val"
-    print(f"{out}: {len(files) - failed} of {len(files)} images predicted, {failed} could not be read; {how}")
+    else:
+        write_text(out, text)
+        how = "not calibrated" if temperature is None else f"temperature {temperature:.3g}, fitted on val"
+        read = f"{len(files) - failed} of {len(files)} images predicted, {failed} could not be read"
+        print(f"{out}: {read}; {how}")
     if failed == len(files):
-        raise DataError(f"none of {len(files)} images could be read; {out} says why")
+        raise DataError(f"none of {failed} images could be read; their rows say why")
 
 
 def export_run(

@@ -11,14 +11,15 @@ from torch import Tensor
 from bench.data.listing import LOOP, Lister
 from bench.deploy.calibrate import logits_of
 from bench.errors import DataError, InputError
+from bench.escape import visible
 from bench.inspection.images import from_file
 from bench.inspection.loading import Loaded
 
 COLUMNS = ("image", "rank", "class", "probability", "problem")
 
 
-def image_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that were named, and all that lie in folders that were, in order of names.
+def image_files(paths: Iterable[Path], out: Path | None = None) -> list[Path]:
+    """The files that were named, and all that lie in folders that were but `out`, in order of names.
 
     Folders are searched as those of images to train on (`bench.data.listing`). Files of other kinds than
     images, and links that lead nowhere, are listed too: whoever reads them says what is wrong.
@@ -35,7 +36,7 @@ def image_files(paths: Iterable[Path]) -> list[Path]:
             except OSError as error:
                 raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
             others = [other for other, kind in lister.skipped if kind != LOOP]
-            inside = sorted([*map(Path, images), *others])
+            inside = sorted(one for one in [*map(Path, images), *others] if not _same(one, out))
             if not inside:
                 raise InputError(f"{path}: no files in this folder")
             files += inside
@@ -44,6 +45,11 @@ def image_files(paths: Iterable[Path]) -> list[Path]:
         else:
             raise InputError(f"{path}: no such file or folder")
     return files
+
+
+def _same(path: Path, out: Path | None) -> bool:
+    """Whether a path is that of the predictions."""
+    return out is not None and path.name == out.name and path.resolve() == out.resolve()
 
 
 def refuse_others(out: Path) -> None:
@@ -75,8 +81,9 @@ def predict_files(
         progress: called with how many images are predicted.
 
     Returns:
-        image (its path), rank from 1, class, probability, and problem: why a file could not be read, of which
-        the others are empty. Files stand in their order, none is left out.
+        image (its path, with what is not UTF-8 as in [U+DCE9]), rank from 1, class, probability, and problem:
+        why a file could not be read, of which the others are empty. Files stand in their order, none is left
+        out.
     """
     files = list(files)
     problems: dict[Path, str] = {}
@@ -91,10 +98,11 @@ def predict_files(
     probabilities = iter(softmax(logits_of(loaded, readable(), progress) / temperature, axis=1))
     rows: list[tuple[str, int | None, str | None, float | None, str | None]] = []
     for path in files:
+        name = visible(str(path))
         if path in problems:
-            rows.append((str(path), None, None, None, problems[path]))
+            rows.append((name, None, None, None, visible(problems[path])))
             continue
         own = next(probabilities)
         for rank, k in enumerate(np.argsort(-own, kind="stable")[:top], start=1):
-            rows.append((str(path), rank, loaded.classes[k], float(own[k]), None))
+            rows.append((name, rank, loaded.classes[k], float(own[k]), None))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": "Int64"})

@@ -1,6 +1,7 @@
 """Predictions for files and exported networks, held against what the store says of the same images."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -165,14 +166,25 @@ def test_files_get_the_classes_that_the_same_test_images_got(store, runs, photos
     assert vcbench(*arguments, "--out", str(target))[0] == 0  # it may be made again
     (photos.parent / "none.png").write_bytes(b"no image")
     nothing = ("predict", run, str(photos.parent / "none.png"), "--results", str(store.root))
-    status, _, err = vcbench(*nothing, "--out", str(photos.parent / "none.csv"))
-    assert status == 2 and "none of 1 images could be read" in err
+    for more in (("--out", str(photos.parent / "none.csv")), ()):
+        status, _, err = vcbench(*nothing, *more)
+        assert status == 2 and "none of 1 images could be read" in err
     calibrated = pd.read_csv(target, dtype={"class": str}).dropna(subset=["rank"])
     assert calibrated[calibrated["rank"] == 1]["class"].tolist() == first["class"].tolist()
     temperature = float(out.partition("temperature ")[2].partition(",")[0])
     logits = np.log(given.to_numpy())
     again = calibrated.pivot(index="image", columns="class", values="probability").to_numpy()
     np.testing.assert_allclose(again, softmax(logits / temperature, axis=1), atol=5e-3)
+
+
+def test_names_that_are_not_utf_8_and_the_table_of_an_earlier_run(store, runs, photos, vcbench, tmp_path):
+    """The former have their row; the latter is none of the images, though it lies among them."""
+    shutil.copy(photos / "000.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    table = tmp_path / "predicted.csv"
+    command = ("predict", runs["vit_digits"].id, str(tmp_path), "--results", str(store.root))
+    for _ in range(2):
+        assert vcbench(*command, "--uncalibrated", "--out", str(table))[0] == 0
+        assert pd.read_csv(table)["image"].tolist() == [f"{tmp_path}/caf[U+DCE9].png"]
 
 
 def test_folders_are_searched_as_those_that_are_trained_on(tmp_path):
