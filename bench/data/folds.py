@@ -21,18 +21,19 @@ from bench.store.layout import Layout
 
 
 def refuse_small(dataset: Dataset, folds: KFold) -> None:
-    """Refuse more folds than the smallest class can fill.
+    """Refuse folds that the smallest class cannot fill, with two images beside each for train and val.
 
     Raises:
-        InputError: a class has fewer images, or lies in fewer groups, than there are folds.
+        InputError: a class has fewer images, or lies in fewer groups, than there are folds, or than 4 for 2.
     """
     groups = np.arange(len(dataset.labels)) if dataset.groups is None else dataset.groups
     pairs = np.unique(np.stack([dataset.labels, groups]), axis=1)
     counts = np.bincount(pairs[0], minlength=len(dataset.class_names))
     smallest = int(counts.min())
-    if smallest < folds.folds:
+    if smallest < (4 if folds.folds == 2 else folds.folds):
         has = f"has {smallest} images" if dataset.groups is None else f"lies in {smallest} groups of images"
-        most = f"ask for at most kfold-{smallest}" if smallest > 1 else "at least 2 are needed"
+        most = "ask for kfold-3" if smallest == 3 else f"ask for at most kfold-{smallest}"
+        most = most if smallest > 2 else "at least 3 are needed"
         name = dataset.class_names[int(counts.argmin())]
         raise InputError(f"{dataset.name}: kfold-{folds.folds}, but class {name!r} {has}; {most}")
 

@@ -159,10 +159,26 @@ def test_folds_that_cannot_be(plants, split_id, problem):
 def test_folds_that_groups_do_not_allow(plants, tmp_path):
     with pytest.raises(InputError, match=r"class 'moss' lies in 4 groups of images; ask for at most kfold-4"):
         opened(plants.with_suffix(".csv"), "kfold-5", kind="table")
-    for number in range(6):
+
+
+@pytest.mark.parametrize(
+    ("images", "least", "problem"),
+    [
+        (2, None, "class 'a' has 2 images; at least 3 are needed"),
+        (3, 3, "class 'a' has 3 images; ask for kfold-3"),
+        (4, 2, "class 'a' has 4 images; ask for at most kfold-4"),
+        (5, 2, "class 'a' has 5 images; ask for at most kfold-5"),
+    ],
+)
+def test_every_division_by_folds_that_are_not_refused_can_be_made(images, least, problem, tmp_path):
+    for number in range(2 * images):
         picture(number, tmp_path / "few" / "ab"[number % 2] / f"{number // 2}.png")
-    with pytest.raises(DataError, match="class 'a' has too few images to be in train and in val"):
-        opened(tmp_path / "few", "kfold-2-repeat-0-fold-0")
+    for folds in range(2, 7):
+        if least is None or not least <= folds <= images:
+            with pytest.raises(InputError, match=problem):
+                opened(tmp_path / "few", f"kfold-{folds}")
+        else:
+            assert len(divisions(tmp_path / "few", folds, 0)) == folds
 
 
 def test_data_with_a_test_split_of_its_own_has_no_folds(plants, tmp_path):
