@@ -84,3 +84,35 @@ def test_trials_of_one_search_fail_as_one():
     assert one.number.low == pytest.approx(
         (p - q) - 1.96 * (p * (1 - p) / n + q * (1 - q) / n) ** 0.5, abs=1e-3
     )
+
+
+def test_a_number_that_was_decided_stands_in_no_verdicts_way():
+    """The second is within the margin, which is decided; its interval alone would be above the threshold."""
+    claim = CLAIMS["depth"]
+    evidence = claim.evidence[0]
+    margin = evidence.margin
+    (one,) = judge(
+        {
+            claim.name: [
+                estimate(evidence, -5 * margin, margin / 3),
+                estimate(evidence, 0.3 * margin, 0.12 * margin),
+            ]
+        },
+        [claim],
+    )
+    assert one.outcomes == ("fails", "fails") and one.verdict == "contradicted"
+
+
+@pytest.mark.parametrize(("untrained", "count"), [((), 1), (("a",), 1), (("b",), 1), (("a", "b"), 0)])
+def test_two_trainings_of_one_network_count_if_one_of_them_trained(untrained, count):
+    evidence = next(one for one in CLAIMS["deit"].evidence if "model" in one.alike)
+    world = World()
+    world.plant(evidence, 1, "first")
+    measured = world.measured()
+    pairs = list(measured.pairs(evidence))
+    assert len(pairs) == 1 and not any(one.untrained for one in pairs[0])
+    changed = [
+        replace(one, untrained="training loss at chance" if one.cell.contestant in untrained else None)
+        for one in world.contestants
+    ]
+    assert len(list(replace(measured, contestants=changed).pairs(evidence))) == count

@@ -31,7 +31,7 @@ REACH = {
     "attention": "float64",
 }
 """Columns of the reach table: one row a stage, or block of a transformer, of a trained network; `depth` is
-the share of layers up to it. `gradient` is the mean distance of the pixels that move its middle unit,
+the share of them up to it. `gradient` is the mean distance of the pixels that move its middle unit,
 `attention` that of the patches to which a patch attends, both over that of looking everywhere alike."""
 
 
@@ -83,11 +83,11 @@ class Measured:
     ensembles: "Ensembles"
 
     def pairs(self, evidence: "Evidence") -> "Iterator[tuple[Contestant, Contestant]]":
-        """All pairs that an evidence compares, their suite contrasts, and that were trained; of an evidence
-        of one alone, each contestant with itself."""
+        """All pairs that an evidence compares, their suite contrasts, and that were trained, or one of them
+        if they are two trainings of one model; of an evidence of one alone, each contestant with itself."""
         for a, b in self.all_pairs(evidence):
             of_one_model = not evidence.alone and same_model(a.records + b.records)
-            if not (a.untrained or b.untrained) or of_one_model:
+            if sum(bool(one.untrained) for one in (a, b)) <= of_one_model:
                 yield a, b
 
     def all_pairs(self, evidence: "Evidence") -> "Iterator[tuple[Contestant, Contestant]]":

@@ -141,7 +141,8 @@ def _verdict(
         return "undecided", ()
     if different == {"holds", "fails"}:
         return "depends", _separating(claim, decided)
-    if {_leans(one) for one in estimates} - different - {"undecided"}:
+    open_ = [one for one, outcome in zip(estimates, outcomes, strict=True) if outcome == "undecided"]
+    if {_leans(one) for one in open_} - different - {"undecided"}:
         return "undecided", ()
     if different == {"fails"}:
         return "contradicted", ()
