@@ -95,7 +95,7 @@ def test_a_number_that_was_decided_stands_in_no_verdicts_way():
         {
             claim.name: [
                 estimate(evidence, -5 * margin, margin / 3),
-                estimate(evidence, 0.3 * margin, 0.12 * margin),
+                estimate(evidence, 0.3 * margin, 0.146 * margin),
             ]
         },
         [claim],
