@@ -20,6 +20,7 @@ from sklearn.neighbors import NearestCentroid
 from small_store import write_store
 
 import vcbench
+from bench.cli.progress import Ended, Stop
 from bench.data import open_dataset
 from bench.errors import InputError, StoreError
 
@@ -288,3 +289,36 @@ def test_a_wrong_model_or_transform_is_told(tmp_path, model, transform, told):
     with pytest.raises(InputError, match=told):
         vcbench.evaluate(model, transform, dataset="digits", results=tmp_path / "r")
     assert not (tmp_path / "r/brought").exists()
+
+
+def test_a_budget_that_ends_while_modules_are_imported_leaves_a_process_that_works(tmp_path):
+    """PyTorch can be imported once in a process: breaking that off would be for good."""
+    code = """
+import vcbench
+for budget in ("0.2s", "0.5s", "1s", "2s"):
+    try:
+        vcbench.run("quick", "results", budget=budget, device="cpu")
+    except Exception as error:
+        print(type(error).__name__)
+import torch, timm
+print(torch.ones(2).sum().item())
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.stdout.split()[-1] == "2.0", ended.stderr
+    assert set(ended.stdout.split()[:-1]) <= {"InputError"}
+
+
+def test_a_stop_during_an_import_is_noted_and_ends_the_run_after_it():
+    stop, done = Stop(None), []
+    with pytest.raises(Ended), stop.on_signals(), stop.later():
+        signal.raise_signal(signal.SIGINT)
+        done.append("imported")
+    assert done == ["imported"] and stop.interrupted

@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from bench.exchange.evaluate import Network, Score, Transform
     from bench.picking.answer import Answer
     from bench.spec.suite import Suite
+
+HEAVY = "bench.running.execute"
+"""With it come PyTorch, timm, pandas, scikit-learn and most of the harness."""
 
 __all__ = ["Results", "__version__", "evaluate", "load_suite", "open", "pick", "run", "save_images"]
 
@@ -128,6 +132,8 @@ def run(
     main_thread = threading.current_thread() is threading.main_thread()
     try:
         with stop.on_signals() if main_thread else nullcontext():
+            with stop.later():
+                import_module(HEAVY)
             counts = run_and_tabulate(
                 loaded,
                 _file_of(suite),
@@ -286,6 +292,8 @@ def pick(
     )
     try:
         with stop.on_signals() if main_thread else nullcontext():
+            with stop.later():
+                import_module(HEAVY)
             return pick_backbone(
                 str(data),
                 place,

@@ -42,8 +42,8 @@ def compare(
     Replicates with the same seeds are paired, image by image. Verdicts allow for all cells together (Holm,
     5 %): better, worse, equivalent within the suite's delta, or inconclusive; identical where every
     prediction is the same. Intervals are plain 95 % intervals. Fewer than three replicates get no verdict,
-    and cannot be a regression; a cell that was measured in A and not in B is one, as nobody can say that it
-    is not worse.
+    and cannot be a regression; a cell or a whole suite that was measured in A and not in B is one, as nobody
+    can say that it is not worse.
 
     A committed store as it was at a tag: git worktree add ../before v0.1.0, then
     vcbench compare ../before/results/published results/published
@@ -71,10 +71,15 @@ def compare(
         print_json({"changes": [asdict(change) for change in changes], "costs": costs})
     else:
         _print(changes, costs)
+    known = new.suites()
+    gone = [] if suite else [name for name in old.suites() if name not in known]
+    for name in gone:
+        print(f"vcbench: lost: suite {name}: run in A and not in B", file=sys.stderr)
     if fail_on == "regression":
-        lost = [change for change in changes if change.runs_before and not change.runs_after]
-        for change in lost:
+        cells = [change for change in changes if change.runs_before and not change.runs_after]
+        for change in cells:
             print(f"vcbench: lost: {change.cell}: measured in A and not in B", file=sys.stderr)
+        lost = [*gone, *cells]
         if not lost and all(change.verdict == "none" for change in changes):
             print("vcbench: warning: no cell allows a verdict, so none can be a regression", file=sys.stderr)
         if lost or any(change.verdict == "worse" for change in changes):

@@ -73,6 +73,18 @@ class Stop:
         self._heeded = True
 
     @contextmanager
+    def later(self) -> Iterator[None]:
+        """A reason to end is noted within, and ends the run after it: an import that is broken off half way,
+        PyTorch's for one, cannot be done again in the same process."""
+        heeded, self._heeded = self._heeded, True
+        try:
+            yield
+        finally:
+            self._heeded = heeded
+        if not heeded and self():
+            raise Ended
+
+    @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Turn the first of the signals STOPPING, and the end of the budget, into a clean stop."""
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from bench.errors import StoreError
@@ -72,22 +72,29 @@ def remove_unneeded(store: RunStore, *, dry_run: bool = False) -> Iterator[tuple
     """
     needs = Needs(store)
     for run in store.names("runs"):
-        with store.claim(run) as mine:
+        with _in_hand(store, run, dry_run) as mine:
             if mine:
                 yield from _remove(_of_trial(store, run, needs), dry_run)
     searched = {job for suite in store.suites().values() for job in suite.search_jobs}
     for run in store.names("searches"):
-        with store.claim(run) as mine:
+        with _in_hand(store, run, dry_run) as mine:
             if mine and (store.search(run) or run not in searched):
                 files = JobFiles(store.folder_of("searches", run))
                 weights = [files.weights] if files.weights.exists() and not needs.weights_of(run) else []
                 yield from _remove([*files.unfinished(), *weights], dry_run)
     asked = {evaluation_id(run, one): (run, one) for run, own in needs.conditions.items() for one in own}
     for name in store.names("evaluations"):
-        with store.claim(name) as mine:
+        with _in_hand(store, name, dry_run) as mine:
             if mine and (name not in asked or store.is_evaluated(*asked[name])):
                 unfinished = JobFiles(store.folder_of("evaluations", name)).unfinished()
                 yield from _remove(unfinished, dry_run)
+
+
+def _in_hand(store: RunStore, name: str, dry_run: bool) -> AbstractContextManager[bool]:
+    """A job held, as by `claim`; who only looks writes no lock, and one that is not there is nobody's."""
+    if dry_run and not store.lock_of(name).exists():
+        return nullcontext(True)
+    return store.claim(name)
 
 
 def _of_trial(store: RunStore, run: str, needs: Needs) -> list[Path]:

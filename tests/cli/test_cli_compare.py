@@ -187,6 +187,17 @@ def test_suites_that_train_nothing_have_no_picture(tmp_path):
     told(vcbench("compare", store, store, "--figure", tmp_path / "x.svg"), "x.svg", "no cell")
 
 
+def test_a_suite_that_was_lost_is_a_regression(tmp_path):
+    right = {("vit", 5): rows(0.9), ("resnet", 5): rows(0.8, seed=1)}
+    a, b = (write_store(tmp_path / name, right) for name in "ab")
+    listing = json.loads((a / "suites" / "small.json").read_text())
+    (a / "suites" / "other.json").write_text(json.dumps(listing | {"suite": "other"}))
+    ran = vcbench("compare", a, b, "--fail-on", "regression")
+    assert ran.returncode == 1 and "lost: suite other: run in A and not in B" in ran.stderr
+    assert vcbench("compare", a, b, "--suite", "small", "--fail-on", "regression").returncode == 0
+    assert vcbench("compare", b, a, "--fail-on", "regression").returncode == 0
+
+
 def test_a_cell_that_was_lost_is_a_regression(tmp_path):
     right = {("vit", 5): rows(0.9), ("resnet", 5): rows(0.8, seed=1)}
     a = write_store(tmp_path / "a", right)

@@ -53,6 +53,7 @@ def keep_no_weights(store):
 def test_only_what_nothing_needs_goes(store):
     before = everything(store)
     text = gc(store, "--dry-run")
+    assert everything(store) == before  # no lock either
     assert gone(store, before) == set() and "would be removed" in text
     assert gc(store).replace("were", "would be") == text
     files = {name: store.files(name) for name in (KEPT, DIVERGED, UNLISTED)}
