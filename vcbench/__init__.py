@@ -52,9 +52,8 @@ def load_suite(
         >>> [comparison.name for comparison in suite.comparison]
         ['digits']
     """
-    import json
-
     from bench.errors import InputError
+    from bench.spec.overrides import setting_of
     from bench.spec.suite import Suite
     from bench.spec.suite import load_suite as load
 
@@ -62,8 +61,14 @@ def load_suite(
         if settings:
             raise InputError(f"{suite.name}: is loaded already; give its settings to vcbench.load_suite")
         return suite
-    texts = tuple(f"{key}={json.dumps(value)}" for key, value in (settings or {}).items())
-    return load(suite if isinstance(suite, Mapping) else str(suite), texts)
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InputError(
+            f"settings: should be a mapping such as {{'recipe.budget.epochs': 2}}, not {settings!r}"
+        )
+    texts = tuple(setting_of(key, value) for key, value in (settings or {}).items())
+    loaded = load(suite if isinstance(suite, Mapping) else str(suite), texts)
+    loaded.check_recipes()
+    return loaded
 
 
 def run(
@@ -127,7 +132,9 @@ def run(
     from bench.errors import InputError
 
     loaded = load_suite(suite, settings)
-    stop = Stop(duration(budget) if budget is not None else None)
+    stop = Stop(duration(str(budget), "budget") if budget is not None else None)
+    if not (jobs is None or jobs == "auto" or isinstance(jobs, int)):
+        raise InputError(f"jobs = {jobs!r}: should be a number, or auto")
     # Python gives signals to the main thread alone.
     main_thread = threading.current_thread() is threading.main_thread()
     try:
@@ -142,7 +149,7 @@ def run(
                 weights_dir=None if weights_dir is None else Path(weights_dir),
                 device=device,
                 replicates=replicates,
-                only=only,
+                only=(only,) if isinstance(only, str) else only,
                 jobs=jobs,
                 engine=engine,
                 address=address,
@@ -282,7 +289,7 @@ def pick(
     from bench.cli.progress import Ended, Stop
     from bench.errors import InputError
 
-    stop = Stop(duration(budget, "budget"))
+    stop = Stop(duration(str(budget), "budget"))
     main_thread = threading.current_thread() is threading.main_thread()
     place = Place(
         Path(results),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.common import data_folder, weights_folder
 from bench.cli.progress import Stop, SuiteBars
+from bench.errors import InputError
 from bench.spec.suite import Suite
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def run_and_tabulate(
     from bench.running.workspace import Workspace
     from bench.store.run_store import RunStore
 
+    if gpus_per_trial < 1:
+        raise InputError(f"gpus_per_trial = {gpus_per_trial}: should be 1 or more")
     store = RunStore(results)
     tracking = Tracking(track, results / "trackers" / track, store, suite.name) if track else None
     data = data_folder(data_dir)
@@ -147,8 +150,6 @@ def refuse_gpus(count: int, device: str, engine: str | None, jobs: "Jobs | None"
     Raises:
         InputError: so it is.
     """
-    from bench.errors import InputError
-
     option = f"--gpus-per-trial {count}"
     if jobs not in (None, 1) or engine not in (None, "in_process", "ray"):
         raise InputError(f"{option}: one trial at a time then: leave out --jobs, and --engine processes")

@@ -15,7 +15,7 @@ from PIL import Image
 from bench.analysis.external import by_model, sentence
 from bench.analysis.names import dataset_names
 from bench.errors import InputError
-from bench.exchange.external import keep_external, opened_test_set
+from bench.exchange.external import check_external, keep_external, opened_test_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,7 @@ def evaluate(
         InputError: images or outputs do not have the shape that they should have; the name is taken.
         StoreError: the store cannot be written.
     """
+    check_external(store, name, dataset.split_id)
     probabilities = predict(model, transform, dataset, batch_size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "outputs.parquet"
@@ -100,9 +101,12 @@ def predict(
         transform: a PIL image to (channels, h, w); None gives RGB in 0..1 in the size of the image.
 
     Raises:
-        InputError: images of a batch differ in size, or the outputs are no finite (batch, classes).
+        InputError: images of a batch differ in size, the outputs are no finite (batch, classes), or the batch
+            has no image.
         DataError: an image is damaged.
     """
+    if batch_size < 1:
+        raise InputError(f"batch_size = {batch_size}: should be 1 or more")
     positions, classes = dataset.splits["test"], len(dataset.class_names)
     logits = []
     with _evaluating(model) as device, torch.inference_mode():
@@ -120,12 +124,11 @@ def predict(
                     f"the model gives {shape} for a batch of {len(batch)} images of {dataset.name}; should "
                     f"be logits {(len(batch), classes)}"
                 )
+            if not outputs.isfinite().all():
+                wrong = start + int((~outputs.isfinite().all(1)).nonzero()[0])
+                raise InputError(f"the model gives outputs that are not finite, first for test image {wrong}")
             logits.append(outputs.double().cpu())
-    joined = torch.cat(logits)
-    if not joined.isfinite().all():
-        wrong = int((~joined.isfinite().all(1)).nonzero()[0])
-        raise InputError(f"the model gives outputs that are not finite, first for test image {wrong}")
-    return joined.softmax(1).numpy()
+    return torch.cat(logits).softmax(1).numpy()
 
 
 def _image(dataset: "Dataset", i: int, transform: Transform | None) -> torch.Tensor:

@@ -194,13 +194,14 @@ def measure(given: GivenPredictions, test: TestSet) -> dict[str, float | None]:
     return metrics
 
 
-def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> ExternalRecord:
-    """Check and measure a file of predictions and keep it under this name; returns its record.
+def check_external(store: RunStore, name: str, split_id: str) -> None:
+    """Refuse what cannot be kept whatever the predictions are, before they are made.
 
     Raises:
-        InputError: as `read_predictions`; the name cannot be a folder's, or other predictions have it.
-        StoreError: the store cannot be written.
+        InputError: the name cannot be a folder's, or is that of a run; the split is one of folds.
+        StoreError: the folder of the store holds something else.
     """
+    store.refuse_strangers()
     if not re.fullmatch(NAME, name):
         raise InputError(
             f'--name "{shortened(name)}": should be of at most 100 letters, digits, ".", "_" and "-"'
@@ -210,11 +211,21 @@ def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> Exte
         raise InputError(
             f'--name "{name}": is how the id of a run begins ({min(taken)}); choose another name'
         )
-    if read_kfold(test.data.split_id) is not None:
+    if read_kfold(split_id) is not None:
         raise InputError(
-            f"split id {test.data.split_id}: in folds every image is trained on and tested; predictions that "
+            f"split id {split_id}: in folds every image is trained on and tested; predictions that "
             "were made elsewhere need a test split of their own"
         )
+
+
+def keep_external(store: RunStore, path: Path, name: str, test: TestSet) -> ExternalRecord:
+    """Check and measure a file of predictions and keep it under this name; returns its record.
+
+    Raises:
+        InputError: as `read_predictions`; the name cannot be a folder's, or other predictions have it.
+        StoreError: the store cannot be written.
+    """
+    check_external(store, name, test.data.split_id)
     given = read_predictions(path, test)
     folder = store.folder_of("brought", name)
     content = sha256_file(path)

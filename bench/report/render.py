@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import bench
+from bench.errors import InputError
 from bench.files import staged, write_bytes, write_json, write_text
 from bench.frames import for_csv
 from bench.report.blocks import Figure
@@ -45,10 +46,12 @@ def render(
         for_paper: also write figures as PDF and PNG, tables for LaTeX, and numbers.tex with macros.
 
     Raises:
-        InputError: the store does not know the suite; the folder's MANIFEST.json is not of a report.
+        InputError: the store does not know the suite; the folder's MANIFEST.json or index.html is not of a
+            report.
         StoreError: the store cannot be read or the folder not written.
     """
     out_dir = Path(out_dir)
+    _refuse_other_page(out_dir / "index.html")
     evidence, earlier = gather(store, suite_name), listed_files(out_dir)
     with house_style():
         page, appendix = sections_of(evidence)
@@ -79,6 +82,16 @@ def render(
     for stale in earlier - set(written):
         stale.unlink(missing_ok=True)
     return [*written, out_dir / "MANIFEST.json"]
+
+
+def _refuse_other_page(path: Path) -> None:
+    """Refuse to write over a page that is none of ours.
+
+    Raises:
+        InputError: there is one.
+    """
+    if path.is_file() and b"VCBench" not in path.read_bytes():
+        raise InputError(f"{path}: is there already, and is no page of a report; choose another folder")
 
 
 def header_of(evidence: Evidence) -> Header:

@@ -1,5 +1,7 @@
 """Keys of suites and recipes that are set from outside: by a comparison, a model or the command line."""
 
+import json
+import math
 import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -70,6 +72,21 @@ def check_settings(suite: "Suite", settings: dict[str, Any]) -> None:
         if not any(rest in dotted(recipe) for recipe in recipes):
             keys = sorted({f"recipe.{name}" for recipe in recipes for name in dotted(recipe)})
             raise InputError(f"--set {key}: no recipe of {suite.name} has this key{did_you_mean(key, keys)}")
+
+
+def setting_of(key: str, value: Any) -> str:
+    """`key=value`, as `parse_setting` reads it, of a value of Python or NumPy.
+
+    Raises:
+        InputError: it is none that a suite can hold.
+    """
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return f"{key}={plain}"  # inf and nan, as TOML has them
+    try:
+        return f"{key}={json.dumps(plain)}"
+    except (TypeError, ValueError) as error:
+        raise InputError(f"settings: {key} = {value!r}: {error}") from None
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

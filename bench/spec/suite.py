@@ -213,6 +213,17 @@ class Suite(Strict):
         known = {name: settings[f"recipe.{name}"] for name in keys if f"recipe.{name}" in settings}
         return override(recipe, known, where=f"{self.name}: --set recipe")
 
+    def check_recipes(self) -> None:
+        """Refuse settings that do not fit the recipes they are for.
+
+        Raises:
+            InputError: as `recipe_of` and `search_of`.
+        """
+        for comparison in self.comparison:
+            self.search_of(comparison)
+            for key in comparison.contestants:
+                self.recipe_of(comparison, key)
+
     def search_of(self, comparison: Comparison) -> Search | None:
         """The search of a comparison with its space; None where nothing is searched.
 
