@@ -114,20 +114,24 @@ class Loaded:
         return (images.cpu() * std + mean).clamp(0, 1)
 
     def class_named(self, text: str) -> int:
-        """A class by its name or number.
+        """A class by its name, or else by its number.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or two have the name.
         """
+        matches = [k for k, name in enumerate(self.classes) if text.lower() == name.lower()]
+        if len(matches) > 1:
+            numbers = " and ".join(map(str, matches))
+            raise InputError(
+                f"--class {text}: {self.title} has several of this name; give a number: {numbers}"
+            )
+        if matches:
+            return matches[0]
         if text.isdecimal() and int(text) < len(self.classes):
             return int(text)
-        matches = [k for k, name in enumerate(self.classes) if text.lower() == name.lower()]
-        if not matches:
-            raise InputError(
-                f"--class {text}: {self.title} has no such class; give a name, or 0 to "
-                f"{len(self.classes) - 1}"
-            )
-        return matches[0]
+        raise InputError(
+            f"--class {text}: {self.title} has no such class; give a name, or 0 to {len(self.classes) - 1}"
+        )
 
 
 def load(
