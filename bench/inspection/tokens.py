@@ -110,7 +110,10 @@ def after_blocks(network: Any, images: Tensor) -> list[Tensor]:
     """
     try:
         every = network.forward_intermediates(
-            images, return_prefix_tokens=True, output_fmt="NLC", intermediates_only=True
+            images,
+            return_prefix_tokens=bool(getattr(network, "num_prefix_tokens", 0)),
+            output_fmt="NLC",
+            intermediates_only=True,
         )
     except (TypeError, AssertionError) as error:
         raise NotShown("it has no sequence of tokens that all blocks share") from error

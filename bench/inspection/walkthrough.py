@@ -60,7 +60,11 @@ def to_html(views: Sequence[View], pictures: Sequence[Picture]) -> str:
 
 def _model(view: View, pictures: Sequence[Picture]) -> dict[str, Any]:
     """What the page knows of a network: what is the same for all images, and what each gives."""
-    steps = view.steps
+    steps, missing = view.steps, ""
+    try:
+        layers, fields = _layers(view), field_maps(view)
+    except NotShown as reason:
+        layers, fields, missing = [], None, str(reason)
     whole = {"params": sum(step.params for step in steps), "flops": sum(step.flops for step in steps)}
     return {
         "title": view.model.title,
@@ -69,8 +73,9 @@ def _model(view: View, pictures: Sequence[Picture]) -> dict[str, Any]:
         **whole,
         "filters": _filters(view),
         "tokens": _tokens(view),
-        "fields": field_maps(view),
-        "layers": _layers(view),
+        "fields": fields,
+        "layers": layers,
+        "layers_missing": missing,
         "images": [_image(replace(view, picture=picture)) for picture in pictures],
     }
 
@@ -96,16 +101,22 @@ def _layers(view: View) -> list[dict[str, Any]]:
 def _image(view: View) -> dict[str, Any]:
     """What one image gives."""
     best = np.argsort(-view.probabilities)[:TOP]
-    values, kind = evidence_of(view)
+    evidence: dict[str, str]
+    try:
+        values, kind = evidence_of(view)
+        evidence = {"kind": kind, "map": encoding.levels(enlarge(unit(values), MAP_SIDE))}
+    except NotShown as reason:
+        evidence = {"missing": str(reason)}
+    try:
+        maps = view.maps
+    except NotShown:
+        maps = []
     return {
         "shown": encoding.jpeg(view.shown),
         "top": [[view.model.classes[k], round(float(view.probabilities[k]), 4)] for k in best],
-        "evidence": {
-            "kind": kind,
-            "map": encoding.levels(enlarge(unit(values), MAP_SIDE)),
-        },
+        "evidence": evidence,
         "attention": _attention(view),
-        "maps": [_channels(one[0].float().cpu().numpy()) for one in view.maps],
+        "maps": [_channels(one[0].float().cpu().numpy()) for one in maps],
     }
 
 

@@ -26,3 +26,5 @@ VITS = {
     "positions of patches alone": lambda: vit(no_embed_class=True),
     "larger": lambda: vit(img_size=64),
 }
+NO_TOKENS_IN_FRONT = ("vit_relpos_small_patch16_224", "vit_srelpos_small_patch16_224")
+"""Of relative positions, of which timm gives no tokens in front where there are none."""

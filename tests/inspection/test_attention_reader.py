@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-from inspection.networks import VITS, resnet, vit
+from inspection.networks import NO_TOKENS_IN_FRONT, VITS, resnet, vit
 from torch.nn import functional
 
 from bench.inspection.attention import AttentionReader, by_gradient, mean_distance, rollout, uniform_distance
-from bench.inspection.tokens import NotShown, Tokens, tokens_of
+from bench.inspection.tokens import NotShown, Tokens, after_blocks, tokens_of
 
 
 def images(size, count=2):
@@ -73,6 +73,17 @@ def test_tokens_of_every_kind():
         tokens_of(resnet(), 32)
     with pytest.raises(NotShown):
         tokens_of(timm.create_model("xcit_nano_12_p16_224"), 224)
+
+
+@pytest.mark.parametrize("name", NO_TOKENS_IN_FRONT)
+def test_tokens_of_a_network_that_has_none_in_front(name):
+    network, given = vit(name), []
+    assert tokens_of(network, 32) == Tokens((), (4, 4), (8, 8), True)
+    for block in network.blocks:
+        block.register_forward_hook(lambda *passed: given.append(passed[2]))
+    with torch.no_grad():
+        for ours, theirs in zip(after_blocks(network, images(32)), given, strict=True):
+            assert torch.equal(ours, theirs)
 
 
 def plant(network, scores):

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,6 +211,28 @@ def test_the_page_holds_the_attention_that_was_read(views, page):
     shown = values_of(vit["images"][0]["attention"][1]).reshape(2, tokens.count, tokens.patches)
     exact = views[0].attention[1, :, :, 1:].numpy()
     np.testing.assert_allclose(shown, np.sqrt(exact / exact.max(-1, keepdims=True)), atol=0.5 / 15 + 1e-6)
+
+
+def test_a_network_without_evidence_has_its_page(views):
+    """XCiT ends in a sequence, and its attention is one of channels."""
+    xcit = timm.create_model("xcit_nano_12_p16_224", img_size=32, depth=2, embed_dim=32, num_classes=5).eval()
+    page = walkthrough([replace(views[1], model=replace(views[1].model, network=xcit))], [example("flower")])
+    (model,) = data_of(page)["models"]
+    assert model["images"][0]["evidence"] == {"missing": "it ends in no feature map"}
+    assert "is left out: it ends in no feature map." in page and '<canvas class="evidence"' not in page
+    assert len(model["layers"]) == len(model["images"][0]["maps"]) == 2
+
+
+def test_a_network_without_feature_maps_has_its_page(views):
+    network = deepcopy(views[1].model.network)
+    network.__class__ = type("Closed", (type(network),), {"forward_intermediates": property()})
+    page = walkthrough(
+        [replace(views[1], model=replace(views[1].model, network=network))], [example("flower")]
+    )
+    (model,) = data_of(page)["models"]
+    assert model["layers"] == model["images"][0]["maps"] == [] and model["images"][0]["evidence"]["map"]
+    assert "Its layers are left out: timm gives no feature maps of it." in page
+    assert '<canvas class="place"' not in page
 
 
 def test_the_page_needs_no_network_and_is_small(page):

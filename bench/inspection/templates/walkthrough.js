@@ -145,7 +145,7 @@ async function drawPositions(canvas) {
 }
 
 async function drawAnswer(article) {
-  const image = data.models[Number(article.dataset.model)].images[state.image], canvas = one("canvas", article), context = canvas.getContext("2d");
+  const image = data.models[Number(article.dataset.model)].images[state.image], canvas = one("canvas", article);
   one(".top", article).replaceChildren(...image.top.map(([name, share]) => {
     const item = document.createElement("li"), bar = document.createElement("i");
     for (const text of [name, `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`]) {
@@ -157,6 +157,8 @@ async function drawAnswer(article) {
     item.append(bar);
     return item;
   }));
+  if (!canvas) return;
+  const context = canvas.getContext("2d");
   one(".below", article).textContent = `What speaks for ${image.top[0][0]}: ${image.evidence.kind}.`;
   const { width, height } = await pixels(image.evidence.map);
   context.drawImage(await grey(image.shown), 0, 0, canvas.width, canvas.height);
