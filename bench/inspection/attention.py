@@ -97,7 +97,8 @@ def by_gradient(reader: AttentionReader, image: Tensor, target: int) -> Tensor:
     """Which tokens each token is made of, as far as it speaks for a class.
 
     Chefer et al. (2021, arXiv 2103.15679): in every block attention times its gradient, where positive,
-    averaged over the heads; added up over depth as R <- R + A R, beginning with the identity.
+    averaged over the heads; added up over depth as R <- R + A R, beginning with the identity. The identity
+    is left out of what is returned: each token would speak for itself, more than all that it attends to.
 
     Args:
         image: (1, 3, h, w).
@@ -109,9 +110,9 @@ def by_gradient(reader: AttentionReader, image: Tensor, target: int) -> Tensor:
     with torch.enable_grad():
         logits, attention = reader(image)
         gradients = torch.autograd.grad(logits[0, target], attention, allow_unused=True)
-    relevance = torch.eye(reader.tokens.count, device=image.device)
+    relevance = torch.zeros(2 * (reader.tokens.count,), device=image.device)  # R without the identity
     for weights, gradient in zip(attention, gradients, strict=True):
         if gradient is not None:
             positive = (weights * gradient).clamp(min=0)[0].mean(0).detach()
-            relevance = relevance + positive @ relevance
+            relevance = relevance + positive + positive @ relevance
     return relevance

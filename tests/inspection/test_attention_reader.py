@@ -93,7 +93,8 @@ def plant(network, scores):
     with torch.no_grad():
         network.patch_embed.proj.weight.zero_()
         network.patch_embed.proj.bias.zero_()
-        network.cls_token.zero_()
+        if network.cls_token is not None:
+            network.cls_token.zero_()
         # One direction a token: LayerNorm of a one-hot vector is one-hot but for a constant.
         network.pos_embed.copy_(torch.eye(tokens, width)[None])
         for block in network.blocks:
@@ -159,19 +160,38 @@ def test_attention_to_itself_and_to_a_neighbour_has_its_distance():
     assert float(mean_distance(with_class[None, None], in_front)) == pytest.approx((3 * 16 + 48) / 4)
 
 
-def test_evidence_by_gradient_falls_on_the_patch_that_decides():
+@pytest.mark.parametrize("options", [{}, {"class_token": False, "global_pool": "avg"}])
+def test_evidence_by_gradient_falls_on_the_patch_that_decides(options):
     """Of two patches that are attended to alike, the value of one alone moves the class."""
-    network = vit(img_size=16, embed_dim=64, num_heads=1, depth=1)
-    scores = torch.zeros(5, 5)
-    scores[:, 2:4] = 3
+    network = vit(img_size=16, embed_dim=64, num_heads=1, depth=1, **options)
+    tokens = tokens_of(network, 16)
+    decides = tokens.prefix + 2
+    scores = torch.zeros(tokens.count, tokens.count)
+    scores[:, decides - 1 : decides + 1] = 3
     plant(network, scores)
     with torch.no_grad():
         block = network.blocks[0].attn
         block.qkv.weight[2 * 64 :] = torch.eye(64)
         block.proj.weight.copy_(torch.eye(64))
         network.head.weight.zero_()
-        network.head.weight[1, 3] = 1
-    reader = AttentionReader(network, tokens_of(network, 16))
-    relevance = by_gradient(reader, images(16, 1), 1)
-    of_class = reader.tokens.read(relevance)
-    assert int(of_class[1:].argmax()) == 2 and of_class[2] < 0.1 * of_class[3]
+        network.head.weight[1, decides] = 1
+    relevance = by_gradient(AttentionReader(network, tokens), images(16, 1), 1)
+    of_patches = tokens.on_grid(tokens.read(relevance)).flatten()
+    assert int(of_patches.argmax()) == 2
+    assert (of_patches[[0, 1, 3]] < 0.1 * of_patches[2]).all()
+
+
+def test_evidence_by_gradient_is_that_of_its_authors_but_for_the_identity():
+    """(I + A_3) (I + A_2) (I + A_1) - I; of a class token the identity is in no patch."""
+    network, pixels = vit(), images(32, 1)
+    tokens = tokens_of(network, 32)
+    reader = AttentionReader(network, tokens)
+    logits, attention = reader(pixels)
+    gradients = torch.autograd.grad(logits[0, 2], attention)
+    expected = torch.eye(tokens.count)
+    for weights, gradient in zip(attention, gradients, strict=True):
+        positive = (weights * gradient).clamp(min=0)[0].mean(0)
+        expected = (torch.eye(tokens.count) + positive) @ expected
+    ours = by_gradient(reader, pixels, 2)
+    torch.testing.assert_close(ours + torch.eye(tokens.count), expected)
+    torch.testing.assert_close(tokens.read(ours)[1:], expected[0, 1:])
