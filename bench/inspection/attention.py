@@ -7,7 +7,7 @@ import torch
 from timm.utils import AttentionExtract
 from torch import Tensor, nn
 
-from bench.inspection.tokens import Tokens
+from bench.inspection.tokens import NotShown, Tokens
 
 
 class AttentionReader:
@@ -15,9 +15,6 @@ class AttentionReader:
 
     Fused kernels never hold the matrix softmax(Q K^T / sqrt(d)), so that the copy is set to timm's explicit
     form, in which timm's `AttentionExtract` reads what comes out of each module `attn_drop`.
-
-    Raises:
-        NotShown: no block attends from every token to every token, as in CNNs and with windows (Swin).
     """
 
     def __init__(self, network: nn.Module, tokens: Tokens) -> None:
@@ -33,12 +30,26 @@ class AttentionReader:
         """Logits (n, classes), and for each block softmax(Q K^T / sqrt(d)), (n, heads, tokens, tokens).
 
         Rows are queries and sum to 1. Both carry gradients where they are enabled.
+
+        Raises:
+            NotShown: what is read is not what each block attends by.
         """
-        logits = self._extract.model(images)
+        network: Any = self._extract.model
+        logits = network(images)
         assert self._extract.hooks is not None
-        every: list[Tensor] = list(self._extract.hooks.get_output(device=images.device).values())
-        count = self.tokens.count
-        return logits, [one for one in every if one.ndim == 4 and one.shape[-2:] == (count, count)]
+        every: dict[str, Tensor] = self._extract.hooks.get_output(device=images.device)
+        square = 2 * (self.tokens.count,)
+        read = {name: one for name, one in every.items() if one.ndim == 4 and one.shape[-2:] == square}
+        if len(read) > len(network.blocks):
+            raise NotShown("its blocks attend several times side by side, and not in a sequence of matrices")
+        for name, one in read.items():
+            heads = getattr(network.get_submodule(name.rpartition(".")[0]), "num_heads", one.shape[1])
+            if one.shape[1] != heads:
+                raise NotShown(
+                    f"{one.shape[1]} matrices are read for {heads} heads, each of which attends by what it "
+                    "makes of several (differential attention)"
+                )
+        return logits, list(read.values())
 
 
 def rollout(attention: Tensor) -> Tensor:

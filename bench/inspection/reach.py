@@ -95,10 +95,10 @@ def _attention(model: Loaded, images: Tensor) -> list[float]:
     """By block, the mean distance of attention over that of uniform attention; none without attention."""
     try:
         tokens = tokens_of(model.network, model.size)
-        reader = AttentionReader(model.network, tokens)
+        with torch.inference_mode():
+            _, read = AttentionReader(model.network, tokens)(images)
     except NotShown:
         return []
-    with torch.inference_mode():
-        blocks = torch.stack(reader(images)[1])  # (blocks, n, heads, tokens, tokens)
+    blocks = torch.stack(read)  # (blocks, n, heads, tokens, tokens)
     far = mean_distance(blocks.flatten(1, 2), tokens).mean(1)
     return (far / uniform_distance(tokens)).tolist()

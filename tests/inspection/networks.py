@@ -28,3 +28,10 @@ VITS = {
 }
 NO_TOKENS_IN_FRONT = ("vit_relpos_small_patch16_224", "vit_srelpos_small_patch16_224")
 """Of relative positions, of which timm gives no tokens in front where there are none."""
+
+NOT_ONE_MATRIX_A_HEAD = {
+    "vit_dwee_patch16_reg1_gap_256": "4 matrices are read for 2 heads",
+    "vit_dpwee_patch16_reg1_gap_256": "4 matrices are read for 2 heads",
+    "vit_small_patch16_18x2_224": "side by side",
+}
+"""What they attend by is no matrix softmax(Q K^T / sqrt d) a head and block, and what is said of it."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from inspection.networks import NO_TOKENS_IN_FRONT, VITS, resnet, vit
+from inspection.networks import NO_TOKENS_IN_FRONT, NOT_ONE_MATRIX_A_HEAD, VITS, resnet, vit
 from torch.nn import functional
 
 from bench.inspection.attention import AttentionReader, by_gradient, mean_distance, rollout, uniform_distance
@@ -84,6 +84,13 @@ def test_tokens_of_a_network_that_has_none_in_front(name):
     with torch.no_grad():
         for ours, theirs in zip(after_blocks(network, images(32)), given, strict=True):
             assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("name", "said"), NOT_ONE_MATRIX_A_HEAD.items())
+def test_matrices_that_a_network_does_not_attend_by_are_not_read(name, said):
+    network = vit(name)
+    with torch.no_grad(), pytest.raises(NotShown, match=said):
+        AttentionReader(network, tokens_of(network, 32))(images(32))
 
 
 def plant(network, scores):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from inspection.networks import NOT_ONE_MATRIX_A_HEAD, vit
 
 from bench.inspection.reach import reach_of, spread_of
 from bench.networks import find_card, make_model, resolve_weights
@@ -47,3 +48,9 @@ def test_a_cnn_looks_further_with_depth():
     rows = reach_of(loaded("resnet_digits", 16), torch.randn(4, 3, 16, 16))
     reach = [row["gradient"] for row in rows]
     assert reach[0] < 0.5 < reach[-1] <= 1.2 and {row["attention"] for row in rows} == {None}
+
+
+def test_how_far_matrices_look_that_a_network_does_not_attend_by_is_not_said():
+    for name in NOT_ONE_MATRIX_A_HEAD:
+        rows = reach_of(SimpleNamespace(network=vit(name), size=32), torch.randn(2, 3, 32, 32))
+        assert len(rows) == 3 and {row["attention"] for row in rows} == {None}
