@@ -23,6 +23,12 @@ def first_convolution(network: nn.Module) -> nn.Conv2d:
     raise NotShown("its first layer is no convolution of the three colours")
 
 
+def cuts_the_image(network: Any) -> bool:
+    """Whether patches are cut from the image itself, and not from the maps of a convolutional stem."""
+    first = next((one for one in network.modules() if isinstance(one, nn.Conv2d)), None)
+    return first is not None and first is getattr(getattr(network, "patch_embed", None), "proj", None)
+
+
 def principal_filters(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The first principal components of filters (Dosovitskiy et al., 2021, figure 7 left).
 

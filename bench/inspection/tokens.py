@@ -20,7 +20,7 @@ class Tokens:
     Attributes:
         names: of the tokens in front, such as "class token" and "register 1".
         grid: rows and columns of patches.
-        patch: height and width of a patch in px.
+        patch: height and width in px of a patch of the image, of a stem by how much its maps are smaller.
         pooled: whether the class is read from the patches, not from tokens in front.
     """
 
@@ -85,7 +85,7 @@ def tokens_of(network: Any, size: int) -> Tokens:
     if embed is None or not is_grid or blocks is None or not hasattr(network, "forward_intermediates"):
         raise NotShown("it has no sequence of tokens that all blocks share")
     height, width = embed.dynamic_feat_size((size, size))
-    patch = embed.patch_size if isinstance(embed.patch_size, tuple) else (embed.patch_size,) * 2
+    patch: tuple[int, int] = embed.feat_ratio(as_scalar=False)
     names: list[str] = []
     for attribute, name in PREFIXES:
         token = getattr(network, attribute, None)

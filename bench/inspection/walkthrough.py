@@ -11,7 +11,12 @@ import numpy as np
 from bench.files import write_text
 from bench.inspection import encoding
 from bench.inspection.drawing import enlarge, mosaic, unit
-from bench.inspection.embeddings import first_convolution, position_similarity, principal_filters
+from bench.inspection.embeddings import (
+    cuts_the_image,
+    first_convolution,
+    position_similarity,
+    principal_filters,
+)
 from bench.inspection.field_maps import MAP_SIDE, field_maps
 from bench.inspection.gallery import PAGES
 from bench.inspection.images import Picture
@@ -138,6 +143,7 @@ def _tokens(view: View) -> dict[str, Any] | None:
         "names": tokens.names,
         "deciding": tokens.deciding,
         "reader": tokens.reader,
+        "stem": not cuts_the_image(view.model.network),
         "grid": [side // factor for side in tokens.grid],
         "patch": [side * factor for side in tokens.patch],
         "factor": factor,
@@ -184,7 +190,7 @@ def _filters(view: View) -> dict[str, Any] | None:
         weight = first_convolution(view.model.network).weight.detach().cpu()
     except NotShown:
         return None
-    components = hasattr(view.model.network, "patch_embed")
+    components = cuts_the_image(view.model.network)
     filters = principal_filters(weight, FILTERS)[0] if components else weight.double()[: 2 * FILTERS]
     columns = 14 if components else 16
     rows = -(-len(filters) // columns)

@@ -18,6 +18,11 @@ def resnet():
     return timm.create_model("resnet10t", num_classes=5).eval()
 
 
+def hybrid():
+    """A ViT of 2 x 2 patches of 8 places of a stem's map, a quarter as wide as the image of 64 px."""
+    return vit("vit_tiny_r_s16_p8_224", img_size=64, depth=2)
+
+
 VITS = {
     "class token": lambda: vit(),
     "distilled": lambda: vit("deit_tiny_distilled_patch16_224"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from inspection.networks import NO_TOKENS_IN_FRONT, NOT_ONE_MATRIX_A_HEAD, VITS, resnet, vit
+from inspection.networks import NO_TOKENS_IN_FRONT, NOT_ONE_MATRIX_A_HEAD, VITS, hybrid, resnet, vit
 from torch.nn import functional
 
 from bench.inspection.attention import AttentionReader, by_gradient, mean_distance, rollout, uniform_distance
@@ -69,6 +69,8 @@ def test_tokens_of_every_kind():
     assert registers.names == ("register 1", "register 2", "register 3", "register 4") and registers.pooled
     assert tokens_of(VITS["no class token"](), 32) == Tokens((), (4, 4), (8, 8), True)
     assert tokens_of(VITS["larger"](), 64).grid == (8, 8)
+    assert tokens_of(hybrid(), 64) == Tokens(("class token",), (2, 2), (32, 32), False)
+    assert tokens_of(vit(img_size=42), 42) == Tokens(("class token",), (5, 5), (8, 8), False)
     with pytest.raises(NotShown):
         tokens_of(resnet(), 32)
     with pytest.raises(NotShown):

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from inspection.networks import SMALL
+from inspection.networks import SMALL, hybrid
 from PIL import Image
 
 from bench.files import slug
@@ -23,8 +23,9 @@ from bench.inspection.gallery import draw
 from bench.inspection.images import Picture, example, sample
 from bench.inspection.loading import Loaded, load
 from bench.inspection.pictures.journey import early_logits
-from bench.inspection.pictures.layers import fields
+from bench.inspection.pictures.layers import fields, first_filters
 from bench.inspection.pictures.likeness import alike
+from bench.inspection.pictures.sequence import patches
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View
 from bench.inspection.walkthrough import to_html as walkthrough
@@ -211,6 +212,17 @@ def test_the_page_holds_the_attention_that_was_read(views, page):
     shown = values_of(vit["images"][0]["attention"][1]).reshape(2, tokens.count, tokens.patches)
     exact = views[0].attention[1, :, :, 1:].numpy()
     np.testing.assert_allclose(shown, np.sqrt(exact / exact.max(-1, keepdims=True)), atol=0.5 / 15 + 1e-6)
+
+
+def test_patches_of_a_stem_are_not_cut_from_the_image(views):
+    model = replace(views[0].model, network=hybrid(), size=64)
+    view = View(model, views[0].picture, views[0].sample)
+    with pytest.raises(NotShown, match="convolutional stem"):
+        patches(view)
+    filters = first_filters(view)
+    assert len(filters.data) == 64 and "first convolution, 7 x 7 px" in filters.caption
+    text = walkthrough([view], [example("flower")])
+    assert "2 x 2 places, one for every 32 x 32 px" in text and "The image is cut" not in text
 
 
 def test_a_network_without_evidence_has_its_page(views):

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from bench.inspection.drawing import HEAT, draw_grid, mosaic, sheet, show, show_mosaic, unit
-from bench.inspection.embeddings import first_convolution, principal_filters
+from bench.inspection.embeddings import cuts_the_image, first_convolution, principal_filters
 from bench.inspection.receptive import AVERAGED, middle_of, receptive_fields, side_of
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View, spread_over
@@ -23,9 +23,8 @@ HELD = 0.5  # share of the gradient by which a receptive field is measured
 def first_filters(view: View) -> Figure:
     """The filters of the first layer; of large ones, as of patches, their principal components."""
     weight = first_convolution(view.model.network).weight.detach().cpu()
-    transformer = hasattr(view.model.network, "patch_embed")
     count, height = weight.shape[0], weight.shape[2]
-    if transformer:
+    if cuts_the_image(view.model.network):
         filters, shares = principal_filters(weight, FILTERS)
         data = pd.DataFrame({"component": np.arange(1, len(shares) + 1), "share": shares.numpy().round(6)})
         held = float(shares.sum())

@@ -6,7 +6,7 @@ import torch
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from bench.inspection.drawing import LIKENESS, SIGNED, draw_grid, scale, sheet, show, show_mosaic
-from bench.inspection.embeddings import position_similarity
+from bench.inspection.embeddings import cuts_the_image, position_similarity
 from bench.inspection.steps import Shape
 from bench.inspection.tokens import NotShown
 from bench.inspection.view import View, spread_over
@@ -17,6 +17,8 @@ from bench.report.style import INK, SERIES
 def patches(view: View) -> Figure:
     """The image cut into patches, one of them flattened and projected."""
     tokens, size = view.tokens, view.model.size
+    if not cuts_the_image(view.model.network):
+        raise NotShown("its patches are cut from the maps of a convolutional stem, not from the image")
     (rows, columns), (height, width) = tokens.grid, tokens.patch
     row, column = view.at
     pixels = view.shown
