@@ -42,21 +42,16 @@ def rows_of_attention(attention: Tensor) -> str:
 def pooled(attention: Tensor, prefix: int, grid: tuple[int, int], factor: int) -> Tensor:
     """Attention (..., tokens, tokens) between squares of `factor` x `factor` patches.
 
-    The mean over those that attend, the sum over those attended to; tokens in front stay.
+    The mean over those that attend, the sum over those attended to; tokens in front stay. Where patches do
+    not fill the last squares of a row or column, these are the smaller.
     """
-    if factor == 1:
-        return attention
-    rows, columns = (side // factor * factor for side in grid)
-
-    def squares(values: Tensor, dim: int) -> Tensor:
-        front, rest = values.narrow(dim, 0, prefix), values.narrow(dim, prefix, grid[0] * grid[1])
-        rest = rest.unflatten(dim, grid).narrow(dim, 0, rows).narrow(dim + 1, 0, columns)
-        parts = rest.unflatten(dim, (-1, factor)).unflatten(dim + 2, (-1, factor))
-        return torch.cat([front, parts.sum((dim + 1, dim + 3)).flatten(dim, dim + 1)], dim)
-
-    summed = squares(squares(attention, attention.ndim - 2), attention.ndim - 1)
-    summed[..., prefix:, :] /= factor**2
-    return summed
+    rows, columns = (torch.arange(side) // factor for side in grid)
+    squares = prefix + rows[:, None] * -(-grid[1] // factor) + columns
+    place = torch.cat([torch.arange(prefix), squares.flatten()])
+    held = place.bincount()
+    summed = attention.new_zeros(*attention.shape[:-1], len(held)).index_add_(-1, place, attention)
+    whole = summed.new_zeros(*attention.shape[:-2], len(held), len(held)).index_add_(-2, place, summed)
+    return whole / held[:, None]
 
 
 def heat_colours() -> list[list[int]]:

@@ -1,6 +1,7 @@
 """`vcbench explain`: one image through one or two networks, step by step, on a page of its own."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -144,8 +145,9 @@ def _tokens(view: View) -> dict[str, Any] | None:
         "deciding": tokens.deciding,
         "reader": tokens.reader,
         "stem": not cuts_the_image(view.model.network),
-        "grid": [side // factor for side in tokens.grid],
-        "patch": [side * factor for side in tokens.patch],
+        "cut": tokens.grid,
+        "patch": tokens.patch,
+        "grid": _squares(view),
         "factor": factor,
         "heads": heads,
         "blocks": [k + 1 for k in blocks],
@@ -167,8 +169,13 @@ def _factor(view: View) -> int:
     return -(-max(view.tokens.grid) // LARGEST_GRID)
 
 
+def _squares(view: View) -> list[int]:
+    """Rows and columns of squares of patches; the last ones may be smaller."""
+    return [-(-side // _factor(view)) for side in view.tokens.grid]
+
+
 def _values_a_block(view: View) -> int:
-    patches = view.tokens.patches // _factor(view) ** 2
+    patches = math.prod(_squares(view))
     return view.attention.shape[1] * patches * (patches + view.tokens.prefix)
 
 

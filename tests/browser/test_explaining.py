@@ -32,7 +32,7 @@ def show(chromium, page_file):
     """Opens the page; what it logs, or requests beyond itself, fails the test."""
     contexts, trouble = [], []
 
-    def opened(**options):
+    def opened(file=page_file, **options):
         context = chromium.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()
@@ -41,11 +41,9 @@ def show(chromium, page_file):
         page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
         page.on(
             "request",
-            lambda request: (
-                request.url.startswith(("data:", page_file.as_uri())) or trouble.append(request.url)
-            ),
+            lambda request: request.url.startswith(("data:", file.as_uri())) or trouble.append(request.url),
         )
-        page.goto(page_file.as_uri())
+        page.goto(file.as_uri())
         expect(page.locator("#status-0")).not_to_be_empty()
         return page
 
@@ -59,6 +57,14 @@ def until(page, words, model=0):
     """Wait until the line below a picture has these words."""
     # The page's policy forbids the `eval` by which Playwright would poll a function.
     expect(page.locator(f"#status-{model}")).to_contain_text(words)
+
+
+ORANGE = """(canvas) => {
+  const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const orange = (k) => [255, 154, 61].every((value, one) => Math.abs(data[4 * k + one] - value) < 9);
+  const found = [...Array(data.length / 4).keys()].filter(orange);
+  return Math.min(...found.map((k) => k % width));
+}"""  # the column of the first pixel of the frame
 
 
 def painted(page, what):
@@ -75,6 +81,23 @@ def test_pointing_at_a_place_chooses_it_on_both_sides(show):
     page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.9 * box["height"])
     until(page, "Patch 8,3, block 1")
     assert painted(page, "#layers article:nth-child(2) canvas.place") != before
+
+
+def test_places_are_right_where_squares_of_patches_hang_over_the_edge(show, tmp_path):
+    """17 x 17 patches of 4 px in squares of 2 x 2: half of the ninth row and column is in the image."""
+    model = load("vit_micro_patch4_32", weights="none", weights_dir=tmp_path, results=tmp_path, input_size=68)
+    view = View(model, example("flower"), sample(None, "val", 4))
+    page = show(explain([view], [view.picture], tmp_path / "page.html"))
+    box = page.locator("canvas.place").bounding_box()
+    for share, square in ((0.93, 8), (0.95, 9), (0.03, 1), (0.13, 2)):  # their edges: 16 / 17, 2 / 17
+        page.locator("canvas.place").hover(position={"x": share * box["width"], "y": share * box["height"]})
+        until(page, f"Square {square},{square}, block 1")
+    page.locator("canvas.place").focus()
+    for key in (*["ArrowRight"] * 9, "ArrowLeft"):
+        page.keyboard.press(key)
+    until(page, "Square 2,8, block 1")
+    left = page.locator("canvas.place").evaluate(ORANGE)
+    assert abs(left - 448 * 14 / 17) < 2
 
 
 def test_everything_is_reached_by_keyboard(show):

@@ -252,6 +252,28 @@ def test_the_page_needs_no_network_and_is_small(page):
     assert len(page) < 3e6 and page.count("</script>") == 2
 
 
+def test_squares_that_patches_do_not_fill_are_pooled_too():
+    grid, generator = (5, 3), torch.Generator().manual_seed(0)
+    attention = torch.rand(2, 17, 17, generator=generator).softmax(-1)
+    small = encoding.pooled(attention, 2, grid, 2)
+    of = [0, 1] + [2 + row // 2 * 2 + column // 2 for row in range(5) for column in range(3)]
+    expected = torch.zeros(2, 8, 8)
+    for query, into in enumerate(of):
+        for key, out in enumerate(of):
+            expected[:, into, out] += attention[:, query, key] / of.count(into)
+    torch.testing.assert_close(small, expected)
+
+
+def test_a_page_tells_of_all_patches_where_squares_do_not_fill(views):
+    model = loaded("vit_micro_patch4_32", "Uneven", size=68, depth=1, num_heads=2, embed_dim=32)
+    view = View(model, views[0].picture, views[0].sample)
+    text = walkthrough([view], [example("flower")])
+    assert "cut into 17 x 17 patches" in text
+    (vit,) = data_of(text)["models"]
+    assert (vit["tokens"]["cut"], vit["tokens"]["grid"], vit["tokens"]["factor"]) == ([17, 17], [9, 9], 2)
+    assert values_of(vit["images"][0]["attention"][0]).shape == (2 * (1 + 81), 81)
+
+
 def test_large_grids_are_pooled_and_rows_still_sum_to_one():
     grid, generator = (4, 6), torch.Generator().manual_seed(0)
     attention = torch.rand(2, 25, 25, generator=generator).softmax(-1)

@@ -71,14 +71,13 @@ function frame(context, x, y, width, height, dashed = false) {
   context.setLineDash([]);
 }
 
-const placed = (model) => {
-  const [rows, columns] = model.tokens.grid;
-  return [Math.min(rows - 1, Math.floor(state.y * rows)), Math.min(columns - 1, Math.floor(state.x * columns))];
-};
+// How many squares of patches lie between the edges of the image; the last ones may hang over.
+const squares = ({ cut, factor }) => cut.map((side) => side / factor);
+const placed = (model) => squares(model.tokens).map((count, k) => Math.floor([state.y, state.x][k] * count));
 
 async function attention(model, own, context, side) {
   const { tokens } = model, [rows, columns] = tokens.grid, prefix = tokens.names.length;
-  const [row, column] = placed(model);
+  const [row, column] = placed(model), [down, across] = squares(tokens).map((count) => side / count);
   const query = own.token === null ? prefix + row * columns + column : own.token;
   const length = prefix + rows * columns, uri = model.images[state.image].attention[own.layer];
   const heads = own.head ? [own.head - 1] : [...Array(tokens.heads).keys()];
@@ -89,11 +88,12 @@ async function attention(model, own, context, side) {
   }
   const most = Math.max(...sum), shown = sum.map((value) => Math.sqrt(value / most));
   context.imageSmoothingEnabled = false;
-  context.drawImage(heat(shown, rows, columns), 0, 0, side, side);
-  if (own.token === null) frame(context, (column * side) / columns, (row * side) / rows, side / columns, side / rows);
-  const best = shown.indexOf(Math.max(...shown)), from = own.token === null ? `Patch ${row + 1},${column + 1}` : `The ${tokens.names[own.token]}`;
+  context.drawImage(heat(shown, rows, columns), 0, 0, columns * across, rows * down);
+  if (own.token === null) frame(context, column * across, row * down, across, down);
+  const unit = tokens.factor > 1 ? "Square" : "Patch";
+  const best = shown.indexOf(Math.max(...shown)), from = own.token === null ? `${unit} ${row + 1},${column + 1}` : `The ${tokens.names[own.token]}`;
   const which = own.head ? `head ${own.head}` : "mean of the heads";
-  return `${from}, block ${tokens.blocks[own.layer]}, ${which}: looks most at patch ${Math.floor(best / columns) + 1},${(best % columns) + 1}.`;
+  return `${from}, block ${tokens.blocks[own.layer]}, ${which}: looks most at ${unit.toLowerCase()} ${Math.floor(best / columns) + 1},${(best % columns) + 1}.`;
 }
 
 async function field(model, own, context, side) {
@@ -216,7 +216,7 @@ all("canvas.place, canvas.positions").forEach((canvas) => {
     if (!step) return;
     event.preventDefault();
     const model = data.models[Number(canvas.dataset.model)];
-    const [rows, columns] = model.tokens ? model.tokens.grid : Array(2).fill(model.fields[state.models[Number(canvas.dataset.model)].layer].positions);
+    const [rows, columns] = model.tokens ? squares(model.tokens) : Array(2).fill(model.fields[state.models[Number(canvas.dataset.model)].layer].positions);
     const fine = Math.min(rows, 28), wide = Math.min(columns, 28);
     move((Math.floor(state.x * wide) + step[0] + 0.5) / wide, (Math.floor(state.y * fine) + step[1] + 0.5) / fine);
   });
