@@ -155,14 +155,15 @@ def _tokens(view: View) -> dict[str, Any] | None:
     }
 
 
-def _attention(view: View) -> list[str] | None:
-    """A picture a block: heads one below the other, a row a token that attends."""
+def _attention(view: View) -> list[dict[str, str]] | None:
+    """A picture a block: heads one below the other, a row a token that attends; and the peaks of the rows."""
     try:
         tokens, attention = view.tokens, view.attention
     except NotShown:
         return None
     every = [encoding.pooled(attention[k], tokens.prefix, tokens.grid, _factor(view)) for k in _blocks(view)]
-    return [encoding.rows_of_attention(one[..., tokens.prefix :]) for one in every]
+    to_patches = [one[..., tokens.prefix :] for one in every]
+    return [{"rows": encoding.rows_of_attention(one), "peaks": encoding.peaks(one)} for one in to_patches]
 
 
 def _factor(view: View) -> int:

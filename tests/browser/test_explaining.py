@@ -16,15 +16,21 @@ from bench.inspection.walkthrough import explain
 
 
 @pytest.fixture(scope="session")
-def page_file(tmp_path_factory) -> Path:
-    """A small ViT with a distillation token beside a ResNet, neither trained."""
+def views(tmp_path_factory) -> list[View]:
+    """A small ViT with a distillation token and a ResNet, neither trained."""
     folder = tmp_path_factory.mktemp("explain")
-    averaged, pictures = sample(None, "val", 16), [example(name) for name in EXAMPLES]
-    views = [
-        View(load(name, weights="none", weights_dir=folder, results=folder), pictures[0], averaged)
+    averaged, picture = sample(None, "val", 16), example(next(iter(EXAMPLES)))
+    return [
+        View(load(name, weights="none", weights_dir=folder, results=folder), picture, averaged)
         for name in ("vit_micro_distilled_patch4_32", "resnet18_quarter_cifar")
     ]
-    return explain(views, pictures, folder / "page.html")
+
+
+@pytest.fixture(scope="session")
+def page_file(views, tmp_path_factory) -> Path:
+    """Both beside each other."""
+    pictures = [example(name) for name in EXAMPLES]
+    return explain(views, pictures, tmp_path_factory.mktemp("page") / "page.html")
 
 
 @pytest.fixture
@@ -81,6 +87,18 @@ def test_pointing_at_a_place_chooses_it_on_both_sides(show):
     page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.9 * box["height"])
     until(page, "Patch 8,3, block 1")
     assert painted(page, "#layers article:nth-child(2) canvas.place") != before
+
+
+def test_the_patch_that_is_looked_at_most_is_that_of_the_attention_itself(show, views):
+    page, attention = show(), views[0].attention
+    page.locator("canvas.place").first.focus()
+    query = 2 + 4 * 8 + 4  # patch 5,5 of 8 x 8, after two tokens in front
+    for head in range(1 + attention.shape[1]):
+        row = attention[0, head - 1, query] if head else attention[0, :, query].mean(0)
+        down, across = divmod(int(row[2:].argmax()), 8)
+        page.locator("input.head").first.fill(str(head))
+        which = f"head {head}" if head else "mean of the heads"
+        until(page, f"Patch 5,5, block 1, {which}: looks most at patch {down + 1},{across + 1}.")
 
 
 def test_places_are_right_where_squares_of_patches_hang_over_the_edge(show, tmp_path):

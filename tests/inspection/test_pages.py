@@ -209,9 +209,31 @@ def test_the_page_holds_the_attention_that_was_read(views, page):
     vit = data_of(page)["models"][0]
     tokens = views[0].tokens
     assert vit["tokens"]["grid"] == [8, 8] and vit["tokens"]["blocks"] == [1, 2, 3]
-    shown = values_of(vit["images"][0]["attention"][1]).reshape(2, tokens.count, tokens.patches)
+    block = vit["images"][0]["attention"][1]
+    shown = values_of(block["rows"]).reshape(2, tokens.count, tokens.patches)
     exact = views[0].attention[1, :, :, 1:].numpy()
+    best = np.concatenate([exact.mean(0, keepdims=True), exact]).argmax(-1)
+    np.testing.assert_array_equal(peaks_of(block["peaks"], 2)[2:], best)
     np.testing.assert_allclose(shown, np.sqrt(exact / exact.max(-1, keepdims=True)), atol=0.5 / 15 + 1e-6)
+
+
+def peaks_of(text, heads):
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(2 * heads + 1, -1)
+
+
+def test_the_mean_of_the_heads_is_kept_and_each_peak():
+    """Of two heads one attends strongly to a patch, the other weakly to all, to another patch most."""
+    weights = torch.rand(2, 65, 64, generator=torch.Generator().manual_seed(0)) / 999
+    weights[0, :, 9] += 0.9
+    weights[1] += 0.005
+    weights[1, :, 30] += 0.001
+    rows = values_of(encoding.rows_of_attention(weights)).reshape(weights.shape)
+    peaks = peaks_of(encoding.peaks(weights), 2)
+    mean, exact = ((rows * peaks[:2, :, None]) ** 2).sum(0), weights.numpy()
+    expected = exact.mean(0)
+    np.testing.assert_allclose(mean / mean.max(-1, keepdims=True), expected / expected.max(), atol=0.01)
+    np.testing.assert_array_equal(peaks[2], expected.argmax(-1))
+    np.testing.assert_array_equal(peaks[3:], exact.argmax(-1))
 
 
 def test_patches_of_a_stem_are_not_cut_from_the_image(views):
@@ -271,7 +293,7 @@ def test_a_page_tells_of_all_patches_where_squares_do_not_fill(views):
     assert "cut into 17 x 17 patches" in text
     (vit,) = data_of(text)["models"]
     assert (vit["tokens"]["cut"], vit["tokens"]["grid"], vit["tokens"]["factor"]) == ([17, 17], [9, 9], 2)
-    assert values_of(vit["images"][0]["attention"][0]).shape == (2 * (1 + 81), 81)
+    assert values_of(vit["images"][0]["attention"][0]["rows"]).shape == (2 * (1 + 81), 81)
 
 
 def test_large_grids_are_pooled_and_rows_still_sum_to_one():

@@ -79,19 +79,20 @@ async function attention(model, own, context, side) {
   const { tokens } = model, [rows, columns] = tokens.grid, prefix = tokens.names.length;
   const [row, column] = placed(model), [down, across] = squares(tokens).map((count) => side / count);
   const query = own.token === null ? prefix + row * columns + column : own.token;
-  const length = prefix + rows * columns, uri = model.images[state.image].attention[own.layer];
+  const length = prefix + rows * columns, { rows: uri, peaks } = model.images[state.image].attention[own.layer];
+  const peak = (line) => atob(peaks).charCodeAt(line * length + query);
   const heads = own.head ? [own.head - 1] : [...Array(tokens.heads).keys()];
   const sum = new Float32Array(rows * columns);
   for (const head of heads) {
     const some = await values(uri, head * length + query, head * length + query + 1);
-    some.forEach((value, k) => (sum[k] += value * value));
+    some.forEach((value, k) => (sum[k] += (value * peak(head)) ** 2));
   }
   const most = Math.max(...sum), shown = sum.map((value) => Math.sqrt(value / most));
   context.imageSmoothingEnabled = false;
   context.drawImage(heat(shown, rows, columns), 0, 0, columns * across, rows * down);
   if (own.token === null) frame(context, column * across, row * down, across, down);
   const unit = tokens.factor > 1 ? "Square" : "Patch";
-  const best = shown.indexOf(Math.max(...shown)), from = own.token === null ? `${unit} ${row + 1},${column + 1}` : `The ${tokens.names[own.token]}`;
+  const best = peak(tokens.heads + own.head), from = own.token === null ? `${unit} ${row + 1},${column + 1}` : `The ${tokens.names[own.token]}`;
   const which = own.head ? `head ${own.head}` : "mean of the heads";
   return `${from}, block ${tokens.blocks[own.layer]}, ${which}: looks most at ${unit.toLowerCase()} ${Math.floor(best / columns) + 1},${(best % columns) + 1}.`;
 }
