@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from timm.layers import PatchEmbed
 
 from bench.files import write_text
 from bench.inspection import encoding
@@ -79,6 +80,8 @@ def _model(view: View, pictures: Sequence[Picture]) -> dict[str, Any]:
         **whole,
         "filters": _filters(view),
         "tokens": _tokens(view),
+        "is_cnn": _is_cnn(view),
+        "windows": _windows(view),
         "fields": fields,
         "layers": layers,
         "layers_missing": missing,
@@ -153,6 +156,20 @@ def _tokens(view: View) -> dict[str, Any] | None:
         "blocks": [k + 1 for k in blocks],
         "positions": positions,
     }
+
+
+def _is_cnn(view: View) -> bool:
+    """Whether no layer attends or reads patches."""
+    modules = view.model.network.modules()
+    return not any(hasattr(one, "num_heads") or isinstance(one, PatchEmbed) for one in modules)
+
+
+def _windows(view: View) -> dict[str, Any] | None:
+    """How the image is cut and which tokens attend to each other first, of a network with windows."""
+    if not view.windows:
+        return None
+    first = view.windows[0]
+    return {"cut": first.grid, "patch": first.patch, "window": first.window}
 
 
 def _attention(view: View) -> list[dict[str, str]] | None:

@@ -236,6 +236,33 @@ def test_the_mean_of_the_heads_is_kept_and_each_peak():
     np.testing.assert_array_equal(peaks[3:], exact.argmax(-1))
 
 
+OF_CNNS = ("Small filters slide", "A convolution needs no positions")
+OTHERS = {
+    "swin_tiny_patch4_window7_224": (
+        {"img_size": 32, "depths": (2, 2), "embed_dim": 24, "num_heads": (2, 2), "window_size": 4},
+        "cut into 8 x 8 patches of 4 x 4 px",
+        "their own window of 4 x 4, which every other block moves",
+        "The last maps are averaged",
+    ),
+    "xcit_nano_12_p16_224": (
+        {"img_size": 32, "depth": 2, "embed_dim": 32},
+        "into numbers for fewer places",
+        "is not drawn here",
+        "What the last layers give",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_true_of_cnns_is_not_told_of_others(views, page, name):
+    options, *told = OTHERS[name]
+    network = timm.create_model(name, num_classes=5, **options).eval()
+    model = replace(views[1].model, network=network)
+    text = walkthrough([replace(views[1], model=model)], [example("flower")])
+    assert all(one in text for one in told) and not any(one in text for one in OF_CNNS)
+    assert all(one in page for one in OF_CNNS)
+
+
 def test_patches_of_a_stem_are_not_cut_from_the_image(views):
     model = replace(views[0].model, network=hybrid(), size=64)
     view = View(model, views[0].picture, views[0].sample)
