@@ -146,7 +146,7 @@ def test_what_cannot_be_exported(store, tmp_path):
     told(vcbench("export", "--format", "tim", *arguments), '"timm"')
     told(vcbench("export", "--format", "csv", "--uncalibrated", *arguments), "--uncalibrated", "name one")
     hub = ("--hub-dataset", "digits=me/digits")
-    told(vcbench("export", "0123", "--format", "onnx", *hub, *arguments), "--hub-dataset", "not for a run")
+    told(vcbench("export", "0123", "--format", "onnx", *hub, *arguments), 'no run or profile "0123"')
     for record in (*(store / "runs").glob("*/record.json"), *(store / "profiles").glob("*/record.json")):
         record.unlink()
     told(vcbench("export", "--format", "timm", *arguments), "nothing here to export")

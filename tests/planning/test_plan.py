@@ -176,6 +176,7 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
         return unmatched_pairs(suite, resolver.resolve_all(trials_of(suite)), store, None)
 
     recipes = "c: a against c: unmatched recipe: scratch against vit-strong-aug"
+    recipes += "; c was trained on 2.3 times the images"
     assert lines(text) == [recipes]
     pretrained = text.replace('"resnet_digits" }', '"resnet18", weights = "card" }')
     assert lines(pretrained)[0].startswith("c: a against b: unmatched pretraining: none against ")
