@@ -7,6 +7,11 @@ import pytest
 from playwright.sync_api import sync_playwright
 from report.make_store import make_store
 
+from bench.inspection.examples import EXAMPLES
+from bench.inspection.images import example, sample
+from bench.inspection.loading import load
+from bench.inspection.view import View
+from bench.inspection.walkthrough import explain
 from bench.report.render import render
 from bench.store.run_store import RunStore
 
@@ -43,6 +48,24 @@ def report(tmp_path_factory) -> Path:
     store = make_store(root / "store", diverged=(("vit", 5, 1),), missing=missing, titles={"vit": NASTY})
     render(RunStore(store), "tiny", root / "out")
     return root / "out" / "index.html"
+
+
+@pytest.fixture(scope="session")
+def views(tmp_path_factory) -> list[View]:
+    """A small ViT with a distillation token and a ResNet, neither trained."""
+    folder = tmp_path_factory.mktemp("explain")
+    averaged, picture = sample(None, "val", 16), example(next(iter(EXAMPLES)))
+    return [
+        View(load(name, weights="none", weights_dir=folder, results=folder), picture, averaged)
+        for name in ("vit_micro_distilled_patch4_32", "resnet18_quarter_cifar")
+    ]
+
+
+@pytest.fixture(scope="session")
+def page_file(views, tmp_path_factory) -> Path:
+    """The page of `explain` of both beside each other."""
+    pictures = [example(name) for name in EXAMPLES]
+    return explain(views, pictures, tmp_path_factory.mktemp("page") / "page.html")
 
 
 @pytest.fixture

@@ -1,36 +1,16 @@
 """The page of `vcbench explain` in Chromium: by pointer and keyboard, narrow, dark, on paper, offline."""
 
 import io
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from pypdf import PdfReader
 
-from bench.inspection.examples import EXAMPLES
 from bench.inspection.images import example, sample
 from bench.inspection.loading import load
 from bench.inspection.view import View
 from bench.inspection.walkthrough import explain
-
-
-@pytest.fixture(scope="session")
-def views(tmp_path_factory) -> list[View]:
-    """A small ViT with a distillation token and a ResNet, neither trained."""
-    folder = tmp_path_factory.mktemp("explain")
-    averaged, picture = sample(None, "val", 16), example(next(iter(EXAMPLES)))
-    return [
-        View(load(name, weights="none", weights_dir=folder, results=folder), picture, averaged)
-        for name in ("vit_micro_distilled_patch4_32", "resnet18_quarter_cifar")
-    ]
-
-
-@pytest.fixture(scope="session")
-def page_file(views, tmp_path_factory) -> Path:
-    """Both beside each other."""
-    pictures = [example(name) for name in EXAMPLES]
-    return explain(views, pictures, tmp_path_factory.mktemp("page") / "page.html")
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import pytest
 
 pytest.importorskip("browser.conftest")
 
-from browser.test_explaining import page_file  # noqa: F401
-
 from bench.report.index import write_index
 
 # Each sets the title, or would load or show something from elsewhere.
