@@ -59,8 +59,7 @@ def cluster_device(requested: str, address: str | None) -> str:
         return requested
     import ray
 
-    every: Any = ray.nodes
-    with_gpu = {node["NodeID"] for node in every() if node["Alive"] and node["Resources"].get("GPU")}
+    with_gpu = {node["NodeID"] for node in living() if node["Resources"].get("GPU")}
     others = with_gpu - {ray.get_runtime_context().get_node_id()}
     return "cuda" if others or (with_gpu and choose_device("auto") == "cuda") else "cpu"
 
@@ -82,12 +81,17 @@ def require_node(need: Mapping[str, float]) -> None:
         raise InputError(f"--engine ray: no node of the cluster has {wanted}; the most is {most}")
 
 
-def nodes() -> list[dict[str, float]]:
-    """The resources of each node that is there."""
+def living() -> list[dict[str, Any]]:
+    """What Ray knows of each node that is there."""
     import ray
 
     every: Any = ray.nodes
-    return [node["Resources"] for node in every() if node["Alive"]]
+    return [node for node in every() if node["Alive"]]
+
+
+def nodes() -> list[dict[str, float]]:
+    """The resources of each node that is there."""
+    return [node["Resources"] for node in living()]
 
 
 def total(resource: str) -> float:

@@ -210,6 +210,36 @@ def test_a_stop_is_heeded_while_the_cluster_has_no_room(cluster, suite, tmp_path
         ray.cancel(other, force=True)
 
 
+def test_a_stop_is_heeded_when_the_node_of_a_job_has_died_and_no_other_has_room(cluster, suite, tmp_path):
+    @ray.remote(num_cpus=1)
+    def busy():
+        time.sleep(120)
+
+    others = [busy.remote() for _ in range(3)]
+    while ray.available_resources().get("CPU"):
+        time.sleep(0.2)
+    doomed = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    died = []
+
+    class Killer(Silent):
+        def progress(self, phase, done, total, **numbers):
+            if "train" in phase and not died:
+                died.append(time.monotonic())
+                cluster.remove_node(doomed, allow_graceful=False)
+
+    def should_stop():
+        return bool(died) and sum(node["Alive"] for node in ray.nodes()) == 3
+
+    job, workspace = first_job(suite, tmp_path)
+    outcomes = list(engine().run(Queue([job], should_stop=should_stop), workspace, lambda _: Killer()))
+    assert died and [outcome.status for outcome in outcomes] == ["stopped"]
+    assert not ray.available_resources().get("CPU"), "the others hold their cores still"
+    assert workspace.store.error(job.id) is None
+    for other in others:
+        ray.cancel(other, force=True)
+
+
 def test_sigterm_is_a_clean_stop(cluster, tmp_path):
     (tmp_path / "mine.toml").write_text(SUITE)
     command = [sys.executable, "-m", "bench", "run", "mine.toml", "--device", "cpu", "--engine", "ray"]

@@ -21,7 +21,7 @@ from bench.errors import BenchError, InputError, StoreError
 from bench.running.attempt import Follow, Outcome, attempt
 from bench.running.parcels import Parcel, deliver, inputs_of, results_of, unpack
 from bench.running.queue import Queue
-from bench.running.ray_cluster import RESOURCES, connect, nodes, require_node, total
+from bench.running.ray_cluster import RESOURCES, connect, living, nodes, require_node, total
 from bench.running.threads import is_small, threads_of
 from bench.spec.job import EvaluateJob, TrainJob
 
@@ -37,7 +37,7 @@ RETRIES = 3
 SMALL_SHARE = 0.25
 AnyJob = TrainJob | EvaluateJob
 News = tuple[str, Literal["began", "progress", "logged"], Any]
-"""The id of a job, and what its observer is to know."""
+"""The id of a job, and what its observer is to know; of one that began the id of its node."""
 
 
 def make(wanted: "Wanted") -> "OnRay":
@@ -79,6 +79,7 @@ class OnRay:
         do, coordinator = ray.remote(max_retries=RETRIES)(_do), _coordinator(workspace)
         begun: dict[Any, tuple[AnyJob, dict[str, float]]] = {}
         observers: dict[str, Observer] = {}
+        places: dict[str, str] = {}
         stopping = False
         try:
             with _marker(workspace) as marker:
@@ -96,7 +97,7 @@ class OnRay:
                     jobs = {job.id: job for job, _ in begun.values()}
                     for run, kind, content in ray.get(coordinator.news.remote()):
                         if run in jobs and kind == "began":
-                            observers[run] = follow(jobs[run])
+                            observers[run], places[run] = follow(jobs[run]), content
                         elif run in jobs and kind == "logged":
                             observers[run].logged(content)
                         elif run in jobs:
@@ -108,8 +109,11 @@ class OnRay:
                     ):
                         stopping = True
                         ray.get(coordinator.stop.remote())
-                        for reference, (waiting, _) in begun.items():
-                            if waiting.id not in here:  # for room, which there may not be for hours
+                    if stopping:
+                        there = {node["NodeID"] for node in living()}
+                        for reference, (job, _) in begun.items():
+                            # Those waiting for room, which there may not be for hours.
+                            if places.get(job.id) not in there:
                                 ray.cancel(reference)
                     for reference in ended:
                         outcome = _outcome(reference, begun.pop(reference)[0], workspace)
@@ -298,7 +302,9 @@ class _Report:
     def __init__(self, coordinator: Any, run: str) -> None:
         self._coordinator, self._run = coordinator, run
         self._stopping, self._phase, self._sent = False, "", 0.0
-        self._note("began", None)
+        import ray
+
+        self._note("began", ray.get_runtime_context().get_node_id())
 
     def progress(self, phase: str, done: int, total: int, **numbers: float) -> None:
         """Send it, but not more often than a bar is drawn."""
