@@ -58,7 +58,7 @@ def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
         replicates: how many replicates, instead of each comparison's own number; then none is optional.
 
     Raises:
-        InputError: an unknown recipe, an override that does not fit, or fewer than one replicate.
+        InputError: as `Suite.check_recipes`, or fewer than one replicate.
     """
     if replicates is not None and replicates < 1:
         raise InputError(f"replicates = {replicates}: should be 1 or more")
@@ -66,8 +66,8 @@ def trials_of(suite: Suite, replicates: int | None = None) -> list[Trial]:
 
 
 def _trials(suite: Suite, replicates: int | None) -> Iterator[Trial]:
+    suite.check_recipes()
     for comparison in suite.comparison:
-        suite.search_of(comparison)
         keys = teachers_first(suite, comparison)
         for shots in comparison.shots:
             for key in keys:

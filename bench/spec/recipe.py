@@ -248,7 +248,15 @@ class Recipe(Strict):
         return self
 
     def idle(self, key: str) -> str | None:
-        """Why a dotted key changes nothing in the training of a network; None where it does."""
+        """Why a dotted key changes no number of a network; None where it can."""
+        if self.frozen and key.partition(".")[0] in (
+            "schedule",
+            "label_smoothing",
+            "drop_path",
+            "keep",
+            "val_times",
+        ):
+            return f'recipe "{self.name}" trains no network'
         sgd = self.optimizer is not None and self.optimizer.name == "sgd"
         if key == "optimizer.momentum" and not sgd:
             return 'only optimizer.name = "sgd" has it'
@@ -256,7 +264,7 @@ class Recipe(Strict):
             return 'optimizer.name = "sgd" has none'
         if key in ("schedule.warmup", "schedule.final") and self.schedule.name != "cosine":
             return 'only schedule.name = "cosine" has it'
-        return "it says how often val is looked at" if key == "val_times" else None
+        return None
 
     @property
     def frozen(self) -> bool:

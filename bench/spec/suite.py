@@ -217,12 +217,20 @@ class Suite(Strict):
         """Refuse settings that do not fit the recipes they are for.
 
         Raises:
-            InputError: as `recipe_of` and `search_of`.
+            InputError: as `recipe_of` and `search_of`; or a setting changes nothing.
         """
+        of_line: list[Recipe] = []
         for comparison in self.comparison:
             self.search_of(comparison)
-            for key in comparison.contestants:
-                self.recipe_of(comparison, key)
+            recipes = {key: self.recipe_of(comparison, key) for key in comparison.contestants}
+            of_line += recipes.values()
+            where = f'{self.name}: comparison "{comparison.name}": set'
+            _refuse_idle(dotted(comparison.set), [*recipes.values()], where)
+            for key, recipe in recipes.items():
+                _refuse_idle(dotted(self.models[key].set), [recipe], f'{self.name}: model "{key}": set')
+        names = [parse_setting(text)[0] for text in self.settings]
+        of_recipes = [name.removeprefix("recipe.") for name in names if name.startswith("recipe.")]
+        _refuse_idle(of_recipes, of_line, f"{self.name}: --set recipe")
 
     def search_of(self, comparison: Comparison) -> Search | None:
         """The search of a comparison with its space; None where nothing is searched.
@@ -254,13 +262,26 @@ class Suite(Strict):
                             f'{where}: "{name}" is searched, and {source} sets it: leave out one'
                         )
             for name in search.space or {}:
-                if why := recipe.idle(name):
+                looks = "it says how often val is looked at" if name == "val_times" else None
+                if why := recipe.idle(name) or looks:
                     raise InputError(
                         f'{where}: "{name}" changes nothing of model "{key}", as {why}; leave it out'
                     )
             for values in search.candidates():
                 override(recipe, dict(values), where=f'{where}: model "{key}"')
         return search
+
+
+def _refuse_idle(names: list[str], recipes: list[Recipe], where: str) -> None:
+    """Refuse a dotted name that changes nothing in any of the recipes.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name in names:
+        reasons = [recipe.idle(name) for recipe in recipes]
+        if reasons and all(reasons):
+            raise InputError(f'{where}: "{name}" changes nothing, as {reasons[0]}; leave it out')
 
 
 def suite_names() -> list[str]:

@@ -232,6 +232,43 @@ def test_a_wrong_setting_is_told(tmp_path, setting, words):
         suite.recipe_of(suite.comparison[0], "a")
 
 
+PROBE = 'recipe = "linear-probe"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "[2,",
+            '[2]\nset = { "optimizer.momentum" = 0.5 }\n# [',
+            'comparison "c": set: "optimizer.momentum"',
+        ),
+        (
+            'digits" }\nb',
+            'digits", set = { "optimizer.momentum" = 0.5 } }\nb',
+            'model "a": set: .*only .*sgd',
+        ),
+        ('digits" }\nb', f'digits", {PROBE}, set = {{ "label_smoothing" = 0.1 }} }}\nb', "trains no network"),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_told(tmp_path, old, new, words):
+    assert old in GOOD
+    assert trials_of(load_suite(write(tmp_path, GOOD)))
+    with pytest.raises(InputError, match=words):
+        trials_of(load_suite(write(tmp_path, GOOD.replace(old, new))))
+
+
+def test_a_setting_of_all_is_kept_where_it_changes_one(tmp_path):
+    load_suite(write(tmp_path, GOOD), ("recipe.schedule.warmup=0.2",)).check_recipes()
+    with pytest.raises(InputError, match='--set recipe: "optimizer.momentum" changes nothing'):
+        load_suite(write(tmp_path, GOOD), ("recipe.optimizer.momentum=0.5",)).check_recipes()
+    sgd = GOOD.replace('digits" }\nb', 'digits", set = { "optimizer.name" = "sgd" } }\nb')
+    for settings in ((), ("recipe.optimizer.momentum=0.5",)):
+        load_suite(write(tmp_path, sgd), settings).check_recipes()
+    both = sgd.replace("[2,", '[2]\nset = { "optimizer.momentum" = 0.5 }\n# [')
+    load_suite(write(tmp_path, both)).check_recipes()
+
+
 def test_a_setting_changes_the_recipes_that_have_its_key(tmp_path):
     path = write(tmp_path, GOOD + '[models.p]\nmodel = "vit_digits"\nrecipe = "linear-probe"\n')
     suite = load_suite(path, ("recipe.budget.epochs=2",))
