@@ -52,6 +52,7 @@ class Cell:
         planned_recipe: the recipe that the suite names; `recipe` is what its trials say.
         deduplicated: whether accuracy without duplicates is measured on these test images.
         looks: after how many replicates its primary contrasts are judged; none: once, with all there are.
+        asked: how many replicates the suite asks for at most; None where its listing does not say.
         search: how its recipe values were chosen, if they were searched; `judged_by_val`: on the val split.
     """
 
@@ -70,6 +71,7 @@ class Cell:
     planned_recipe: str
     deduplicated: bool
     looks: tuple[int, ...] = ()
+    asked: int | None = None
     search: "SearchEntry | None" = None
     judged_by_val: bool = False
 
@@ -172,6 +174,7 @@ def cells(suite: "Listing", records: "Mapping[str, Result]", condition: str = CL
                 planned_recipe=contestant.recipe or comparison.recipe,
                 deduplicated=any(one.record.data.key in deduplicated for one in own if one.record),
                 looks=tuple(comparison.looks),
+                asked=comparison.replicates,
                 search=suite.search_of(comparison.name, name, shots),
                 judged_by_val=(comparison.search or {}).get("judge") == "val",
             )

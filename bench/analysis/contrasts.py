@@ -252,6 +252,8 @@ def _finding(
     if result and result.looks and (looks := looks_at(a, b)):
         made = ", ".join(map(str, looks[: result.looks]))
         flags.append(Flag.LOOKS(replicates=made, most=looks[-1]))
+    if result and a.asked is not None and common > a.asked:
+        flags.append(Flag.MORE_REPLICATES(replicates=common, asked=a.asked))
     flags += match.notes(pair.comparison, pair.a, pair.b)
     flags += [Flag.NOT_TRAINED(reason=reason) for reason in untrained]
     flags += [

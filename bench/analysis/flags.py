@@ -26,6 +26,10 @@ class Flag(Enum):
     FEW_PAIRS = "{replicates} common {noun}: {lacking}"
     IMAGES_ONLY = "one deterministic run of each: the interval is over test images alone"
     LOOKS = "judged after {replicates} of at most {most} replicates"
+    MORE_REPLICATES = (
+        "{replicates} replicates, the suite asks for {asked}: its verdict holds if all were planned",
+        "more replicates than the suite asks for",
+    )
     WHOLE_SPLIT = "the whole training split: no spread over draws"
     UNMATCHED_PRETRAINING = "unmatched pretraining: {both}", "unmatched pretraining"
     UNMATCHED_RECIPE = "unmatched recipe: {both}"

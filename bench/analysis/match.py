@@ -1,6 +1,6 @@
 """What must be known to read a contrast: how far its two models are from a matched pair."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.store.records.listing import Listing
     from bench.store.records.trials import Result
 
+TEACHER = " (of the teacher)"
 UNMATCHED_SIZE = 1.1
 """FLOPs, parameters and images seen that differ by more than this factor are flagged."""
 
@@ -39,6 +40,13 @@ class Facts:
     precision: frozenset[str]
     feature_width: frozenset[int]
     images_seen: float | None = None
+
+
+def of_teacher(own: str, teachers: Set[str]) -> set[str]:
+    """What pretraining of its teachers comes into a network that started from another itself."""
+    return {
+        name if name.endswith(TEACHER) else name + TEACHER for name in teachers if name not in ("none", own)
+    }
 
 
 COMPARED = {
@@ -77,6 +85,7 @@ class Match:
             self._cells.setdefault((cell.comparison, cell.contestant), []).append(cell)
         keys = zip(cost["model"], cost["classes"], cost["input_size"], strict=True)
         self._flops = dict(zip(keys, cost["flops"], strict=True))
+        self._by_run = {record.id: record for cell in cells for record in cell.records}
 
     def flops(self, comparison: str, key: str) -> int | None:
         """FLOPs of a contestant's forward pass, with the head of this comparison's dataset; None where no
@@ -107,12 +116,18 @@ class Match:
             title=self._cells[comparison, key][0].title,
             flops=self.flops(comparison, key),
             parameters=max((record.model.params for record in records if record.model.params), default=None),
-            pretraining=frozenset(record.model.pretraining for record in records),
+            pretraining=frozenset(name for record in records for name in self._pretraining(record)),
             recipe=frozenset(),  # each row of the tables names its own
             precision=frozenset(record.identity.precision for record in records),
             feature_width=frozenset(width for width in widths if width),
             images_seen=self._images_seen(comparison, key),
         )
+
+    def _pretraining(self, record: "Result") -> set[str]:
+        """What a network started from, and what its teachers did where that is more."""
+        teacher = self._by_run.get(record.identity.teacher or "")
+        own = record.model.pretraining
+        return {own} | of_teacher(own, self._pretraining(teacher) if teacher else set())
 
     def _images_seen(self, comparison: str, key: str) -> float | None:
         """Over all subsets, of finished trials."""

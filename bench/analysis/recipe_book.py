@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.store.run_store import RunStore
 
 SEEDS = ("draw_seed", "seed")
-# Of one run no spread is known: what `vcbench reproduce` allows by default, as a fraction.
+# What may differ between machines where nothing is drawn: as `vcbench reproduce` allows, a fraction.
 TOLERANCE = 0.01
 # Expected accuracies are written down with this many decimals.
 ROUNDING = 0.001
@@ -38,7 +38,8 @@ class Expectation:
 
     def interval(self, more: int = 1) -> tuple[float, float]:
         """Where the mean of `more` further replicates lies in 95 of 100 cases: the prediction interval of
-        normal values whose spread is estimated (Student's t); of one replicate TOLERANCE on either side."""
+        normal values whose spread is estimated (Student's t); of one, which nothing is drawn for, TOLERANCE
+        on either side."""
         half = TOLERANCE
         if self.sd is not None:
             quantile = float(stdtrit(self.replicates - 1, 0.975))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from bench.frames import frame
@@ -107,14 +108,16 @@ def search_table(suites: "Mapping[str, Listing]", store: "RunStore") -> pd.DataF
 def sensitivity(search: pd.DataFrame) -> pd.DataFrame:
     """How much of what was tried is about as good as the best: one row a search.
 
-    Only values of the first rung are compared, as all of them were trained there alike.
+    Only values of the first rung are compared, as all of them were trained there alike. Where more than the
+    learning rate is searched, a rate is as good as the best values that were tried with it.
 
     Args:
-        search: the search table, finished searches of learning rates alone.
+        search: the search table.
 
     Returns:
-        Columns suite, comparison, contestant, title, shots, tried, close (of them within CLOSE of the best),
-        share, decades (powers of ten that these cover: each stands for one step), chosen_lr.
+        Columns suite, comparison, contestant, title, shots, tried (learning rates), close (of them within
+        CLOSE of the best), share, decades (powers of ten that these cover: see `_widths`), chosen_lr. A
+        search without learning rates has no row.
     """
     keys = ["suite", "comparison", "contestant", "title", "shots"]
     rows = []
@@ -122,17 +125,26 @@ def sensitivity(search: pd.DataFrame) -> pd.DataFrame:
         first = own[(own["rung"] == 0) & ~own["extended"].astype(bool)]
         if first.empty or first["val_top1"].isna().any() or not own["chosen"].any():
             continue
-        close = int((first["val_top1"] >= first["val_top1"].max() - CLOSE - 1e-12).sum())
-        chosen = own.loc[own["chosen"], "lr"].iloc[0]
-        tried = len(first)
-        rates = first["lr"].dropna()
-        step = math.log10(rates.max() / rates.min()) / (tried - 1) if len(rates) == tried > 1 else math.nan
+        best = first.groupby("lr")["val_top1"].max()  # by rate, ascending
+        if best.empty:
+            continue
+        close = (best >= best.max() - CLOSE - 1e-12).to_numpy()
         rows.append(
             dict(zip(keys, key, strict=True))
-            | {"tried": tried, "close": close, "share": close / tried, "decades": close * step}
-            | {"chosen_lr": chosen}
+            | {"tried": len(best), "close": int(close.sum()), "share": float(close.mean())}
+            | {"decades": float(_widths(best.index.to_numpy())[close].sum())}
+            | {"chosen_lr": own.loc[own["chosen"], "lr"].iloc[0]}
         )
     return pd.DataFrame(rows, columns=[*keys, "tried", "close", "share", "decades", "chosen_lr"])
+
+
+def _widths(rates: np.ndarray) -> np.ndarray:
+    """How many powers of ten each of ascending rates stands for: half of the way to both neighbours, at an
+    end as far outwards as inwards; of one rate alone it is not known."""
+    if len(rates) == 1:
+        return np.array([math.nan])
+    steps = np.diff(np.log10(rates))
+    return (np.append(steps[0], steps) + np.append(steps, steps[-1])) / 2
 
 
 def _of_values(search: "SearchEntry", tried: "TriedEntry", last: int) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Trials of one model on one subset are not trained where
 
 - their training loss has not left chance: averaged over the last tenth of training and over the trials, it is
-  above 95 % of ln C, which guessing among C outputs gives whatever the targets (smoothed or mixed ones too);
+  above 95 % of ln C, which guessing among C outputs gives whatever the labels (smoothed or mixed ones too);
+  of a student that learns a teacher's probabilities above 95 % of the most that guessing can give it;
 - or their mean test accuracy is below that of a baseline on the same training images, averaged over the same
   trials: chance, the majority class, the nearest neighbour in image statistics or that in raw pixels
   (`bench.training.baselines`);
@@ -30,6 +31,7 @@ from scipy.special import ndtr
 from bench.analysis.cells import CLEAN
 from bench.frames import frame
 from bench.metrics.accuracy import at_chance
+from bench.spec.recipe import Distill
 
 if TYPE_CHECKING:
     from bench.store.records.baseline import BaselineRecord
@@ -163,7 +165,9 @@ class Training:
             outputs = record.identity.recipe.get("head_outputs") or record.data.classes
             networks = record.details.get("folds", [run]) if record.outcome == "finished" else []
             losses = [last_loss(one) for name in networks if (one := self._store.history(name)) is not None]
-            self._losses[run] = float(np.mean(losses)) / math.log(outputs) if losses else None
+            distill = record.identity.recipe.get("distill")
+            guessing = Distill(**distill).loss_of_guessing(outputs) if distill else math.log(outputs)
+            self._losses[run] = float(np.mean(losses)) / guessing if losses else None
         return self._losses[run]
 
 

@@ -151,22 +151,31 @@ def _facts(
 ) -> "Facts":
     """What is known of a contestant before it is trained; `job` is one of its trials."""
     from bench.analysis.match import Facts
-    from bench.networks import find_card
 
     contestant = suite.models[key]
     flops, parameters = sizes.get((contestant.model, comparison.input_size), (None, None))
-    weights = job.identity["weights"] if job else contestant.weights
     frozen = job is not None and job.trial.recipe.frozen
     return Facts(
         title=contestant.title or key,
         flops=flops,
         parameters=parameters,
-        pretraining=frozenset(["none" if weights == "none" else find_card(contestant.model).pretraining]),
+        pretraining=frozenset(_pretraining(suite, comparison, key)),
         recipe=frozenset([contestant.recipe or comparison.recipe]),
         precision=frozenset([contestant.precision or comparison.precision]),
         feature_width=frozenset([estimator.feature_width(job)] if job and frozen else []),
         images_seen=_images_seen(job) if job and not frozen else None,
     )
+
+
+def _pretraining(suite: "Suite", comparison: "Comparison", key: str) -> set[str]:
+    """What a contestant starts from, and what its teachers do where that is more."""
+    from bench.analysis.match import of_teacher
+    from bench.networks import find_card
+
+    contestant, distill = suite.models[key], suite.recipe_of(comparison, key).distill
+    own = "none" if contestant.weights == "none" else find_card(contestant.model).pretraining
+    known = distill is not None and distill.teacher in comparison.contestants
+    return {own} | of_teacher(own, _pretraining(suite, comparison, distill.teacher) if known else set())
 
 
 def _images_seen(job: "TrainJob") -> int:

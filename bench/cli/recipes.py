@@ -167,16 +167,18 @@ def _page(ranked: "list[Measured]", results: Path) -> str:
     ids = [record.id for record in best.records]
     more = f" and {len(ids) - RUNS_SHOWN} more" if len(ids) > RUNS_SHOWN else ""
     folder = "" if results == DEFAULT_RESULTS else f" --results {shlex.quote(str(results))}"
+    several = best.expectation.sd is not None
     low, high = best.expectation.interval()
+    check = f"    vcbench {'verify' if several else 'reproduce'} {ids[0]}{folder}"
     lines = [
         f"{first.model.title} ({first.model.name}, weights {first.model.weights}) on {first.data.dataset} "
         f"({first.data.split_id}), {best.size}, {first.identity.input_size} px, {first.identity.precision}",
         f"recipe {first.recipe}, protocol {first.protocol}",
         f"expected: {best.expectation}",
-        f"one more replicate: between {100 * low:.1f} and {100 * high:.1f} %",
+        *([f"one more replicate: between {100 * low:.1f} and {100 * high:.1f} %"] if several else []),
         f"seen in runs {', '.join(ids[:RUNS_SHOWN])}{more}",
         "",
-        *([] if first.details.get("folds") else ["check it here:", f"    vcbench verify {ids[0]}{folder}"]),
+        *([] if first.details.get("folds") else ["check it here:", check]),
         "run the comparison that it is from:",
         *(
             f"    {run_command(listing, results)} --only {shlex.quote(name)}{folder}"
@@ -247,7 +249,7 @@ def _judgement(one: "Verified") -> str:
     values = ", ".join(f"{100 * top1:.1f} %" for top1 in one.top1)
     mean = sum(one.top1) / len(one.top1)
     verdict = "met" if one.met else f"NOT met: {'above' if mean > one.high else 'below'} that"
-    why = "95 % prediction interval" if accuracy.sd is not None else "one run, of which no spread is known"
+    why = "95 % prediction interval" if accuracy.sd is not None else "nothing of it is drawn at random"
     return (
         f"{expected.what}\n"
         f"  expected {accuracy}, {expected.where}\n"

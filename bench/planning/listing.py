@@ -63,6 +63,7 @@ def listing(
                 **({"conditions": list(conditions_of(suite, comparison))} if comparison.conditions else {}),
                 **({"reference": comparison.reference} if comparison.reference else {}),
                 **({"looks": list(comparison.replicates.looks)} if comparison.replicates.looks else {}),
+                "replicates": comparison.replicates.max,
                 **_search_entry(suite, comparison),
                 # Where one's own images lie, for whoever makes a run of them again.
                 **({"images": comparison.dataset} if ":" in comparison.dataset else {}),

@@ -9,6 +9,7 @@ from bench.analysis.recipe_book import Expectation, Measured
 from bench.errors import InputError
 from bench.planning.plan import trials_of
 from bench.running.reproduce import images_of, run_trial, taught_trial
+from bench.running.threads import threads_of
 from bench.spec.job import Trial, Unresolved
 from bench.spec.overrides import override
 from bench.spec.recipe import Expect, Recipe
@@ -86,7 +87,8 @@ def of_measured(measured: Measured, store: "RunStore", dataset: str | None) -> E
         dataset: see `bench.running.reproduce.stored_trial`.
 
     Raises:
-        InputError: one's own images are not there; or it is of k-fold, a replicate of which is several runs.
+        InputError: one's own images are not there; it is of k-fold, a replicate of which is several runs; or
+            one run was seen of what is drawn anew, of which no spread is known.
         StoreError: the record of its teacher is not there.
     """
     first, suites = measured.first, measured.suites
@@ -94,6 +96,12 @@ def of_measured(measured: Measured, store: "RunStore", dataset: str | None) -> E
         more = f"{run_command(suites[0][0], store.root)} --replicates {measured.next_replicate + 1}"
         raise InputError(
             f"{first.id}: a repeat of k-fold is a network a fold; another repeat is made by: {more}"
+        )
+    drawn = first.identity.draw_seed is not None or first.identity.recipe.get("budget") is not None
+    if drawn and measured.expectation.sd is None:
+        raise InputError(
+            f"{first.id}: one run was seen, which does not tell how far another may lie; run more: "
+            f"{run_command(suites[0][0], store.root)} (or the same again: vcbench reproduce {first.id})"
         )
     trial = taught_trial(store, first, images_of(store, first, dataset), suites[0][0].suite)
     return Expected(
@@ -127,7 +135,8 @@ def verify(
                 f"{job.id}: nothing of it is drawn at random, and it is in {workspace.results} already; "
                 f"do it again with: vcbench reproduce {job.id}"
             )
-        results.append(run_trial(job, workspace, observer))
+        with threads_of(job, workspace.device):
+            results.append(run_trial(job, workspace, observer))
     unique = {result.id: result.top1 for result in results}
     low, high = expected.accuracy.interval(len(unique))
     return Verified(expected, tuple(unique), tuple(unique.values()), low, high)

@@ -1,5 +1,6 @@
 """Recipes: everything that decides how a model is trained on a subset."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -181,6 +182,15 @@ class Distill(Strict):
             raise ValueError('temperature is for kind = "soft"; with "hard" it would change nothing')
         return self
 
+    def loss_of_guessing(self, outputs: int) -> float:
+        """The most that the loss of a student can be which says every output alike.
+
+        The Kullback-Leibler divergence from the teacher's probabilities is at most ln `outputs`, that of a
+        sure teacher, and counts times the temperature squared.
+        """
+        factor = self.temperature**2 if self.kind == "soft" else 1.0
+        return (1 + self.weight * (factor - 1)) * math.log(outputs)
+
 
 class Expect(Strict):
     """The accuracy that a recipe gave in one comparison of a suite that comes with vcbench.
@@ -246,6 +256,11 @@ class Recipe(Strict):
         if self.frozen and self.distill is not None:
             raise ValueError("frozen features have no teacher: [distill] goes with [budget] and [optimizer]")
         return self
+
+    def loss_of_guessing(self, outputs: int) -> float:
+        """The loss of a network that says every output alike, whatever the labels are smoothed or mixed to;
+        of a student the most that it can be."""
+        return math.log(outputs) if self.distill is None else self.distill.loss_of_guessing(outputs)
 
     def idle(self, key: str) -> str | None:
         """Why a dotted key changes no number of a network; None where it can."""

@@ -207,7 +207,7 @@ class Trainer:
         progress = self.progress
         loss = self.loss_sum.item() / progress.loss_steps  # waits for what is queued
         self._count_time()
-        problem = _problem(loss, progress.step, self.outputs)
+        problem = _problem(loss, progress.step, self.recipe.loss_of_guessing(self.outputs))
         if problem:
             raise Diverged(problem, progress.history)
         row = {
@@ -282,11 +282,11 @@ def _validation_steps(recipe: Recipe, total: int, per_epoch: int) -> set[int]:
     return {round(total * part / recipe.val_times) for part in range(1, recipe.val_times + 1)} - {0}
 
 
-def _problem(loss: float, step: int, outputs: int) -> str | None:
+def _problem(loss: float, step: int, guessing: float) -> str | None:
     """How a mean loss shows that training has diverged, if it does."""
     if not math.isfinite(loss):
         return f"loss is {loss} at step {step}"
-    limit = DIVERGED_FACTOR * math.log(outputs)
+    limit = DIVERGED_FACTOR * guessing
     return (
         f"mean loss {loss:.1f} at step {step} is over {limit:.1f}, ten times that of guessing"
         if loss > limit

@@ -3,14 +3,17 @@
 import json
 import math
 import string
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from report.make_store import make_store, run_id
 from small_store import listing, trial
 
 from bench.analysis.cells import cells, metrics_of, paired
 from bench.analysis.flags import Flag, flags_of_runs
+from bench.analysis.match import Match
 from bench.store.run_store import RunStore
 
 MISSING = (("vit", 5, 1), ("deit", None, 0))
@@ -51,6 +54,25 @@ def test_every_cell_holds_what_its_files_say(root):
         assert np.array_equal(cell.values("ece"), ece, equal_nan=True)
         assert cell.title == suite["contestants"][cell.contestant]["title"]
         assert cell.images_per_class == (cell.shots or 80) and cell.condition == "clean"
+
+
+def test_a_student_of_a_pretrained_teacher_is_no_match_of_one_without(root):
+    given = {"vit": ("none", "run-resnet"), "deit": ("none", None), "resnet": ("ImageNet-1k", None)}
+    made = [
+        SimpleNamespace(
+            comparison="tiny", contestant=key, title=key, model=key, input_size=16,
+            records=[
+                trial(id=f"run-{key}", model={"pretraining": pretraining}, identity={"teacher": teacher})
+            ],
+        )
+        for key, (pretraining, teacher) in given.items()
+    ]  # fmt: skip
+    suite = SimpleNamespace(comparisons=[SimpleNamespace(name="tiny", unmatched="")])
+    match = Match(suite, made, pd.DataFrame(columns=["model", "classes", "input_size", "flops"]))
+    words = "unmatched pretraining: ImageNet-1k (of the teacher) / none against "
+    assert str(match.notes("tiny", "vit", "deit")[0]) == words + "none"
+    assert str(match.notes("tiny", "vit", "resnet")[0]) == words + "ImageNet-1k"
+    assert [str(note) for note in match.notes("tiny", "deit", "deit")] == ["FLOPs not measured"]
 
 
 def test_cells_are_in_the_order_of_the_suite(root):

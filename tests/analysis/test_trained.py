@@ -6,8 +6,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import torch.nn.functional as F
 from scipy import stats
 from small_store import digest, trial
+from torch import nn
 
 from bench.analysis.trained import AT_CHANCE, BEATEN, DIVERGED, Training, last_loss, p_beaten, same_model
 from bench.store.run_store import RunStore
@@ -80,6 +83,23 @@ def test_a_loss_that_has_not_left_chance(tmp_path, loss, outputs, expected):
 def test_beaten_by_what_needs_no_training(tmp_path, top1, expected):
     made = store(tmp_path)
     assert Training(made).reason([trial_of(made, top1)]) == expected
+
+
+@pytest.mark.parametrize(("temperature", "weight"), [(1.0, 0.5), (4.0, 0.9), (10.0, 1.0), (0.5, 0.3)])
+def test_a_student_has_left_chance_where_guessing_of_a_sure_teacher_has_not(tmp_path, temperature, weight):
+    sure, even = torch.zeros(1, 10), torch.zeros(1, 10)
+    sure[0, 3] = 1e4
+    by_teacher = nn.KLDivLoss(reduction="batchmean")(
+        F.log_softmax(even / temperature, 1), F.softmax(sure / temperature, 1)
+    )
+    by_labels = F.cross_entropy(even, torch.tensor([3]))
+    guessing = float((1 - weight) * by_labels + weight * temperature**2 * by_teacher)
+    soft = {"kind": "soft", "temperature": temperature, "weight": weight, "by": "class"}
+    made = store(tmp_path)
+    for share, expected in ((0.951, AT_CHANCE), (0.949, None)):
+        student = trial_of(made, 0.99, loss=share * guessing)
+        student.identity.recipe["distill"] = soft
+        assert Training(made).reason([student]) == expected
 
 
 def test_it_is_the_mean_over_the_trials_that_counts(tmp_path):

@@ -180,6 +180,11 @@ def test_plan_says_what_the_models_of_a_contrast_do_not_share(tmp_path):
     assert lines(text) == [recipes]
     pretrained = text.replace('"resnet_digits" }', '"resnet18", weights = "card" }')
     assert lines(pretrained)[0].startswith("c: a against b: unmatched pretraining: none against ")
+    taught = pretrained.replace(
+        'recipe = "vit-strong-aug" }', 'set = { distill = { teacher = "b", kind = "hard", by = "class" } } }'
+    )
+    assert lines(taught)[1].startswith("c: a against c: unmatched pretraining: none against ImageNet")
+    assert lines(taught)[1].endswith(" (of the teacher) / none")
     counts = {"what": "cost", "classes": 10, "input_size": 16, "params": 1, "gmacs": 0.0}
     counted[:] = [
         CostRecord(id=model, model=model, flops=flops, **counts)

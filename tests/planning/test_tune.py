@@ -6,6 +6,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -373,6 +374,32 @@ def test_what_was_searched_is_a_table(ran):
     for row in close.itertuples():
         first = table[(table["contestant"] == row.contestant) & ~table["extended"]]["val_top1"]
         assert row.close == (first >= first.max() - 0.02).sum()
+
+
+@pytest.mark.parametrize(
+    ("rates", "good", "close", "decades"),
+    [
+        ([1e-4, 1e-3, 1e-2], {1e-3}, 1, 1.0),
+        ([1e-4, 10**-3.5, 1e-3, 10**-2.5, 1e-2], {1e-4, 10**-3.5, 1e-3}, 3, 1.5),
+        # Each reaches half way to the next: from 10^-3.5 to 0.02 * 2^0.5.
+        ([1e-4, 1e-3, 1e-2, 2e-2], {1e-3, 1e-2, 2e-2}, 3, 1 + (1 + math.log10(2)) / 2 + math.log10(2)),
+    ],
+)
+def test_rates_count_once_whatever_else_is_searched(rates, good, close, decades):
+    rows = [
+        {
+            "suite": "s", "comparison": "c", "contestant": "a", "title": "A", "shots": 5, "rung": 0,
+            "extended": False, "lr": rate, "weight_decay": decay, "chosen": rate == max(good) and not decay,
+            "val_top1": 0.9 if rate in good and not decay else 0.5,
+        }
+        for rate in rates
+        for decay in (0.0, 0.1)
+    ]  # fmt: skip
+    (row,) = sensitivity(pd.DataFrame(rows)).to_dict("records")
+    assert (row["tried"], row["close"], row["chosen_lr"]) == (len(rates), close, max(good))
+    assert row["decades"] == pytest.approx(decades) and row["share"] == pytest.approx(close / len(rates))
+    without = pd.DataFrame(rows).assign(lr=math.nan)
+    assert sensitivity(without).empty
 
 
 def test_trials_wait_for_the_choice_and_then_have_it(ran, tmp_path):

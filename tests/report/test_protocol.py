@@ -53,7 +53,7 @@ def test_trials_whose_data_are_not_here_are_no_draws(tmp_path):
 
 
 def test_replicates_until_decided_are_said(tmp_path):
-    assert "The number of replicates is fixed beforehand" in words(made(tmp_path))
+    assert "The number of replicates is to be fixed beforehand" in words(made(tmp_path))
     path = tmp_path / "suites" / "tiny.json"
     listing = json.loads(path.read_text())
     listing["comparisons"][0]["looks"] = [3, 5, 8]
@@ -61,6 +61,17 @@ def test_replicates_until_decided_are_said(tmp_path):
     text = words(gather(RunStore(tmp_path), "tiny"))
     assert "judged after 3 and 5 replicates, and at last after 8" in text and "(R / 8)²" in text
     assert "fixed beforehand" not in text
+
+
+@pytest.mark.parametrize("asked", [2, 3])
+def test_replicates_that_the_suite_does_not_ask_for_are_told(tmp_path, asked):
+    evidence = made(tmp_path, comparison={"replicates": asked})
+    told = "In from-scratch there are more replicates than the suite asks for." in words(evidence)
+    (note,) = {str(note) for one in evidence.findings for note in one.flags if "asks for" in str(note)} or [
+        ""
+    ]
+    assert told == (asked == 2)
+    assert note.startswith("3 replicates, the suite asks for 2: ") == (asked == 2)
 
 
 def test_choices_by_val_and_unverified_copies_are_told(tmp_path):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from bench.report.sections.searches import _comparisons, _waits_for
+from bench.report.sections.searches import _comparisons, _how, _waits_for
 
 
 @pytest.mark.parametrize(("having", "names"), [("done", ["a", "c"]), ("chosen", ["a"])])
@@ -37,3 +37,16 @@ def test_why_nothing_is_chosen_is_said(rungs, done, reason):
     evidence = SimpleNamespace(suite=SimpleNamespace(comparisons=[search]))
     rows = [{"comparison": "a", "rung": rung, "jobs": 2, "done": done} for rung in rungs]
     assert _waits_for(evidence, pd.DataFrame(rows)) == reason
+
+
+@pytest.mark.parametrize(
+    ("of_b", "told"), [(6, "as many search jobs as the others (6 or 9"), (5, "differ in")]
+)
+def test_models_are_said_to_have_as_many_jobs_only_where_they_have(of_b, told):
+    comparison = SimpleNamespace(name="c", search={})
+    evidence = SimpleNamespace(
+        suite=SimpleNamespace(comparisons=[comparison]), cells_of=lambda name: [], cells=[]
+    )
+    rows = [("a", 5, 6), ("b", 5, of_b), ("a", None, 4), ("a", None, 5), ("b", None, 9)]
+    table = pd.DataFrame(rows, columns=["contestant", "shots", "jobs"]).assign(comparison="c")
+    assert told in _how(evidence, table) and ("as many" in _how(evidence, table)) == (of_b == 6)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from bench.analysis.recipe_book import measured
@@ -92,7 +93,10 @@ def test_the_printed_recipe_runs_and_its_command_verifies_it(own, vcbench, tmp_p
     assert "# run the comparison that it is from:\n#     vcbench run own.toml --only small" in out
 
     before = {path.name for path in (tmp_path / "results" / "runs").iterdir()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
     status, out, err = vcbench(*command.split()[1:], "--device", "cpu", "--json")
+    torch.set_num_threads(threads)
     assert status in (0, 1), err
     (one,) = json.loads(out)
     # A replicate that was not seen, kept in the store: the same command has nothing left to do.
@@ -100,8 +104,22 @@ def test_the_printed_recipe_runs_and_its_command_verifies_it(own, vcbench, tmp_p
     assert one["runs"] == [new] and one["replicates"] == 2 and one["met"] == (status == 0)
     identity = json.loads((tmp_path / "results" / "runs" / new / "record.json").read_text())["identity"]
     assert identity["seed"] == identity["draw_seed"] == 2
+    # As a run of the suite would compute it, whose number it counts as from now on.
+    assert RunStore(tmp_path / "results").trial(new).threads == 1
     assert identity | {"seed": 0, "draw_seed": 0} == record["identity"] | {"seed": 0, "draw_seed": 0}
     assert json.loads(vcbench(*command.split()[1:], "--device", "cpu", "--json")[1]) == [one]
+
+
+def test_one_run_of_what_is_drawn_does_not_tell_what_another_gives(vcbench, tmp_path):
+    (tmp_path / "own.toml").write_text(SUITE)
+    assert vcbench("run", "own.toml", "--device", "cpu", "--replicates", "1")[0] == 0
+    status, out, _ = vcbench("recipe", "vit_digits", "digits", "--shots", "5")
+    run = out.partition("seen in runs ")[2][:16]
+    assert status == 0 and "one more replicate" not in out and f"vcbench reproduce {run}" in out
+    runs = {path.name for path in (tmp_path / "results" / "runs").iterdir()}
+    status, _, err = vcbench("verify", run, "--device", "cpu")
+    assert status == 2 and "one run was seen" in err and err.count("\n") == 1
+    assert {path.name for path in (tmp_path / "results" / "runs").iterdir()} == runs
 
 
 def test_an_expectation_that_is_not_met_is_status_1(own, vcbench, tmp_path, monkeypatch):

@@ -70,9 +70,9 @@ def _trained(evidence: Evidence) -> str:
     text = (
         'A cell is "not trained", and supports no statement about its architecture, where the training '
         f"loss, averaged over the last tenth of training, is above {100 * LEFT_CHANCE:.0f} % of that of "
-        "guessing (ln C for C classes), or where the mean test accuracy is below that of chance, of the "
-        "majority class or of the nearest neighbour on the same training images. Two trainings of one model "
-        "may still be compared."
+        "guessing (ln C for C classes; with a teacher the most that it can be), or where the mean test "
+        "accuracy is below that of chance, of the majority class or of the nearest neighbour on the same "
+        "training images. Two trainings of one model may still be compared."
     )
     if not baselines:
         return f"{text} Of these, the majority class and the nearest neighbour were not measured."
@@ -175,9 +175,12 @@ def _replicates(evidence: Evidence) -> str:
             )
     if len(texts) < len(evidence.suite.comparisons):
         texts.append(
-            f"{'Elsewhere the' if texts else 'The'} number of replicates is fixed beforehand: adding some "
-            "until a verdict comes would make more of them false."
+            f"{'Elsewhere the' if texts else 'The'} number of replicates is to be fixed beforehand: adding "
+            "some until a verdict comes would make more of them false."
         )
+    more = {cell.comparison for cell in evidence.cells if cell.asked and len(cell.runs) > cell.asked}
+    if more:
+        texts.append(f"In {listed(sorted(more))} there are more replicates than the suite asks for.")
     return " ".join(texts)
 
 

@@ -67,9 +67,14 @@ def _how(evidence: Evidence, table: pd.DataFrame) -> str:
         on_val = (comparison.search or {}).get("judge") == "val"
         images = "the val split" if on_val else "images held out of the subset itself"
         each = " or ".join(count(n) for n in sorted(set(jobs)))
+        alike = jobs.groupby("shots", dropna=False).nunique().max() == 1
+        got = (
+            f"on a subset every model got as many search jobs as the others ({each}, by subset)"
+            if alike
+            else f"not every search has ended, so that models differ in search jobs so far ({each})"
+        )
         sentences.append(
-            f"{comparison.name}: on a subset every model got as many search jobs as the others ({each}, by "
-            f"subset), which begin with the same values and are judged on {images}."
+            f"{comparison.name}: {got}, which begin with the same values and are judged on {images}."
         )
         borrowed = [] if on_val else with_more_labels(evidence.cells_of(comparison.name))
         sentences += [f"Values for {one} are those of the next larger subset." for one in borrowed]

@@ -22,7 +22,8 @@ class ComparisonEntry(Stored):
 
     `conditions` are those beside "clean", each with its level; `reference` is the contestant whose errors
     under corruptions are set to 1. `looks` are after how many replicates contrasts are judged, where
-    they get replicates until they are decided. `search` is how recipe values are chosen, where they are.
+    they get replicates until they are decided. `replicates` is the most that the suite asks for in a cell; a
+    command may have asked for more. `search` is how recipe values are chosen, where they are.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ComparisonEntry(Stored):
     conditions: list[str] = []
     reference: str | None = None
     looks: list[Count] = []
+    replicates: Count | None = None
     search: dict[str, Any] | None = None
     images: str | None = None
 
