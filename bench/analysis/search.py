@@ -144,7 +144,8 @@ def _widths(rates: np.ndarray) -> np.ndarray:
     if len(rates) == 1:
         return np.array([math.nan])
     steps = np.diff(np.log10(rates))
-    return (np.append(steps[0], steps) + np.append(steps, steps[-1])) / 2
+    widths: np.ndarray = (np.append(steps[0], steps) + np.append(steps, steps[-1])) / 2
+    return widths
 
 
 def _of_values(search: "SearchEntry", tried: "TriedEntry", last: int) -> dict[str, Any]:

@@ -174,8 +174,9 @@ def _pretraining(suite: "Suite", comparison: "Comparison", key: str) -> set[str]
 
     contestant, distill = suite.models[key], suite.recipe_of(comparison, key).distill
     own = "none" if contestant.weights == "none" else find_card(contestant.model).pretraining
-    known = distill is not None and distill.teacher in comparison.contestants
-    return {own} | of_teacher(own, _pretraining(suite, comparison, distill.teacher) if known else set())
+    teacher = distill.teacher if distill else None
+    taught = _pretraining(suite, comparison, teacher) if teacher else set()
+    return {own} | of_teacher(own, taught)
 
 
 def _images_seen(job: "TrainJob") -> int:
