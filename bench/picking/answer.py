@@ -11,7 +11,6 @@ import pandas as pd
 from bench.analysis.groups import letters
 from bench.machine import commit, device_name, machine_name, versions
 from bench.picking.pick import Entered, Picked
-from bench.picking.sentences import told_apart
 from bench.picking.trained import Key, Trained, best_of
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ class Answer:
 
     @property
     def best(self) -> str:
-        """The first of the race; where the best were trained on all images, the best of them on val."""
-        return best_of(self.measured, self.picked.best)[1]
+        """That of the pick; where the best were trained on all images, the best of them on val."""
+        return best_of(self.measured, self.picked.survivors[0])[1] if self.measured else self.picked.best
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -209,7 +208,7 @@ def group_letters(picked: Picked) -> list[str]:
         (i, j)
         for i in range(len(names))
         for j in range(i + 1, len(names))
-        if told_apart(picked, names[i], names[j])
+        if picked.told_apart(names[i], names[j])
     ]
     return letters(len(names), apart)
 

@@ -1,12 +1,13 @@
 """From candidates to a first answer within a budget: time them, race them, judge those that are left."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.analysis.statistics import share_interval
+from bench.analysis.statistics import pair_p, share_interval
 from bench.data import Dataset
 from bench.data.subsets import growing_samples
 from bench.errors import DataError, InputError, WeightsError
@@ -27,6 +28,7 @@ JUDGED_AT_ONCE = 100  # in the beginning, then twice as many
 FEWEST_JUDGED = 30
 FEWEST_TRIED = 4  # models that are timed although all were refused and half of the budget is spent
 SURVIVORS = 3
+ALPHA = 0.05
 TOO_LITTLE = 1.25  # times a budget within which nothing was scored would do, at least
 DECODED_FIRST = 16  # images, to know how long decoding takes
 SLOW_IMAGES = 32  # one after the other that do not fit into the time for timing: no batch is timed
@@ -176,8 +178,20 @@ class Picked:
 
     @property
     def best(self) -> str:
-        """The first of the race: the val images had no part in naming it."""
-        return self.survivors[0]
+        """The first of the race, which the val images had no part in naming; where others are better on these
+        and told apart from it, the best of them."""
+        first, *others = self.survivors
+        better = [
+            name
+            for name in others
+            if self.accuracy(name) > self.accuracy(first) and self.told_apart(first, name)
+        ]
+        return max(better, key=self.accuracy, default=first)
+
+    def told_apart(self, a: str, b: str) -> bool:
+        """Whether two of the survivors differ, by `pair_p` on the same images, all pairs counted."""
+        pairs = math.comb(len(self.survivors), 2)
+        return pair_p(self.correct(a), self.correct(b), self.groups(a)) * pairs < ALPHA
 
     def correct(self, name: str) -> np.ndarray:
         """bool (n,): on the images of val where it was judged, else on those held out in its last round."""

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from bench.analysis.statistics import pair_p, share_interval
-from bench.picking.pick import Picked
+from bench.picking.pick import ALPHA, Picked
 from bench.picking.trained import Key, Trained, best_of
 
-ALPHA = 0.05
 FASTER = 1.2  # times as fast, from which on a model that is not told apart from the best is named
 WAYS = {"finetune": "fine-tuned", "linear-probe": "on frozen features"}
 
@@ -18,14 +17,16 @@ def sentences(picked: Picked, trained: Mapping[Key, Trained]) -> list[str]:
     """What to take, how sure that is, and what it costs; where models were trained, all of it by that."""
     if trained:
         return _trained(picked, trained)
-    best, names = picked.best, picked.survivors
-    tied = {name: _title(picked, name) for name in names[1:] if not told_apart(picked, best, name)}
+    best = picked.best
+    others = [name for name in picked.survivors if name != best]
+    tied = {name: _title(picked, name) for name in others if not picked.told_apart(best, name)}
     return [_take(picked, best, list(tied)), _cost(picked, best, tied), *_other_family(picked, best)]
 
 
 def _trained(picked: Picked, trained: Mapping[Key, Trained]) -> list[str]:
     """The sentences by what training on all images came to on the test split, the best on val first."""
-    best, places = best_of(trained, picked.best), picked.survivors
+    places = picked.survivors
+    best = best_of(trained, places[0])
 
     def order(key: Key) -> tuple[float, int, str]:
         val = trained[key].val
@@ -66,11 +67,14 @@ def _take_trained(
     if one.correct is not None:
         low, high = share_interval(one.correct, groups)
         how += f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
-    if tied:
-        take = f"{_named(picked, best)} {chosen}, but is not told apart from {listed(tied)}: {how}"
+    rest = [key for key in others if key not in tied]
+    ahead = [key for key in rest if trained[key].top1 > one.top1]
+    doubts = [f"is behind {listed(ahead)} on the test images"] if ahead else []
+    doubts += [f"is not told apart from {listed(tied)}"] if tied else []
+    if doubts:
+        take = f"{_named(picked, best)} {chosen}, but {' and '.join(doubts)}: {how}"
     else:
         take = f"Take {_named(picked, best)}, which {chosen}: {how}"
-    rest = [key for key in others if key not in tied]
     return f"{take}; told apart from it: {listed(rest)}." if rest else f"{take}."
 
 
@@ -100,26 +104,32 @@ def _title(picked: Picked, model: str) -> str:
 
 
 def _take(picked: Picked, best: str, tied: list[str]) -> str:
-    one = picked.entered[best]
+    one, first = picked.entered[best], picked.survivors[0]
     title = _title(picked, best)
     images = picked.race.images
     right, groups = picked.correct(best), picked.groups(best)
     low, high = picked.interval(best)
-    what = (
-        f"{len(right):,} val images that had no part in choosing it"
-        if one.judged is not None
-        else f"{len(right):,} training images, each held out once, a little too good as they have chosen it"
+    what = f"{len(right):,} " + (
+        "training images, each held out once" if one.judged is None else "val images"
     )
+    unseen = one.judged is not None and best == first
+    what += " that had no part in choosing it" if unseen else ", a little too good as they have chosen it"
     what += "" if groups is None else f", in {len(np.unique(groups)):,} groups"
     how = (
         f"a linear probe on its frozen features, fitted to {images:,} training images, is right on "
         f"{_percent(picked.accuracy(best))} of {what} (95 % interval {100 * low:.1f} to {100 * high:.1f}; "
         f"always naming the largest class: {_percent(picked.majority())})"
     )
-    if not tied:
-        return f"Take {title}: {how}."
-    others = " and ".join(f"{_title(picked, name)} ({_percent(picked.accuracy(name))})" for name in tied)
-    return f"{title} came first in the race, but is not told apart from {others}: {how}."
+
+    def listed(*names: str) -> str:
+        return " and ".join(f"{_title(picked, name)} ({_percent(picked.accuracy(name))})" for name in names)
+
+    place = "came first in the race"
+    if best != first:
+        place = f"is better on val than {listed(first)}, the first of the race, and told apart from it"
+    if tied:
+        return f"{title} {place}, but is not told apart from {listed(*tied)}: {how}."
+    return f"Take {title}: {how}." if best == first else f"Take {title}, which {place}: {how}."
 
 
 def _cost(picked: Picked, best: str, tied: Mapping[str, str]) -> str:
@@ -163,7 +173,7 @@ def _other_family(picked: Picked, best: str) -> list[str]:
         other = max(judged, key=picked.accuracy)
         title = _title(picked, other)
         behind = picked.accuracy(best) - picked.accuracy(other)
-        sure = "" if told_apart(picked, best, other) else ", which may be chance"
+        sure = "" if picked.told_apart(best, other) else ", which may be chance"
         return [f"The best {word}, {title}, is {_behind(behind)}{sure}."]
     other = max(others, key=lambda name: (len(standings[name].rounds), standings[name].last.top1))
     title = _title(picked, other)
@@ -180,10 +190,3 @@ def _other_kind(kind: str) -> str:
 
 def _behind(difference: float) -> str:
     return f"{100 * abs(difference):.1f} points {'behind' if difference >= 0 else 'ahead'}"
-
-
-def told_apart(picked: Picked, a: str, b: str) -> bool:
-    """Whether two of those that were left differ, by `pair_p` on the same images, all pairs counted."""
-    count = len(picked.survivors)
-    pairs = count * (count - 1) / 2
-    return pair_p(picked.correct(a), picked.correct(b), picked.groups(a)) * pairs < ALPHA

@@ -34,8 +34,9 @@ def refuse_other_file(path: Path) -> None:
 
 def length_in(picked: Picked, seconds: float) -> tuple[Length, list[str]] | None:
     """The longest fine-tuning for which there is time, and of which models; None without time for any."""
-    for count in range(len(picked.survivors), 1, -1):
-        names = picked.survivors[:count]
+    ranked = sorted(picked.survivors, key=lambda name: name != picked.best)
+    for count in range(len(ranked), 1, -1):
+        names = ranked[:count]
         for length in LENGTHS:
             if SLACK * expected_seconds(picked, names, length, replicates=1) < seconds:
                 return length, names
