@@ -94,17 +94,18 @@ def _layout(root: Path, lister: Lister) -> tuple[bool, dict[str, dict[str, list[
 def _split_folders(root: Path) -> dict[str, Path]:
     """The folders of train, val and test, where folders so named hold class folders; else they are classes.
 
-    One that holds images beside its folders may be a class as well, but for train and test alone.
+    Where all folders are so named they are no classes, whatever they hold; beside others, one that holds
+    images beside its folders may be one.
 
     Raises:
-        DataError: train or test is missing, two folders are the same split, or another lies beside them.
+        DataError: train or test is missing or holds no class folder, two folders are the same split, or
+            another lies beside them.
     """
     look = Lister()
     folders = look.folders(root)
     spelled = [name for name in folders if name.lower() in SPELLINGS]
     holding = [name for name in spelled if look.folders(root / name)]
-    alone = spelled == folders and {"train", "test"} <= {SPELLINGS[name.lower()] for name in holding}
-    if not alone and all(look.images(root / name) for name in holding):
+    if not spelled or (spelled != folders and all(look.images(root / name) for name in holding)):
         return {}
     parts: dict[str, Path] = {}
     for name in spelled:
@@ -128,6 +129,11 @@ def _split_folders(root: Path) -> dict[str, Path]:
 def _lacking(root: Path, needed: str, parts: dict[str, Path], look: Lister) -> str:
     """That train or test has no class folders, and what can be done."""
     named = ", ".join(split for split, folder in parts.items() if look.folders(folder))
+    if not named:
+        return (
+            f"{root}: holds {' and '.join(folder.name for folder in parts.values())}, which are names of "
+            "splits, with no class folders in them; should be train/CLASS/IMAGE and test/CLASS/IMAGE"
+        )
     line = f"{root}: class folders in {named} but not in {needed}; a given split has train/ and test/"
     if needed == "test":
         loose = len(look.images(parts["test"])) if "test" in parts else 0
