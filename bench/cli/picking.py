@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bench.picking.trained import Key, Trained
 
 BUDGET = "10m"
+REPLICATES = 3  # of a fine-tuning in the suite that goes on
 
 
 def pick(
@@ -138,10 +139,18 @@ class Place:
     weights_dir: Path | None = None
     device: str = "auto"
 
+    @property
+    def _store(self) -> list[str]:
+        return ["--results", str(self.results)] if self.results != DEFAULT_RESULTS else []
+
+    def report(self, suite: Path) -> str:
+        """The command that makes the report of a suite that was run here."""
+        return shlex.join(["vcbench", "report", suite.stem, *self._store])
+
     def run(self, suite: Path) -> str:
         """The command that runs a suite here."""
         options = [
-            *(["--results", str(self.results)] if self.results != DEFAULT_RESULTS else []),
+            *self._store,
             *(["--data-dir", str(self.data_dir)] if self.data_dir else []),
             *(["--weights-dir", str(self.weights_dir)] if self.weights_dir else []),
             *(["--device", self.device] if self.device != "auto" else []),
@@ -258,7 +267,7 @@ def _go_on(
     write_pick_suite(picked, dataset, names, length, path)
     command = place.run(path)
     if fits is None:
-        rest = format_duration(expected_seconds(picked, names, length, replicates=3))
+        rest = format_duration(expected_seconds(picked, names, length, REPLICATES))
         what = "Fine-tuning them would settle it" if len(names) > 1 else "Fine-tuning it goes on from there"
         return {}, f"{what}, in about {rest} here: {command}"
     try:
@@ -284,6 +293,12 @@ def _go_on(
     trained = trained_by(place.results, path)
     if len(trained) < 2 * len(names):
         return {}, f"Fine-tuning was begun and did not end in time; go on with: {command}"
+    tuned = [one.replicates for (recipe, _), one in trained.items() if recipe == "finetune"]
+    if min(tuned) >= REPLICATES:
+        return (
+            trained,
+            f"All of this is by the first of {min(tuned)} replicates; by all: {place.report(path)}",
+        )
     return trained, f"Three replicates would show how much of it is luck: {command}"
 
 

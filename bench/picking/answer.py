@@ -131,7 +131,7 @@ def table(
     and faster. `note` says why others left the race.
 
     Args:
-        finetuned: mean top-1 on the test split by model, where models were fine-tuned.
+        finetuned: top-1 on the test split by model, of the first replicate, where models were fine-tuned.
         memory: `memory_mib` by model, where it was measured.
     """
     judged = picked.survivors

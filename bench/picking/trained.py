@@ -1,10 +1,10 @@
 """What training the best of a pick on all images came to: how each did on val and on the test split."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 
@@ -20,17 +20,19 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Trained:
-    """Replicates of one training.
+    """The first replicate of one training.
 
     Attributes:
-        val: mean top-1 on val; NaN where it was not looked at.
-        top1: mean top-1 on the test split.
-        correct: bool (n,), which test images the first replicate classified correctly; None if it diverged.
+        val: top-1 on val; NaN where it was not looked at.
+        top1: on the test split.
+        correct: bool (n,), which test images it classified correctly; None if it diverged.
+        replicates: how many there are.
     """
 
     val: float
     top1: float
     correct: np.ndarray | None
+    replicates: int = 1
 
 
 def trained_by(results: Path, path: Path) -> dict[Key, Trained]:
@@ -41,12 +43,16 @@ def trained_by(results: Path, path: Path) -> dict[Key, Trained]:
     """
     store = RunStore(results)
     listing = store.suite(path.stem)
-    runs: dict[Key, list[Result]] = {}
-    for run in listing.runs if listing else ():
+    first: dict[Key, Result] = {}
+    replicates: Counter[Key] = Counter()
+    for run, entries in listing.runs.items() if listing else ():
         if (record := store.result(run)) is not None:
-            runs.setdefault((record.recipe, record.model.name), []).append(record)
+            key = record.recipe, record.model.name
+            replicates[key] += 1
+            if any(entry.replicate == 0 for entry in entries):
+                first[key] = record
     predictions = Predictions(store)
-    return {key: _of(own, predictions) for key, own in runs.items()}
+    return {key: _of(record, predictions, replicates[key]) for key, record in first.items()}
 
 
 def memory_by(results: Path, path: Path, device: str) -> dict[str, float]:
@@ -73,13 +79,13 @@ def memory_by(results: Path, path: Path, device: str) -> dict[str, float]:
     return peaks
 
 
-def _of(records: list[Result], predictions: Predictions) -> Trained:
-    val = [one.metrics.val_top1 for one in records]
-    outputs = predictions.outputs(records[0])
+def _of(record: Result, predictions: Predictions, replicates: int) -> Trained:
+    val, outputs = record.metrics.val_top1, predictions.outputs(record)
     return Trained(
-        fmean(math.nan if one is None else one for one in val),
-        fmean(one.top1 for one in records),
+        math.nan if val is None else val,
+        record.top1,
         None if outputs is None else outputs.correct,
+        replicates,
     )
 
 
