@@ -175,7 +175,7 @@ def pick_backbone(
 
     Args:
         stop: the budget, and whether to end early.
-        quiet: show neither bars nor lines.
+        quiet: show neither bars nor lines but warnings.
         finetune: whether to fine-tune where there is time.
 
     Raises:
@@ -205,7 +205,7 @@ def pick_backbone(
     refuse_other_file(path)
     if trained_allocator(chosen) == KEEP_FREED:
         keep_freed_memory()  # as in training
-    for line in () if quiet else dataset.warnings:
+    for line in dataset.warnings:
         warn(line)
     left_out: list[LeftOut] = []
 
@@ -283,7 +283,7 @@ def _go_on(
             jobs=1,
             engine=None,
             stop=stop,
-            warn=lambda line: None if quiet else warn(line),
+            warn=warn,
             quiet=quiet,
         )
     except BenchError as error:

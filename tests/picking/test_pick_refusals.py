@@ -1,7 +1,7 @@
 """What a pick refuses, in one line, and what it leaves as it is."""
 
 import pytest
-from small_pick import MODELS
+from small_pick import MODELS, fill
 
 from bench.errors import InputError
 from bench.picking.candidates import find_candidates
@@ -84,3 +84,14 @@ def test_ctrl_c_before_there_is_an_answer(photos, weights, tmp_path, monkeypatch
             input_size=16,
             quiet=True,
         )
+
+
+def test_warnings_of_the_images_are_told_where_nobody_watches(pick, tmp_path, monkeypatch):
+    def ends(*rest, **more):
+        raise InputError("enough")
+
+    folder = fill(tmp_path / "photos", 12)
+    (folder / "cat" / "notes.docx").write_text("none")
+    monkeypatch.setattr("bench.picking.pick.pick", ends)
+    status, _, err = pick("--json", data=folder)
+    assert status == 2 and "warning: photos: 1 files passed over: 1 .docx" in err
