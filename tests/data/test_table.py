@@ -66,6 +66,18 @@ def test_neither_form_nor_order_changes_the_data_but_labels_do(rows, tmp_path):
     assert third.class_names == ["10", "2", "3"] and third.fingerprint != first.fingerprint
 
 
+@pytest.mark.parametrize("kind", ["Int64", "category"])
+def test_whole_numbers_of_parquet_may_have_gaps(rows, tmp_path, kind):
+    numbers = [i // 4 if i % 5 else None for i in range(60)]
+    grouped = rows.assign(group=pd.array(numbers, dtype="Int64").astype(kind))
+    as_csv, as_parquet = (opened(written(grouped, tmp_path / name)) for name in ("a.csv", "a.parquet"))
+    assert as_parquet.fingerprint == as_csv.fingerprint
+    unlabelled = rows.assign(label=pd.array(numbers, dtype="Int64").astype(kind))
+    for name in ("b.csv", "b.parquet"):
+        with pytest.raises(DataError, match=r"12 image\(s\) have no label"):
+            opened(written(unlabelled, tmp_path / name))
+
+
 def test_splits_of_its_own(rows, tmp_path):
     split = ["train" if i < 30 else "Validation" if i < 45 else "test" for i in range(60)]
     dataset = opened(written(rows.assign(split=split), tmp_path / "a.csv"))

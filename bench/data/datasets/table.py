@@ -90,7 +90,8 @@ def _read(file: Path) -> "pd.DataFrame":
         raise DataError(f"{file}: should end in one of {', '.join(ENDINGS)}")
     try:
         if file.suffix.lower() == ".parquet":
-            frame = read_parquet(file, file.read_bytes()).replace_schema_metadata(None).to_pandas()
+            read = read_parquet(file, file.read_bytes()).replace_schema_metadata(None)
+            frame = read.to_pandas(integer_object_nulls=True)  # whole numbers stay whole beside gaps
         else:
             separator = "\t" if file.suffix.lower() == ".tsv" else ","
             with warnings.catch_warnings():
@@ -122,9 +123,9 @@ def _read(file: Path) -> "pd.DataFrame":
             raise DataError(f"{file}: column {name!r} would not be read; name it {meant!r}, or leave it out")
     if frame.empty:
         raise DataError(f"{file}: has no rows")
-    read = [name for name in (*NEEDED, *OPTIONAL) if name in columns]
-    filled = frame[read].astype(object).where(frame[read].notna(), "")
-    return pd.DataFrame({name: as_text(file, name, filled[name].tolist()) for name in read})
+    known = [name for name in (*NEEDED, *OPTIONAL) if name in columns]
+    filled = frame[known].astype(object).where(frame[known].notna(), "")
+    return pd.DataFrame({name: as_text(file, name, filled[name].tolist()) for name in known})
 
 
 def _refuse_missing(file: Path, paths: list[Path]) -> None:
