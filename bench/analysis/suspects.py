@@ -19,7 +19,8 @@ COLUMNS = ("position", "label", "suggested", "self_confidence", "suspect")
 def stored_probabilities(store: "RunStore", fingerprint: str, split_id: str) -> tuple[np.ndarray, list[str]]:
     """The mean probabilities of the runs with most training images, float64 (test images, classes).
 
-    Diverged runs, and those whose probabilities are not there, do not count.
+    Diverged runs, and those whose probabilities are not there, do not count. Of a head that is wider than the
+    data has classes, as a kept one may be, the outputs beyond them are left out.
 
     Returns:
         The probabilities, and the ids of the runs.
@@ -42,9 +43,8 @@ def stored_probabilities(store: "RunStore", fingerprint: str, split_id: str) -> 
             f"{store.root}: has no finished run with probabilities on this data ({split_id}); run a "
             "suite on it first"
         )
-    total = store.probabilities(ids[0]).astype(np.float64)
-    for run in ids[1:]:
-        total += store.probabilities(run)
+    classes = runs[0].data.classes
+    total = sum(store.probabilities(run)[:, :classes].astype(np.float64) for run in ids)
     return total / total.sum(1, keepdims=True), ids
 
 

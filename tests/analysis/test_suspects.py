@@ -1,8 +1,11 @@
 """Labels that are likely wrong."""
 
-import numpy as np
+from types import SimpleNamespace
 
-from bench.analysis.suspects import suspects
+import numpy as np
+import pytest
+
+from bench.analysis.suspects import stored_probabilities, suspects
 
 
 def test_planted_errors_come_first():
@@ -29,3 +32,16 @@ def test_right_labels_are_not_suspect():
     true = np.repeat(np.arange(3), 20)
     table = suspects(true, 0.1 / 3 + 0.9 * np.eye(3)[true])
     assert not table["suspect"].any()
+
+
+def test_heads_wider_than_the_classes_are_cut_to_them():
+    data = SimpleNamespace(fingerprint="f", split_id="s", train_images=9, classes=2)
+    kept = {"own": np.array([[0.9, 0.1], [0.4, 0.6]]), "wide": np.array([[0.3, 0.1, 0.6], [0.2, 0.8, 0.0]])}
+    store = SimpleNamespace(
+        each_result=lambda: [SimpleNamespace(id=run, data=data, outcome="finished") for run in kept],
+        has_probabilities=lambda run: True,
+        probabilities=lambda run: kept[run].astype(np.float32),
+    )
+    mean, runs = stored_probabilities(store, "f", "s")
+    assert runs == ["own", "wide"] and mean.dtype == np.float64
+    assert mean == pytest.approx(np.array([[1.2 / 1.4, 0.2 / 1.4], [0.3, 0.7]]))
