@@ -44,7 +44,7 @@ def stored_probabilities(store: "RunStore", fingerprint: str, split_id: str) -> 
             "suite on it first"
         )
     classes = runs[0].data.classes
-    total = sum(store.probabilities(run)[:, :classes].astype(np.float64) for run in ids)
+    total = sum((store.probabilities(run)[:, :classes].astype(np.float64) for run in ids), np.zeros(()))
     return total / total.sum(1, keepdims=True), ids
 
 

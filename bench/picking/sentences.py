@@ -91,7 +91,7 @@ def _trained_family(
         ]
     behind = _behind(trained[best].top1 - trained[other].top1)
     sure = ", which may be chance" if other in tied else ""
-    return [f"The best {_other_kind(kind)}, {_named(picked, other)}, is {behind}{sure}."]
+    return [f"The best {_kind(picked, other[1])}, {_named(picked, other)}, is {behind}{sure}."]
 
 
 def _named(picked: Picked, key: Key) -> str:
@@ -167,25 +167,25 @@ def _other_family(picked: Picked, best: str) -> list[str]:
     others = [name for name, one in picked.entered.items() if standings[name].rounds and one.kind != kind]
     if not others:
         return []
-    word = _other_kind(kind)
     judged = [name for name in picked.survivors if name in others]
     if judged:
         other = max(judged, key=picked.accuracy)
         title = _title(picked, other)
         behind = picked.accuracy(best) - picked.accuracy(other)
         sure = "" if picked.told_apart(best, other) else ", which may be chance"
-        return [f"The best {word}, {title}, is {_behind(behind)}{sure}."]
+        return [f"The best {_kind(picked, other)}, {title}, is {_behind(behind)}{sure}."]
     other = max(others, key=lambda name: (len(standings[name].rounds), standings[name].last.top1))
     title = _title(picked, other)
     standing = standings[other]
     images = standing.rounds[-1][0]
     then = next(score for size, score in standings[best].rounds if size == images)
     behind = then.top1 - standing.last.top1
-    return [f"The best {word}, {title}, was {_behind(behind)} on {images:,} images."]
+    return [f"The best {_kind(picked, other)}, {title}, was {_behind(behind)} on {images:,} images."]
 
 
-def _other_kind(kind: str) -> str:
-    return {"cnn": "ViT", "transformer": "CNN"}.get(kind, "model of another family")
+def _kind(picked: Picked, model: str) -> str:
+    kinds = {"cnn": "CNN", "transformer": "ViT"}
+    return kinds.get(picked.entered[model].kind, "model of another family")
 
 
 def _behind(difference: float) -> str:

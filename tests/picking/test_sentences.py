@@ -15,7 +15,8 @@ from bench.picking.suite import length_in
 from bench.picking.trained import Trained
 
 FIRST, SECOND, LAST = "resnet50", "tf_efficientnet_lite0", "deit_tiny_patch16_224"
-TITLE = {name: find_card(name).title for name in (FIRST, SECOND, LAST)}
+NEITHER = "mixer_b16_224"
+TITLE = {name: find_card(name).title for name in (FIRST, SECOND, LAST, NEITHER)}
 
 
 def right(share, images):
@@ -76,3 +77,24 @@ def test_the_best_on_val_is_not_taken_where_another_is_surely_better_on_test(oth
     take, *_ = sentences(picked, trained)
     behind = f"but is behind {TITLE[SECOND]} fine-tuned ({100 * other:.1f} %) on the test images"
     assert take.startswith("Take ") == taken and (behind in take) != taken
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "word"),
+    [
+        (FIRST, LAST, "ViT"),
+        (LAST, FIRST, "CNN"),
+        (FIRST, NEITHER, "model of another family"),
+        (NEITHER, FIRST, "CNN"),
+    ],
+)
+def test_the_other_family_has_its_own_name(first, other, word):
+    picked = planted(**{first: 0.9, other: 0.6})
+    trained = {("finetune", name): Trained(0.5, 0.5, None) for name in (first, other)}
+    said = f"The best {word}, {TITLE[other]}"
+    *_, judged = sentences(picked, {})
+    *_, tuned = sentences(picked, trained)
+    for one in picked.entered.values():
+        one.judged = None
+    *_, raced = sentences(picked, {})
+    assert all(line.startswith(said) for line in (judged, tuned, raced))
