@@ -182,9 +182,7 @@ def pick_backbone(
         BenchError: the images or the models are not here, or the budget is too small.
         Ended: asked to stop before anything was scored.
     """
-    assert stop.deadline is not None
-    began = time.monotonic()
-    seconds = stop.deadline - began
+    assert stop.deadline is not None and stop.budget is not None
     from bench.files import write_json
     from bench.machine import choose_device
     from bench.networks.weights import hub_answers
@@ -198,7 +196,7 @@ def pick_backbone(
     from bench.training.allocator import KEEP_FREED, keep_freed_memory, trained_allocator
 
     stop.deadline -= ENDING
-    clock = Clock(seconds, interrupted=lambda: stop.interrupted, began=began)
+    clock = Clock(stop.budget, interrupted=lambda: stop.interrupted, began=stop.began)
     folder, chosen = data_folder(place.data_dir), choose_device(place.device)
     dataset, name = _open(data, folder, place.results)
     path = out or Path(f"pick-{dataset.name}.toml")

@@ -51,7 +51,8 @@ class Stop:
     """
 
     def __init__(self, budget_seconds: float | None) -> None:
-        self.deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
+        self.budget, self.began = budget_seconds, time.monotonic()
+        self.deadline = None if budget_seconds is None else self.began + budget_seconds
         self.signal: int | None = None
         self._heeded = False
 

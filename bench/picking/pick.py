@@ -156,6 +156,7 @@ class Picked:
         val: positions of the val images on which those that were left are judged; empty where they were not.
         left_out: the models that took no part.
         seconds: what was spent.
+        budget: in seconds, as it was given.
         damaged: which image has ended the judging, as a line; empty where none has.
     """
 
@@ -331,7 +332,7 @@ def pick(
         left_out,
         val,
         clock.spent,
-        clock.budget,
+        clock.given,
         damaged,
     )
 

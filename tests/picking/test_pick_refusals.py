@@ -95,3 +95,25 @@ def test_warnings_of_the_images_are_told_where_nobody_watches(pick, tmp_path, mo
     monkeypatch.setattr("bench.picking.pick.pick", ends)
     status, _, err = pick("--json", data=folder)
     assert status == 2 and "warning: photos: 1 files passed over: 1 .docx" in err
+
+
+def test_the_budget_is_the_one_that_was_given(photos, weights, tmp_path, monkeypatch):
+    """Whatever was spent before, on importing PyTorch for one, is part of it."""
+    from bench.cli.picking import Place, pick_backbone
+    from bench.cli.progress import Stop
+
+    clocks = []
+
+    def ends(dataset, candidates, left_out, clock, **rest):
+        clocks.append(clock)
+        raise InputError("enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.picking.pick.pick", ends)
+    stop = Stop(60)
+    for name in ("began", "deadline"):
+        setattr(stop, name, getattr(stop, name) - 20)
+    with pytest.raises(InputError, match="enough"):
+        pick_backbone(str(photos), Place(weights_dir=weights, device="cpu"), stop, models=MODELS, quiet=True)
+    (clock,) = clocks
+    assert clock.given == 60 and clock.spent >= 20 and clock.left < 40

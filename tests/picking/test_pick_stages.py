@@ -93,6 +93,7 @@ def test_the_timing_of_a_slow_network_ends(photos, weights, monkeypatch):
         return float(batch)
 
     picked = race(of_each)
+    assert picked.budget == 60 + ENDING
     batches = {name: one.batch for name, one in picked.entered.items()}
     assert batches == {MODELS[0]: 1, MODELS[2]: 8}
     assert [(one.card.name, one.reason) for one in left_out] == [(MODELS[1], "no time to time it")]
