@@ -139,23 +139,19 @@ class Place:
     weights_dir: Path | None = None
     device: str = "auto"
 
-    @property
-    def _store(self) -> list[str]:
-        return ["--results", str(self.results)] if self.results != DEFAULT_RESULTS else []
-
-    def report(self, suite: Path) -> str:
-        """The command that makes the report of a suite that was run here."""
-        return shlex.join(["vcbench", "report", suite.stem, *self._store])
+    def command(self, *words: str) -> str:
+        """A command on the run store."""
+        store = ["--results", str(self.results)] if self.results != DEFAULT_RESULTS else []
+        return shlex.join(["vcbench", *words, *store])
 
     def run(self, suite: Path) -> str:
         """The command that runs a suite here."""
         options = [
-            *self._store,
             *(["--data-dir", str(self.data_dir)] if self.data_dir else []),
             *(["--weights-dir", str(self.weights_dir)] if self.weights_dir else []),
             *(["--device", self.device] if self.device != "auto" else []),
         ]
-        return shlex.join(["vcbench", "run", str(suite), *options])
+        return self.command("run", str(suite), *options)
 
 
 def pick_backbone(
@@ -268,8 +264,9 @@ def _go_on(
         rest = format_duration(expected_seconds(picked, names, length, REPLICATES))
         what = "Fine-tuning them would settle it" if len(names) > 1 else "Fine-tuning it goes on from there"
         return {}, f"{what}, in about {rest} here: {command}"
+    errored = 0
     try:
-        run_and_tabulate(
+        counts = run_and_tabulate(
             load_suite(str(path)),
             path,
             place.results,
@@ -284,19 +281,21 @@ def _go_on(
             warn=warn,
             quiet=quiet,
         )
+        errored = counts["errored"]
     except BenchError as error:
         return {}, f"Fine-tuning ended ({error}); the suite is {path}."
     except Ended:
         pass
     trained = trained_by(place.results, path)
+    if errored:
+        said = f"{errored} trials of fine-tuning errored (see: {place.command('status')})"
+        return trained if len(trained) == 2 * len(names) else {}, f"{said}; try again with: {command}"
     if len(trained) < 2 * len(names):
         return {}, f"Fine-tuning was begun and did not end in time; go on with: {command}"
     tuned = [one.replicates for (recipe, _), one in trained.items() if recipe == "finetune"]
     if min(tuned) >= REPLICATES:
-        return (
-            trained,
-            f"All of this is by the first of {min(tuned)} replicates; by all: {place.report(path)}",
-        )
+        by_all = place.command("report", path.stem)
+        return trained, f"All of this is by the first of {min(tuned)} replicates; by all: {by_all}"
     return trained, f"Three replicates would show how much of it is luck: {command}"
 
 

@@ -50,3 +50,14 @@ def test_replicates_are_asked_for_until_there_are_three(go_on, capsys):
     assert "warning: labels differ" in capsys.readouterr().err  # although nobody watches
     done = go_on(3, {})
     assert "the first of 3 replicates" in done and done.endswith("vcbench report pick-photos --results store")
+
+
+@pytest.mark.parametrize("models", [NAMES, NAMES[:1]])
+def test_trainings_that_errored_are_told(go_on, models):
+    said = go_on(1, {"errored": 2, "finished": 2}, models)
+    assert said.startswith("2 trials of fine-tuning errored (see: vcbench status --results store); try again")
+    assert said.endswith("vcbench run pick-photos.toml --results store")
+
+
+def test_trainings_for_which_there_was_no_time_are_told(go_on):
+    assert "did not end in time; go on with: vcbench run" in go_on(1, {"finished": 2}, NAMES[:1])
