@@ -80,7 +80,7 @@ class Lister:
     def classes(self, folder: Path) -> dict[str, list[str]]:
         """The images of each class folder by its name; within a class in the order of their relative names.
 
-        Classes come in the order of the names of their folders. Names are given in Unicode's composed form
+        Classes come in the order of their names, which are those of their folders in Unicode's composed form
         (NFC): macOS writes "é" as two characters where others write one, and means the same class.
 
         Raises:
@@ -91,7 +91,7 @@ class Lister:
         above = [_folder_id(parent) for parent in (folder, *folder.parents)]
         for name in self.folders(folder):
             files.setdefault(unicodedata.normalize("NFC", name), []).extend(self.below(folder / name, above))
-        return files
+        return dict(sorted(files.items()))
 
     def below(self, folder: Path, above: Sequence[tuple[int, int]] = ()) -> list[str]:
         """The images in a folder and all folders in it, in the order of their relative names.

@@ -329,6 +329,15 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
             assert folder == dataset.class_names[label]
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_classes_are_in_the_order_of_their_composed_names(tmp_path, form):
+    for name in ("café", "cafz"):
+        fill(tmp_path / "menu" / unicodedata.normalize(form, name), 10)
+    dataset = opened(tmp_path / "menu")
+    assert dataset.class_names == ["cafz", "café"]
+    assert Path(dataset.source(int(np.flatnonzero(dataset.labels == 0)[0]))).parent.name == "cafz"
+
+
 def test_equal_files_across_a_given_split_are_counted(tmp_path):
     root = tmp_path / "pets"
     for name in ("cat", "dog"):
