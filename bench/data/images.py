@@ -33,7 +33,8 @@ UPRIGHT = {
 }
 # Bits a pixel of cameras, scanners and detectors, which often come in files of 16 or 32 bits.
 DEPTHS = (8, 10, 12, 14, 16, 24, 31)
-MAX_SAMPLE_VALUE, BITS_PER_SAMPLE = 281, 258  # tags of TIFF
+MAX_SAMPLE_VALUE, BITS_PER_SAMPLE, PHOTOMETRIC = 281, 258, 262  # tags of TIFF
+WHITE_IS_ZERO = 0  # what PHOTOMETRIC may be; Pillow heeds it for 8 bits alone
 
 # Said by Pillow about metadata that nobody asked for, once an image.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -127,7 +128,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     states (the maxval of PGM, the depth of JPEG 2000, MaxSampleValue or fewer than 16 BitsPerSample of
     TIFF), else 2^b - 1 for the fewest b of DEPTHS bits that hold its largest pixel, for 12 bits are often
     written into files of 16 without a word. Of 16 bits the upper 8 are kept. Float pixels count from 0,
-    black, to 1, white.
+    black, to 1, white. A TIFF whose 0 is white is turned around.
 
     Raises:
         ValueError: pixels below 0, or float pixels above 1, which have no defined range.
@@ -141,6 +142,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
                 f"float pixels from {values.min():g} to {values.max():g} have no defined range; "
                 "save it with 8 or 16 bits, or from 0 to 1"
             )
+        values = 1 - values if _white_is_zero(image) else values
         image = Image.fromarray(np.rint(values * 255).astype(np.uint8))
     # Pillow would look for a transparent colour in the new palette, which is not asked for and can fail.
     image.info.pop("transparency", None)
@@ -193,7 +195,12 @@ def _eight_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
     maximum = _stated_maximum(image)
     if maximum is None or maximum < largest:
         maximum = 2 ** next(bits for bits in DEPTHS if largest < 2**bits) - 1
+    values = maximum - values if _white_is_zero(image) else values
     return (values * 256 // (maximum + 1)).astype(np.uint8)
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    return bool(getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO)
 
 
 def _stated_maximum(image: Image.Image) -> int | None:

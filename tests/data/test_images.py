@@ -89,6 +89,14 @@ def test_the_maximum_that_a_file_states_counts(tmp_path):
         assert abs(read_image(tmp_path / name)[..., 0] - expected).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["uint16", "float32"])
+def test_a_file_whose_zero_is_white_is_turned_around(tmp_path, kind):
+    ramp = np.arange(256).reshape(16, 16)
+    pixels = (ramp * 257).astype(kind) if kind == "uint16" else (ramp / 255).astype(kind)
+    Image.fromarray(pixels).save(tmp_path / "film.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(read_image(tmp_path / "film.tif")[..., 0], 255 - ramp)
+
+
 def test_float_pixels_count_from_zero_to_one(tmp_path):
     values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     Image.fromarray(values).save(tmp_path / "unit.tif")
