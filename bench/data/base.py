@@ -1,7 +1,9 @@
 """What a dataset is: the facts known without its files, and the opened thing."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -119,6 +121,14 @@ class Dataset:
     def fold_rule(self) -> dict[str, str]:
         """What ids hold of how training images are divided into folds; nothing where no two are equal."""
         return {} if self.units is None else {"copies": "together"}
+
+    @cached_property
+    def divisions(self) -> dict[str, str]:
+        """A hash of the positions of each split: two stores may divide images differently under one id."""
+        return {
+            split: hashlib.sha256(positions.astype("<i8").tobytes()).hexdigest()
+            for split, positions in self.splits.items()
+        }
 
     def split_labels(self, split: str) -> np.ndarray:
         """Labels of one split, int64 (images of the split,)."""

@@ -166,6 +166,7 @@ class Array:
             "data": dataset.fingerprint,
             "split_id": dataset.split_id,
             "split": split,
+            "division": dataset.divisions[split],
             "size": side,
         }
         label = re.sub(r"[^\w.-]", "_", f"{dataset.name[:40]}-{split}-{side}")
@@ -213,10 +214,10 @@ class Array:
         """Whether the array is there with all its checksums; compared once in a process for the same file."""
         try:
             state = _state(self.path)
-            if _checked.get(self.path) == state:
-                return True
             if state[1] != self.file_bytes:
                 return False
+            if _checked.get(self.path) == state:
+                return True
             sums = _sums(self.path.with_suffix(".crc").read_bytes())
             whole = len(sums) == len(self.chunks()) and not self.damaged(self.path, sums, progress)
         except FileNotFoundError:

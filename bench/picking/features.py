@@ -210,7 +210,7 @@ class Extractor:
             "weights": self.candidate.weights.fingerprint,
             "data": dataset.fingerprint,
             "split": [dataset.split_id, split],
-            "positions": positions.tolist(),
+            "positions": dataset.splits[split][positions].tolist(),
             "augment": self.pictures.augment.model_dump(mode="json"),
             "input_size": self.candidate.input_size,
             "precision": self.precision,

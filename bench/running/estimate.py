@@ -186,8 +186,9 @@ class Estimator:
         missing, passes = 0, 0.0
         wanted = [("train", CLEAN), ("val", CLEAN), *(("test", one) for one in job.trial.conditions)]
         for split, condition in wanted:
-            count = len(self._dataset(job.trial).splits[split])
-            path = features_path(job.identity, split, condition)
+            dataset = self._dataset(job.trial)
+            count = len(dataset.splits[split])
+            path = features_path(job.identity, dataset, split, condition)
             if path not in self._counted:
                 self._counted.add(path)
                 own = count - computed(path, count)

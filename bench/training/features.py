@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 from torch import nn
 
+from bench.data.base import Dataset
 from bench.errors import StoreError, warn
 from bench.files import cache_dir, digest, locked, read_json, staged, write_bytes, write_json
 from bench.machine import versions
@@ -35,13 +36,14 @@ KEYS = ("model", "weights", "dataset", "data", "split_id", "input_size", "precis
 _checked: dict[Path, tuple[int, int, int]] = {}
 
 
-def features_path(identity: dict[str, Any], split: str, condition: str = CLEAN) -> Path:
-    """Where the features of a split lie."""
+def features_path(identity: dict[str, Any], dataset: Dataset, split: str, condition: str = CLEAN) -> Path:
+    """Where the features of a split lie, of a trial with this identity."""
     key = {name: identity[name] for name in KEYS}
     libraries = {name: versions()[name] for name in ("torch", "timm")}
     key |= {
         "augment": identity["recipe"]["augment"],
         "split": split,
+        "division": dataset.divisions[split],
         "format": FORMAT,
         "versions": libraries,
     }

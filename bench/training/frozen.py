@@ -65,7 +65,7 @@ class Features:
             )
 
         facts = {"device": device_name(inputs.device), "versions": versions(), "commit": commit()}
-        path = features_path(inputs.job.identity, split, inputs.condition)
+        path = features_path(inputs.job.identity, inputs.dataset, split, inputs.condition)
         return frozen_features(path, count, compute, facts, inputs.observer)
 
 

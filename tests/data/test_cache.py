@@ -102,6 +102,14 @@ def test_whatever_changes_the_pixels_has_a_file_of_its_own(change):
     assert read == [0]
 
 
+def test_another_division_under_the_same_id_has_its_own_pixels():
+    """Of as many images, as two stores with frozen files of their own may have it."""
+    images, dataset = noise([(16, 16)] * 4, "d" * 64)
+    for positions in ([0, 1, 2], [1, 2, 3], [2, 1, 0]):
+        divided = replace(dataset, splits=dataset.splits | {"test": np.array(positions)})
+        np.testing.assert_array_equal(decoded(divided, "test", **HOW), [images[at] for at in positions])
+
+
 def test_small_squares_are_kept_as_they_are(tmp_path):
     digits = open_dataset("digits", None, tmp_path)
     stored = decoded(digits, "val", size=32, resize="crop", interpolation="bicubic")

@@ -1,5 +1,7 @@
 """What a pick keeps in memory, and images that were decoded before it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,18 @@ def test_images_decoded_before_are_taken_and_their_check_is_shown(digits, earlie
 def test_a_check_ends_when_the_time_is_over(digits, earlier):
     with pytest.raises(Stopped):
         pictures(digits, Watch(shown=1)).at("train", np.array([3, 0]))
+
+
+def test_features_of_another_division_are_those_of_its_images(digits, tmp_path):
+    card = find_card("resnet_digits")
+    candidate = Candidate(card, resolve_weights(card, "none", tmp_path, download=False), 10, 16)
+    train = digits.splits["train"]
+    turned = replace(digits, splits=digits.splits | {"train": train[::-1]})
+    first, last = np.arange(4), len(train) - 1 - np.arange(4)
+    expected = Extractor(candidate, pictures(digits, Watch()), "fp32", Watch()).features("train", last)
+    for dataset, positions in ((digits, first), (turned, first)):
+        found = Extractor(candidate, pictures(dataset, Watch()), "fp32", Watch()).features("train", positions)
+        assert np.allclose(found, expected, atol=1e-5) == (dataset is turned)
 
 
 def test_what_left_is_forgotten_and_comes_back_the_same(digits, tmp_path):

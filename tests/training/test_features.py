@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bench.data import open_dataset
 from bench.training import features as module
-from bench.training.features import computed, frozen_features
+from bench.training.features import KEYS, computed, features_path, frozen_features
 from bench.training.observer import Silent, Stopped
 
 COUNT = 2500  # two chunks and a half
@@ -69,6 +71,19 @@ def test_what_was_computed_before_a_stop_is_kept(path):
     whole = Counting()
     take(path.with_name("other.npy"), whole)
     assert sorted(pieces + compute.pieces) == whole.pieces
+
+
+def test_each_division_has_features_of_its_own(tmp_path):
+    identity = dict.fromkeys(KEYS, "same") | {"model": {"name": "net"}, "recipe": {"augment": {}}}
+    ours = open_dataset("digits", None, tmp_path)
+    test = ours.splits["test"].copy()
+    test[0] += 1
+    theirs = replace(ours, splits=ours.splits | {"test": test})
+    same = {
+        split: features_path(identity, ours, split) == features_path(identity, theirs, split)
+        for split in ours.splits
+    }
+    assert same == {"train": True, "val": True, "test": False}
 
 
 DAMAGE = {
