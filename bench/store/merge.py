@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.errors import StoreError, shortened
 from bench.escape import csv_text
-from bench.files import write_bytes, write_text
+from bench.files import read_json, write_bytes, write_text
 from bench.store.job_files import JobFiles
 from bench.store.labels import read_labels
 from bench.store.layout import Kind, labels_name
-from bench.store.reading import read
+from bench.store.reading import Record, read
 from bench.store.records.base import Data
 from bench.store.records.listing import Listing
 from bench.store.records.notes import ClassNames
@@ -35,6 +36,9 @@ RESULT = (
 )
 """The fields of trials and evaluations, predictions made elsewhere, baselines and profiles that are the same
 wherever a job is done. What is timed never is: of two such profiles of one setting neither is wrong."""
+OTHER_IMAGES = "other images are tested there"
+FROZEN = re.compile(r"-([0-9a-f]{12}(?:-kfold-\d+)?)(?:-repeat-\d+)?\.json$")
+"""How the name of a frozen division ends, after the name that the folder had: what it divides."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Merged:
 def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterator[Merged]:
     """Take over records with what lies beside them, labels, splits and suites; nothing that is here changes.
 
+    Records of images that are divided otherwise here, or have other labels, are conflicts as these are.
     What is not finished is left where it is, and so are records that are damaged, with a warning. A trial
     that was withdrawn here is not taken over, and one that is here and was withdrawn there is a conflict. One
     that a store holds although its own list names it was made anew since, and is like any other.
@@ -77,6 +82,17 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
     # A trial comes before its evaluations, which must be of its weights.
     kinds: tuple[Kind, ...] = get_args(Kind)
     data: dict[str, Data] = {}  # by the names of its labels
+    for kind in kinds:
+        for record in (other.record(kind, name) for name in other.names(kind)):
+            if record is not None and not isinstance(record, ProfileRecord):
+                data[labels_name(record.data.key)] = record.data
+    divided_otherwise: set[str] = set()
+    for folder in ("labels", "splits"):
+        for path in sorted((other.root / folder).glob("[!.]*")):
+            one = _file(folder, path, store, data, dry_run)
+            if one.what == "conflict" and (folder == "splits" or one.reason == OTHER_IMAGES):
+                divided_otherwise.add(_divides(one.name))
+            yield one
     added: set[str] = set()
     unlike: set[str] = set(gone)  # runs that are not, or not evaluated, as they are there
     for kind in sorted(kinds, key=lambda kind: kind != "runs"):
@@ -84,13 +100,13 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             record = other.record(kind, name)
             if record is None:
                 continue
-            if not isinstance(record, ProfileRecord):
-                data[labels_name(record.data.key)] = record.data
             run = record.trial if isinstance(record, EvaluationRecord) else name
             if run in gone:
                 yield Merged(kind, name, "withdrawn")
                 continue
             one = _record(kind, name, other, store, added)
+            if not store.record_of(kind, name).exists() and divided_otherwise & _divided_by(record):
+                one = Merged(kind, name, "conflict", "its images are divided otherwise here")
             if outside := [path for path in _files(other.folder_of(kind, name)) if not other.holds(path)]:
                 one = Merged(
                     kind, name, "conflict", f"{outside[0].name} is a link that leads out of its store"
@@ -106,9 +122,6 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             if one.what == "conflict":
                 unlike.add(run)
             yield one
-    for folder in ("labels", "splits"):
-        for path in sorted((other.root / folder).glob("[!.]*")):
-            yield _file(folder, path, store.root / folder / path.name, data, dry_run)
     for name, listing in other.suites().items():
         if other.holds(other.listing_of(name)):
             yield _suite(name, listing, store, dry_run)
@@ -171,9 +184,27 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_file() and path not in unfinished]
 
 
-def _file(kind: str, source: Path, target: Path, data: Mapping[str, Data], dry_run: bool) -> Merged:
+def _divides(name: str) -> str:
+    """What a file of labels or splits tells the test images of, whatever the folder of images was called."""
+    frozen = FROZEN.search(name)
+    return frozen[1] if frozen else name
+
+
+def _divided_by(record: Record) -> set[str]:
+    """The same, of the files that tell the test images of a record."""
+    if isinstance(record, ProfileRecord):
+        return set()
+    data = record.data
+    folds = re.match(r"kfold-\d+", data.split_id)
+    frozen = data.fingerprint[:12] + (f"-{folds[0]}" if folds else "")
+    return {frozen, f"{labels_name(data.key)}.parquet"}
+
+
+def _file(kind: str, source: Path, store: RunStore, data: Mapping[str, Data], dry_run: bool) -> Merged:
     """A file of labels or splits; `data` are what the records of its store are about, by names of labels."""
-    name = source.name
+    name, target = source.name, store.root / kind / source.name
+    if kind == "splits" and (frozen := FROZEN.search(name)):  # under whichever name the folder had here
+        target = min(store.splits.glob(f"*{frozen[0]}"), default=target)
     if source.is_symlink() or not source.is_file():
         return Merged(kind, name, "conflict", "is no file, but a link or a folder")
     try:
@@ -185,21 +216,23 @@ def _file(kind: str, source: Path, target: Path, data: Mapping[str, Data], dry_r
             ours = _held(kind, target, {})
         except StoreError:
             return Merged(kind, name, "conflict", "the file that is here cannot be read; it stays")
-        same = ours == ours | theirs
-        return Merged(kind, name, "same" if same else "conflict", "" if same else "they differ")
+        if ours == ours | theirs:
+            return Merged(kind, name, "same")
+        images = ours.get("label") == theirs.get("label")
+        return Merged(kind, name, "conflict", "they differ" if images else OTHER_IMAGES)
     if not dry_run:
         write_bytes(target, source.read_bytes())
     return Merged(kind, name, "added")
 
 
 def _held(kind: str, path: Path, data: Mapping[str, Data]) -> dict[str, Any]:
-    """What a file holds: of labels and of the names of their classes by column, else its bytes.
+    """What a file holds: of labels and of the names of their classes by column, of a division its JSON.
 
     Raises:
-        StoreError: it is something else, or is not of its test images.
+        StoreError: it cannot be read, is something else, or is not of its test images.
     """
     if kind != "labels":
-        return {"bytes": path.read_bytes()}
+        return {"division": read_json(path)}
     of = data.get(path.name.removesuffix(".parquet").removesuffix(".classes.json"))
     if path.suffix == ".json":
         classes = read(path, ClassNames).classes

@@ -416,6 +416,65 @@ def test_labels_that_are_none_of_the_images_are_not_taken_over(twins, content, r
     assert not (ours.root / "labels" / name).exists()
 
 
+FROZEN = {"format": 1, "fingerprint": "d" * 64, "splits": {"val": [3], "test": [1, 2]}, "sha256": "0"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content", "told"),
+    [
+        ("splits", "a-dddddddddddd.json", FROZEN, ("same", "added")),
+        ("splits", "a-dddddddddddd.json", FROZEN | {"splits": {}}, ("conflict", "conflict")),
+        ("splits", "photos-dddddddddddd.json", FROZEN | {"splits": {}}, ("conflict", "conflict")),
+        ("splits", "photos-dddddddddddd.json", "cut short", ("conflict", "conflict")),
+        ("splits", "b-dddddddddddd-kfold-2-repeat-0.json", {"fold_of": [1]}, ("conflict", "added")),
+        ("splits", "b-eeeeeeeeeeee.json", FROZEN, ("added", "added")),
+        ("labels", f"{LABELS}.parquet", {"label": np.arange(20)[::-1] % 10}, ("conflict", "conflict")),
+        ("labels", f"{LABELS}.parquet", {"label": np.arange(20) % 10, "group": 1}, ("conflict", "added")),
+    ],
+)
+def test_what_is_of_another_division_is_not_taken_over(twins, kind, name, content, told):
+    """The folder of images may have had another name there."""
+    for store in twins:
+        for path in store.root.glob("runs/*/predictions.parquet"):
+            path.unlink()  # which tell already that the labels are others
+        store.splits.mkdir()
+    ours, theirs = twins
+    run, here = (run_id("vit", 5, replicate) for replicate in (0, 1))
+    shutil.rmtree(ours.folder_of("runs", run))
+    (ours.splits / "photos-dddddddddddd.json").write_text(json.dumps(FROZEN))
+    (ours.splits / "photos-dddddddddddd-kfold-2-repeat-0.json").write_text(json.dumps({"fold_of": [0]}))
+    path = theirs.root / kind / name
+    if kind == "labels":
+        pd.DataFrame(content).to_parquet(path)
+    else:
+        path.write_text(json.dumps(content) if isinstance(content, dict) else content)
+    before = files(ours.splits)
+    found = {one.name: one.what for one in merge(theirs, ours)}
+    assert (found[name], found[run]) == told and found[here] == "same"
+    new = {ours.root / kind / name} if told[0] == "added" else set()
+    assert files(ours.splits).keys() == before.keys() | new and before.items() <= files(ours.splits).items()
+    assert ours.record_of("runs", run).exists() == (told[1] == "added")
+
+
+def test_folds_of_another_division_are_not_taken_over(tmp_path):
+    right = {("vit", 5): np.ones((1, 20), bool)}
+    run = run_id("vit", 5, 0)
+    for split_id, what in (
+        ("kfold-2", "conflict"),  # a repeat, joined
+        ("kfold-2-repeat-0-fold-1", "conflict"),
+        ("kfold-22-repeat-0-fold-1", "added"),
+        ("stratified-70-10-20", "added"),
+    ):
+        theirs = RunStore(write_store(tmp_path / split_id / "theirs", right, split_id=split_id))
+        ours = RunStore(tmp_path / split_id / "ours")
+        for store in (theirs, ours):
+            store.splits.mkdir(parents=True)
+            path = store.splits / "photos-dddddddddddd-kfold-2-repeat-0.json"
+            path.write_text(json.dumps({"fold_of": str(store.root)}))
+        ours.prepare()
+        assert {one.name: one.what for one in merge(theirs, ours)}[run] == what
+
+
 def test_labels_are_compared_by_what_they_say(twins):
     """And not by their bytes, which depend on the version of pyarrow."""
     ours, theirs = twins
