@@ -249,6 +249,8 @@ def _held(kind: str, path: Path, data: Mapping[str, Data]) -> dict[str, Any]:
 def _suite(name: str, theirs: Listing, store: RunStore, dry_run: bool) -> Merged:
     """A suite that both hold gets the trials, searches and profiles of the other where they are one suite."""
     ours = store.suite(name)
+    if ours is None and store.listing_of(name).exists():
+        return Merged("suites", name, "conflict", "the listing that is here cannot be read; it stays")
     if ours is not None and ours.fingerprint != theirs.fingerprint:
         return Merged("suites", name, "conflict", "another suite of this name is here")
     merged = theirs if ours is None else _joined(ours, theirs)

@@ -227,6 +227,16 @@ def test_a_record_that_this_version_cannot_read_is_not_written_over(stores, tmp_
     assert path.read_text() == newer and any("cannot be read" in one.reason for one in told)
 
 
+def test_a_listing_that_this_version_cannot_read_is_not_written_over(twins):
+    ours, theirs = twins
+    path = ours.listing_of("small")
+    for content in ({"format": 99}, {"suite": 7}):
+        path.write_text(newer := json.dumps(json.loads(path.read_text()) | content))
+        (told,) = [one for one in merge(theirs, RunStore(ours.root)) if one.kind == "suites"]
+        assert told.what == "conflict" and "cannot be read; it stays" in told.reason
+        assert path.read_text() == newer
+
+
 def test_another_suite_of_the_same_name_is_a_conflict(stores, vcbench, tmp_path):
     (tmp_path / "own.toml").write_text(SUITE.replace("shots = [3]", "shots = [4]"))
     assert vcbench(*RUN, "--results", "other", "--only", "vit")[0] == 0
