@@ -96,14 +96,7 @@ def _with_earlier(new: Listing, old: Listing) -> Listing:
     known = {entry.key: entry for entry in old.trials if entry.id or entry.key[:-1] not in settled}
     known |= {entry.key: entry for entry in new.trials if entry.id or entry.key not in known}
     trials = sorted(known.values(), key=lambda entry: entry.replicate)
-    resolved = {entry.comparison for entry in trials if entry.id}
-    comparisons = [
-        after
-        if after.name in resolved
-        else after.model_copy(update={"dataset": before.dataset, "split_id": before.split_id})
-        for before, after in zip(old.comparisons, new.comparisons, strict=True)
-    ]
-    return new.model_copy(update={"trials": trials, "comparisons": comparisons})
+    return new.with_data_of(old).model_copy(update={"trials": trials})
 
 
 def refuse_other_suite(suite: Suite, file: Path | None, store: RunStore) -> str | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def merge(other: RunStore, store: RunStore, *, dry_run: bool = False) -> Iterato
             yield one
     for name, listing in other.suites().items():
         if other.holds(other.listing_of(name)):
-            yield _suite(name, listing, store, dry_run)
+            yield _suite(name, listing, other, store, dry_run)
         else:
             yield Merged("suites", name, "conflict", "is a link that leads out of its store")
     if not dry_run:
@@ -246,14 +247,22 @@ def _held(kind: str, path: Path, data: Mapping[str, Data]) -> dict[str, Any]:
     return columns
 
 
-def _suite(name: str, theirs: Listing, store: RunStore, dry_run: bool) -> Merged:
+def _suite(name: str, theirs: Listing, other: RunStore, store: RunStore, dry_run: bool) -> Merged:
     """A suite that both hold gets the trials, searches and profiles of the other where they are one suite."""
     ours = store.suite(name)
     if ours is None and store.listing_of(name).exists():
         return Merged("suites", name, "conflict", "the listing that is here cannot be read; it stays")
     if ours is not None and ours.fingerprint != theirs.fingerprint:
         return Merged("suites", name, "conflict", "another suite of this name is here")
-    merged = theirs if ours is None else _joined(ours, theirs)
+    if ours is not None:
+        merged = _joined(ours, theirs)
+    elif theirs.file is None:
+        merged = theirs
+    else:
+        seen_from_here = os.path.relpath(
+            os.path.join(os.path.realpath(other.root), theirs.file), os.path.realpath(store.root)
+        )
+        merged = theirs.model_copy(update={"file": Path(seen_from_here).as_posix()})
     if merged == ours:
         return Merged("suites", name, "same")
     if not dry_run:
@@ -271,7 +280,7 @@ def _joined(ours: Listing, theirs: Listing) -> Listing:
         key = (search.comparison, search.contestant, search.shots)
         if key not in searches or not searches[key].chosen:
             searches[key] = search
-    return ours.model_copy(
+    return ours.with_data_of(theirs).model_copy(
         update={
             "trials": sorted(trials.values(), key=lambda entry: entry.replicate),
             "searches": list(searches.values()),

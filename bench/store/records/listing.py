@@ -146,6 +146,19 @@ class Listing(Versioned):
         """Under which conditions a trial is evaluated beside "clean"."""
         return next(one.conditions for one in self.comparisons if one.name == entry.comparison)
 
+    def with_data_of(self, other: "Listing") -> Self:
+        """With the data sets and split ids of comparisons that another listing of the suite knew and this one
+        does not: the data were not there, and no trial has an id."""
+        own, others = ({entry.comparison for entry in one.trials if entry.id} for one in (self, other))
+        known = {one.name: one for one in other.comparisons if one.name in others - own}
+        comparisons = [
+            one.model_copy(update={"dataset": known[one.name].dataset, "split_id": known[one.name].split_id})
+            if one.name in known
+            else one
+            for one in self.comparisons
+        ]
+        return self.model_copy(update={"comparisons": comparisons})
+
     @model_validator(mode="after")
     def _of_itself(self) -> Self:
         members = {one.name: one.contestants for one in self.comparisons}
