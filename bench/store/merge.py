@@ -37,6 +37,8 @@ RESULT = (
 )
 """The fields of trials and evaluations, predictions made elsewhere, baselines and profiles that are the same
 wherever a job is done. What is timed never is: of two such profiles of one setting neither is wrong."""
+DATA = ("fingerprint", "split_id", "classes", "train_images", "val_images", "test_images")
+"""The same, of the data: not the name of their folder, nor whether the copy there was verified."""
 OTHER_IMAGES = "other images are tested there"
 FROZEN = re.compile(r"-([0-9a-f]{12}(?:-kfold-\d+)?)(?:-repeat-\d+)?\.json$")
 """How the name of a frozen division ends, after the name that the folder had: what it divides."""
@@ -169,6 +171,8 @@ def _record(kind: Kind, name: str, other: RunStore, store: RunStore, added: set[
 def _what_it_came_to(content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a record is its result, and not when, where and how fast it was made."""
     known = {name: content[name] for name in RESULT if content.get(name) is not None}
+    if "data" in known:
+        known["data"] = {name: known["data"].get(name) for name in DATA}
     within = content.get("evaluation")  # of format 1
     return known | ({"evaluation": _what_it_came_to(within)} if within else {})
 

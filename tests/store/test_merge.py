@@ -126,6 +126,8 @@ def test_what_was_done_twice_to_the_same_is_the_same(stores, vcbench, tmp_path):
         ("runs", {"steps": 7}),
         ("runs", {"images_seen": 7}),
         ("runs", {"metrics": {"val_top1": 0.125}}),
+        ("runs", {"data": {"fingerprint": "e" * 64}}),
+        ("runs", {"data": {"val_images": 7}}),
         ("runs", {"weights_sha256": "0" * 64}),
         ("runs", {"evaluation": {"metrics": {"ece": 0.125}}}),
         ("profiles", {"flops": 7}),
@@ -139,6 +141,15 @@ def test_another_result_is_a_conflict(twins, kind, change):
     assert not [one for one in merge(theirs, ours) if one.what != "same" and one.kind != "suites"]
     theirs.record_of(kind, record.id).write_text(json.dumps(merged(record.content(), change)))
     assert [one.name for one in merge(theirs, ours) if one.what == "conflict"] == [record.id]
+
+
+def test_the_same_on_a_copy_of_the_data_is_the_same(twins):
+    """In a folder of another name, which was not verified there."""
+    ours, theirs = twins
+    for run in theirs.names("runs"):
+        record = json.loads(theirs.record_of("runs", run).read_text())
+        change(theirs, run, data=record["data"] | {"dataset": "pictures", "copy": "copy not verified"})
+    assert {one.what for one in merge(theirs, ours) if one.kind == "runs"} == {"same"}
 
 
 def test_what_is_timed_is_the_same_at_any_pace(twins):
