@@ -1,14 +1,15 @@
 """The accuracy of averaging the probabilities of two trained networks, kept in the store.
 
 Probabilities are large and not committed. The accuracies are therefore computed where the probabilities are,
-and kept in the store's ensembles.parquet: a pair that is in this file is not computed again. The table of the
-same name is made from it.
+and kept in the store's ensembles.parquet, with the checksums of the weights: a pair that is in this file is
+not computed again, unless one of the two was trained anew to other weights. The table of the same name is
+made from it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from bench.analysis.contrasts import Pair, pairs
 from bench.analysis.predictions import Predictions
 from bench.errors import StoreError, warn
 from bench.frames import frame
+from bench.store.same_weights import rows_of_weights_now
 
 if TYPE_CHECKING:
     from bench.store.records.listing import Listing
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 ENSEMBLES = {"run_a": "str", "run_b": "str", "top1": "float64"}
 """Columns of the ensembles table: two runs, the smaller id first, and the accuracy of their average."""
+WEIGHTS = {"weights_a": "run_a", "weights_b": "run_b"}
+"""Further columns of what is kept: the SHA-256 of the weights of each run."""
 CACHED = 24  # arrays of probabilities in memory at once
 AVERAGED = 5
 """Replicates of a contrast whose networks are averaged: pairs grow with the square of their number."""
@@ -42,7 +46,7 @@ class Ensembles:
         self.store = store
         self.predictions = predictions
         try:
-            self.known = _kept(store)
+            self.known = _averages(_kept(store))
         except StoreError as error:
             warn(f"{error}; averages of two are computed again where there are probabilities")
             self.known = {}
@@ -101,27 +105,32 @@ def ensembles_table(
             for one, other in (*product(a, b), *combinations(a, 2), *combinations(b, 2)):
                 ensembles.top1(one, other)
     known = {key: top1 for key, top1 in ensembles.known.items() if records.keys() >= set(key)}
-    return _frame(known)
+    return frame(
+        [{"run_a": a, "run_b": b, "top1": top1} for (a, b), top1 in sorted(known.items())], ENSEMBLES
+    )
 
 
 def keep_ensembles(store: "RunStore", table: pd.DataFrame) -> None:
     """Keep the averages of a table in the store, beside those that are kept already.
 
-    Those of runs whose folder is gone are dropped. A damaged file is left for its owner to mend or delete,
-    and where another process is writing the same, it is left to that one.
+    Those of runs whose folder is gone, or whose weights are others now, are dropped. A damaged file is left
+    for its owner to mend or delete, and where another process is writing the same, it is left to that one.
     """
     with store.claim("ensembles") as free:
         if not free:
             return
         try:
-            before = _kept(store)
+            kept = _kept(store)
         except StoreError:
             return
-        known = before | _averages(table)
         there = set(store.names("runs"))
-        known = {key: top1 for key, top1 in known.items() if there >= set(key)}
-        if known != before or (known and not store.averages_file.exists()):
-            store.write_averages(_frame(known))
+        rows = {_runs(row): row for row in (*rows_of_weights_now(store, table, WEIGHTS), *kept)}
+        columns = ENSEMBLES | dict.fromkeys(WEIGHTS, "str")
+        known = frame([rows[key] for key in sorted(rows) if there >= set(key)], columns)
+        before = store.averages()
+        same = before is not None and known.equals(frame(before.to_dict("records"), columns))
+        if not same or (len(known) and not store.averages_file.exists()):
+            store.write_averages(known)
 
 
 def finished_pairs(
@@ -134,32 +143,31 @@ def finished_pairs(
         yield pair, a[:AVERAGED], b[:AVERAGED]
 
 
-def _kept(store: "RunStore") -> dict[tuple[str, str], float]:
-    """What the store keeps.
+def _kept(store: "RunStore") -> list[dict[str, Any]]:
+    """What the store keeps of weights that are still those of their runs.
 
     Raises:
         StoreError: the file is damaged.
     """
     try:
         table = store.averages()
-        kept = {} if table is None else _averages(table)
+        rows = [] if table is None else rows_of_weights_now(store, table, WEIGHTS)
+        kept = _averages(rows)
     except (StoreError, AttributeError, ValueError, TypeError) as error:
         raise StoreError(f"{store.averages_file}: is damaged; restore it, or delete it") from error
     if not all(a < b and 0 <= top1 <= 1 for (a, b), top1 in kept.items()):
         raise StoreError(
             f"{store.averages_file}: holds what is no accuracy of two runs; restore it, or delete it"
         )
-    return kept
+    return rows
 
 
-def _averages(table: pd.DataFrame) -> dict[tuple[str, str], float]:
-    return {(str(row.run_a), str(row.run_b)): float(row.top1) for row in table.itertuples()}
+def _averages(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+    return {_runs(row): float(row["top1"]) for row in rows}
 
 
-def _frame(known: Mapping[tuple[str, str], float]) -> pd.DataFrame:
-    return frame(
-        [{"run_a": a, "run_b": b, "top1": top1} for (a, b), top1 in sorted(known.items())], ENSEMBLES
-    )
+def _runs(row: Mapping[str, Any]) -> tuple[str, str]:
+    return str(row["run_a"]), str(row["run_b"])
 
 
 def _key(first: "Result", second: "Result") -> tuple[str, str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from bench.inspection.receptive import feature_maps, receptive_fields
 from bench.inspection.tokens import NotShown, tokens_of
 from bench.spec.claim import Scores, load_claims
 from bench.store.run_store import RunStore
+from bench.store.same_weights import reach_kept
 
 IMAGES = 32
 """Val images over which is averaged."""
@@ -37,21 +37,23 @@ def runs_asked(measured: Measured) -> list[str]:
 
 
 def keep_reach(store: RunStore, runs: Iterable[str], data_dir: Path) -> int:
-    """Measure the runs that are not in the store's reach table and whose weights are kept; returns how many.
+    """Measure the runs whose weights are kept and are not in the store's reach table; returns how many.
 
     Raises:
         InputError, DataError: their images are not here.
     """
-    kept = store.reach()
-    kept = frame([], REACH) if kept is None else kept
-    missing = [run for run in runs if run not in set(kept["run"]) and store.files(run).weights.exists()]
+    kept = reach_kept(store)
+    known = {row["run"] for row in kept}
+    missing = [run for run in runs if run not in known and store.files(run).weights.exists()]
     for run in missing:
         model = load(run, weights=None, weights_dir=data_dir, results=store.root, data_dir=data_dir)
         assert model.dataset is not None
         dataset = open_images(*model.dataset[:2], data_dir, store.root)
         images = model.inputs(sample(dataset, "val", IMAGES).images)
-        kept = pd.concat([kept, frame([{"run": run} | row for row in reach_of(model, images)], REACH)])
-        store.write_reach(kept)
+        trial = store.trial(run)
+        of = {"run": run, "weights": trial.weights_sha256 if trial else None}
+        kept += [of | row for row in reach_of(model, images)]
+        store.write_reach(frame(kept, REACH | {"weights": "str"}))
     return len(missing)
 
 

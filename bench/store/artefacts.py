@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PREDICTIONS: dict[str, Kind] = {"predicted": "whole", "rank": "whole"}
 PREDICTIONS |= dict.fromkeys(("confidence", "log_prob"), "number")
 LOGGED: dict[str, Kind] = dict.fromkeys(("epoch", "lr", "images_per_s", "val_top1", "val_nll"), "number")
+AVERAGES: dict[str, Kind] = {"run_a": "text", "run_b": "text", "top1": "number"}
+WEIGHTS: dict[str, Kind] = {"weights_a": "text", "weights_b": "text"}
 REACH: dict[str, Kind] = {"run": "text", "layer": "whole"}
 REACH |= dict.fromkeys(("depth", "gradient", "attention"), "number")
 
@@ -85,7 +87,8 @@ class Artefacts(Layout):
             raise StoreError(f"{path}: cannot be read ({first_line(error)})") from error
 
     def averages(self) -> "pd.DataFrame | None":
-        """Accuracies of averages of two networks (run_a, run_b, top1); None where there are none.
+        """Accuracies of averages of two networks (run_a, run_b, top1), and the checksums of their weights
+        where they are kept (weights_a, weights_b); None where there are none.
 
         Raises:
             StoreError: the file is damaged.
@@ -93,7 +96,7 @@ class Artefacts(Layout):
         path = self.averages_file
         # Earlier versions kept them in the table alone.
         path = path if path.exists() else self.table_of("ensembles", ".parquet")
-        return _frame(read_columns(path, {"run_a": "text", "run_b": "text", "top1": "number"}))
+        return _frame(read_columns(path, AVERAGES, WEIGHTS))
 
     def write_averages(self, averages: "pd.DataFrame") -> None:
         """Store the accuracies of averages of two networks, in place of those that were there."""
@@ -106,7 +109,7 @@ class Artefacts(Layout):
         Raises:
             StoreError: the file is damaged.
         """
-        return _frame(read_columns(self.reach_file, REACH))
+        return _frame(read_columns(self.reach_file, REACH, {"weights": "text"}))
 
     def write_reach(self, reach: "pd.DataFrame") -> None:
         """Store how far layers look, in place of what was there."""

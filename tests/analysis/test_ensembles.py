@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -28,6 +29,43 @@ def with_probabilities(root, **changes):
 
 def read(store, run):
     return np.load(store.files(run).probabilities).astype(float)
+
+
+def kept(store):
+    return pd.read_parquet(store.averages_file)[["run_a", "run_b", "top1"]]
+
+
+def give_weights(store, checksum, *runs):
+    for run in runs:
+        path = store.record_of("runs", run)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": checksum}))
+
+
+def test_of_a_trial_that_was_trained_anew_averages_are_computed_anew(tmp_path):
+    store = with_probabilities(tmp_path)
+    give_weights(store, 64 * "a", *store.names("runs"))
+    write_tables(store)
+    # An earlier version kept no checksums; such rows are believed, and get those that are there now.
+    kept(store).to_parquet(store.averages_file)
+    before = build_tables(store)["ensembles"]
+    anew = run_id("tiny", "deit", 5, 0)
+    for path in store.root.glob("runs/*/probabilities.npy"):
+        path.rename(path.with_suffix(".aside"))
+    write_tables(store)
+    pd.testing.assert_frame_equal(kept(store), before)
+    give_weights(store, 64 * "b", anew)
+    left = build_tables(store)["ensembles"]
+    touched = (before[["run_a", "run_b"]] == anew).any(axis=1)
+    pd.testing.assert_frame_equal(left, before[~touched].reset_index(drop=True))
+    for path in store.root.glob("runs/*/probabilities.aside"):
+        path.rename(path.with_suffix(".npy"))
+    np.save(store.files(anew).probabilities, np.eye(10, dtype=np.float16)[LABELS])
+    write_tables(store)
+    assert (kept(store)["top1"][touched] > before["top1"][touched]).all()
+    assert set(pd.read_parquet(store.averages_file)[["weights_a", "weights_b"]].stack()) == {
+        64 * "a",
+        64 * "b",
+    }
 
 
 def test_the_table_holds_every_average_of_two(tmp_path):
@@ -104,7 +142,7 @@ def test_what_another_process_keeps_stays(tmp_path):
     keep_ensembles(store, table[:10])
     keep_ensembles(store, table[5:20])
     path = store.root / "ensembles.parquet"
-    pd.testing.assert_frame_equal(pd.read_parquet(path), table[:20])
+    pd.testing.assert_frame_equal(kept(store), table[:20])
     with store.claim("ensembles"):
         keep_ensembles(store, table)
     assert len(pd.read_parquet(path)) == 20
@@ -142,7 +180,7 @@ def test_a_damaged_file_is_named_left_alone_and_stops_nothing(tmp_path, caplog, 
     pd.testing.assert_frame_equal(pd.read_parquet(store.root / "tables" / "ensembles.parquet"), before)
     path.unlink()
     write_tables(store)
-    pd.testing.assert_frame_equal(pd.read_parquet(path), before)
+    pd.testing.assert_frame_equal(kept(store), before)
 
 
 def test_probabilities_that_do_not_fit_are_named_and_left_out(tmp_path, caplog):

@@ -16,8 +16,9 @@ from bench.analysis.claims.verdict import Judged, Outcome, judge, threshold
 from bench.analysis.claims.words import where
 from bench.analysis.ensembles import Ensembles
 from bench.analysis.trained import Training
-from bench.frames import frame, typed
+from bench.frames import frame
 from bench.spec.claim import Claim, load_claims
+from bench.store.same_weights import reach_kept
 
 if TYPE_CHECKING:
     from bench.store.records.listing import Listing
@@ -132,8 +133,7 @@ def measured_by(
 ) -> Measured:
     """What claims are judged by; arguments as for `judge_claims`."""
     contestants = gather(suites, cells, tables["cost"], training)
-    kept = averages.store.reach()
-    reach = frame([], REACH) if kept is None else typed(kept, REACH)
+    reach = frame(reach_kept(averages.store), REACH)
     return Measured(contestants, {**tables, "reach": reach}, averages.predictions, training, averages)
 
 
