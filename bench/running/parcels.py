@@ -33,22 +33,24 @@ def results_of(job: TrainJob | EvaluateJob, store: RunStore) -> Parcel:
     return _content(store.root, [store.files_of(job).folder, *labels])
 
 
+def removed(inputs: Parcel, store: RunStore) -> list[str]:
+    """Of what a job was given, what it has removed: unfinished files that are done with, damaged weights."""
+    return [name for name in inputs if not (store.root / name).exists()]
+
+
 def unpack(parcel: Parcel, store: RunStore) -> None:
     """Write the files into a store, records last.
 
     Raises:
         StoreError: they cannot be written, or a path leads out of the store.
     """
-    root = store.root.resolve()
     for name in sorted(parcel, key=lambda name: name.endswith("/record.json")):
-        path = (root / name).resolve()
-        if root not in path.parents:
-            raise StoreError(f"{store.root}: {name!r}, from another machine, leads out of the store")
-        write_bytes(path, parcel[name])
+        write_bytes(_path(name, store), parcel[name])
 
 
-def deliver(job: TrainJob | EvaluateJob, parcel: Parcel, store: RunStore) -> None:
-    """Put what a job has left elsewhere into the store, in place of what it had left here."""
+def deliver(job: TrainJob | EvaluateJob, parcel: Parcel, gone: list[str], store: RunStore) -> None:
+    """Put what a job has left elsewhere into the store, in place of what it had left here, and remove what it
+    has removed there."""
     own = store.files_of(job)
     kept = f"{own.folder.relative_to(store.root).as_posix()}/"
     unpack(
@@ -59,9 +61,16 @@ def deliver(job: TrainJob | EvaluateJob, parcel: Parcel, store: RunStore) -> Non
         },
         store,
     )
-    for path in own.unfinished():
-        if path.relative_to(store.root).as_posix() not in parcel:
-            path.unlink(missing_ok=True)
+    for name in gone:
+        _path(name, store).unlink(missing_ok=True)
+
+
+def _path(name: str, store: RunStore) -> Path:
+    root = store.root.resolve()
+    path = (root / name).resolve()
+    if root not in path.parents:
+        raise StoreError(f"{store.root}: {name!r}, from another machine, leads out of the store")
+    return path
 
 
 def _outputs(job: TrainJob) -> int:

@@ -47,6 +47,7 @@ def run(tmp_path):
         follow=None,
         should_stop=lambda: False,
         data_dir=None,
+        engine=None,
         **options,
     ):
         from bench.running.engines.in_process import InProcess
@@ -61,7 +62,7 @@ def run(tmp_path):
         run_suite(
             load_suite(str(path), settings),
             workspace,
-            InProcess(),
+            engine or InProcess(),
             follow=follow or (lambda job: Silent()),
             should_stop=should_stop,
             ended=lambda outcome: outcomes.append(outcome) if outcome.ends_trial else None,

@@ -1,12 +1,17 @@
 """Evaluations are jobs of their own, which read the weights that training has stored."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 import bench.running.execute as execute_module
+from bench.running.attempt import attempt
+from bench.running.parcels import deliver, inputs_of, removed, results_of, unpack
 from bench.store.unneeded import remove_unneeded
 from bench.training.inputs import Inputs
 
@@ -43,6 +48,35 @@ def test_weights_that_are_lost_before_the_evaluation_are_trained_again(tiny, run
     assert any("weights.safetensors" in line and "trained again" in line for line in caplog.messages)
     after = load_file(store.files(trial).weights)
     assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+
+class Travelling:
+    """Jobs in this process, each in a store of its own to which files go and from which they come."""
+
+    description = "files travel"
+
+    def run(self, queue, workspace, follow):
+        while (job := queue.take()) is not None:
+            with TemporaryDirectory() as folder:
+                here = replace(workspace, results=Path(folder))
+                here.store.prepare()
+                inputs = inputs_of(job, workspace.store)
+                unpack(inputs, here.store)
+                outcome = attempt(job, here, follow)
+                left, gone = results_of(job, here.store), removed(inputs, here.store)
+                deliver(job, left, gone, workspace.store)
+            queue.ended(outcome)
+            yield outcome
+
+
+def test_weights_that_are_found_damaged_elsewhere_are_trained_again(tiny, run, trained):
+    store, trial = trained
+    weights = store.files(trial).weights
+    whole = weights.read_bytes()
+    weights.write_bytes(b"x" + whole[1:])
+    _, (outcome,) = run(tiny, only=["vit"], engine=Travelling())
+    assert outcome.status == "finished" and weights.read_bytes() == whole
+    assert not store.files(trial).unfinished()
 
 
 def test_what_was_trained_anew_is_evaluated_anew_and_both_looks_count(tiny, run, monkeypatch):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError, InputError, StoreError
 from bench.running.attempt import Follow, Outcome, attempt
-from bench.running.parcels import Parcel, deliver, inputs_of, results_of, unpack
+from bench.running.parcels import Parcel, deliver, inputs_of, removed, results_of, unpack
 from bench.running.queue import Queue
 from bench.running.ray_cluster import RESOURCES, connect, living, nodes, require_node, total
 from bench.running.threads import is_small, threads_of
@@ -231,9 +231,9 @@ class _Coordinator:
             self._held[job.id] = held
         return inputs_of(job, self._store)
 
-    def take_in(self, job: AnyJob, parcel: Parcel) -> None:
-        """Store what a job has left, and claim it no more."""
-        deliver(job, parcel, self._store)
+    def take_in(self, job: AnyJob, parcel: Parcel, gone: list[str]) -> None:
+        """Store what a job has left, remove what is gone, and claim it no more."""
+        deliver(job, parcel, gone, self._store)
         self._held.pop(job.id).close()
 
 
@@ -278,7 +278,8 @@ def _do(task: _Task, coordinator: Any) -> Outcome:
                 return Outcome(job, "held")
             unpack(inputs, here.store)
             outcome = attempt(job, here, follow)
-            ray.get(coordinator.take_in.remote(job, results_of(job, here.store)))
+            left, gone = results_of(job, here.store), removed(inputs, here.store)
+            ray.get(coordinator.take_in.remote(job, left, gone))
             return outcome
 
 
