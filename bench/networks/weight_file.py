@@ -13,6 +13,11 @@ from torch import Tensor, nn
 from bench.errors import WeightsError
 from bench.spec.card import Card
 
+
+class DamagedWeights(WeightsError):
+    """A file that is not there, or not what was written: its weights have to be fetched or made again."""
+
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -58,7 +63,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        raise WeightsError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
+        raise DamagedWeights(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error})") from error
 

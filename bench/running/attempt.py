@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.errors import BenchError, DeviceError, StoreError, TrialError, WeightsError, first_line, warn
+from bench.errors import BenchError, DeviceError, StoreError, TrialError, first_line, warn
 from bench.machine import commit, computes, device_name, gpu_facts, machine_facts, machine_name, versions
 from bench.spec.job import CLEAN, EvaluateJob, TrainJob
 from bench.store.records.trials import Result, TrialRecord
@@ -223,12 +223,14 @@ def _stored_model(inputs: "Inputs", sha256: str | None) -> "Model":
 
     Raises:
         _LostWeights: its weights are not there, or were damaged and are removed.
+        WeightsError: they cannot be read now, or not with these versions; they stay.
     """
+    from bench.networks.weight_file import DamagedWeights
     from bench.training.stored import read_model
 
     try:
         return read_model(inputs, sha256)
-    except WeightsError as error:
+    except DamagedWeights as error:
         warn(str(error))
         inputs.files.weights.unlink(missing_ok=True)
         raise _LostWeights(str(error)) from error

@@ -10,9 +10,9 @@ from torch import nn
 
 from bench.data.conditions import find_condition
 from bench.errors import StoreError, WeightsError, warn
-from bench.files import read_json, write_bytes, write_json
+from bench.files import read_json, read_regular, write_bytes, write_json
 from bench.networks import make_model, resolve_weights
-from bench.networks.weight_file import read_tensors, tensors_as_bytes
+from bench.networks.weight_file import DamagedWeights, read_tensors, tensors_as_bytes
 from bench.spec.card import Card
 from bench.spec.recipe import Knn
 from bench.training.frozen import Features, FrozenModel
@@ -114,12 +114,15 @@ def read_model(inputs: Inputs, sha256: str | None) -> Model:
     """The model of a trial from its stored weights; of those without a checksum, None, any are taken.
 
     Raises:
-        WeightsError: they are not there, do not have this checksum, or do not fit.
+        DamagedWeights: they are not there, do not have this checksum, or are no safetensors file.
+        WeightsError: they cannot be read, or do not fit.
     """
     files = inputs.files
     try:
-        if sha256 not in (None, _sha256(files.weights.read_bytes())):
-            raise WeightsError(f"{files.weights}: damaged, as it does not have its checksum")
+        if sha256 not in (None, _sha256(read_regular(files.weights))):
+            raise DamagedWeights(f"{files.weights}: damaged, as it does not have its checksum")
+    except FileNotFoundError as error:
+        raise DamagedWeights(f"{files.weights}: not there") from error
     except OSError as error:
         raise WeightsError(f"{files.weights}: cannot be read ({error.strerror})") from error
     if inputs.trial.recipe.frozen:

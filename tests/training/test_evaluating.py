@@ -1,5 +1,6 @@
 """Evaluations are jobs of their own, which read the weights that training has stored."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from safetensors.numpy import load_file
 
 import bench.running.execute as execute_module
+import bench.training.stored as stored_module
+from bench.errors import WeightsError
 from bench.running.attempt import attempt
 from bench.running.parcels import deliver, inputs_of, removed, results_of, unpack
 from bench.store.unneeded import remove_unneeded
@@ -48,6 +51,28 @@ def test_weights_that_are_lost_before_the_evaluation_are_trained_again(tiny, run
     assert any("weights.safetensors" in line and "trained again" in line for line in caplog.messages)
     after = load_file(store.files(trial).weights)
     assert all(np.array_equal(after[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("reader", "problem"),
+    [
+        ("read_regular", OSError(errno.ESTALE, "Stale file handle")),
+        ("read_network", WeightsError("weights.safetensors: does not fit vit_digits at 16 px")),
+    ],
+)
+def test_weights_that_cannot_be_read_now_stay(tiny, run, trained, monkeypatch, reader, problem):
+    def fail(*args, **options):
+        raise problem
+
+    store, trial = trained
+    before = store.files(trial).weights.stat()
+    monkeypatch.setattr(execute_module, "fit", lambda inputs: pytest.fail("trained again"))
+    with monkeypatch.context() as patch:
+        patch.setattr(stored_module, reader, fail)
+        _, (outcome,) = run(tiny, only=["vit"])
+    assert outcome.status == "errored" and "weights.safetensors" in outcome.message
+    _, (outcome,) = run(tiny, only=["vit"])
+    assert outcome.status == "finished" and store.files(trial).weights.stat() == before
 
 
 class Travelling:
