@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.exchange.trackers import Log, Run, open_tracker
+from bench.files import slug
 from bench.networks.cards import find_card
 from bench.spec.job import CLEAN, EvaluateJob, TrainJob
 
@@ -143,7 +144,7 @@ def export_runs(store: "RunStore", name: str, folder: Path) -> list[str]:
 
 def _group(entry: "TrialEntry") -> str:
     size = "all" if entry.shots is None else str(entry.shots)
-    return f"{entry.comparison}-{entry.contestant}-{size}"
+    return f"{slug(entry.comparison)}-{slug(entry.contestant)}-{size}"
 
 
 def _name(entry: "TrialEntry") -> str:

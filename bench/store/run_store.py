@@ -65,6 +65,7 @@ class RunStore(Unfinished, Artefacts, Labels):
         """Refuse folders that are links to elsewhere: through them a store that somebody else made would have
         files outside of it read, written and removed. Files that are links are replaced, never written to."""
         above = [self.root, *(self.folder_of(kind, "") for kind in get_args(Kind))]
+        above += [self.root / "trackers", *self.root.glob("trackers/*")]
         for folder in filter(Path.is_dir, above):
             with os.scandir(folder) as entries:
                 links = [entry for entry in entries if entry.is_symlink() and entry.is_dir()]
@@ -415,7 +416,7 @@ def _same_weights(evaluated: str | None, trained: str | None) -> bool:
 
 
 def _read_listing(path: Path) -> Listing:
-    if visible(path.stem) != path.stem:
+    if visible(path.stem) != path.stem or not path.stem.strip("."):
         raise StoreError(f"{path.parent}: {path.name!r} is not the name of a suite; remove the file")
     listing = read(path, Listing)
     if listing.suite != path.stem:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from report.make_store import make_store
 from small_store import run_id, write_store
 
 from bench.errors import InputError, StoreError
+from bench.exchange import tracking
 from bench.report.index import write_index
 from bench.report.render import render
 from bench.store.merge import merge
@@ -86,10 +88,15 @@ def test_links_within_a_store_are_followed(theirs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place", ["runs/x", f"runs/{RUN}", "searches", "tables", ".locks", "suites", "brought"]
+    "place",
+    [
+        *("runs/x", f"runs/{RUN}", "searches", "tables", ".locks", "suites", "brought"),
+        *("trackers/tensorboard", "trackers/tensorboard/small"),
+    ],
 )
 def test_a_folder_that_is_a_link_to_elsewhere_is_refused(theirs, secret, place):
     shutil.rmtree(theirs / place, ignore_errors=True)
+    (theirs / place).parent.mkdir(parents=True, exist_ok=True)
     (theirs / place).symlink_to(secret)
     for command in (["tables"], ["gc"], ["status"]):
         ran = vcbench(*command, "--results", theirs)
@@ -123,6 +130,26 @@ def test_the_name_within_a_listing_is_that_of_its_file(theirs, secret, tmp_path,
     if "/" in suite:
         with pytest.raises(StoreError, match="is not the name of a file"):
             RunStore(theirs).listing_of(suite)
+
+
+def test_a_suite_whose_name_is_the_folder_above_is_left_out(theirs):
+    path = theirs / "suites" / "small.json"
+    path.with_name("...json").write_text(json.dumps(json.loads(path.read_text()) | {"suite": ".."}))
+    assert set(RunStore(theirs).suites()) == {"small"}
+
+
+def test_the_names_of_cells_lead_no_tracker_out_of_its_folder(theirs, tmp_path, monkeypatch):
+    path = theirs / "suites" / "small.json"
+    evil = path.read_text().replace('"main"', '"../../../../Main"').replace('"vit"', '"/vit"')
+    path.write_text(evil)
+    tracker = MagicMock(**{"has.return_value": False})
+    monkeypatch.setattr(tracking, "open_tracker", lambda *_: tracker)
+    out = tmp_path / "a" / "deep" / "folder"
+    names = [f"main-vit-5-r{replicate}" for replicate in range(2)]
+    written = tracking.Tracking("any", out, RunStore(theirs), "small").write()
+    assert written == [f"small/{name}" for name in names]
+    assert [call.args[0].name for call in tracker.begin.call_args_list] == names
+    assert {call.args[0].group for call in tracker.begin.call_args_list} == {"main-vit-5"}
 
 
 @pytest.mark.parametrize("name", ["runs/{}/record.json", "runs/{}/predictions.parquet", "suites/small.json"])

@@ -20,7 +20,7 @@ class Run:
     Attributes:
         id: that of the trial.
         project: the suite.
-        group: the cell, COMPARISON-CONTESTANT-SHOTS: the same for all replicates of a cell.
+        group: the cell, COMPARISON-CONTESTANT-SHOTS in lower case: the same for all replicates of a cell.
         name: the group and the replicate; one of a project.
         tags: what tells cells apart, by name.
         config: the resolved configuration, by dotted key: text, numbers and booleans.
