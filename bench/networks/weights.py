@@ -6,7 +6,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import InputError, WeightsError
+from bench.errors import InputError, WeightsError, first_line
 from bench.files import from_user, sha256_file
 from bench.spec.card import Card
 
@@ -100,7 +100,6 @@ def _of_file(name: str, weights_dir: Path) -> tuple[Path, str]:
 def _download(repository: str, missing: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.constants import ENDPOINT
-    from huggingface_hub.errors import HfHubHTTPError
 
     # The hub's own client tries again for half a minute where there is no network.
     if not hub_answers():
@@ -109,8 +108,9 @@ def _download(repository: str, missing: str) -> Path:
         )
     try:
         return Path(hf_hub_download(repository, HUB_FILE, etag_timeout=HUB_SECONDS))
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    # Of the hub's HTTP client, which changes with its version, and of Xet, which has no class of its own.
+    except Exception as error:
+        reason = first_line(error)
         raise WeightsError(
             f"{missing}, and the download failed ({type(error).__name__}: {reason})"
         ) from error

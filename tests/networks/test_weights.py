@@ -81,15 +81,15 @@ def test_no_network_is_known_without_waiting_for_it(tmp_path, hub, monkeypatch, 
 
 @pytest.fixture
 def served(hub, monkeypatch):
-    """A hub on this machine that has resnet50.a1_in1k and nothing else."""
+    """A hub on this machine that has resnet50.a1_in1k; it breaks off in resnet18, and has nothing else."""
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self):
-            known = "resnet50.a1_in1k" in self.path
-            self.send_response(200 if known else 404)
+            known, cut = "resnet50.a1_in1k" in self.path, "resnet18." in self.path
+            self.send_response(200 if known or cut else 404)
             self.send_header("ETag", f'"{SHA}"')
             self.send_header("X-Repo-Commit", REVISION)
-            self.send_header("Content-Length", str(len(CONTENT) if known else 0))
+            self.send_header("Content-Length", str(len(CONTENT) if known or cut else 0))
             self.end_headers()
             if known and self.command == "GET":
                 self.wfile.write(CONTENT)
@@ -121,8 +121,15 @@ def test_download_fills_the_cache(tmp_path, served):
 
 def test_a_refused_download_is_one_line(tmp_path, served):
     with pytest.raises(WeightsError) as error:
-        resolve_weights(find_card("resnet18"), "card", tmp_path, download=True)
+        resolve_weights(find_card("vit_small_patch16_224"), "card", tmp_path, download=True)
     assert "the download failed" in one_line(error)
+
+
+def test_a_download_that_breaks_off_is_one_line(tmp_path, served, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the tries of the hub's client
+    with pytest.raises(WeightsError) as error:
+        resolve_weights(find_card("resnet18"), "card", tmp_path, download=True)
+    assert "the download failed" in one_line(error) and "resnet18" in one_line(error)
 
 
 def test_a_card_without_a_tag_needs_its_file(tmp_path):
