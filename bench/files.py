@@ -255,14 +255,24 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
     Raises:
         OSError: it cannot be read, or is not one.
     """
+    size = require_regular(path).st_size
+    if most is not None and size > most:
+        raise OSError(errno.EFBIG, f"{size:,} bytes; at most {most:,} are read", str(path))
+    return path.read_bytes()
+
+
+def require_regular(path: Path) -> os.stat_result:
+    """What the system says of a file that reading comes to an end of.
+
+    Raises:
+        OSError: it is not there, or is a folder, a pipe or a device.
+    """
     facts = path.stat()
     if stat.S_ISDIR(facts.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(facts.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    if most is not None and facts.st_size > most:
-        raise OSError(errno.EFBIG, f"{facts.st_size:,} bytes; at most {most:,} are read", str(path))
-    return path.read_bytes()
+    return facts
 
 
 def _finite(text: str) -> float:

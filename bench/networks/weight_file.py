@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from bench.errors import WeightsError
+from bench.files import require_regular
 from bench.spec.card import Card
 
 
@@ -61,6 +62,7 @@ def tensors_as_bytes(tensors: Mapping[str, Tensor], metadata: dict[str, str] | N
 def _readable(path: Path) -> Iterator[None]:
     """Errors of reading a file as one line."""
     try:
+        require_regular(path)
         yield
     except SafetensorError as error:
         raise DamagedWeights(f"{path}: not a whole safetensors file ({error}); fetch it again") from error

@@ -6,7 +6,7 @@ from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError, first_line
-from bench.files import staged
+from bench.files import require_regular, staged
 from bench.spec.job import CLEAN, evaluation_id
 from bench.store.job_files import JobFiles
 from bench.store.layout import Layout
@@ -80,6 +80,7 @@ class Artefacts(Layout):
 
         path = self.evaluation_files(run).probabilities
         try:
+            require_regular(path)
             # Mapped, as the header may promise more than is there; objects, which are pickled, are refused.
             return np.lib.format.open_memmap(path, mode="r").astype(np.float32)
         # NumPy reads the header as it would Python.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import first_line, shortened, warn
-from bench.files import write_bytes
+from bench.files import read_regular, write_bytes
 
 FORMAT = 3
 
@@ -101,7 +101,7 @@ def read(path: Path) -> dict[str, Any]:
         Unusable: it is damaged.
     """
     try:
-        expected, _, saved = path.read_bytes().partition(b"\n")
+        expected, _, saved = read_regular(path).partition(b"\n")
     except OSError as error:
         raise Unusable(f"the checkpoint cannot be read ({error.strerror})") from error
     if hashlib.sha256(saved).hexdigest().encode() != expected:

@@ -11,14 +11,16 @@ from console import vcbench
 from report.make_store import make_store
 from small_store import run_id, write_store
 
-from bench.errors import InputError, StoreError
+from bench.errors import BenchError, InputError, StoreError
 from bench.exchange import tracking
+from bench.networks.weight_file import read_tensors
 from bench.report.index import write_index
 from bench.report.render import render
 from bench.store.merge import merge
 from bench.store.run_store import RunStore
 from bench.store.unneeded import remove_unneeded
 from bench.store.withdrawn import WITHDRAWN
+from bench.training import checkpoint
 
 RUN = run_id("vit", 5, 0)
 
@@ -159,6 +161,22 @@ def test_a_pipe_is_not_waited_for(theirs, name):
     os.mkfifo(path)
     ran = vcbench("tables", "--results", theirs)
     assert "not a regular file" in ran.stderr and "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("probabilities.npy", lambda store, files: store.probabilities(RUN)),
+        ("weights.safetensors", lambda store, files: read_tensors(files.weights)),
+        ("checkpoint.pt", lambda store, files: checkpoint.read(files.checkpoint)),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_of_a_job_is_not_waited_for(theirs, name, read):
+    store = RunStore(theirs)
+    (store.files(RUN).folder / name).unlink(missing_ok=True)
+    os.mkfifo(store.files(RUN).folder / name)
+    with pytest.raises((BenchError, checkpoint.Unusable), match="not a regular file"):
+        read(store, store.files(RUN))
 
 
 @pytest.mark.parametrize("verb", ["merge", "report"])
