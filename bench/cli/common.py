@@ -54,6 +54,8 @@ Only = Annotated[
 ]
 DEFAULT_RESULTS = Path("results")
 
+LONGEST = 10 * 365 * 24 * 3600
+"""Of a duration, in seconds: the timers of a system go no further than 292 years."""
 _DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 
 
@@ -106,13 +108,15 @@ def duration(text: str, option: str = "--budget") -> float:
     """Seconds of a duration such as 90s, 30m or 1h30m.
 
     Raises:
-        InputError: the text is no such duration, or is zero.
+        InputError: the text is no such duration, is zero or is longer than `LONGEST`.
     """
     match = _DURATION.fullmatch(text.strip())
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + seconds
     if not total:
         raise InputError(f"{option} {shortened(text)}: should be a duration such as 90s, 30m or 1h30m")
+    if total > LONGEST:
+        raise InputError(f"{option} {shortened(text)}: should be at most {LONGEST // 3600}h")
     return float(total)
 
 

@@ -1,7 +1,8 @@
 """vcbench run, status, new: suites from their file to their results."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +28,11 @@ from bench.cli.common import (
     warn,
     weights_folder,
 )
+
+if TYPE_CHECKING:
+    from bench.store.records.listing import Listing
+    from bench.store.records.notes import Failure
+    from bench.store.run_store import RunStore
 
 
 def run(
@@ -214,7 +220,7 @@ def status(
     rows: list[dict[str, Any]] = []
     for key in [name] if name else listings:
         runs = listings[key].trainings
-        errors = {run: error for run in runs if (error := store.error(run))}
+        errors = dict(_errors(store, listings[key]))
         rows.append(
             {
                 "suite": key,
@@ -264,6 +270,26 @@ def status(
     if queued:
         print()
         print_columns([list(task.values()) for task in queued], ("SLURM", "TASK", "STATE", "TIME", "WHERE"))
+
+
+def _errors(store: "RunStore", listing: "Listing") -> "Iterator[tuple[str, Failure]]":
+    """What went wrong with the trials of a suite, their evaluations and its searches, by id."""
+    from bench.spec.job import CLEAN, evaluation_id
+    from bench.store.job_files import JobFiles
+
+    for run in listing.trainings:
+        if error := store.error(run):
+            yield run, error
+    for run, condition in sorted(listing.evaluations):
+        if condition == CLEAN or store.is_evaluated(run, condition):
+            continue
+        if error := store.failure(store.evaluation_folder(run, condition)):
+            yield evaluation_id(run, condition), error
+    for job in listing.search_jobs:
+        if store.outcome("searches", job) is None and (
+            error := store.failure(JobFiles(store.folder_of("searches", job)))
+        ):
+            yield job, error
 
 
 def new(

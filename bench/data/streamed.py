@@ -5,6 +5,7 @@ VCBENCH_CACHE_GB says how many GB of decoded images the cache may hold; without 
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,15 @@ def fits(array: Array, planned: int = 0) -> bool:
         return True
     folder = array.path.parent
     others = folder.glob("*.npy*") if folder.exists() else ()
-    held = sum(path.stat().st_size for path in others if path != array.building)
+    held = sum(_size(path) for path in others if path != array.building)
     return held + planned + array.file_bytes <= limit
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process has renamed or removed it since
+        return 0
 
 
 def _limit() -> float | None:

@@ -24,7 +24,7 @@ DRAWN = {"?xml", "!DOCTYPE", "svg", "metadata", "defs", "style", "g", "path", "c
 DRAWN |= {"image", "rdf:RDF", "cc:Work", "cc:Agent", "dc:type", "dc:title", "dc:date", "dc:format"}
 DRAWN |= {"dc:creator"}
 # Attributes that run something or lead away.
-HANDLER = re.compile(r"""\bon\w+\s*=|href\s*=\s*(?!"(#|data:image/png;))""", re.IGNORECASE)
+HANDLER = re.compile(r"""\bon\w+\s*=|href\s*=\s*(?!"(#|data:image/png;))|url\((?!#)""", re.IGNORECASE)
 LARGEST_FIGURE = 2**24  # bytes; ours have 100,000 at most
 BESIDE = {
     "inside.html": "What the networks look at, and what their layers hold (vcbench inspect)",

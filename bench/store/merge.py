@@ -334,7 +334,7 @@ def _withdrawn(store: RunStore) -> Rows:
 
 def _add_withdrawn(rows: list[dict[str, Any]], store: RunStore) -> None:
     """What was taken out there counts here too."""
-    before = store.withdrawn.read_text(encoding="utf-8") if store.withdrawn.exists() else ""
+    before = store.withdrawn.read_text(encoding="utf-8-sig") if store.withdrawn.exists() else ""
     columns, text = next(csv.reader(before.splitlines()), list(WITHDRAWN)), io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     if before:

@@ -65,7 +65,7 @@ def withdrawn_rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        reader = csv.DictReader(io.StringIO(read_regular(path, LARGEST).decode(), newline=""))
+        reader = csv.DictReader(io.StringIO(read_regular(path, LARGEST).decode("utf-8-sig"), newline=""))
         columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -163,6 +163,7 @@ def test_a_suite_from_plan_to_report(vcbench, tmp_path):
         (["run", "qick"], ['no suite "qick"', '"quick"']),
         (["plan", "nowhere.toml"], ["nowhere.toml"]),
         (["run", "tiny.toml", "--budget", "10x"], ["--budget 10x", "30m"]),
+        (["run", "tiny.toml", "--budget", "999999999h"], ["--budget 999999999h", "at most 87600h"]),
         (["run", "tiny.toml", "--set", "recipe.budget.epoch=3"], ['"recipe.budget.epochs"']),
         (["run", "tiny.toml", "--only", "vitt"], ['"vit"']),
         (["run", "tiny.toml", "--device", "gpu"], ["--device gpu"]),

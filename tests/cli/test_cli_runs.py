@@ -10,7 +10,12 @@ import pandas as pd
 import pytest
 from console import told, vcbench
 from PIL import Image
-from small_store import digest
+from small_store import digest, write_store
+from small_store import run_id as small_run
+
+from bench.spec.job import evaluation_id
+from bench.store.job_files import JobFiles
+from bench.store.run_store import RunStore
 
 SUITE = """
 title = "one"
@@ -250,3 +255,21 @@ held_out = 1
     assert "2 search jobs, 2 done; 1 trials, 1 done" in out
     status, out, _ = vcbench("status")
     assert "SEARCHES" in out and "2 of 2" in out
+    own = RunStore(tmp_path / "results")
+    shutil.rmtree(own.folder_of("searches", job))
+    own.note_error(JobFiles(own.folder_of("searches", job)), "no room")
+    status, out, _ = vcbench("status")
+    assert f"one: {job}: no room" in out and "1 of 2" in out
+
+
+def test_a_failed_evaluation_under_a_condition_is_told(tmp_path):
+    root = write_store(tmp_path / "own", {("vit", 5): np.ones((1, 40), bool)})
+    path = root / "suites" / "small.json"
+    listing = json.loads(path.read_text())
+    listing["comparisons"][0]["conditions"] = ["brightness"]
+    path.write_text(json.dumps(listing))
+    store, run = RunStore(root), small_run("vit", 5, 0)
+    store.note_error(store.evaluation_folder(run, "brightness"), "no room")
+    (row,) = json.loads(vcbench("status", "--json", "--results", root).stdout)
+    assert row["errored"] == 1 and row["errors"] == {evaluation_id(run, "brightness"): "no room"}
+    assert row["done"] == 1

@@ -64,6 +64,14 @@ def test_the_limit_is_over_all_that_is_decoded(photos, monkeypatch):
         fits(test)
 
 
+def test_a_file_of_another_process_may_be_renamed_meanwhile(photos, monkeypatch):
+    test = Array.of(opened(photos), "test", **HOW)
+    monkeypatch.setenv(LIMIT, repr((test.file_bytes + 1) / 1e9))
+    test.path.parent.mkdir(parents=True)
+    (test.path.parent / "other.npy.building").symlink_to("gone")
+    assert fits(test)
+
+
 def test_a_damaged_image_is_known_before_it_is_streamed(photos, monkeypatch):
     dataset = opened(photos)
     damaged = dataset.source(int(dataset.splits["test"][3]))

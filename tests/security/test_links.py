@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from unittest.mock import MagicMock
 
@@ -16,6 +17,7 @@ from bench.exchange import tracking
 from bench.networks.weight_file import read_tensors
 from bench.report.index import write_index
 from bench.report.render import render
+from bench.report.writers.html import inline_svg
 from bench.store.merge import merge
 from bench.store.run_store import RunStore
 from bench.store.unneeded import remove_unneeded
@@ -233,6 +235,12 @@ def test_what_is_no_figure_is_not_read(reports, tmp_path, what, said):
     assert ran.returncode == 2 and said in ran.stderr and ran.stderr.count("\n") == 1
 
 
+def test_a_style_makes_no_attribute_that_runs_or_leads_away():
+    says = "onclick:alert(1);href: https://x/y.png;id:z;fill:#123456;stroke-width:2"
+    drawn = inline_svg(f'<svg viewBox="0 0 1 1"><rect style="{says}"/></svg>', "f", "alt")
+    assert re.search(r"<rect[^>]*>", drawn)[0] == '<rect fill="#123456" stroke-width="2"/>'
+
+
 @pytest.mark.parametrize(
     "drawn",
     [
@@ -246,6 +254,7 @@ def test_what_is_no_figure_is_not_read(reports, tmp_path, what, said):
         '<use href="x.svg#y"/>',
         "</svg><h1>no</h1><svg>",
         "<animate/>",
+        '<rect fill="url(http://x#y)"/>',
     ],
 )
 def test_a_figure_of_strangers_in_the_list(reports, tmp_path, drawn):

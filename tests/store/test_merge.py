@@ -353,6 +353,16 @@ def test_a_trial_that_was_withdrawn_there_and_is_here_is_a_conflict(twins):
     assert ours.withdrawn.read_bytes() == before
 
 
+def test_a_list_of_withdrawn_trials_that_excel_has_saved_is_read_and_added_to(twins):
+    """It writes a mark before the first column."""
+    ours, theirs = twins
+    withdraw(ours, run_id("vit", 5, 0))
+    withdraw(theirs, "e" * 16)
+    ours.withdrawn.write_text(ours.withdrawn.read_text(), encoding="utf-8-sig")
+    list(merge(theirs, ours))
+    assert read_withdrawn(ours.withdrawn)["run"].tolist() == [run_id("vit", 5, 0), "e" * 16]
+
+
 def test_a_trial_that_was_made_anew_after_it_was_withdrawn_is_like_any_other(twins):
     ours, theirs = twins
     run = run_id("vit", 5, 0)

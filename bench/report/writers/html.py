@@ -19,6 +19,10 @@ SHAPES = {
     "P": '<path d="M-1.7-4.6H1.7V-1.7H4.6V1.7H1.7V4.6H-1.7V1.7H-4.6V-1.7H-1.7Z"/>',
     "X": '<path d="M0-2 2-4 4-2 2 0 4 2 2 4 0 2-2 4-4 2-2 0-4-2-2-4Z"/>',
 }
+# What a style may say of an element; anything else might be the name of an attribute that runs something.
+SAYS = re.compile(
+    r"(fill|stroke|stop|clip|opacity|color|font|text|image-rendering|shape-rendering)(-[a-z]+)*"
+)
 # How matplotlib has all lines joined and ended that do not say otherwise.
 LINES = 'stroke-linejoin="round" stroke-linecap="butt"'
 
@@ -57,7 +61,7 @@ def _as_attributes(declarations: str) -> str:
     """What a style says of an element of SVG, as its attributes, which need no leave of the page's policy."""
     pairs = (one.split(":", 1) for one in declarations.split(";") if one.strip())
     own = {name.strip(): value.strip() for name, value in pairs}
-    return "".join(f' {name}="{value}"' for name, value in own.items())
+    return "".join(f' {name}="{value}"' for name, value in own.items() if SAYS.fullmatch(name))
 
 
 def _themed(colour: str) -> str:
