@@ -152,6 +152,15 @@ def _nvml_facts() -> dict[str, str | int | float]:
     )
 
 
+def instructions() -> str:
+    """The vector instructions of this processor that PyTorch uses, such as "AVX2"; by others sums are rounded
+    otherwise, so that a training comes to other weights."""
+    import torch
+
+    capability: str = torch.backends.cpu.get_cpu_capability()
+    return capability
+
+
 def machine_name() -> str:
     """One readable line; VCBENCH_MACHINE replaces it where a machine has a name of its own."""
     own = os.environ.get("VCBENCH_MACHINE")

@@ -88,7 +88,9 @@ def fetch(
     """
     from bench.cli.data import fetch_all
     from bench.data import dataset_facts
+    from bench.errors import WeightsError
     from bench.networks import find_card, resolve_weights
+    from bench.networks.weights import and_others
     from bench.spec.suite import load_suite
 
     loaded = load_suite(suite, tuple(settings or ()))
@@ -101,6 +103,11 @@ def fetch(
     rows = []
     for key in sorted(contestants):
         model, requested = loaded.models[key].model, loaded.models[key].weights
-        weights = resolve_weights(find_card(model), requested, folder, download=True)
+        try:
+            weights = resolve_weights(find_card(model), requested, folder, download=True)
+        except WeightsError as error:
+            entries = [loaded.models[key] for key in contestants]
+            pretrained = (find_card(entry.model) for entry in entries if entry.weights == "card")
+            raise and_others(error, pretrained, folder) from None
         rows.append((model, requested, weights.path or "random", weights.fingerprint[:12]))
     print_columns(list(dict.fromkeys(rows)), ("MODEL", "WEIGHTS", "FILE", "SHA-256"))

@@ -327,6 +327,7 @@ def new(
     Example: vcbench new --dataset photos --models deit_small_patch16_224,resnet50 --shots 1,5,10
     """
     from bench.errors import InputError
+    from bench.machine import choose_device
     from bench.planning.new_suite import write_suite
 
     where = folder if dataset is None else dataset
@@ -338,7 +339,11 @@ def new(
         raise InputError(f"--weights {weights}: should be card (pretrained) or none (random)")
     files = weights_folder(weights_dir, data_folder(data_dir))
     known: Literal["card", "none"] = "card" if weights == "card" else "none"
-    written = write_suite(where, models, shots, out, weights=known, weights_dir=files, folds=folds)
+    # As `vcbench pick` trains: on most processors bf16 is many times slower.
+    precision = "bf16" if choose_device("auto") == "cuda" else "fp32"
+    written = write_suite(
+        where, models, shots, out, weights=known, weights_dir=files, folds=folds, precision=precision
+    )
     for line in written.warnings:
         warn(line)
     for line in written.choices:

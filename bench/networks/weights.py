@@ -3,6 +3,7 @@
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def has_weights(card: Card, weights_dir: Path) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(f"timm/{card.architecture}.{card.tag}", HUB_FILE), str)
+
+
+def and_others(error: WeightsError, cards: Iterable[Card], weights_dir: Path) -> WeightsError:
+    """The error of one model's weights with the names of the others whose pretrained ones are not here."""
+    missing = sorted({card.name for card in cards if not has_weights(card, weights_dir)})
+    others = [name for name in missing if not str(error).startswith(f"{name}: ")]
+    return WeightsError(f"{error}; missing too: {', '.join(others)}") if others else error
 
 
 def _of_card(card: Card, weights_dir: Path, *, download: bool) -> tuple[Path, str]:

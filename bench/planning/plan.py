@@ -214,18 +214,21 @@ class Resolver:
         """Know before anything slow begins that the weights of all trials are here or can be fetched.
 
         Raises:
-            WeightsError: of the first that are not here, where the hub cannot be reached.
+            WeightsError: some are not here, and the hub cannot be reached.
             InputError: there is no such model.
         """
-        from bench.networks import hub_answers
+        from bench.networks import find_card, hub_answers
+        from bench.networks.weights import and_others
 
+        trials = list(trials)
         for trial in trials:
             try:
                 self.weights(trial)
-            except WeightsError:
-                if not hub_answers():
-                    raise
-                return
+            except WeightsError as error:
+                if hub_answers():
+                    return
+                others = (find_card(other.model) for other in trials if other.weights == "card")
+                raise and_others(error, others, self.weights_dir) from None
 
     def resolve(self, trial: Trial) -> TrainJob | Unresolved:
         """The trial with its id, or what is missing for it or its teacher; while one of them is still `tuned`

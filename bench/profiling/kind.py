@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic
 
-from bench.machine import commit, device_name, machine_facts, machine_name
+from bench.machine import commit, device_name, instructions, machine_facts, machine_name
 from bench.profiling.config import LimitConfig, NetworkConfig, WorkerConfig
 from bench.profiling.forking import CAN_FORK
 from bench.profiling.job import PROFILE_FORMAT, AnyConfig, ProfileJob, Request, versions_of
@@ -119,6 +119,7 @@ class Kind(Generic[AnyConfig]):
             **(_card_fields(job.model) if job.model else {}),
             "machine": machine_name(),
             "machine_facts": machine_facts(),
+            "instructions": instructions(),
             "versions": versions_of(job.config),
             "commit": commit(),
             "started": started,

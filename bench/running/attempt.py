@@ -10,7 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError, DeviceError, StoreError, TrialError, first_line, warn
-from bench.machine import commit, computes, device_name, gpu_facts, machine_facts, machine_name, versions
+from bench.machine import (
+    commit,
+    computes,
+    device_name,
+    gpu_facts,
+    instructions,
+    machine_facts,
+    machine_name,
+    versions,
+)
 from bench.spec.job import CLEAN, EvaluateJob, TrainJob
 from bench.store.records.trials import Result, TrialRecord
 
@@ -192,6 +201,7 @@ def _execute(
         "device": device_name(device),
         "machine": machine_name(),
         "machine_facts": machine_facts(),
+        "instructions": instructions(),
         "gpu": gpu,
         "threads": torch.get_num_threads(),
         "versions": versions(),

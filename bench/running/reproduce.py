@@ -38,7 +38,7 @@ ACCURACIES = {
 # Images that flip for no reason do so either way: the sum of k of them has a standard deviation of sqrt(k).
 DEVIATIONS = 2.6
 COSTS = ("params", "trainable_params", "flops", "gmacs", "activations_m")
-CIRCUMSTANCES = ("device", "machine", "threads", "commit", "versions")
+CIRCUMSTANCES = ("device", "machine", "instructions", "threads", "commit", "versions")
 
 
 @dataclass(frozen=True)

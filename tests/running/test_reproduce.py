@@ -33,6 +33,8 @@ def judged(old_wrong, new_wrong, val=(0.9, 0.9), tolerance=0.01, **changes):
 
 def test_the_same_is_identical():
     assert judged(range(30), range(30)).verdict == "identical"
+    other = judged(range(30), range(30), instructions="AVX2")
+    assert other.circumstances == {"instructions": (None, "AVX2")}
 
 
 def test_a_few_of_few_images_are_chance_where_images_flipped():

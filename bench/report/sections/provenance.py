@@ -20,7 +20,7 @@ def machines(evidence: Evidence) -> Section:
     every: list[Result | ProfileRecord] = [*ran, *timed]
     facts = pd.DataFrame(
         {
-            "machine": record.machine,
+            "machine": ", ".join(filter(None, (record.machine, record.instructions))),
             "device": record.device,
             "versions": ", ".join(f"{name} {number}" for name, number in sorted(record.versions.items())),
             "commit": record.commit or "",

@@ -38,6 +38,7 @@ class Circumstances(Versioned):
     """When, where and with what something was measured."""
 
     machine: str | None = None
+    instructions: str | None = None
     device: str | None = None
     threads: Count | None = None
     versions: dict[str, str | None] = {}
