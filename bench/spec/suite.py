@@ -219,18 +219,21 @@ class Suite(Strict):
         Raises:
             InputError: as `recipe_of` and `search_of`; or a setting changes nothing.
         """
-        of_line: list[Recipe] = []
+        by_model: dict[str, list[Recipe]] = {}
         for comparison in self.comparison:
             self.search_of(comparison)
-            recipes = {key: self.recipe_of(comparison, key) for key in comparison.contestants}
-            of_line += recipes.values()
+            recipes = [self.recipe_of(comparison, key) for key in comparison.contestants]
             where = f'{self.name}: comparison "{comparison.name}": set'
-            _refuse_idle(dotted(comparison.set), [*recipes.values()], where)
-            for key, recipe in recipes.items():
-                _refuse_idle(dotted(self.models[key].set), [recipe], f'{self.name}: model "{key}": set')
+            _refuse_idle(dotted(comparison.set), recipes, where)
+            for key, recipe in zip(comparison.contestants, recipes, strict=True):
+                by_model.setdefault(key, []).append(recipe)
+        for key, recipes in by_model.items():
+            _refuse_idle(dotted(self.models[key].set), recipes, f'{self.name}: model "{key}": set')
         names = [parse_setting(text)[0] for text in self.settings]
         of_recipes = [name.removeprefix("recipe.") for name in names if name.startswith("recipe.")]
-        _refuse_idle(of_recipes, of_line, f"{self.name}: --set recipe")
+        _refuse_idle(
+            of_recipes, [one for own in by_model.values() for one in own], f"{self.name}: --set recipe"
+        )
 
     def search_of(self, comparison: Comparison) -> Search | None:
         """The search of a comparison with its space; None where nothing is searched.

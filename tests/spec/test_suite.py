@@ -265,6 +265,11 @@ def test_a_setting_of_all_is_kept_where_it_changes_one(tmp_path):
     sgd = GOOD.replace('digits" }\nb', 'digits", set = { "optimizer.name" = "sgd" } }\nb')
     for settings in ((), ("recipe.optimizer.momentum=0.5",)):
         load_suite(write(tmp_path, sgd), settings).check_recipes()
+    smoothed = GOOD.replace('digits" }\nb', 'digits", set = { "label_smoothing" = 0.1 } }\nb')
+    block = (
+        GOOD[GOOD.index("[[comparison]]") :].replace('"c"', '"probed"').replace('"scratch"', '"linear-probe"')
+    )
+    load_suite(write(tmp_path, smoothed + block)).check_recipes()
     both = sgd.replace("[2,", '[2]\nset = { "optimizer.momentum" = 0.5 }\n# [')
     load_suite(write(tmp_path, both)).check_recipes()
 
